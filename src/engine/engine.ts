@@ -1,0 +1,119 @@
+// What an engine is: a connector between networks and a machine that multiplies. Three verbs: classify under a mask, give the
+// gradients of a batch, take an optimiser step. An engine owns its memory; callers pass plain typed arrays and get copies back.
+//
+// Canonical order of summation (every engine, every kernel, every thread count): a sum runs over its terms in ascending index with
+// one f32 accumulator starting at +0, multiply then add, no fused multiply-add. Terms whose weight or input is 0 add nothing, so a
+// kernel may skip them: with finite inputs the bits are the same. For a dense layer the index is the input; for a conv layer
+// (ky, kx, channel); for a weight gradient the sample, then y, then x; for an input gradient the output unit (conv: ky, kx, filter).
+// Biases are added after the sum. A signed-constant network over uint8 inputs is an integer program instead: exact in any order.
+
+import type { Mask, Network, Parameters } from '../network.js';
+
+/** What happens to raw inputs before the first layer: x -> (x - mean) * scale. `scale` 1/255 and `mean` 0 is the registered transform. */
+export interface InputTransform {
+  readonly scale: number;
+  readonly mean: number;
+}
+
+export const PIXELS: InputTransform = { scale: Math.fround(1 / 255), mean: 0 };
+
+export interface ClassifierOptions {
+  /** Kept weights; absent means all of them. */
+  readonly mask?: Mask;
+  /** The caller's own floats instead of the regenerated weights: trained tickets, dense networks. */
+  readonly parameters?: Parameters;
+  /** Default PIXELS. */
+  readonly transform?: InputTransform;
+}
+
+/** A network under one mask, ready to answer. */
+export interface Classifier {
+  /**
+   * 'integer': uint8 inputs give exact i32 logits, which `scale` turns into reals (signed constants, transform with mean 0, bound
+   * fits in i32). 'float': everything is f32 and `scale` is 1.
+   */
+  readonly arithmetic: 'integer' | 'float';
+  readonly scale: number;
+  readonly inputs: number;
+  readonly outputs: number;
+  /**
+   * Logits of `rows` samples of raw values, sample-major. An integer program given f32 values (not whole pixels) computes in f32.
+   * @returns rows x outputs values before softmax: Int32Array (multiply by `scale`) or Float32Array (already real)
+   * @throws ShapeError when the inputs do not hold rows x inputs values
+   */
+  logits(inputs: Uint8Array | Float32Array, rows: number): Int32Array | Float32Array;
+  free(): void;
+}
+
+export interface AdamOptions {
+  readonly learningRate: number;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+}
+
+export interface SgdOptions {
+  readonly learningRate: number;
+  readonly momentum: number;
+}
+
+/** A training run on one network. State (weights or scores, optimiser moments, gradients) lives in the engine. */
+export interface Trainer {
+  /**
+   * Mean softmax cross-entropy of a batch of training rows; leaves the gradients in the engine.
+   * @param rows indices into the training set
+   */
+  gradients(rows: Uint32Array): number;
+  /** d loss / d effective weight of a weighted layer, canonical order, from the last `gradients`. */
+  weightGradient(layer: number): Float32Array;
+  /** d loss / d bias of a weighted layer; throws when the trainer has no biases. */
+  biasGradient(layer: number): Float32Array;
+  /** Logits of the training set's rows under the current effective weights: rows.length x outputs. */
+  logits(rows: Uint32Array): Float32Array;
+  free(): void;
+}
+
+/** Trains float weights and biases. */
+export interface DenseTrainer extends Trainer {
+  adam(options: AdamOptions): void;
+  sgd(options: SgdOptions): void;
+  parameters(): { weights: Float32Array[]; biases: Float32Array[] };
+}
+
+/** Trains scores; the effective weight is gain x sign or gain x weight where the score is among the layer's `k` highest. */
+export interface TopkTrainer extends Trainer {
+  /**
+   * The fused mask step: score += momentum step of -(dL/dW' x W), straight-through, then the mask follows.
+   * @param keep kept weights per layer from now on
+   * @param gain multiplies every weight of a layer (keeps activations steady while the density falls; not stored)
+   * @param reselect find the threshold of `keep` exactly; otherwise the last threshold stays
+   */
+  step(options: SgdOptions, keep: readonly number[], gain: readonly number[], reselect: boolean): void;
+  scores(): Float32Array[];
+  /** Exactly `keep` weights per layer: the highest scores, ties to the lower index. */
+  mask(keep: readonly number[]): Uint8Array[];
+}
+
+export interface TrainingSet {
+  /** rows x inputs, sample-major raw uint8 values. */
+  readonly images: Uint8Array;
+  readonly labels: Uint8Array;
+  readonly transform: InputTransform;
+}
+
+export interface Engine {
+  readonly name: 'reference' | 'wasm' | 'tfjs';
+  readonly threads: number;
+  classifier(network: Network, options?: ClassifierOptions): Classifier;
+  denseTrainer(network: Network, data: TrainingSet, start: Parameters, batch: number): DenseTrainer;
+  topkTrainer(
+    network: Network,
+    data: TrainingSet,
+    scores: readonly Float32Array[],
+    keep: readonly number[],
+    gain: readonly number[],
+    batch: number,
+  ): TopkTrainer;
+  /** Stops the threads; everything made by this engine is gone. */
+  close(): void;
+}

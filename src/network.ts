@@ -1,0 +1,182 @@
+// A network is a layer list, a seed and a weight distribution; a mask is one bit per weight. Together they are a classifier.
+//
+//   input [H, W, C] -> dense | conv 3x3 'same' stride 1 | max-pool 2x2 stride 2 -> logits
+//
+// Activations belong to weighted layers. Tensors are NHWC, so flattening before a dense layer moves nothing and is no layer.
+// Order of weights = PRNG index = mask bit: dense W[out][in]; conv W[out][ky][kx][in]. There are no biases in a stored network.
+// This file knows shapes and counts; it computes no activations (src/engine does).
+
+import { type Distribution, fillWeights, type Seed } from './random.js';
+
+export type Activation = 'linear' | 'relu';
+export type Layer =
+  | { readonly kind: 'dense'; readonly units: number; readonly activation: Activation }
+  | { readonly kind: 'conv'; readonly filters: number; readonly activation: Activation }
+  | { readonly kind: 'pool' };
+
+/** [height, width, channels]; a plain vector of n features is [1, 1, n]. */
+export type Shape = readonly [number, number, number];
+
+/** A network without its seed: what `models/` defines. */
+export interface Architecture {
+  readonly input: Shape;
+  readonly layers: readonly Layer[];
+}
+
+/**
+ * How sigma follows from a layer's fan-in and fan-out (for conv: 9 x channels in, 9 x filters out), or one stored f32 for all layers.
+ * `glorot` = sqrt(2 / (fanIn + fanOut)), the paper's; `he` = sqrt(2 / fanIn). Never depends on a mask's density.
+ */
+export type SigmaRule = 'glorot' | 'he' | number;
+
+export interface Network extends Architecture {
+  readonly distribution: Distribution;
+  readonly sigma: SigmaRule;
+  readonly seed: Seed;
+}
+
+/** Packed bits per weighted layer, least significant bit first: bit i & 7 of byte i >> 3 keeps weight i. Padding bits are 0. */
+export type Mask = readonly Uint8Array[];
+
+/** Trained floats in canonical order; biases has one vector of `units` per weighted layer, or null for none. */
+export interface Parameters {
+  readonly weights: readonly Float32Array[];
+  readonly biases: readonly Float32Array[] | null;
+}
+
+/** A layer with everything that follows from its place in the network. */
+export interface Placed {
+  readonly layer: Layer;
+  readonly input: Shape;
+  readonly output: Shape;
+  /** Number of weights; 0 for a pool. */
+  readonly weights: number;
+  readonly fanIn: number;
+  readonly fanOut: number;
+  /** Position among the weighted layers, which is the PRNG stream; -1 for a pool. */
+  readonly stream: number;
+}
+
+export class ShapeError extends Error {
+  override readonly name = 'ShapeError';
+}
+
+export const size = (shape: Shape): number => shape[0] * shape[1] * shape[2];
+
+/** Walks the layers and returns each with its shapes and counts. Throws ShapeError when a layer does not fit. */
+export function place(architecture: Architecture): Placed[] {
+  const placed: Placed[] = [];
+  let input = architecture.input;
+  let stream = 0;
+  if (input.some((n) => !(Number.isInteger(n) && n > 0))) {
+    throw new ShapeError(`input shape [${input}] is not three positive integers [height, width, channels]`);
+  }
+  architecture.layers.forEach((layer, i) => {
+    const [h, w, c] = input;
+    let next: Placed;
+    if (layer.kind === 'pool') {
+      if (h < 2 || w < 2) throw new ShapeError(`layer ${i}: a 2x2 pool needs at least 2x2 pixels, got ${h}x${w}`);
+      const output: Shape = [Math.floor(h / 2), Math.floor(w / 2), c];
+      next = { layer, input, output, weights: 0, fanIn: 0, fanOut: 0, stream: -1 };
+    } else if (layer.kind === 'conv') {
+      checkWidth(layer.filters, i, 'filters');
+      next = {
+        layer,
+        input,
+        output: [h, w, layer.filters],
+        weights: 9 * c * layer.filters,
+        fanIn: 9 * c,
+        fanOut: 9 * layer.filters,
+        stream,
+      };
+    } else {
+      checkWidth(layer.units, i, 'units');
+      const n = size(input);
+      next = { layer, input, output: [1, 1, layer.units], weights: n * layer.units, fanIn: n, fanOut: layer.units, stream };
+    }
+    if (next.stream >= 0) stream++;
+    placed.push(next);
+    input = next.output;
+  });
+  if (stream === 0) throw new ShapeError('a network needs at least one layer with weights');
+  return placed;
+}
+
+function checkWidth(n: number, layer: number, what: string): void {
+  if (!(Number.isInteger(n) && n > 0)) throw new ShapeError(`layer ${layer}: ${what} must be a positive integer, got ${n}`);
+}
+
+/** The layers that have weights, in stream order. */
+export const weighted = (architecture: Architecture): Placed[] => place(architecture).filter((p) => p.weights > 0);
+
+/** Weights per weighted layer. */
+export const weightCounts = (architecture: Architecture): number[] => weighted(architecture).map((p) => p.weights);
+
+/** Total number of weights. */
+export const totalWeights = (architecture: Architecture): number => weightCounts(architecture).reduce((a, b) => a + b, 0);
+
+/** Number of logits. */
+export const outputs = (architecture: Architecture): number => size(place(architecture).at(-1)!.output);
+
+/** Number of input values. */
+export const inputs = (architecture: Architecture): number => size(architecture.input);
+
+/** The f32 sigma of a weighted layer. */
+export function sigmaOf(rule: SigmaRule, layer: Placed): number {
+  if (rule === 'glorot') return Math.fround(Math.sqrt(2 / (layer.fanIn + layer.fanOut)));
+  if (rule === 'he') return Math.fround(Math.sqrt(2 / layer.fanIn));
+  return Math.fround(rule);
+}
+
+/** Whether every weight of a layer is plus or minus one constant. */
+export const isSignedConstant = (network: Network): boolean =>
+  network.distribution === 'signed-constant' || network.distribution === 'packed-signed-constant';
+
+/** Regenerates the weights from the seed: one Float32Array per weighted layer, canonical order. */
+export function regenerate(network: Network, limit = Number.POSITIVE_INFINITY): Float32Array[] {
+  return weighted(network).map((layer) => {
+    const out = new Float32Array(Math.min(layer.weights, limit));
+    fillWeights(network.distribution, sigmaOf(network.sigma, layer), network.seed, layer.stream, 0, out);
+    return out;
+  });
+}
+
+/** 'fc:784-300-100-10' and its like: what `seedmask inspect` prints and `--network` accepts for dense networks. */
+export function describe(architecture: Architecture): string {
+  const layers = architecture.layers.map((l) => (l.kind === 'pool' ? 'pool' : l.kind === 'conv' ? `conv${l.filters}` : `${l.units}`));
+  const dense = architecture.layers.every((l) => l.kind === 'dense');
+  return dense ? `fc:${[inputs(architecture), ...layers].join('-')}` : `${architecture.input.join('x')}:${layers.join('-')}`;
+}
+
+// ---- masks ----
+
+export const maskBytes = (weights: number): number => Math.ceil(weights / 8);
+
+/** A mask that keeps nothing, or everything. */
+export function fullMask(architecture: Architecture, keep: boolean): Uint8Array[] {
+  return weightCounts(architecture).map((n) => {
+    const bits = new Uint8Array(maskBytes(n)).fill(keep ? 255 : 0);
+    if (keep && n & 7) bits[bits.length - 1] = (1 << (n & 7)) - 1;
+    return bits;
+  });
+}
+
+export const kept = (bits: Uint8Array, i: number): number => (bits[i >> 3] >> (i & 7)) & 1;
+
+/** Number of kept weights in a layer's bits. */
+export function countKept(bits: Uint8Array): number {
+  let n = 0;
+  for (let byte of bits) for (; byte; byte &= byte - 1) n++;
+  return n;
+}
+
+/** Throws ShapeError unless the mask has the network's layers, lengths and zero padding. */
+export function checkMask(architecture: Architecture, mask: Mask): void {
+  const counts = weightCounts(architecture);
+  if (mask.length !== counts.length) throw new ShapeError(`mask has ${mask.length} layers, the network has ${counts.length}`);
+  counts.forEach((n, i) => {
+    if (mask[i].length !== maskBytes(n))
+      throw new ShapeError(`mask layer ${i} has ${mask[i].length} bytes, expected ${maskBytes(n)} for ${n} weights`);
+    if (n & 7 && mask[i][mask[i].length - 1] >> (n & 7)) throw new ShapeError(`mask layer ${i} has bits beyond its ${n} weights`);
+  });
+}
