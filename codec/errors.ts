@@ -1,0 +1,55 @@
+// Every way Seedmask can refuse, in one closed table: code, HTTP status, and a sentence with what was found and what is expected.
+// The codec, the command line and the server throw nothing else on purpose; each code has a test with the input that provokes it.
+
+/** code -> [HTTP status, sentence]. {field}, {expected} and {got} are filled in from the details. */
+export const ERRORS = {
+  // ---- bytes of a model file ----
+  'not-a-model-file': [422, 'not a Seedmask model file: begins with {got}, expected {expected}'],
+  'unknown-version': [422, 'model file version {got} is not known here, expected {expected}'],
+  'unknown-flag': [422, 'model file sets unknown critical flags {got}; this reader knows {expected}'],
+  truncated: [422, 'model file is cut short: {field} needs {expected} bytes, {got} are there'],
+  'trailing-bytes': [422, 'model file has {got} bytes, its lengths add up to {expected}'],
+  'bad-checksum': [422, '{field} is damaged: its CRC32C is {got}, the file says {expected}'],
+  'bad-header': [422, 'model file header: {field} must be {expected}, got {got}'],
+  'not-canonical': [422, 'model file header is not in its one canonical form: {field} re-encodes differently at byte {got}'],
+  'unknown-scheme': [422, 'mask scheme {got} of {field} is not known here, expected one of {expected}'],
+  'bad-payload': [422, 'mask payload of {field} does not decode: {got}, expected {expected}'],
+  'wrong-generator': [422, 'the first weights of the network have CRC32C {got}, the file says {expected}: the weight generators differ'],
+  'over-limit': [413, '{field} is {got}, the limit is {expected}'],
+  'bad-task': [400, '{field} must be {expected}, got {got}'],
+  'bad-base': [422, '{field} needs {expected}, got {got}'],
+} as const satisfies Record<string, readonly [number, string]>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+export interface ErrorDetails {
+  /** Where: a header field, a JSON pointer, an option. */
+  readonly field?: string;
+  readonly expected?: unknown;
+  readonly got?: unknown;
+  /** What to do about it. */
+  readonly hint?: string;
+}
+
+/** An expected failure: one clear line as `message`, and its parts for machines. */
+export class SeedmaskError extends Error {
+  override readonly name = 'SeedmaskError';
+  readonly code: ErrorCode;
+  readonly status: number;
+  readonly details: ErrorDetails;
+
+  constructor(code: ErrorCode, details: ErrorDetails = {}) {
+    const [status, sentence] = ERRORS[code];
+    const text = sentence.replace(/\{(field|expected|got)\}/g, (_, name: 'field' | 'expected' | 'got') => show(details[name]));
+    super(details.hint ? `${text}. ${details.hint}` : text);
+    this.code = code;
+    this.status = status;
+    this.details = details;
+  }
+}
+
+/** Values from outside are shown, but never more than a line of them. */
+function show(value: unknown): string {
+  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value));
+  return text.length > 120 ? `${text.slice(0, 117)}...` : text;
+}
