@@ -18,6 +18,33 @@ export const ERRORS = {
   'over-limit': [413, '{field} is {got}, the limit is {expected}'],
   'bad-task': [400, '{field} must be {expected}, got {got}'],
   'bad-base': [422, '{field} needs {expected}, got {got}'],
+  // ---- a folder of model files ----
+  'bad-store': [422, '{field} must be {expected}, got {got}'],
+  'bad-model-file': [422, '{field} cannot be served: {got}'],
+  'task-clash': [409, 'two files hold {field}: {got}'],
+  // ---- requests to the server ----
+  'unknown-route': [404, 'no such route: {got}'],
+  'wrong-method': [405, '{field} does not answer {got}, only {expected}'],
+  'unknown-task': [404, 'no task named {got}'],
+  'unknown-task-version': [404, 'task {field} has no version {got}, only {expected}'],
+  'unknown-task-label': [404, 'task {field} has no version label {got}, only {expected}'],
+  'admin-closed': [403, '{got} is closed: this server has no admin key'],
+  draining: [503, 'the server is shutting down'],
+  'no-body': [400, 'the request has no body, expected {expected}'],
+  'broken-body': [400, 'the body could not be read: {got}'],
+  'large-body': [413, 'the body is larger than {expected}'],
+  'unknown-encoding': [415, 'Content-Encoding {got} is not known here, expected {expected}'],
+  'unknown-body': [415, 'the body is {got}, expected {expected}'],
+  'bad-json': [400, 'the body is not valid JSON: {got}'],
+  'bad-msgpack': [400, 'the body is not valid msgpack: {got}'],
+  'deep-body': [400, 'the body nests deeper than {expected} levels'],
+  'bad-image': [400, 'the PNG image has {field} {got}, expected {expected}'],
+  'bad-request': [400, '{field} must be {expected}, got {got}'],
+  'bad-shape': [400, '{field} has shape {got}, expected {expected}'],
+  'bad-value': [400, '{field} is {got}, expected {expected}'],
+  // ---- listening ----
+  'cannot-listen': [500, 'cannot listen on {field}: {got}'],
+  internal: [500, 'the server failed on this request'],
 } as const satisfies Record<string, readonly [number, string]>;
 
 export type ErrorCode = keyof typeof ERRORS;

@@ -1,0 +1,287 @@
+// The header of a model file, between its MessagePack bytes and its meaning: one positional array
+//
+//   [base?] [input, layers, distribution, sigma, seed, weight check]? transforms, labels, data, tasks, columns, id bytes?
+//
+// `base` is there when the prefix says so: a task index, or the 32-byte id of a network kept elsewhere, and then the network's six
+// fields are not. Transforms, label sets and data sets are tables, each entry stored once; an entry that everybody uses is a number.
+// Every field is checked here and nowhere else; container.ts lays the bytes out, msgpack.ts spells them.
+
+import { sha256 } from '@noble/hashes/sha2.js';
+import CRC32C from 'crc-32/crc32c.js';
+import { inputs, type Layer, type Network, place, type Shape, ShapeError, type SigmaRule, sigmaOf, weighted } from '../src/network.js';
+import { DISTRIBUTIONS, type Distribution, fillWeights, type Seed } from '../src/random.js';
+import { SeedmaskError } from './errors.js';
+import { decode, encode, type Value } from './msgpack.js';
+
+/** What happens to a raw input x before the first layer: (x - mean) * scale in f32. */
+export interface Transform {
+  readonly scale: number;
+  readonly mean: number;
+  /** One bit an input, least significant first: inputs declared constant, whose raw value is replaced by 0. */
+  readonly constant: Uint8Array | null;
+}
+
+/** What a task's data was: recorded so that it can be built again, never applied to a request. */
+export interface Provenance {
+  readonly dataset: string;
+  readonly pixelPermutation: Seed | null;
+  readonly labelPermutation: Seed | null;
+}
+
+/** A data table entry: the seeds of the permutations stand in the index, one a task. */
+export interface DataKind {
+  readonly dataset: string;
+  readonly pixels: boolean;
+  readonly labels: boolean;
+}
+
+export interface Header {
+  readonly base: number | Uint8Array | null;
+  /** null when `base` names a network kept elsewhere. */
+  readonly network: Network | null;
+  /** CRC-32C of the first weights (`weightCheck`), 0 without a network. */
+  readonly check: number;
+  readonly transforms: readonly Transform[];
+  readonly labels: readonly (readonly string[])[];
+  readonly data: readonly (DataKind | null)[];
+  readonly tasks: number;
+  /** Bit set of the index columns present. */
+  readonly columns: number;
+  /** Width of the id column, 0 without one. */
+  readonly idBytes: number;
+}
+
+/** Labels "0".."9", label set 0. */
+export const DIGITS: readonly string[] = Array.from({ length: 10 }, (_, i) => String(i));
+/** 0-255 pixels / 255, transform 0. */
+export const PIXELS_TRANSFORM: Transform = { scale: Math.fround(1 / 255), mean: 0, constant: null };
+
+/** Layer codes; a pool's is followed by no size. */
+const LAYERS = ['pool', 'dense relu', 'dense linear', 'conv relu', 'conv linear'] as const;
+const MAX_LAYERS = 1024;
+const CHECKED_WEIGHTS = 4096;
+
+// ---- fields to values (an entry's value is also its key in a table and its part of the content id) ----
+
+export const transformValue = (t: Transform): Value => {
+  if (t.constant === null && t.mean === 0 && !Object.is(t.mean, -0) && Math.fround(t.scale) === PIXELS_TRANSFORM.scale) return 0;
+  return [{ f32: t.scale }, { f32: t.mean }, ...(t.constant ? [t.constant] : [])];
+};
+
+export const labelsValue = (labels: readonly string[]): Value =>
+  labels.length === 10 && labels.every((label, i) => label === DIGITS[i]) ? 0 : labels;
+
+export const dataValue = (kind: DataKind | null): Value => {
+  if (kind === null) return 0;
+  const permuted = (kind.pixels ? 1 : 0) + (kind.labels ? 2 : 0);
+  return kind.dataset === 'mnist' ? 1 + permuted : [kind.dataset, permuted];
+};
+
+/** A registered entry alone is its number. */
+const tableValue = (entries: readonly Value[]): Value => (entries.length === 1 && typeof entries[0] === 'number' ? entries[0] : entries);
+
+const layerValues = (layer: Layer): number[] => {
+  if (layer.kind === 'pool') return [0];
+  const code = LAYERS.indexOf(`${layer.kind} ${layer.activation}`);
+  return [code, layer.kind === 'dense' ? layer.units : layer.filters];
+};
+
+function networkValues(network: Network, check: number): Value[] {
+  const [h, w, c] = network.input;
+  const { sigma } = network;
+  return [
+    h === 1 && w === 1 ? c : network.input,
+    network.layers.flatMap(layerValues),
+    DISTRIBUTIONS[network.distribution],
+    sigma === 'glorot' ? 0 : sigma === 'he' ? 1 : [{ f32: sigma }],
+    (BigInt(network.seed.high) << 32n) | BigInt(network.seed.low),
+    check,
+  ];
+}
+
+/** The canonical MessagePack bytes of a header. */
+export function encodeHeader(header: Header): Uint8Array {
+  return encode([
+    ...(header.base === null ? [] : [header.base]),
+    ...(header.network ? networkValues(header.network, header.check) : []),
+    tableValue(header.transforms.map(transformValue)),
+    tableValue(header.labels.map(labelsValue)),
+    tableValue(header.data.map(dataValue)),
+    header.tasks,
+    header.columns,
+    ...(header.idBytes ? [header.idBytes] : []),
+  ]);
+}
+
+// ---- values to fields ----
+
+const wrong = (field: string, expected: string, got: unknown) =>
+  new SeedmaskError('bad-header', { field, expected, got: typeof got === 'bigint' ? String(got) : Array.isArray(got) ? 'a list' : got });
+
+function uint(value: unknown, field: string, min: number, max: number): number {
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < min || value > max) {
+    throw wrong(field, `an integer ${min}..${max}`, value);
+  }
+  return value;
+}
+
+function list(value: unknown, field: string, min: number, max: number): unknown[] {
+  if (!Array.isArray(value)) throw wrong(field, 'a list', value);
+  if (value.length < min || value.length > max) throw wrong(field, `${min}..${max} long`, value.length);
+  return value;
+}
+
+function text(value: unknown, field: string): string {
+  if (typeof value !== 'string' || value === '' || value.startsWith('\ufeff')) {
+    throw wrong(field, 'a text that is not empty and has no byte order mark', value);
+  }
+  return value;
+}
+
+function finite(value: unknown, field: string): number {
+  if (typeof value !== 'number' || !Number.isFinite(value)) throw wrong(field, 'a finite number', value);
+  return value;
+}
+
+/**
+ * Reads header bytes. Shapes are only checked against themselves: the caller holds weights and tasks against its limits, and
+ * compares `encodeHeader` of what the file means with its bytes.
+ * @throws SeedmaskError 'bad-header'
+ */
+export function decodeHeader(bytes: Uint8Array, hasBase: boolean): Header {
+  const fields = list(decode(bytes), 'the header', 6, 13);
+  const base = hasBase ? baseField(fields.shift()) : null;
+  const inline = !(base instanceof Uint8Array);
+  const network = inline ? networkField(list(fields.splice(0, 5), 'the network', 5, 5)) : null;
+  const check = inline ? uint(fields.shift(), 'weight check', 0, 0xffffffff) : 0;
+  const transforms = table(fields.shift(), 'transforms', transformField);
+  const labels = table(fields.shift(), 'labels', labelsField);
+  const data = table(fields.shift(), 'data', dataField);
+  const tasks = uint(fields.shift(), 'task count', 1, 0xffffffff);
+  const columns = uint(fields.shift(), 'index columns', 0, 127);
+  const idBytes = columns & 1 ? uint(fields.shift(), 'id width', 1, 128) : 0;
+  if (fields.length > 0) throw wrong('the header', 'at its end', `${fields.length} more fields`);
+  return { base, network, check, transforms, labels, data, tasks, columns, idBytes };
+}
+
+function baseField(value: unknown): number | Uint8Array {
+  if (!(value instanceof Uint8Array)) return uint(value, 'base', 0, 0xffffffff);
+  if (value.length !== 32) throw wrong('base', 'a task index or 32 bytes', `${value.length} bytes`);
+  return Uint8Array.from(value);
+}
+
+function networkField([inputValue, layersValue, distributionId, sigmaValue, seedValue]: readonly unknown[]): Network {
+  const size = (value: unknown, field: string) => uint(value, field, 1, 0xffffffff);
+  const sizes = Array.isArray(inputValue) ? list(inputValue, 'input shape', 3, 3) : [1, 1, inputValue];
+  const input: Shape = [size(sizes[0], 'input height'), size(sizes[1], 'input width'), size(sizes[2], 'input channels')];
+  const codes = list(layersValue, 'layers', 1, 2 * MAX_LAYERS);
+  const layers: Layer[] = [];
+  for (let i = 0; i < codes.length; ) {
+    const code = LAYERS[uint(codes[i++], 'layer code', 0, LAYERS.length - 1)];
+    if (code === 'pool') layers.push({ kind: 'pool' });
+    else {
+      const units = size(codes[i++], 'layer size');
+      const activation = code.endsWith('relu') ? 'relu' : 'linear';
+      layers.push(code.startsWith('dense') ? { kind: 'dense', units, activation } : { kind: 'conv', filters: units, activation });
+    }
+  }
+  if (layers.length > MAX_LAYERS) throw wrong('layers', `at most ${MAX_LAYERS}`, layers.length);
+  const network = {
+    input,
+    layers,
+    distribution: distributionField(distributionId),
+    sigma: sigmaField(sigmaValue),
+    seed: seedField(seedValue),
+  };
+  try {
+    place(network);
+  } catch (error) {
+    if (error instanceof ShapeError) throw wrong('layers', 'a network whose layers fit', error.message);
+    throw error;
+  }
+  return network;
+}
+
+function distributionField(value: unknown): Distribution {
+  for (const name of Object.keys(DISTRIBUTIONS) as Distribution[]) if (DISTRIBUTIONS[name] === value) return name;
+  throw wrong('distribution', `one of ${Object.values(DISTRIBUTIONS).join(', ')}`, value);
+}
+
+function sigmaField(value: unknown): SigmaRule {
+  if (value === 0) return 'glorot';
+  if (value === 1) return 'he';
+  const sigma = finite(list(value, 'sigma', 1, 1)[0], 'sigma');
+  if (sigma <= 0) throw wrong('sigma', 'above 0', sigma);
+  return sigma;
+}
+
+function seedField(value: unknown): Seed {
+  if (typeof value === 'bigint' || (typeof value === 'number' && Number.isInteger(value))) {
+    const key = BigInt(value);
+    return { low: Number(key & 0xffffffffn), high: Number(key >> 32n) };
+  }
+  throw wrong('seed', 'an integer below 2^64', value);
+}
+
+function table<T>(value: unknown, field: string, entry: (value: unknown, field: string) => T): T[] {
+  if (typeof value === 'number') return [entry(value, field)];
+  return list(value, field, 1, 65535).map((item, i) => entry(item, `${field}[${i}]`));
+}
+
+function transformField(value: unknown, field: string): Transform {
+  if (value === 0) return PIXELS_TRANSFORM;
+  const [scale, mean, constant = null] = list(value, field, 2, 3);
+  if (constant !== null && !(constant instanceof Uint8Array)) throw wrong(`${field} constant inputs`, 'bytes', constant);
+  return {
+    scale: finite(scale, `${field} scale`),
+    mean: finite(mean, `${field} mean`),
+    constant: constant && Uint8Array.from(constant),
+  };
+}
+
+function labelsField(value: unknown, field: string): readonly string[] {
+  return value === 0 ? DIGITS : list(value, field, 1, 65535).map((label, i) => text(label, `${field}[${i}]`));
+}
+
+function dataField(value: unknown, field: string): DataKind | null {
+  if (value === 0) return null;
+  const [dataset, permuted] = Array.isArray(value) ? list(value, field, 2, 2) : ['mnist', uint(value, field, 1, 4) - 1];
+  const bits = uint(permuted, `${field} permutations`, 0, 3);
+  return { dataset: text(dataset, `${field} name`), pixels: (bits & 1) === 1, labels: (bits & 2) === 2 };
+}
+
+// ---- identity ----
+
+/** CRC-32C over the first 4,096 weights of every layer, f32 little-endian: two weight generators that agree here agree. */
+export function weightCheck(network: Network): number {
+  let crc = 0;
+  for (const layer of weighted(network)) {
+    const weights = new Float32Array(Math.min(layer.weights, CHECKED_WEIGHTS));
+    fillWeights(network.distribution, sigmaOf(network.sigma, layer), network.seed, layer.stream, 0, weights);
+    const bytes = new DataView(new ArrayBuffer(4 * weights.length));
+    weights.forEach((w, i) => {
+      bytes.setFloat32(4 * i, w, true);
+    });
+    crc = CRC32C.buf(new Uint8Array(bytes.buffer), crc);
+  }
+  return crc >>> 0;
+}
+
+/** The 32 bytes that name a network: SHA-256 of "seedmask network 1\n" and its six header fields as one array. */
+export function networkId(network: Network): Uint8Array {
+  const fields = encode(networkValues(network, weightCheck(network)));
+  return sha256.create().update(new TextEncoder().encode('seedmask network 1\n')).update(fields).digest();
+}
+
+/** Throws 'bad-header' unless the entries fit the network: a constant bit for every input, no more labels than outputs. */
+export function checkTables(header: Header, network: Network, outputs: number): void {
+  const n = inputs(network);
+  header.transforms.forEach(({ constant }, i) => {
+    if (constant && (constant.length !== Math.ceil(n / 8) || (n & 7 && constant[constant.length - 1] >> (n & 7)))) {
+      throw wrong(`transforms[${i}] constant inputs`, `${n} bits with zero padding`, `${constant.length} bytes`);
+    }
+  });
+  header.labels.forEach((labels, i) => {
+    if (labels.length > outputs) throw wrong(`labels[${i}]`, `at most ${outputs} long, the network's outputs`, labels.length);
+  });
+}

@@ -1,0 +1,177 @@
+// One way to read a body, whatever its Content-Type says: raw bytes under one limit, also after gzip or deflate. Then one decision
+// what those bytes are: the Content-Type when it names a kind we know, else the bytes themselves, since clients send wrong or none.
+//
+// JSON is scanned for depth before JSON.parse sees it: a hundred thousand brackets are a clear answer here and no deep recursion later.
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import express from 'express';
+import type { z } from 'zod';
+import { SeedmaskError } from '../codec/errors.js';
+import { brief } from './rows.js';
+
+export type BodyReader = (req: IncomingMessage, res: ServerResponse) => Promise<Uint8Array>;
+
+/**
+ * A reader of whole bodies of at most `limit` bytes, before and after Content-Encoding. A body that an outer Express app has
+ * parsed already is taken back as JSON.
+ * @throws SeedmaskError (by rejection) large-body, unknown-encoding, broken-body
+ */
+export function bodyReader(limit: number): BodyReader {
+  const raw = express.raw({ type: () => true, limit, inflate: true });
+  return (req: IncomingMessage & { body?: unknown }, res) =>
+    new Promise((resolve, reject) => {
+      raw(req, res, (error?: unknown) => {
+        if (error !== undefined && error !== null) reject(bodyError(error, req, limit));
+        else if (req.body instanceof Uint8Array) resolve(req.body);
+        else if (req.body === undefined) resolve(new Uint8Array(0));
+        else resolve(Buffer.from(typeof req.body === 'string' ? req.body : JSON.stringify(req.body)));
+      });
+    });
+}
+
+function bodyError(error: unknown, req: IncomingMessage, limit: number): SeedmaskError {
+  const type = error instanceof Error && 'type' in error ? error.type : undefined;
+  if (type === 'entity.too.large') {
+    return new SeedmaskError('large-body', {
+      field: 'the body',
+      expected: `${limit} bytes, before and after Content-Encoding`,
+      hint: 'Send fewer rows a request, or uint8 as application/octet-stream.',
+    });
+  }
+  if (type === 'encoding.unsupported') {
+    return new SeedmaskError('unknown-encoding', {
+      field: 'Content-Encoding',
+      expected: 'gzip, deflate or none',
+      got: req.headers['content-encoding'],
+    });
+  }
+  const encoding = req.headers['content-encoding'];
+  const hint = encoding ? `Content-Encoding says ${encoding}: compress the body, or leave the header out.` : undefined;
+  return new SeedmaskError('broken-body', { field: 'the body', got: error instanceof Error ? error.message : String(error), hint });
+}
+
+export type BodyKind = 'json' | 'msgpack' | 'png' | 'pixels';
+
+const KINDS: ReadonlyMap<string, BodyKind> = new Map([
+  ['application/json', 'json'],
+  ['application/msgpack', 'msgpack'],
+  ['application/x-msgpack', 'msgpack'],
+  ['application/vnd.msgpack', 'msgpack'],
+  ['image/png', 'png'],
+  ['application/octet-stream', 'pixels'],
+]);
+
+/**
+ * What a body is: by its Content-Type if that is one of ours, else by its first bytes; whole rows of anything else are pixels.
+ * @throws SeedmaskError no-body, unknown-body
+ */
+export function kindOf(body: Uint8Array, contentType: string | undefined, inputs: number): BodyKind {
+  const expected = 'JSON, application/octet-stream, application/msgpack or image/png';
+  if (body.length === 0) {
+    throw new SeedmaskError('no-body', {
+      field: 'the body',
+      expected,
+      hint: 'Send {"instances": [[...]]} with one list of values per row.',
+    });
+  }
+  const said = KINDS.get((contentType ?? '').split(';', 1)[0].trim().toLowerCase());
+  if (said) return said;
+  if (body[0] === 0x89 && body[1] === 0x50 && body[2] === 0x4e && body[3] === 0x47) return 'png';
+  if (isJson(body)) return 'json';
+  if (isMsgpackMap(body)) return 'msgpack';
+  if (body.length % inputs === 0) return 'pixels';
+  throw new SeedmaskError('unknown-body', {
+    field: 'Content-Type',
+    expected,
+    got: `${body.length} bytes of ${contentType || 'no declared type'}`,
+    hint: `Raw pixels are a multiple of ${inputs} bytes.`,
+  });
+}
+
+/** Whether the first byte that is not white space (or a byte order mark) opens an object or a list. */
+function isJson(body: Uint8Array): boolean {
+  let i = body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf ? 3 : 0;
+  while (i < body.length && (body[i] === 0x20 || (body[i] >= 0x09 && body[i] <= 0x0d))) i++;
+  return body[i] === 0x7b || body[i] === 0x5b;
+}
+
+/** Whether a msgpack map (its size in 4, 16 or 32 bits, and small) opens, with a short string as its first key. */
+function isMsgpackMap(body: Uint8Array): boolean {
+  const key =
+    body[0] >> 4 === 8 ? 1 : body[0] === 0xde && body[1] === 0 ? 3 : body[0] === 0xdf && body[1] + body[2] + body[3] === 0 ? 5 : 0;
+  return key > 0 && body[key] >> 5 === 5;
+}
+
+/** How deep lists and objects may nest, and how many there may be, in JSON and in msgpack. */
+export const DEPTH_LIMIT = 32;
+export const CONTAINER_LIMIT = 4_000_000;
+
+const decoder = new TextDecoder('utf-8', { fatal: true });
+
+/**
+ * Parses a JSON body.
+ * @throws SeedmaskError no-body, deep-body, over-limit, bad-json
+ */
+export function parseJson(body: Uint8Array): unknown {
+  if (body.length === 0) throw new SeedmaskError('no-body', { field: 'the body', expected: 'a JSON object' });
+  checkNesting(body);
+  try {
+    return JSON.parse(decoder.decode(body));
+  } catch (error) {
+    throw new SeedmaskError('bad-json', {
+      field: 'the body',
+      expected: 'JSON',
+      got: error instanceof Error ? error.message : String(error),
+      hint: jsonHint(body),
+    });
+  }
+}
+
+/** Throws deep-body or over-limit by the brackets outside strings. */
+function checkNesting(body: Uint8Array): void {
+  let depth = 0;
+  let containers = 0;
+  for (let i = 0; i < body.length; i++) {
+    const c = body[i];
+    if (c === 0x22) {
+      for (i++; i < body.length && body[i] !== 0x22; i++) if (body[i] === 0x5c) i++;
+    } else if (c === 0x5b || c === 0x7b) {
+      containers++;
+      if (++depth > DEPTH_LIMIT) throw tooDeep();
+    } else if (c === 0x5d || c === 0x7d) depth--;
+  }
+  if (containers > CONTAINER_LIMIT) throw tooMany(containers);
+}
+
+export const tooDeep = (): SeedmaskError => new SeedmaskError('deep-body', { field: 'the body', expected: DEPTH_LIMIT });
+export const tooMany = (got: number): SeedmaskError =>
+  new SeedmaskError('over-limit', { field: 'number of lists and objects in the body', expected: CONTAINER_LIMIT, got });
+
+function jsonHint(body: Uint8Array): string | undefined {
+  const text = Buffer.from(body.buffer, body.byteOffset, body.length);
+  if (!isJson(body)) return 'The body must be a JSON object; PNG, msgpack and raw bytes go to POST /tasks/NAME/classify.';
+  if (text.includes('NaN') || text.includes('Infinity')) return 'JSON has no NaN or Infinity: replace such values before sending.';
+  if (text.includes("'")) return 'JSON strings take double quotes.';
+  if (/,\s*[\]}]/.test(text.toString('latin1', 0, 65536))) return 'JSON takes no comma before a closing bracket.';
+  return undefined;
+}
+
+/**
+ * Checks the outer shape of a decoded request.
+ * @param field JSON pointer of `value`; '' is the whole body
+ * @throws SeedmaskError bad-request at the first part that differs
+ */
+export function checked<T>(schema: z.ZodType<T>, value: unknown, field = '', hint?: string): T {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  let got: unknown = value;
+  for (const key of issue.path) got = typeof got === 'object' && got !== null ? Reflect.get(got, key) : undefined;
+  const pointer = [field, ...issue.path.map((key) => String(key).replaceAll('~', '~0').replaceAll('/', '~1'))].join('/');
+  throw new SeedmaskError('bad-request', {
+    field: pointer || 'the body',
+    expected: issue.code === 'invalid_type' && issue.message.startsWith('Invalid input') ? `of type ${issue.expected}` : issue.message,
+    got: brief(got),
+    hint,
+  });
+}

@@ -1,0 +1,47 @@
+// The way in for speed: a plain (req, res) listener that matches the three hot routes (classify, predict, infer) itself and hands
+// everything else to the Express app of the same service. Both run the same route functions; Express alone costs more than a row.
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { appOf, createService, type ServerOptions } from './app.js';
+import { respond } from './routes.js';
+
+/** A listener for `http.createServer`, `listen`, or `app.use`. */
+export interface Handler {
+  (req: IncomingMessage, res: ServerResponse): void;
+  /** From now on readiness answers 503; everything else goes on. */
+  drain(): void;
+}
+
+/** The complete server as a listener: every route of `createApp`, the hot ones without Express. */
+export function createHandler(options: ServerOptions): Handler {
+  let draining = false;
+  const ready = () => !draining && (options.ready?.() ?? true);
+  const { service, routes } = createService({ ...options, ready });
+  const app = appOf(service, routes);
+  const hot = routes.filter((route) => route.hot);
+  const listener = (req: IncomingMessage, res: ServerResponse): void => {
+    const path = (req.url ?? '').split('?', 1)[0];
+    for (const route of hot) {
+      const groups = route.method === req.method ? route.pattern.exec(path)?.groups : undefined;
+      const params = groups && decoded(groups);
+      if (params) {
+        void respond(route, params, req, res, service);
+        return;
+      }
+    }
+    app(req, res);
+  };
+  const drain = () => {
+    draining = true;
+  };
+  return Object.assign(listener, { drain });
+}
+
+/** The groups percent-decoded; undefined when they are not valid, which the app then explains. */
+function decoded(groups: Readonly<Record<string, string | undefined>>): Record<string, string | undefined> | undefined {
+  try {
+    return Object.fromEntries(Object.entries(groups).map(([name, value]) => [name, value && decodeURIComponent(value)]));
+  } catch {
+    return undefined;
+  }
+}

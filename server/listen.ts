@@ -1,0 +1,79 @@
+// A port, and an orderly end. close() drains: readiness turns 503 at once while requests are still accepted and answered (with
+// Connection: close), those in flight finish, then the port is given back. A cap on the waiting means that it always ends.
+
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { SeedmaskError } from '../codec/errors.js';
+
+export interface ListenOptions {
+  /** 0 takes any free port; default 8080. */
+  readonly port?: number;
+  /** Default 127.0.0.1: this machine alone. */
+  readonly host?: string;
+  /** Milliseconds that a drain keeps accepting at least, so that a load balancer sees readiness fall; default 0. */
+  readonly drainDelay?: number;
+  /** Milliseconds after which a drain cuts the connections that are left; default 10,000. */
+  readonly drainLimit?: number;
+}
+
+export interface Listening {
+  /** http://host:port, with the port really taken. */
+  readonly url: string;
+  /** Drains and gives the port back; resolves when every connection has ended. */
+  close(): Promise<void>;
+}
+
+/**
+ * Listens with a handler (from `createHandler`, or any app).
+ * @throws SeedmaskError (by rejection) cannot-listen: port taken, not permitted, or no such address
+ */
+export async function listen(
+  handler: ((req: IncomingMessage, res: ServerResponse) => void) & { readonly drain?: () => void },
+  { port = 8080, host = '127.0.0.1', drainDelay = 0, drainLimit = 10_000 }: ListenOptions = {},
+): Promise<Listening> {
+  let closing: Promise<void> | undefined;
+  const flying = new Set<ServerResponse>();
+  const server = createServer((req, res) => {
+    flying.add(res);
+    res.once('close', () => flying.delete(res));
+    if (closing) res.setHeader('Connection', 'close');
+    handler(req, res);
+  });
+  server.keepAliveTimeout = 65_000;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, host, port)));
+    server.listen(port, host, resolve);
+  });
+  const address = server.address();
+  const taken = typeof address === 'object' && address ? address.port : port;
+
+  const drain = async () => {
+    handler.drain?.();
+    const cut = setTimeout(() => server.closeAllConnections(), drainLimit);
+    const inFlight = [...flying];
+    for (const res of inFlight) if (!res.headersSent) res.setHeader('Connection', 'close');
+    await Promise.all([
+      new Promise((resolve) => setTimeout(resolve, drainDelay)),
+      ...inFlight.map((res) => new Promise((resolve) => res.once('close', resolve))),
+    ]);
+    await new Promise<void>((resolve) => server.close(() => resolve()));
+    clearTimeout(cut);
+  };
+  return {
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${taken}`,
+    close: () => {
+      closing ??= drain();
+      return closing;
+    },
+  };
+}
+
+function listenError(error: NodeJS.ErrnoException, host: string, port: number): SeedmaskError {
+  const reasons: Record<string, [string, string]> = {
+    EADDRINUSE: ['the port is in use', 'Choose another with --port, or stop the program that holds it.'],
+    EACCES: ['not permitted', 'Ports below 1024 need rights: choose a higher one with --port.'],
+    EADDRNOTAVAIL: ['this machine has no such address', 'Choose 127.0.0.1, or 0.0.0.0 for all addresses, with --host.'],
+    ENOTFOUND: ['no such host name', 'Choose an address of this machine with --host.'],
+  };
+  const [got, hint] = reasons[error.code ?? ''] ?? [error.message, undefined];
+  return new SeedmaskError('cannot-listen', { field: `${host}:${port}`, expected: 'a free port', got, hint });
+}

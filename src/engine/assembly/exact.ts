@@ -1,0 +1,42 @@
+// exp and ln from + - * / alone: the same steps as src/exact.ts, bit for bit (test/exact tests compare them through the engines).
+
+const LN2_HIGH: f64 = 6.9314718036912381649e-1;
+const LN2_LOW: f64 = 1.90821492927058770002e-10;
+const LOG2_E: f64 = 1.442695040888963387;
+
+/** Natural logarithm of a positive, finite, normal x. */
+export function ln(x: f64): f64 {
+  const bits = reinterpret<u64>(x);
+  let k = <i32>(bits >> 52) - 1023;
+  let m = reinterpret<f64>((bits & 0x000f_ffff_ffff_ffff) | 0x3ff0_0000_0000_0000);
+  if (m >= 1.4142135623730951) {
+    m *= 0.5;
+    k++;
+  }
+  const f = m - 1;
+  const s = f / (2 + f);
+  const z = s * s;
+  const w = z * z;
+  const even = w * (3.999999999940941908e-1 + w * (2.222219843214978396e-1 + w * 1.531383769920937332e-1));
+  const odd = z * (6.66666666666673513e-1 + w * (2.857142874366239149e-1 + w * (1.818357216161805012e-1 + w * 1.479819860511658591e-1)));
+  const half = 0.5 * f * f;
+  return <f64>k * LN2_HIGH - (half - (s * (half + (even + odd)) + <f64>k * LN2_LOW) - f);
+}
+
+/** e to the power x, for x <= 709. */
+export function exp(x: f64): f64 {
+  if (x < -708) return 0;
+  const k = floor<f64>(x * LOG2_E + 0.5);
+  const high = x - k * LN2_HIGH;
+  const low = k * LN2_LOW;
+  const r = high - low;
+  const t = r * r;
+  const c =
+    r -
+    t *
+      (1.66666666666666019037e-1 +
+        t *
+          (-2.77777777770155933842e-3 + t * (6.61375632143793436117e-5 + t * (-1.6533902205465251539e-6 + t * 4.13813679705723846039e-8))));
+  const power = reinterpret<f64>((<u64>(<i64>k + 1023)) << 52);
+  return (1 - (low - (r * c) / (2 - c) - high)) * power;
+}

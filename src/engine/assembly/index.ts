@@ -1,0 +1,96 @@
+// The machine: a tape of operations in memory, run by every thread, with a barrier after each operation. JavaScript writes a tape
+// once (a training step, a classification) and starts it with one call; nothing is allocated while it runs.
+//
+//   one operation = 16 words of 4 bytes: [code, 15 operands (u32, or f32 where the kernel takes a float)]; code 0 ends the tape
+//
+// Codes are the cases below, in the order of OPERATIONS in src/engine/machine.ts.
+
+import { signed16, signed16to32, signed32, widen } from './integer';
+import { compressColumns, compressRows, product, transpose } from './sparse';
+import { barrier, waitWhile } from './threads';
+import { adam, crossEntropy, gather, selectCount, selectDigit, sgd, shift, sumRows, topkApply, topkStep } from './training';
+export { weights } from './weights';
+
+/** Whether this build can share its memory. */
+export const threaded: bool = ASC_FEATURE_THREADS;
+
+/** Bytes from AssemblyScript's allocator, 16-byte aligned, zero filled. Only the main thread may call it. */
+export function allocate(bytes: usize): usize {
+  const p = heap.alloc(bytes);
+  memory.fill(p, 0, bytes);
+  return p;
+}
+
+export function release(p: usize): void {
+  heap.free(p);
+}
+
+// @ts-ignore: decorator
+@inline
+function u(op: usize, i: usize): u32 {
+  return load<u32>(op + (i << 2));
+}
+
+// @ts-ignore: decorator
+@inline
+function f(op: usize, i: usize): f32 {
+  return load<f32>(op + (i << 2));
+}
+
+/** Runs a tape as thread t of n. The next code is read before the barrier: after the last one the tape may be written anew. */
+export function run(tape: usize, control: usize, t: u32, n: u32): void {
+  let o = tape;
+  let code = load<u32>(o);
+  while (code != 0) {
+    switch (code) {
+      case 1: gather(u(o, 1), u(o, 2), u(o, 3), u(o, 4), f(o, 5), f(o, 6), u(o, 7), u(o, 8), t, n); break;
+      case 2: shift(u(o, 1), u(o, 2), u(o, 3), f(o, 4), f(o, 5), u(o, 6), u(o, 7), t, n); break;
+      case 3: compressRows(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), t, n); break;
+      case 4: compressColumns(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), t, n); break;
+      case 5: product(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), u(o, 10), u(o, 11), t, n); break;
+      case 6: transpose(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), t, n); break;
+      case 7: crossEntropy(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), t, n); break;
+      case 8: adam(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), f(o, 6), f(o, 7), f(o, 8), f(o, 9), f(o, 10), f(o, 11), t, n); break;
+      case 9: sgd(u(o, 1), u(o, 2), u(o, 3), u(o, 4), f(o, 5), f(o, 6), t, n); break;
+      case 10: topkStep(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), f(o, 7), f(o, 8), f(o, 9), u(o, 10), u(o, 11), t, n); break;
+      case 11: topkApply(u(o, 1), u(o, 2), u(o, 3), u(o, 4), f(o, 5), u(o, 6), t, n); break;
+      case 12: selectCount(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), t, n); break;
+      case 13: selectDigit(u(o, 1), u(o, 2), u(o, 3), t, n); break;
+      case 14: widen(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), t, n); break;
+      case 15: signed16(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), t, n); break;
+      case 16: signed16to32(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), t, n); break;
+      case 17: signed32(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), t, n); break;
+      case 18: sumRows(u(o, 1), u(o, 2), u(o, 3), u(o, 4), t, n); break;
+      default: unreachable();
+    }
+    o += 64;
+    code = load<u32>(o);
+    barrier(control, n);
+  }
+}
+
+/** Main thread: gives the tape to the waiting workers and takes part as thread 0. Returns when all of it is done. */
+export function start(tape: usize, control: usize, n: u32): void {
+  if (ASC_FEATURE_THREADS) {
+    if (n > 1) {
+      store<u32>(control + 12, <u32>tape);
+      atomic.add<u32>(control, 1, 8);
+      atomic.notify(control + 8, -1);
+    }
+  }
+  run(tape, control, 0, n);
+}
+
+/** Worker thread: runs the tapes it is given until one with address 0 comes. */
+export function serve(control: usize, t: u32, n: u32): void {
+  if (ASC_FEATURE_THREADS) {
+    let job: u32 = 0;
+    while (true) {
+      waitWhile(control + 8, job);
+      job++;
+      const tape = <usize>atomic.load<u32>(control, 12);
+      if (tape == 0) return;
+      run(tape, control, t, n);
+    }
+  }
+}

@@ -1,0 +1,42 @@
+// How threads share one piece of work: outputs are dealt in contiguous ranges, sums are never split, and everybody meets at a
+// barrier after each operation. Without the threads feature the barrier and the server loop compile to nothing.
+//
+//   control block (u32 words): 0 arrived at the barrier, 1 barrier generation, 2 job number, 3 tape address of the job
+
+const SPINS: i32 = 20000;
+
+// @ts-ignore: decorator
+@inline
+export function first(count: u32, thread: u32, threads: u32): u32 {
+  return <u32>((<u64>count * thread) / threads);
+}
+
+// @ts-ignore: decorator
+@inline
+export function last(count: u32, thread: u32, threads: u32): u32 {
+  return <u32>((<u64>count * (thread + 1)) / threads);
+}
+
+// @ts-ignore: decorator
+@inline
+export function barrier(control: usize, threads: u32): void {
+  if (ASC_FEATURE_THREADS) {
+    if (threads == 1) return;
+    const generation = atomic.load<u32>(control, 4);
+    if (atomic.add<u32>(control, 1) == threads - 1) {
+      atomic.store<u32>(control, 0);
+      atomic.add<u32>(control, 1, 4);
+      atomic.notify(control + 4, -1);
+      return;
+    }
+    waitWhile(control + 4, generation);
+  }
+}
+
+/** Spins a little, because a step's operations are short; then sleeps. */
+export function waitWhile(address: usize, value: u32): void {
+  if (ASC_FEATURE_THREADS) {
+    for (let i = 0; i < SPINS; i++) if (atomic.load<u32>(address) != value) return;
+    while (atomic.load<u32>(address) == value) atomic.wait<i32>(address, <i32>value, -1);
+  }
+}

@@ -1,0 +1,182 @@
+// The parts of a training step around the products: gather a batch, loss and its gradient, optimiser steps, the topk mask step.
+// Every operation is elementwise or one sample at a time, so ranges can be dealt to threads without changing a bit; the same
+// formulas in the same order stand in src/engine/plain.ts.
+
+import { exp, ln } from './exact';
+import { first, last } from './threads';
+
+/** x[i][0..features) f32 = (pixel - mean) * scale of the uint8 rows named by `rows`. stride of x in bytes, its padding stays as it is. */
+export function gather(images: usize, rows: usize, count: u32, features: u32, mean: f32, scale: f32, x: usize, stride: u32, t: u32, n: u32): void {
+  const m = f32x4.splat(mean);
+  const s = f32x4.splat(scale);
+  const whole = features & ~7;
+  const end = last(count, t, n);
+  for (let i = first(count, t, n); i < end; i++) {
+    const p = images + <usize>load<u32>(rows + (<usize>i << 2)) * features;
+    const q = x + <usize>i * stride;
+    for (let k: usize = 0; k < <usize>whole; k += 8) {
+      const wide = v128.load8x8_u(p + k);
+      v128.store(q + (k << 2), f32x4.mul(f32x4.sub(f32x4.convert_i32x4_u(i32x4.extend_low_i16x8_u(wide)), m), s));
+      v128.store(q + (k << 2), f32x4.mul(f32x4.sub(f32x4.convert_i32x4_u(i32x4.extend_high_i16x8_u(wide)), m), s), 16);
+    }
+    for (let k: usize = whole; k < <usize>features; k++) store<f32>(q + (k << 2), (<f32>load<u8>(p + k) - mean) * scale);
+  }
+}
+
+/** The same transform on f32 rows that lie back to back. */
+export function shift(values: usize, count: u32, features: u32, mean: f32, scale: f32, x: usize, stride: u32, t: u32, n: u32): void {
+  const end = last(count, t, n);
+  for (let i = first(count, t, n); i < end; i++) {
+    const p = values + (<usize>i * features << 2);
+    const q = x + <usize>i * stride;
+    for (let k: usize = 0; k < <usize>features << 2; k += 4) store<f32>(q + k, (load<f32>(p + k) - mean) * scale);
+  }
+}
+
+/** Softmax cross-entropy of z[i][0..classes): losses[i] f64, dz = (softmax - onehot) / count, 0 where a ReLU cut z and in the padding. */
+export function crossEntropy(
+  z: usize, stride: u32, count: u32, classes: u32, labels: usize, rows: usize, dz: usize, losses: usize, relu: u32, t: u32, n: u32,
+): void {
+  const end = last(count, t, n);
+  for (let i = first(count, t, n); i < end; i++) {
+    const p = z + <usize>i * stride;
+    const q = dz + <usize>i * stride;
+    const label = <u32>load<u8>(labels + load<u32>(rows + (<usize>i << 2)));
+    let top = load<f32>(p);
+    for (let j: u32 = 1; j < classes; j++) top = max<f32>(top, load<f32>(p + (<usize>j << 2)));
+    let sum: f64 = 0;
+    for (let j: u32 = 0; j < classes; j++) sum += exp(<f64>load<f32>(p + (<usize>j << 2)) - <f64>top);
+    for (let j: u32 = 0; j < classes; j++) {
+      const value = load<f32>(p + (<usize>j << 2));
+      const d = <f32>((exp(<f64>value - <f64>top) / sum - (j == label ? 1.0 : 0.0)) / <f64>count);
+      store<f32>(q + (<usize>j << 2), relu && !(value > 0) ? 0 : d);
+    }
+    for (let j = classes << 2; j < stride; j += 4) store<f32>(q + j, 0);
+    store<f64>(losses + (<usize>i << 3), ln(sum) - (<f64>load<f32>(p + (<usize>label << 2)) - <f64>top));
+  }
+}
+
+/** out[column] = sum over the rows, ascending: the bias gradient. Columns are dealt in fours. */
+export function sumRows(a: usize, rows: u32, stride: u32, out: usize, t: u32, n: u32): void {
+  const end = <usize>last(stride >> 4, t, n) << 4;
+  for (let at = <usize>first(stride >> 4, t, n) << 4; at < end; at += 16) {
+    let sum = f32x4.splat(0);
+    let p = a + at;
+    for (let r: u32 = 0; r < rows; r++, p += stride) sum = f32x4.add(sum, v128.load(p));
+    v128.store(out + at, sum);
+  }
+}
+
+/** Adam with bias corrections folded into `rate` and `epsilon` by the caller; count is a multiple of 4. */
+export function adam(
+  w: usize, m: usize, v: usize, g: usize, count: u32, rate: f32, beta1: f32, rest1: f32, beta2: f32, rest2: f32, epsilon: f32, t: u32, n: u32,
+): void {
+  const b1 = f32x4.splat(beta1), r1 = f32x4.splat(rest1), b2 = f32x4.splat(beta2), r2 = f32x4.splat(rest2);
+  const lr = f32x4.splat(rate), eps = f32x4.splat(epsilon);
+  const end = <usize>last(count >> 2, t, n) << 4;
+  for (let k = <usize>first(count >> 2, t, n) << 4; k < end; k += 16) {
+    const grad = v128.load(g + k);
+    const mean = f32x4.add(f32x4.mul(b1, v128.load(m + k)), f32x4.mul(r1, grad));
+    const square = f32x4.add(f32x4.mul(b2, v128.load(v + k)), f32x4.mul(f32x4.mul(r2, grad), grad));
+    v128.store(m + k, mean);
+    v128.store(v + k, square);
+    v128.store(w + k, f32x4.sub(v128.load(w + k), f32x4.div(f32x4.mul(lr, mean), f32x4.add(f32x4.sqrt(square), eps))));
+  }
+}
+
+/** v = momentum v + g; w -= rate v. */
+export function sgd(w: usize, v: usize, g: usize, count: u32, rate: f32, momentum: f32, t: u32, n: u32): void {
+  const mu = f32x4.splat(momentum), lr = f32x4.splat(rate);
+  const end = <usize>last(count >> 2, t, n) << 4;
+  for (let k = <usize>first(count >> 2, t, n) << 4; k < end; k += 16) {
+    const speed = f32x4.add(f32x4.mul(mu, v128.load(v + k)), v128.load(g + k));
+    v128.store(v + k, speed);
+    v128.store(w + k, f32x4.sub(v128.load(w + k), f32x4.mul(lr, speed)));
+  }
+}
+
+/**
+ * The fused mask step of a layer: score gradient = g * weight (straight-through), momentum, score, and, with `apply`, the masked
+ * weights of the next forward pass: gain * weight where score >= the layer's threshold, else 0.
+ */
+export function topkStep(
+  score: usize, velocity: usize, g: usize, weight: usize, masked: usize, count: u32,
+  rate: f32, momentum: f32, gain: f32, threshold: usize, apply: u32, t: u32, n: u32,
+): void {
+  const mu = f32x4.splat(momentum), lr = f32x4.splat(rate), scale = f32x4.splat(gain);
+  const least = v128.load32_splat(threshold);
+  const end = <usize>last(count >> 2, t, n) << 4;
+  for (let k = <usize>first(count >> 2, t, n) << 4; k < end; k += 16) {
+    const w = v128.load(weight + k);
+    const speed = f32x4.add(f32x4.mul(mu, v128.load(velocity + k)), f32x4.mul(v128.load(g + k), w));
+    v128.store(velocity + k, speed);
+    const s = f32x4.sub(v128.load(score + k), f32x4.mul(lr, speed));
+    v128.store(score + k, s);
+    if (apply) v128.store(masked + k, v128.and(f32x4.mul(scale, w), f32x4.ge(s, least)));
+  }
+}
+
+/** masked = gain * weight where score >= threshold, else 0. */
+export function topkApply(score: usize, weight: usize, masked: usize, count: u32, gain: f32, threshold: usize, t: u32, n: u32): void {
+  const scale = f32x4.splat(gain);
+  const least = v128.load32_splat(threshold);
+  const end = <usize>last(count >> 2, t, n) << 4;
+  for (let k = <usize>first(count >> 2, t, n) << 4; k < end; k += 16) {
+    v128.store(masked + k, v128.and(f32x4.mul(scale, v128.load(weight + k)), f32x4.ge(v128.load(score + k), least)));
+  }
+}
+
+// ---- the k-th largest score without sorting: radix selection, 11 + 11 + 10 bits ----
+//
+// A float's bits, with the sign bit flipped (negative: all bits flipped), order as unsigned integers. Each pass counts one digit of
+// the keys that still share the prefix found so far; integer counts add up in any order, so threads count apart.
+//
+//   state (u32 words): 0 prefix, 1 rank left (1 = largest), 2 threshold as f32
+
+// @ts-ignore: decorator
+@inline
+function key(p: usize): u32 {
+  const bits = load<u32>(p);
+  return bits ^ (<u32>(<i32>bits >> 31) | 0x8000_0000);
+}
+
+/** Counts digit `pass` (0, 1, 2) into this thread's 2048 counters. */
+export function selectCount(score: usize, count: u32, state: usize, counters: usize, pass: u32, t: u32, n: u32): void {
+  const mine = counters + (<usize>t << 13);
+  memory.fill(mine, 0, 8192);
+  const end = score + (<usize>last(count, t, n) << 2);
+  const prefix = load<u32>(state);
+  for (let p = score + (<usize>first(count, t, n) << 2); p < end; p += 4) {
+    const k = key(p);
+    let digit: u32;
+    if (pass == 0) digit = k >> 21;
+    else if (pass == 1) {
+      if (k >> 21 != prefix >> 21) continue;
+      digit = (k >> 10) & 2047;
+    } else {
+      if (k >> 10 != prefix >> 10) continue;
+      digit = k & 1023;
+    }
+    const c = mine + (<usize>digit << 2);
+    store<u32>(c, load<u32>(c) + 1);
+  }
+}
+
+/** Adds up the threads' counters from the top and fixes the digit; after the last pass the threshold is exact. Thread 0 alone. */
+export function selectDigit(state: usize, counters: usize, pass: u32, t: u32, n: u32): void {
+  if (t != 0) return;
+  const bits: u32 = pass == 0 ? 21 : pass == 1 ? 10 : 0;
+  let rank = load<u32>(state, 4);
+  for (let digit: i32 = pass == 2 ? 1023 : 2047; digit >= 0; digit--) {
+    let total: u32 = 0;
+    for (let i: u32 = 0; i < n; i++) total += load<u32>(counters + (<usize>i << 13) + (<usize>digit << 2));
+    if (total >= rank) {
+      const prefix = load<u32>(state) | (<u32>digit << bits);
+      store<u32>(state, prefix);
+      store<u32>(state, rank, 4);
+      if (pass == 2) store<u32>(state, prefix & 0x8000_0000 ? prefix ^ 0x8000_0000 : ~prefix, 8);
+      return;
+    }
+    rank -= total;
+  }
+}

@@ -1,0 +1,88 @@
+// When may a network run on integers? Signed constants over uint8 inputs: every layer's sigma factors out (no biases; ReLU and
+// max-pool commute with a positive factor), so logits = one scale x integers, exact in any order as long as the sums fit.
+// Interval arithmetic finds how large they can get: inputs lie in [0, 255], a unit in [sum of lows, sum of highs] of its kept terms.
+//
+// Intervals are kept per unit of a dense layer and per filter of a conv layer, whose border pixels have fewer terms: since every
+// interval contains 0, a part of a sum lies within the bound of the whole. So the bound also holds for every partial sum, in any
+// order, and for a kernel that adds the positive and the negative terms apart. A max-pool changes no interval.
+
+import { isSignedConstant, type Mask, type Network, type Placed, place, regenerate, sigmaOf, weighted } from '../network.js';
+import type { InputTransform } from './engine.js';
+
+/** What the values of one weighted layer can be, before its activation. */
+export interface LayerBound {
+  /** Smallest (<= 0) and largest (>= 0) integer of each unit or filter. */
+  readonly low: Float64Array;
+  readonly high: Float64Array;
+  /** The largest |value| of the layer. */
+  readonly largest: number;
+}
+
+export interface IntegerProgram {
+  /** Real value of one integer step of the logits. */
+  readonly scale: number;
+  readonly bounds: readonly LayerBound[];
+}
+
+/** The largest |value| an i32 sum may reach. */
+export const I32_LARGEST = 2147483647;
+
+/**
+ * Bounds of the integer values of a signed-constant network over inputs 0..255, one per weighted layer. Values of 2^53 and more
+ * are rounded, which is far beyond any integer program.
+ * @param weights canonical order; only their signs are used
+ */
+export function integerBounds(network: Network, mask: Mask, weights: readonly ArrayLike<number>[] = regenerate(network)): LayerBound[] {
+  const bounds: LayerBound[] = [];
+  let low: Float64Array = new Float64Array(network.input[2]);
+  let high: Float64Array = new Float64Array(network.input[2]).fill(255);
+  for (const placed of place(network)) {
+    if (placed.layer.kind === 'pool') continue;
+    const bound = layerBound(placed, mask[placed.stream], weights[placed.stream], low, high);
+    bounds.push(bound);
+    low = placed.layer.activation === 'relu' ? new Float64Array(bound.low.length) : bound.low;
+    high = bound.high;
+  }
+  return bounds;
+}
+
+/** Sums the kept terms of each unit. Weight i of a unit reads channel i mod channels: true of dense (NHWC flattened) and conv. */
+function layerBound(placed: Placed, bits: Uint8Array, weights: ArrayLike<number>, inLow: Float64Array, inHigh: Float64Array): LayerBound {
+  const units = placed.output[2];
+  const channels = placed.input[2];
+  const low = new Float64Array(units);
+  const high = new Float64Array(units);
+  let largest = 0;
+  for (let unit = 0; unit < units; unit++) {
+    for (let i = 0; i < placed.fanIn; i++) {
+      const index = unit * placed.fanIn + i;
+      if (!((bits[index >> 3] >> (index & 7)) & 1)) continue;
+      const channel = i % channels;
+      const positive = weights[index] > 0;
+      low[unit] += positive ? inLow[channel] : -inHigh[channel];
+      high[unit] += positive ? inHigh[channel] : -inLow[channel];
+    }
+    largest = Math.max(largest, -low[unit], high[unit]);
+  }
+  return { low, high, largest };
+}
+
+/**
+ * The integer program of a network under a mask, or null when it must be computed in floats: other weights, a transform with a
+ * mean or a scale that is not positive, or sums that may leave i32.
+ * The scale is transform.scale x sigma of each layer, in f64 and layer order.
+ */
+export function integerProgram(
+  network: Network,
+  mask: Mask,
+  transform: InputTransform,
+  weights?: readonly ArrayLike<number>[],
+): IntegerProgram | null {
+  const scale = sigmas(network).reduce((product, sigma) => product * sigma, transform.scale);
+  const factorsOut = transform.mean === 0 && [transform.scale, ...sigmas(network)].every((factor) => factor > 0);
+  if (!isSignedConstant(network) || !factorsOut || !(scale > 0 && scale < Number.POSITIVE_INFINITY)) return null;
+  const bounds = integerBounds(network, mask, weights);
+  return bounds.every((bound) => bound.largest <= I32_LARGEST) ? { scale, bounds } : null;
+}
+
+const sigmas = (network: Network): number[] => weighted(network).map((placed) => sigmaOf(network.sigma, placed));

@@ -1,0 +1,147 @@
+// The WebAssembly machine behind the wasm engine: one memory, one or more threads, and tapes of operations (see assembly/index.ts).
+// Memory can grow at any allocation, so views are made anew for each use and never kept.
+
+import { startWorkers } from '#workers';
+import { KERNELS } from './kernels.js';
+
+interface Exports {
+  allocate(bytes: number): number;
+  release(pointer: number): void;
+  start(tape: number, control: number, threads: number): void;
+  weights(distribution: number, sigma: number, k0: number, k1: number, stream: number, first: bigint, out: number, count: number): void;
+}
+
+/** name -> [code, positions of f32 operands]; operands are described at the kernels. */
+const OPERATIONS = {
+  gather: [1, [5, 6]],
+  shift: [2, [4, 5]],
+  compressRows: [3, []],
+  compressColumns: [4, []],
+  product: [5, []],
+  transpose: [6, []],
+  crossEntropy: [7, []],
+  adam: [8, [6, 7, 8, 9, 10, 11]],
+  sgd: [9, [5, 6]],
+  topkStep: [10, [7, 8, 9]],
+  topkApply: [11, [5]],
+  selectCount: [12, []],
+  selectDigit: [13, []],
+  widen: [14, []],
+  signed16: [15, []],
+  signed16to32: [16, []],
+  signed32: [17, []],
+  sumRows: [18, []],
+} as const satisfies Record<string, readonly [number, readonly number[]]>;
+
+export type Operation = readonly [name: keyof typeof OPERATIONS, ...operands: number[]];
+
+const WORDS = 16;
+const MAX_OPERATIONS = 512;
+/** 2 GiB: the shared build's declared maximum. */
+const MAX_PAGES = 32768;
+
+/** f32 rows are padded to whole vectors of four. */
+export const pad4 = (n: number): number => Math.ceil(n / 4) * 4;
+
+export class Machine {
+  readonly threads: number;
+  readonly #memory: WebAssembly.Memory;
+  readonly #exports: Exports;
+  readonly #control: number;
+  readonly #tape: number;
+  readonly #stop: () => void;
+
+  private constructor(memory: WebAssembly.Memory, exports: Exports, control: number, threads: number, stop: () => void) {
+    this.#memory = memory;
+    this.#exports = exports;
+    this.#control = control;
+    this.#tape = exports.allocate((MAX_OPERATIONS + 1) * WORDS * 4);
+    this.threads = threads;
+    this.#stop = stop;
+  }
+
+  /** Compiles the kernels and starts threads - 1 workers; one thread uses unshared memory. */
+  static async create(threads: number): Promise<Machine> {
+    const shared = threads > 1;
+    const bytes = Uint8Array.from(atob(shared ? KERNELS.shared : KERNELS.single), (c) => c.charCodeAt(0));
+    const module = await WebAssembly.compile(bytes);
+    const memory = new WebAssembly.Memory(shared ? { initial: 16, maximum: MAX_PAGES, shared } : { initial: 16 });
+    const instance = await WebAssembly.instantiate(module, { env: { memory } });
+    const exports = instance.exports as unknown as Exports;
+    const control = exports.allocate(64);
+    if (!shared) return new Machine(memory, exports, control, 1, () => undefined);
+    const workers = startWorkers(module, memory, control, threads);
+    await workers.ready;
+    return new Machine(memory, exports, control, threads, workers.terminate);
+  }
+
+  allocate(bytes: number): number {
+    return this.#exports.allocate(bytes);
+  }
+
+  release(pointer: number): void {
+    this.#exports.release(pointer);
+  }
+
+  u8 = (pointer: number, length: number): Uint8Array => new Uint8Array(this.#memory.buffer, pointer, length);
+  i16 = (pointer: number, length: number): Int16Array => new Int16Array(this.#memory.buffer, pointer, length);
+  i32 = (pointer: number, length: number): Int32Array => new Int32Array(this.#memory.buffer, pointer, length);
+  u32 = (pointer: number, length: number): Uint32Array => new Uint32Array(this.#memory.buffer, pointer, length);
+  f32 = (pointer: number, length: number): Float32Array => new Float32Array(this.#memory.buffer, pointer, length);
+  f64 = (pointer: number, length: number): Float64Array => new Float64Array(this.#memory.buffer, pointer, length);
+
+  /** Runs the operations in order on all threads; returns when they are done. */
+  run(operations: readonly Operation[]): void {
+    if (operations.length === 0) return;
+    if (operations.length > MAX_OPERATIONS) throw new RangeError(`a tape holds ${MAX_OPERATIONS} operations, got ${operations.length}`);
+    const words = this.u32(this.#tape, (operations.length + 1) * WORDS);
+    const floats = this.f32(this.#tape, (operations.length + 1) * WORDS);
+    operations.forEach(([name, ...operands], i) => {
+      const [code, floating] = OPERATIONS[name];
+      const at = i * WORDS;
+      words[at] = code;
+      for (let k = 0; k < operands.length; k++) words[at + k + 1] = operands[k];
+      for (const k of floating) floats[at + k] = operands[k - 1];
+    });
+    words[operations.length * WORDS] = 0;
+    this.#exports.start(this.#tape, this.#control, this.threads);
+  }
+
+  /** Regenerates weights first .. first+count-1 (first and count multiples of 2048) as f32 at `out`. */
+  weights(
+    distribution: number,
+    sigma: number,
+    seed: { low: number; high: number },
+    stream: number,
+    first: number,
+    out: number,
+    count: number,
+  ): void {
+    this.#exports.weights(distribution, sigma, seed.low, seed.high, stream, BigInt(first), out, count);
+  }
+
+  close(): void {
+    this.#stop();
+  }
+}
+
+/** Everything one owner allocates, freed together. */
+export class Allocations {
+  readonly #machine: Machine;
+  readonly #pointers: number[] = [];
+
+  constructor(machine: Machine) {
+    this.#machine = machine;
+  }
+
+  /** Zero-filled, 16-byte aligned. */
+  bytes(count: number): number {
+    const pointer = this.#machine.allocate(count);
+    this.#pointers.push(pointer);
+    return pointer;
+  }
+
+  free(): void {
+    for (const pointer of this.#pointers.splice(0)) this.#machine.release(pointer);
+  }
+}

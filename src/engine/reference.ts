@@ -1,0 +1,353 @@
+// The reference engine: what every other engine must equal bit for bit. One sample at a time through the loops of plain.ts, and the
+// optimiser steps written out one rounding at a time. It is slow on purpose: nothing is skipped, blocked or kept packed.
+//
+//   classifier      integer program (bounds.ts) where the network allows it, else f32
+//   denseTrainer    weights and biases under Adam or SGD with momentum
+//   topkTrainer     scores under SGD with momentum, straight-through; the mask keeps the highest
+//
+// All f32 state is rounded with Math.fround after every operation, in the order of the formulas beside the code.
+
+import {
+  checkMask,
+  fullMask,
+  inputs,
+  kept,
+  maskBytes,
+  type Network,
+  outputs,
+  type Parameters,
+  place,
+  regenerate,
+  ShapeError,
+  weighted,
+} from '../network.js';
+import { integerProgram } from './bounds.js';
+import {
+  type AdamOptions,
+  type Classifier,
+  type ClassifierOptions,
+  type DenseTrainer,
+  type Engine,
+  type InputTransform,
+  PIXELS,
+  type SgdOptions,
+  type TopkTrainer,
+  type Trainer,
+  type TrainingSet,
+} from './engine.js';
+import { type Arithmetic, backward, F32, forward, INTEGER, softmaxCrossEntropy, type Values } from './plain.js';
+
+const fround = Math.fround;
+
+/** The oracle: every operation of the Engine interface as plain loops. */
+export function createReferenceEngine(): Engine {
+  return { name: 'reference', threads: 1, classifier, denseTrainer, topkTrainer, close: nothing };
+}
+
+/** Arrays are all this engine holds: the garbage collector frees them. */
+const nothing = (): void => undefined;
+
+function classifier(network: Network, options: ClassifierOptions = {}): Classifier {
+  const { mask = fullMask(network, true), transform = PIXELS, parameters } = options;
+  checkMask(network, mask);
+  if (parameters) checkParameters(network, parameters);
+  const all = parameters?.weights ?? regenerate(network);
+  const weights = all.map((w, layer) => w.map((value, i) => (kept(mask[layer], i) ? value : 0)));
+  const program = parameters ? null : integerProgram(network, mask, transform, all);
+  const signs = program ? weights.map((w) => Int8Array.from(w, Math.sign)) : [];
+  const width = inputs(network);
+  const count = outputs(network);
+  return {
+    arithmetic: program ? 'integer' : 'float',
+    scale: program ? program.scale : 1,
+    inputs: width,
+    outputs: count,
+    logits(raw, rows) {
+      checkInputs(raw, rows, width);
+      const integers = program !== null && raw instanceof Uint8Array;
+      const out = integers ? new Int32Array(rows * count) : new Float32Array(rows * count);
+      for (let row = 0; row < rows; row++) {
+        const values = raw.subarray(row * width, (row + 1) * width);
+        const activations = integers
+          ? walk(network, Int32Array.from(values), signs, null, INTEGER)
+          : walk(network, transformed(values, transform), weights, parameters?.biases ?? null, F32);
+        out.set(activations.at(-1)!, row * count);
+      }
+      return out;
+    },
+    free: nothing,
+  };
+}
+
+/** (value - mean) * scale, each operation rounded to f32. */
+function transformed(raw: Uint8Array | Float32Array, transform: InputTransform): Float32Array {
+  const mean = fround(transform.mean);
+  const scale = fround(transform.scale);
+  return Float32Array.from(raw, (value) => fround(fround(value - mean) * scale));
+}
+
+/** The input and every layer's output for one sample. */
+function walk<V extends Values>(
+  network: Network,
+  x: V,
+  weights: readonly ArrayLike<number>[],
+  biases: readonly Float32Array[] | null,
+  arithmetic: Arithmetic<V>,
+): V[] {
+  const activations = [x];
+  for (const placed of place(network)) {
+    activations.push(forward(placed, activations.at(-1)!, weights[placed.stream], biases ? biases[placed.stream] : null, arithmetic));
+  }
+  return activations;
+}
+
+interface Gradients extends Omit<Trainer, 'free' | 'biasGradient'> {
+  readonly layers: readonly { readonly dW: Float32Array; readonly dBias: Float32Array }[];
+}
+
+/** What both trainers share: loss and gradients of a batch under effective weights that the caller changes in place. */
+function gradientsOf(
+  network: Network,
+  data: TrainingSet,
+  batch: number,
+  weights: readonly Float32Array[],
+  biases: readonly Float32Array[] | null,
+): Gradients {
+  checkTrainingSet(network, data, batch);
+  const placed = place(network);
+  const width = inputs(network);
+  const count = outputs(network);
+  const layers = weighted(network).map((layer) => ({ dW: new Float32Array(layer.weights), dBias: new Float32Array(layer.output[2]) }));
+  const sample = (row: number): Float32Array[] => {
+    const values = data.images.subarray(row * width, (row + 1) * width);
+    return walk(network, transformed(values, data.transform), weights, biases, F32);
+  };
+  return {
+    layers,
+    gradients(rows) {
+      checkRows(rows, data);
+      if (rows.length < 1 || rows.length > batch) throw new ShapeError(`a batch has 1 to ${batch} rows, got ${rows.length}`);
+      for (const layer of layers) for (const gradient of [layer.dW, layer.dBias]) gradient.fill(0);
+      let loss = 0;
+      for (const row of rows) {
+        const activations = sample(row);
+        let d: Float32Array = new Float32Array(count);
+        loss += softmaxCrossEntropy(activations.at(-1)!, data.labels[row], rows.length, d);
+        for (let i = placed.length - 1; i >= 0; i--) {
+          const { stream } = placed[i];
+          d = backward(placed[i], activations[i], activations[i + 1], weights[stream], d, layers[stream]);
+        }
+      }
+      return loss / rows.length;
+    },
+    weightGradient: (layer) => pick(layers, layer).dW.slice(),
+    logits(rows) {
+      checkRows(rows, data);
+      const out = new Float32Array(rows.length * count);
+      rows.forEach((row, i) => {
+        out.set(sample(row).at(-1)!, i * count);
+      });
+      return out;
+    },
+  };
+}
+
+function denseTrainer(network: Network, data: TrainingSet, start: Parameters, batch: number): DenseTrainer {
+  checkParameters(network, start);
+  const weights = start.weights.map((w) => w.slice());
+  const biases = start.biases ? start.biases.map((b) => b.slice()) : weighted(network).map((layer) => new Float32Array(layer.output[2]));
+  const { layers, ...shared } = gradientsOf(network, data, batch, weights, biases);
+  const variables = [
+    ...weights.map((value, i) => ({ value, gradient: layers[i].dW })),
+    ...biases.map((value, i) => ({ value, gradient: layers[i].dBias })),
+  ].map((variable) => ({ ...variable, m: like(variable.value), v: like(variable.value), velocity: like(variable.value) }));
+  let beta1t = 1;
+  let beta2t = 1;
+  return {
+    ...shared,
+    biasGradient: (layer) => pick(layers, layer).dBias.slice(),
+    adam(options) {
+      beta1t *= options.beta1;
+      beta2t *= options.beta2;
+      for (const { value, gradient, m, v } of variables) adam(options, 1 - beta1t, 1 - beta2t, gradient, m, v, value);
+    },
+    sgd(options) {
+      for (const { value, gradient, velocity } of variables) sgd(options, gradient, velocity, value);
+    },
+    parameters: () => ({ weights: weights.map((w) => w.slice()), biases: biases.map((b) => b.slice()) }),
+    free: nothing,
+  };
+}
+
+const like = (array: Float32Array): Float32Array => new Float32Array(array.length);
+
+/**
+ * Adam (Kingma and Ba 2015) with both bias corrections folded into the step and epsilon, as in the end of their section 2:
+ *   m = b1 m + (1 - b1) g     v = b2 v + (1 - b2) g g     w -= (lr sqrt(c2) / c1) m / (sqrt(v) + eps sqrt(c2))
+ * which is w -= lr mHat / (sqrt(vHat) + eps) up to rounding. c = 1 - b^t and the step are f64, rounded once.
+ */
+function adam(
+  options: AdamOptions,
+  c1: number,
+  c2: number,
+  gradient: Float32Array,
+  m: Float32Array,
+  v: Float32Array,
+  w: Float32Array,
+): void {
+  const beta1 = fround(options.beta1);
+  const beta2 = fround(options.beta2);
+  const rest1 = fround(1 - options.beta1);
+  const rest2 = fround(1 - options.beta2);
+  const step = fround((options.learningRate * Math.sqrt(c2)) / c1);
+  const epsilon = fround(options.epsilon * Math.sqrt(c2));
+  for (let i = 0; i < w.length; i++) {
+    const g = gradient[i];
+    m[i] = fround(beta1 * m[i]) + fround(rest1 * g);
+    v[i] = fround(beta2 * v[i]) + fround(fround(rest2 * g) * g);
+    w[i] -= fround(fround(step * m[i]) / fround(fround(Math.sqrt(v[i])) + epsilon));
+  }
+}
+
+/** Heavy-ball momentum: velocity = mu velocity + g, value -= lr velocity. The stores round to f32. */
+function sgd(options: SgdOptions, gradient: Float32Array, velocity: Float32Array, value: Float32Array): void {
+  const rate = fround(options.learningRate);
+  const momentum = fround(options.momentum);
+  for (let i = 0; i < value.length; i++) {
+    velocity[i] = fround(momentum * velocity[i]) + gradient[i];
+    value[i] -= fround(rate * velocity[i]);
+  }
+}
+
+function topkTrainer(
+  network: Network,
+  data: TrainingSet,
+  startScores: readonly Float32Array[],
+  startKeep: readonly number[],
+  startGain: readonly number[],
+  batch: number,
+): TopkTrainer {
+  checkScores(network, startScores);
+  checkKeep(network, startKeep);
+  checkGain(network, startGain);
+  const weights = regenerate(network);
+  const scores = startScores.map((s) => s.slice());
+  const velocities = scores.map(like);
+  const effective = weights.map(like);
+  const thresholds = scores.map((s, layer) => threshold(s, startKeep[layer]));
+  const select = (gain: readonly number[]) => {
+    effective.forEach((out, layer) => {
+      for (let i = 0; i < out.length; i++) out[i] = scores[layer][i] >= thresholds[layer] ? fround(gain[layer]) * weights[layer][i] : 0;
+    });
+  };
+  select(startGain);
+  const { layers, ...shared } = gradientsOf(network, data, batch, effective, null);
+  return {
+    ...shared,
+    biasGradient() {
+      throw new Error('a topk trainer has no biases: read weightGradient(layer) instead');
+    },
+    step(options, keep, gain, reselect) {
+      checkKeep(network, keep);
+      checkGain(network, gain);
+      scores.forEach((s, layer) => {
+        const scoreGradient = layers[layer].dW.map((d, i) => d * weights[layer][i]);
+        sgd(options, scoreGradient, velocities[layer], s);
+        if (reselect) thresholds[layer] = threshold(s, keep[layer]);
+      });
+      select(gain);
+    },
+    scores: () => scores.map((s) => s.slice()),
+    mask(keep) {
+      checkKeep(network, keep);
+      return scores.map((s, layer) => highest(s, keep[layer]));
+    },
+    free: nothing,
+  };
+}
+
+/** The k-th largest score; +Infinity keeps nothing, -Infinity everything. */
+function threshold(scores: Float32Array, k: number): number {
+  if (k === 0) return Number.POSITIVE_INFINITY;
+  return k === scores.length ? Number.NEGATIVE_INFINITY : scores.slice().sort()[scores.length - k];
+}
+
+/** Bits of the k highest scores, ties to the lower index. */
+function highest(scores: Float32Array, k: number): Uint8Array {
+  const bits = new Uint8Array(maskBytes(scores.length));
+  const order = Uint32Array.from(scores.keys()).sort((a, b) => scores[b] - scores[a] || a - b);
+  for (const i of order.subarray(0, k)) bits[i >> 3] |= 1 << (i & 7);
+  return bits;
+}
+
+// ---- checks at the edge, for every engine ----
+
+/** Throws ShapeError unless `raw` holds rows x width values. */
+export function checkInputs(raw: Uint8Array | Float32Array, rows: number, width: number): void {
+  if (!(Number.isInteger(rows) && rows >= 0)) throw new ShapeError(`rows must be a whole number, got ${rows}`);
+  if (raw.length !== rows * width) throw new ShapeError(`got ${raw.length} input values, expected ${rows} rows x ${width} values`);
+}
+
+/** Throws ShapeError unless the arrays have the lengths of the network's weights and, when there are any, biases. */
+export function checkParameters(network: Network, { weights, biases }: Parameters): void {
+  checkLayers('weights', weights, network);
+  weighted(network).forEach((layer, i) => {
+    checkLength(`weights of layer ${i}`, weights[i].length, layer.weights);
+    if (biases) checkLength(`biases of layer ${i}`, biases[i]?.length ?? 0, layer.output[2]);
+  });
+}
+
+/** Throws ShapeError unless there is one score per weight. */
+export function checkScores(network: Network, scores: readonly Float32Array[]): void {
+  checkLayers('scores', scores, network);
+  weighted(network).forEach((layer, i) => {
+    checkLength(`scores of layer ${i}`, scores[i].length, layer.weights);
+  });
+}
+
+/** Throws ShapeError unless every layer keeps a whole number of its weights. */
+export function checkKeep(network: Network, keep: readonly number[]): void {
+  checkLayers('keep', keep, network);
+  weighted(network).forEach(({ weights }, i) => {
+    if (!(Number.isInteger(keep[i]) && keep[i] >= 0 && keep[i] <= weights))
+      throw new ShapeError(`keep of layer ${i} must be a whole number from 0 to its ${weights} weights, got ${keep[i]}`);
+  });
+}
+
+/** Throws ShapeError unless every layer has a finite gain. */
+export function checkGain(network: Network, gain: readonly number[]): void {
+  checkLayers('gain', gain, network);
+  gain.forEach((value, i) => {
+    if (!Number.isFinite(value)) throw new ShapeError(`gain of layer ${i} must be a finite number, got ${value}`);
+  });
+}
+
+/** Throws ShapeError unless images and labels are as many as each other and fit the network, and the batch is at least 1. */
+export function checkTrainingSet(network: Network, data: TrainingSet, batch: number): void {
+  if (!(Number.isInteger(batch) && batch > 0)) throw new ShapeError(`batch must be a positive whole number, got ${batch}`);
+  checkInputs(data.images, data.labels.length, inputs(network));
+  const count = outputs(network);
+  const row = data.labels.findIndex((label) => label >= count);
+  if (row >= 0) throw new ShapeError(`row ${row} has label ${data.labels[row]}, the network has outputs 0 to ${count - 1}`);
+}
+
+/** Throws ShapeError unless every row is in the training set. */
+export function checkRows(rows: Uint32Array, data: TrainingSet): void {
+  const row = rows.find((index) => index >= data.labels.length);
+  if (row !== undefined) throw new ShapeError(`row ${row} is outside the training set of ${data.labels.length} rows`);
+}
+
+/** The entry of a weighted layer; throws ShapeError when there is no such layer. */
+export function pick<T>(layers: readonly T[], layer: number): T {
+  if (!(layer in layers)) throw new ShapeError(`weighted layer ${layer} does not exist, the network has 0 to ${layers.length - 1}`);
+  return layers[layer];
+}
+
+function checkLayers(what: string, list: readonly unknown[], network: Network): void {
+  const expected = weighted(network).length;
+  if (list.length !== expected) throw new ShapeError(`${what} has ${list.length} layers, the network has ${expected} with weights`);
+}
+
+function checkLength(what: string, got: number, expected: number): void {
+  if (got !== expected) throw new ShapeError(`${what}: got ${got} values, expected ${expected}`);
+}

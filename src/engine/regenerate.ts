@@ -1,0 +1,18 @@
+// Weight regeneration on the machine: the kernel twin of `fillWeights` in src/random.ts, bit for bit.
+
+import { type Network, type Placed, sigmaOf } from '../network.js';
+import { DISTRIBUTIONS } from '../random.js';
+import type { Machine } from './machine.js';
+
+/** Kernels make whole Philox blocks; 2,048 weights are 16 blocks of packed signs. */
+const BLOCK = 2048;
+
+/** The weights of a layer, canonical order. */
+export function regenerateLayer(machine: Machine, network: Network, layer: Placed): Float32Array {
+  const padded = Math.ceil(layer.weights / BLOCK) * BLOCK;
+  const pointer = machine.allocate(padded * 4);
+  machine.weights(DISTRIBUTIONS[network.distribution], sigmaOf(network.sigma, layer), network.seed, layer.stream, 0, pointer, padded);
+  const out = machine.f32(pointer, layer.weights).slice();
+  machine.release(pointer);
+  return out;
+}

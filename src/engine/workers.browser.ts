@@ -1,0 +1,34 @@
+// Starts kernel threads in a browser. Behind the package import '#workers'; its Node twin is workers.node.ts. A page that is not
+// cross-origin isolated has no SharedArrayBuffer, so one thread is all it can run.
+
+import type { KernelThreads } from './workers.node.js';
+
+/** A thread instantiates the module over the shared memory and serves tapes: thread 1 .. threads-1 (0 is the caller). */
+export function startWorkers(module: WebAssembly.Module, memory: WebAssembly.Memory, control: number, threads: number): KernelThreads {
+  const source = `onmessage = ({ data: { module, memory, control, thread, threads } }) => {
+    const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+    postMessage('ready');
+    exports.serve(control, thread, threads);
+  };`;
+  const url = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }));
+  const workers = Array.from({ length: threads - 1 }, () => new Worker(url));
+  const ready = Promise.all(
+    workers.map(
+      (worker, i) =>
+        new Promise<void>((resolve, reject) => {
+          worker.onmessage = () => resolve();
+          worker.onerror = (event) => reject(new Error(event.message));
+          worker.postMessage({ module, memory, control, thread: i + 1, threads });
+        }),
+    ),
+  );
+  return {
+    ready: ready.then(() => URL.revokeObjectURL(url)),
+    terminate: () => {
+      for (const worker of workers) worker.terminate();
+    },
+  };
+}
+
+/** Threads this page can run at once. */
+export const parallelism = (): number => (globalThis.crossOriginIsolated ? navigator.hardwareConcurrency : 1);

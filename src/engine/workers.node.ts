@@ -1,0 +1,46 @@
+// Starts kernel threads in Node. Behind the package import '#workers'; its browser twin is workers.browser.ts.
+
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+
+export interface KernelThreads {
+  /** Resolves when every thread waits for work. */
+  readonly ready: Promise<void>;
+  terminate(): void;
+}
+
+/** A thread instantiates the module over the shared memory and serves tapes: thread 1 .. threads-1 (0 is the caller). */
+export function startWorkers(module: WebAssembly.Module, memory: WebAssembly.Memory, control: number, threads: number): KernelThreads {
+  const source = `
+    const { parentPort, workerData } = require('node:worker_threads');
+    const { module, memory, control, thread, threads } = workerData;
+    const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+    parentPort.postMessage('ready');
+    exports.serve(control, thread, threads);`;
+  const workers = Array.from(
+    { length: threads - 1 },
+    (_, i) => new Worker(source, { eval: true, workerData: { module, memory, control, thread: i + 1, threads } }),
+  );
+  const ready = Promise.all(
+    workers.map(
+      (worker) =>
+        new Promise<void>((resolve, reject) => {
+          worker.once('error', reject);
+          worker.once('message', () => {
+            // A waiting thread does not keep the process alive; starting ones do.
+            worker.unref();
+            resolve();
+          });
+        }),
+    ),
+  );
+  return {
+    ready: ready.then(() => undefined),
+    terminate: () => {
+      for (const worker of workers) void worker.terminate();
+    },
+  };
+}
+
+/** Threads this machine can run at once. */
+export const parallelism = (): number => availableParallelism();

@@ -1,0 +1,222 @@
+// Hostile model files, one or more for every error code of the codec. A file is taken apart into prefix, header values, index
+// records and payloads, one thing is made wrong, and the checksums are put right again so that only the wrong thing is left to find.
+
+import CRC32C from 'crc-32/crc32c.js';
+import { deflateRaw } from 'pako';
+import { weightCheck } from '../../codec/header.js';
+import { networkId, writeModel } from '../../codec/index.js';
+import { encode, type Value } from '../../codec/msgpack.js';
+import { ARCHIVE_MODEL, TINY, TINY_MODEL } from '../vectors/models.js';
+
+const bytes = (...parts: readonly (ArrayLike<number> | number)[]): Uint8Array =>
+  Uint8Array.from(parts.flatMap((part) => (typeof part === 'number' ? [part] : Array.from(part))));
+const u32 = (n: number) => [n & 255, (n >>> 8) & 255, (n >>> 16) & 255, n >>> 24];
+const crc = (data: Uint8Array) => CRC32C.buf(data);
+
+/** A file from a header's bytes and records without their CRC and length, every checksum right. */
+export function seal(header: Uint8Array, tasks: readonly { columns: Uint8Array; payload: Uint8Array }[], flags = 0): Uint8Array {
+  const start = bytes([0x89, 0x53, 0x4d, 0x4b, 0x0d, 0x0a, 1, flags], u32(header.length));
+  const records = tasks.map(({ columns, payload }) => {
+    const rest = bytes(u32(payload.length), columns);
+    return bytes(u32(crc(bytes(rest, payload))), rest);
+  });
+  return bytes(start, u32(crc(bytes(start, header))), header, ...records, ...tasks.map((t) => t.payload));
+}
+
+/** Takes a small file (no page table) apart. */
+export function open(
+  file: Uint8Array,
+  tasks: number,
+): { header: Uint8Array; tasks: { columns: Uint8Array; payload: Uint8Array }[]; flags: number } {
+  const view = new DataView(file.buffer, file.byteOffset, file.length);
+  const start = 16 + view.getUint32(8, true);
+  let width = 8;
+  const total = () => Array.from({ length: tasks }, (_, i) => view.getUint32(start + i * width + 4, true)).reduce((a, b) => a + b, 0);
+  while (start + tasks * width + total() !== file.length) width++;
+  let at = start + tasks * width;
+  const parts = Array.from({ length: tasks }, (_, i) => {
+    const record = start + i * width;
+    const payload = file.slice(at, at + view.getUint32(record + 4, true));
+    at += payload.length;
+    return { columns: file.slice(record + 8, record + width), payload };
+  });
+  return { header: file.slice(16, start), tasks: parts, flags: file[7] };
+}
+
+/** The network of the plain file: 24 weights, or with other layers. */
+const check = (...units: readonly number[]): number =>
+  weightCheck({
+    input: [1, 1, 6],
+    layers: units.map((n) => ({ kind: 'dense', units: n, activation: 'linear' })),
+    distribution: 'signed-constant',
+    sigma: 'glorot',
+    seed: { low: 5, high: 0 },
+  });
+/** Header fields of the plain file, in order. */
+const PLAIN: readonly Value[] = [6, [2, 4], 1, 0, 5, check(4), 0, [['a']], 0, 1, 0];
+/** 24 weights, 3 kept, raw: scheme, count, bits. */
+const PLAIN_PAYLOAD = bytes(0, 3, [0b111, 0, 0]);
+
+export function plain(change: Record<number, Value> = {}, payload: Uint8Array = PLAIN_PAYLOAD, columns: Uint8Array = bytes()): Uint8Array {
+  return seal(encode(PLAIN.map((value, i) => change[i] ?? value)), [{ columns, payload }]);
+}
+
+/** The plain file with `count` header bytes from `at` replaced by others. */
+function spelled(at: number, count: number, replacement: readonly number[]): Uint8Array {
+  const header = encode(PLAIN);
+  return seal(bytes(header.slice(0, at), replacement, header.slice(at + count)), [{ columns: bytes(), payload: PLAIN_PAYLOAD }]);
+}
+
+/** The plain file with these bytes as its label. */
+function relabelled(utf8: readonly number[]): Uint8Array {
+  const { header, tasks } = open(plain({ 7: [['a'.repeat(utf8.length)]] }), 1);
+  const at = header.indexOf(0x61);
+  return seal(bytes(header.slice(0, at), utf8, header.slice(at + utf8.length)), tasks);
+}
+
+const tiny = writeModel(TINY_MODEL);
+const archive = writeModel(ARCHIVE_MODEL);
+const patched = (file: Uint8Array, at: number, value: number) => bytes(file.slice(0, at), value, file.slice(at + 1));
+const u16 = (n: number) => [n & 255, n >>> 8];
+const f32 = (x: number) => Array.from(new Uint8Array(Float32Array.of(x).buffer));
+const ids = (...names: readonly string[]) =>
+  seal(
+    encode([...PLAIN.slice(0, 9), names.length, 1, 2]),
+    names.map((id) => ({ columns: bytes(new TextEncoder().encode(id.padEnd(2, '\0'))), payload: PLAIN_PAYLOAD })),
+  );
+
+/** [error code, what is wrong, the file] */
+export const ATTACKS: readonly (readonly [string, string, Uint8Array])[] = [
+  ['not-a-model-file', 'a PNG', bytes([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a])],
+  ['not-a-model-file', 'line ends were converted', patched(tiny, 4, 0x0a)],
+  ['truncated', 'nothing at all', bytes()],
+  ['truncated', 'the magic alone', tiny.slice(0, 6)],
+  ['truncated', 'half a header', tiny.slice(0, 30)],
+  ['truncated', 'one byte is missing', tiny.slice(0, -1)],
+  ['truncated', '100,000 tasks in a file of 70 bytes', plain({ 9: 100_000 })],
+  ['trailing-bytes', 'something follows the last payload', bytes(tiny, 0)],
+  ['unknown-version', 'version 2', patched(tiny, 6, 2)],
+  ['unknown-flag', 'biases, reserved', patched(tiny, 7, 1)],
+  ['unknown-flag', 'flag bit 7', patched(tiny, 7, 128)],
+  ['bad-checksum', 'a header byte differs', patched(tiny, 20, tiny[20] ^ 1)],
+  ['bad-checksum', 'a payload byte differs', patched(tiny, tiny.length - 1, tiny[tiny.length - 1] ^ 1)],
+  ['bad-checksum', 'an index byte differs', patched(archive, archive.length - 60, archive[archive.length - 60] ^ 1)],
+
+  ['bad-header', 'a map', spelled(1, 1, [0x80])],
+  ['bad-header', 'nil', spelled(1, 1, [0xc0])],
+  ['bad-header', 'the unused token', spelled(1, 1, [0xc1])],
+  ['bad-header', 'true', spelled(1, 1, [0xc3])],
+  ['bad-header', 'an extension', spelled(1, 1, [0xd4, 1, 0])],
+  ['bad-header', 'a timestamp', spelled(1, 1, [0xd6, 0xff, 0, 0, 0, 0])],
+  ['bad-header', 'a float64', spelled(1, 1, [0xcb, 0x40, 0x18, 0, 0, 0, 0, 0, 0])],
+  ['bad-header', 'a negative number', spelled(1, 1, [0xff])],
+  ['bad-header', 'an int8', spelled(1, 1, [0xd0, 6])],
+  ['bad-header', 'a str16', spelled(1, 1, [0xda, 0, 1, 0x61])],
+  ['bad-header', 'an array32 of 4 G elements', spelled(1, 1, [0xdd, 0xff, 0xff, 0xff, 0xff])],
+  ['bad-header', 'an array16 longer than the header', spelled(1, 1, [0xdc, 0xff, 0xff])],
+  ['bad-header', 'a bin32 longer than the header', spelled(1, 1, [0xc6, 0xff, 0xff, 0xff, 0xff])],
+  ['bad-header', '100,000 nested arrays', seal(new Uint8Array(100_000).fill(0x91), [])],
+  ['bad-header', 'an empty header', seal(bytes(), [])],
+  ['bad-header', 'two values', spelled(0, 0, [0])],
+  ['bad-header', 'no array', seal(encode(7), [])],
+  ['bad-header', 'too few fields', seal(encode(PLAIN.slice(0, 8)), [])],
+  ['bad-header', 'a field too many', seal(encode([...PLAIN, 0]), [])],
+  ['bad-header', 'an input of zero pixels', plain({ 0: [0, 1, 1] })],
+  ['bad-header', 'an input of two dimensions', plain({ 0: [1, 6] })],
+  ['bad-header', 'no layers', plain({ 1: [] })],
+  ['bad-header', 'a layer code that is not known', plain({ 1: [5, 4] })],
+  ['bad-header', 'a dense layer of no size', plain({ 1: [2] })],
+  ['bad-header', 'a dense layer of size 0', plain({ 1: [2, 0] })],
+  ['bad-header', 'only a pool', plain({ 0: [4, 4, 1], 1: [0] })],
+  ['bad-header', 'a pool of one pixel', plain({ 1: [0, 2, 4] })],
+  ['bad-header', '1,025 layers', plain({ 0: 1, 1: Array.from({ length: 2050 }, (_, i) => (i & 1 ? 1 : 2)) })],
+  ['bad-header', 'a distribution that is not known', plain({ 2: 6 })],
+  ['bad-header', 'a sigma rule that is not known', plain({ 3: 2 })],
+  ['bad-header', 'sigma zero', plain({ 3: [{ f32: 0 }] })],
+  ['bad-header', 'sigma not a number', plain({ 3: [{ f32: Number.NaN }] })],
+  ['bad-header', 'a seed that is a text', plain({ 4: '__proto__' })],
+  ['bad-header', 'a seed that is a float', plain({ 4: { f32: 0.5 } })],
+  ['bad-header', 'a transform that is not registered', plain({ 6: 1 })],
+  ['bad-header', 'an infinite scale', plain({ 6: [[{ f32: Number.POSITIVE_INFINITY }, { f32: 0 }]] })],
+  ['bad-header', 'constant inputs of another size', plain({ 6: [[{ f32: 1 }, { f32: 0 }, bytes(0, 0)]] })],
+  ['bad-header', 'constant bits beyond the inputs', plain({ 6: [[{ f32: 1 }, { f32: 0 }, bytes(0xff)]] })],
+  ['bad-header', 'more labels than outputs', plain({ 7: [['a', 'b', 'c', 'd', 'e']] })],
+  ['bad-header', 'an empty label', plain({ 7: [['']] })],
+  ['bad-header', 'no labels', plain({ 7: [[]] })],
+  ['bad-header', 'a label that is a number', plain({ 7: [[3]] })],
+  ['bad-header', 'an empty table', plain({ 8: [] })],
+  ['bad-header', 'a data set that is not registered', plain({ 8: 5 })],
+  ['bad-header', 'zero tasks', plain({ 9: 0 })],
+  ['bad-header', 'an index column that is not known', plain({ 10: 128 })],
+  ['bad-header', 'an id column of no width', seal(encode([...PLAIN.slice(0, 10), 1, 0]), [])],
+
+  ['not-canonical', 'a number in two bytes instead of one', spelled(1, 1, [0xcc, 6])],
+  ['bad-header', 'a number in nine bytes instead of one', spelled(1, 1, [0xcf, 0, 0, 0, 0, 0, 0, 0, 6])],
+  ['not-canonical', 'a seed in nine bytes instead of one', spelled(7, 1, [0xcf, 0, 0, 0, 0, 0, 0, 0, 5])],
+  ['not-canonical', 'a long form of a short array', spelled(0, 1, [0xdc, 0, 11])],
+  ['not-canonical', 'a vector as three dimensions', plain({ 0: [1, 1, 6] })],
+  ['not-canonical', 'registered labels written out', plain({ 1: [2, 10], 5: check(10), 7: [Array.from('0123456789')] }, bytes(0, 0))],
+  ['not-canonical', 'a registered data set written out', plain({ 8: [['mnist', 0]] })],
+  ['not-canonical', 'an integer where a float stands', plain({ 6: [[3, { f32: 0 }]] })],
+  ['not-canonical', 'a label in overlong UTF-8', relabelled([0xc1, 0xa1])],
+  ['not-canonical', 'a label that is no UTF-8', relabelled([0xff, 0x61])],
+  ['not-canonical', 'a label with half a surrogate pair', relabelled([0xed, 0xa0, 0x80])],
+  ['not-canonical', 'a table entry that nothing uses', plain({ 7: [['a'], ['b']] })],
+  ['not-canonical', 'a column that nothing needs', plain({ 10: 2 }, PLAIN_PAYLOAD, bytes(f32(1)))],
+  ['not-canonical', 'a seed for a permutation that is not', plain({ 8: 1, 10: 32 }, PLAIN_PAYLOAD, bytes(new Uint8Array(8).fill(1)))],
+  ['not-canonical', 'ids wider than the longest', ids('a', 'b')],
+
+  ['bad-task', 'ids that are not sorted', ids('b', 'a0')],
+  ['bad-task', 'one id twice', ids('a0', 'a0')],
+  [
+    'bad-task',
+    'two tasks without ids',
+    seal(encode([...PLAIN.slice(0, 9), 2, 0]), Array(2).fill({ columns: bytes(), payload: PLAIN_PAYLOAD })),
+  ],
+  ['bad-task', 'an id that is a path', ids('..')],
+  ['bad-task', 'an id with a zero inside', ids('\0a')],
+  ['bad-task', 'a label set that is not there', plain({ 10: 8 }, PLAIN_PAYLOAD, bytes(u16(1)))],
+  ['bad-task', 'a logit scale that is not a number', plain({ 10: 2 }, PLAIN_PAYLOAD, bytes(f32(Number.NaN)))],
+  ['bad-task', 'a negative logit scale', plain({ 10: 2 }, PLAIN_PAYLOAD, bytes(f32(-1)))],
+
+  ['wrong-generator', 'a weight check of other weights', plain({ 5: 1 })],
+
+  ['over-limit', 'a header of 4 GB', bytes(tiny.slice(0, 8), [255, 255, 255, 255], tiny.slice(12))],
+  ['over-limit', '4 G tasks', plain({ 9: 0xffffffff })],
+  ['over-limit', 'a layer of 2^64 weights', plain({ 0: 0xffffffff, 1: [2, 0xffffffff] })],
+  ['over-limit', 'layers whose product wraps to 0 in 32 bits', plain({ 0: [65536, 65536, 1], 1: [2, 65536] })],
+  ['over-limit', 'few weights on 2^60 pixels', plain({ 0: [2 ** 30, 2 ** 30, 1], 1: [4, 1] })],
+  ['over-limit', '2^28 weights and one more, all zero', plain({ 0: 2 ** 28 + 1, 1: [2, 1] }, bytes(0, 0))],
+
+  ['unknown-scheme', 'scheme 3', plain({}, bytes(3, 0))],
+  [
+    'bad-payload',
+    'no kept count',
+    seal(encode([...PLAIN.slice(0, 1), [2, 4, 2, 4], ...PLAIN.slice(2, 5), check(4, 4), ...PLAIN.slice(6)]), [
+      { columns: bytes(), payload: bytes(0, 0x80, 0x80) },
+    ]),
+  ],
+  ['bad-payload', 'a kept count in two bytes instead of one', plain({}, bytes(0, 0x83, 0, [0b111, 0, 0]))],
+  ['bad-payload', 'a kept count above the weights', plain({}, bytes(0, 25, [255, 255, 255]))],
+  ['bad-payload', 'an endless kept count', plain({}, new Uint8Array(40).fill(255, 1))],
+  ['bad-payload', 'a kept count that does not match', plain({}, bytes(0, 4, [0b111, 0, 0]))],
+  ['bad-payload', 'raw bits cut short', plain({}, bytes(0, 3, [0b111, 0]))],
+  ['bad-payload', 'raw bits and more', plain({}, bytes(0, 3, [0b111, 0, 0, 0]))],
+  ['bad-payload', 'raw bits of an empty layer', plain({}, bytes(0, 0, [0, 0, 0]))],
+  ['bad-payload', 'a deflate stream of 16 MB for 3 bytes', plain({}, bytes(1, 3, deflateRaw(new Uint8Array(2 ** 24))))],
+  ['bad-payload', 'a deflate stream of 2 bytes for 3', plain({}, bytes(1, 3, deflateRaw(bytes(7, 0))))],
+  ['bad-payload', 'a deflate stream cut short', plain({}, bytes(1, 3, deflateRaw(bytes(7, 0, 0)).slice(0, -1)))],
+  ['bad-payload', 'a deflate stream and more', plain({}, bytes(1, 3, deflateRaw(bytes(7, 0, 0)), 0))],
+  ['bad-payload', 'a deflate stream that is none', plain({}, bytes(1, 3, [7, 7, 7]))],
+  ['bad-payload', 'a range coder cut short', plain({}, bytes(2, 3))],
+  ['bad-payload', 'a range coder and more', plain({}, bytes(2, 3, [1, 2, 3, 4, 5, 6]))],
+  ['bad-payload', 'a range coder with nothing to say', plain({}, bytes(2, 0, [0]))],
+
+  ['bad-base', 'a base task that is not there', seal(encode([1, ...PLAIN]), [{ columns: bytes(), payload: PLAIN_PAYLOAD }], 2)],
+  ['bad-base', 'masks without their network', writeModel({ ...TINY_MODEL, base: { kind: 'network', id: networkId(TINY) } })],
+  [
+    'bad-header',
+    'a base of 31 bytes',
+    seal(encode([new Uint8Array(31), ...PLAIN.slice(6)]), [{ columns: bytes(), payload: PLAIN_PAYLOAD }], 2),
+  ],
+];

@@ -1,0 +1,182 @@
+// Every way the codec refuses has a hostile file that provokes it; and no damage, however small, is read as a model.
+
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { inspectModel, readModel, SeedmaskError, writeModel } from '../codec/index.js';
+import { encode, scan, type Value } from '../codec/msgpack.js';
+import { ATTACKS, open, plain, seal } from './attacks/files.js';
+import { ARCHIVE_MODEL, randomMask, TINY, TINY_MODEL, task } from './vectors/models.js';
+
+/** The code of the SeedmaskError that reading throws; any other exception passes through, no exception is 'ok'. */
+function outcome(bytes: Uint8Array): string {
+  try {
+    readModel(bytes);
+    return 'ok';
+  } catch (error) {
+    if (error instanceof SeedmaskError) return error.code;
+    throw error;
+  }
+}
+
+test('the plain file that the attacks start from is fine', () => {
+  expect(readModel(plain()).tasks[0].mask).toEqual([Uint8Array.from([7, 0, 0])]);
+});
+
+test.each(ATTACKS)('%s: %s', (code, _, bytes) => {
+  expect(outcome(bytes)).toBe(code);
+});
+
+test('every error code of the file section has an attack', async () => {
+  const { readFile } = await import('node:fs/promises');
+  const source = await readFile(new URL('../codec/errors.ts', import.meta.url), 'utf8');
+  const section = source.slice(source.indexOf('bytes of a model file')).split('// ----')[0];
+  const codes = [...section.matchAll(/^ {2}'?([a-z-]+)'?: \[/gm)].map((m) => m[1]);
+  expect(codes.length).toBeGreaterThan(10);
+  expect([...new Set(ATTACKS.map(([code]) => code))].sort()).toEqual(codes.sort());
+});
+
+describe('limits', () => {
+  const bytes = writeModel(ARCHIVE_MODEL);
+  // ARCHIVE_MODEL: 3 tasks over 30 + 15 weights.
+  test.each([
+    ['maxFileBytes', bytes.length],
+    ['maxWeights', 135],
+    ['maxTasks', 3],
+  ])('%s holds from one below what the file has', (limit, enough) => {
+    expect(readModel(bytes, { [limit]: enough })).toEqual(ARCHIVE_MODEL);
+    expect(() => readModel(bytes, { [limit]: enough - 1 })).toThrow(expect.objectContaining({ code: 'over-limit', status: 413 }));
+  });
+
+  test('no attack makes the reader take memory for what it claims', () => {
+    const before = process.memoryUsage().arrayBuffers;
+    for (const [, , attack] of ATTACKS) if (attack.length < 1000) outcome(attack);
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(4e6);
+  });
+});
+
+describe('the scan before the decoder', () => {
+  test('passes four nested arrays and stops at the fifth', () => {
+    expect(() => scan(encode([[[[1]]]]))).not.toThrow();
+    expect(() => scan(encode([[[[[1]]]]]))).toThrow(/at most 4 nested arrays/);
+  });
+
+  test('stops at an array that claims more elements than there are bytes', () => {
+    expect(() => scan(Uint8Array.from([0xdc, 0, 3, 1, 1]))).toThrow(/3 array elements, got 2 bytes/);
+  });
+});
+
+describe('damage', () => {
+  test('every flipped bit of a page table is refused', () => {
+    const tasks = Array.from({ length: 300 }, (_, i) =>
+      task(randomMask(TINY, [0.3], { low: i, high: 0 }), { id: `t${1000 + i}`, labels: ['a'] }),
+    );
+    const bytes = writeModel({ ...TINY_MODEL, tasks });
+    const table = 16 + new DataView(bytes.buffer).getUint32(8, true);
+    for (let i = table * 8; i < (table + 20) * 8; i++) {
+      const damaged = bytes.slice();
+      damaged[i >> 3] ^= 1 << (i & 7);
+      expect(['bad-header', 'bad-checksum'], `bit ${i}`).toContain(outcome(damaged));
+    }
+  });
+
+  const files = [
+    ['one task', writeModel(TINY_MODEL)],
+    ['three tasks, raw', writeModel(ARCHIVE_MODEL, { schemes: ['raw'] })],
+    ['deflate', writeModel(TINY_MODEL, { schemes: ['deflate'] })],
+  ] as const;
+
+  test.each(files)('%s: every truncation is refused', (_, bytes) => {
+    for (let n = 0; n < bytes.length; n++) expect(outcome(bytes.slice(0, n)), `${n} bytes`).toBe('truncated');
+  });
+
+  test.each(files)('%s: every flipped bit is refused', (_, bytes) => {
+    for (let i = 0; i < bytes.length * 8; i++) {
+      const damaged = bytes.slice();
+      damaged[i >> 3] ^= 1 << (i & 7);
+      expect(outcome(damaged), `bit ${i}`).not.toBe('ok');
+    }
+  });
+});
+
+describe('forgery: with right checksums, a file is refused or is the one file of what it says', () => {
+  const bases = [
+    { bytes: writeModel(TINY_MODEL, { schemes: ['adaptive'] }), tasks: 1 },
+    { bytes: writeModel(ARCHIVE_MODEL, { schemes: ['adaptive'] }), tasks: 3 },
+    { bytes: writeModel(ARCHIVE_MODEL, { schemes: ['raw'] }), tasks: 3 },
+    { bytes: plain(), tasks: 1 },
+  ];
+  const limits = { maxWeights: 1e5, maxTasks: 100 };
+
+  /** Whether the file is read; then every scheme but deflate has one encoding, so writing what was read must give it again. */
+  function accepted(bytes: Uint8Array): boolean {
+    try {
+      const model = readModel(bytes, limits);
+      const [scheme, ...others] = new Set(inspectModel(bytes, limits).tasks.map((t) => t.scheme));
+      if (others.length === 0 && scheme !== 'deflate') expect(writeModel(model, { schemes: [scheme] })).toEqual(bytes);
+      return true;
+    } catch (error) {
+      if (error instanceof SeedmaskError) return false;
+      throw error;
+    }
+  }
+
+  test('bytes of header, index and payloads', () => {
+    const edit = fc.record({ part: fc.nat(2), task: fc.nat(2), at: fc.nat(200), kind: fc.nat(2), value: fc.nat(255) });
+    let read = 0;
+    fc.assert(
+      fc.property(fc.nat(bases.length - 1), fc.array(edit, { minLength: 1, maxLength: 3 }), (which, edits) => {
+        const parts = open(bases[which].bytes, bases[which].tasks);
+        const apply = (old: Uint8Array, { at, kind, value }: { at: number; kind: number; value: number }): Uint8Array => {
+          const list = Array.from(old);
+          const place = at % (old.length + 1);
+          if (kind === 0) list[place % Math.max(1, list.length)] = value;
+          else if (kind === 1) list.splice(place, 0, value);
+          else list.splice(place, 1);
+          return Uint8Array.from(list);
+        };
+        for (const e of edits) {
+          const task = parts.tasks[e.task % parts.tasks.length];
+          if (e.part === 0) parts.header = apply(parts.header, e);
+          else if (e.part === 1) task.columns = apply(task.columns, { ...e, kind: 0 });
+          else task.payload = apply(task.payload, e);
+        }
+        if (accepted(seal(parts.header, parts.tasks, parts.flags))) read++;
+      }),
+      { seed: 1907, numRuns: 6000 },
+    );
+    expect(read).toBeGreaterThan(50);
+  });
+
+  test('values of header fields', () => {
+    const leaf: fc.Arbitrary<Value> = fc.oneof(
+      fc.nat(20),
+      fc.nat(0xffffffff),
+      fc.bigInt({ min: 2n ** 32n, max: 2n ** 64n - 1n }),
+      fc.string({ maxLength: 40 }),
+      fc.uint8Array({ maxLength: 40 }),
+      fc.float().map((f) => ({ f32: f })),
+    );
+    const value: fc.Arbitrary<Value> = fc.oneof(
+      leaf,
+      fc.array(leaf, { maxLength: 4 }),
+      fc.array(fc.array(leaf, { maxLength: 4 }), { maxLength: 3 }),
+    );
+    fc.assert(
+      fc.property(fc.dictionary(fc.nat(10).map(String), value, { minKeys: 1, maxKeys: 2 }), fc.boolean(), (change, hasBase) => {
+        const { header, tasks } = open(plain({ ...change }), 1);
+        accepted(seal(header, tasks, hasBase ? 2 : 0));
+      }),
+      { seed: 77, numRuns: 4000 },
+    );
+  });
+
+  test('noise behind a right prefix', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 60 }), (noise) => {
+        accepted(seal(noise, []));
+        accepted(seal(encode([...noise]), []));
+      }),
+      { seed: 5, numRuns: 3000 },
+    );
+  });
+});

@@ -1,0 +1,175 @@
+// A second reader, codec/reader.py, shares no code with the first: what both say about a file is what FORMAT.md says.
+
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, test } from 'vitest';
+import { contentId, inspectModel, type Model, networkId, writeModel } from '../codec/index.js';
+import { kept, type Network, regenerate } from '../src/network.js';
+import { DISTRIBUTIONS, type Distribution, DOMAIN, fillWords } from '../src/random.js';
+import { ATTACKS, plain } from './attacks/files.js';
+import { ARCHIVE_MODEL, FC, randomMask, SMALL_CONV, TINY, TINY_MODEL, task } from './vectors/models.js';
+
+const READER = fileURLToPath(new URL('../codec/reader.py', import.meta.url));
+const python = ['python3', '/usr/bin/python3'].find((name) => spawnSync(name, ['-c', 'import numpy']).status === 0);
+const folder = mkdtempSync(join(tmpdir(), 'seedmask-reader-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
+function put(name: string, bytes: Uint8Array): string {
+  const path = join(folder, name);
+  writeFileSync(path, bytes);
+  return path;
+}
+const run = (...args: string[]) => spawnSync(python ?? 'python3', [READER, ...args], { encoding: 'utf8' });
+
+/** Plain loops over integers: the signed constants' signs, rows of uint8 images, exact. */
+function integerLogits(network: Network, mask: readonly Uint8Array[], image: Uint8Array): number[] {
+  let x = Array.from(image);
+  let [h, w, c] = network.input;
+  const weights = regenerate(network);
+  let stream = 0;
+  for (const layer of network.layers) {
+    if (layer.kind === 'pool') {
+      const at = (y: number, z: number, k: number) => x[(y * w + z) * c + k];
+      const out: number[] = [];
+      for (let y = 0; y + 1 < h; y += 2) {
+        for (let z = 0; z + 1 < w; z += 2) {
+          for (let k = 0; k < c; k++) out.push(Math.max(at(y, z, k), at(y + 1, z, k), at(y, z + 1, k), at(y + 1, z + 1, k)));
+        }
+      }
+      x = out;
+      h = Math.floor(h / 2);
+      w = Math.floor(w / 2);
+      continue;
+    }
+    const sign = (i: number) => kept(mask[stream], i) * Math.sign(weights[stream][i]);
+    const out: number[] = [];
+    if (layer.kind === 'dense') {
+      for (let unit = 0; unit < layer.units; unit++) out.push(x.reduce((sum, value, i) => sum + sign(unit * x.length + i) * value, 0));
+      [h, w, c] = [1, 1, layer.units];
+    } else {
+      for (let y = 0; y < h; y++) {
+        for (let z = 0; z < w; z++) {
+          for (let f = 0; f < layer.filters; f++) {
+            let sum = 0;
+            for (let i = 0; i < 9; i++) {
+              const v = y + Math.floor(i / 3) - 1;
+              const u = z + (i % 3) - 1;
+              if (v < 0 || v >= h || u < 0 || u >= w) continue;
+              for (let k = 0; k < c; k++) sum += sign((f * 9 + i) * c + k) * x[(v * w + u) * c + k];
+            }
+            out.push(sum);
+          }
+        }
+      }
+      c = layer.filters;
+    }
+    x = layer.activation === 'relu' ? out.map((value) => Math.max(value, 0)) : out;
+    stream++;
+  }
+  return x;
+}
+
+describe.skipIf(!python)('reader.py', () => {
+  const agree = (name: string, model: Model, ...more: string[]) => {
+    const bytes = writeModel(model);
+    const bits = join(folder, `${name}.bits`);
+    const { stdout, stderr, status } = run(put(`${name}.smk`, bytes), '--bits', bits, ...more);
+    expect(stderr).toBe('');
+    expect(status).toBe(0);
+    const summary = JSON.parse(stdout);
+    const info = inspectModel(bytes, {}, () => model.network);
+    expect(summary.headerBytes).toBe(info.headerBytes);
+    expect(summary.networkId).toBe(hex(networkId(model.network)));
+    expect(summary.contentId).toBe(hex(contentId(model)));
+    expect(summary.tasks).toEqual(
+      info.tasks.map(({ id, scheme, payloadBytes, layers }, i) => {
+        return { id, scheme, payloadBytes, kept: layers.map((l) => l.kept), logitScale: model.tasks[i].logitScale };
+      }),
+    );
+    expect(hex(readFileSync(bits))).toBe(model.tasks.flatMap((t) => t.mask.map(hex)).join(''));
+    return summary;
+  };
+
+  test.each(Object.keys(DISTRIBUTIONS) as Distribution[])('%s: same weights, same bits, same ids', (distribution) => {
+    const network: Network = { ...FC, distribution };
+    agree(distribution, { network, base: { kind: 'none' }, tasks: [task(randomMask(network, [0.02, 0.05, 0.3], { low: 8, high: 9 }))] });
+  });
+
+  test.each(Object.keys(DISTRIBUTIONS) as Distribution[])('%s: the weights are the same floats in the far tail too', (distribution) => {
+    // 2^20 weights reach |z| > 5 about once; the check in the file covers 4,096, so the whole layer is compared here by its digest.
+    const network: Network = { ...TINY, input: [1, 1, 1024], layers: [{ kind: 'dense', units: 1024, activation: 'linear' }], distribution };
+    const script = `
+import importlib.util, hashlib, numpy as np
+spec = importlib.util.spec_from_file_location("reader", ${JSON.stringify(READER)}); r = importlib.util.module_from_spec(spec)
+import sys; sys.dont_write_bytecode = True; spec.loader.exec_module(r)
+n = {"seed": ${(BigInt(network.seed.high) << 32n) | BigInt(network.seed.low)}, "distribution": ${DISTRIBUTIONS[distribution]}}
+w = r.weights(n, {"sigma": np.float32(0.125), "stream": 0}, 2**20)
+print(hashlib.sha256(w.astype("<f4").tobytes()).hexdigest())`;
+    const { stdout, stderr } = spawnSync(python ?? 'python3', ['-c', script], { encoding: 'utf8' });
+    expect(stderr).toBe('');
+    const [weights] = regenerate(network);
+    return crypto.subtle.digest('SHA-256', new Uint8Array(weights.buffer as ArrayBuffer)).then((digest) => {
+      expect(stdout.trim()).toBe(hex(new Uint8Array(digest)));
+    });
+  });
+
+  test('archives, with every column, and with pages', () => {
+    agree('tiny', TINY_MODEL);
+    agree('archive', ARCHIVE_MODEL);
+    const tasks = Array.from({ length: 300 }, (_, i) =>
+      task(randomMask(SMALL_CONV, [i / 300], { low: i, high: 0 }), {
+        id: `t${1000 + i}`,
+        data: i % 3 ? { dataset: 'mnist', pixelPermutation: { low: i, high: 1 }, labelPermutation: null } : null,
+      }),
+    );
+    agree('pages', { network: SMALL_CONV, base: { kind: 'none' }, tasks });
+  });
+
+  test('masks whose network is in another file', () => {
+    const other = put('network.smk', writeModel(TINY_MODEL));
+    agree('masks', { ...TINY_MODEL, base: { kind: 'network', id: networkId(TINY) } }, '--network', other);
+  });
+
+  test.each([
+    ['dense', FC, [0.02, 0.05, 0.3]],
+    ['conv and pool', { ...SMALL_CONV, input: [28, 28, 1] as const }, [0.4]],
+    ['packed signs', { ...FC, distribution: 'packed-signed-constant' as const }, [0.1]],
+  ])('%s: the integer logits of plain loops', (name, network: Network, density) => {
+    const images = new Uint8Array(16 + 3 * 784);
+    images.set([0, 0, 8, 3, 0, 0, 0, 3, 0, 0, 0, 28, 0, 0, 0, 28]);
+    const words = new Uint32Array(3 * 784);
+    fillWords({ low: 99, high: 0 }, DOMAIN.sampling, 0, 0, words);
+    words.forEach((word, i) => {
+      images[16 + i] = word & 1 ? word >>> 24 : 0;
+    });
+    const mask = randomMask(network, density, { low: 21, high: 0 });
+    const idx = put('images.idx', images);
+    const summary = agree(name.replaceAll(' ', '-'), { network, base: { kind: 'none' }, tasks: [task(mask)] }, '--logits', idx, '3');
+    const expected = [0, 1, 2].map((row) => integerLogits(network, mask, images.subarray(16 + row * 784, 16 + (row + 1) * 784)));
+    expect(summary.logits).toEqual(expected);
+    expect(new Set(expected.flat()).size).toBeGreaterThan(5);
+  });
+
+  test('refuses every attack in one line, and reads the file they start from', () => {
+    // One process for all of them: starting Python a hundred times is what would take long.
+    const paths = [plain(), ...ATTACKS.map(([, , bytes]) => bytes)].map((bytes, i) => put(`attack-${i}.smk`, bytes));
+    const script = `
+import importlib.util, sys, json
+sys.dont_write_bytecode = True
+spec = importlib.util.spec_from_file_location("reader", ${JSON.stringify(READER)}); r = importlib.util.module_from_spec(spec); spec.loader.exec_module(r)
+def verdict(path):
+    try:
+        r.read(open(path, "rb").read()); return "ok"
+    except (r.Bad, UnicodeDecodeError): return "refused"
+print(json.dumps([verdict(p) for p in json.load(sys.stdin)]))`;
+    const { stdout, stderr } = spawnSync(python ?? 'python3', ['-c', script], { encoding: 'utf8', input: JSON.stringify(paths) });
+    expect(stderr).toBe('');
+    const [first, ...verdicts]: string[] = JSON.parse(stdout);
+    expect(first).toBe('ok');
+    expect(ATTACKS.filter((_, i) => verdicts[i] !== 'refused').map(([code, what]) => `${code}: ${what}`)).toEqual([]);
+  });
+});

@@ -1,0 +1,237 @@
+// What goes in comes out, once: model -> bytes -> model is the identity, bytes -> model -> bytes too, and the bytes are few.
+
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { contentId, inspectModel, type Model, networkId, readModel, type SchemeName, writeModel } from '../codec/index.js';
+import { fullMask, type Layer, type Network } from '../src/network.js';
+import { DISTRIBUTIONS, type Distribution } from '../src/random.js';
+import { ARCHIVE_MODEL, FC, randomMask, SMALL_CONV, TINY, TINY_MODEL, task } from './vectors/models.js';
+
+const half = fc.nat(0xffffffff);
+const seed = fc.record({ low: half, high: half });
+const activation = fc.constantFrom('relu' as const, 'linear' as const);
+const size = fc.integer({ min: 1, max: 9 });
+const layer: fc.Arbitrary<Layer> = fc.oneof(
+  fc.record({ kind: fc.constant('dense' as const), units: fc.integer({ min: 1, max: 40 }), activation }),
+  fc.record({ kind: fc.constant('conv' as const), filters: size, activation }),
+);
+const network: fc.Arbitrary<Network> = fc.record({
+  input: fc.oneof(
+    fc.tuple(size, size, size),
+    fc.tuple(
+      fc.constant(1),
+      fc.constant(1),
+      fc.nat(300).map((n) => n + 1),
+    ),
+  ),
+  layers: fc
+    .tuple(fc.boolean(), fc.array(layer, { minLength: 1, maxLength: 9 }))
+    .map(([pool, layers]) => (pool ? [layers[0], { kind: 'pool' as const }, ...layers.slice(1)] : layers)),
+  distribution: fc.constantFrom(...(Object.keys(DISTRIBUTIONS) as Distribution[])),
+  sigma: fc.oneof(fc.constantFrom('glorot' as const, 'he' as const, 1), fc.float({ min: Math.fround(0.001), max: 8, noNaN: true })),
+  seed,
+});
+/** A pool needs 2x2 pixels below it. */
+const fits = (n: Network) => n.layers.every((l) => l.kind !== 'pool') || (n.layers[0].kind === 'conv' && n.input[0] > 1 && n.input[1] > 1);
+const outputs = (n: Network) => {
+  const last = n.layers.filter((l) => l.kind !== 'pool').at(-1);
+  return last?.kind === 'dense' ? last.units : last?.kind === 'conv' ? last.filters : 0;
+};
+const f32 = fc.float({ noNaN: true, noDefaultInfinity: true });
+const density = fc.oneof(fc.constantFrom(0, 1, 0.5, 0.01), fc.double({ min: 0, max: 1, noNaN: true }));
+const content = fc.record({
+  density: fc.array(density, { minLength: 1, maxLength: 3 }),
+  bits: seed,
+  scale: f32,
+  mean: f32,
+  names: fc.array(fc.string({ minLength: 1, maxLength: 70, unit: 'grapheme' }), { minLength: 1, maxLength: 3 }),
+  data: fc.option(
+    fc.record({ dataset: fc.constantFrom('mnist', 'cifar10', 'é'), pixelPermutation: fc.option(seed), labelPermutation: fc.option(seed) }),
+  ),
+  logitScale: fc.float({ min: Math.fround(1e-6), max: 1e6, noNaN: true }),
+  constant: fc.boolean(),
+});
+
+const model: fc.Arbitrary<Model> = fc
+  .tuple(network.filter(fits), fc.array(content, { minLength: 1, maxLength: 5 }), fc.boolean())
+  .map(([net, contents, named]) => ({
+    network: net,
+    base: { kind: 'none' },
+    tasks: contents.map((c, i) => {
+      const inputs = net.input[0] * net.input[1] * net.input[2];
+      const constant = new Uint8Array(Math.ceil(inputs / 8));
+      constant[0] = 1;
+      return task(randomMask(net, c.density, c.bits), {
+        id: contents.length > 1 || named ? `task-${i}` : '',
+        transform: { scale: c.scale, mean: c.mean, constant: c.constant ? constant : null },
+        labels: c.names.slice(0, outputs(net)),
+        data: c.data,
+        logitScale: c.logitScale,
+      });
+    }),
+  }));
+
+describe('any model', () => {
+  test('comes back as it was, and its bytes are written again the same', () => {
+    fc.assert(
+      fc.property(model, (m) => {
+        const bytes = writeModel(m);
+        const back = readModel(bytes);
+        expect(back).toEqual(m);
+        expect(writeModel(back)).toEqual(bytes);
+      }),
+      { seed: 20240, numRuns: 150 },
+    );
+  });
+
+  test('is the same content in every scheme', () => {
+    for (const m of [TINY_MODEL, ARCHIVE_MODEL]) {
+      const id = contentId(m);
+      for (const scheme of ['raw', 'deflate', 'adaptive'] as const) {
+        const bytes = writeModel(m, { schemes: [scheme] });
+        expect(inspectModel(bytes).tasks.map((t) => t.scheme)).toEqual(m.tasks.map(() => scheme));
+        expect(readModel(bytes)).toEqual(m);
+        expect(contentId(readModel(bytes))).toEqual(id);
+      }
+    }
+  });
+
+  test('has another content id when anything that matters changes', () => {
+    const [first] = TINY_MODEL.tasks;
+    const variants: Model[] = [
+      TINY_MODEL,
+      { ...TINY_MODEL, network: { ...TINY, seed: { low: 1, high: 3 } } },
+      ...[
+        { id: 'x' },
+        { logitScale: 2 },
+        { labels: ['cat', 'cow'] },
+        { mask: fullMask(TINY, true) },
+        { transform: { scale: 0.5, mean: -1, constant: null } },
+        { data: null },
+        { data: { dataset: 'pets', pixelPermutation: { low: 9, high: 7 }, labelPermutation: null } },
+        { data: { dataset: 'pets', pixelPermutation: null, labelPermutation: { low: 9, high: 8 } } },
+      ].map((change) => ({ ...TINY_MODEL, tasks: [{ ...first, ...change }] })),
+    ];
+    expect(new Set(variants.map((v) => String(contentId(v)))).size).toBe(variants.length);
+  });
+});
+
+describe('archives', () => {
+  test.each([1, 2, 255, 256, 257, 512, 513, 600])('%i tasks come back', (n) => {
+    const m: Model = {
+      network: SMALL_CONV,
+      base: { kind: 'none' },
+      tasks: Array.from({ length: n }, (_, i) =>
+        task(randomMask(SMALL_CONV, [0.2], { low: i, high: 1 }), {
+          id: `t${String(i).padStart(4, '0')}`,
+          data: { dataset: 'mnist', pixelPermutation: { low: i, high: 5 }, labelPermutation: null },
+        }),
+      ),
+    };
+    const bytes = writeModel(m);
+    expect(readModel(bytes)).toEqual(m);
+  });
+
+  test('a mask-only file needs its network, that one and no other', () => {
+    const m: Model = { ...TINY_MODEL, base: { kind: 'network', id: networkId(TINY) } };
+    const bytes = writeModel(m);
+    expect(readModel(bytes, {}, () => TINY)).toEqual(m);
+    expect(contentId(m)).toEqual(contentId(TINY_MODEL));
+    expect(() => readModel(bytes)).toThrow(/a mask-only file needs the network [0-9a-f]{64}, got none/);
+    expect(() => readModel(bytes, {}, () => SMALL_CONV)).toThrow(/needs the network/);
+    expect(() => writeModel({ ...m, network: SMALL_CONV })).toThrow(/the id of this network/);
+  });
+});
+
+describe('the bytes are few', () => {
+  const mnist = { dataset: 'mnist', pixelPermutation: null, labelPermutation: null };
+
+  // The bound is a promise of the design: everything but the payload of a one-task FC file takes at most 64 bytes.
+  test.each([[[28, 28, 1] as const], [[1, 1, 784] as const]])(
+    'input %j: a one-task FC file costs 64 bytes or less beside its payload',
+    (input) => {
+      const m: Model = {
+        network: { ...FC, input },
+        base: { kind: 'none' },
+        tasks: [task(randomMask(FC, [0.02, 0.05, 0.3], { low: 1, high: 0 }), { data: mnist, logitScale: 0.3 })],
+      };
+      expect(inspectModel(writeModel(m)).headerBytes).toBeLessThanOrEqual(64);
+    },
+  );
+
+  test('a task in an archive costs 32 bytes or less beside its payload', () => {
+    const archive = (n: number): Model => ({
+      network: TINY,
+      base: { kind: 'none' },
+      tasks: Array.from({ length: n }, (_, i) =>
+        task(fullMask(TINY, true), {
+          id: `task${1000 + i}`,
+          labels: ['a'],
+          data: { dataset: 'mnist', pixelPermutation: { low: i + 1, high: i }, labelPermutation: null },
+          logitScale: 0.5 + i / 1024,
+        }),
+      ),
+    });
+    const bytes = (n: number) => inspectModel(writeModel(archive(n))).headerBytes;
+    expect((bytes(600) - bytes(257)) / (600 - 257)).toBeLessThanOrEqual(32);
+    expect((bytes(200) - bytes(2)) / 198).toBeLessThanOrEqual(32);
+  });
+
+  // sum of n * H(k / n) / 8 is what a coder that knows only k and n needs on average; 16 bytes pay for scheme, counts and ending.
+  test.each([[[0.5]], [[0.1]], [[0.01]], [[0.02, 0.05, 0.3]]])(
+    'densities %j: within a thousandth and 16 bytes of the entropy',
+    (density) => {
+      const m: Model = { network: FC, base: { kind: 'none' }, tasks: [task(randomMask(FC, density, { low: 11, high: 12 }))] };
+      const [info] = inspectModel(writeModel(m)).tasks;
+      expect(info.scheme).toBe('adaptive');
+      expect(info.payloadBytes).toBeLessThanOrEqual(info.entropyBytes * 1.001 + 16);
+      expect(info.payloadBytes).toBeGreaterThan(info.entropyBytes - 16);
+    },
+  );
+
+  test('layers that keep nothing or everything cost only their count', () => {
+    const sizes = (['raw', 'deflate', 'adaptive'] as SchemeName[]).map((scheme) => {
+      const m: Model = { network: FC, base: { kind: 'none' }, tasks: [task(fullMask(FC, true))] };
+      return inspectModel(writeModel(m, { schemes: [scheme] })).tasks[0].payloadBytes;
+    });
+    // scheme byte + counts 235200, 30000 and 1000 in 3, 3 and 2 bytes; an empty deflate stream is 03 00
+    expect(sizes).toEqual([9, 11, 9]);
+  });
+
+  test('inspect counts what is there', () => {
+    const info = inspectModel(writeModel(TINY_MODEL));
+    const kept = TINY_MODEL.tasks[0].mask
+      .flatMap((bits) => [...bits])
+      .reduce((n, byte) => n + byte.toString(2).replaceAll('0', '').length, 0);
+    expect(info.tasks[0].kept).toBe(kept);
+    expect(info.tasks[0].density).toBe(kept / 45);
+    expect(info.tasks[0].layers.map((l) => l.weights)).toEqual([30, 15]);
+    expect(info.headerBytes + info.tasks[0].payloadBytes).toBe(info.fileBytes);
+  });
+});
+
+describe('the writer refuses what it cannot store', () => {
+  const change = (more: object): Model => ({ ...TINY_MODEL, tasks: [{ ...TINY_MODEL.tasks[0], ...more }] });
+  const [first, second] = ARCHIVE_MODEL.tasks;
+  test.each<[string, Model, RegExp]>([
+    ['a mask of another network', change({ mask: fullMask(FC, true) }), /mask must be one bit for every weight/],
+    ['a label set longer than the outputs', change({ labels: ['a', 'b', 'c', 'd'] }), /at most 3 long/],
+    ['no labels', change({ labels: [] }), /labels\[0\]/],
+    ['a label with a lone surrogate', change({ labels: ['\ud800'] }), /well-formed Unicode/],
+    ['a label with a byte order mark', change({ labels: ['\ufeffa'] }), /byte order mark/],
+    ['a long label with a byte order mark', change({ labels: ['\ufeff' + 'a'.repeat(200)] }), /canonical|byte order mark/],
+    ['a label of 256 bytes', change({ labels: ['é'.repeat(128)] }), /at most 255 bytes/],
+    ['a malformed id', change({ id: '../x' }), /id must be/],
+    ['a logit scale of zero', change({ logitScale: 0 }), /logit scale must be above 0/],
+    ['a scale that is not finite', change({ transform: { scale: Number.NaN, mean: 0, constant: null } }), /finite/],
+    ['a constant bitmap of the wrong size', change({ transform: { scale: 1, mean: 0, constant: new Uint8Array(2) } }), /6 bits/],
+    ['unsorted ids', { ...ARCHIVE_MODEL, base: { kind: 'none' }, tasks: [second, first] }, /above the id before it, 'a.b'/],
+    ['two tasks of one name', { ...ARCHIVE_MODEL, base: { kind: 'none' }, tasks: [first, first] }, /above the id before it/],
+    ['a base task that is not there', { ...ARCHIVE_MODEL, base: { kind: 'task', index: 3 } }, /an index below 3/],
+    ['no tasks', { ...TINY_MODEL, tasks: [] }, /transforms/],
+    ['a layer that does not fit', { ...TINY_MODEL, network: { ...TINY, layers: [{ kind: 'pool' }] } }, /2x2 pool/],
+  ])('%s', (_, m, message) => {
+    expect(() => writeModel(m)).toThrow(message);
+    expect(() => writeModel(m)).toThrow(expect.objectContaining({ name: 'SeedmaskError' }));
+  });
+});

@@ -1,0 +1,268 @@
+// What every engine must do: the same bits as the reference engine. Random networks, masks, batches and steps come from fast-check
+// with fixed seeds, so a failure shrinks to a small network and repeats. Values are compared as 32-bit patterns.
+//
+// A test file runs it as engineSuite('wasm', createWasmEngine, { conv: true }).
+
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { fc as lenet } from '../models/index.js';
+import { type Classifier, type ClassifierOptions, type Engine, PIXELS, type Trainer } from '../src/engine/engine.js';
+import { createReferenceEngine } from '../src/engine/reference.js';
+import { type Architecture, inputs, type Network, ShapeError, weightCounts } from '../src/network.js';
+import type { Seed } from '../src/random.js';
+import {
+  convArchitecture,
+  denseArchitecture,
+  networkOf,
+  randomFloats,
+  randomMask,
+  randomParameters,
+  randomPixels,
+  randomTrainingSet,
+  type Scenario,
+  scenario,
+  uniforms,
+} from './engine.material.js';
+
+const RUNS = 60;
+const FAST_CHECK_SEED = 20190503;
+
+// ---- comparisons ----
+
+const bitsOf = (array: Float32Array | Int32Array): Uint32Array => new Uint32Array(array.slice().buffer);
+
+/** Fails on the first value whose 32 bits differ, or when the types or lengths do. */
+export function expectSameBits(what: string, got: Float32Array | Int32Array, want: Float32Array | Int32Array): void {
+  expect(`${what}: ${got.constructor.name} of ${got.length}`).toBe(`${what}: ${want.constructor.name} of ${want.length}`);
+  const wanted = bitsOf(want);
+  const at = bitsOf(got).findIndex((word, i) => word !== wanted[i]);
+  if (at >= 0) expect.fail(`${what}[${at}] is ${got[at]}, the reference has ${want[at]}`);
+}
+
+/** Everything a trainer says about one batch. */
+function expectSameBatch(got: Trainer, want: Trainer, rows: Uint32Array, layers: number, withBiases: boolean): void {
+  expect(got.gradients(rows)).toBe(want.gradients(rows));
+  for (let layer = 0; layer < layers; layer++) {
+    expectSameBits(`dW${layer}`, got.weightGradient(layer), want.weightGradient(layer));
+    if (withBiases) expectSameBits(`dBias${layer}`, got.biasGradient(layer), want.biasGradient(layer));
+  }
+  expectSameBits('training logits', got.logits(rows), want.logits(rows));
+}
+
+/** `count` rows of a training set of `size`, with repeats. */
+const pickRows = (seed: Seed, stream: number, count: number, size: number): Uint32Array =>
+  Uint32Array.from(uniforms(seed, stream, count), (u) => Math.floor(u * size));
+
+/**
+ * Registers the tests that make `make()` equal to the reference engine.
+ * @param options.conv whether the engine has convolution and pool layers
+ */
+export function engineSuite(name: string, make: () => Promise<Engine> | Engine, options: { conv: boolean }): void {
+  describe(`${name} equals the reference bit for bit`, () => {
+    const reference = createReferenceEngine();
+    let engine: Engine;
+    beforeAll(async () => {
+      engine = await make();
+    });
+    afterAll(() => engine.close());
+
+    const kinds: [string, fc.Arbitrary<Architecture>, number][] = [['dense', denseArchitecture, 70]];
+    if (options.conv) kinds.push(['conv', convArchitecture, 9]);
+
+    const both = (network: Network, classifierOptions: ClassifierOptions, use: (got: Classifier, want: Classifier) => void) => {
+      const got = engine.classifier(network, classifierOptions);
+      const want = reference.classifier(network, classifierOptions);
+      expect({ arithmetic: got.arithmetic, scale: got.scale, inputs: got.inputs, outputs: got.outputs }).toEqual({
+        arithmetic: want.arithmetic,
+        scale: want.scale,
+        inputs: want.inputs,
+        outputs: want.outputs,
+      });
+      use(got, want);
+      got.free();
+      want.free();
+    };
+
+    describe.each(kinds)('%s', (_, architecture, maxBatch) => {
+      const check = (property: (s: Scenario) => void) =>
+        fc.assert(fc.property(scenario(architecture, maxBatch), property), { seed: FAST_CHECK_SEED, numRuns: RUNS });
+
+      test('logits of regenerated weights, pixels and floats', () => {
+        check((s) => {
+          const network = networkOf(s);
+          const pixels = randomPixels(s.seed, s.batch * inputs(network));
+          const floats = randomFloats(s.seed, 3, pixels.length, 300);
+          both(network, { mask: randomMask(network, s.seed, s.density), transform: s.transform }, (got, want) => {
+            expectSameBits('logits of pixels', got.logits(pixels, s.batch), want.logits(pixels, s.batch));
+            expectSameBits('logits of floats', got.logits(floats, s.batch), want.logits(floats, s.batch));
+          });
+        });
+      });
+
+      test('integer logits of signed constants', () => {
+        let integers = 0;
+        check((s) => {
+          const distribution = s.biases ? 'signed-constant' : 'packed-signed-constant';
+          const network: Network = { ...networkOf(s), distribution };
+          const pixels = randomPixels(s.seed, s.batch * inputs(network));
+          both(network, { mask: randomMask(network, s.seed, s.density) }, (got, want) => {
+            if (got.arithmetic === 'integer') integers++;
+            expectSameBits('integer logits', got.logits(pixels, s.batch), want.logits(pixels, s.batch));
+          });
+        });
+        expect(integers).toBeGreaterThan(RUNS / 2);
+      });
+
+      test('logits of given parameters, under a mask and without', () => {
+        check((s) => {
+          const network = networkOf(s);
+          const parameters = randomParameters(network, s.seed, s.biases);
+          const pixels = randomPixels(s.seed, s.batch * inputs(network));
+          for (const mask of [undefined, randomMask(network, s.seed, s.density)]) {
+            both(network, { parameters, mask, transform: s.transform }, (got, want) => {
+              expectSameBits('logits', got.logits(pixels, s.batch), want.logits(pixels, s.batch));
+            });
+          }
+        });
+      });
+
+      test.each(['adam', 'sgd'] as const)('dense training with %s: loss, gradients, parameters', (optimiser) => {
+        check((s) => {
+          const network = networkOf(s);
+          const rows = s.batch + 3;
+          const data = randomTrainingSet(network, s.seed, rows, s.transform);
+          const start = randomParameters(network, s.seed, s.biases);
+          const got = engine.denseTrainer(network, data, start, s.batch);
+          const want = reference.denseTrainer(network, data, start, s.batch);
+          for (let step = 0; step < 3; step++) {
+            const count = step === 1 ? Math.ceil(s.batch / 2) : s.batch;
+            expectSameBatch(got, want, pickRows(s.seed, 10 + step, count, rows), start.weights.length, true);
+            for (const trainer of [got, want]) {
+              if (optimiser === 'adam') trainer.adam({ learningRate: 0.0012, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
+              else trainer.sgd({ learningRate: 0.1 / (step + 1), momentum: 0.9 });
+            }
+            const wanted = want.parameters();
+            const { weights, biases } = got.parameters();
+            weights.forEach((w, layer) => {
+              expectSameBits(`weights ${layer} after step ${step}`, w, wanted.weights[layer]);
+            });
+            biases.forEach((b, layer) => {
+              expectSameBits(`biases ${layer} after step ${step}`, b, wanted.biases[layer]);
+            });
+          }
+          got.free();
+          want.free();
+        });
+      });
+
+      test('topk training: loss, gradients, scores, masks', () => {
+        check((s) => {
+          const network = networkOf(s);
+          const counts = weightCounts(network);
+          const rows = s.batch + 3;
+          const data = randomTrainingSet(network, s.seed, rows, s.transform);
+          // Few distinct values, so that ties happen.
+          const scores = counts.map((n, layer) => randomFloats(s.seed, 400 + layer, n, 1).map((v) => Math.round(v * 64) / 64));
+          const keepAt = (density: number) => counts.map((n) => Math.round(n * density));
+          const gains = counts.map((_, layer) => 1 + layer / 3);
+          const arguments_ = [network, data, scores, keepAt(s.density), gains, s.batch] as const;
+          const got = engine.topkTrainer(...arguments_);
+          const want = reference.topkTrainer(...arguments_);
+          for (let step = 0; step < 4; step++) {
+            const density = s.density * (1 - step / 8);
+            expectSameBatch(got, want, pickRows(s.seed, 10 + step, s.batch, rows), counts.length, false);
+            for (const trainer of [got, want]) {
+              trainer.step(
+                { learningRate: 0.5, momentum: 0.9 },
+                keepAt(density),
+                gains.map((g) => g + step / 7),
+                step % 2 === 0,
+              );
+            }
+            const wanted = want.scores();
+            got.scores().forEach((score, layer) => {
+              expectSameBits(`scores ${layer} after step ${step}`, score, wanted[layer]);
+            });
+            expect(got.mask(keepAt(density))).toEqual(want.mask(keepAt(density)));
+          }
+          expect(() => got.biasGradient(0)).toThrow();
+          got.free();
+          want.free();
+        });
+      });
+    });
+
+    test.each([
+      ['signed-constant', 0.05],
+      ['signed-constant', 0.5],
+      ['normal', 0.3],
+    ] as const)('LeNet-300-100 with %s weights at density %f', (distribution, density) => {
+      const network: Network = { ...lenet, distribution, sigma: 'glorot', seed: { low: 7, high: 0 } };
+      const pixels = randomPixels(network.seed, 21 * inputs(network));
+      both(network, { mask: randomMask(network, network.seed, density) }, (got, want) => {
+        expectSameBits('logits', got.logits(pixels, 21), want.logits(pixels, 21));
+        expectSameBits('logits of one sample', got.logits(pixels.subarray(0, 784), 1), want.logits(pixels.subarray(0, 784), 1));
+      });
+    });
+
+    test('classifiers live side by side and answers are copies', () => {
+      const make2 = (low: number): Network => ({
+        input: [1, 1, 19],
+        layers: [
+          { kind: 'dense', units: 13, activation: 'relu' },
+          { kind: 'dense', units: 5, activation: 'linear' },
+        ],
+        distribution: 'normal',
+        sigma: 'glorot',
+        seed: { low, high: 9 },
+      });
+      const pixels = randomPixels({ low: 1, high: 1 }, 19 * 70);
+      const [first, second] = [engine.classifier(make2(1)), engine.classifier(make2(2))];
+      const early = first.logits(pixels, 70);
+      second.logits(pixels.subarray(0, 19 * 3), 3);
+      second.free();
+      const late = first.logits(pixels, 70);
+      expectSameBits('again', late, early);
+      expectSameBits('early', early, reference.classifier(make2(1)).logits(pixels, 70));
+      first.free();
+    });
+
+    test('what does not fit is refused with a ShapeError', () => {
+      const network: Network = { ...tiny(), distribution: 'signed-constant', sigma: 'he', seed: { low: 3, high: 4 } };
+      const data = randomTrainingSet(network, network.seed, 4, PIXELS);
+      const start = randomParameters(network, network.seed, true);
+      const scores = weightCounts(network).map((n) => new Float32Array(n));
+      const ones = scores.map(() => 1);
+      const refuse = (action: () => unknown) => expect(action).toThrow(ShapeError);
+      const made = engine.classifier(network);
+      refuse(() => made.logits(new Uint8Array(inputs(network) + 1), 1));
+      refuse(() => made.logits(new Uint8Array(inputs(network)), 2));
+      refuse(() => engine.classifier(network, { mask: [] }));
+      refuse(() => engine.classifier(network, { parameters: { weights: start.weights.slice(1), biases: null } }));
+      refuse(() => engine.classifier(network, { parameters: { weights: start.weights, biases: [new Float32Array(1)] } }));
+      refuse(() => engine.denseTrainer(network, { ...data, images: data.images.subarray(1) }, start, 2));
+      refuse(() => engine.denseTrainer(network, { ...data, labels: data.labels.map(() => 255) }, start, 2));
+      refuse(() => engine.denseTrainer(network, data, start, 0));
+      refuse(() => engine.topkTrainer(network, data, scores.slice(1), ones, ones, 2));
+      refuse(() => engine.topkTrainer(network, data, scores, [1e6, 1], ones, 2));
+      refuse(() => engine.topkTrainer(network, data, scores, [0.5, 1], ones, 2));
+      refuse(() => engine.topkTrainer(network, data, scores, ones, [Number.NaN, 1], 2));
+      const trainer = engine.denseTrainer(network, data, start, 2);
+      refuse(() => trainer.gradients(Uint32Array.of()));
+      refuse(() => trainer.gradients(Uint32Array.of(0, 1, 2)));
+      refuse(() => trainer.gradients(Uint32Array.of(4)));
+      refuse(() => trainer.logits(Uint32Array.of(4)));
+      refuse(() => trainer.weightGradient(2));
+      trainer.free();
+      made.free();
+    });
+  });
+}
+
+const tiny = (): Architecture => ({
+  input: [1, 1, 6],
+  layers: [
+    { kind: 'dense', units: 4, activation: 'relu' },
+    { kind: 'dense', units: 3, activation: 'linear' },
+  ],
+});

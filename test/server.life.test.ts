@@ -1,0 +1,264 @@
+// The server around the routes: one answer from handler and app, mounting, wrong paths and verbs, compiled tasks, ports, draining.
+
+import { type IncomingMessage, request, type ServerResponse } from 'node:http';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import express from 'express';
+import { describe, expect, test } from 'vitest';
+import { SeedmaskError } from '../codec/errors.js';
+import { Classifiers } from '../server/classify.js';
+import { createApp, createHandler, listen } from '../server/index.js';
+import type { Classifier, Engine } from '../src/engine/engine.js';
+import { engine, get, oneTask, post, raw, sampleStore, serve, storeOf, tinyNetwork } from './server.material.js';
+
+const ROWS = { instances: [[0, 255, 10, 3]] };
+const store = sampleStore();
+
+/** An engine whose classifiers are watched: how many live, and what they do before they answer. */
+function watched(before: () => void = () => {}): { readonly engine: Engine; live(): number; made(): number } {
+  let live = 0;
+  let made = 0;
+  const classifier = (...args: Parameters<Engine['classifier']>): Classifier => {
+    const inner = engine.classifier(...args);
+    live++;
+    made++;
+    const { arithmetic, scale, inputs, outputs } = inner;
+    const logits: Classifier['logits'] = (values, rows) => {
+      before();
+      return inner.logits(values, rows);
+    };
+    const free = () => {
+      live--;
+      inner.free();
+    };
+    return { arithmetic, scale, inputs, outputs, logits, free };
+  };
+  return { engine: { ...engine, classifier }, live: () => live, made: () => made };
+}
+
+test('handler and app give the same bytes on every kind of route and mistake', async () => {
+  const byHandler = await serve({ store });
+  const byApp = await listen(createApp({ engine, store, report: () => {} }), { port: 0 });
+  const calls: [string, string, string][] = [
+    ['POST', '/tasks/tiny/classify', JSON.stringify(ROWS)],
+    ['POST', '/tasks/tiny/classify?verbose=1', JSON.stringify(ROWS)],
+    ['POST', '/tasks/t%69ny/classify', JSON.stringify(ROWS)],
+    ['POST', '/tasks/tiny%/classify', JSON.stringify(ROWS)],
+    ['POST', '/tasks/%2e%2e%2f%2e%2e%2fetc%2fpasswd/classify', JSON.stringify(ROWS)],
+    ['POST', '/tasks/../../etc/passwd/classify', JSON.stringify(ROWS)],
+    ['POST', '/tasks/nobody/classify', '{'],
+    ['POST', '/tasks/tiny/classify', '{'],
+    ['GET', '/tasks/tiny/classify', ''],
+    ['GET', '/tasks', ''],
+    ['HEAD', '/tasks', ''],
+    ['DELETE', '/tasks', ''],
+    ['POST', '/v1/models/tiny/versions/1:predict', JSON.stringify(ROWS)],
+    ['POST', '/V1/models/tiny/labels/stable:predict', JSON.stringify(ROWS)],
+    ['GET', '/v1/models/tiny', ''],
+    [
+      'POST',
+      '/v2/models/tiny/infer',
+      JSON.stringify({ inputs: [{ name: 'pixels', shape: [1, 4], datatype: 'UINT8', data: ROWS.instances[0] }] }),
+    ],
+    ['GET', '/v2/health/ready', ''],
+    ['POST', '/v2/repository/index', ''],
+    ['GET', '/', ''],
+    ['GET', '/nothing', ''],
+  ];
+  const statuses: number[] = [];
+  for (const [method, path, body] of calls) {
+    const head = `${method} ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n`;
+    const [one, two] = (await Promise.all([raw(byHandler.url, head, body), raw(byApp.url, head, body)])).map((text) =>
+      text.replace(/Date: .*\r\n/, ''),
+    );
+    expect(one).toBe(two);
+    expect(one).toContain('Content-Type: application/json\r\n');
+    statuses.push(Number(one.slice(9, 12)));
+  }
+  expect(statuses).toEqual([200, 200, 200, 400, 404, 404, 404, 400, 405, 200, 200, 405, 200, 200, 200, 200, 200, 403, 404, 404]);
+  await Promise.all([byHandler.close(), byApp.close()]);
+});
+
+test('405 names the verbs, 404 the routes, HEAD has no body', async () => {
+  const server = await serve({ store });
+  const wrong = await get(`${server.url}/tasks/tiny/classify`);
+  expect([wrong.status, wrong.headers.get('allow'), wrong.json.code]).toEqual([405, 'POST', 'wrong-method']);
+  expect((await get(`${server.url}/v2`, { method: 'DELETE' })).headers.get('allow')).toBe('GET, HEAD');
+  expect((await get(`${server.url}/v2/repository/index`, { method: 'PUT' })).headers.get('allow')).toBe('GET, HEAD, POST');
+  const unknown = await get(`${server.url}/predict`);
+  expect([unknown.status, unknown.json.code]).toEqual([404, 'unknown-route']);
+  expect(unknown.json.hint).toContain('POST /tasks/NAME/classify');
+  const head = await fetch(`${server.url}/tasks`, { method: 'HEAD' });
+  expect([head.status, (await head.text()).length, Number(head.headers.get('content-length')) > 100]).toEqual([200, 0, true]);
+  await server.close();
+});
+
+test('the app works under a prefix of a bigger app, also behind its body parsers', async () => {
+  const outer = express();
+  outer.get('/', (_req, res) => {
+    res.send('home');
+  });
+  outer.use(express.json());
+  outer.use('/models', createApp({ engine, store }));
+  const server = await listen(outer, { port: 0 });
+  const alone = await serve({ store });
+  const want = (await post(`${alone.url}/tasks/tiny/classify`, ROWS)).json;
+  for (const type of ['text/csv', 'application/json']) {
+    expect((await post(`${server.url}/models/tasks/tiny/classify`, ROWS, { 'Content-Type': type })).json).toEqual(want);
+  }
+  expect((await get(`${server.url}/models/v2/health/live`)).json).toEqual({ live: true });
+  expect((await get(`${server.url}/models/none`)).json.code).toBe('unknown-route');
+  expect(await (await fetch(`${server.url}/`)).text()).toBe('home');
+  await Promise.all([server.close(), alone.close()]);
+});
+
+test('a fault of the server is a 500 that tells the client nothing, and is reported', async () => {
+  const reports: unknown[] = [];
+  const broken = watched(() => {
+    throw new Error('secret path');
+  });
+  const server = await serve({ store, engine: broken.engine, report: (error) => reports.push(error) });
+  const { status, json } = await post(`${server.url}/tasks/tiny/classify`, ROWS);
+  expect([status, json.code, JSON.stringify(json).includes('secret')]).toEqual([500, 'internal', false]);
+  expect(reports).toEqual([new Error('secret path')]);
+  expect((await get(`${server.url}/v2/health/live`)).status).toBe(200);
+  await server.close();
+});
+
+describe('compiled tasks', () => {
+  const rows = { values: Uint8Array.of(0, 255, 10, 3), count: 1 };
+  const three = storeOf({
+    'a.smk': oneTask(tinyNetwork()),
+    'b.smk': oneTask(tinyNetwork([2, 2, 1], 3, 1)),
+    'c.smk': oneTask(tinyNetwork([2, 2, 1], 3, 2)),
+  });
+  const [a, b, c] = ['a', 'b', 'c'].map((name) => three.version(name));
+
+  test('the least recently used one goes when the cap is reached', async () => {
+    const watch = watched();
+    // 12 weights at 4 bytes: two tasks fit into 96 bytes
+    const classifiers = new Classifiers(watch.engine, 96);
+    for (const version of [a, b, a, c]) await classifiers.classify(version, rows);
+    expect([watch.made(), watch.live(), classifiers.size]).toEqual([3, 2, { tasks: 2, bytes: 96 }]);
+    await classifiers.classify(a, rows);
+    expect(watch.made()).toBe(3);
+    await classifiers.classify(b, rows);
+    expect([watch.made(), watch.live()]).toEqual([4, 2]);
+  });
+
+  test('one in use is freed only after its last user', async () => {
+    const watch = watched();
+    const classifiers = new Classifiers(watch.engine, 48);
+    const many = { values: new Uint8Array(4 * 1000), count: 1000 };
+    const long = classifiers.classify(a, many);
+    await classifiers.classify(b, rows);
+    expect(watch.live()).toBe(2);
+    expect((await long).rows).toBe(1000);
+    expect(watch.live()).toBe(1);
+  });
+
+  test('a long request lets others in between its chunks', async () => {
+    const classifiers = new Classifiers(engine, 1e6);
+    const order: string[] = [];
+    const long = classifiers.classify(a, { values: new Uint8Array(4 * 5000), count: 5000 }).then(() => order.push('long'));
+    const short = classifiers.classify(b, rows).then(() => order.push('short'));
+    await Promise.all([long, short]);
+    expect(order).toEqual(['short', 'long']);
+  });
+
+  test('inputs declared constant are replaced by 0', async () => {
+    // bit 1: the second input, whatever the client sends there
+    const transform = { scale: Math.fround(1 / 255), mean: 0, constant: Uint8Array.of(0b0010) };
+    const constant = storeOf({ 'a.smk': oneTask(tinyNetwork(), ['x', 'y', 'z'], { transform }) }).version('a');
+    const classifiers = new Classifiers(engine, 1e6);
+    const plain = await classifiers.classify(a, { values: Uint8Array.of(9, 0, 10, 3), count: 1 });
+    for (const values of [Uint8Array.of(9, 255, 10, 3), Float32Array.of(9, 77, 10, 3)]) {
+      const answer = await classifiers.classify(constant, { values, count: 1 });
+      for (const [i, p] of plain.probabilities.entries()) expect(answer.probabilities[i]).toBeCloseTo(p, 6);
+      expect(values[1]).toBeGreaterThan(0);
+    }
+  });
+
+  test('the logit scale sharpens', async () => {
+    const sharp = storeOf({ 'a.smk': oneTask(tinyNetwork(), ['x', 'y', 'z'], { logitScale: 3 }) }).version('a');
+    const classifiers = new Classifiers(engine, 1e6);
+    const [plain, scaled] = [await classifiers.classify(a, rows), await classifiers.classify(sharp, rows)];
+    const cubes = Array.from(plain.probabilities, (p) => p ** 3);
+    const total = cubes.reduce((x, y) => x + y, 0);
+    for (const [i, cube] of cubes.entries()) expect(scaled.probabilities[i]).toBeCloseTo(cube / total, 5);
+  });
+});
+
+describe('ports', () => {
+  test('a port in use is one clear line', async () => {
+    const first = await serve({ store });
+    const port = Number(new URL(first.url).port);
+    const error = await listen(() => {}, { port }).catch((reason: unknown) => reason);
+    if (!(error instanceof SeedmaskError)) throw error;
+    expect([error.code, error.message]).toEqual([
+      'cannot-listen',
+      `cannot listen on 127.0.0.1:${port}: the port is in use. Choose another with --port, or stop the program that holds it.`,
+    ]);
+    await first.close();
+    await (await listen(() => {}, { port })).close();
+  });
+  test('an address that is not ours', async () => {
+    // 192.0.2.1: RFC 5737, an address for documentation
+    await expect(listen(() => {}, { port: 0, host: '192.0.2.1' })).rejects.toThrow('this machine has no such address');
+  });
+});
+
+describe('draining', () => {
+  test('what is in flight finishes, readiness answers 503 meanwhile, then the port is free', async () => {
+    const handler = createHandler({ engine, store });
+    let arrived = () => {};
+    const inFlight = new Promise<void>((resolve) => {
+      arrived = resolve;
+    });
+    const watch = (req: IncomingMessage, res: ServerResponse) => {
+      if (req.method === 'POST') arrived();
+      handler(req, res);
+    };
+    const server = await listen(Object.assign(watch, { drain: handler.drain }), { port: 0 });
+    const body = JSON.stringify(ROWS);
+    const headers = { 'Content-Length': body.length };
+    const flying = request(`${server.url}/tasks/tiny/classify`, { method: 'POST', headers });
+    const answered = new Promise<IncomingMessage>((resolve, reject) => {
+      flying.on('response', resolve).on('error', reject);
+    });
+    flying.write(body.slice(0, 5));
+    await inFlight;
+    let closed = false;
+    const closing = server.close().then(() => {
+      closed = true;
+    });
+    const ready = await get(`${server.url}/v2/health/ready`);
+    expect([ready.status, ready.headers.get('connection')]).toEqual([503, 'close']);
+    expect(ready.json).toEqual({ live: true, ready: false, error: 'the server is shutting down' });
+    expect((await get(`${server.url}/v2/health/live`)).status).toBe(200);
+    expect((await get(`${server.url}/v2/models/tiny/ready`)).json.ready).toBe(false);
+    expect((await get(`${server.url}/v1/models/tiny`)).json).toMatchObject({
+      ready: false,
+      model_version_status: [{ state: 'UNLOADING' }, {}],
+    });
+    expect(closed).toBe(false);
+    flying.end(body.slice(5));
+    const answer = await answered;
+    expect([answer.statusCode, answer.headers.connection]).toEqual([200, 'close']);
+    expect(await text(answer)).toContain('"predictions"');
+    await closing;
+    await expect(fetch(`${server.url}/v2`)).rejects.toThrow();
+    await server.close();
+  });
+
+  test('a connection that never ends is cut at the limit', async () => {
+    const server = await listen(() => {}, { port: 0, drainLimit: 100 });
+    const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
+    const ended = new Promise((resolve) => socket.on('close', resolve).on('error', () => {}));
+    socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await server.close();
+    await ended;
+    expect(socket.destroyed).toBe(true);
+  });
+});

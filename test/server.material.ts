@@ -1,0 +1,124 @@
+// What the server tests share: tiny networks whose answers can be worked out by hand, files of them, and a server on a free port.
+
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { PNG } from 'pngjs';
+import { type Model, PIXELS_TRANSFORM, type Task, writeModel } from '../codec/index.js';
+import type { ServerOptions } from '../server/app.js';
+import { createHandler, type Handler, type Listening, listen, openStore, type Store } from '../server/index.js';
+import type { Engine } from '../src/engine/engine.js';
+import { createReferenceEngine } from '../src/engine/reference.js';
+import { fullMask, type Network, type Shape } from '../src/network.js';
+
+export const engine: Engine = createReferenceEngine();
+
+/** One linear dense layer of signed constants. */
+export function tinyNetwork(input: Shape = [2, 2, 1], units = 3, low = 7): Network {
+  const layers = [{ kind: 'dense', units, activation: 'linear' }] as const;
+  return { input, layers, distribution: 'signed-constant', sigma: 'glorot', seed: { low, high: 0 } };
+}
+
+export function task(network: Network, id: string, labels: readonly string[], over: Partial<Task> = {}): Task {
+  return { id, mask: fullMask(network, true), transform: PIXELS_TRANSFORM, labels, data: null, logitScale: 1, ...over };
+}
+
+export const oneTask = (network: Network, labels = ['a', 'b', 'c'], over: Partial<Task> = {}): Model => ({
+  network,
+  base: { kind: 'none' },
+  tasks: [task(network, '', labels, over)],
+});
+
+/** A fresh folder with these files; the caller removes it. */
+export function folder(files: Readonly<Record<string, Uint8Array | string | Model>>): string {
+  const root = mkdtempSync(join(tmpdir(), 'seedmask-'));
+  for (const [name, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(root, name)), { recursive: true });
+    writeFileSync(join(root, name), typeof content === 'string' || content instanceof Uint8Array ? content : writeModel(content));
+  }
+  return root;
+}
+
+/** The store over such a folder, which is gone again when this returns: everything is resident. */
+export function storeOf(files: Parameters<typeof folder>[0]): Store {
+  const root = folder(files);
+  try {
+    return openStore(root);
+  } finally {
+    rmSync(root, { recursive: true });
+  }
+}
+
+/** tiny: [2,2,1] -> a b c, two versions with labels; vector: 784 -> ten digits; colour: [2,2,3] -> two. */
+export function sampleStore(): Store {
+  return storeOf({
+    'tiny.smk': oneTask(tinyNetwork()),
+    'tiny/2.smk': oneTask(tinyNetwork([2, 2, 1], 3, 8)),
+    'tiny/labels.json': '{"stable": 1, "canary": "2"}',
+    'digits.smk': oneTask(
+      tinyNetwork([28, 28, 1], 10),
+      Array.from({ length: 10 }, (_, i) => String(i)),
+    ),
+    'colour.smk': oneTask(tinyNetwork([2, 2, 3], 4), ['warm', 'cold']),
+  });
+}
+
+export async function serve(over: Partial<ServerOptions> = {}): Promise<Listening & { readonly handler: Handler }> {
+  const handler = createHandler({ engine, store: sampleStore(), report: () => {}, ...over });
+  return { ...(await listen(handler, { port: 0 })), handler };
+}
+
+/** Sends bytes as they are on a fresh connection and returns everything up to its end. */
+export function raw(url: string, ...parts: readonly (string | Uint8Array)[]): Promise<string> {
+  const { hostname, port } = new URL(url);
+  return new Promise((resolve, reject) => {
+    const socket = connect(Number(port), hostname);
+    let text = '';
+    socket.setEncoding('latin1').on('data', (data) => {
+      text += data;
+    });
+    socket.on('end', () => resolve(text)).on('error', reject);
+    for (const part of parts) socket.write(part);
+  });
+}
+
+/** POSTs a body; plain objects go as JSON without any Content-Type. */
+export async function post(url: string, body: unknown, headers: Record<string, string> = {}) {
+  const bytes =
+    typeof body === 'string' ? Buffer.from(body) : body instanceof Uint8Array ? Buffer.from(body) : Buffer.from(JSON.stringify(body));
+  const response = await fetch(url, { method: 'POST', body: bytes, headers });
+  const content = new Uint8Array(await response.arrayBuffer());
+  const type = response.headers.get('content-type');
+  return {
+    status: response.status,
+    type,
+    headers: response.headers,
+    bytes: content,
+    json: type === 'application/json' ? JSON.parse(Buffer.from(content).toString()) : null,
+  };
+}
+
+export async function get(url: string, init: RequestInit = {}) {
+  const response = await fetch(url, init);
+  const text = await response.text();
+  return {
+    status: response.status,
+    type: response.headers.get('content-type'),
+    headers: response.headers,
+    text,
+    json: text ? JSON.parse(text) : null,
+  };
+}
+
+/** A PNG whose pixel i is [red, green, blue, alpha]. */
+export function png(
+  width: number,
+  height: number,
+  pixel: (i: number) => readonly [number, number, number, number],
+  colorType: 0 | 2 | 4 | 6 = 6,
+): Buffer {
+  const image = new PNG({ width, height });
+  for (let i = 0; i < width * height; i++) image.data.set(pixel(i), 4 * i);
+  return PNG.sync.write(image, { colorType, inputColorType: 6 });
+}

@@ -1,0 +1,117 @@
+// Models on disk: names, versions, labels, and every way a folder can be wrong, each one clear line that names the file.
+
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { type Model, SeedmaskError, writeModel } from '../codec/index.js';
+import { openStore } from '../server/index.js';
+import { nearest } from '../server/nearest.js';
+import { folder, oneTask, task, tinyNetwork } from './server.material.js';
+
+const made: string[] = [];
+afterEach(() => {
+  for (const root of made.splice(0)) rmSync(root, { recursive: true });
+});
+function disk(files: Parameters<typeof folder>[0]): string {
+  const root = folder(files);
+  made.push(root);
+  return root;
+}
+const network = tinyNetwork();
+const model = oneTask(network);
+const archive = (...ids: string[]): Model => ({ network, base: { kind: 'none' }, tasks: ids.map((id) => task(network, id, ['a', 'b'])) });
+
+function refusal(run: () => unknown): SeedmaskError {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof SeedmaskError) return error;
+    throw error;
+  }
+  throw new Error('it was accepted');
+}
+
+describe('names and versions', () => {
+  test('a file alone is named by its file name', () => {
+    const store = openStore(join(disk({ 'my-digits.v2.smk': model }), 'my-digits.v2.smk'));
+    expect([...store.tasks.keys()]).toEqual(['my-digits.v2']);
+    expect(store.version('my-digits.v2').number).toBe('1');
+  });
+  test('an archive is named by its stored ids', () => {
+    expect([...openStore(disk({ 'all.smk': archive('one', 'two') })).tasks.keys()]).toEqual(['one', 'two']);
+  });
+  test('file, folder and labels make one task; versions are ordered as numbers', () => {
+    const store = openStore(disk({ 't.smk': model, 't/2.smk': model, 't/10.smk': model, 't/labels.json': '{"stable": 2, "next": "10"}' }));
+    expect(store.task('t').versions.map((v) => v.number)).toEqual(['1', '2', '10']);
+    expect(store.version('t').number).toBe('10');
+    expect(store.version('t', { label: 'stable' }).number).toBe('2');
+    expect(store.version('t', { version: '1' }).file).toMatch(/t\.smk$/);
+  });
+  test('versions of an archive', () => {
+    const store = openStore(disk({ 'set/1.smk': archive('one', 'two'), 'set/2.smk': archive('two'), 'set/labels.json': '{}' }));
+    expect([...store.tasks.keys()]).toEqual(['one', 'set', 'two']);
+    expect(store.task('two').versions.map((v) => v.number)).toEqual(['1']);
+  });
+  test('other files and folders are left alone', () => {
+    const store = openStore(
+      disk({ 'a.smk': model, 'README.md': '', 'notes/x.txt': '', '.hidden/y.smk': 'junk', 'b/labels.json': '{"x": 9}' }),
+    );
+    expect([...store.tasks.keys()]).toEqual(['a']);
+  });
+  test('unknown names, versions and labels', () => {
+    const store = openStore(disk({ 'a.smk': model }));
+    expect(refusal(() => store.version('b')).message).toBe('no task named b. Did you mean a?');
+    expect(refusal(() => store.version('a', { version: '2' })).message).toBe('task a has no version 2, only 1');
+    expect(refusal(() => store.version('a', { label: 'x' })).message).toBe('task a has no version label x, only none');
+    expect(refusal(() => openStore(disk({ 'x.txt': '' })).version('b')).message).toBe('no task named b. No task is loaded.');
+  });
+});
+
+describe('a store opens whole or not at all', () => {
+  const damaged = writeModel(model);
+  damaged[damaged.length - 1] ^= 1;
+  const table: [string, Parameters<typeof folder>[0], string, string[]][] = [
+    ['one version in two files', { 't.smk': model, 't/1.smk': model }, 'task-clash', ['task t version 1', '/t.smk', '/t/1.smk']],
+    ['one id in two archives', { 'a.smk': archive('x', 'y'), 'b.smk': archive('x', 'z') }, 'task-clash', ['task x', 'a.smk and ', 'b.smk']],
+    ['a file and an id of an archive', { 'a.smk': archive('x', 'y'), 'x.smk': model }, 'task-clash', ['task x', 'a.smk and ', 'x.smk']],
+    ['a damaged file', { 'good.smk': model, 'bad.smk': damaged }, 'bad-model-file', ['bad.smk cannot be served', 'CRC32C']],
+    ['no model file', { 'bad.smk': 'hello' }, 'bad-model-file', ['bad.smk', 'not a Seedmask model file']],
+    ['an empty file', { 'bad.smk': '' }, 'bad-model-file', ['bad.smk']],
+    ['a bad name', { 'my digits.smk': model }, 'bad-store', ['my digits.smk', 'a letter or digit']],
+    ['a bad folder name', { '~x/1.smk': model }, 'bad-store', ['~x']],
+    ['a version that is no number', { 't/latest.smk': model }, 'bad-store', ['latest.smk', 'such as 2.smk']],
+    ['a version with zeros', { 't/01.smk': model }, 'bad-store', ['01.smk']],
+    [
+      'a label of a missing version',
+      { 't/1.smk': model, 't/labels.json': '{"stable": 2}' },
+      'bad-store',
+      ['label stable', 'labels.json', 'got 2'],
+    ],
+    ['labels that are no JSON', { 't/1.smk': model, 't/labels.json': '{' }, 'bad-store', ['labels.json', '{"stable": 1}']],
+    ['labels that are a list', { 't/1.smk': model, 't/labels.json': '[1]' }, 'bad-store', ['labels.json']],
+    ['labels without a number', { 't/1.smk': model, 't/labels.json': '{"stable": "new"}' }, 'bad-store', ['labels.json', '/stable']],
+    ['labels too large', { 't/1.smk': model, 't/labels.json': ' '.repeat(65537) }, 'over-limit', ['labels.json', '65536']],
+  ];
+  test.each(table)('%s', (_, files, code, texts) => {
+    const error = refusal(() => openStore(disk(files)));
+    expect(error.code).toBe(code);
+    for (const text of texts) expect(error.message).toContain(text);
+    expect(error.message).not.toContain('\n');
+  });
+  test('a path where nothing is', () => {
+    expect(refusal(() => openStore('/nowhere/at/all')).message).toBe(
+      '/nowhere/at/all must be a model file or a folder of them, got nothing there',
+    );
+  });
+  test('a file over the limit is not read', () => {
+    const error = refusal(() => openStore(disk({ 'a.smk': model }), { fileLimit: 10 }));
+    expect([error.code, error.details.expected]).toEqual(['over-limit', 10]);
+  });
+});
+
+test('the nearest name: a case slip first, then few edits, else none', () => {
+  expect(nearest('MNIST', ['cifar', 'mnist'])).toBe('mnist');
+  expect(nearest('mnsit', ['mnist', 'moist-x'])).toBe('mnist');
+  expect(nearest('mnist', ['fashion', 'cifar'])).toBeUndefined();
+  expect(nearest('x'.repeat(500), ['x'.repeat(128)])).toBeUndefined();
+});

@@ -1,0 +1,97 @@
+// Sample models for the codec's tests, all from fixed numbers: networks by hand, mask bits from Philox (domain 3, the sampling domain).
+
+import { DIGITS, type Model, PIXELS_TRANSFORM, type Task } from '../../codec/index.js';
+import { maskBytes, type Network, weightCounts } from '../../src/network.js';
+import { DOMAIN, fillWords, type Seed } from '../../src/random.js';
+
+/** A mask whose layer i keeps each weight with probability density[i mod length]. */
+export function randomMask(network: Network, density: readonly number[], seed: Seed): Uint8Array[] {
+  return weightCounts(network).map((n, layer) => {
+    const words = new Uint32Array(n);
+    fillWords(seed, DOMAIN.sampling, layer, 0, words);
+    const bits = new Uint8Array(maskBytes(n));
+    words.forEach((word, i) => {
+      if (word < density[layer % density.length] * 2 ** 32) bits[i >> 3] |= 1 << (i & 7);
+    });
+    return bits;
+  });
+}
+
+export const task = (mask: Uint8Array[], more: Partial<Task> = {}): Task => ({
+  id: '',
+  mask,
+  transform: PIXELS_TRANSFORM,
+  labels: DIGITS,
+  data: null,
+  logitScale: 1,
+  ...more,
+});
+
+/** The paper's FC network, with a seed that needs all 64 bits. */
+export const FC: Network = {
+  input: [28, 28, 1],
+  layers: [
+    { kind: 'dense', units: 300, activation: 'relu' },
+    { kind: 'dense', units: 100, activation: 'relu' },
+    { kind: 'dense', units: 10, activation: 'linear' },
+  ],
+  distribution: 'signed-constant',
+  sigma: 'glorot',
+  seed: { low: 0x89abcdef, high: 0xf1234567 },
+};
+
+/** A few hundred weights with every kind of layer, odd sizes and a pool that drops a row. */
+export const SMALL_CONV: Network = {
+  input: [5, 4, 2],
+  layers: [{ kind: 'conv', filters: 3, activation: 'relu' }, { kind: 'pool' }, { kind: 'dense', units: 11, activation: 'linear' }],
+  distribution: 'signed-constant',
+  sigma: 'he',
+  seed: { low: 7, high: 0 },
+};
+
+export const TINY: Network = {
+  input: [1, 1, 6],
+  layers: [
+    { kind: 'dense', units: 5, activation: 'relu' },
+    { kind: 'dense', units: 3, activation: 'linear' },
+  ],
+  distribution: 'normal',
+  sigma: 0.125,
+  seed: { low: 1, high: 2 },
+};
+
+const TINY_LABELS = ['cat', 'dog'];
+
+/** One task, every optional field of a one-task file in use. */
+export const TINY_MODEL: Model = {
+  network: TINY,
+  base: { kind: 'none' },
+  tasks: [
+    task(randomMask(TINY, [0.4], { low: 3, high: 0 }), {
+      labels: TINY_LABELS,
+      transform: { scale: 0.5, mean: -1, constant: Uint8Array.from([0b100010]) },
+      data: { dataset: 'pets', pixelPermutation: { low: 9, high: 8 }, labelPermutation: null },
+      logitScale: 2.5,
+    }),
+  ],
+};
+
+/** Three tasks that share and differ: every index column is there. */
+export const ARCHIVE_MODEL: Model = {
+  network: TINY,
+  base: { kind: 'task', index: 1 },
+  tasks: [
+    task(randomMask(TINY, [0.5], { low: 4, high: 0 }), { id: 'a', labels: TINY_LABELS }),
+    task(randomMask(TINY, [0.1, 1], { low: 5, high: 0 }), {
+      id: 'a.b',
+      labels: ['x', 'y', 'zé'],
+      data: { dataset: 'mnist', pixelPermutation: { low: 1, high: 0 }, labelPermutation: { low: 0, high: 0 } },
+      logitScale: 0.75,
+    }),
+    task(randomMask(TINY, [0], { low: 6, high: 0 }), {
+      id: 'b',
+      labels: TINY_LABELS,
+      transform: { scale: 1, mean: 0, constant: null },
+    }),
+  ],
+};
