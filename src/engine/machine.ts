@@ -1,7 +1,7 @@
 // The WebAssembly machine behind the wasm engine: one memory, one or more threads, and tapes of operations (see assembly/index.ts).
 // Memory can grow at any allocation, so views are made anew for each use and never kept.
 
-import { startWorkers } from '#workers';
+import { startWorkers, wait } from '#workers';
 import { KERNELS } from './kernels.js';
 
 interface Exports {
@@ -66,7 +66,7 @@ export class Machine {
     const bytes = Uint8Array.from(atob(shared ? KERNELS.shared : KERNELS.single), (c) => c.charCodeAt(0));
     const module = await WebAssembly.compile(bytes);
     const memory = new WebAssembly.Memory(shared ? { initial: 16, maximum: MAX_PAGES, shared } : { initial: 16 });
-    const instance = await WebAssembly.instantiate(module, { env: { memory } });
+    const instance = await WebAssembly.instantiate(module, { env: { memory, wait: wait.bind(null, memory) } });
     const exports = instance.exports as unknown as Exports;
     const control = exports.allocate(64);
     if (!shared) return new Machine(memory, exports, control, 1, () => undefined);

@@ -6,7 +6,8 @@ import type { KernelThreads } from './workers.node.js';
 /** A thread instantiates the module over the shared memory and serves tapes: thread 1 .. threads-1 (0 is the caller). */
 export function startWorkers(module: WebAssembly.Module, memory: WebAssembly.Memory, control: number, threads: number): KernelThreads {
   const source = `onmessage = ({ data: { module, memory, control, thread, threads } }) => {
-    const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+    const wait = (address, value) => Atomics.wait(new Int32Array(memory.buffer), address >> 2, value);
+    const { exports } = new WebAssembly.Instance(module, { env: { memory, wait } });
     postMessage('ready');
     exports.serve(control, thread, threads);
   };`;
@@ -32,3 +33,8 @@ export function startWorkers(module: WebAssembly.Module, memory: WebAssembly.Mem
 
 /** Threads this page can run at once. */
 export const parallelism = (): number => (globalThis.crossOriginIsolated ? navigator.hardwareConcurrency : 1);
+
+/** What the starting thread does while it waits at a barrier: a page may not sleep, so it spins; a worker sleeps. */
+export const wait = (memory: WebAssembly.Memory, address: number, value: number): void => {
+  if (typeof document === 'undefined') Atomics.wait(new Int32Array(memory.buffer), address >> 2, value);
+};

@@ -14,7 +14,8 @@ export function startWorkers(module: WebAssembly.Module, memory: WebAssembly.Mem
   const source = `
     const { parentPort, workerData } = require('node:worker_threads');
     const { module, memory, control, thread, threads } = workerData;
-    const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+    const wait = (address, value) => Atomics.wait(new Int32Array(memory.buffer), address >> 2, value);
+    const { exports } = new WebAssembly.Instance(module, { env: { memory, wait } });
     parentPort.postMessage('ready');
     exports.serve(control, thread, threads);`;
   const workers = Array.from(
@@ -44,3 +45,8 @@ export function startWorkers(module: WebAssembly.Module, memory: WebAssembly.Mem
 
 /** Threads this machine can run at once. */
 export const parallelism = (): number => availableParallelism();
+
+/** What the starting thread does while it waits at a barrier. */
+export const wait = (memory: WebAssembly.Memory, address: number, value: number): void => {
+  Atomics.wait(new Int32Array(memory.buffer), address >> 2, value);
+};

@@ -81,16 +81,12 @@ export function start(tape: usize, control: usize, n: u32): void {
   run(tape, control, 0, n);
 }
 
-/** Worker thread: runs the tapes it is given until one with address 0 comes. */
+/** Worker thread: runs the tapes it is given, for ever. */
 export function serve(control: usize, t: u32, n: u32): void {
   if (ASC_FEATURE_THREADS) {
-    let job: u32 = 0;
-    while (true) {
+    for (let job: u32 = 0; ; job++) {
       waitWhile(control + 8, job);
-      job++;
-      const tape = <usize>atomic.load<u32>(control, 12);
-      if (tape == 0) return;
-      run(tape, control, t, n);
+      run(load<u32>(control, 12), control, t, n);
     }
   }
 }
