@@ -1,0 +1,122 @@
+// How good is a classifier: accuracy, per class and confused, and how honest its probabilities are (negative log-likelihood and
+// expected calibration error). Probabilities are softmax(logitScale x logits), with the exact exp and ln of exact.ts.
+
+import type { Classifier } from './engine/engine.js';
+import { exp, ln } from './exact.js';
+
+export interface Evaluation {
+  readonly samples: number;
+  readonly accuracy: number;
+  /** Mean negative log-likelihood, nats. */
+  readonly nll: number;
+  /** Expected calibration error: 15 equal-width bins of the top probability (Guo et al. 2017). */
+  readonly ece: number;
+  readonly perClass: readonly { readonly label: string; readonly samples: number; readonly accuracy: number }[];
+  /** [truth][predicted] */
+  readonly confusion: readonly (readonly number[])[];
+  readonly logits: Int32Array | Float32Array;
+}
+
+const BINS = 15;
+
+/** Softmax of scale x logits[start .. start+classes). */
+export function softmax(logits: ArrayLike<number>, start: number, classes: number, scale: number): Float64Array {
+  let top = Number.NEGATIVE_INFINITY;
+  for (let j = 0; j < classes; j++) top = Math.max(top, scale * logits[start + j]);
+  const out = new Float64Array(classes);
+  let sum = 0;
+  for (let j = 0; j < classes; j++) sum += out[j] = exp(scale * logits[start + j] - top);
+  for (let j = 0; j < classes; j++) out[j] /= sum;
+  return out;
+}
+
+/** Index of the largest of `classes` values, the first of equals. */
+export function argmax(values: ArrayLike<number>, start: number, classes: number): number {
+  let best = 0;
+  for (let j = 1; j < classes; j++) if (values[start + j] > values[start + best]) best = j;
+  return best;
+}
+
+/** Fraction of rows whose first `classes` logits peak at their label. */
+export function accuracyOf(logits: ArrayLike<number>, labels: Uint8Array, outputs: number, classes = outputs): number {
+  let right = 0;
+  labels.forEach((label, row) => {
+    if (argmax(logits, row * outputs, classes) === label) right++;
+  });
+  return right / labels.length;
+}
+
+/** Mean negative log-likelihood of the labels under softmax(scale x logits), nats; at most 700 a sample. */
+function likelihood(logits: ArrayLike<number>, labels: Uint8Array, outputs: number, classes: number, scale: number): number {
+  let nll = 0;
+  labels.forEach((label, row) => {
+    nll += -ln(Math.max(1e-304, softmax(logits, row * outputs, classes, scale)[label]));
+  });
+  return nll / labels.length;
+}
+
+/**
+ * Classifies labelled raw images and scores the answers.
+ * @param images rows x classifier.inputs raw values
+ */
+export function evaluate(
+  classifier: Classifier,
+  images: Uint8Array,
+  labels: Uint8Array,
+  options: { readonly labelNames: readonly string[]; readonly logitScale: number },
+): Evaluation {
+  const { outputs } = classifier;
+  const classes = Math.min(outputs, options.labelNames.length);
+  const logits = classifier.logits(images, labels.length);
+  const scale = options.logitScale * (logits instanceof Int32Array ? classifier.scale : 1);
+  const confusion = options.labelNames.map(() => new Array<number>(classes).fill(0));
+  const bins = Array.from({ length: BINS }, () => ({ count: 0, confidence: 0, right: 0 }));
+  labels.forEach((label, row) => {
+    const predicted = argmax(logits, row * outputs, classes);
+    confusion[label][predicted]++;
+    const confidence = softmax(logits, row * outputs, classes, scale)[predicted];
+    const bin = bins[Math.min(BINS - 1, Math.floor(confidence * BINS))];
+    bin.count++;
+    bin.confidence += confidence;
+    if (predicted === label) bin.right++;
+  });
+  const perClass = confusion.map((row, label) => {
+    const samples = row.reduce((a, b) => a + b, 0);
+    return { label: options.labelNames[label], samples, accuracy: samples ? row[label] / samples : 0 };
+  });
+  return {
+    samples: labels.length,
+    accuracy: confusion.reduce((sum, row, label) => sum + (row[label] ?? 0), 0) / labels.length,
+    nll: likelihood(logits, labels, outputs, classes, scale),
+    ece: bins.reduce((sum, bin) => sum + Math.abs(bin.confidence - bin.right), 0) / labels.length,
+    perClass,
+    confusion,
+    logits,
+  };
+}
+
+/**
+ * The logit scale (inverse temperature, Guo et al. 2017) that minimises the negative log-likelihood of held-out rows: golden-section
+ * search over its logarithm in [2^-12, 2^12], rounded to three digits so that it is the same number everywhere.
+ */
+export function fitLogitScale(classifier: Classifier, images: Uint8Array, labels: Uint8Array, classes: number): number {
+  const logits = classifier.logits(images, labels.length);
+  const unit = logits instanceof Int32Array ? classifier.scale : 1;
+  const cost = (log: number) => likelihood(logits, labels, classifier.outputs, classes, unit * exp(log));
+  const ratio = 0.6180339887498949;
+  let [low, high] = [-8.3, 8.3];
+  let [a, b] = [high - ratio * (high - low), low + ratio * (high - low)];
+  let [costA, costB] = [cost(a), cost(b)];
+  while (high - low > 0.002) {
+    if (costA <= costB) {
+      [high, b, costB] = [b, a, costA];
+      a = high - ratio * (high - low);
+      costA = cost(a);
+    } else {
+      [low, a, costA] = [a, b, costB];
+      b = low + ratio * (high - low);
+      costB = cost(b);
+    }
+  }
+  return Math.fround(Number(exp((low + high) / 2).toPrecision(3)));
+}

@@ -1,0 +1,34 @@
+// The topk mask method: a variant of edge-popup (Ramanujan et al. 2020) with a density schedule. Every weight has a score; a layer
+// keeps its highest scores at the current density; scores learn straight-through while the weights never change.
+//
+// The density falls from 1/2 to its target over the first 40 % of the steps (cubic, Zhu and Gupta 2017), so that weights compete
+// before they are cut. Activations keep their size because a layer's weights are multiplied by 1 / sqrt(density) while it falls;
+// with zero biases such a factor changes no prediction, and it is not stored.
+
+import { type Network, weightCounts, weighted } from '../network.js';
+import { DOMAIN, fillWords } from '../random.js';
+
+export const START_DENSITY = 0.5;
+export const SCHEDULE = 0.4;
+
+/** First scores: uniform in [0, range) from the network's seed. */
+export function initialScores(network: Network, range: number): Float32Array[] {
+  return weighted(network).map((layer) => {
+    const words = new Uint32Array(layer.weights);
+    fillWords(network.seed, DOMAIN.scoreInit, layer.stream, 0, words);
+    return Float32Array.from(words, (word) => (word / 4294967296) * range);
+  });
+}
+
+/** Density of each layer at a step. Layers whose target is at least 1/2 have it from the start. */
+export function densityAt(target: readonly number[], step: number, steps: number): number[] {
+  const left = (1 - Math.min(1, step / (SCHEDULE * steps))) ** 3;
+  return target.map((density) => (density >= START_DENSITY ? density : START_DENSITY * left + density * (1 - left)));
+}
+
+/** Whole kept weights per layer, at least one. */
+export const keepAt = (network: Network, density: readonly number[]): number[] =>
+  weightCounts(network).map((count, i) => Math.min(count, Math.max(1, Math.round(count * density[i]))));
+
+/** Keeps the variance of activations: He initialisation of the kept weights. */
+export const gainAt = (density: readonly number[]): number[] => density.map((d) => Math.fround(1 / Math.sqrt(d)));

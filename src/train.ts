@@ -1,0 +1,186 @@
+// The training loops: network + engine + data + schedule -> weights or a mask. Everything random comes from one seed (split, batch
+// order, first scores), so a run gives the same bytes with any number of threads. Choices are made on validation rows only.
+
+import { type Dataset, epochOrder, type Split } from './data.js';
+import type { Engine, InputTransform } from './engine/engine.js';
+import { PIXELS } from './engine/engine.js';
+import { accuracyOf } from './evaluate.js';
+import { densityAt, gainAt, initialScores, keepAt } from './masks/topk.js';
+import { type Network, outputs, type Parameters, regenerate } from './network.js';
+
+export interface Progress {
+  /** Counted from 1. */
+  readonly epoch: number;
+  readonly epochs: number;
+  readonly step: number;
+  readonly steps: number;
+  /** Mean loss over the steps since the last report. */
+  readonly loss: number;
+  /** Accuracy on the validation rows after the last finished epoch, or null in the first. */
+  readonly valAccuracy: number | null;
+  readonly images: number;
+}
+
+export interface TrainOptions {
+  readonly epochs: number;
+  readonly batch: number;
+  readonly learningRate: number;
+  readonly transform?: InputTransform;
+  readonly onProgress?: (progress: Progress) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** The paper's training of the full network: Adam 1.2e-3, batch 60 (its FC on MNIST; it trains 55 epochs). */
+export const PAPER = { batch: 60, learningRate: 1.2e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as const;
+
+/** Our default learned mask of an FC network; chosen on validation rows, see bench/README.md. */
+export const TOPK = { batch: 128, learningRate: 0.1, momentum: 0.9, scoreRange: 0.01, reselectEvery: 8 } as const;
+
+const REPORT_EVERY = 50;
+
+/** Runs `step` over all epochs, reports, and lets other work in between; the last partial batch of an epoch is dropped. */
+async function loop(
+  network: Network,
+  split: Split,
+  options: TrainOptions,
+  step: (rows: Uint32Array, index: number, steps: number) => number,
+  epochDone: (epoch: number, steps: number) => number,
+): Promise<number> {
+  const perEpoch = Math.floor(split.train.length / options.batch);
+  const steps = perEpoch * options.epochs;
+  let index = 0;
+  let valAccuracy: number | null = null;
+  for (let epoch = 0; epoch < options.epochs; epoch++) {
+    const order = epochOrder(split.train, network.seed, epoch);
+    let [loss, count] = [0, 0];
+    for (let i = 0; i < perEpoch; i++) {
+      loss += step(order.subarray(i * options.batch, (i + 1) * options.batch), index++, steps);
+      count++;
+      if (i === perEpoch - 1) valAccuracy = epochDone(epoch, index);
+      if (index % REPORT_EVERY === 0 || i === perEpoch - 1) {
+        options.onProgress?.({
+          epoch: epoch + 1,
+          epochs: options.epochs,
+          step: index,
+          steps,
+          loss: loss / count,
+          valAccuracy,
+          images: index * options.batch,
+        });
+        [loss, count] = [0, 0];
+        await new Promise((resolve) => setTimeout(resolve, 0));
+        options.signal?.throwIfAborted();
+      }
+    }
+  }
+  return steps;
+}
+
+const labelsOf = (data: Dataset, rows: Uint32Array): Uint8Array => Uint8Array.from(rows, (row) => data.labels[row]);
+
+export interface DenseResult {
+  readonly initial: readonly Float32Array[];
+  /** After the last epoch: the paper's criteria look at these. */
+  readonly final: Parameters;
+  readonly valAccuracy: number;
+  readonly steps: number;
+}
+
+/** Trains all weights of a network from its regenerated initialisation with Adam, biases from 0. */
+export async function trainDense(
+  engine: Engine,
+  network: Network,
+  data: Dataset,
+  split: Split,
+  options: TrainOptions,
+): Promise<DenseResult> {
+  const initial = regenerate(network);
+  const set = { images: data.images, labels: data.labels, transform: options.transform ?? PIXELS };
+  const trainer = engine.denseTrainer(network, set, { weights: initial, biases: null }, options.batch);
+  const labels = labelsOf(data, split.validation);
+  let valAccuracy = 0;
+  try {
+    const steps = await loop(
+      network,
+      split,
+      options,
+      (rows) => {
+        const loss = trainer.gradients(rows);
+        trainer.adam({ ...PAPER, learningRate: options.learningRate });
+        return loss;
+      },
+      () => {
+        valAccuracy = accuracyOf(trainer.logits(split.validation), labels, outputs(network));
+        return valAccuracy;
+      },
+    );
+    return { initial, final: trainer.parameters(), valAccuracy, steps };
+  } finally {
+    trainer.free();
+  }
+}
+
+export interface TopkOptions extends TrainOptions {
+  /** Kept fraction per weighted layer. */
+  readonly density: readonly number[];
+  readonly momentum: number;
+  /** First scores are uniform in [0, scoreRange). */
+  readonly scoreRange: number;
+  /** Steps between exact selections; in between the threshold stays. */
+  readonly reselectEvery: number;
+}
+
+export interface MaskResult {
+  readonly mask: Uint8Array[];
+  readonly valAccuracy: number;
+  /** Epoch whose mask was chosen, from 1. */
+  readonly epoch: number;
+  readonly steps: number;
+}
+
+/**
+ * Learns a mask with SGD and a cosine learning rate (masks/topk.ts). Returns the mask, exactly at its target density, of the epoch
+ * with the best validation accuracy; of equals, the later.
+ */
+export async function trainTopk(engine: Engine, network: Network, data: Dataset, split: Split, options: TopkOptions): Promise<MaskResult> {
+  const set = { images: data.images, labels: data.labels, transform: options.transform ?? PIXELS };
+  const first = densityAt(options.density, 0, 1);
+  const scores = initialScores(network, options.scoreRange);
+  const trainer = engine.topkTrainer(network, set, scores, keepAt(network, first), gainAt(first), options.batch);
+  const labels = labelsOf(data, split.validation);
+  const target = keepAt(network, options.density);
+  const perEpoch = Math.floor(split.train.length / options.batch);
+  let best: { mask: Uint8Array[]; valAccuracy: number; epoch: number } | null = null;
+  try {
+    const steps = await loop(
+      network,
+      split,
+      options,
+      (rows, index, steps) => {
+        const loss = trainer.gradients(rows);
+        const density = densityAt(options.density, index + 1, steps);
+        const learningRate = (options.learningRate / 2) * (1 + cosinePi(index / steps));
+        const reselect = (index + 1) % options.reselectEvery === 0 || (index + 1) % perEpoch === 0;
+        trainer.step({ learningRate, momentum: options.momentum }, keepAt(network, density), gainAt(density), reselect);
+        return loss;
+      },
+      (epoch, done) => {
+        const valAccuracy = accuracyOf(trainer.logits(split.validation), labels, outputs(network));
+        const atTarget = keepAt(network, densityAt(options.density, done, perEpoch * options.epochs)).every((k, i) => k === target[i]);
+        if (atTarget && (!best || valAccuracy >= best.valAccuracy)) best = { mask: trainer.mask(target), valAccuracy, epoch: epoch + 1 };
+        return valAccuracy;
+      },
+    );
+    const chosen = best ?? { mask: trainer.mask(target), valAccuracy: 0, epoch: options.epochs };
+    return { ...chosen, steps };
+  } finally {
+    trainer.free();
+  }
+}
+
+/** cos(pi x) for x in [0, 1] by its Taylor series about 1/2: Math.cos may differ between machines in the last bit. */
+function cosinePi(x: number): number {
+  const y = Math.PI * (0.5 - x);
+  const z = y * y;
+  return y * (1 - (z / 6) * (1 - (z / 20) * (1 - (z / 42) * (1 - (z / 72) * (1 - (z / 110) * (1 - z / 156))))));
+}
