@@ -43,6 +43,12 @@ export const ERRORS = {
   'bad-shape': [400, '{field} has shape {got}, expected {expected}'],
   'bad-value': [400, '{field} is {got}, expected {expected}'],
   // ---- listening ----
+  // ---- command line ----
+  'no-file': [404, 'cannot read {field}: {got}'],
+  'cannot-write': [500, 'cannot write {field}: {got}'],
+  'bad-option': [400, '{field} must be {expected}, got {got}'],
+  'no-dataset': [404, 'no data set in {field}: {got}, expected {expected}'],
+  'which-task': [400, '{field} holds several tasks: {got}'],
   'cannot-listen': [500, 'cannot listen on {field}: {got}'],
   internal: [500, 'the server failed on this request'],
 } as const satisfies Record<string, readonly [number, string]>;

@@ -34,7 +34,7 @@ export interface TrainOptions {
 export const PAPER = { batch: 60, learningRate: 1.2e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as const;
 
 /** Our default learned mask of an FC network; chosen on validation rows, see bench/README.md. */
-export const TOPK = { batch: 128, learningRate: 0.1, momentum: 0.9, scoreRange: 0.01, reselectEvery: 8 } as const;
+export const TOPK = { batch: 128, learningRate: 0.15, momentum: 0.9, scoreRange: 0.01, reselectEvery: 8 } as const;
 
 const REPORT_EVERY = 50;
 

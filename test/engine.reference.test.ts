@@ -306,7 +306,7 @@ test('topk trains the network that its mask and gain describe', () => {
   }
 });
 
-test('a topk step is straight-through: score -= rate x dW x W, for kept and dropped weights, whatever the gain', () => {
+test('a topk step is straight-through: score -= rate x dW x gain x W, for kept and dropped weights', () => {
   const trainer = topk([20, 9], undefined, [3, 2]);
   const before = trainer.scores();
   trainer.gradients(all(5));
@@ -314,7 +314,7 @@ test('a topk step is straight-through: score -= rate x dW x W, for kept and drop
   const weights = regenerate(TOPK);
   trainer.scores().forEach((scores, layer) => {
     const dW = trainer.weightGradient(layer);
-    const want = before[layer].map((s, i) => s - Math.fround(0.5 * Math.fround(dW[i] * weights[layer][i])));
+    const want = before[layer].map((s, i) => s - Math.fround(0.5 * Math.fround(dW[i] * Math.fround([3, 2][layer] * weights[layer][i]))));
     expectSameBits('scores', scores, want);
   });
   const dropped = [...before[0].keys()].filter((i) => !kept(trainer.mask([20, 9])[0], i));

@@ -83,7 +83,7 @@ export interface DenseTrainer extends Trainer {
 /** Trains scores; the effective weight is gain x sign or gain x weight where the score is among the layer's `k` highest. */
 export interface TopkTrainer extends Trainer {
   /**
-   * The fused mask step: score += momentum step of -(dL/dW' x W), straight-through, then the mask follows.
+   * The fused mask step: momentum SGD on the scores with the straight-through gradient dL/dW' x gain x W, then the mask follows.
    * @param keep kept weights per layer from now on
    * @param gain multiplies every weight of a layer (keeps activations steady while the density falls; not stored)
    * @param reselect find the threshold of `keep` exactly; otherwise the last threshold stays

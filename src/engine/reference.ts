@@ -251,7 +251,7 @@ function topkTrainer(
       checkKeep(network, keep);
       checkGain(network, gain);
       scores.forEach((s, layer) => {
-        const scoreGradient = layers[layer].dW.map((d, i) => d * weights[layer][i]);
+        const scoreGradient = layers[layer].dW.map((d, i) => d * fround(fround(gain[layer]) * weights[layer][i]));
         sgd(options, scoreGradient, velocities[layer], s);
         if (reselect) thresholds[layer] = threshold(s, keep[layer]);
       });

@@ -96,7 +96,7 @@ export function sgd(w: usize, v: usize, g: usize, count: u32, rate: f32, momentu
 }
 
 /**
- * The fused mask step of a layer: score gradient = g * weight (straight-through), momentum, score, and, with `apply`, the masked
+ * The fused mask step of a layer: score gradient = g * (gain * weight) (straight-through), momentum, score, and, with `apply`, the masked
  * weights of the next forward pass: gain * weight where score >= the layer's threshold, else 0.
  */
 export function topkStep(
@@ -107,12 +107,12 @@ export function topkStep(
   const least = v128.load32_splat(threshold);
   const end = <usize>last(count >> 2, t, n) << 4;
   for (let k = <usize>first(count >> 2, t, n) << 4; k < end; k += 16) {
-    const w = v128.load(weight + k);
+    const w = f32x4.mul(scale, v128.load(weight + k));
     const speed = f32x4.add(f32x4.mul(mu, v128.load(velocity + k)), f32x4.mul(v128.load(g + k), w));
     v128.store(velocity + k, speed);
     const s = f32x4.sub(v128.load(score + k), f32x4.mul(lr, speed));
     v128.store(score + k, s);
-    if (apply) v128.store(masked + k, v128.and(f32x4.mul(scale, w), f32x4.ge(s, least)));
+    if (apply) v128.store(masked + k, v128.and(w, f32x4.ge(s, least)));
   }
 }
 

@@ -1,0 +1,132 @@
+// seedmask eval: how good a task of a model file is on its test set, per class and as a confusion matrix.
+
+import { createHash } from 'node:crypto';
+import Table from 'cli-table3';
+import { Command } from 'commander';
+import { readModel, SeedmaskError, type Task } from '../codec/index.js';
+import type { Dataset } from '../src/data.js';
+import { createWasmEngine } from '../src/engine/wasm.js';
+import { type Evaluation, evaluate } from '../src/evaluate.js';
+import { inputs } from '../src/network.js';
+import { DOMAIN, permutation } from '../src/random.js';
+import { loadDataset } from './datasets.js';
+import { readFile } from './files.js';
+import { type Output, outputOf, threadsOption } from './options.js';
+
+interface Options extends Output {
+  data: string;
+  task?: string;
+  threads?: number;
+}
+
+export function evalCommand(): Command {
+  return new Command('eval')
+    .description('accuracy, calibration and confusion matrix of a task on its test set')
+    .argument('<file>', 'model file (.smk)')
+    .requiredOption('--data <name>', 'mnist, or a folder of IDX files')
+    .option('--task <id>', 'which task of a file with several')
+    .addOption(threadsOption())
+    .option('--json', 'print one JSON object')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  seedmask eval models/trained/mnist.smk --data mnist\n  seedmask eval --json --data mnist digits.smk',
+    )
+    .action(async (file: string, options: Options) => run(file, options));
+}
+
+/** The named task, or the only one. */
+export function pickTask(tasks: readonly Task[], id: string | undefined, file: string): Task {
+  const names = tasks
+    .slice(0, 20)
+    .map((task) => task.id)
+    .join(', ');
+  if (id === undefined) {
+    if (tasks.length === 1) return tasks[0];
+    throw new SeedmaskError('which-task', { field: file, got: names, hint: 'Name one with --task' });
+  }
+  const task = tasks.find((candidate) => candidate.id === id);
+  if (!task)
+    throw new SeedmaskError('bad-task', { field: '--task', expected: `one of ${names || '(a one-task file needs none)'}`, got: id });
+  return task;
+}
+
+/** The test set as the task sees it: its pixel and label permutations applied. */
+function asSeen(task: Task, test: Dataset): Dataset {
+  const width = test.input[0] * test.input[1] * test.input[2];
+  let { images, labels } = test;
+  if (task.data?.pixelPermutation) {
+    const order = permutation(width, task.data.pixelPermutation, DOMAIN.pixelPermutation);
+    images = new Uint8Array(test.images.length);
+    for (let row = 0; row < images.length; row += width) for (let i = 0; i < width; i++) images[row + i] = test.images[row + order[i]];
+  }
+  if (task.data?.labelPermutation) {
+    const order = permutation(task.labels.length, task.data.labelPermutation, DOMAIN.labelPermutation);
+    labels = test.labels.map((label) => order[label]);
+  }
+  return { ...test, images, labels };
+}
+
+async function run(file: string, options: Options): Promise<void> {
+  const model = readModel(readFile(file));
+  const task = pickTask(model.tasks, options.task, file);
+  const test = asSeen(task, loadDataset(options.data).test);
+  const width = inputs(model.network);
+  if (test.images.length !== test.labels.length * width) {
+    throw new SeedmaskError('bad-option', {
+      field: '--data',
+      expected: `images of ${width} values, as ${file} takes`,
+      got: test.images.length / test.labels.length,
+    });
+  }
+  const most = test.labels.reduce((a, b) => Math.max(a, b), 0);
+  if (most >= task.labels.length) {
+    throw new SeedmaskError('bad-option', { field: '--data', expected: `labels below ${task.labels.length}, as ${file} has`, got: most });
+  }
+  const engine = await createWasmEngine({ threads: options.threads });
+  const classifier = engine.classifier(model.network, { mask: task.mask, transform: task.transform });
+  const result = evaluate(classifier, test.images, test.labels, { labelNames: task.labels, logitScale: task.logitScale });
+  engine.close();
+  outputOf(options).print(
+    {
+      task: task.id,
+      testAccuracy: result.accuracy,
+      nll: result.nll,
+      ece: result.ece,
+      samples: result.samples,
+      logitsSha256: logitsSha256(result.logits),
+      perClass: result.perClass,
+      confusion: result.confusion,
+    },
+    () => text(file, result),
+  );
+}
+
+/** SHA-256 of the logits in test order, little-endian: i32 for an integer program, else f32. */
+export function logitsSha256(logits: Int32Array | Float32Array): string {
+  return createHash('sha256')
+    .update(new Uint8Array(logits.buffer, logits.byteOffset, logits.byteLength))
+    .digest('hex');
+}
+
+function text(file: string, { samples, accuracy, nll, ece, perClass, confusion, logits }: Evaluation): string {
+  const table = new Table({ head: ['truth \\ said', ...perClass.map((c) => c.label), 'right'], style: { head: [], border: [] } });
+  confusion.forEach((row, i) => {
+    table.push([
+      perClass[i].label,
+      ...row.map((n, j) => (n === 0 ? '.' : i === j ? `[${n}]` : String(n))),
+      `${(100 * perClass[i].accuracy).toFixed(1)} %`,
+    ]);
+  });
+  const worst = confusion
+    .flatMap((row, i) => row.map((n, j) => ({ n, i, j })))
+    .filter(({ n, i, j }) => i !== j && n > 0)
+    .sort((a, b) => b.n - a.n)
+    .slice(0, 3)
+    .map(({ n, i, j }) => `${perClass[i].label} taken for ${perClass[j].label} ${n} times`);
+  return [
+    `${file}: accuracy ${accuracy.toFixed(4)} on ${samples.toLocaleString('en')} samples, NLL ${nll.toFixed(4)}, ECE ${ece.toFixed(4)}`,
+    `logits ${logitsSha256(logits)} (${logits instanceof Int32Array ? 'integers' : 'f32'})`,
+    table.toString(),
+    worst.length ? `Most confused: ${worst.join('; ')}.` : 'No mistakes.',
+  ].join('\n');
+}

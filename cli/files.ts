@@ -1,0 +1,61 @@
+// Files, whole or not at all: reading says what is wrong in one line; writing goes to a temporary neighbour and is renamed over.
+
+import { randomBytes } from 'node:crypto';
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { DEFAULT_LIMITS, SeedmaskError } from '../codec/index.js';
+
+const REASONS: Record<string, string> = {
+  ENOENT: 'there is no such file or folder',
+  EACCES: 'permission denied',
+  EISDIR: 'it is a folder',
+  ENOTDIR: 'part of the path is not a folder',
+  EROFS: 'the file system is read-only',
+  ENOSPC: 'the disk is full',
+};
+
+export const reason = (error: unknown): string => {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return (code && REASONS[code]) ?? message;
+};
+
+/** @throws SeedmaskError no-file, or over-limit before memory is taken */
+export function readFile(path: string, limit = DEFAULT_LIMITS.maxFileBytes): Uint8Array {
+  try {
+    const { size } = statSync(path);
+    if (size > limit) throw new SeedmaskError('over-limit', { field: path, got: `${size} bytes`, expected: `${limit} bytes` });
+    return readFileSync(path);
+  } catch (error) {
+    if (error instanceof SeedmaskError) throw error;
+    throw new SeedmaskError('no-file', { field: path, got: reason(error) });
+  }
+}
+
+/** Writes all of it or leaves what was there. Synchronous, so that no signal falls between the write and the rename. */
+export function writeFileSafely(path: string, bytes: Uint8Array): void {
+  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+  try {
+    const file = openSync(temporary, 'wx', 0o644);
+    try {
+      for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw new SeedmaskError('cannot-write', { field: path, got: reason(error) });
+  }
+}
+
+/** Fails now, not after a training run, if the file's folder cannot take a new file. */
+export function checkWritable(path: string): void {
+  const probe = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+  try {
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw Object.assign(new Error('it is a folder'), { code: 'EISDIR' });
+    closeSync(openSync(probe, 'wx'));
+    rmSync(probe);
+  } catch (error) {
+    throw new SeedmaskError('cannot-write', { field: path, got: reason(error) });
+  }
+}

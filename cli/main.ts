@@ -1,0 +1,59 @@
+#!/usr/bin/env node
+// The command line: one file a command, errors in one place. An expected failure is one line on stderr and exit 1.
+
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { Command, CommanderError } from 'commander';
+import { SeedmaskError } from '../codec/index.js';
+import { DataError } from '../src/data.js';
+import { ShapeError } from '../src/network.js';
+import { dataCommand } from './data.js';
+import { demoCommand } from './demo.js';
+import { evalCommand } from './eval.js';
+import { inspectCommand } from './inspect.js';
+import { pruneCommand } from './prune.js';
+import { serveCommand } from './serve.js';
+import { trainCommand } from './train.js';
+
+const { version } = createRequire(import.meta.url)(fileURLToPath(new URL('../../package.json', import.meta.url))) as { version: string };
+
+const program = new Command('seedmask')
+  .description('neural networks whose weights are never stored: a model file is seed + mask')
+  .version(version)
+  .addHelpText(
+    'after',
+    '\nExamples:\n  seedmask demo\n  seedmask train --data mnist --network fc --out digits.smk\n  seedmask serve models/trained',
+  );
+for (const command of [trainCommand(), pruneCommand(), evalCommand(), inspectCommand(), serveCommand(), dataCommand(), demoCommand()]) {
+  program.addCommand(command);
+}
+const everyCommand = (command: Command): Command[] => [command, ...command.commands.flatMap(everyCommand)];
+for (const command of everyCommand(program)) {
+  command.exitOverride().configureOutput({ writeErr: () => undefined, outputError: () => undefined });
+}
+
+process.once('SIGINT', () => process.exit(130));
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = explain(error);
+}
+
+/** Prints one line and returns the exit code. */
+function explain(error: unknown): number {
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return 0;
+    if (error.code === 'commander.help') {
+      console.error(program.helpInformation());
+      return 1;
+    }
+    const line = error.message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ');
+    console.error(`seedmask: ${line} (see seedmask --help)`);
+    return 1;
+  }
+  const expected = error instanceof SeedmaskError || error instanceof DataError || error instanceof ShapeError;
+  console.error(`seedmask: ${expected ? '' : 'internal error: '}${(error as Error).message}`);
+  if (!expected && process.env['SEEDMASK_DEBUG']) console.error(error);
+  return 1;
+}

@@ -1,0 +1,95 @@
+// Options that several commands share, each parsed and checked once, with one clear line when it is wrong.
+
+import { existsSync, readFileSync } from 'node:fs';
+import { InvalidArgumentError, Option } from 'commander';
+import * as definitions from '../models/index.js';
+import { type Architecture, type Layer, place } from '../src/network.js';
+import { parseSeed } from '../src/random.js';
+
+/** How a command prints its result. */
+export interface Output {
+  readonly json?: boolean;
+}
+
+/** One JSON object with --json, else text for people. */
+export function outputOf({ json }: Output): { print(value: object, text: () => string): void } {
+  return { print: (value, text) => console.log(json ? JSON.stringify(value) : text()) };
+}
+
+export function positiveInteger(text: string): number {
+  const n = Number(text);
+  if (!(Number.isInteger(n) && n > 0)) throw new InvalidArgumentError(`expected a positive whole number, got '${text}'.`);
+  return n;
+}
+
+export function fraction(text: string): number {
+  const n = Number(text);
+  if (!(text.trim() !== '' && n > 0 && n <= 1)) throw new InvalidArgumentError(`expected a fraction above 0 and at most 1, got '${text}'.`);
+  return n;
+}
+
+function port(text: string): number {
+  const n = Number(text);
+  if (!(text.trim() !== '' && Number.isInteger(n) && n >= 0 && n <= 65535)) {
+    throw new InvalidArgumentError(`expected a port from 0 (any free one) to 65535, got '${text}'.`);
+  }
+  return n;
+}
+
+function threads(text: string): number {
+  const n = positiveInteger(text);
+  if (n > 64) throw new InvalidArgumentError(`expected 1 to 64 threads, got ${n}.`);
+  return n;
+}
+
+/** fc, conv2, conv4, conv6, fc:784-300-100-10, or a JSON file of an Architecture. */
+function network(text: string): Architecture {
+  const named = Object.entries(definitions).find(([name]) => name === text);
+  if (named) return named[1];
+  const widths = /^fc:(\d+(?:-\d+)+)$/.exec(text)?.[1].split('-').map(Number);
+  if (widths) return checked(dense(widths));
+  if (text.endsWith('.json') && existsSync(text)) {
+    try {
+      return checked(JSON.parse(readFileSync(text, 'utf8')) as Architecture);
+    } catch (error) {
+      throw new InvalidArgumentError(`${text}: ${(error as Error).message}.`);
+    }
+  }
+  throw new InvalidArgumentError(`expected ${Object.keys(definitions).join(', ')}, fc:784-300-100-10 or a JSON file, got '${text}'.`);
+}
+
+function dense([inputs, ...units]: number[]): Architecture {
+  const side = Math.sqrt(inputs);
+  const layers = units.map((n, i): Layer => ({ kind: 'dense', units: n, activation: i === units.length - 1 ? 'linear' : 'relu' }));
+  return { input: Number.isInteger(side) ? [side, side, 1] : [1, 1, inputs], layers };
+}
+
+function checked(architecture: Architecture): Architecture {
+  if (!Array.isArray(architecture.input) || !Array.isArray(architecture.layers)) {
+    throw new InvalidArgumentError('expected an object with input [height, width, channels] and layers.');
+  }
+  try {
+    place(architecture);
+  } catch (error) {
+    throw new InvalidArgumentError(`${(error as Error).message}.`);
+  }
+  return architecture;
+}
+
+export const networkOption = (): Option =>
+  new Option('--network <name>', 'fc, conv2, conv4, conv6, fc:784-300-100-10, or a JSON file')
+    .argParser(network)
+    .default(definitions.fc, 'fc');
+
+export const densityOption = (): Option =>
+  new Option('--density <list>', 'kept fraction per layer, comma-separated; the last repeats').argParser((text) =>
+    text.split(',').map(fraction),
+  );
+
+export const seedOption = (): Option =>
+  new Option('--seed <seed>', 'a whole number below 2^64 (decimal or 0x), or any text').argParser(parseSeed).default(parseSeed(0), '0');
+
+export const threadsOption = (): Option =>
+  new Option('--threads <n>', 'threads; default: all this machine has, at most 8').argParser(threads);
+
+export const portOption = (): Option => new Option('--port <n>', '0 takes any free port').argParser(port).default(8080);

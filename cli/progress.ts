@@ -1,0 +1,49 @@
+// Progress of a training run on stderr: a bar on a terminal, one line an epoch elsewhere, nothing with --json.
+
+import { Presets, SingleBar } from 'cli-progress';
+import type { Progress } from '../src/train.js';
+
+export interface TrainingBar {
+  update(progress: Progress): void;
+  stop(): void;
+}
+
+export function trainingBar(title: string, quiet: boolean): TrainingBar {
+  const started = performance.now();
+  const values = (p: Progress) => ({
+    epochText: `${p.epoch}/${p.epochs}`,
+    loss: p.loss.toFixed(4),
+    accuracy: p.valAccuracy === null ? '-' : p.valAccuracy.toFixed(4),
+    rate: Math.round(p.images / ((performance.now() - started) / 1000)).toLocaleString('en'),
+  });
+  if (quiet) return { update: () => undefined, stop: () => undefined };
+  if (!process.stderr.isTTY) {
+    return {
+      update: (p) => {
+        const { epochText, loss, accuracy, rate } = values(p);
+        if (p.step % (p.steps / p.epochs) === 0)
+          console.error(`${title}: epoch ${epochText}  loss ${loss}  validation ${accuracy}  ${rate} images/s`);
+      },
+      stop: () => undefined,
+    };
+  }
+  const bar = new SingleBar(
+    {
+      format: `${title} {bar} {percentage}%  epoch {epochText}  loss {loss}  validation {accuracy}  {rate} images/s  {eta_formatted} left`,
+      stream: process.stderr,
+      barsize: 24,
+      hideCursor: true,
+      etaBuffer: 50,
+    },
+    Presets.shades_classic,
+  );
+  let begun = false;
+  return {
+    update(p) {
+      if (!begun) bar.start(p.steps, 0, values(p));
+      begun = true;
+      bar.update(p.step, values(p));
+    },
+    stop: () => bar.stop(),
+  };
+}

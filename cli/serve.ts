@@ -1,0 +1,60 @@
+// seedmask serve: model files over HTTP until a signal; the first one drains, the second one ends at once.
+
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { Command } from 'commander';
+import { createHandler, listen, openStore } from '../server/index.js';
+import { createWasmEngine } from '../src/engine/wasm.js';
+import { inputs } from '../src/network.js';
+import { type Output, outputOf, portOption, threadsOption } from './options.js';
+
+interface Options extends Output {
+  port: number;
+  host: string;
+  threads?: number;
+}
+
+const SHIPPED = fileURLToPath(new URL('../../models/trained', import.meta.url));
+
+export function serveCommand(): Command {
+  return new Command('serve')
+    .description('serve model files over HTTP')
+    .argument('[path]', 'a model file, or a folder of them; default: the models shipped with seedmask')
+    .addOption(portOption())
+    .option('--host <address>', 'address to listen on; 0.0.0.0 is every network this machine is on', '127.0.0.1')
+    .addOption(threadsOption())
+    .option('--json', 'print one JSON object once listening')
+    .addHelpText('after', '\nExamples:\n  seedmask serve models/trained\n  seedmask serve digits.smk --port 9000')
+    .action(async (path: string | undefined, options: Options) => run(path ?? SHIPPED, options));
+}
+
+async function run(path: string, options: Options): Promise<void> {
+  const store = openStore(path);
+  const engine = await createWasmEngine({ threads: options.threads });
+  const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
+  const server = await listen(createHandler({ engine, store, release: version }), { port: options.port, host: options.host });
+  const tasks = [...store.tasks.values()];
+  const [first] = tasks;
+  const width = inputs(first.versions[0].network);
+  outputOf(options).print({ url: server.url, tasks: tasks.map((task) => task.name) }, () =>
+    [
+      `Serving ${tasks.length} task${tasks.length === 1 ? '' : 's'} of ${path} at ${server.url}: ${tasks
+        .map((task) => task.name)
+        .slice(0, 12)
+        .join(', ')}`,
+      'Try (an empty image):',
+      `  head -c ${width} /dev/zero | curl -s --data-binary @- -H 'Content-Type: application/octet-stream' ${server.url}/tasks/${first.name}/classify`,
+    ].join('\n'),
+  );
+  await new Promise<void>((resolve) => {
+    process.removeAllListeners('SIGINT');
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      process.once(signal, () => {
+        process.once(signal, () => process.exit(130));
+        resolve();
+      });
+    }
+  });
+  await server.close();
+  engine.close();
+}

@@ -1,0 +1,160 @@
+// seedmask train: learn a topk mask on a network whose weights never change, and write it as seed + mask.
+
+import { Command } from 'commander';
+import { DIGITS, type Model, PIXELS_TRANSFORM, writeModel } from '../codec/index.js';
+import { type Dataset, imagesOf, type Split, split } from '../src/data.js';
+import type { Engine } from '../src/engine/engine.js';
+import { createReferenceEngine } from '../src/engine/reference.js';
+import { createWasmEngine } from '../src/engine/wasm.js';
+import { evaluate, fitLogitScale } from '../src/evaluate.js';
+import { type Architecture, countKept, describe, type Network, totalWeights, weightCounts } from '../src/network.js';
+import type { Seed } from '../src/random.js';
+import { type Progress, TOPK, trainTopk } from '../src/train.js';
+import { loadDataset } from './datasets.js';
+import { checkWritable, writeFileSafely } from './files.js';
+import { densityOption, networkOption, type Output, outputOf, positiveInteger, seedOption, threadsOption } from './options.js';
+import { trainingBar } from './progress.js';
+
+/** Kept fraction of dense layers, first to last, and passes over the data: chosen on validation rows (bench/README.md). */
+export const FC_DENSITY = [0.025, 0.08, 0.3] as const;
+export const FC_EPOCHS = 16;
+
+export interface TrainedTask {
+  readonly model: Model;
+  readonly bytes: Uint8Array;
+  readonly valAccuracy: number;
+  readonly testAccuracy: number;
+  readonly trainSeconds: number;
+  readonly steps: number;
+}
+
+/** The network of a learned mask: packed signs, one bit a weight, He's constant. */
+export const maskNetwork = (architecture: Architecture, seed: Seed): Network => ({
+  ...architecture,
+  distribution: 'packed-signed-constant',
+  sigma: 'he',
+  seed,
+});
+
+/** A one-task model with its temperature fitted on validation rows. */
+export function taskModel(engine: Engine, network: Network, mask: Uint8Array[], data: Dataset, rows: Uint32Array, dataset: string): Model {
+  const classifier = engine.classifier(network, { mask });
+  const labels = Uint8Array.from(rows, (row) => data.labels[row]);
+  const logitScale = fitLogitScale(classifier, imagesOf(data, rows), labels, DIGITS.length);
+  classifier.free();
+  const provenance = { dataset, pixelPermutation: null, labelPermutation: null };
+  return {
+    network,
+    base: { kind: 'none' },
+    tasks: [{ id: '', mask, transform: PIXELS_TRANSFORM, labels: DIGITS, data: provenance, logitScale }],
+  };
+}
+
+/** Accuracy of a one-task model on labelled images. */
+export function accuracy(engine: Engine, model: Model, images: Uint8Array, labels: Uint8Array): number {
+  const [task] = model.tasks;
+  const classifier = engine.classifier(model.network, { mask: task.mask, transform: task.transform });
+  const result = evaluate(classifier, images, labels, { labelNames: task.labels, logitScale: task.logitScale });
+  classifier.free();
+  return result.accuracy;
+}
+
+/** Learns a mask and packs it; everything is chosen on validation rows, the test set is only reported. */
+export async function trainTask(
+  engine: Engine,
+  network: Network,
+  data: { readonly train: Dataset; readonly test: Dataset; readonly name: string },
+  parts: Split,
+  options: { density: readonly number[]; epochs: number; onProgress?: (progress: Progress) => void; signal?: AbortSignal },
+): Promise<TrainedTask> {
+  const started = performance.now();
+  const { mask, steps } = await trainTopk(engine, network, data.train, parts, { ...TOPK, ...options });
+  const trainSeconds = (performance.now() - started) / 1000;
+  const model = taskModel(engine, network, mask, data.train, parts.validation, data.name);
+  const labels = Uint8Array.from(parts.validation, (row) => data.train.labels[row]);
+  return {
+    model,
+    bytes: writeModel(model),
+    valAccuracy: accuracy(engine, model, imagesOf(data.train, parts.validation), labels),
+    testAccuracy: accuracy(engine, model, data.test.images, data.test.labels),
+    trainSeconds,
+    steps,
+  };
+}
+
+interface Options extends Output {
+  data: string;
+  network: Architecture;
+  method: 'topk';
+  density?: number[];
+  epochs: number;
+  seed: Seed;
+  threads?: number;
+  engine: 'wasm' | 'reference';
+  out: string;
+}
+
+export function trainCommand(): Command {
+  return new Command('train')
+    .description('learn a mask on a random network and write seed + mask')
+    .requiredOption('--data <name>', 'mnist, or a folder of IDX files')
+    .addOption(networkOption())
+    .addOption(densityOption())
+    .option('--epochs <n>', 'passes over the training rows', positiveInteger, FC_EPOCHS)
+    .addOption(seedOption())
+    .addOption(threadsOption())
+    .option('--engine <name>', 'wasm or reference (slow)', 'wasm')
+    .requiredOption('--out <file>', 'model file to write (.smk)')
+    .option('--json', 'print one JSON object')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  seedmask train --data mnist --network fc --out digits.smk
+  seedmask train --data mnist --network fc:784-100-10 --density 0.05,0.2 --epochs 5 --seed 7 --out small.smk`,
+    )
+    .action(async (options: Options) => run(options));
+}
+
+async function run(options: Options): Promise<void> {
+  checkWritable(options.out);
+  const data = loadDataset(options.data);
+  const network = maskNetwork(options.network, options.seed);
+  const layers = weightCounts(network).length;
+  const density = spread(options.density ?? [...FC_DENSITY], layers);
+  const engine = options.engine === 'reference' ? createReferenceEngine() : await createWasmEngine({ threads: options.threads });
+  const bar = trainingBar('train', options.json === true);
+  const result = await trainTask(engine, network, data, split(data.train.labels.length, 5000, options.seed), {
+    density,
+    epochs: options.epochs,
+    onProgress: bar.update,
+  });
+  bar.stop();
+  writeFileSafely(options.out, result.bytes);
+  const kept = result.model.tasks[0].mask.reduce((sum, bits) => sum + countKept(bits), 0);
+  const weights = totalWeights(network);
+  outputOf(options).print(
+    {
+      network: describe(network),
+      weights,
+      kept,
+      density: kept / weights,
+      valAccuracy: result.valAccuracy,
+      testAccuracy: result.testAccuracy,
+      fileBytes: result.bytes.length,
+      trainSeconds: result.trainSeconds,
+      steps: result.steps,
+      stepsPerSecond: result.steps / result.trainSeconds,
+      file: options.out,
+    },
+    () =>
+      `${describe(network)}, ${weights.toLocaleString('en')} weights, ${kept.toLocaleString('en')} kept\n` +
+      `validation ${result.valAccuracy.toFixed(4)}   test ${result.testAccuracy.toFixed(4)}   ${result.trainSeconds.toFixed(1)} s\n` +
+      `${options.out}: ${result.bytes.length.toLocaleString('en')} bytes`,
+  );
+  engine.close();
+}
+
+/** One density a layer: a shorter list repeats its last entry. */
+export const spread = (density: readonly number[], layers: number): number[] =>
+  Array.from({ length: layers }, (_, i) => density[Math.min(i, density.length - 1)]);
