@@ -1,0 +1,76 @@
+// Seedmask's library: networks from seeds, masks, engines, training. Bytes are in seedmask/codec, HTTP in seedmask/server.
+//
+//   import { createWasmEngine, parseSeed } from 'seedmask';
+//   import { readModel } from 'seedmask/codec';
+//   const { network, tasks } = readModel(bytes);
+//   const engine = await createWasmEngine();
+//   const classifier = engine.classifier(network, { mask: tasks[0].mask });
+//   const logits = classifier.logits(pixels, 1);       // Int32Array(10): exact, the same on every machine
+
+export { DataError, type Dataset, datasetFromIdx, epochOrder, imagesOf, parseIdx, type Split, split } from './data.js';
+export type {
+  AdamOptions,
+  Classifier,
+  ClassifierOptions,
+  DenseTrainer,
+  Engine,
+  InputTransform,
+  SgdOptions,
+  TopkTrainer,
+  Trainer,
+  TrainingSet,
+} from './engine/engine.js';
+export { PIXELS } from './engine/engine.js';
+export { createReferenceEngine } from './engine/reference.js';
+export { createWasmEngine } from './engine/wasm.js';
+export { accuracyOf, argmax, type Evaluation, evaluate, fitLogitScale, softmax } from './evaluate.js';
+export { CRITERIA, type Criterion, criterionMask, keepCounts, keepHighest, paperRates } from './masks/criteria.js';
+export { densityAt, gainAt, initialScores, keepAt } from './masks/topk.js';
+export {
+  type Activation,
+  type Architecture,
+  checkMask,
+  countKept,
+  describe,
+  fullMask,
+  inputs,
+  isSignedConstant,
+  kept,
+  type Layer,
+  type Mask,
+  type Network,
+  outputs,
+  type Parameters,
+  type Placed,
+  place,
+  regenerate,
+  type Shape,
+  ShapeError,
+  type SigmaRule,
+  sigmaOf,
+  totalWeights,
+  weightCounts,
+  weighted,
+} from './network.js';
+export {
+  DISTRIBUTIONS,
+  type Distribution,
+  DOMAIN,
+  fillWeights,
+  fillWords,
+  formatSeed,
+  parseSeed,
+  permutation,
+  type Seed,
+} from './random.js';
+export {
+  type DenseResult,
+  type MaskResult,
+  PAPER,
+  type Progress,
+  TOPK,
+  type TopkOptions,
+  type TrainOptions,
+  trainDense,
+  trainTopk,
+} from './train.js';

@@ -1,0 +1,83 @@
+// The rules of the layout (CONTRIBUTING.md): imports go one way, files hold one idea, nothing is a drawer.
+
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { expect, test } from 'vitest';
+
+const ROOT = join(import.meta.dirname, '..');
+const FOLDERS = ['src', 'codec', 'server', 'models', 'cli'];
+const walk = (folder: string): string[] =>
+  readdirSync(folder).flatMap((name) => {
+    const path = join(folder, name);
+    return statSync(path).isDirectory() ? walk(path) : [path];
+  });
+const files = FOLDERS.flatMap((folder) => walk(join(ROOT, folder)))
+  .map((path) => relative(ROOT, path))
+  .filter((path) => path.endsWith('.ts') && path !== 'src/engine/kernels.ts');
+
+/** What a place may import, by its path's beginning; the first row that fits counts. */
+const RULES: [place: string, allowed: RegExp][] = [
+  ['src/engine/assembly/', /^src\/engine\/assembly\//],
+  ['src/exact.ts', /^$/],
+  ['src/random.ts', /^src\/exact/],
+  ['src/network.ts', /^src\/random/],
+  ['src/data.ts', /^src\/(random|network)/],
+  ['src/engine/', /^src\/(exact|random|network|engine\/)/],
+  ['src/evaluate.ts', /^src\/(exact|engine\/engine)/],
+  ['src/masks/', /^src\/(exact|random|network|engine|masks)/],
+  ['src/', /^src\//],
+  ['codec/', /^(codec\/|src\/(exact|random|network)\.)/],
+  ['models/', /^src\//],
+  ['server/', /^(server|src|codec|models)\//],
+  ['cli/', /^(cli|server|src|codec|models)\//],
+];
+
+interface Import {
+  readonly at: string;
+  readonly target: string;
+  readonly typeOnly: boolean;
+}
+
+function importsOf(file: string): Import[] {
+  const text = readFileSync(join(ROOT, file), 'utf8');
+  return [...text.matchAll(/^(import|export)\s+(type\s)?[^;]*?from\s+'([^']+)'/gms)].map((match) => ({
+    at: `${file}:${text.slice(0, match.index).split('\n').length}`,
+    target: match[3].startsWith('.') ? join(dirname(file), match[3]) : match[3],
+    typeOnly: match[2] !== undefined,
+  }));
+}
+
+test('imports go one way', () => {
+  expect(files.length).toBeGreaterThan(30);
+  const wrong = files.flatMap((file) => {
+    const allowed = RULES.find(([place]) => file.startsWith(place))![1];
+    const own = (target: string) =>
+      FOLDERS.some((folder) => target.startsWith(`${folder}/`)) || /^(test|bench|web|experiments)\//.test(target);
+    return importsOf(file)
+      .filter(({ target }) => own(target) && !allowed.test(target))
+      .map(({ at, target }) => `${at} imports ${target}`);
+  });
+  expect(wrong).toEqual([]);
+});
+
+test('models are pure data: only types come from src', () => {
+  const wrong = files.filter((file) => file.startsWith('models/')).flatMap((file) => importsOf(file).filter((i) => !i.typeOnly));
+  expect(wrong).toEqual([]);
+});
+
+test('src and codec run in a browser: no node modules outside the Node side of #workers', () => {
+  const wrong = files
+    .filter((file) => /^(src|codec)\//.test(file) && file !== 'src/engine/workers.node.ts')
+    .flatMap((file) => importsOf(file).filter(({ target }) => target.startsWith('node:')));
+  expect(wrong).toEqual([]);
+});
+
+test('files open with their idea, stay under 400 lines, and none is a drawer', () => {
+  for (const file of files) {
+    const text = readFileSync(join(ROOT, file), 'utf8');
+    expect(text, file).toMatch(/^(#!.*\n)?\/\/ /);
+    expect(text.split('\n').length, `${file} has too many lines`).toBeLessThanOrEqual(401);
+    expect(file).not.toMatch(/(utils|types|helpers)\.ts$/);
+    expect(text, `${file} has a default export`).not.toMatch(/^export default /m);
+  }
+});
