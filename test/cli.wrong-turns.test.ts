@@ -1,0 +1,130 @@
+// The command line as its users meet it: the built program in a child process. Every wrong turn is one line on stderr, nothing on
+// stdout, exit 1, and nothing half-written; every --json is one object.
+
+import { type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { DIGITS, type Model, PIXELS_TRANSFORM, writeModel } from '../codec/index.js';
+import { fc } from '../models/index.js';
+import { fullMask } from '../src/network.js';
+import { parseSeed } from '../src/random.js';
+
+const MAIN = join(import.meta.dirname, '..', 'dist', 'cli', 'main.js');
+const folder = mkdtempSync(join(tmpdir(), 'seedmask-cli-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const seedmask = (...words: string[]): SpawnSyncReturns<string> =>
+  spawnSync(process.execPath, [MAIN, ...words], { encoding: 'utf8', cwd: folder });
+
+const network = { ...fc, distribution: 'packed-signed-constant', sigma: 'he', seed: parseSeed(1) } as const;
+const task = { id: '', mask: fullMask(network, true), transform: PIXELS_TRANSFORM, labels: DIGITS, data: null, logitScale: 1 };
+const one: Model = { network, base: { kind: 'none' }, tasks: [task] };
+const bytes = writeModel(one);
+const path = (name: string, content: Uint8Array | string) => {
+  writeFileSync(join(folder, name), content);
+  return name;
+};
+const good = path('good.smk', bytes);
+const flipped = bytes.slice();
+flipped[30] ^= 4;
+path('archive.smk', writeModel({ ...one, tasks: ['a', 'b'].map((id) => ({ ...task, id })) }));
+mkdirSync(join(folder, 'no-labels'));
+// An IDX file of no images: magic, zero rows of 28 x 28.
+writeFileSync(join(folder, 'no-labels', 'train-images-idx3-ubyte'), Uint8Array.from([0, 0, 8, 3, 0, 0, 0, 0, 0, 0, 0, 28, 0, 0, 0, 28]));
+
+test.each<[what: string, words: string[], line: RegExp]>([
+  ['unknown command', ['frobnicate'], /unknown command 'frobnicate'/],
+  ['unknown option', ['train', '--data', 'mnist', '--out', 'x.smk', '--bogus'], /unknown option '--bogus'/],
+  ['mistyped command', ['inspct', 'x'], /Did you mean inspect/],
+  ['missing option', ['train', '--data', 'mnist'], /--out <file>/],
+  ['bad density', ['train', '--data', 'mnist', '--out', 'x.smk', '--density', '2'], /fraction above 0 and at most 1, got '2'/],
+  ['bad epochs', ['train', '--data', 'mnist', '--out', 'x.smk', '--epochs', '0'], /positive whole number, got '0'/],
+  ['bad network', ['train', '--data', 'mnist', '--out', 'x.smk', '--network', 'resnet'], /conv2, conv4, conv6, fc, .*got 'resnet'/],
+  ['bad threads', ['train', '--data', 'mnist', '--out', 'x.smk', '--threads', '65'], /1 to 64 threads, got 65/],
+  ['bad port', ['serve', 'good.smk', '--port', '70000'], /port from 0 .* to 65535, got '70000'/],
+  ['missing file', ['inspect', 'nothing.smk'], /cannot read nothing.smk: there is no such file/],
+  ['a folder', ['inspect', '.'], /cannot read \.: it is a folder/],
+  ['wrong magic', ['inspect', path('text.smk', 'hello, this is no model')], /not a Seedmask model file: begins with 68656c6c6f2c/],
+  ['empty file', ['inspect', path('empty.smk', '')], /model file/],
+  ['truncated file', ['inspect', path('short.smk', bytes.subarray(0, 40))], /cut short/],
+  ['bit-flipped file', ['inspect', path('flipped.smk', flipped)], /damaged: its CRC32C/],
+  ['several tasks', ['eval', 'archive.smk', '--data', 'mnist'], /several tasks: a, b/],
+  ['unknown task', ['eval', 'archive.smk', '--data', 'mnist', '--task', 'c'], /one of a, b, got c/],
+  ['no data folder', ['eval', good, '--data', 'nowhere'], /no such folder/],
+  ['data without labels', ['eval', good, '--data', 'no-labels'], /no train-labels-idx1-ubyte/],
+  ['unwritable output', ['train', '--data', 'mnist', '--out', 'no/such/folder/x.smk'], /cannot write no\/such\/folder\/x.smk/],
+  ['output is a folder', ['train', '--data', 'mnist', '--out', 'no-labels'], /cannot write no-labels: it is a folder/],
+  ['nothing to serve', ['serve', 'nothing.smk'], /nothing.smk/],
+  ['unknown data set', ['data', 'get', 'imagenet'], /must be mnist, got imagenet/],
+])('%s', (_, words, line) => {
+  const before = readdirSync(folder);
+  for (const extra of [[], ['--json']]) {
+    const { status, stdout, stderr } = seedmask(...words, ...(words[0] === 'frobnicate' || words[0] === 'inspct' ? [] : extra));
+    expect(stdout).toBe('');
+    expect(stderr.trimEnd().split('\n')).toHaveLength(1);
+    expect(stderr).toMatch(line);
+    expect(stderr).not.toMatch(/internal error/);
+    expect(status).toBe(1);
+  }
+  expect(readdirSync(folder)).toEqual(before);
+});
+
+test('a port in use', async () => {
+  const holder = createServer();
+  await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve));
+  const { port } = holder.address() as { port: number };
+  const { status, stdout, stderr } = seedmask('serve', good, '--port', String(port));
+  holder.close();
+  expect([status, stdout]).toEqual([1, '']);
+  expect(stderr).toMatch(new RegExp(`^seedmask: cannot listen on .*${port}.*\n$`));
+});
+
+test('inspect --json is one object with the documented keys', () => {
+  const { status, stdout } = seedmask('inspect', '--json', good);
+  expect(status).toBe(0);
+  const info = JSON.parse(stdout);
+  expect(info).toMatchObject({ fileBytes: bytes.length, float32Bytes: 1064800, network: 'fc:784-300-100-10', weights: 266200 });
+  expect(info.tasks[0]).toMatchObject({ id: '', kept: 266200, density: 1, entropyBytes: 0 });
+  expect(info.headerBytes + info.tasks[0].payloadBytes).toBe(bytes.length);
+});
+
+test('eval --json counts every test image; every command has help with an example', () => {
+  const result = JSON.parse(seedmask('eval', '--json', good, '--data', 'mnist').stdout);
+  expect(result).toMatchObject({ task: '', samples: 10000 });
+  expect(result.logitsSha256).toMatch(/^[0-9a-f]{64}$/);
+  for (const command of ['train', 'prune', 'eval', 'inspect', 'serve', 'demo']) {
+    const { status, stdout } = seedmask(command, '--help');
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/Examples:\n +seedmask /);
+  }
+});
+
+test('train writes a model that eval agrees with, and the same bytes with one thread and two', () => {
+  const run = (threads: string) => {
+    const words = ['train', '--data', 'mnist', '--network', 'fc:784-16-10', '--density', '0.1,0.5', '--epochs', '1', '--json'];
+    return JSON.parse(seedmask(...words, '--threads', threads, '--out', `t${threads}.smk`).stdout);
+  };
+  const [a, b] = [run('1'), run('2')];
+  const hash = (name: string) => JSON.parse(seedmask('inspect', '--json', name).stdout).contentId;
+  expect(spawnSync('cmp', ['t1.smk', 't2.smk'], { cwd: folder }).status).toBe(0);
+  expect(hash('t1.smk')).toBe(hash('t2.smk'));
+  expect(a.testAccuracy).toBe(b.testAccuracy);
+  expect(a.testAccuracy).toBeGreaterThan(0.7);
+  expect(JSON.parse(seedmask('eval', '--json', 't1.smk', '--data', 'mnist').stdout).testAccuracy).toBe(a.testAccuracy);
+}, 60_000);
+
+test('serve answers and ends with exit 0 on SIGTERM', async () => {
+  const child = spawn(process.execPath, [MAIN, 'serve', good, '--port', '0', '--json'], { cwd: folder });
+  const { url, tasks } = await new Promise<{ url: string; tasks: string[] }>((resolve) => {
+    child.stdout.once('data', (text: Buffer) => resolve(JSON.parse(text.toString())));
+  });
+  expect(tasks).toEqual(['good']);
+  const response = await fetch(`${url}/tasks/good/classify`, { method: 'POST', body: new Uint8Array(784) });
+  expect(response.status).toBe(200);
+  const closed = new Promise((resolve) => child.once('close', resolve));
+  child.kill('SIGTERM');
+  expect(await closed).toBe(0);
+});

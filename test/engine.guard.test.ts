@@ -1,0 +1,78 @@
+// Guards: the fast paths are really on. Without these, a silent fall-back to one thread or to scalar code would pass every test.
+
+import { expect, test } from 'vitest';
+import { KERNELS } from '../src/engine/kernels.js';
+import { Machine } from '../src/engine/machine.js';
+import { regenerateLayer } from '../src/engine/regenerate.js';
+import { createWasmEngine } from '../src/engine/wasm.js';
+import { type Network, sigmaOf, weighted } from '../src/network.js';
+import { DISTRIBUTIONS, type Distribution, fillWeights, parseSeed } from '../src/random.js';
+
+const bytesOf = (name: 'single' | 'shared') => new Uint8Array(Buffer.from(KERNELS[name], 'base64'));
+
+test('kernels are valid here and contain SIMD', () => {
+  for (const name of ['single', 'shared'] as const) {
+    const bytes = bytesOf(name);
+    expect(WebAssembly.validate(bytes)).toBe(true);
+    // 0xfd opens every SIMD instruction (WebAssembly core specification, 5.4.8); scalar code has next to none.
+    expect(bytes.filter((b) => b === 0xfd).length).toBeGreaterThan(500);
+  }
+});
+
+test('the shared build imports shared memory: it refuses an unshared one, and the single build the reverse', async () => {
+  const wait = () => undefined;
+  const shared = new WebAssembly.Memory({ initial: 16, maximum: 32768, shared: true });
+  const own = new WebAssembly.Memory({ initial: 16, maximum: 32768 });
+  await expect(WebAssembly.instantiate(bytesOf('shared'), { env: { memory: own, wait } })).rejects.toThrow(/shared/);
+  await expect(WebAssembly.instantiate(bytesOf('single'), { env: { memory: shared, wait } })).rejects.toThrow(/shared/);
+});
+
+test('with two threads the second half of the outputs is written by the worker', async () => {
+  // The caller runs as thread 0 of 2: what thread 1 owns can only come from the worker.
+  const machine = await Machine.create(2);
+  const from = machine.allocate(64);
+  const to = machine.allocate(64);
+  machine.f32(from, 16).set(Array.from({ length: 16 }, (_, i) => i + 1));
+  machine.run([['transpose', from, 4, 4, 16, to, 16]]);
+  expect([...machine.f32(to, 16)]).toEqual([1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16]);
+  machine.close();
+});
+
+test.each(Object.keys(DISTRIBUTIONS) as Distribution[])('the kernel regenerates %s weights as fillWeights does', async (distribution) => {
+  const machine = await Machine.create(1);
+  for (const [inputs, units] of [
+    [784, 300],
+    [1, 1],
+    [37, 83],
+  ]) {
+    const network: Network = {
+      input: [1, 1, inputs],
+      layers: [{ kind: 'dense', units, activation: 'linear' }],
+      distribution,
+      sigma: 'glorot',
+      seed: parseSeed('guard'),
+    };
+    const [layer] = weighted(network);
+    const want = new Float32Array(layer.weights);
+    fillWeights(distribution, sigmaOf('glorot', layer), network.seed, 0, 0, want);
+    expect(Buffer.from(regenerateLayer(machine, network, layer).buffer).equals(Buffer.from(want.buffer))).toBe(true);
+  }
+});
+
+test('memory may grow between two calls', async () => {
+  const engine = await createWasmEngine({ threads: 2 });
+  const network: Network = {
+    input: [28, 28, 1],
+    layers: [{ kind: 'dense', units: 10, activation: 'linear' }],
+    distribution: 'normal',
+    sigma: 'glorot',
+    seed: parseSeed(1),
+  };
+  const pixels = Uint8Array.from({ length: 784 }, (_, i) => i & 255);
+  const first = engine.classifier(network);
+  const before = [...first.logits(pixels, 1)];
+  const many = Array.from({ length: 40 }, () => engine.classifier(network));
+  for (const classifier of many) expect([...classifier.logits(pixels, 1)]).toEqual(before);
+  expect([...first.logits(pixels, 1)]).toEqual(before);
+  engine.close();
+});

