@@ -1,0 +1,47 @@
+// README's example prints what README says, and its dependency table is package.json's.
+
+import { execFileSync } from 'node:child_process';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+
+const ROOT = join(import.meta.dirname, '..');
+const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
+const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+  dependencies: Record<string, string>;
+  exports: Record<string, { default: string; types: string }>;
+  bin: { seedmask: string };
+};
+
+test('the ten lines print what stands below them', () => {
+  const [, program] = /```js\n([\s\S]*?)```/.exec(readme)!;
+  const [, printed] = /prints\n\n```\n(.*)\n```/.exec(readme)!;
+  // Inside the package, so that 'seedmask' is this package.
+  const file = join(ROOT, 'dist', 'readme-example.mjs');
+  writeFileSync(file, program);
+  const out = execFileSync(process.execPath, [file], { cwd: ROOT, encoding: 'utf8' });
+  rmSync(file);
+  expect(out.trim()).toBe(printed);
+});
+
+test('the dependency table lists the dependencies, and each of them runs on Node 20', () => {
+  const listed = [...readme.matchAll(/^\| `([^`]+)` \| [^|]+ \|$/gm)]
+    .map((row) => row[1])
+    .filter((name) => !name.endsWith('/') && !name.startsWith('GET') && !name.startsWith('POST'));
+  expect(Object.keys(manifest.dependencies).every((name) => listed.includes(name))).toBe(true);
+  for (const name of Object.keys(manifest.dependencies)) {
+    const { engines } = JSON.parse(readFileSync(join(ROOT, 'node_modules', name, 'package.json'), 'utf8')) as {
+      engines?: { node?: string };
+    };
+    const least = /(\d+)/.exec(engines?.node ?? '0')![1];
+    expect(Number(least), name).toBeLessThanOrEqual(20);
+  }
+});
+
+test('every export and the program exist after a build', async () => {
+  for (const { default: file, types } of Object.values(manifest.exports)) {
+    expect(Object.keys(await import(join(ROOT, file))).length).toBeGreaterThan(0);
+    expect(readFileSync(join(ROOT, types), 'utf8')).toMatch(/export/);
+  }
+  expect(readFileSync(join(ROOT, manifest.bin.seedmask), 'utf8')).toMatch(/^#!\/usr\/bin\/env node\n/);
+});
