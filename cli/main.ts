@@ -33,6 +33,11 @@ for (const command of everyCommand(program)) {
 }
 
 process.once('SIGINT', () => process.exit(130));
+// A reader that has seen enough (seedmask ... | head) is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
 
 try {
   await program.parseAsync();

@@ -1,6 +1,7 @@
 // Guards: the fast paths are really on. Without these, a silent fall-back to one thread or to scalar code would pass every test.
 
 import { expect, test } from 'vitest';
+import { PIXELS } from '../src/engine/engine.js';
 import { KERNELS } from '../src/engine/kernels.js';
 import { Machine } from '../src/engine/machine.js';
 import { regenerateLayer } from '../src/engine/regenerate.js';
@@ -17,6 +18,49 @@ test('kernels are valid here and contain SIMD', () => {
     // 0xfd opens every SIMD instruction (WebAssembly core specification, 5.4.8); scalar code has next to none.
     expect(bytes.filter((b) => b === 0xfd).length).toBeGreaterThan(500);
   }
+});
+
+/** i32 atomics by their bytes: prefix 0xfe, an opcode up to 0x4e, alignment 2 (WebAssembly threads proposal, binary format). */
+const atomics = (bytes: Uint8Array) => bytes.filter((b, i) => b === 0xfe && bytes[i + 1] <= 0x4e && bytes[i + 2] === 2).length;
+
+test('threads meet in atomics: only the shared build has them', () => {
+  expect(atomics(bytesOf('shared'))).toBeGreaterThan(atomics(bytesOf('single')));
+});
+
+test('one and two threads, so both builds, train to the same bits', async () => {
+  const network: Network = {
+    input: [1, 1, 64],
+    layers: [
+      { kind: 'dense', units: 37, activation: 'relu' },
+      { kind: 'dense', units: 10, activation: 'linear' },
+    ],
+    distribution: 'packed-signed-constant',
+    sigma: 'glorot',
+    seed: parseSeed('guard'),
+  };
+  const images = Uint8Array.from({ length: 32 * 64 }, (_, i) => (i * 37) & 255);
+  const labels = Uint8Array.from({ length: 32 }, (_, i) => i % 10);
+  const start = weighted(network).map((layer) => {
+    const scores = new Float32Array(layer.weights);
+    fillWeights('uniform', 1, network.seed, layer.stream, 0, scores);
+    return scores;
+  });
+  const keep = [1000, 150];
+  const runs = [];
+  for (const threads of [1, 2]) {
+    const engine = await createWasmEngine({ threads });
+    expect(engine.threads).toBe(threads);
+    const trainer = engine.topkTrainer(network, { images, labels, transform: PIXELS }, start, keep, [1, 1], 16);
+    const losses = [0, 16, 0, 16].map((first) => {
+      const loss = trainer.gradients(Uint32Array.from({ length: 16 }, (_, i) => first + i));
+      trainer.step({ learningRate: 0.1, momentum: 0.9 }, keep, [1, 1], true);
+      return loss;
+    });
+    runs.push({ losses, scores: trainer.scores(), mask: trainer.mask(keep) });
+    engine.close();
+  }
+  expect(runs[1]).toEqual(runs[0]);
+  expect(runs[0].scores[0]).not.toEqual(start[0]);
 });
 
 test('the shared build imports shared memory: it refuses an unshared one, and the single build the reverse', async () => {
@@ -75,4 +119,18 @@ test('memory may grow between two calls', async () => {
   for (const classifier of many) expect([...classifier.logits(pixels, 1)]).toEqual(before);
   expect([...first.logits(pixels, 1)]).toEqual(before);
   engine.close();
+});
+
+test('memory that grew keeps what it held, for views made after', async () => {
+  const machine = await Machine.create(2);
+  const values = Float32Array.from({ length: 100 }, (_, i) => i / 8);
+  const pointer = machine.allocate(400);
+  const before = machine.f32(pointer, 100);
+  before.set(values);
+  const bytes = before.buffer.byteLength;
+  machine.allocate(8 << 20);
+  const after = machine.f32(pointer, 100);
+  expect(after.buffer.byteLength).toBeGreaterThan(bytes);
+  expect(after.slice()).toEqual(values);
+  machine.close();
 });

@@ -38,12 +38,16 @@ interface Import {
   readonly typeOnly: boolean;
 }
 
+const resolveFrom = (file: string, specifier: string) => (specifier.startsWith('.') ? join(dirname(file), specifier) : specifier);
+
 function importsOf(file: string): Import[] {
   const text = readFileSync(join(ROOT, file), 'utf8');
-  return [...text.matchAll(/^(import|export)\s+(type\s)?[^;]*?from\s+'([^']+)'/gms)].map((match) => ({
+  // Static and re-exports, then imports for effect and import('...') calls.
+  const statements = /^(?:import|export)\s+(type\s)?[^;]*?from\s+'([^']+)'|(?:^import\s+|\bimport\()'([^']+)'/gms;
+  return [...text.matchAll(statements)].map((match) => ({
     at: `${file}:${text.slice(0, match.index).split('\n').length}`,
-    target: match[3].startsWith('.') ? join(dirname(file), match[3]) : match[3],
-    typeOnly: match[2] !== undefined,
+    target: resolveFrom(file, match[2] ?? match[3]),
+    typeOnly: match[1] !== undefined,
   }));
 }
 

@@ -1,0 +1,47 @@
+// The package as npm sees it: what `exports` promises exists after a build under its documented names, and `files` ships no proof.
+// Runs on the built dist/, as `npm test` leaves it.
+
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+
+const ROOT = join(import.meta.dirname, '..');
+const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+  dependencies: Record<string, string>;
+  exports: Record<string, { default: string }>;
+  imports: Record<string, Record<string, string>>;
+  files: string[];
+};
+
+/** The names README.md and the headers of the index files use. */
+const DOCUMENTED: Record<string, string[]> = {
+  '.': ['createWasmEngine', 'createReferenceEngine', 'parseSeed', 'regenerate', 'criterionMask', 'trainTopk', 'trainDense', 'evaluate'],
+  './codec': ['readModel', 'writeModel', 'inspectModel', 'SeedmaskError'],
+  './models': ['fc', 'conv2', 'conv4', 'conv6'],
+  './server': ['createApp', 'createHandler', 'listen'],
+};
+
+test('each entry of exports has the documented names', async () => {
+  expect(Object.keys(manifest.exports).sort()).toEqual(Object.keys(DOCUMENTED).sort());
+  for (const [entry, { default: file }] of Object.entries(manifest.exports)) {
+    expect(Object.keys(await import(join(ROOT, file))), entry).toEqual(expect.arrayContaining(DOCUMENTED[entry]));
+  }
+});
+
+test('both sides of #workers are built', () => {
+  for (const file of Object.values(manifest.imports['#workers'])) expect(existsSync(join(ROOT, file)), file).toBe(true);
+});
+
+test('files exist, and hold no tests, benchmarks or experiments', () => {
+  for (const file of manifest.files) {
+    expect(existsSync(join(ROOT, file)), file).toBe(true);
+    expect(file).not.toMatch(/^(dist\/)?(test|bench|experiments)\b/);
+  }
+  for (const folder of ['test', 'bench', 'experiments']) expect(existsSync(join(ROOT, 'dist', folder)), folder).toBe(false);
+});
+
+test('the dependency table of README is exactly package.json, in both directions', () => {
+  const [, table] = /## Dependencies\n+([\s\S]*?)\n\n[^|]/.exec(readFileSync(join(ROOT, 'README.md'), 'utf8'))!;
+  const listed = [...table.matchAll(/^\| `([^`]+)` \|/gm)].map((row) => row[1]);
+  expect(listed.sort()).toEqual(Object.keys(manifest.dependencies).sort());
+});
