@@ -20,6 +20,7 @@ import { writeFileSafely } from './files.js';
 import { type Output, outputOf, portOption, seedOption, threadsOption } from './options.js';
 import { trainingBar } from './progress.js';
 import { bestTicket, ticketNetwork } from './prune.js';
+import { untilSignal } from './signals.js';
 import { accuracy, FC_DENSITY, FC_EPOCHS, maskNetwork, taskModel, trainTask } from './train.js';
 
 const EPOCHS = 3;
@@ -59,6 +60,8 @@ async function run(options: Options): Promise<void> {
   const say = (text: string) => {
     if (!json) console.log(text);
   };
+  // A port that is taken is said before the training, not after it.
+  await (await listen(() => undefined, { port: options.port })).close();
   const data = loadDataset('mnist');
   const engine = await createWasmEngine({ threads: options.threads });
   const parts = split(data.train.labels.length, 5000, options.seed);
@@ -134,10 +137,7 @@ async function run(options: Options): Promise<void> {
   if (json) outputOf(options).print({ models: rows, ...sizes, answers, url: server.url, curl, out: options.out }, () => '');
   if (!once) {
     say('\nServing until Ctrl-C.');
-    await new Promise<void>((resolve) => {
-      process.once('SIGINT', resolve);
-      process.once('SIGTERM', resolve);
-    });
+    await untilSignal();
   }
   await server.close();
   engine.close();

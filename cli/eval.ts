@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import Table from 'cli-table3';
 import { Command } from 'commander';
 import { readModel, SeedmaskError, type Task } from '../codec/index.js';
-import type { Dataset } from '../src/data.js';
+import { type Dataset, withConstants } from '../src/data.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { type Evaluation, evaluate } from '../src/evaluate.js';
 import { inputs } from '../src/network.js';
@@ -84,7 +84,8 @@ async function run(file: string, options: Options): Promise<void> {
   }
   const engine = await createWasmEngine({ threads: options.threads });
   const classifier = engine.classifier(model.network, { mask: task.mask, transform: task.transform });
-  const result = evaluate(classifier, test.images, test.labels, { labelNames: task.labels, logitScale: task.logitScale });
+  const images = task.transform.constant ? withConstants(test.images, task.transform.constant, width) : test.images;
+  const result = evaluate(classifier, images, test.labels, { labelNames: task.labels, logitScale: task.logitScale });
   engine.close();
   outputOf(options).print(
     {

@@ -13,6 +13,7 @@ import { evalCommand } from './eval.js';
 import { inspectCommand } from './inspect.js';
 import { pruneCommand } from './prune.js';
 import { serveCommand } from './serve.js';
+import { exitOnInterrupt } from './signals.js';
 import { trainCommand } from './train.js';
 
 const { version } = createRequire(import.meta.url)(fileURLToPath(new URL('../../package.json', import.meta.url))) as { version: string };
@@ -32,7 +33,7 @@ for (const command of everyCommand(program)) {
   command.exitOverride().configureOutput({ writeErr: () => undefined, outputError: () => undefined });
 }
 
-process.once('SIGINT', () => process.exit(130));
+exitOnInterrupt();
 // A reader that has seen enough (seedmask ... | head) is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);

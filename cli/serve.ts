@@ -7,6 +7,7 @@ import { createHandler, listen, openStore } from '../server/index.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { inputs } from '../src/network.js';
 import { type Output, outputOf, portOption, threadsOption } from './options.js';
+import { untilSignal } from './signals.js';
 
 interface Options extends Output {
   port: number;
@@ -46,15 +47,7 @@ async function run(path: string, options: Options): Promise<void> {
       `  head -c ${width} /dev/zero | curl -s --data-binary @- -H 'Content-Type: application/octet-stream' ${server.url}/tasks/${first.name}/classify`,
     ].join('\n'),
   );
-  await new Promise<void>((resolve) => {
-    process.removeAllListeners('SIGINT');
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-      process.once(signal, () => {
-        process.once(signal, () => process.exit(130));
-        resolve();
-      });
-    }
-  });
+  await untilSignal();
   await server.close();
   engine.close();
 }

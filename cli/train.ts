@@ -40,13 +40,14 @@ export const maskNetwork = (architecture: Architecture, seed: Seed): Network => 
 export function taskModel(engine: Engine, network: Network, mask: Uint8Array[], data: Dataset, rows: Uint32Array, dataset: string): Model {
   const classifier = engine.classifier(network, { mask });
   const labels = Uint8Array.from(rows, (row) => data.labels[row]);
-  const logitScale = fitLogitScale(classifier, imagesOf(data, rows), labels, DIGITS.length);
+  const names = classifier.outputs === DIGITS.length ? DIGITS : Array.from({ length: classifier.outputs }, (_, i) => String(i));
+  const logitScale = fitLogitScale(classifier, imagesOf(data, rows), labels, names.length);
   classifier.free();
   const provenance = { dataset, pixelPermutation: null, labelPermutation: null };
   return {
     network,
     base: { kind: 'none' },
-    tasks: [{ id: '', mask, transform: PIXELS_TRANSFORM, labels: DIGITS, data: provenance, logitScale }],
+    tasks: [{ id: '', mask, transform: PIXELS_TRANSFORM, labels: names, data: provenance, logitScale }],
   };
 }
 

@@ -5,6 +5,7 @@
 // of src/exact.ts, rounded to f32 once: the same bits on every machine. The label is read from the logits, ties to the lower index.
 
 import { SeedmaskError } from '../codec/errors.js';
+import { withConstants } from '../src/data.js';
 import type { Classifier, Engine } from '../src/engine/engine.js';
 import { exp } from '../src/exact.js';
 import { inputs, totalWeights } from '../src/network.js';
@@ -114,16 +115,6 @@ export class Classifiers {
     this.#bytes += bytes;
     return compiled;
   }
-}
-
-/** A copy of the rows with 0 in every input declared constant (one bit an input, least significant first). */
-function withConstants(raw: Uint8Array | Float32Array, constant: Uint8Array, width: number): Uint8Array | Float32Array {
-  const values = raw.slice();
-  for (let i = 0; i < values.length; i++) {
-    const input = i % width;
-    if ((constant[input >> 3] >> (input & 7)) & 1) values[i] = 0;
-  }
-  return values;
 }
 
 /**

@@ -75,3 +75,13 @@ export function imagesOf({ input, images }: Dataset, rows: Uint32Array): Uint8Ar
   });
   return out;
 }
+
+/** A copy of the rows with 0 in every input declared constant (one bit an input, least significant first). */
+export function withConstants<T extends Uint8Array | Float32Array>(raw: T, constant: Uint8Array, width: number): T {
+  const values = raw.slice() as T;
+  for (let i = 0; i < values.length; i++) {
+    const input = i % width;
+    if ((constant[input >> 3] >> (input & 7)) & 1) values[i] = 0;
+  }
+  return values;
+}
