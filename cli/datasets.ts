@@ -31,7 +31,7 @@ export const KNOWN = {
 export type KnownName = keyof typeof KNOWN;
 export const isKnown = (name: string): name is KnownName => Object.hasOwn(KNOWN, name);
 
-export const cacheFolder = (name: KnownName): string => join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'seedmask', name);
+export const cacheFolder = (name: KnownName): string => join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'seedmask', name);
 
 /** The folder of a known data set: the installed package, seen from here or from the working directory, or the cache. */
 export function findKnown(name: KnownName): string | null {

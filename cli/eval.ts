@@ -69,19 +69,22 @@ function asSeen(task: Task, test: Dataset): Dataset {
 async function run(file: string, options: Options): Promise<void> {
   const model = readModel(readFile(file));
   const task = pickTask(model.tasks, options.task, file);
-  const test = asSeen(task, loadDataset(options.data).test);
+  const raw = loadDataset(options.data).test;
   const width = inputs(model.network);
-  if (test.images.length !== test.labels.length * width) {
+  if (raw.labels.length === 0)
+    throw new SeedmaskError('no-dataset', { field: options.data, got: 'no test images', expected: 'at least one' });
+  if (raw.images.length !== raw.labels.length * width) {
     throw new SeedmaskError('bad-option', {
       field: '--data',
       expected: `images of ${width} values, as ${file} takes`,
-      got: test.images.length / test.labels.length,
+      got: raw.images.length / raw.labels.length,
     });
   }
-  const most = test.labels.reduce((a, b) => Math.max(a, b), 0);
+  const most = raw.labels.reduce((a, b) => Math.max(a, b), 0);
   if (most >= task.labels.length) {
     throw new SeedmaskError('bad-option', { field: '--data', expected: `labels below ${task.labels.length}, as ${file} has`, got: most });
   }
+  const test = asSeen(task, raw);
   const engine = await createWasmEngine({ threads: options.threads });
   const classifier = engine.classifier(model.network, { mask: task.mask, transform: task.transform });
   const images = task.transform.constant ? withConstants(test.images, task.transform.constant, width) : test.images;

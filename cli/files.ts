@@ -21,7 +21,10 @@ export const reason = (error: unknown): string => {
 /** @throws SeedmaskError no-file, or over-limit before memory is taken */
 export function readFile(path: string, limit = DEFAULT_LIMITS.maxFileBytes): Uint8Array {
   try {
-    const { size } = statSync(path);
+    const status = statSync(path);
+    if (!status.isFile())
+      throw new SeedmaskError('no-file', { field: path, got: status.isDirectory() ? 'it is a folder' : 'it is no regular file' });
+    const { size } = status;
     if (size > limit) throw new SeedmaskError('over-limit', { field: path, got: `${size} bytes`, expected: `${limit} bytes` });
     return readFileSync(path);
   } catch (error) {

@@ -51,7 +51,7 @@ function explain(error: unknown): number {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return 0;
     if (error.code === 'commander.help') {
-      console.error(program.helpInformation());
+      console.error('seedmask: which command? See seedmask --help, or seedmask data --help');
       return 1;
     }
     const line = error.message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ');

@@ -1,10 +1,28 @@
 // Options that several commands share, each parsed and checked once, with one clear line when it is wrong.
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { InvalidArgumentError, Option } from 'commander';
+import { z } from 'zod';
 import * as definitions from '../models/index.js';
 import { type Architecture, type Layer, place } from '../src/network.js';
 import { parseSeed } from '../src/random.js';
+import { readFile } from './files.js';
+
+const WIDTH = z.int().positive().max(1048576);
+const ACTIVATION = z.enum(['linear', 'relu']);
+/** The JSON form of an Architecture. */
+const ARCHITECTURE = z.strictObject({
+  input: z.tuple([WIDTH, WIDTH, WIDTH]),
+  layers: z
+    .array(
+      z.discriminatedUnion('kind', [
+        z.strictObject({ kind: z.literal('dense'), units: WIDTH, activation: ACTIVATION }),
+        z.strictObject({ kind: z.literal('conv'), filters: WIDTH, activation: ACTIVATION }),
+        z.strictObject({ kind: z.literal('pool') }),
+      ]),
+    )
+    .max(1024),
+});
 
 /** How a command prints its result. */
 export interface Output {
@@ -50,9 +68,10 @@ function network(text: string): Architecture {
   if (widths) return checked(dense(widths));
   if (text.endsWith('.json') && existsSync(text)) {
     try {
-      return checked(JSON.parse(readFileSync(text, 'utf8')) as Architecture);
+      return checked(ARCHITECTURE.parse(JSON.parse(new TextDecoder().decode(readFile(text, 65536)))));
     } catch (error) {
-      throw new InvalidArgumentError(`${text}: ${(error as Error).message}.`);
+      const why = error instanceof z.ZodError ? z.prettifyError(error).replace(/\s*\n\s*/g, ' ') : (error as Error).message;
+      throw new InvalidArgumentError(`${text}: ${why}`);
     }
   }
   throw new InvalidArgumentError(`expected ${Object.keys(definitions).join(', ')}, fc:784-300-100-10 or a JSON file, got '${text}'.`);
@@ -65,9 +84,6 @@ function dense([inputs, ...units]: number[]): Architecture {
 }
 
 function checked(architecture: Architecture): Architecture {
-  if (!Array.isArray(architecture.input) || !Array.isArray(architecture.layers)) {
-    throw new InvalidArgumentError('expected an object with input [height, width, channels] and layers.');
-  }
   try {
     place(architecture);
   } catch (error) {

@@ -3,6 +3,7 @@
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
+import { SeedmaskError } from '../codec/index.js';
 import { createHandler, listen, openStore } from '../server/index.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { inputs } from '../src/network.js';
@@ -31,6 +32,8 @@ export function serveCommand(): Command {
 
 async function run(path: string, options: Options): Promise<void> {
   const store = openStore(path);
+  if (store.tasks.size === 0)
+    throw new SeedmaskError('bad-store', { field: path, expected: 'a folder with at least one .smk file', got: 'none' });
   const engine = await createWasmEngine({ threads: options.threads });
   const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
   const server = await listen(createHandler({ engine, store, release: version }), { port: options.port, host: options.host });
@@ -44,7 +47,7 @@ async function run(path: string, options: Options): Promise<void> {
         .slice(0, 12)
         .join(', ')}`,
       'Try (an empty image):',
-      `  head -c ${width} /dev/zero | curl -s --data-binary @- -H 'Content-Type: application/octet-stream' ${server.url}/tasks/${first.name}/classify`,
+      `  head -c ${width} /dev/zero | curl -s --data-binary @- -H 'Content-Type: application/octet-stream' ${server.url}/tasks/${encodeURIComponent(first.name)}/classify`,
     ].join('\n'),
   );
   await untilSignal();

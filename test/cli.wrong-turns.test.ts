@@ -32,6 +32,7 @@ const flipped = bytes.slice();
 flipped[30] ^= 4;
 path('archive.smk', writeModel({ ...one, tasks: ['a', 'b'].map((id) => ({ ...task, id })) }));
 mkdirSync(join(folder, 'no-labels'));
+mkdirSync(join(folder, 'empty'));
 // An IDX file of no images: magic, zero rows of 28 x 28.
 writeFileSync(join(folder, 'no-labels', 'train-images-idx3-ubyte'), Uint8Array.from([0, 0, 8, 3, 0, 0, 0, 0, 0, 0, 0, 28, 0, 0, 0, 28]));
 
@@ -57,12 +58,25 @@ test.each<[what: string, words: string[], line: RegExp]>([
   ['data without labels', ['eval', good, '--data', 'no-labels'], /no train-labels-idx1-ubyte/],
   ['unwritable output', ['train', '--data', 'mnist', '--out', 'no/such/folder/x.smk'], /cannot write no\/such\/folder\/x.smk/],
   ['output is a folder', ['train', '--data', 'mnist', '--out', 'no-labels'], /cannot write no-labels: it is a folder/],
+  ['an empty folder to serve', ['serve', 'empty'], /at least one .smk file, got none/],
+  ['a device as a file', ['inspect', '/dev/zero'], /no regular file/],
+  ['no command', [], /which command\?/],
+  [
+    'unknown layer kind',
+    ['train', '--data', 'mnist', '--out', 'x.smk', '--network', path('lstm.json', '{"input":[1,1,4],"layers":[{"kind":"lstm"}]}')],
+    /lstm.json: .*kind/,
+  ],
+  [
+    'input of two numbers',
+    ['train', '--data', 'mnist', '--out', 'x.smk', '--network', path('two.json', '{"input":[28,28],"layers":[]}')],
+    /two.json: /,
+  ],
   ['nothing to serve', ['serve', 'nothing.smk'], /nothing.smk/],
   ['unknown data set', ['data', 'get', 'imagenet'], /must be mnist, got imagenet/],
 ])('%s', (_, words, line) => {
   const before = readdirSync(folder);
   for (const extra of [[], ['--json']]) {
-    const { status, stdout, stderr } = seedmask(...words, ...(words[0] === 'frobnicate' || words[0] === 'inspct' ? [] : extra));
+    const { status, stdout, stderr } = seedmask(...words, ...(words.length < 2 || words[0] === 'inspct' ? [] : extra));
     expect(stdout).toBe('');
     expect(stderr.trimEnd().split('\n')).toHaveLength(1);
     expect(stderr).toMatch(line);
