@@ -65,6 +65,7 @@ for (const [name, id] of Object.entries(DISTRIBUTIONS)) {
 async function peer(command, parameters) {
   const child = spawn(command, parameters, { stdio: ['pipe', 'pipe', 'ignore'], env: { ...process.env, OMP_NUM_THREADS: '1' } });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  child.on('error', () => undefined);
   child.stdin.on('error', () => undefined);
   const ask = async () => {
     child.stdin.write('go\n');
@@ -77,6 +78,7 @@ async function peer(command, parameters) {
 
 const onnx = join(folder, 'dense.onnx');
 const haveOnnx = o.peers && spawnSync(o.python, [here('dense_onnx.py'), onnx]).status === 0;
+if (!haveOnnx) console.log('\nwithout ONNX Runtime: it needs --peers FOLDER and a --python that has PyTorch (see bench/README.md)');
 const density = [0.03, 0.1, 0.3];
 const network = { ...fc, distribution: 'packed-signed-constant', sigma: 'he', seed: parseSeed(1) };
 const initial = regenerate(network);
@@ -88,6 +90,7 @@ for (const threads of [1, 2]) {
   for (const batch of [1, 32, 256]) {
     const rows = digits.slice(0, batch * 784);
     const scipy = threads === 1 ? await peer(o.python, [here('scipy_csr.py'), String(batch), pixels, ...density.map(String)]) : null;
+    if (threads === 1 && batch === 1 && !scipy) console.log('  without SciPy: it needs a --python that has it (see bench/README.md)');
     const ort = haveOnnx
       ? await peer(process.execPath, [here('onnx_dense.mjs'), o.peers, onnx, String(batch), String(threads), pixels])
       : null;

@@ -1,7 +1,6 @@
 // seedmask demo: the paper's story on real digits, in about a minute. None of the networks it writes has a trained weight:
 // untrained, under a random mask, under lottery-ticket masks, and under a learned mask; then it serves them all and asks them.
 
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import Table from 'cli-table3';
@@ -16,7 +15,7 @@ import { countKept, fullMask, type Network, regenerate, totalWeights } from '../
 import type { Seed } from '../src/random.js';
 import { PAPER, trainDense } from '../src/train.js';
 import { loadDataset } from './datasets.js';
-import { writeFileSafely } from './files.js';
+import { makeFolder, writeFileSafely } from './files.js';
 import { type Output, outputOf, portOption, seedOption, threadsOption } from './options.js';
 import { trainingBar } from './progress.js';
 import { bestTicket, ticketNetwork } from './prune.js';
@@ -65,7 +64,7 @@ async function run(options: Options): Promise<void> {
   const data = loadDataset('mnist');
   const engine = await createWasmEngine({ threads: options.threads });
   const parts = split(data.train.labels.length, 5000, options.seed);
-  await mkdir(options.out, { recursive: true });
+  makeFolder(options.out);
   const rows: Row[] = [];
   const keep = async (name: string, what: string, paper: string, model: Model) => {
     const bytes = writeModel(model);

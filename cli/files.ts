@@ -1,13 +1,14 @@
 // Files, whole or not at all: reading says what is wrong in one line; writing goes to a temporary neighbour and is renamed over.
 
 import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, lstatSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { DEFAULT_LIMITS, SeedmaskError } from '../codec/index.js';
 
 const REASONS: Record<string, string> = {
   ENOENT: 'there is no such file or folder',
   EACCES: 'permission denied',
   EISDIR: 'it is a folder',
+  EEXIST: 'it is a file',
   ENOTDIR: 'part of the path is not a folder',
   EROFS: 'the file system is read-only',
   ENOSPC: 'the disk is full',
@@ -35,7 +36,7 @@ export function readFile(path: string, limit = DEFAULT_LIMITS.maxFileBytes): Uin
 
 /** Writes all of it or leaves what was there. Synchronous, so that no signal falls between the write and the rename. */
 export function writeFileSafely(path: string, bytes: Uint8Array): void {
-  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+  const temporary = beside(path);
   try {
     const file = openSync(temporary, 'wx', 0o644);
     try {
@@ -51,13 +52,31 @@ export function writeFileSafely(path: string, bytes: Uint8Array): void {
   }
 }
 
-/** Fails now, not after a training run, if the file's folder cannot take a new file. */
+/** Fails now, not after a training run, if a file cannot be written there. */
 export function checkWritable(path: string): void {
-  const probe = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+  const probe = beside(path);
   try {
-    if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw Object.assign(new Error('it is a folder'), { code: 'EISDIR' });
     closeSync(openSync(probe, 'wx'));
     rmSync(probe);
+  } catch (error) {
+    throw new SeedmaskError('cannot-write', { field: path, got: reason(error) });
+  }
+}
+
+/** A new name beside a path that is free or a regular file: devices, pipes, links and folders are never replaced. */
+function beside(path: string): string {
+  const status = path === '' ? undefined : lstatSync(path, { throwIfNoEntry: false });
+  if (path === '') throw new SeedmaskError('cannot-write', { field: 'the output', got: 'an empty name' });
+  if (status && !status.isFile()) {
+    throw new SeedmaskError('cannot-write', { field: path, got: status.isDirectory() ? 'it is a folder' : 'it is no regular file' });
+  }
+  return `${path}.${randomBytes(6).toString('hex')}.tmp`;
+}
+
+/** Makes a folder for output, with its parents. */
+export function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true });
   } catch (error) {
     throw new SeedmaskError('cannot-write', { field: path, got: reason(error) });
   }

@@ -37,7 +37,8 @@ exitOnInterrupt();
 // A reader that has seen enough (seedmask ... | head) is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
-  throw error;
+  console.error(`seedmask: cannot write to standard output: ${error.message}`);
+  process.exit(1);
 });
 
 try {

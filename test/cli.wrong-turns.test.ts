@@ -71,6 +71,9 @@ test.each<[what: string, words: string[], line: RegExp]>([
     ['train', '--data', 'mnist', '--out', 'x.smk', '--network', path('two.json', '{"input":[28,28],"layers":[]}')],
     /two.json: /,
   ],
+  ['output is a device', ['train', '--data', 'mnist', '--out', '/dev/null'], /cannot write \/dev\/null: it is no regular file/],
+  ['output without a name', ['train', '--data', 'mnist', '--out', ''], /an empty name/],
+  ['demo into a file', ['demo', '--port', '0', '--out', 'good.smk'], /cannot write good.smk: it is a file/],
   ['nothing to serve', ['serve', 'nothing.smk'], /nothing.smk/],
   ['unknown data set', ['data', 'get', 'imagenet'], /must be mnist, got imagenet/],
 ])('%s', (_, words, line) => {
