@@ -11,7 +11,7 @@ import { createHandler, listen, openStore } from '../server/index.js';
 import { split } from '../src/data.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { criterionMask } from '../src/masks/criteria.js';
-import { countKept, fullMask, type Network, regenerate, totalWeights } from '../src/network.js';
+import { fullMask, type Network, regenerate, totalKept, totalWeights } from '../src/network.js';
 import type { Seed } from '../src/random.js';
 import { PAPER, trainDense } from '../src/train.js';
 import { loadDataset } from './datasets.js';
@@ -69,7 +69,7 @@ async function run(options: Options): Promise<void> {
   const keep = async (name: string, what: string, paper: string, model: Model) => {
     const bytes = writeModel(model);
     writeFileSafely(join(options.out, `${name}.smk`), bytes);
-    const kept = model.tasks[0].mask.reduce((sum, bits) => sum + countKept(bits), 0);
+    const kept = totalKept(model.tasks[0].mask);
     rows.push({ name, what, paper, accuracy: accuracy(engine, model, data.test.images, data.test.labels), kept, bytes: bytes.length });
   };
   const model = (network: Network, mask: Uint8Array[]) => taskModel(engine, network, mask, data.train, parts.validation, data.name);

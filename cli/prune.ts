@@ -8,7 +8,7 @@ import type { Engine } from '../src/engine/engine.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { accuracyOf } from '../src/evaluate.js';
 import { CRITERIA, type Criterion, criterionMask, paperRates } from '../src/masks/criteria.js';
-import { type Architecture, countKept, describe, type Network, outputs, totalWeights } from '../src/network.js';
+import { type Architecture, describe, type Network, outputs, totalKept, totalWeights } from '../src/network.js';
 import type { Seed } from '../src/random.js';
 import { type DenseResult, PAPER, trainDense } from '../src/train.js';
 import { loadDataset } from './datasets.js';
@@ -128,7 +128,7 @@ async function run(options: Options): Promise<void> {
   const ticket = bestTicket(engine, network, dense, options.criterion, options.weights, data, parts, options.keep);
   writeFileSafely(options.out, ticket.bytes);
   const testAccuracy = accuracy(engine, ticket.model, data.test.images, data.test.labels);
-  const kept = ticket.model.tasks[0].mask.reduce((sum, bits) => sum + countKept(bits), 0);
+  const kept = totalKept(ticket.model.tasks[0].mask);
   const weights = totalWeights(network);
   outputOf(options).print(
     {

@@ -7,7 +7,7 @@ import type { Engine } from '../src/engine/engine.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { evaluate, fitLogitScale } from '../src/evaluate.js';
-import { type Architecture, countKept, describe, type Network, totalWeights, weightCounts } from '../src/network.js';
+import { type Architecture, describe, type Network, totalKept, totalWeights, weightCounts } from '../src/network.js';
 import type { Seed } from '../src/random.js';
 import { type Progress, TOPK, trainTopk } from '../src/train.js';
 import { loadDataset } from './datasets.js';
@@ -132,7 +132,7 @@ async function run(options: Options): Promise<void> {
   });
   bar.stop();
   writeFileSafely(options.out, result.bytes);
-  const kept = result.model.tasks[0].mask.reduce((sum, bits) => sum + countKept(bits), 0);
+  const kept = totalKept(result.model.tasks[0].mask);
   const weights = totalWeights(network);
   outputOf(options).print(
     {

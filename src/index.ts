@@ -48,6 +48,7 @@ export {
   ShapeError,
   type SigmaRule,
   sigmaOf,
+  totalKept,
   totalWeights,
   weightCounts,
   weighted,

@@ -170,6 +170,9 @@ export function countKept(bits: Uint8Array): number {
   return n;
 }
 
+/** Number of kept weights of all layers. */
+export const totalKept = (mask: Mask): number => mask.reduce((sum, bits) => sum + countKept(bits), 0);
+
 /** Throws ShapeError unless the mask has the network's layers, lengths and zero padding. */
 export function checkMask(architecture: Architecture, mask: Mask): void {
   const counts = weightCounts(architecture);

@@ -8,7 +8,7 @@
 // The two f32 forms sum the same terms in the same order (engine.ts), so the rule decides speed, not bits.
 
 import { parallelism } from '#workers';
-import { checkMask, countKept, fullMask, type Network, weighted } from '../network.js';
+import { checkMask, fullMask, type Network, totalKept, weighted } from '../network.js';
 import { integerProgram } from './bounds.js';
 import { type Classifier, type ClassifierOptions, type Engine, PIXELS } from './engine.js';
 import { Machine } from './machine.js';
@@ -75,7 +75,7 @@ function classifier(machine: Machine, network: Network, options: ClassifierOptio
 
 function floatProgram(machine: Machine, network: FloatNetwork): Program {
   const total = network.layers.reduce((sum, layer) => sum + layer.weights, 0);
-  const sparse = !network.biases && network.mask.reduce((sum, bits) => sum + countKept(bits), 0) * 4 < total;
+  const sparse = !network.biases && totalKept(network.mask) * 4 < total;
   return sparse ? byKeptWeights(machine, network) : byNonzeroInputs(machine, network);
 }
 
