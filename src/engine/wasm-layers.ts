@@ -1,0 +1,271 @@
+// The layers of a training run in WebAssembly memory, and the tapes of a step over them (assembly/tiles.ts has the layout).
+//
+//   samples phase   gather, forward, loss, backward: each thread its own samples
+//   inputs phase    weight gradients and the rule's step: each thread its own inputs
+//
+// A layer runs on lists of its kept weights or on its samples' non-zero values; which one is chosen changes no bit.
+
+import { type Network, weighted } from '../network.js';
+import type { TrainingSet } from './engine.js';
+import { Allocations, type Machine, type Operation, pad4 } from './machine.js';
+
+/** The fields of Layer in assembly/tiles.ts, in its order. */
+const FIELDS = [
+  ...['fanIn', 'units', 'room', 'relu', 'gated', 'sparse', 'xC', 'xR', 'yC', 'yR', 'dxC', 'dxR', 'dyC', 'dyR', 'w', 'wT'],
+  ...['bias', 'dBias', 'biasState', 'byUnit', 'unitCounts', 'byInput', 'inputCounts', 'lists', 'listRoom'],
+  ...['listBytes', 'columnLists', 'columnRoom'],
+  ...['score', 'velocity', 'constants', 'threshold', 'trained'],
+] as const;
+
+/** The fields of Rule in assembly/inputs.ts; those from `rate` on are floats but for `emits`. */
+export interface Rule {
+  readonly kind: 'topk' | 'adam' | 'sgd';
+  readonly rate?: number;
+  readonly momentum?: number;
+  readonly gain?: number;
+  readonly emits?: boolean;
+  readonly beta1?: number;
+  readonly rest1?: number;
+  readonly beta2?: number;
+  readonly rest2?: number;
+  readonly epsilon?: number;
+}
+const KINDS = ['gradient', 'topk', 'adam', 'sgd'] as const;
+
+const TILE = 128;
+/** Inputs whose lists are made at a time (GROUP of assembly/inputs.ts). */
+const GROUP = 64;
+const SCRATCH = 1024;
+const tiles = (count: number): number => Math.ceil(count / 32);
+
+export interface TrainedLayer {
+  readonly fanIn: number;
+  readonly units: number;
+  /** Address of the descriptor that operations take. */
+  readonly at: number;
+  /** Floats of the weights and of everything shaped like them. */
+  readonly count: number;
+  readonly w: number;
+  readonly wT: number;
+  readonly score: number;
+  readonly velocity: number;
+  readonly constants: number;
+  readonly threshold: number;
+  readonly bias: number;
+  readonly dBias: number;
+  readonly rule: number;
+}
+
+export interface LayersOptions {
+  readonly biased: boolean;
+  /** Whether layers may run on lists of kept weights. */
+  readonly lists: boolean;
+}
+
+/** The layers of a network of dense layers, and room for batches of up to `batch` samples of `data`. */
+export class Layers {
+  readonly own: Allocations;
+  readonly layers: readonly TrainedLayer[];
+  readonly #machine: Machine;
+  readonly #data: TrainingSet;
+  readonly #room: number;
+  readonly #fields: Record<string, number>[];
+  readonly #images: number;
+  readonly #labels: number;
+  readonly #order: number;
+  readonly #losses: number;
+  readonly #powers: number;
+  readonly #scratch: number;
+
+  constructor(machine: Machine, network: Network, data: TrainingSet, batch: number, { biased, lists }: LayersOptions) {
+    const own = new Allocations(machine);
+    const placed = weighted(network);
+    const room = tiles(batch) * 32;
+    const widest = Math.max(...placed.map((layer) => Math.max(layer.fanIn, layer.output[2])));
+    const matrix = (features: number) => ({ C: own.bytes(room * pad4(features) * 4), R: own.bytes(tiles(features) * room * TILE) });
+    this.#machine = machine;
+    this.#data = data;
+    this.#room = room;
+    this.own = own;
+    this.#images = own.bytes(data.images.length);
+    machine.u8(this.#images, data.images.length).set(data.images);
+    this.#labels = own.bytes(data.labels.length);
+    machine.u8(this.#labels, data.labels.length).set(data.labels);
+    this.#order = own.bytes(room * 4);
+    this.#losses = own.bytes(room * 8);
+    this.#powers = own.bytes(room * placed[placed.length - 1].output[2] * 8);
+    this.#scratch = own.bytes(machine.threads * SCRATCH);
+    // One entry more than there can be: kernels write one beyond the end.
+    const [listRoom, columnRoom] = [(widest + 1) * 8, (GROUP * room + 1) * 8];
+    const shared = {
+      lists: own.bytes(room * listRoom),
+      listRoom,
+      listBytes: own.bytes(room * 4),
+      columnLists: own.bytes(machine.threads * columnRoom),
+      columnRoom,
+    };
+    let x = matrix(placed[0].fanIn);
+    let dx = { C: 0, R: 0 };
+    let gated = 0;
+    this.#fields = placed.map((layer, i) => {
+      const units = layer.output[2];
+      const relu = layer.layer.kind === 'dense' && layer.layer.activation === 'relu' ? 1 : 0;
+      const [y, dy] = [matrix(units), matrix(units)];
+      const bytes = tiles(units) * layer.fanIn * TILE;
+      const row = tiles(units) * TILE;
+      const field = {
+        ...{ fanIn: layer.fanIn, units, room, relu, gated, sparse: 0 },
+        ...{ xC: x.C, xR: x.R, yC: y.C, yR: y.R, dxC: dx.C, dxR: dx.R, dyC: dy.C, dyR: dy.R },
+        w: own.bytes(bytes),
+        wT: i > 0 ? own.bytes(tiles(layer.fanIn) * units * TILE) : 0,
+        bias: biased ? own.bytes(row) : 0,
+        dBias: biased ? own.bytes(row) : 0,
+        biasState: biased ? own.bytes(3 * row) : 0,
+        byUnit: lists ? own.bytes(units * layer.fanIn * 8) : 0,
+        unitCounts: lists ? own.bytes(machine.threads * units * 4) : 0,
+        byInput: lists && i > 0 ? own.bytes(units * layer.fanIn * 8) : 0,
+        inputCounts: lists && i > 0 ? own.bytes(layer.fanIn * 4) : 0,
+        ...shared,
+        score: own.bytes(bytes),
+        velocity: own.bytes(bytes),
+        constants: own.bytes(bytes),
+        threshold: own.bytes(16) + 8,
+        trained: 0,
+      };
+      [x, dx, gated] = [y, dy, relu];
+      return field;
+    });
+    this.layers = this.#fields.map((field) => ({
+      ...(field as Omit<TrainedLayer, 'at' | 'rule' | 'count'>),
+      at: own.bytes(FIELDS.length * 4),
+      rule: own.bytes(16 * 4),
+      count: tiles(field.units) * field.fanIn * 32,
+    }));
+    this.layers.forEach((_, i) => {
+      this.#describe(i);
+    });
+  }
+
+  #describe(i: number): void {
+    this.#machine.u32(this.layers[i].at, FIELDS.length).set(FIELDS.map((name) => this.#fields[i][name]));
+  }
+
+  isSparse = (i: number): boolean => this.#fields[i].sparse === 1;
+
+  /** Whether layer i runs on lists of kept weights from the next emission on. */
+  setSparse(i: number, sparse: boolean): void {
+    if (this.isSparse(i) === sparse) return;
+    this.#fields[i].sparse = sparse ? 1 : 0;
+    this.#describe(i);
+  }
+
+  /** From the batch's images to the logits, as rows. */
+  forward(rows: Uint32Array): Operation[] {
+    this.#machine.u32(this.#order, rows.length).set(rows);
+    const { mean, scale } = this.#data.transform;
+    const n = rows.length;
+    const first = this.#fields[0];
+    const tape: Operation[] = [['gatherColumns', this.#images, this.#order, n, first.fanIn, mean, scale, first.xC]];
+    if (!first.sparse) tape.push(['flip', first.xC, first.xR, first.fanIn, this.#room, n, 1]);
+    this.#fields.forEach((layer, i) => {
+      const next = this.#fields[i + 1];
+      tape.push([layer.sparse ? 'keptForward' : 'denseForward', this.layers[i].at, n]);
+      if (layer.sparse && !next?.sparse) tape.push(['flip', layer.yC, layer.yR, layer.units, this.#room, n, 1]);
+      if (!layer.sparse && next) tape.push(['flip', layer.yR, layer.yC, layer.units, this.#room, n, 0]);
+    });
+    return tape;
+  }
+
+  /** Loss and every layer's dZ, as rows; after `forward` of the same `n` samples. */
+  backward(n: number): Operation[] {
+    const last = this.layers.length - 1;
+    const tape: Operation[] = [['softmaxRows', this.layers[last].at, n, this.#labels, this.#order, this.#powers, this.#losses]];
+    for (let i = last; i > 0; i--) {
+      const layer = this.#fields[i];
+      if (layer.sparse) {
+        if (i === last || !this.#fields[i + 1].sparse) tape.push(['flip', layer.dyR, layer.dyC, layer.units, this.#room, n, 0]);
+        tape.push(['keptBackward', this.layers[i].at, n], ['flip', layer.dxC, layer.dxR, layer.fanIn, this.#room, n, 1]);
+      } else tape.push(['denseBackward', this.layers[i].at, n]);
+    }
+    return tape;
+  }
+
+  /** The inputs phase: one rule a layer. */
+  step(n: number, rules: readonly Rule[]): Operation[] {
+    return rules.flatMap((rule, i): Operation[] => {
+      const { at, rule: to, bias } = this.layers[i];
+      const words = this.#machine.u32(to, 11);
+      words.set([KINDS.indexOf(rule.kind), 0, 0, 0, 0, rule.emits ? 1 : 0]);
+      const floats = this.#machine.f32(to, 11);
+      floats.set([rule.rate ?? 0, rule.momentum ?? 0, rule.gain ?? 0], 2);
+      floats.set([rule.beta1 ?? 0, rule.rest1 ?? 0, rule.beta2 ?? 0, rule.rest2 ?? 0, rule.epsilon ?? 0], 6);
+      const weights: Operation = ['stepInputs', at, n, to, this.#scratch];
+      return bias ? [weights, ['stepBias', at, n, to]] : [weights];
+    });
+  }
+
+  /** The weight gradient of one layer, in memory order to `to`. */
+  gradient(i: number, n: number, to: number): Operation {
+    const { at, rule } = this.layers[i];
+    this.#machine.u32(rule, 2).set([KINDS.indexOf('gradient'), to]);
+    return ['stepInputs', at, n, rule, this.#scratch];
+  }
+
+  /** The bias gradient of one layer, to its dBias. */
+  biasGradient(i: number, n: number): Operation {
+    const { at, rule } = this.layers[i];
+    this.#machine.u32(rule, 1).set([KINDS.indexOf('gradient')]);
+    return ['stepBias', at, n, rule];
+  }
+
+  loss(n: number): number {
+    let sum = 0;
+    for (const value of this.#machine.f64(this.#losses, n)) sum += value;
+    return sum / n;
+  }
+
+  /** The logits of the last `forward` of n samples, n x outputs from `out[at]` on. */
+  readLogits(n: number, out: Float32Array, at: number): void {
+    const { yR, units } = this.#fields[this.#fields.length - 1];
+    const view = this.#machine.f32(yR, tiles(units) * this.#room * 32);
+    for (let row = 0; row < n; row++) {
+      for (let tile = 0; tile < tiles(units); tile++) {
+        const from = (tile * this.#room + row) * 32;
+        out.set(view.subarray(from, from + Math.min(32, units - 32 * tile)), at + row * units + 32 * tile);
+      }
+    }
+  }
+
+  /** Canonical [out][in] to memory order. */
+  upload(i: number, values: Float32Array, pointer: number): void {
+    const { fanIn, units, count } = this.layers[i];
+    const view = this.#machine.f32(pointer, count);
+    for (let unit = 0, k = 0; unit < units; unit++) {
+      const column = (unit >> 5) * fanIn * 32 + (unit & 31);
+      for (let input = 0; input < fanIn; input++) view[column + input * 32] = values[k++];
+    }
+  }
+
+  /** Weights, and their transpose where the layer has one. */
+  uploadWeights(i: number, values: Float32Array): void {
+    const { fanIn, units, w, wT } = this.layers[i];
+    this.upload(i, values, w);
+    if (!wT) return;
+    const view = this.#machine.f32(wT, tiles(fanIn) * units * 32);
+    for (let unit = 0, k = 0; unit < units; unit++) {
+      for (let input = 0; input < fanIn; input++) view[((input >> 5) * units + unit) * 32 + (input & 31)] = values[k++];
+    }
+  }
+
+  /** Memory order to canonical [out][in]. */
+  download(i: number, pointer: number): Float32Array {
+    const { fanIn, units, count } = this.layers[i];
+    const view = this.#machine.f32(pointer, count);
+    const out = new Float32Array(units * fanIn);
+    for (let unit = 0, k = 0; unit < units; unit++) {
+      const column = (unit >> 5) * fanIn * 32 + (unit & 31);
+      for (let input = 0; input < fanIn; input++) out[k++] = view[column + input * 32];
+    }
+    return out;
+  }
+}
