@@ -64,9 +64,9 @@ export interface Trainer {
    * @param rows indices into the training set
    */
   gradients(rows: Uint32Array): number;
-  /** d loss / d effective weight of a weighted layer, canonical order, from the last `gradients`. */
+  /** d loss / d effective weight of a weighted layer, canonical order, of the last `gradients`: ask before the step. */
   weightGradient(layer: number): Float32Array;
-  /** d loss / d bias of a weighted layer; throws when the trainer has no biases. */
+  /** d loss / d bias of a weighted layer, of the last `gradients`: ask before the step; throws when the trainer has no biases. */
   biasGradient(layer: number): Float32Array;
   /** Logits of the training set's rows under the current effective weights: rows.length x outputs. */
   logits(rows: Uint32Array): Float32Array;
@@ -105,7 +105,11 @@ export interface Engine {
   readonly name: 'reference' | 'wasm' | 'tfjs';
   readonly threads: number;
   classifier(network: Network, options?: ClassifierOptions): Classifier;
-  denseTrainer(network: Network, data: TrainingSet, start: Parameters, batch: number): DenseTrainer;
+  /**
+   * @param mask trains only the weights it keeps: a lottery ticket. The others keep their start values, and their gradients are
+   * reported as 0. Where those values are 0, cost falls with the density.
+   */
+  denseTrainer(network: Network, data: TrainingSet, start: Parameters, batch: number, mask?: Mask): DenseTrainer;
   topkTrainer(
     network: Network,
     data: TrainingSet,

@@ -42,6 +42,7 @@ const OPERATIONS = {
   stepInputs: [107, []],
   stepBias: [108, []],
   emitAll: [109, [2]],
+  stepActive: [110, []],
 } as const satisfies Record<string, readonly [number, readonly number[]]>;
 
 export type Operation = readonly [name: keyof typeof OPERATIONS, ...operands: number[]];

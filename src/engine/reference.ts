@@ -12,6 +12,7 @@ import {
   fullMask,
   inputs,
   kept,
+  type Mask,
   maskBytes,
   type Network,
   outputs,
@@ -152,11 +153,12 @@ function gradientsOf(
   };
 }
 
-function denseTrainer(network: Network, data: TrainingSet, start: Parameters, batch: number): DenseTrainer {
+function denseTrainer(network: Network, data: TrainingSet, start: Parameters, batch: number, mask?: Mask): DenseTrainer {
   checkParameters(network, start);
+  if (mask) checkMask(network, mask);
   const weights = start.weights.map((w) => w.slice());
   const biases = start.biases ? start.biases.map((b) => b.slice()) : weighted(network).map((layer) => new Float32Array(layer.output[2]));
-  const { layers, ...shared } = gradientsOf(network, data, batch, weights, biases);
+  const { layers, gradients, ...shared } = gradientsOf(network, data, batch, weights, biases);
   const variables = [
     ...weights.map((value, i) => ({ value, gradient: layers[i].dW })),
     ...biases.map((value, i) => ({ value, gradient: layers[i].dBias })),
@@ -165,6 +167,13 @@ function denseTrainer(network: Network, data: TrainingSet, start: Parameters, ba
   let beta2t = 1;
   return {
     ...shared,
+    gradients(rows) {
+      const loss = gradients(rows);
+      layers.forEach(({ dW }, layer) => {
+        if (mask) dW.set(dW.map((d, i) => (kept(mask[layer], i) ? d : 0)));
+      });
+      return loss;
+    },
     biasGradient: (layer) => pick(layers, layer).dBias.slice(),
     adam(options) {
       beta1t *= options.beta1;

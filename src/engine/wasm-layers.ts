@@ -5,7 +5,7 @@
 //
 // A layer runs on lists of its kept weights or on its samples' non-zero values; which one is chosen changes no bit.
 
-import { type Network, weighted } from '../network.js';
+import { kept, type Network, weighted } from '../network.js';
 import type { TrainingSet } from './engine.js';
 import { Allocations, type Machine, type Operation, pad4 } from './machine.js';
 
@@ -14,7 +14,7 @@ const FIELDS = [
   ...['fanIn', 'units', 'room', 'relu', 'gated', 'sparse', 'xC', 'xR', 'yC', 'yR', 'dxC', 'dxR', 'dyC', 'dyR', 'w', 'wT'],
   ...['bias', 'dBias', 'biasState', 'byUnit', 'unitCounts', 'byInput', 'inputCounts', 'lists', 'listRoom'],
   ...['listBytes', 'columnLists', 'columnRoom'],
-  ...['score', 'velocity', 'constants', 'threshold', 'trained'],
+  ...['score', 'velocity', 'constants', 'threshold', 'trained', 'active', 'activeStarts'],
 ] as const;
 
 /** The fields of Rule in assembly/inputs.ts; those from `rate` on are floats but for `emits`. */
@@ -130,7 +130,7 @@ export class Layers {
         velocity: own.bytes(bytes),
         constants: own.bytes(bytes),
         threshold: own.bytes(16) + 8,
-        trained: 0,
+        ...{ trained: 0, active: 0, activeStarts: 0 },
       };
       [x, dx, gated] = [y, dy, relu];
       return field;
@@ -157,6 +157,70 @@ export class Layers {
     if (this.isSparse(i) === sparse) return;
     this.#fields[i].sparse = sparse ? 1 : 0;
     this.#describe(i);
+  }
+
+  /**
+   * Trains only the kept weights of layer i from now on; the others keep their values. With `sparse` those are all zero, and the
+   * layer runs on lists of its kept weights, whose structure is laid out here once.
+   */
+  fix(i: number, bits: Uint8Array, sparse: boolean): void {
+    const { fanIn, units } = this.layers[i];
+    const machine = this.#machine;
+    const words = new Uint32Array(tiles(units) * fanIn);
+    for (let unit = 0, k = 0; unit < units; unit++) {
+      for (let input = 0; input < fanIn; input++) if (kept(bits, k++)) words[(unit >> 5) * fanIn + input] |= 1 << (unit & 31);
+    }
+    this.#fields[i].trained = this.own.bytes(words.length * 4);
+    machine.u32(this.#fields[i].trained, words.length).set(words);
+    if (sparse) this.#layOut(i, words);
+    this.setSparse(i, sparse);
+    this.#describe(i);
+  }
+
+  /** Lists of kept weights and active groups from the trained bits of each input and tile. */
+  #layOut(i: number, words: Uint32Array): void {
+    const { fanIn, units } = this.layers[i];
+    const machine = this.#machine;
+    const field = this.#fields[i];
+    const { threads } = machine;
+    const dealt = Array.from({ length: threads + 1 }, (_, t) => Math.floor((fanIn * t) / threads));
+    const groups: number[][] = [];
+    const twins: number[] = [];
+    const starts = new Uint32Array(fanIn + 1);
+    const unitCounts = new Uint32Array(threads * units);
+    const inputCounts = new Uint32Array(fanIn);
+    const entries: [address: number, offset: number, unit: number, input: number][] = [];
+    for (let input = 0, t = 0; input < fanIn; input++) {
+      while (input >= dealt[t + 1]) t++;
+      for (let unit = 0; unit < units; unit += 4) {
+        const lanes = (words[(unit >> 5) * fanIn + input] >>> (unit & 31)) & 15;
+        if (!lanes) continue;
+        const at = ((unit >> 5) * fanIn + input) * TILE + (unit & 31) * 4;
+        groups.push([at, (unit >> 5) * this.#room * TILE + (unit & 31) * 4, lanes, twins.length]);
+        for (let u = unit; u < unit + 4; u++) {
+          if (!((lanes >> (u - unit)) & 1)) continue;
+          const mine = field.byUnit + (u * fanIn + dealt[t] + unitCounts[t * units + u]++) * 8;
+          const other = field.byInput ? field.byInput + (input * units + inputCounts[input]++) * 8 : 0;
+          entries.push([mine, input * TILE, u, input]);
+          if (other) entries.push([other, u * TILE, u, input]);
+          twins.push(mine + 4, other ? other + 4 : 0);
+        }
+      }
+      starts[input + 1] = groups.length;
+    }
+    field.active = this.own.bytes(Math.max(1, groups.length) * 16);
+    field.activeStarts = this.own.bytes(starts.length * 4);
+    const links = this.own.bytes(Math.max(1, twins.length) * 4);
+    machine.u32(links, twins.length).set(twins);
+    machine.u32(field.active, groups.length * 4).set(groups.flatMap(([at, dz, lanes, twin]) => [at, dz, lanes, links + twin * 4]));
+    machine.u32(field.activeStarts, starts.length).set(starts);
+    machine.u32(field.unitCounts, unitCounts.length).set(unitCounts);
+    if (field.byInput) machine.u32(field.inputCounts, fanIn).set(inputCounts);
+    const weights = machine.f32(field.w, this.layers[i].count);
+    for (const [address, offset, unit, input] of entries) {
+      machine.u32(address, 1)[0] = offset;
+      machine.f32(address + 4, 1)[0] = weights[((unit >> 5) * fanIn + input) * 32 + (unit & 31)];
+    }
   }
 
   /** From the batch's images to the logits, as rows. */
@@ -199,7 +263,7 @@ export class Layers {
       const floats = this.#machine.f32(to, 11);
       floats.set([rule.rate ?? 0, rule.momentum ?? 0, rule.gain ?? 0], 2);
       floats.set([rule.beta1 ?? 0, rule.rest1 ?? 0, rule.beta2 ?? 0, rule.rest2 ?? 0, rule.epsilon ?? 0], 6);
-      const weights: Operation = ['stepInputs', at, n, to, this.#scratch];
+      const weights: Operation = [this.#fields[i].active ? 'stepActive' : 'stepInputs', at, n, to, this.#scratch];
       return bias ? [weights, ['stepBias', at, n, to]] : [weights];
     });
   }

@@ -1,7 +1,7 @@
 // Training on the wasm engine: `gradients` runs the samples phase, a step runs the inputs phase, in which weight gradients are made
 // and used up in registers (wasm-layers.ts). A weight gradient that somebody asks for is made again from what the phases left.
 
-import { type Network, type Parameters, ShapeError, weighted } from '../network.js';
+import { checkMask, countKept, kept, type Mask, type Network, type Parameters, ShapeError, weighted } from '../network.js';
 import type { DenseTrainer, TopkTrainer, Trainer, TrainingSet } from './engine.js';
 import { highest } from './highest.js';
 import type { Machine, Operation } from './machine.js';
@@ -70,19 +70,37 @@ function core(machine: Machine, layers: Layers, data: TrainingSet, batch: number
   };
 }
 
-export function createDenseTrainer(machine: Machine, network: Network, data: TrainingSet, start: Parameters, batch: number): DenseTrainer {
+/** Kept fractions below which lists of kept weights are faster: the first layer's inputs are pixels, four fifths of them zero. */
+const SPARSE_FIRST = 1 / 6;
+const SPARSE = 1 / 2;
+const runsOnLists = (layer: number, keep: number, weights: number): boolean => keep < weights * (layer === 0 ? SPARSE_FIRST : SPARSE);
+
+export function createDenseTrainer(
+  machine: Machine,
+  network: Network,
+  data: TrainingSet,
+  start: Parameters,
+  batch: number,
+  mask?: Mask,
+): DenseTrainer {
   checkParameters(network, start);
   checkTrainingSet(network, data, batch);
-  const layers = new Layers(machine, network, data, batch, { biased: true, lists: false });
+  if (mask) checkMask(network, mask);
+  const layers = new Layers(machine, network, data, batch, { biased: true, lists: mask !== undefined });
   const { step, ...shared } = core(machine, layers, data, batch);
   layers.layers.forEach((layer, i) => {
     layers.uploadWeights(i, start.weights[i]);
     if (start.biases) machine.f32(layer.bias, layer.units).set(start.biases[i]);
+    if (mask) layers.fix(i, mask[i], restIsZero(start.weights[i], mask[i]) && runsOnLists(i, countKept(mask[i]), start.weights[i].length));
   });
   let beta1t = 1;
   let beta2t = 1;
   return {
     ...shared,
+    weightGradient(i) {
+      const gradient = shared.weightGradient(i);
+      return mask ? gradient.map((g, k) => (kept(mask[i], k) ? g : 0)) : gradient;
+    },
     adam({ learningRate, beta1, beta2, epsilon }) {
       beta1t *= beta1;
       beta2t *= beta2;
@@ -102,9 +120,7 @@ export function createDenseTrainer(machine: Machine, network: Network, data: Tra
   };
 }
 
-/** Kept fractions below which lists of kept weights are faster: the first layer's inputs are pixels, four fifths of them zero. */
-const SPARSE_FIRST = 1 / 6;
-const SPARSE = 1 / 2;
+const restIsZero = (weights: Float32Array, bits: Uint8Array): boolean => weights.every((w, k) => w === 0 || kept(bits, k) === 1);
 
 export function createTopkTrainer(
   machine: Machine,
@@ -132,7 +148,7 @@ export function createTopkTrainer(
   /** The operations that find the keep-th highest score of a layer; none where everything or nothing is kept. */
   function select(i: number, keep: number): Operation[] {
     const layer = layers.layers[i];
-    layers.setSparse(i, keep < layer.units * layer.fanIn * (i === 0 ? SPARSE_FIRST : SPARSE));
+    layers.setSparse(i, runsOnLists(i, keep, layer.units * layer.fanIn));
     if (keep === 0 || keep === layer.units * layer.fanIn) {
       machine.f32(layer.threshold, 1)[0] = keep === 0 ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
       return [];

@@ -191,6 +191,71 @@ function descend(layer: Layer, rule: Rule, g: usize, at: usize, count: u32, inpu
   }
 }
 
+/**
+ * Adam or SGD under a fixed sparse mask: only the vectors of four units that hold a trained weight are computed, so the cost falls
+ * with the density, in the same order of summation. A group is {byte offset in the weights, byte offset in dyR, trained lanes,
+ * address of its twins}; twins are, for each trained lane, the addresses of its value in byUnit and in byInput (or 0).
+ */
+export function stepActive(layer: Layer, samples: u32, rule: Rule, scratch: usize, t: u32, n: u32): void {
+  const fanIn = layer.fanIn;
+  const end = last(fanIn, t, n);
+  const sampleTiles = (samples + 31) >> 5;
+  const list = layer.columnLists + <usize>t * layer.columnRoom;
+  const g = scratch + <usize>t * 1024;
+  for (let i = first(fanIn, t, n); i < end; i++) {
+    let group = layer.active + (<usize>load<u32>(layer.activeStarts + (<usize>i << 2)) << 4);
+    const stop = layer.active + (<usize>load<u32>(layer.activeStarts + (<usize>i << 2), 4) << 4);
+    if (group == stop) continue;
+    let q = list;
+    for (let st: u32 = 0; st < sampleTiles; st++) q = append(q, layer.xC + (<usize>st * pad4(fanIn) + i) * TILE, 8, st << 12, 128);
+    for (; group < stop; group += 64) {
+      const count = min<u32>(4, <u32>(stop - group) >> 4);
+      sumGroups(list, q, layer.dyR, group, count, g);
+      for (let k: u32 = 0; k < count; k++) activeStep(layer, rule, g + (<usize>k << 4), group + (<usize>k << 4));
+    }
+  }
+}
+
+/** The gradients of up to four groups, side by side to g; missing ones repeat the first. */
+function sumGroups(p: usize, stop: usize, dy: usize, group: usize, count: u32, g: usize): void {
+  const d0 = dy + load<u32>(group, 4);
+  const d1 = count > 1 ? dy + load<u32>(group, 20) : d0;
+  const d2 = count > 2 ? dy + load<u32>(group, 36) : d0;
+  const d3 = count > 3 ? dy + load<u32>(group, 52) : d0;
+  let a0 = f32x4.splat(0), a1 = a0, a2 = a0, a3 = a0;
+  for (; p < stop; p += 8) {
+    const q = load<u32>(p);
+    const v = v128.load32_splat(p, 4);
+    a0 = f32x4.add(a0, f32x4.mul(v, v128.load(d0 + q)));
+    a1 = f32x4.add(a1, f32x4.mul(v, v128.load(d1 + q)));
+    a2 = f32x4.add(a2, f32x4.mul(v, v128.load(d2 + q)));
+    a3 = f32x4.add(a3, f32x4.mul(v, v128.load(d3 + q)));
+  }
+  v128.store(g, a0); v128.store(g, a1, 16); v128.store(g, a2, 32); v128.store(g, a3, 48);
+}
+
+// @ts-ignore: decorator
+@inline
+function activeStep(layer: Layer, rule: Rule, g: usize, group: usize): void {
+  const at = <usize>load<u32>(group);
+  let lanes = load<u32>(group, 8);
+  let twin = <usize>load<u32>(group, 12);
+  const one = i32x4(1, 2, 4, 8);
+  const grad = v128.and(v128.load(g), i32x4.eq(v128.and(i32x4.splat(lanes), one), one));
+  const old = v128.load(layer.w + at);
+  const next =
+    rule.kind == 2
+      ? adamVector(rule, grad, layer.velocity + at, layer.constants + at, old)
+      : sgdVector(rule, grad, layer.score + at, old);
+  v128.store(layer.w + at, next);
+  for (; lanes; lanes &= lanes - 1, twin += 8) {
+    const value = load<f32>(layer.w + at + (<usize>ctz(lanes) << 2));
+    store<f32>(load<u32>(twin), value);
+    const other = load<u32>(twin, 4);
+    if (other) store<f32>(other, value);
+  }
+}
+
 /** dBias[unit] = sum of dyR over the samples, ascending, and the rule's step; tiles of units are dealt to the threads. */
 export function stepBias(layer: Layer, samples: u32, rule: Rule, t: u32, n: u32): void {
   const tiles = (layer.units + 31) >> 5;

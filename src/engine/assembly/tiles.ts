@@ -65,6 +65,9 @@ export class Layer {
   threshold: usize;
   /** One word of 32 bits an input and tile: weights that are trained; 0: all. */
   trained: usize;
+  /** Under a fixed sparse mask: input i's groups of four units with a trained weight, [activeStarts[i], activeStarts[i + 1]) x 16 bytes. */
+  active: usize;
+  activeStarts: usize;
 }
 // @ts-ignore: decorator
 @inline
