@@ -83,12 +83,14 @@ export interface DenseTrainer extends Trainer {
 /** Trains scores; the effective weight is gain x sign or gain x weight where the score is among the layer's `k` highest. */
 export interface TopkTrainer extends Trainer {
   /**
-   * The fused mask step: momentum SGD on the scores with the straight-through gradient dL/dW' x gain x W, then the mask follows.
-   * @param keep kept weights per layer from now on
+   * The fused mask step: the mask is cut at the `keep`-th highest score of each layer as the scores stand, momentum SGD moves the
+   * scores with the straight-through gradient dL/dW' x gain x W, and the new scores from the cut on are kept: so about `keep`.
+   * @param keep kept weights per layer
    * @param gain multiplies every weight of a layer (keeps activations steady while the density falls; not stored)
-   * @param reselect find the threshold of `keep` exactly; otherwise the last threshold stays
    */
-  step(options: SgdOptions, keep: readonly number[], gain: readonly number[], reselect: boolean): void;
+  step(options: SgdOptions, keep: readonly number[], gain: readonly number[]): void;
+  /** Keeps the `keep` highest scores of each layer (and those equal to the last of them). */
+  select(keep: readonly number[], gain: readonly number[]): void;
   scores(): Float32Array[];
   /** Exactly `keep` weights per layer: the highest scores, ties to the lower index. */
   mask(keep: readonly number[]): Uint8Array[];

@@ -43,6 +43,7 @@ const OPERATIONS = {
   stepBias: [108, []],
   emitAll: [109, [2]],
   stepActive: [110, []],
+  choose: [111, []],
 } as const satisfies Record<string, readonly [number, readonly number[]]>;
 
 export type Operation = readonly [name: keyof typeof OPERATIONS, ...operands: number[]];

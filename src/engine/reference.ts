@@ -243,7 +243,7 @@ function topkTrainer(
   const scores = startScores.map((s) => s.slice());
   const velocities = scores.map(like);
   const effective = weights.map(like);
-  const thresholds = scores.map((s, layer) => threshold(s, startKeep[layer]));
+  let thresholds = scores.map((s, layer) => threshold(s, startKeep[layer]));
   const select = (gain: readonly number[]) => {
     effective.forEach((out, layer) => {
       for (let i = 0; i < out.length; i++) out[i] = scores[layer][i] >= thresholds[layer] ? fround(gain[layer]) * weights[layer][i] : 0;
@@ -256,14 +256,20 @@ function topkTrainer(
     biasGradient() {
       throw new Error('a topk trainer has no biases: read weightGradient(layer) instead');
     },
-    step(options, keep, gain, reselect) {
+    step(options, keep, gain) {
       checkKeep(network, keep);
       checkGain(network, gain);
+      thresholds = scores.map((s, layer) => threshold(s, keep[layer]));
       scores.forEach((s, layer) => {
         const scoreGradient = layers[layer].dW.map((d, i) => d * fround(fround(gain[layer]) * weights[layer][i]));
         sgd(options, scoreGradient, velocities[layer], s);
-        if (reselect) thresholds[layer] = threshold(s, keep[layer]);
       });
+      select(gain);
+    },
+    select(keep, gain) {
+      checkKeep(network, keep);
+      checkGain(network, gain);
+      thresholds = scores.map((s, layer) => threshold(s, keep[layer]));
       select(gain);
     },
     scores: () => scores.map((s) => s.slice()),

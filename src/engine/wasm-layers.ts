@@ -14,16 +14,15 @@ const FIELDS = [
   ...['fanIn', 'units', 'room', 'relu', 'gated', 'sparse', 'xC', 'xR', 'yC', 'yR', 'dxC', 'dxR', 'dyC', 'dyR', 'w', 'wT'],
   ...['bias', 'dBias', 'biasState', 'byUnit', 'unitCounts', 'byInput', 'inputCounts', 'lists', 'listRoom'],
   ...['listBytes', 'columnLists', 'columnRoom'],
-  ...['score', 'velocity', 'constants', 'threshold', 'trained', 'active', 'activeStarts'],
+  ...['score', 'velocity', 'constants', 'cut', 'trained', 'active', 'activeStarts'],
 ] as const;
 
-/** The fields of Rule in assembly/inputs.ts; those from `rate` on are floats but for `emits`. */
+/** The fields of Rule in assembly/inputs.ts; those from `rate` on are floats. */
 export interface Rule {
   readonly kind: 'topk' | 'adam' | 'sgd';
   readonly rate?: number;
   readonly momentum?: number;
   readonly gain?: number;
-  readonly emits?: boolean;
   readonly beta1?: number;
   readonly rest1?: number;
   readonly beta2?: number;
@@ -32,7 +31,11 @@ export interface Rule {
 }
 const KINDS = ['gradient', 'topk', 'adam', 'sgd'] as const;
 
+const NUMBERS = ['rate', 'momentum', 'gain', 'beta1', 'rest1', 'beta2', 'rest2', 'epsilon'] as const;
+
 const TILE = 128;
+/** COLLECTED of assembly/select.ts. */
+const COLLECTED = 8192;
 /** Inputs whose lists are made at a time (GROUP of assembly/inputs.ts). */
 const GROUP = 64;
 const SCRATCH = 1024;
@@ -50,7 +53,7 @@ export interface TrainedLayer {
   readonly score: number;
   readonly velocity: number;
   readonly constants: number;
-  readonly threshold: number;
+  readonly cut: number;
   readonly bias: number;
   readonly dBias: number;
   readonly rule: number;
@@ -129,7 +132,7 @@ export class Layers {
         score: own.bytes(bytes),
         velocity: own.bytes(bytes),
         constants: own.bytes(bytes),
-        threshold: own.bytes(16) + 8,
+        cut: own.bytes((machine.threads + 1) * 64),
         ...{ trained: 0, active: 0, activeStarts: 0 },
       };
       [x, dx, gated] = [y, dy, relu];
@@ -258,14 +261,27 @@ export class Layers {
   step(n: number, rules: readonly Rule[]): Operation[] {
     return rules.flatMap((rule, i): Operation[] => {
       const { at, rule: to, bias } = this.layers[i];
-      const words = this.#machine.u32(to, 11);
-      words.set([KINDS.indexOf(rule.kind), 0, 0, 0, 0, rule.emits ? 1 : 0]);
-      const floats = this.#machine.f32(to, 11);
-      floats.set([rule.rate ?? 0, rule.momentum ?? 0, rule.gain ?? 0], 2);
-      floats.set([rule.beta1 ?? 0, rule.rest1 ?? 0, rule.beta2 ?? 0, rule.rest2 ?? 0, rule.epsilon ?? 0], 6);
+      this.#machine.u32(to, 1)[0] = KINDS.indexOf(rule.kind);
+      this.#machine.f32(to, 10).set(
+        NUMBERS.map((name) => rule[name] ?? 0),
+        2,
+      );
       const weights: Operation = [this.#fields[i].active ? 'stepActive' : 'stepInputs', at, n, to, this.#scratch];
       return bias ? [weights, ['stepBias', at, n, to]] : [weights];
     });
+  }
+
+  /** Room for finding cuts. */
+  prepareCuts(): void {
+    const { threads } = this.#machine;
+    for (const { cut } of this.layers) {
+      this.#machine.u32(cut, 6).set([this.own.bytes(threads * COLLECTED * 4), this.own.bytes(8192)], 4);
+    }
+  }
+
+  /** Cuts each layer at its keep-th highest score; `fresh`: look at all of them. */
+  choose(keep: readonly number[], fresh: boolean): Operation[] {
+    return [...keep.map((k, i): Operation => ['choose', this.layers[i].at, k, i, fresh ? 1 : 0]), ['meet']];
   }
 
   /** The weight gradient of one layer, in memory order to `to`. */

@@ -10,8 +10,8 @@ import { regenerateLayer } from './regenerate.js';
 import { Layers, type Rule } from './wasm-layers.js';
 
 interface Core extends Omit<Trainer, 'free'> {
-  /** Runs the inputs phase on the batch of the last `gradients`, one rule a layer, then `more`. */
-  step(rules: readonly Rule[], more?: () => readonly Operation[]): void;
+  /** Runs the inputs phase on the batch of the last `gradients`, one rule a layer, after `before`. */
+  step(rules: readonly Rule[], before?: () => readonly Operation[]): void;
   biasGradient(layer: number): Float32Array;
 }
 
@@ -36,11 +36,10 @@ function core(machine: Machine, layers: Layers, data: TrainingSet, batch: number
       ready();
       return layers.loss(rows.length);
     },
-    step(rules, more) {
+    step(rules, before) {
       const rows = ready();
-      machine.run([...layers.step(rows.length, rules), ['meet']]);
+      machine.run([...(before?.() ?? []), ...layers.step(rows.length, rules), ['meet']]);
       pending = null;
-      if (more) machine.run([...more(), ['meet']]);
     },
     weightGradient(i) {
       const { count } = pick(layers.layers, i);
@@ -137,47 +136,44 @@ export function createTopkTrainer(
   checkTrainingSet(network, data, batch);
   const layers = new Layers(machine, network, data, batch, { biased: false, lists: true });
   const { step, ...shared } = core(machine, layers, data, batch);
-  const counters = layers.own.bytes(machine.threads * 8192);
   layers.layers.forEach((layer, i) => {
     // Padding is never among the highest: its gradient is 0.
     machine.f32(layer.score, layer.count).fill(Number.NEGATIVE_INFINITY);
     layers.upload(i, startScores[i], layer.score);
     layers.upload(i, regenerateLayer(machine, network, weighted(network)[i]), layer.constants);
   });
+  layers.prepareCuts();
+  /** Whether a step has collected what the next cut needs. */
+  let begun = false;
 
-  /** The operations that find the keep-th highest score of a layer; none where everything or nothing is kept. */
-  function select(i: number, keep: number): Operation[] {
-    const layer = layers.layers[i];
-    layers.setSparse(i, runsOnLists(i, keep, layer.units * layer.fanIn));
-    if (keep === 0 || keep === layer.units * layer.fanIn) {
-      machine.f32(layer.threshold, 1)[0] = keep === 0 ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
-      return [];
-    }
-    const state = layer.threshold - 8;
-    machine.u32(state, 2).set([0, keep]);
-    return [0, 1, 2].flatMap((pass): Operation[] => [
-      ['selectCount', layer.score, layer.count, state, counters, pass],
-      ['selectDigit', state, counters, pass],
-    ]);
+  /** The operations that cut each layer at its keep-th highest score; kernels follow the density. */
+  function cut(keep: readonly number[], first: boolean): Operation[] {
+    layers.layers.forEach(({ fanIn, units }, i) => {
+      layers.setSparse(i, runsOnLists(i, keep[i], units * fanIn));
+    });
+    return layers.choose(keep, first);
   }
-  const selectAll = (keep: readonly number[], gain: readonly number[]): Operation[] => [
-    ...layers.layers.flatMap((_, i) => select(i, keep[i])),
-    ...layers.layers.map(({ at }, i): Operation => ['emitAll', at, gain[i]]),
-  ];
+  const emit = (gain: readonly number[]) => layers.layers.map(({ at }, i): Operation => ['emitAll', at, gain[i]]);
+  machine.run([...cut(startKeep, true), ...emit(startGain), ['meet']]);
 
-  machine.run([...selectAll(startKeep, startGain), ['meet']]);
   return {
     ...shared,
     biasGradient() {
       throw new Error('a topk trainer has no biases: read weightGradient(layer) instead');
     },
-    step({ learningRate, momentum }, keep, gain, reselect) {
+    step({ learningRate, momentum }, keep, gain) {
       checkKeep(network, keep);
       checkGain(network, gain);
       step(
-        gain.map((g) => ({ kind: 'topk', rate: learningRate, momentum, gain: g, emits: !reselect })),
-        reselect ? () => selectAll(keep, gain) : undefined,
+        gain.map((g) => ({ kind: 'topk', rate: learningRate, momentum, gain: g })),
+        () => cut(keep, !begun),
       );
+      begun = true;
+    },
+    select(keep, gain) {
+      checkKeep(network, keep);
+      checkGain(network, gain);
+      machine.run([...cut(keep, !begun), ...emit(gain), ['meet']]);
     },
     scores: () => layers.layers.map((layer, i) => layers.download(i, layer.score)),
     mask(keep) {

@@ -11,6 +11,7 @@
 import { emitAll, Rule, stepActive, stepBias, stepInputs } from './inputs';
 import { signed16, signed16to32, signed32, widen } from './integer';
 import { denseBackward, denseForward, keptBackward, keptForward, softmaxRows } from './samples';
+import { choose } from './select';
 import { compressColumns, compressRows, product, transpose } from './sparse';
 import { flip, gatherColumns, Layer } from './tiles';
 import { barrier, waitWhile } from './threads';
@@ -81,6 +82,7 @@ export function run(tape: usize, control: usize, t: u32, n: u32): void {
       case 108: stepBias(changetype<Layer>(u(o, 1)), u(o, 2), changetype<Rule>(u(o, 3)), t, n); break;
       case 109: emitAll(changetype<Layer>(u(o, 1)), f(o, 2), t, n); break;
       case 110: stepActive(changetype<Layer>(u(o, 1)), u(o, 2), changetype<Rule>(u(o, 3)), u(o, 4), t, n); break;
+      case 111: choose(changetype<Layer>(u(o, 1)), u(o, 2), u(o, 3), u(o, 4), t, n); break;
       default: unreachable();
     }
     const alone = code > MEET;

@@ -5,6 +5,7 @@
 // A rule reads the gradient from `g` (thread's scratch of 128 bytes) and works on `count` vectors at byte `at` of the layer's arrays.
 
 import { first, last } from './threads';
+import { beginCollection, collect, Cut } from './select';
 import { append, Layer, pad4, sum, TILE, vectors } from './tiles';
 
 export const GROUP: u32 = 64;
@@ -19,8 +20,6 @@ export class Rule {
   rate: f32;
   momentum: f32;
   gain: f32;
-  /** topk: whether the threshold stands, so that the new weights can be emitted at once. */
-  emits: u32;
   beta1: f32;
   rest1: f32;
   beta2: f32;
@@ -36,7 +35,10 @@ export function stepInputs(layer: Layer, samples: u32, rule: Rule, scratch: usiz
   const mine = layer.columnLists + <usize>t * layer.columnRoom;
   const g = scratch + <usize>t * 1024;
   const ends = g + TILE;
-  if (rule.kind == 1 && rule.emits) beginEmission(layer, begin, end, t);
+  if (rule.kind == 1) {
+    beginCollection(layer, t);
+    beginEmission(layer, begin, end, t);
+  }
   for (let group = begin; group < end; group += GROUP) {
     const stop = min<u32>(group + GROUP, end);
     let q = mine;
@@ -76,7 +78,8 @@ function topk(layer: Layer, rule: Rule, g: usize, at: usize, count: u32, input: 
     v128.store(velocity + k, speed);
     v128.store(score + k, f32x4.sub(v128.load(score + k), f32x4.mul(lr, speed)));
   }
-  if (rule.emits) emit(layer, rule.gain, at, count, input, tile, t, begin);
+  collect(layer, score, count, t);
+  emit(layer, rule.gain, at, count, input, tile, t, begin);
 }
 
 function beginEmission(layer: Layer, begin: u32, end: u32, t: u32): void {
@@ -89,7 +92,7 @@ function beginEmission(layer: Layer, begin: u32, end: u32, t: u32): void {
 // @ts-ignore: decorator
 @inline
 function emit(layer: Layer, gain: f32, at: usize, count: u32, input: u32, tile: u32, t: u32, begin: u32): void {
-  const least = v128.load32_splat(layer.threshold);
+  const least = f32x4.splat(changetype<Cut>(layer.cut).threshold);
   const bytes = <usize>count << 4;
   if (!layer.sparse) {
     const scale = f32x4.splat(gain);

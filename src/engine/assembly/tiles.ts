@@ -61,8 +61,8 @@ export class Layer {
   score: usize;
   velocity: usize;
   constants: usize;
-  /** f32: scores from here on are kept. */
-  threshold: usize;
+  /** Where scores are cut, and what the next cut needs (select.ts). */
+  cut: usize;
   /** One word of 32 bits an input and tile: weights that are trained; 0: all. */
   trained: usize;
   /** Under a fixed sparse mask: input i's groups of four units with a trained weight, [activeStarts[i], activeStarts[i + 1]) x 16 bytes. */
