@@ -79,6 +79,7 @@ export class Layers {
   readonly #losses: number;
   readonly #powers: number;
   readonly #scratch: number;
+  readonly #raw: number;
 
   constructor(machine: Machine, network: Network, data: TrainingSet, batch: number, { biased, lists }: LayersOptions) {
     const own = new Allocations(machine);
@@ -98,6 +99,7 @@ export class Layers {
     this.#losses = own.bytes(room * 8);
     this.#powers = own.bytes(room * placed[placed.length - 1].output[2] * 8);
     this.#scratch = own.bytes(machine.threads * SCRATCH);
+    this.#raw = own.bytes(machine.threads * 32 * Math.ceil(placed[0].fanIn / 16) * 16);
     // One entry more than there can be: kernels write one beyond the end.
     const [listRoom, columnRoom] = [(widest + 1) * 8, (GROUP * room + 1) * 8];
     const shared = {
@@ -232,7 +234,7 @@ export class Layers {
     const { mean, scale } = this.#data.transform;
     const n = rows.length;
     const first = this.#fields[0];
-    const tape: Operation[] = [['gatherColumns', this.#images, this.#order, n, first.fanIn, mean, scale, first.xC]];
+    const tape: Operation[] = [['gatherColumns', this.#images, this.#order, n, first.fanIn, mean, scale, first.xC, this.#raw]];
     if (!first.sparse) tape.push(['flip', first.xC, first.xR, first.fanIn, this.#room, n, 1]);
     this.#fields.forEach((layer, i) => {
       const next = this.#fields[i + 1];

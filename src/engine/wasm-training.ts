@@ -143,8 +143,6 @@ export function createTopkTrainer(
     layers.upload(i, regenerateLayer(machine, network, weighted(network)[i]), layer.constants);
   });
   layers.prepareCuts();
-  /** Whether a step has collected what the next cut needs. */
-  let begun = false;
 
   /** The operations that cut each layer at its keep-th highest score; kernels follow the density. */
   function cut(keep: readonly number[], first: boolean): Operation[] {
@@ -166,14 +164,13 @@ export function createTopkTrainer(
       checkGain(network, gain);
       step(
         gain.map((g) => ({ kind: 'topk', rate: learningRate, momentum, gain: g })),
-        () => cut(keep, !begun),
+        () => cut(keep, false),
       );
-      begun = true;
     },
     select(keep, gain) {
       checkKeep(network, keep);
       checkGain(network, gain);
-      machine.run([...cut(keep, !begun), ...emit(gain), ['meet']]);
+      machine.run([...cut(keep, false), ...emit(gain), ['meet']]);
     },
     scores: () => layers.layers.map((layer, i) => layers.download(i, layer.score)),
     mask(keep) {

@@ -71,7 +71,7 @@ export function run(tape: usize, control: usize, t: u32, n: u32): void {
       case 17: signed32(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), t, n); break;
       case 18: sumRows(u(o, 1), u(o, 2), u(o, 3), u(o, 4), t, n); break;
       case MEET: break;
-      case 100: gatherColumns(u(o, 1), u(o, 2), u(o, 3), u(o, 4), f(o, 5), f(o, 6), u(o, 7), t, n); break;
+      case 100: gatherColumns(u(o, 1), u(o, 2), u(o, 3), u(o, 4), f(o, 5), f(o, 6), u(o, 7), u(o, 8), t, n); break;
       case 101: flip(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), t, n); break;
       case 102: keptForward(changetype<Layer>(u(o, 1)), u(o, 2), t, n); break;
       case 103: keptBackward(changetype<Layer>(u(o, 1)), u(o, 2), t, n); break;

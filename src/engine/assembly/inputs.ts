@@ -5,7 +5,7 @@
 // A rule reads the gradient from `g` (thread's scratch of 128 bytes) and works on `count` vectors at byte `at` of the layer's arrays.
 
 import { first, last } from './threads';
-import { beginCollection, collect, Cut } from './select';
+import { beginCollection, collect, Cut, part, put } from './select';
 import { append, Layer, pad4, sum, TILE, vectors } from './tiles';
 
 export const GROUP: u32 = 64;
@@ -66,20 +66,27 @@ export function stepInputs(layer: Layer, samples: u32, rule: Rule, scratch: usiz
 }
 
 /** Momentum on the scores with the straight-through gradient g * (gain * constant). */
-// @ts-ignore: decorator
-@inline
 function topk(layer: Layer, rule: Rule, g: usize, at: usize, count: u32, input: u32, tile: u32, t: u32, begin: u32): void {
   const mu = f32x4.splat(rule.momentum), lr = f32x4.splat(rule.rate), gain = f32x4.splat(rule.gain);
   const score = layer.score + at, velocity = layer.velocity + at, constants = layer.constants + at;
   const bytes = <usize>count << 4;
+  let most = f32x4.splat(f32.NEGATIVE_INFINITY);
   for (let k: usize = 0; k < bytes; k += 16) {
     const w = f32x4.mul(gain, v128.load(constants + k));
     const speed = f32x4.add(f32x4.mul(mu, v128.load(velocity + k)), f32x4.mul(v128.load(g + k), w));
     v128.store(velocity + k, speed);
-    v128.store(score + k, f32x4.sub(v128.load(score + k), f32x4.mul(lr, speed)));
+    const s = f32x4.sub(v128.load(score + k), f32x4.mul(lr, speed));
+    v128.store(score + k, s);
+    most = f32x4.pmax(most, s);
   }
-  collect(layer, score, count, t);
-  emit(layer, rule.gain, at, count, input, tile, t, begin);
+  if (!layer.sparse) {
+    collect(layer, score, count, t);
+    emitWeights(layer, rule.gain, at, count, input, tile);
+    return;
+  }
+  const cut = changetype<Cut>(layer.cut);
+  const low = min<f32>(cut.low, cut.threshold);
+  if (v128.any_true(f32x4.ge(most, f32x4.splat(low)))) emitKept(layer, rule.gain, low, at, count, input, tile, t, begin);
 }
 
 function beginEmission(layer: Layer, begin: u32, end: u32, t: u32): void {
@@ -89,27 +96,31 @@ function beginEmission(layer: Layer, begin: u32, end: u32, t: u32): void {
 }
 
 /** The weights of one input and tile for the next forward pass: gain * constant where score >= threshold. */
-// @ts-ignore: decorator
-@inline
-function emit(layer: Layer, gain: f32, at: usize, count: u32, input: u32, tile: u32, t: u32, begin: u32): void {
+function emitWeights(layer: Layer, gain: f32, at: usize, count: u32, input: u32, tile: u32): void {
   const least = f32x4.splat(changetype<Cut>(layer.cut).threshold);
   const bytes = <usize>count << 4;
-  if (!layer.sparse) {
-    const scale = f32x4.splat(gain);
-    for (let k: usize = 0; k < bytes; k += 16) {
-      const w = v128.and(f32x4.mul(scale, v128.load(layer.constants + at + k)), f32x4.ge(v128.load(layer.score + at + k), least));
-      v128.store(layer.w + at + k, w);
-      if (layer.wT) scatter(layer, w, input, (tile << 5) + <u32>(k >> 2));
-    }
-    return;
+  const scale = f32x4.splat(gain);
+  for (let k: usize = 0; k < bytes; k += 16) {
+    const w = v128.and(f32x4.mul(scale, v128.load(layer.constants + at + k)), f32x4.ge(v128.load(layer.score + at + k), least));
+    v128.store(layer.w + at + k, w);
+    if (layer.wT) scatter(layer, w, input, (tile << 5) + <u32>(k >> 2));
   }
+}
+
+/** Scores from `low` on: those of the band are collected, the kept ones go to the lists. */
+function emitKept(layer: Layer, gain: f32, low: f32, at: usize, count: u32, input: u32, tile: u32, t: u32, begin: u32): void {
+  const cut = changetype<Cut>(layer.cut);
+  const mine = part(layer, t);
+  const least = f32x4.splat(low);
+  const threshold = cut.threshold, high = cut.high;
   let bits: u32 = 0;
-  for (let k: u32 = 0; k < count; k++) {
-    bits |= i32x4.bitmask(f32x4.ge(v128.load(layer.score + at + (<usize>k << 4)), least)) << (k << 2);
-  }
-  while (bits) {
+  for (let k: u32 = 0; k < count; k++) bits |= i32x4.bitmask(f32x4.ge(v128.load(layer.score + at + (<usize>k << 4)), least)) << (k << 2);
+  for (; bits; bits &= bits - 1) {
     const lane = ctz(bits);
-    bits &= bits - 1;
+    const s = load<f32>(layer.score + at + (<usize>lane << 2));
+    if (s >= high) mine.above++;
+    else if (s >= cut.low) put(cut, mine, s, t);
+    if (s < threshold) continue;
     const unit = (tile << 5) + lane;
     const w = gain * load<f32>(layer.constants + at + (<usize>lane << 2));
     const c = layer.unitCounts + (<usize>(t * layer.units + unit) << 2);
@@ -140,16 +151,25 @@ function scatter(layer: Layer, w: v128, input: u32, unit: u32): void {
   if (unit + 3 < layer.units) store<f32>(p, f32x4.extract_lane(w, 3), 384);
 }
 
-/** Emission alone: after a selection, and before the first step. */
+/** Emission and collection alone: after a selection, and before the first step. */
 export function emitAll(layer: Layer, gain: f32, t: u32, n: u32): void {
   const fanIn = layer.fanIn, units = layer.units;
   const begin = first(fanIn, t, n), end = last(fanIn, t, n);
+  const cut = changetype<Cut>(layer.cut);
+  const low = min<f32>(cut.low, cut.threshold);
+  beginCollection(layer, t);
   beginEmission(layer, begin, end, t);
   const tiles = (units + 31) >> 5;
   for (let tile: u32 = 0; tile < tiles; tile++) {
     const count = vectors(units, tile);
     let at = (<usize>tile * fanIn + begin) * TILE;
-    for (let i = begin; i < end; i++, at += TILE) emit(layer, gain, at, count, i, tile, t, begin);
+    for (let i = begin; i < end; i++, at += TILE) {
+      if (layer.sparse) emitKept(layer, gain, low, at, count, i, tile, t, begin);
+      else {
+        collect(layer, layer.score + at, count, t);
+        emitWeights(layer, gain, at, count, i, tile);
+      }
+    }
   }
 }
 
@@ -174,8 +194,6 @@ function sgdVector(rule: Rule, g: v128, velocity: usize, w: v128): v128 {
 }
 
 /** Adam or SGD on the weights of one input and tile; where a mask says what is trained, the others stay. */
-// @ts-ignore: decorator
-@inline
 function descend(layer: Layer, rule: Rule, g: usize, at: usize, count: u32, input: u32, tile: u32): void {
   const w = layer.w + at;
   const bytes = <usize>count << 4;

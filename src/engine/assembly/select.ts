@@ -42,6 +42,14 @@ export function beginCollection(layer: Layer, t: u32): void {
   mine.inside = 0;
 }
 
+/** One score of the band. */
+// @ts-ignore: decorator
+@inline
+export function put(cut: Cut, mine: Part, score: f32, t: u32): void {
+  if (mine.inside < COLLECTED) store<f32>(cut.collected + (<usize>(t * COLLECTED + mine.inside) << 2), score);
+  mine.inside++;
+}
+
 /** Counts and collects the `count` vectors of scores at p. */
 // @ts-ignore: decorator
 @inline
@@ -56,15 +64,14 @@ export function collect(layer: Layer, p: usize, count: u32, t: u32): void {
     above = i32x4.sub(above, over);
     let lanes = i32x4.bitmask(v128.andnot(f32x4.ge(s, low), over));
     for (; lanes; lanes &= lanes - 1) {
-      if (mine.inside < COLLECTED) store<f32>(cut.collected + (<usize>(t * COLLECTED + mine.inside) << 2), load<f32>(p + (<usize>ctz(lanes) << 2)));
-      mine.inside++;
+      put(cut, mine, load<f32>(p + (<usize>ctz(lanes) << 2)), t);
     }
   }
   const two = i64x2.add(i64x2.extend_low_i32x4_u(above), i64x2.extend_high_i32x4_u(above));
   mine.above += <u32>(i64x2.extract_lane(two, 0) + i64x2.extract_lane(two, 1));
 }
 
-/** Cuts at the keep-th highest score and lays the next band. Thread `who` alone; `fresh`: nothing has been collected. */
+/** Cuts at the keep-th highest score and lays the next band. Thread `who` alone; `fresh`: nothing has been collected yet. */
 export function choose(layer: Layer, keep: u32, who: u32, fresh: u32, t: u32, n: u32): void {
   if (t != who % n) return;
   const cut = changetype<Cut>(layer.cut);

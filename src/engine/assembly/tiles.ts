@@ -191,33 +191,40 @@ function flip4(p: usize, q: usize): void {
   v128.store(q, i64x2.shuffle(AB, CD, 1, 3), 384);
 }
 
-/** Columns of (pixel - mean) * scale from the uint8 rows named by `rows`; samples beyond `count` are zero. */
+/**
+ * Columns of (pixel - mean) * scale from the uint8 rows named by `rows`; samples beyond `count` are zero. Rows lie anywhere: they are
+ * copied side by side to `raw` ([thread][32 rows of a multiple of 16 bytes]) first.
+ */
 export function gatherColumns(
-  images: usize, rows: usize, count: u32, features: u32, mean: f32, scale: f32, out: usize, t: u32, n: u32,
+  images: usize, rows: usize, count: u32, features: u32, mean: f32, scale: f32, out: usize, raw: usize, t: u32, n: u32,
 ): void {
   const m = f32x4.splat(mean), s = f32x4.splat(scale);
-  const whole = <usize>(features & ~15);
   const height = pad4(features);
+  const width = <usize>((features + 15) & ~15);
+  const mine = raw + <usize>t * width * 32;
   const end = lastTile(count, t, n);
   for (let st = firstTile(count, t, n); st < end; st++) {
-    for (let g: u32 = 0; g < 32; g += 4) {
-      const sample = (st << 5) + g;
-      const q = out + <usize>st * height * TILE + (<usize>g << 2);
-      if (sample + 4 > count) {
-        for (let k: usize = 0; k < <usize>features; k++) {
-          for (let j: u32 = 0; j < 4; j++) {
-            const v = sample + j < count ? (<f32>load<u8>(images + <usize>load<u32>(rows + (<usize>(sample + j) << 2)) * features + k) - mean) * scale : 0;
-            store<f32>(q + k * TILE + (<usize>j << 2), v);
+    const tile = out + <usize>st * height * TILE;
+    const here = min<u32>(32, count - (st << 5));
+    for (let j: u32 = 0; j < here; j++) {
+      memory.copy(mine + <usize>j * width, images + <usize>load<u32>(rows + (<usize>((st << 5) + j) << 2)) * features, features);
+    }
+    for (let k: usize = 0; k < width; k += 16) {
+      const full = k + 16 <= <usize>features;
+      for (let g: u32 = 0; g < 32; g += 4) {
+        let o = tile + k * TILE + (<usize>g << 2);
+        let p = mine + <usize>g * width + k;
+        if (g + 4 > here || !full) {
+          const stop = min<usize>(k + 16, features);
+          for (let i = k; i < stop; i++, o += TILE, p++) {
+            for (let j: u32 = 0; j < 4; j++) store<f32>(o + (<usize>j << 2), g + j < here ? (<f32>load<u8>(p + <usize>j * width) - mean) * scale : 0);
           }
+          continue;
         }
-        continue;
-      }
-      const r = rows + (<usize>sample << 2);
-      const p0 = images + <usize>load<u32>(r) * features, p1 = images + <usize>load<u32>(r, 4) * features;
-      const p2 = images + <usize>load<u32>(r, 8) * features, p3 = images + <usize>load<u32>(r, 12) * features;
-      let o = q;
-      for (let k: usize = 0; k < whole; k += 16) {
-        const a = v128.load(p0 + k), b = v128.load(p1 + k), c = v128.load(p2 + k), d = v128.load(p3 + k);
+        const a = v128.load(p); p += width;
+        const b = v128.load(p); p += width;
+        const c = v128.load(p); p += width;
+        const d = v128.load(p);
         const ab = i8x16.shuffle(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
         const AB = i8x16.shuffle(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
         const cd = i8x16.shuffle(c, d, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
@@ -225,11 +232,7 @@ export function gatherColumns(
         o = put4(i16x8.shuffle(ab, cd, 0, 8, 1, 9, 2, 10, 3, 11), m, s, o);
         o = put4(i16x8.shuffle(ab, cd, 4, 12, 5, 13, 6, 14, 7, 15), m, s, o);
         o = put4(i16x8.shuffle(AB, CD, 0, 8, 1, 9, 2, 10, 3, 11), m, s, o);
-        o = put4(i16x8.shuffle(AB, CD, 4, 12, 5, 13, 6, 14, 7, 15), m, s, o);
-      }
-      for (let k = whole; k < <usize>features; k++, o += TILE) {
-        const v = i32x4(load<u8>(p0 + k), load<u8>(p1 + k), load<u8>(p2 + k), load<u8>(p3 + k));
-        v128.store(o, f32x4.mul(f32x4.sub(f32x4.convert_i32x4_u(v), m), s));
+        put4(i16x8.shuffle(AB, CD, 4, 12, 5, 13, 6, 14, 7, 15), m, s, o);
       }
     }
   }
@@ -240,9 +243,9 @@ export function gatherColumns(
 @inline
 function put4(bytes: v128, m: v128, s: v128, o: usize): usize {
   const low = i16x8.extend_low_i8x16_u(bytes), high = i16x8.extend_high_i8x16_u(bytes);
-  v128.store(o, f32x4.mul(f32x4.sub(f32x4.convert_i32x4_u(i32x4.extend_low_i16x8_u(low)), m), s));
-  v128.store(o, f32x4.mul(f32x4.sub(f32x4.convert_i32x4_u(i32x4.extend_high_i16x8_u(low)), m), s), 128);
-  v128.store(o, f32x4.mul(f32x4.sub(f32x4.convert_i32x4_u(i32x4.extend_low_i16x8_u(high)), m), s), 256);
-  v128.store(o, f32x4.mul(f32x4.sub(f32x4.convert_i32x4_u(i32x4.extend_high_i16x8_u(high)), m), s), 384);
+  v128.store(o, f32x4.mul(f32x4.sub(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_u(low)), m), s));
+  v128.store(o, f32x4.mul(f32x4.sub(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_u(low)), m), s), 128);
+  v128.store(o, f32x4.mul(f32x4.sub(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_u(high)), m), s), 256);
+  v128.store(o, f32x4.mul(f32x4.sub(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_u(high)), m), s), 384);
   return o + 512;
 }
