@@ -23,6 +23,37 @@ export function ln(x: f64): f64 {
   return <f64>k * LN2_HIGH - (half - (s * (half + (even + odd)) + <f64>k * LN2_LOW) - f);
 }
 
+// @ts-ignore: decorator
+@inline
+function timesPlus(w: v128, x: v128, c: f64): v128 {
+  return f64x2.add(f64x2.splat(c), f64x2.mul(w, x));
+}
+
+/** `ln` of two lanes, each by the same steps. */
+// @ts-ignore: decorator
+@inline
+export function lnPair(x: v128): v128 {
+  const one = f64x2.splat(1);
+  let m = v128.or(v128.and(x, i64x2.splat(0x000f_ffff_ffff_ffff)), one);
+  const large = f64x2.ge(m, f64x2.splat(1.4142135623730951));
+  m = v128.bitselect(f64x2.mul(m, f64x2.splat(0.5)), m, large);
+  // Exponents in the low halves; `large` lanes are -1.
+  const exponent = i64x2.sub(i64x2.sub(i64x2.shr_u(x, 52), i64x2.splat(1023)), large);
+  const k = f64x2.convert_low_i32x4_s(i32x4.shuffle(exponent, exponent, 0, 2, 0, 2));
+  const f = f64x2.sub(m, one);
+  const s = f64x2.div(f, f64x2.add(f64x2.splat(2), f));
+  const z = f64x2.mul(s, s);
+  const w = f64x2.mul(z, z);
+  let even = timesPlus(w, f64x2.splat(1.531383769920937332e-1), 2.222219843214978396e-1);
+  even = f64x2.mul(w, timesPlus(w, even, 3.999999999940941908e-1));
+  let odd = timesPlus(w, f64x2.splat(1.479819860511658591e-1), 1.818357216161805012e-1);
+  odd = timesPlus(w, odd, 2.857142874366239149e-1);
+  odd = f64x2.mul(z, timesPlus(w, odd, 6.66666666666673513e-1));
+  const half = f64x2.mul(f64x2.mul(f64x2.splat(0.5), f), f);
+  const rest = f64x2.add(f64x2.mul(s, f64x2.add(half, f64x2.add(even, odd))), f64x2.mul(k, f64x2.splat(LN2_LOW)));
+  return f64x2.sub(f64x2.mul(k, f64x2.splat(LN2_HIGH)), f64x2.sub(f64x2.sub(half, rest), f));
+}
+
 /** e to the power x, for x <= 709. */
 export function exp(x: f64): f64 {
   if (x < -708) return 0;
