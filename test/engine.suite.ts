@@ -197,6 +197,38 @@ export function engineSuite(name: string, make: () => Promise<Engine> | Engine, 
           want.free();
         });
       });
+
+      test('bernoulli training: loss, gradients, scores, draws', () => {
+        check((s) => {
+          const network = networkOf(s);
+          const counts = weightCounts(network);
+          const rows = s.batch + 3;
+          const data = randomTrainingSet(network, s.seed, rows, s.transform);
+          const scores = counts.map((n, layer) => randomFloats(s.seed, 500 + layer, n, 8));
+          const gains = counts.map((_, layer) => 1 + layer / 3);
+          const got = engine.bernoulliTrainer(network, data, scores, gains, s.batch);
+          const want = reference.bernoulliTrainer(network, data, scores, gains, s.batch);
+          for (let step = 0; step < 3; step++) {
+            expectSameBatch(got, want, pickRows(s.seed, 10 + step, s.batch, rows), counts.length, false);
+            expect(got.mask()).toEqual(want.mask());
+            for (const trainer of [got, want]) {
+              trainer.step(
+                { learningRate: 20, momentum: 0.9 },
+                gains.map((g) => g + step / 7),
+                step + 1,
+              );
+              if (step === 1) trainer.draw(0xffffffff, gains);
+            }
+            const wanted = want.scores();
+            got.scores().forEach((score, layer) => {
+              expectSameBits(`scores ${layer} after step ${step}`, score, wanted[layer]);
+            });
+          }
+          expect(() => got.biasGradient(0)).toThrow();
+          got.free();
+          want.free();
+        });
+      });
     });
 
     test.each([

@@ -96,6 +96,21 @@ export interface TopkTrainer extends Trainer {
   mask(keep: readonly number[]): Uint8Array[];
 }
 
+/**
+ * Trains scores whose sigmoid is the probability that a weight is kept; every step draws a mask (Zhou et al. 2019, section 5.1). The
+ * effective weight is gain x weight where the drawn mask keeps it. Draws have numbers and addresses (draws.ts): a draw
+ * depends on the scores, the network's seed and its number alone.
+ */
+export interface BernoulliTrainer extends Trainer {
+  /** Momentum SGD on the scores with the straight-through gradient dL/dW' x gain x W x p(1 - p); then mask `draw` is drawn. */
+  step(options: SgdOptions, gain: readonly number[], draw: number): void;
+  /** Draws mask number `draw` of the present scores. */
+  draw(draw: number, gain: readonly number[]): void;
+  scores(): Float32Array[];
+  /** The mask drawn last. */
+  mask(): Uint8Array[];
+}
+
 export interface TrainingSet {
   /** rows x inputs, sample-major raw uint8 values. */
   readonly images: Uint8Array;
@@ -120,6 +135,14 @@ export interface Engine {
     gain: readonly number[],
     batch: number,
   ): TopkTrainer;
+  /** Starts with draw 0. */
+  bernoulliTrainer(
+    network: Network,
+    data: TrainingSet,
+    scores: readonly Float32Array[],
+    gain: readonly number[],
+    batch: number,
+  ): BernoulliTrainer;
   /** Stops the threads; everything made by this engine is gone. */
   close(): void;
 }

@@ -7,6 +7,7 @@
 //
 // All f32 state is rounded with Math.fround after every operation, in the order of the formulas beside the code.
 
+import { sigmoid32 } from '../exact.js';
 import {
   checkMask,
   fullMask,
@@ -23,8 +24,10 @@ import {
   weighted,
 } from '../network.js';
 import { integerProgram } from './bounds.js';
+import { drawMask } from './draws.js';
 import {
   type AdamOptions,
+  type BernoulliTrainer,
   type Classifier,
   type ClassifierOptions,
   type DenseTrainer,
@@ -42,7 +45,7 @@ const fround = Math.fround;
 
 /** The oracle: every operation of the Engine interface as plain loops. */
 export function createReferenceEngine(): Engine {
-  return { name: 'reference', threads: 1, classifier, denseTrainer, topkTrainer, close: nothing };
+  return { name: 'reference', threads: 1, classifier, denseTrainer, topkTrainer, bernoulliTrainer, close: nothing };
 }
 
 /** Arrays are all this engine holds: the garbage collector frees them. */
@@ -277,6 +280,53 @@ function topkTrainer(
       checkKeep(network, keep);
       return scores.map((s, layer) => highest(s, keep[layer]));
     },
+    free: nothing,
+  };
+}
+
+function bernoulliTrainer(
+  network: Network,
+  data: TrainingSet,
+  startScores: readonly Float32Array[],
+  startGain: readonly number[],
+  batch: number,
+): BernoulliTrainer {
+  checkScores(network, startScores);
+  checkGain(network, startGain);
+  const placed = weighted(network);
+  const weights = regenerate(network);
+  const scores = startScores.map((s) => s.slice());
+  const velocities = scores.map(like);
+  const effective = weights.map(like);
+  let mask: Uint8Array[] = [];
+  const draw = (number: number, gain: readonly number[]) => {
+    checkGain(network, gain);
+    mask = placed.map((layer, i) => drawMask(layer, scores[i], network.seed, number));
+    effective.forEach((out, layer) => {
+      for (let i = 0; i < out.length; i++) out[i] = kept(mask[layer], i) ? fround(gain[layer]) * weights[layer][i] : 0;
+    });
+  };
+  draw(0, startGain);
+  const { layers, ...shared } = gradientsOf(network, data, batch, effective, null);
+  return {
+    ...shared,
+    biasGradient() {
+      throw new Error('a bernoulli trainer has no biases: read weightGradient(layer) instead');
+    },
+    step(options, gain, number) {
+      checkGain(network, gain);
+      scores.forEach((s, layer) => {
+        const scoreGradient = layers[layer].dW.map((d, i) => {
+          const p = sigmoid32(s[i]);
+          return fround(d * fround(fround(gain[layer]) * weights[layer][i])) * fround(p * fround(1 - p));
+        });
+        sgd(options, scoreGradient, velocities[layer], s);
+      });
+      draw(number, gain);
+    },
+    draw,
+    scores: () => scores.map((s) => s.slice()),
+    mask: () => mask.map((bits) => bits.slice()),
     free: nothing,
   };
 }

@@ -14,12 +14,12 @@ const FIELDS = [
   ...['fanIn', 'units', 'room', 'relu', 'gated', 'sparse', 'xC', 'xR', 'yC', 'yR', 'dxC', 'dxR', 'dyC', 'dyR', 'w', 'wT'],
   ...['bias', 'dBias', 'biasState', 'byUnit', 'unitCounts', 'byInput', 'inputCounts', 'lists', 'listRoom'],
   ...['listBytes', 'columnLists', 'columnRoom'],
-  ...['score', 'velocity', 'constants', 'cut', 'trained', 'active', 'activeStarts'],
+  ...['score', 'velocity', 'constants', 'probability', 'cut', 'trained', 'active', 'activeStarts'],
 ] as const;
 
 /** The fields of Rule in assembly/inputs.ts; those from `rate` on are floats. */
 export interface Rule {
-  readonly kind: 'topk' | 'adam' | 'sgd';
+  readonly kind: 'topk' | 'adam' | 'sgd' | 'bernoulli';
   readonly rate?: number;
   readonly momentum?: number;
   readonly gain?: number;
@@ -28,8 +28,10 @@ export interface Rule {
   readonly beta2?: number;
   readonly rest2?: number;
   readonly epsilon?: number;
+  /** bernoulli: number of the draw that follows the step. */
+  readonly draw?: number;
 }
-const KINDS = ['gradient', 'topk', 'adam', 'sgd'] as const;
+const KINDS = ['gradient', 'topk', 'adam', 'sgd', 'bernoulli'] as const;
 
 const NUMBERS = ['rate', 'momentum', 'gain', 'beta1', 'rest1', 'beta2', 'rest2', 'epsilon'] as const;
 
@@ -63,6 +65,8 @@ export interface LayersOptions {
   readonly biased: boolean;
   /** Whether layers may run on lists of kept weights. */
   readonly lists: boolean;
+  /** Whether weights are drawn with a probability each. */
+  readonly drawn: boolean;
 }
 
 /** The layers of a network of dense layers, and room for batches of up to `batch` samples of `data`. */
@@ -71,6 +75,7 @@ export class Layers {
   readonly layers: readonly TrainedLayer[];
   readonly #machine: Machine;
   readonly #data: TrainingSet;
+  readonly #seed: Network['seed'];
   readonly #room: number;
   readonly #fields: Record<string, number>[];
   readonly #images: number;
@@ -81,7 +86,7 @@ export class Layers {
   readonly #scratch: number;
   readonly #raw: number;
 
-  constructor(machine: Machine, network: Network, data: TrainingSet, batch: number, { biased, lists }: LayersOptions) {
+  constructor(machine: Machine, network: Network, data: TrainingSet, batch: number, { biased, lists, drawn }: LayersOptions) {
     const own = new Allocations(machine);
     const placed = weighted(network);
     const room = tiles(batch) * 32;
@@ -89,6 +94,7 @@ export class Layers {
     const matrix = (features: number) => ({ C: own.bytes(room * pad4(features) * 4), R: own.bytes(tiles(features) * room * TILE) });
     this.#machine = machine;
     this.#data = data;
+    this.#seed = network.seed;
     this.#room = room;
     this.own = own;
     this.#images = own.bytes(data.images.length);
@@ -134,6 +140,7 @@ export class Layers {
         score: own.bytes(bytes),
         velocity: own.bytes(bytes),
         constants: own.bytes(bytes),
+        probability: drawn ? own.bytes(bytes) : 0,
         cut: own.bytes((machine.threads + 1) * 64),
         ...{ trained: 0, active: 0, activeStarts: 0 },
       };
@@ -263,13 +270,27 @@ export class Layers {
   step(n: number, rules: readonly Rule[]): Operation[] {
     return rules.flatMap((rule, i): Operation[] => {
       const { at, rule: to, bias } = this.layers[i];
-      this.#machine.u32(to, 1)[0] = KINDS.indexOf(rule.kind);
-      this.#machine.f32(to, 10).set(
-        NUMBERS.map((name) => rule[name] ?? 0),
-        2,
-      );
+      this.#write(i, rule);
       const weights: Operation = [this.#fields[i].active ? 'stepActive' : 'stepInputs', at, n, to, this.#scratch];
       return bias ? [weights, ['stepBias', at, n, to]] : [weights];
+    });
+  }
+
+  #write(i: number, rule: Rule): void {
+    const to = this.layers[i].rule;
+    this.#machine.u32(to, 1)[0] = KINDS.indexOf(rule.kind);
+    this.#machine.f32(to, 10).set(
+      NUMBERS.map((name) => rule[name] ?? 0),
+      2,
+    );
+    this.#machine.u32(to, 14).set([this.#seed.low, this.#seed.high, i, rule.draw ?? 0], 10);
+  }
+
+  /** The weights of a draw, without a step. */
+  draw(rules: readonly Rule[]): Operation[] {
+    return rules.map((rule, i) => {
+      this.#write(i, rule);
+      return ['drawAll', this.layers[i].at, this.layers[i].rule, this.#scratch];
     });
   }
 

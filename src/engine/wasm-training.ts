@@ -1,8 +1,8 @@
 // Training on the wasm engine: `gradients` runs the samples phase, a step runs the inputs phase, in which weight gradients are made
 // and used up in registers (wasm-layers.ts). A weight gradient that somebody asks for is made again from what the phases left.
 
-import { checkMask, countKept, kept, type Mask, type Network, type Parameters, ShapeError, weighted } from '../network.js';
-import type { DenseTrainer, TopkTrainer, Trainer, TrainingSet } from './engine.js';
+import { checkMask, countKept, kept, type Mask, maskBytes, type Network, type Parameters, ShapeError, weighted } from '../network.js';
+import type { BernoulliTrainer, DenseTrainer, TopkTrainer, Trainer, TrainingSet } from './engine.js';
 import { highest } from './highest.js';
 import type { Machine, Operation } from './machine.js';
 import { checkGain, checkKeep, checkParameters, checkRows, checkScores, checkTrainingSet, pick } from './reference.js';
@@ -85,7 +85,7 @@ export function createDenseTrainer(
   checkParameters(network, start);
   checkTrainingSet(network, data, batch);
   if (mask) checkMask(network, mask);
-  const layers = new Layers(machine, network, data, batch, { biased: true, lists: mask !== undefined });
+  const layers = new Layers(machine, network, data, batch, { biased: true, lists: mask !== undefined, drawn: false });
   const { step, ...shared } = core(machine, layers, data, batch);
   layers.layers.forEach((layer, i) => {
     layers.uploadWeights(i, start.weights[i]);
@@ -134,7 +134,7 @@ export function createTopkTrainer(
   checkKeep(network, startKeep);
   checkGain(network, startGain);
   checkTrainingSet(network, data, batch);
-  const layers = new Layers(machine, network, data, batch, { biased: false, lists: true });
+  const layers = new Layers(machine, network, data, batch, { biased: false, lists: true, drawn: false });
   const { step, ...shared } = core(machine, layers, data, batch);
   layers.layers.forEach((layer, i) => {
     // Padding is never among the highest: its gradient is 0.
@@ -177,6 +177,51 @@ export function createTopkTrainer(
       checkKeep(network, keep);
       return layers.layers.map((layer, i) => highest(layers.download(i, layer.score), keep[i]));
     },
+    free: () => layers.own.free(),
+  };
+}
+
+export function createBernoulliTrainer(
+  machine: Machine,
+  network: Network,
+  data: TrainingSet,
+  startScores: readonly Float32Array[],
+  startGain: readonly number[],
+  batch: number,
+): BernoulliTrainer {
+  checkScores(network, startScores);
+  checkGain(network, startGain);
+  checkTrainingSet(network, data, batch);
+  const layers = new Layers(machine, network, data, batch, { biased: false, lists: false, drawn: true });
+  const { step, ...shared } = core(machine, layers, data, batch);
+  layers.layers.forEach((layer, i) => {
+    layers.upload(i, startScores[i], layer.score);
+    layers.upload(i, regenerateLayer(machine, network, weighted(network)[i]), layer.constants);
+  });
+  function draw(number: number, gain: readonly number[]): void {
+    checkGain(network, gain);
+    machine.run([...layers.draw(gain.map((g) => ({ kind: 'bernoulli', gain: g, draw: number }))), ['meet']]);
+  }
+  draw(0, startGain);
+  return {
+    ...shared,
+    biasGradient() {
+      throw new Error('a bernoulli trainer has no biases: read weightGradient(layer) instead');
+    },
+    step({ learningRate, momentum }, gain, number) {
+      checkGain(network, gain);
+      step(gain.map((g) => ({ kind: 'bernoulli', rate: learningRate, momentum, gain: g, draw: number })));
+    },
+    draw,
+    scores: () => layers.layers.map((layer, i) => layers.download(i, layer.score)),
+    mask: () =>
+      layers.layers.map((layer, i) => {
+        const bits = new Uint8Array(maskBytes(layer.units * layer.fanIn));
+        layers.download(i, layer.w).forEach((w, k) => {
+          if (w !== 0) bits[k >> 3] |= 1 << (k & 7);
+        });
+        return bits;
+      }),
     free: () => layers.own.free(),
   };
 }

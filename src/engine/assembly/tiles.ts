@@ -61,6 +61,8 @@ export class Layer {
   score: usize;
   velocity: usize;
   constants: usize;
+  /** bernoulli: sigmoid of the scores, left by the last draw. */
+  probability: usize;
   /** Where scores are cut, and what the next cut needs (select.ts). */
   cut: usize;
   /** One word of 32 bits an input and tile: weights that are trained; 0: all. */
