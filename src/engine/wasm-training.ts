@@ -2,10 +2,10 @@
 // and used up in registers (wasm-layers.ts). A weight gradient that somebody asks for is made again from what the phases left.
 
 import { checkMask, countKept, kept, type Mask, maskBytes, type Network, type Parameters, ShapeError, weighted } from '../network.js';
+import { checkGain, checkKeep, checkParameters, checkRows, checkScores, checkTrainingSet, pick } from './checks.js';
 import type { BernoulliTrainer, DenseTrainer, TopkTrainer, Trainer, TrainingSet } from './engine.js';
 import { highest } from './highest.js';
 import type { Machine, Operation } from './machine.js';
-import { checkGain, checkKeep, checkParameters, checkRows, checkScores, checkTrainingSet, pick } from './reference.js';
 import { regenerateLayer } from './regenerate.js';
 import { Layers, type Rule } from './wasm-layers.js';
 

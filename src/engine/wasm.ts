@@ -10,9 +10,10 @@
 import { parallelism } from '#workers';
 import { checkMask, fullMask, type Network, totalKept, weighted } from '../network.js';
 import { integerProgram } from './bounds.js';
+import { checkInputs, checkParameters } from './checks.js';
 import { type Classifier, type ClassifierOptions, type Engine, PIXELS } from './engine.js';
 import { Machine } from './machine.js';
-import { checkInputs, checkParameters, createReferenceEngine } from './reference.js';
+import { createReferenceEngine } from './reference.js';
 import { regenerateLayer } from './regenerate.js';
 import { byKeptWeights, byNonzeroInputs, CHUNK, type FloatNetwork, integerProgramOf, type Program } from './wasm-inference.js';
 import { createBernoulliTrainer, createDenseTrainer, createTopkTrainer } from './wasm-training.js';
