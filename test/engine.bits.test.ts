@@ -76,7 +76,7 @@ const RUNS: Record<string, [hash: string, run: (engine: Engine) => string]> = {
     },
   ],
   bernoulli: [
-    '72d15dc10b6e1086',
+    '660b81616ae8c35b',
     (engine) => {
       const zeros = weightCounts(network).map((n) => new Float32Array(n));
       const trainer = engine.bernoulliTrainer(network, data, zeros, [1, 1, 1], BATCH);

@@ -44,7 +44,7 @@ const OPERATIONS = {
   emitAll: [109, [2]],
   stepActive: [110, []],
   choose: [111, []],
-  drawAll: [112, []],
+  draw: [112, []],
 } as const satisfies Record<string, readonly [number, readonly number[]]>;
 
 export type Operation = readonly [name: keyof typeof OPERATIONS, ...operands: number[]];

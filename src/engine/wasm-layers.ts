@@ -28,7 +28,7 @@ export interface Rule {
   readonly beta2?: number;
   readonly rest2?: number;
   readonly epsilon?: number;
-  /** bernoulli: number of the draw that follows the step. */
+  /** bernoulli: number of the draw. */
   readonly draw?: number;
 }
 const KINDS = ['gradient', 'topk', 'adam', 'sgd', 'bernoulli'] as const;
@@ -85,6 +85,7 @@ export class Layers {
   readonly #powers: number;
   readonly #scratch: number;
   readonly #raw: number;
+  #drawn: readonly Rule[] = [];
 
   constructor(machine: Machine, network: Network, data: TrainingSet, batch: number, { biased, lists, drawn }: LayersOptions) {
     const own = new Allocations(machine);
@@ -242,6 +243,7 @@ export class Layers {
     const n = rows.length;
     const first = this.#fields[0];
     const tape: Operation[] = [['gatherColumns', this.#images, this.#order, n, first.fanIn, mean, scale, first.xC, this.#raw]];
+    if (this.#drawn.length > 0) tape.push(['meet'], ...this.draw(n), ['meet']);
     if (!first.sparse) tape.push(['flip', first.xC, first.xR, first.fanIn, this.#room, n, 1]);
     this.#fields.forEach((layer, i) => {
       const next = this.#fields[i + 1];
@@ -286,11 +288,16 @@ export class Layers {
     this.#machine.u32(to, 14).set([this.#seed.low, this.#seed.high, i, rule.draw ?? 0], 10);
   }
 
-  /** The weights of a draw, without a step. */
-  draw(rules: readonly Rule[]): Operation[] {
-    return rules.map((rule, i) => {
+  /** Names the draw that the next forward passes stand on. */
+  setDraw(draw: number, gain: readonly number[]): void {
+    this.#drawn = gain.map((g) => ({ kind: 'bernoulli', gain: g, draw }));
+  }
+
+  /** Draws the weights that n gathered samples need, or with n = 0 all of them. */
+  draw(n: number): Operation[] {
+    return this.#drawn.map((rule, i) => {
       this.#write(i, rule);
-      return ['drawAll', this.layers[i].at, this.layers[i].rule, this.#scratch];
+      return ['draw', this.layers[i].at, this.layers[i].rule, i === 0 ? n : 0, this.#scratch];
     });
   }
 

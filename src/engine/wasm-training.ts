@@ -198,30 +198,32 @@ export function createBernoulliTrainer(
     layers.upload(i, startScores[i], layer.score);
     layers.upload(i, regenerateLayer(machine, network, weighted(network)[i]), layer.constants);
   });
-  function draw(number: number, gain: readonly number[]): void {
-    checkGain(network, gain);
-    machine.run([...layers.draw(gain.map((g) => ({ kind: 'bernoulli', gain: g, draw: number }))), ['meet']]);
-  }
-  draw(0, startGain);
+  layers.setDraw(0, startGain);
   return {
     ...shared,
     biasGradient() {
       throw new Error('a bernoulli trainer has no biases: read weightGradient(layer) instead');
     },
-    step({ learningRate, momentum }, gain, number) {
+    step({ learningRate, momentum }, gain, draw) {
       checkGain(network, gain);
-      step(gain.map((g) => ({ kind: 'bernoulli', rate: learningRate, momentum, gain: g, draw: number })));
+      step(gain.map((g) => ({ kind: 'bernoulli', rate: learningRate, momentum, gain: g })));
+      layers.setDraw(draw, gain);
     },
-    draw,
+    draw(number, gain) {
+      checkGain(network, gain);
+      layers.setDraw(number, gain);
+    },
     scores: () => layers.layers.map((layer, i) => layers.download(i, layer.score)),
-    mask: () =>
-      layers.layers.map((layer, i) => {
+    mask() {
+      machine.run([...layers.draw(0), ['meet']]);
+      return layers.layers.map((layer, i) => {
         const bits = new Uint8Array(maskBytes(layer.units * layer.fanIn));
         layers.download(i, layer.w).forEach((w, k) => {
           if (w !== 0) bits[k >> 3] |= 1 << (k & 7);
         });
         return bits;
-      }),
+      });
+    },
     free: () => layers.own.free(),
   };
 }

@@ -65,7 +65,7 @@ export function stepInputs(layer: Layer, samples: u32, rule: Rule, scratch: usiz
         switch (rule.kind) {
           case 0: memory.copy(rule.to + at, g, <usize>count << 4); break;
           case 1: topk(layer, rule, g, at, count, i, tile, t, begin); break;
-          case 4: bernoulli(layer, rule, g, at, count, i, tile, begin); break;
+          case 4: bernoulli(layer, rule, g, at, count); break;
           default: descend(layer, rule, g, at, count, i, tile);
         }
       }
@@ -182,10 +182,10 @@ export function emitAll(layer: Layer, gain: f32, t: u32, n: u32): void {
 }
 
 /**
- * Momentum on the scores with the straight-through gradient g * (gain * constant) * p (1 - p), p = sigmoid(score); then the weights of
- * the next forward pass are drawn: gain * constant with probability p.
+ * Momentum on the scores with the straight-through gradient g * (gain * constant) * p (1 - p); p = sigmoid(score) was left by the draw.
+ * An input that was not drawn has no samples, so its g is 0 and its p does not matter.
  */
-function bernoulli(layer: Layer, rule: Rule, g: usize, at: usize, count: u32, input: u32, tile: u32, begin: u32): void {
+function bernoulli(layer: Layer, rule: Rule, g: usize, at: usize, count: u32): void {
   const mu = f32x4.splat(rule.momentum), lr = f32x4.splat(rule.rate), gain = f32x4.splat(rule.gain), one = f32x4.splat(1);
   const score = layer.score + at, velocity = layer.velocity + at;
   const bytes = <usize>count << 4;
@@ -198,39 +198,51 @@ function bernoulli(layer: Layer, rule: Rule, g: usize, at: usize, count: u32, in
     v128.store(velocity + k, speed);
     v128.store(score + k, f32x4.sub(s, f32x4.mul(lr, speed)));
   }
-  draw(layer, rule, g, at, count, input, tile, begin);
 }
 
 /**
- * Weights of one input and tile, kept where a 16-bit uniform number < 65536 p. Numbers have addresses: eight blocks of Philox serve a
- * tile of an even input and of the odd one after it (src/engine/draws.ts). `g`: 128 bytes for gradients, then 128 for the words.
+ * Draws the weights of the inputs that are not zero in all of the batch's samples (samples 0: of all inputs): gain * constant where a
+ * 16-bit uniform number < 65536 p. Numbers have addresses (src/engine/draws.ts), so nothing depends on which are drawn: eight blocks of
+ * Philox serve an input and two tiles. scratch: 1024 bytes a thread.
  */
-function draw(layer: Layer, rule: Rule, g: usize, at: usize, count: u32, input: u32, tile: u32, begin: u32): void {
-  const made = g + 896;
-  if (!(input & 1) || input == begin) {
-    const block = (<u64>rule.draw << 32) | ((input >> 1) * ((layer.units + 31) >> 5) + tile) << 3;
-    words(rule.k0, rule.k1, block, rule.stream, 3, made, 8, i32x4.splat(-1), i32x4.splat(0));
+export function draw(layer: Layer, rule: Rule, samples: u32, scratch: usize, t: u32, n: u32): void {
+  const begin = first(layer.fanIn, t, n), end = last(layer.fanIn, t, n);
+  const pairs = (layer.units + 63) >> 6;
+  const numbers = scratch + <usize>t * 1024;
+  for (let i = begin; i < end; i++) {
+    if (samples && !used(layer, i, samples)) continue;
+    for (let pair: u32 = 0; pair < pairs; pair++) {
+      words(rule.k0, rule.k1, (<u64>rule.draw << 32) | ((i * pairs + pair) << 3), rule.stream, 3, numbers, 8, i32x4.splat(-1), i32x4.splat(0));
+      const tile = pair << 1;
+      drawTile(layer, rule.gain, numbers, i, tile);
+      if ((tile + 1) << 5 < layer.units) drawTile(layer, rule.gain, numbers + 64, i, tile + 1);
+    }
   }
-  const gain = f32x4.splat(rule.gain), scale = f32x4.splat(65536);
-  const mine = made + (<usize>(input & 1) << 6);
+}
+
+/** Whether any sample has input i. */
+function used(layer: Layer, i: u32, samples: u32): bool {
+  const tiles = (samples + 31) >> 5;
+  const zero = f32x4.splat(0);
+  for (let st: u32 = 0; st < tiles; st++) {
+    const p = layer.xC + (<usize>st * pad4(layer.fanIn) + i) * TILE;
+    for (let k: usize = 0; k < TILE; k += 16) if (v128.any_true(f32x4.ne(v128.load(p + k), zero))) return true;
+  }
+  return false;
+}
+
+function drawTile(layer: Layer, gain: f32, numbers: usize, input: u32, tile: u32): void {
+  const at = (<usize>tile * layer.fanIn + input) * TILE;
+  const count = vectors(layer.units, tile);
+  const factor = f32x4.splat(gain), scale = f32x4.splat(65536);
   for (let k: u32 = 0; k < count; k++) {
     const here = at + (<usize>k << 4);
     const p = sigmoid(v128.load(layer.score + here));
     v128.store(layer.probability + here, p);
-    const u = f32x4.convert_i32x4_s(v128.load16x4_u(mine + (<usize>k << 3)));
-    const w = v128.and(f32x4.mul(gain, v128.load(layer.constants + here)), f32x4.lt(u, f32x4.mul(p, scale)));
+    const u = f32x4.convert_i32x4_s(v128.load16x4_u(numbers + (<usize>k << 3)));
+    const w = v128.and(f32x4.mul(factor, v128.load(layer.constants + here)), f32x4.lt(u, f32x4.mul(p, scale)));
     v128.store(layer.w + here, w);
     if (layer.wT) scatter(layer, w, input, (tile << 5) + (k << 2));
-  }
-}
-
-/** A draw alone. */
-export function drawAll(layer: Layer, rule: Rule, scratch: usize, t: u32, n: u32): void {
-  const begin = first(layer.fanIn, t, n), end = last(layer.fanIn, t, n);
-  const tiles = (layer.units + 31) >> 5;
-  for (let tile: u32 = 0; tile < tiles; tile++) {
-    let at = (<usize>tile * layer.fanIn + begin) * TILE;
-    for (let i = begin; i < end; i++, at += TILE) draw(layer, rule, scratch + <usize>t * 1024, at, vectors(layer.units, tile), i, tile, begin);
   }
 }
 
