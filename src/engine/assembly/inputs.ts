@@ -3,6 +3,10 @@
 // it to a rule, which updates what it trains and leaves the weights of the next forward pass: nothing passes over the weights twice.
 //
 // A rule reads the gradient from `g` (thread's scratch of 128 bytes) and works on `count` vectors at byte `at` of the layer's arrays.
+//
+// Ladder, FC as in tiles.ts, first layer, 128 samples, one core: gradients alone 480 us, of them 107 us that a batch of zeros costs too;
+// with the topk step and its lists 650 us (the band collected by a pass of its own: 675 us). Bernoulli: p by a sigmoid before and after
+// 1,770 us, p kept from the draw 1,281 us, drawn only for the inputs a batch has: 585 us and the draw, which is two fifths shorter.
 
 import { sigmoid } from './exact';
 import { first, last } from './threads';
