@@ -69,6 +69,8 @@ export function accuracy(engine: Engine, model: Model, images: Uint8Array, label
 
 export interface TaskOptions {
   readonly method?: Method;
+  /** Dynamic weight rescaling (bernoulli). */
+  readonly rescale?: boolean;
   /** Kept fraction per weighted layer (topk). */
   readonly density: readonly number[];
   readonly epochs: number;
@@ -87,7 +89,7 @@ export async function trainTask(
   const started = performance.now();
   const learned =
     options.method === 'bernoulli'
-      ? await trainBernoulli(engine, network, data.train, parts, { ...BERNOULLI, ...options })
+      ? await trainBernoulli(engine, network, data.train, parts, { ...BERNOULLI, ...options, rescale: options.rescale ?? false })
       : { ...(await trainTopk(engine, network, data.train, parts, { ...TOPK, ...options })), drawn: [] };
   const trainSeconds = (performance.now() - started) / 1000;
   const modelOf = (mask: Uint8Array[]) => taskModel(engine, network, mask, data.train, parts.validation, data.name);
@@ -114,6 +116,7 @@ interface Options extends Output {
   data: string;
   network: Architecture;
   method: Method;
+  rescale?: boolean;
   density?: number[];
   epochs: number;
   seed: Seed;
@@ -133,6 +136,7 @@ export function trainCommand(): Command {
         .default('topk'),
     )
     .addOption(densityOption())
+    .option('--rescale', 'multiply the drawn weights of a layer by all / drawn (bernoulli)')
     .option('--epochs <n>', 'passes over the training rows', positiveInteger, FC_EPOCHS)
     .addOption(seedOption())
     .addOption(threadsOption())
@@ -145,7 +149,7 @@ export function trainCommand(): Command {
 Examples:
   seedmask train --data mnist --network fc --out digits.smk
   seedmask train --data mnist --network fc:784-100-10 --density 0.05,0.2 --epochs 5 --seed 7 --out small.smk
-  seedmask train --data mnist --network fc --method bernoulli --epochs 30 --out drawn.smk`,
+  seedmask train --data mnist --network fc --method bernoulli --rescale --epochs 30 --out drawn.smk`,
     )
     .action(async (options: Options) => run(options));
 }
@@ -154,6 +158,7 @@ async function run(options: Options): Promise<void> {
   checkWritable(options.out);
   if (options.method === 'bernoulli' && options.density)
     throw new InvalidArgumentError('--density goes with --method topk: bernoulli masks find their own density');
+  if (options.method === 'topk' && options.rescale) throw new InvalidArgumentError('--rescale goes with --method bernoulli');
   const data = loadDataset(options.data);
   const network = maskNetwork(options.network, options.seed, options.method);
   const layers = weightCounts(network).length;
@@ -162,6 +167,7 @@ async function run(options: Options): Promise<void> {
   const bar = trainingBar('train', options.json === true);
   const result = await trainTask(engine, network, data, split(data.train.labels.length, 5000, options.seed), {
     method: options.method,
+    rescale: options.rescale,
     density,
     epochs: options.epochs,
     onProgress: bar.update,

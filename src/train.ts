@@ -7,7 +7,7 @@ import { PIXELS } from './engine/engine.js';
 import { accuracyOf } from './evaluate.js';
 import { EVALUATION_DRAWS, evenScores, likelierMask } from './masks/bernoulli.js';
 import { densityAt, gainAt, initialScores, keepAt } from './masks/topk.js';
-import { type Network, outputs, type Parameters, regenerate, weightCounts } from './network.js';
+import { type Network, outputs, type Parameters, regenerate } from './network.js';
 
 export interface Progress {
   /** Counted from 1. */
@@ -38,7 +38,7 @@ export const PAPER = { batch: 60, learningRate: 1.2e-3, beta1: 0.9, beta2: 0.999
 export const TOPK = { batch: 128, learningRate: 0.15, momentum: 0.9, scoreRange: 0.01 } as const;
 
 /** The paper's learned supermask of an FC network (SGD with rate 100: a score sees a weight times a quarter of its gradient), in batches of ours. */
-export const BERNOULLI = { batch: 128, learningRate: 100, momentum: 0.9 } as const;
+export const BERNOULLI = { batch: 128, learningRate: 100, momentum: 0.9, rescale: false } as const;
 
 const REPORT_EVERY = 50;
 
@@ -182,6 +182,8 @@ export async function trainTopk(engine: Engine, network: Network, data: Dataset,
 
 export interface BernoulliOptions extends TrainOptions {
   readonly momentum: number;
+  /** Dynamic weight rescaling (Zhou et al. 2019, section 5.2). */
+  readonly rescale: boolean;
 }
 
 export interface BernoulliResult extends MaskResult {
@@ -202,8 +204,7 @@ export async function trainBernoulli(
 ): Promise<BernoulliResult> {
   const transform = options.transform ?? PIXELS;
   const set = { images: data.images, labels: data.labels, transform };
-  const gain = weightCounts(network).map(() => 1);
-  const trainer = engine.bernoulliTrainer(network, set, evenScores(network), gain, options.batch);
+  const trainer = engine.bernoulliTrainer(network, set, evenScores(network), options.rescale, options.batch);
   const images = imagesOf(data, split.validation);
   const labels = labelsOf(data, split.validation);
   let best: Omit<MaskResult, 'steps'> = { mask: [], valAccuracy: -1, epoch: 0 };
@@ -214,7 +215,7 @@ export async function trainBernoulli(
       options,
       (rows, index) => {
         const loss = trainer.gradients(rows);
-        trainer.step(options, gain, index + 1);
+        trainer.step(options, index + 1);
         return loss;
       },
       (epoch) => {
@@ -227,7 +228,7 @@ export async function trainBernoulli(
       },
     );
     const drawn = Array.from({ length: 10 }, (_, i) => {
-      trainer.draw(EVALUATION_DRAWS + i, gain);
+      trainer.draw(EVALUATION_DRAWS + i);
       return trainer.mask();
     });
     return { ...best, drawn, steps };

@@ -45,6 +45,8 @@ const OPERATIONS = {
   stepActive: [110, []],
   choose: [111, []],
   draw: [112, []],
+  rescale: [113, []],
+  shiftOf: [114, []],
 } as const satisfies Record<string, readonly [number, readonly number[]]>;
 
 export type Operation = readonly [name: keyof typeof OPERATIONS, ...operands: number[]];

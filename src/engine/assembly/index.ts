@@ -8,7 +8,8 @@
 //
 // Codes are the cases below, in the order of OPERATIONS in src/engine/machine.ts.
 
-import { draw, emitAll, Rule, stepActive, stepBias, stepInputs } from './inputs';
+import { draw, rescale, shiftOf } from './draws';
+import { emitAll, Rule, stepActive, stepBias, stepInputs } from './inputs';
 import { signed16, signed16to32, signed32, widen } from './integer';
 import { denseBackward, denseForward, keptBackward, keptForward, softmaxRows } from './samples';
 import { choose } from './select';
@@ -84,6 +85,8 @@ export function run(tape: usize, control: usize, t: u32, n: u32): void {
       case 110: stepActive(changetype<Layer>(u(o, 1)), u(o, 2), changetype<Rule>(u(o, 3)), u(o, 4), t, n); break;
       case 111: choose(changetype<Layer>(u(o, 1)), u(o, 2), u(o, 3), u(o, 4), t, n); break;
       case 112: draw(changetype<Layer>(u(o, 1)), changetype<Rule>(u(o, 2)), u(o, 3), u(o, 4), t, n); break;
+      case 113: rescale(changetype<Layer>(u(o, 1)), t, n); break;
+      case 114: shiftOf(changetype<Layer>(u(o, 1)), u(o, 2), u(o, 3), t, n); break;
       default: unreachable();
     }
     const alone = code > MEET;
