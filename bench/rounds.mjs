@@ -138,6 +138,7 @@ export function openBench(options = {}) {
      * `less` says that less is better: the rates are times.
      */
     table(title, unit, rows, { scale = 1, less = false } = {}) {
+      if (rows.length === 0) return;
       const lines = rows.map(({ name, rates }) => {
         const { ours, ...peers } = rates;
         const order = Object.keys(peers).sort((a, b) => (median(peers[b]) - median(peers[a])) * (less ? -1 : 1));
@@ -147,7 +148,7 @@ export function openBench(options = {}) {
         return { name, ours: scaled(ours), best, ratios, peers: Object.fromEntries(order.map((p) => [p, scaled(peers[p])])), others };
       });
       tables.push({ title, unit, rows: lines.map(({ others, ...row }) => row) });
-      say(`\n${title}; ${unit}\n\n| | ours | best peer | ours / best peer | other peers |\n|---|---|---|---|---|`);
+      say(`\n${title}; ${unit}\n\n| | ours | best peer | times as fast | other peers |\n|---|---|---|---|---|`);
       for (const { name, ours, best, ratios, peers, others } of lines) {
         const beside = others.map((p) => `${p} ${short(median(peers[p]))}`).join(', ');
         say(`| ${name} | ${range(ours)} | ${best ? `${best} ${range(peers[best])}` : ''} | ${best ? range(ratios) : ''} | ${beside} |`);
