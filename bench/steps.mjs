@@ -19,7 +19,7 @@ import { PAPER, TOPK } from '../dist/src/train.js';
 import { median, openBench, rate } from './rounds.mjs';
 
 const bench = openBench({ threads: { type: 'string', default: '2' } });
-const torch = await bench.python('torch_training.py');
+const torch = await bench.peer('torch_training.py');
 const threads = Number(bench.o.threads);
 const engine = await createWasmEngine({ threads });
 const seed = parseSeed(1);
@@ -87,25 +87,26 @@ function torchContestants(network, files, method, batch, density) {
   const entries = [1, 2].flatMap((threads) =>
     refreshes.map((refresh) => {
       const name = `PyTorch ${method}${refresh > 1 ? `, refresh ${refresh}` : ''}, ${threads} thread${threads > 1 ? 's' : ''}`;
-      return [name, torch?.job({ what: 'steps', network, ...files, method, batch, threads, density: density ?? [1], refresh })];
+      return [name, torch?.({ what: 'steps', network, ...files, method, batch, threads, density: density ?? [1], refresh })];
     }),
   );
   return Object.fromEntries(entries);
 }
 
+/** One row; a row of images counts them, and its turns are four times as long because its steps are. */
 async function methodRow({ name, network, method, batch, density, set, images = false }) {
   if (!bench.wanted(name)) return null;
   if (method === 'bernoulli' && !engine.bernoulliTrainer) return bench.say(`without ${name}: this build has no bernoulliTrainer`) ?? null;
-  const per = images ? batch : 1;
-  const scaled = Object.entries(torchContestants(network, set.files, method, batch, density)).map(([peer, measure]) => [
-    peer,
-    measure && (async (seconds) => (await measure(seconds)) * per),
+  const [per, longer] = images ? [batch, 4] : [1, 1];
+  const contestants = {
+    ours: (seconds) => speed(method, source(network), set.data, batch, seconds, density),
+    ...torchContestants(network, set.files, method, batch, density),
+  };
+  const counted = Object.entries(contestants).map(([who, measure]) => [
+    who,
+    measure && (async (seconds) => (await measure(seconds * longer)) * per),
   ]);
-  const rates = await bench.contest({
-    ours: (seconds) => speed(method, source(network), set.data, batch, seconds, density) * per,
-    ...Object.fromEntries(scaled),
-  });
-  return { name, rates };
+  return { name, rates: await bench.contest(Object.fromEntries(counted)) };
 }
 
 /** Whether the fifth argument of denseTrainer is there: under an empty mask all logits are 0. */

@@ -30,7 +30,7 @@ const RECIPES = [
 const bench = openBench({ accuracy: { type: 'string', default: '0.98' }, threads: { type: 'string', default: '2' } });
 const accuracy = Number(bench.o.accuracy);
 const threads = Number(bench.o.threads);
-const torch = await bench.python('torch_training.py');
+const torch = await bench.peer('torch_training.py');
 const engine = await createWasmEngine({ threads });
 const { train, test } = loadDataset('mnist');
 const data = { images: train.images, labels: train.labels, transform: PIXELS };
@@ -120,7 +120,7 @@ function secondsOf(recipe, number) {
 async function fasterThreads({ method, batch, density }) {
   const speed = async (threads) => {
     const job = { what: 'steps', network: fc, method, batch, density: density ?? [1], refresh: 10, threads, ...files };
-    return torch.job(job)(1);
+    return torch(job)(1);
   };
   return (await speed(2)) > (await speed(1)) ? 2 : 1;
 }
@@ -137,7 +137,7 @@ for (const recipe of RECIPES.filter(({ name }) => bench.wanted(name))) {
   let peerSeed = 0;
   contestants[`PyTorch ${recipe.name}, ${threads} thread${threads > 1 ? 's' : ''}`] = (seconds) => {
     const job = { what: 'target', network: fc, refresh: 10, threads, accuracy, seed: peerSeed++, ...files, ...recipe };
-    return torch.job(job)(seconds);
+    return torch(job)(seconds);
   };
 }
 const rates = await bench.contest(contestants);
