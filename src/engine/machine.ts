@@ -31,6 +31,20 @@ const OPERATIONS = {
   signed16to32: [16, []],
   signed32: [17, []],
   sumRows: [18, []],
+  meet: [99, []],
+  gatherColumns: [100, [5, 6]],
+  flip: [101, []],
+  keptForward: [102, []],
+  keptBackward: [103, []],
+  denseForward: [104, []],
+  denseBackward: [105, []],
+  softmaxRows: [106, []],
+  stepInputs: [107, []],
+  stepBias: [108, []],
+  emitAll: [109, [2]],
+  stepActive: [110, []],
+  choose: [111, []],
+  drawAll: [112, []],
 } as const satisfies Record<string, readonly [number, readonly number[]]>;
 
 export type Operation = readonly [name: keyof typeof OPERATIONS, ...operands: number[]];

@@ -10,12 +10,13 @@
 import { parallelism } from '#workers';
 import { checkMask, fullMask, type Network, totalKept, weighted } from '../network.js';
 import { integerProgram } from './bounds.js';
+import { checkInputs, checkParameters } from './checks.js';
 import { type Classifier, type ClassifierOptions, type Engine, PIXELS } from './engine.js';
 import { Machine } from './machine.js';
-import { checkInputs, checkParameters, createReferenceEngine } from './reference.js';
+import { createReferenceEngine } from './reference.js';
 import { regenerateLayer } from './regenerate.js';
 import { byKeptWeights, byNonzeroInputs, CHUNK, type FloatNetwork, integerProgramOf, type Program } from './wasm-inference.js';
-import { createDenseTrainer, createTopkTrainer } from './wasm-training.js';
+import { createBernoulliTrainer, createDenseTrainer, createTopkTrainer } from './wasm-training.js';
 
 /**
  * Compiles the kernels and starts the threads.
@@ -36,6 +37,8 @@ export async function createWasmEngine(options: { threads?: number } = {}): Prom
       dense(network) ? createDenseTrainer(machine, network, ...rest) : reference.denseTrainer(network, ...rest),
     topkTrainer: (network, ...rest) =>
       dense(network) ? createTopkTrainer(machine, network, ...rest) : reference.topkTrainer(network, ...rest),
+    bernoulliTrainer: (network, ...rest) =>
+      dense(network) ? createBernoulliTrainer(machine, network, ...rest) : reference.bernoulliTrainer(network, ...rest),
     close: () => machine.close(),
   };
 }

@@ -71,3 +71,40 @@ export function exp(x: f64): f64 {
   const power = reinterpret<f64>((<u64>(<i64>k + 1023)) << 52);
   return (1 - (low - (r * c) / (2 - c) - high)) * power;
 }
+
+/** Constants of sigmoid, four lanes each: V8 makes splats anew at every use, but loads cost little. */
+// prettier-ignore
+const SIGMOID = memory.data<f32>([
+  -87, -87, -87, -87, 87, 87, 87, 87,
+  1.44269504088896341, 1.44269504088896341, 1.44269504088896341, 1.44269504088896341,
+  12582912, 12582912, 12582912, 12582912,
+  0.693359375, 0.693359375, 0.693359375, 0.693359375,
+  -2.12194440e-4, -2.12194440e-4, -2.12194440e-4, -2.12194440e-4,
+  1.9875691500e-4, 1.9875691500e-4, 1.9875691500e-4, 1.9875691500e-4,
+  1.3981999507e-3, 1.3981999507e-3, 1.3981999507e-3, 1.3981999507e-3,
+  8.3334519073e-3, 8.3334519073e-3, 8.3334519073e-3, 8.3334519073e-3,
+  4.1665795894e-2, 4.1665795894e-2, 4.1665795894e-2, 4.1665795894e-2,
+  1.6666665459e-1, 1.6666665459e-1, 1.6666665459e-1, 1.6666665459e-1,
+  5.0000001201e-1, 5.0000001201e-1, 5.0000001201e-1, 5.0000001201e-1,
+  1, 1, 1, 1,
+]);
+
+/** 1 / (1 + e^-x) in f32, four lanes: sigmoid32 of src/exact.ts. The integer k stands in the low bits of k + 3 * 2^22. */
+// @ts-ignore: decorator
+@inline
+export function sigmoid(x: v128): v128 {
+  const y = f32x4.pmin(f32x4.pmax(f32x4.neg(x), v128.load(SIGMOID)), v128.load(SIGMOID, 16));
+  const shifted = f32x4.add(f32x4.mul(y, v128.load(SIGMOID, 32)), v128.load(SIGMOID, 48));
+  const k = f32x4.sub(shifted, v128.load(SIGMOID, 48));
+  const r = f32x4.sub(f32x4.sub(y, f32x4.mul(k, v128.load(SIGMOID, 64))), f32x4.mul(k, v128.load(SIGMOID, 80)));
+  let p = f32x4.add(f32x4.mul(v128.load(SIGMOID, 96), r), v128.load(SIGMOID, 112));
+  p = f32x4.add(f32x4.mul(p, r), v128.load(SIGMOID, 128));
+  p = f32x4.add(f32x4.mul(p, r), v128.load(SIGMOID, 144));
+  p = f32x4.add(f32x4.mul(p, r), v128.load(SIGMOID, 160));
+  p = f32x4.add(f32x4.mul(p, r), v128.load(SIGMOID, 176));
+  const one = v128.load(SIGMOID, 192);
+  p = f32x4.add(f32x4.add(f32x4.mul(p, f32x4.mul(r, r)), r), one);
+  // (bits + 127) << 23 drops the upper bits of 3 * 2^22, whose low nine are zero.
+  const power = i32x4.shl(i32x4.add(shifted, i32x4.shr_u(one, 23)), 23);
+  return f32x4.div(one, f32x4.add(one, f32x4.mul(p, power)));
+}

@@ -53,7 +53,7 @@ function storeBlocks(out: usize, c0: v128, c1: v128, c2: v128, c3: v128, keep: v
 }
 
 /** Writes `blocks` x 4 words (blocks a multiple of 8) from block number `first` to out, each as (word & keep) ^ flip. */
-function words(k0: u32, k1: u32, first: u64, stream: u32, domain: u32, out: usize, blocks: u32, keep: v128, flip: v128): void {
+export function words(k0: u32, k1: u32, first: u64, stream: u32, domain: u32, out: usize, blocks: u32, keep: v128, flip: v128): void {
   const m0 = v128.load32_splat(PHILOX);
   const m1 = v128.load32_splat(PHILOX, 4);
   const w0 = v128.load32_splat(PHILOX, 8);
