@@ -13,7 +13,7 @@ import { PIXELS } from '../dist/src/engine/engine.js';
 import { createWasmEngine } from '../dist/src/engine/wasm.js';
 import { criterionMask, paperRates } from '../dist/src/masks/criteria.js';
 import { gainAt, initialScores, keepAt } from '../dist/src/masks/topk.js';
-import { fullMask, inputs, kept, regenerate, weightCounts } from '../dist/src/network.js';
+import { inputs, kept, regenerate, weightCounts } from '../dist/src/network.js';
 import { DOMAIN, fillWords, parseSeed, permutation } from '../dist/src/random.js';
 import { PAPER, TOPK } from '../dist/src/train.js';
 import { median, openBench, rate } from './rounds.mjs';
@@ -53,14 +53,14 @@ const METHODS = {
   topk(network, data, batch, density) {
     const [keep, gain] = [keepAt(network, density), gainAt(density)];
     const trainer = engine.topkTrainer(network, data, initialScores(network, TOPK.scoreRange), keep, gain, batch);
-    const every = TOPK.reselectEvery ?? 1;
-    let index = 0;
-    return { trainer, update: () => trainer.step(sgd, keep, gain, ++index % every === 0) };
+    return { trainer, update: () => trainer.step(sgd, keep, gain) };
   },
   bernoulli(network, data, batch) {
     const scores = weightCounts(network).map((count) => new Float32Array(count));
-    const trainer = engine.bernoulliTrainer(network, data, scores, batch);
-    return { trainer, update: () => trainer.step(sgd) };
+    const gain = scores.map(() => 1);
+    const trainer = engine.bernoulliTrainer(network, data, scores, gain, batch);
+    let draw = 0;
+    return { trainer, update: () => trainer.step(sgd, gain, ++draw) };
   },
 };
 
@@ -96,7 +96,6 @@ function torchContestants(network, files, method, batch, density) {
 /** One row; a row of images counts them, and its turns are four times as long because its steps are. */
 async function methodRow({ name, network, method, batch, density, set, images = false }) {
   if (!bench.wanted(name)) return null;
-  if (method === 'bernoulli' && !engine.bernoulliTrainer) return bench.say(`without ${name}: this build has no bernoulliTrainer`) ?? null;
   const [per, longer] = images ? [batch, 4] : [1, 1];
   const contestants = {
     ours: (seconds) => speed(method, source(network), set.data, batch, seconds, density),
@@ -109,24 +108,10 @@ async function methodRow({ name, network, method, batch, density, set, images = 
   return { name, rates: await bench.contest(Object.fromEntries(counted)) };
 }
 
-/** Whether the fifth argument of denseTrainer is there: under an empty mask all logits are 0. */
-function masksWeights() {
-  const tiny = { ...source(fc), input: [1, 1, 4], layers: [{ kind: 'dense', units: 4, activation: 'linear' }] };
-  const weights = [new Float32Array(16)];
-  const data = { images: new Uint8Array(4).fill(255), labels: new Uint8Array(1), transform: PIXELS };
-  const trainer = engine.denseTrainer(tiny, data, { weights, biases: null }, 1, fullMask(tiny, false));
-  trainer.gradients(Uint32Array.of(0));
-  trainer.adam(PAPER);
-  const frozen = trainer.parameters().weights[0].every((w) => w === 0);
-  trainer.free();
-  return frozen;
-}
-
 const ROUNDS = Array.from({ length: 24 }, (_, p) => p);
 
 async function tickets(name, set) {
   if (!bench.wanted(name)) return null;
-  if (!masksWeights()) return bench.say(`without ${name}: denseTrainer takes no mask in this build`) ?? null;
   const network = { ...fc, distribution: 'normal', sigma: 'glorot', seed };
   const initial = regenerate(network);
   const masks = ROUNDS.map((p) => criterionMask(network, 'random', initial, initial, paperRates(network, p), seed));

@@ -73,7 +73,6 @@ const METHODS = {
     const scores = initialScores(network, TOPK.scoreRange);
     const trainer = engine.topkTrainer(network, data, scores, keepAt(network, first), gainAt(first), batch);
     const target = keepAt(network, density);
-    const every = TOPK.reselectEvery ?? 1;
     let keep = [];
     return {
       step(rows, index, steps) {
@@ -81,7 +80,7 @@ const METHODS = {
         const now = densityAt(density, index + 1, steps);
         const rate = (learningRate / 2) * (1 + Math.cos((Math.PI * index) / steps));
         keep = keepAt(network, now);
-        trainer.step({ learningRate: rate, momentum: TOPK.momentum }, keep, gainAt(now), (index + 1) % every === 0);
+        trainer.step({ learningRate: rate, momentum: TOPK.momentum }, keep, gainAt(now));
       },
       accuracy: () => (keep.every((k, i) => k === target[i]) ? testAccuracy(network, { mask: trainer.mask(target) }) : 0),
       free: () => trainer.free(),
