@@ -3,8 +3,8 @@
 //   npm run build && node bench/target.mjs [--accuracy 0.98] [--threads 2] [--only dense] [options of rounds.mjs]
 //
 // Both sides train on all 60,000 rows with the same recipes; every half epoch the clock stops and the test set is looked at. A mask
-// counts once it is at its target density. PyTorch takes the number of threads that is faster here. A recipe that does not get there
-// with every seed is left out. The recipes were settled with ours on seeds 0 to 3.
+// counts once it is at its target density. A run that ends below starts again with another seed, and its time counts. PyTorch takes
+// the number of threads that is faster here. The recipes were settled with ours on seeds 0 to 4.
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,13 +19,14 @@ import { DOMAIN, parseSeed, permutation } from '../dist/src/random.js';
 import { PAPER, TOPK } from '../dist/src/train.js';
 import { openBench } from './rounds.mjs';
 
-const DENSITY = [0.03, 0.1, 0.3];
 const RECIPES = [
-  { name: 'dense Adam, batch 60, rate .0012', method: 'dense', batch: 60, learningRate: 1.2e-3, epochs: 20 },
-  { name: 'dense Adam, batch 60, rate .003 to 0 in 3 epochs', method: 'dense', batch: 60, learningRate: 3e-3, falling: true, epochs: 3 },
-  { name: 'dense Adam, batch 128, rate .003 to 0 in 4 epochs', method: 'dense', batch: 128, learningRate: 3e-3, falling: true, epochs: 4 },
-  { name: 'topk .03 .1 .3 in 8 epochs', method: 'topk', batch: 128, learningRate: 0.15, epochs: 8, density: DENSITY },
+  { name: 'dense Adam, batch 60, rate .003 to 0 in 3 epochs', method: 'dense', batch: 60, learningRate: 3e-3, epochs: 3 },
+  { name: 'dense Adam, batch 128, rate .004 to 0 in 3 epochs', method: 'dense', batch: 128, learningRate: 4e-3, epochs: 3 },
+  { name: 'dense Adam, batch 256, rate .005 to 0 in 4 epochs', method: 'dense', batch: 256, learningRate: 5e-3, epochs: 4 },
+  { name: 'topk .03 .1 .3 in 10 epochs', method: 'topk', batch: 128, learningRate: 0.15, epochs: 10, density: [0.03, 0.1, 0.3] },
 ];
+/** Attempts with other seeds after one that ended below; their time counts. */
+const ATTEMPTS = 4;
 
 const bench = openBench({ accuracy: { type: 'string', default: '0.98' }, threads: { type: 'string', default: '2' } });
 const accuracy = Number(bench.o.accuracy);
@@ -55,13 +56,13 @@ function testAccuracy(network, options) {
 
 /** How a recipe trains: one step on rows, and the test accuracy, or 0 while no definite mask stands. */
 const METHODS = {
-  dense({ batch, learningRate, falling }, seed) {
+  dense({ batch, learningRate }, seed) {
     const network = { ...fc, distribution: 'normal', sigma: 'glorot', seed };
     const trainer = engine.denseTrainer(network, data, { weights: regenerate(network), biases: null }, batch);
     return {
       step(rows, index, steps) {
         trainer.gradients(rows);
-        trainer.adam({ ...PAPER, learningRate: falling ? learningRate * (1 - index / steps) : learningRate });
+        trainer.adam({ ...PAPER, learningRate: learningRate * (1 - index / steps) });
       },
       accuracy: () => testAccuracy(network, { parameters: trainer.parameters() }),
       free: () => trainer.free(),
@@ -88,31 +89,36 @@ const METHODS = {
   },
 };
 
-/** Seconds of training until the accuracy is reached. */
-function secondsOf(recipe, number) {
-  const seed = parseSeed(number);
+/** One run: seconds of training, and the accuracy at the end, which is where it was reached. */
+function attempt(recipe, seed) {
   const run = METHODS[recipe.method](recipe, seed);
   const perEpoch = Math.floor(data.labels.length / recipe.batch);
   const half = perEpoch >> 1;
-  let [index, spent] = [0, 0];
-  let reached = 0;
-  try {
-    for (let epoch = 0; epoch < recipe.epochs; epoch++) {
-      let start = performance.now();
-      const order = permutation(data.labels.length, seed, DOMAIN.batchOrder, epoch);
-      for (let i = 0; i < perEpoch; i++) {
-        run.step(order.subarray(i * recipe.batch, (i + 1) * recipe.batch), index++, perEpoch * recipe.epochs);
-        if (i !== half - 1 && i !== perEpoch - 1) continue;
-        spent += performance.now() - start;
-        reached = run.accuracy();
-        if (reached >= accuracy) return spent / 1000;
-        start = performance.now();
-      }
+  let [index, spent, reached] = [0, 0, 0];
+  for (let epoch = 0; epoch < recipe.epochs && reached < accuracy; epoch++) {
+    let start = performance.now();
+    const order = permutation(data.labels.length, seed, DOMAIN.batchOrder, epoch);
+    for (let i = 0; i < perEpoch && reached < accuracy; i++) {
+      run.step(order.subarray(i * recipe.batch, (i + 1) * recipe.batch), index++, perEpoch * recipe.epochs);
+      if (i !== half - 1 && i !== perEpoch - 1) continue;
+      spent += performance.now() - start;
+      reached = run.accuracy();
+      start = performance.now();
     }
-  } finally {
-    run.free();
   }
-  throw new Error(`${accuracy} not reached with seed ${number} in ${recipe.epochs} epochs: ${reached}`);
+  run.free();
+  return { seconds: spent / 1000, reached };
+}
+
+/** Seconds of training until the accuracy is reached. */
+function secondsOf(recipe, seed) {
+  let total = 0;
+  for (let i = 0; i < ATTEMPTS; i++) {
+    const { seconds, reached } = attempt(recipe, parseSeed(seed + 1000 * i));
+    total += seconds;
+    if (reached >= accuracy) return total;
+  }
+  throw new Error(`${accuracy} not reached in ${ATTEMPTS} attempts`);
 }
 
 /** The faster number of PyTorch threads for a recipe. */
@@ -135,7 +141,7 @@ for (const recipe of RECIPES.filter(({ name }) => bench.wanted(name))) {
   const threads = await fasterThreads(recipe);
   let peerSeed = 0;
   contestants[`PyTorch ${recipe.name}, ${threads} thread${threads > 1 ? 's' : ''}`] = (seconds) => {
-    const job = { what: 'target', network: fc, refresh: 10, threads, accuracy, seed: peerSeed++, ...files, ...recipe };
+    const job = { what: 'target', network: fc, refresh: 10, threads, accuracy, attempts: ATTEMPTS, seed: peerSeed++, ...files, ...recipe };
     return torch(job)(seconds);
   };
 }

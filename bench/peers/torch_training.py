@@ -3,8 +3,9 @@
 
 Jobs name {network, method, batch, threads, images, labels} and, for topk, {density, refresh: steps between exact selections}.
   {what: "steps", seconds}                                    -> {rate: steps per second}, batches drawn from the rows of `images`
-  {what: "target", accuracy, seed, epochs, learningRate, testImages, testLabels}
-      trains until the test accuracy, looked at every half epoch, is reached -> {rate: seconds of training, accuracy, epochs}
+  {what: "target", accuracy, seed, attempts, epochs, learningRate, testImages, testLabels}
+      trains until the test accuracy, looked at every half epoch, is reached, from the start with another seed where a run ends
+      below -> {rate: seconds of training}
 `images` holds raw uint8 rows, `labels` uint8. The rows are floats before the clock starts; evaluation stops the clock.
 """
 import functools
@@ -134,36 +135,47 @@ def steps(job):
     return {"rate": rate(one, job["seconds"])}
 
 
-def target(job):
+def attempt(job):
+    """One run: seconds of training, and the accuracy at the end, which is where it was reached."""
     net, optimiser, step = prepare(job)
     shape = shape_of(job["network"])
     images, labels = rows(job["images"], job["labels"], shape)
     test_images, test_labels = rows(job["testImages"], job["testLabels"], shape)
-    batch, learning_rate = job["batch"], job["learningRate"]
+    batch = job["batch"]
     per_epoch = len(labels) // batch
-    total, done, seconds, accuracy = job["epochs"] * per_epoch, 0, 0, 0
+    total, done, seconds, reached = job["epochs"] * per_epoch, 0, 0, 0
     for _ in range(job["epochs"]):
         start = time.perf_counter()
         order = torch.randperm(len(labels))
         for i in range(per_epoch):
-            if job["method"] == "topk":  # density falls over the first 40 % from 0.5 to its target, the rate follows a cosine
-                left = max(0, 1 - done / (0.4 * total)) ** 3
+            part = done / total
+            if job["method"] == "topk":  # the rate follows a cosine, the density falls over the first 40 % from 0.5 to its target
+                left = max(0, 1 - part / 0.4) ** 3
                 net.current = [k if k >= 0.5 else 0.5 * left + k * (1 - left) for k in net.density]
-                optimiser.param_groups[0]["lr"] = learning_rate * 0.5 * (1 + math.cos(math.pi * done / total))
-            elif job.get("falling"):  # the rate falls in a straight line to 0
-                optimiser.param_groups[0]["lr"] = learning_rate * (1 - done / total)
+            falling = 0.5 * (1 + math.cos(math.pi * part)) if job["method"] == "topk" else 1 - part
+            optimiser.param_groups[0]["lr"] = job["learningRate"] * falling
             chosen = order[i * batch : (i + 1) * batch]
             step(images[chosen], labels[chosen])
             done += 1
             if i in (per_epoch // 2 - 1, per_epoch - 1):
                 seconds += time.perf_counter() - start
-                with torch.no_grad():
-                    accuracy = (net(test_images).argmax(1) == test_labels).float().mean().item()
-                # Only a mask at its target density counts.
-                if accuracy >= job["accuracy"] and net.current == net.density:
-                    return {"rate": seconds, "accuracy": accuracy, "epochs": done / per_epoch}
+                if net.current == net.density:
+                    with torch.no_grad():
+                        reached = (net(test_images).argmax(1) == test_labels).float().mean().item()
+                if reached >= job["accuracy"]:
+                    return seconds, reached
                 start = time.perf_counter()
-    return {"error": f"{job['accuracy']} not reached in {job['epochs']} epochs: {accuracy}"}
+    return seconds, reached
+
+
+def target(job):
+    total = 0
+    for i in range(job["attempts"]):
+        seconds, reached = attempt({**job, "seed": job["seed"] + 1000 * i})
+        total += seconds
+        if reached >= job["accuracy"]:
+            return {"rate": total}
+    return {"error": f"{job['accuracy']} not reached in {job['attempts']} attempts"}
 
 
 serve(f"PyTorch {torch.__version__}", lambda job: {"steps": steps, "target": target}[job["what"]](job))
