@@ -57,10 +57,9 @@ const METHODS = {
   },
   bernoulli(network, data, batch) {
     const scores = weightCounts(network).map((count) => new Float32Array(count));
-    const gain = scores.map(() => 1);
-    const trainer = engine.bernoulliTrainer(network, data, scores, gain, batch);
+    const trainer = engine.bernoulliTrainer(network, data, scores, false, batch);
     let draw = 0;
-    return { trainer, update: () => trainer.step(sgd, gain, ++draw) };
+    return { trainer, update: () => trainer.step(sgd, ++draw) };
   },
 };
 
