@@ -18,7 +18,7 @@ import { trainingBar } from './progress.js';
 
 /** Kept fraction of dense layers, first to last, and passes over the data: chosen on validation rows (bench/README.md). */
 export const FC_DENSITY = [0.025, 0.08, 0.3] as const;
-export const FC_EPOCHS = 16;
+export const FC_EPOCHS = 24;
 
 /** What `--method` accepts. */
 export const METHODS = ['topk', 'bernoulli'] as const;
