@@ -8,6 +8,8 @@ interface Exports {
   allocate(bytes: number): number;
   release(pointer: number): void;
   start(tape: number, control: number, threads: number): void;
+  tiles(program: number, pixels: number, rows: number, scratch: number, logits: number, thread: number, threads: number): void;
+  rows(program: number, pixels: number, rows: number, scratch: number, logits: number): void;
   weights(distribution: number, sigma: number, k0: number, k1: number, stream: number, first: bigint, out: number, count: number): void;
 }
 
@@ -26,11 +28,8 @@ const OPERATIONS = {
   topkApply: [11, [5]],
   selectCount: [12, []],
   selectDigit: [13, []],
-  widen: [14, []],
-  signed16: [15, []],
-  signed16to32: [16, []],
-  signed32: [17, []],
   sumRows: [18, []],
+  tiles: [40, []],
 } as const satisfies Record<string, readonly [number, readonly number[]]>;
 
 export type Operation = readonly [name: keyof typeof OPERATIONS, ...operands: number[]];
@@ -39,6 +38,9 @@ const WORDS = 16;
 const MAX_OPERATIONS = 512;
 /** 2 GiB: the shared build's declared maximum. */
 const MAX_PAGES = 32768;
+
+/** Samples that go through the integer kernels together. */
+export const TILE = 64;
 
 /** f32 rows are padded to whole vectors of four. */
 export const pad4 = (n: number): number => Math.ceil(n / 4) * 4;
@@ -50,6 +52,7 @@ export class Machine {
   readonly #control: number;
   readonly #tape: number;
   readonly #stop: () => void;
+  #scratch = { pointer: 0, bytes: 0 };
 
   private constructor(memory: WebAssembly.Memory, exports: Exports, control: number, threads: number, stop: () => void) {
     this.#memory = memory;
@@ -83,8 +86,17 @@ export class Machine {
     this.#exports.release(pointer);
   }
 
+  /** Whole cache lines that every classifier shares while it answers: what one call leaves there the next may overwrite. */
+  scratch(bytes: number): number {
+    if (bytes > this.#scratch.bytes) {
+      if (this.#scratch.bytes > 0) this.release(this.#scratch.pointer);
+      this.#scratch = { pointer: this.allocate(bytes + 63), bytes };
+    }
+    return Math.ceil(this.#scratch.pointer / 64) * 64;
+  }
+
   u8 = (pointer: number, length: number): Uint8Array => new Uint8Array(this.#memory.buffer, pointer, length);
-  i16 = (pointer: number, length: number): Int16Array => new Int16Array(this.#memory.buffer, pointer, length);
+  u16 = (pointer: number, length: number): Uint16Array => new Uint16Array(this.#memory.buffer, pointer, length);
   i32 = (pointer: number, length: number): Int32Array => new Int32Array(this.#memory.buffer, pointer, length);
   u32 = (pointer: number, length: number): Uint32Array => new Uint32Array(this.#memory.buffer, pointer, length);
   f32 = (pointer: number, length: number): Float32Array => new Float32Array(this.#memory.buffer, pointer, length);
@@ -105,6 +117,17 @@ export class Machine {
     });
     words[operations.length * WORDS] = 0;
     this.#exports.start(this.#tape, this.#control, this.threads);
+  }
+
+  /** Integer logits of many samples (assembly/integer.ts); one tile is not worth waking the threads. */
+  tiles(program: number, pixels: number, rows: number, scratch: number, logits: number): void {
+    if (this.threads > 1 && rows > TILE) this.run([['tiles', program, pixels, rows, scratch, logits]]);
+    else this.#exports.tiles(program, pixels, rows, scratch, logits, 0, 1);
+  }
+
+  /** The same for a few samples, one at a time. */
+  rows(program: number, pixels: number, rows: number, scratch: number, logits: number): void {
+    this.#exports.rows(program, pixels, rows, scratch, logits);
   }
 
   /** Regenerates weights first .. first+count-1 (first and count multiples of 2048) as f32 at `out`. */

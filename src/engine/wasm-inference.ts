@@ -5,8 +5,7 @@
 //   byKeptWeights      lists of each unit's kept f32 weights               activations [unit][sample]
 //   byNonzeroInputs    lists of each sample's non-zero inputs              activations [sample][unit], weights [in][unit]
 
-import { countKept, kept, type Mask, type Placed } from '../network.js';
-import type { LayerBound } from './bounds.js';
+import { kept, type Mask, type Placed } from '../network.js';
 import type { InputTransform } from './engine.js';
 import { Allocations, type Machine, type Operation, pad4 } from './machine.js';
 
@@ -29,59 +28,6 @@ export interface FloatNetwork {
 }
 
 const reluOf = ({ layer }: Placed): number => (layer.kind === 'dense' && layer.activation === 'relu' ? 1 : 0);
-
-/** Signed adds: per layer the lists of added and subtracted inputs of each unit (assembly/integer.ts). */
-export function integerProgramOf(
-  machine: Machine,
-  layers: readonly Placed[],
-  weights: readonly ArrayLike<number>[],
-  mask: Mask,
-  bounds: readonly LayerBound[],
-): Program {
-  const own = new Allocations(machine);
-  const pixels = own.bytes(CHUNK * layers[0].fanIn);
-  const first = own.bytes(CHUNK * layers[0].fanIn * 2);
-  let wide = false;
-  const steps = layers.map((layer, i) => {
-    const units = layer.output[2];
-    const starts = own.bytes((2 * units + 1) * 4);
-    const entries = own.bytes(Math.max(1, countKept(mask[i])) * 4);
-    const startView = machine.u32(starts, 2 * units + 1);
-    const entryView = machine.u32(entries, Math.max(1, countKept(mask[i])));
-    let at = 0;
-    for (let unit = 0; unit < units; unit++) {
-      for (const positive of [true, false]) {
-        startView[2 * unit + (positive ? 0 : 1)] = at;
-        for (let k = 0, index = unit * layer.fanIn; k < layer.fanIn; k++, index++) {
-          if (kept(mask[i], index) && weights[i][index] > 0 === positive) entryView[at++] = k;
-        }
-      }
-    }
-    startView[2 * units] = at;
-    const name = wide ? 'signed32' : bounds[i].largest <= 32767 ? 'signed16' : 'signed16to32';
-    wide = name !== 'signed16';
-    return { name, starts, entries, units, out: own.bytes(CHUNK * units * (wide ? 4 : 2)), relu: reluOf(layer) } as const;
-  });
-  return {
-    chunk(values, rows, out) {
-      const lanes = Math.ceil(rows / 8) * 8;
-      machine.u8(pixels, values.length).set(values);
-      const tape: Operation[] = [['widen', pixels, rows, layers[0].fanIn, first, lanes]];
-      let x = first;
-      for (const step of steps) {
-        tape.push([step.name, x, lanes, step.starts, step.entries, step.units, step.out, step.relu]);
-        x = step.out;
-      }
-      machine.run(tape);
-      const units = steps.at(-1)!.units;
-      const logits = wide ? machine.i32(x, units * lanes) : machine.i16(x, units * lanes);
-      for (let row = 0, k = 0; row < rows; row++) {
-        for (let unit = 0; unit < units; unit++) out[k++] = logits[unit * lanes + row];
-      }
-    },
-    free: () => own.free(),
-  };
-}
 
 /** f32 over each unit's kept weights: cost falls with the mask's density. Needs biases to be null. */
 export function byKeptWeights(machine: Machine, { layers, weights, mask, transform }: FloatNetwork): Program {

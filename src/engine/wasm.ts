@@ -8,13 +8,14 @@
 // The two f32 forms sum the same terms in the same order (engine.ts), so the rule decides speed, not bits.
 
 import { parallelism } from '#workers';
-import { checkMask, fullMask, type Network, totalKept, weighted } from '../network.js';
+import { checkMask, fullMask, isSignedConstant, type Mask, type Network, type Placed, totalKept, weighted } from '../network.js';
 import { integerProgram } from './bounds.js';
-import { type Classifier, type ClassifierOptions, type Engine, PIXELS } from './engine.js';
+import { type Classifier, type ClassifierOptions, type Engine, type InputTransform, PIXELS } from './engine.js';
 import { Machine } from './machine.js';
 import { checkInputs, checkParameters, createReferenceEngine } from './reference.js';
 import { regenerateLayer } from './regenerate.js';
-import { byKeptWeights, byNonzeroInputs, CHUNK, type FloatNetwork, integerProgramOf, type Program } from './wasm-inference.js';
+import { byKeptWeights, byNonzeroInputs, CHUNK, type FloatNetwork, type Program } from './wasm-inference.js';
+import { integerProgramOf, listable } from './wasm-integer.js';
 import { createDenseTrainer, createTopkTrainer } from './wasm-training.js';
 
 /**
@@ -31,7 +32,7 @@ export async function createWasmEngine(options: { threads?: number } = {}): Prom
   return {
     name: 'wasm',
     threads,
-    classifier: (network, options) => (dense(network) ? classifier(machine, network, options) : reference.classifier(network, options)),
+    classifier: (network, options) => (dense(network) && classifier(machine, network, options)) || reference.classifier(network, options),
     denseTrainer: (network, ...rest) =>
       dense(network) ? createDenseTrainer(machine, network, ...rest) : reference.denseTrainer(network, ...rest),
     topkTrainer: (network, ...rest) =>
@@ -40,20 +41,24 @@ export async function createWasmEngine(options: { threads?: number } = {}): Prom
   };
 }
 
-function classifier(machine: Machine, network: Network, options: ClassifierOptions = {}): Classifier {
+/** Null where an integer program is too wide for the kernels. */
+function classifier(machine: Machine, network: Network, options: ClassifierOptions = {}): Classifier | null {
   const { mask = fullMask(network, true), transform = PIXELS, parameters } = options;
   checkMask(network, mask);
   if (parameters) checkParameters(network, parameters);
   const layers = weighted(network);
-  const weights = parameters?.weights ?? layers.map((layer) => regenerateLayer(machine, network, layer));
-  const program = parameters ? null : integerProgram(network, mask, transform, weights);
-  const floats = lazily(() => floatProgram(machine, { layers, weights, biases: parameters?.biases ?? null, mask, transform }));
-  const integers = program ? integerProgramOf(machine, layers, weights, mask, program.bounds) : null;
+  const compiled = parameters ? null : compileIntegers(machine, network, layers, mask, transform);
+  if (compiled && !compiled.program) return null;
+  const integers = compiled?.program ?? null;
+  const floats = lazily(() => {
+    const weights = parameters?.weights ?? layers.map((layer) => regenerateLayer(machine, network, layer));
+    return floatProgram(machine, { layers, weights, biases: parameters?.biases ?? null, mask, transform });
+  });
   const inputs = layers[0].fanIn;
   const outputs = layers.at(-1)!.output[2];
   return {
-    arithmetic: program ? 'integer' : 'float',
-    scale: program?.scale ?? 1,
+    arithmetic: integers ? 'integer' : 'float',
+    scale: compiled?.scale ?? 1,
     inputs,
     outputs,
     logits(values, rows) {
@@ -73,13 +78,22 @@ function classifier(machine: Machine, network: Network, options: ClassifierOptio
   };
 }
 
+/** The weights are needed for their signs, and let go again. */
+function compileIntegers(machine: Machine, network: Network, layers: readonly Placed[], mask: Mask, transform: InputTransform) {
+  if (!isSignedConstant(network)) return null;
+  const weights = layers.map((layer) => regenerateLayer(machine, network, layer));
+  const integers = integerProgram(network, mask, transform, weights);
+  if (!integers) return null;
+  return { scale: integers.scale, program: listable(layers) ? integerProgramOf(machine, layers, weights, mask, integers.bounds) : null };
+}
+
 function floatProgram(machine: Machine, network: FloatNetwork): Program {
   const total = network.layers.reduce((sum, layer) => sum + layer.weights, 0);
   const sparse = !network.biases && totalKept(network.mask) * 4 < total;
   return sparse ? byKeptWeights(machine, network) : byNonzeroInputs(machine, network);
 }
 
-/** The f32 form of an integer program is rarely asked for: it is laid out at the first call. */
+/** The f32 form is laid out at its first call: an integer program is rarely asked for it. */
 function lazily<T>(make: () => T): { get(): T; made(): T | null } {
   let value: T | null = null;
   return {

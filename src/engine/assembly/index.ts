@@ -5,10 +5,11 @@
 //
 // Codes are the cases below, in the order of OPERATIONS in src/engine/machine.ts.
 
-import { signed16, signed16to32, signed32, widen } from './integer';
+import { tiles } from './integer';
 import { compressColumns, compressRows, product, transpose } from './sparse';
 import { barrier, waitWhile } from './threads';
 import { adam, crossEntropy, gather, selectCount, selectDigit, sgd, shift, sumRows, topkApply, topkStep } from './training';
+export { rows, tiles } from './integer';
 export { weights } from './weights';
 
 /** Whether this build can share its memory. */
@@ -56,11 +57,8 @@ export function run(tape: usize, control: usize, t: u32, n: u32): void {
       case 11: topkApply(u(o, 1), u(o, 2), u(o, 3), u(o, 4), f(o, 5), u(o, 6), t, n); break;
       case 12: selectCount(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), t, n); break;
       case 13: selectDigit(u(o, 1), u(o, 2), u(o, 3), t, n); break;
-      case 14: widen(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), t, n); break;
-      case 15: signed16(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), t, n); break;
-      case 16: signed16to32(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), t, n); break;
-      case 17: signed32(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), t, n); break;
       case 18: sumRows(u(o, 1), u(o, 2), u(o, 3), u(o, 4), t, n); break;
+      case 40: tiles(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), t, n); break;
       default: unreachable();
     }
     o += 64;
