@@ -7,12 +7,12 @@
 //
 // A tile of 64 samples goes through all layers while it is in the cache; tiles are dealt to the threads and meet only at the end.
 //
-//   u8    x[feature][64], in every 16 bytes sample i beside sample 8 + i     one line of 64 bytes serves one entry
-//   i16   x[unit][64]     two lines of 32 samples, each four accumulators
-//   i32   x[unit][64]     four lines of 16 samples, each four accumulators
+// Activations are lines of 64 bytes, so that one list entry serves one line: 64 samples of u8, 32 of i16, 16 of i32.
 //
-// Bytes are added without being unpacked: a word is even + 256 odd, so a = sum of words and b = sum of (word >> 8) give the odd bytes'
-// sums as b and the even bytes' as a - 256 b, modulo 2^16.
+//   x[part][feature][64 bytes]     parts: u8 1, i16 2, i32 4, samples in order; but in u8 sample i is beside sample 8 + i of 16
+//
+// Bytes are added without being unpacked: a word is even + 256 odd, so a = sum of words and b = sum of (word >> 8) give the sums of the
+// odd bytes, b, and of the even ones, a - 256 b, modulo 2^16.
 
 import { first, last } from './threads';
 
@@ -20,6 +20,7 @@ const U8_TO_16: u32 = 0;
 const U8_TO_32: u32 = 1;
 const I16_TO_16: u32 = 2;
 const I16_TO_32: u32 = 3;
+const I32_TO_32: u32 = 4;
 
 const HEADER: usize = 24;
 const LAYER: usize = 16;
@@ -44,50 +45,63 @@ function tile(program: usize, pixels: usize, scratch: usize, logits: usize, rows
   let y = scratch + load<u32>(program, 16);
   let spare = scratch + load<u32>(program, 20);
   turn(pixels, inputs, x);
+  let features = inputs;
   let layer = program + HEADER;
   const end = layer + layers * LAYER;
   for (; layer < end; layer += LAYER) {
     const units = load<u32>(layer);
     const relu = load<u32>(layer, 4);
-    const form = load<u32>(layer, 8);
     const lists = <usize>load<u32>(layer, 12);
-    if (form <= U8_TO_32) addBytes(x, lists, units, y, relu, form == U8_TO_32);
-    else if (form <= I16_TO_32) add16(x, lists, units, y, relu, form == I16_TO_32);
-    else add32(x, lists, units, y, relu);
+    switch (load<u32>(layer, 8)) {
+      case U8_TO_16: addBytes(x, lists, units, y, relu, false); break;
+      case U8_TO_32: addBytes(x, lists, units, y, relu, true); break;
+      case I16_TO_16: add<i16>(x, features, lists, units, y, relu, false); break;
+      case I16_TO_32: add<i16>(x, features, lists, units, y, relu, true); break;
+      case I32_TO_32: add<i32>(x, features, lists, units, y, relu, false); break;
+      default: unreachable();
+    }
     x = y;
     y = spare;
     spare = x;
+    features = units;
   }
-  const outputs = load<u32>(program, 8);
-  for (let r: u32 = 0; r < rows; r++) {
-    for (let j: u32 = 0; j < outputs; j++, logits += 4) store<i32>(logits, load<i32>(x + ((<usize>j << 8) + (<usize>r << 2))));
+  for (let r: usize = 0; r < <usize>rows; r++) {
+    const line = x + (((r >> 4) * features) << 6) + ((r & 15) << 2);
+    for (let j: u32 = 0; j < features; j++, logits += 4) store<i32>(logits, load<i32>(line + (<usize>j << 6)));
   }
 }
 
-/** x[feature][64] from pixels[64][features], eight rows of sixteen bytes at a time, interleaved three times. */
+/** x[feature][64] from pixels[64][features]: sixteen rows of sixteen bytes at a time, interleaved four times. */
 function turn(pixels: usize, features: u32, x: usize): void {
-  for (let r: usize = 0; r < 64; r += 8) {
-    // Rows 0..3 with 8..11 of every sixteen, then 4..7 with 12..15.
-    const top = pixels + ((r & 48) + ((r & 8) >> 1)) * features;
-    for (let f: usize = 0; f < features; f += 16) {
-      let p = top + f;
-      const r0 = v128.load(p), r1 = v128.load(p + 8 * features); p += features;
-      const r2 = v128.load(p), r3 = v128.load(p + 8 * features); p += features;
-      const r4 = v128.load(p), r5 = v128.load(p + 8 * features); p += features;
-      const r6 = v128.load(p), r7 = v128.load(p + 8 * features);
-      const a0 = low8(r0, r4), a1 = high8(r0, r4), b0 = low8(r1, r5), b1 = high8(r1, r5);
-      const c0 = low8(r2, r6), c1 = high8(r2, r6), d0 = low8(r3, r7), d1 = high8(r3, r7);
-      const e0 = low8(a0, c0), e1 = high8(a0, c0), e2 = low8(a1, c1), e3 = high8(a1, c1);
-      const g0 = low8(b0, d0), g1 = high8(b0, d0), g2 = low8(b1, d1), g3 = high8(b1, d1);
+  const stride = <usize>features;
+  for (let r: usize = 0; r < 64; r += 16) {
+    for (let f: usize = 0; f < stride; f += 16) {
+      const p = pixels + r * stride + f;
       const q = x + (f << 6) + r;
-      two(q, low8(e0, g0));
-      two(q + 128, high8(e0, g0));
-      two(q + 256, low8(e1, g1));
-      two(q + 384, high8(e1, g1));
-      two(q + 512, low8(e2, g2));
-      two(q + 640, high8(e2, g2));
-      two(q + 768, low8(e3, g3));
-      two(q + 896, high8(e3, g3));
+      const r0 = v128.load(p), r1 = v128.load(p + 8 * stride);
+      const r2 = v128.load(p + stride), r3 = v128.load(p + 9 * stride);
+      const r4 = v128.load(p + 2 * stride), r5 = v128.load(p + 10 * stride);
+      const r6 = v128.load(p + 3 * stride), r7 = v128.load(p + 11 * stride);
+      const ra0 = low8(r0, r4), ra1 = high8(r0, r4), rb0 = low8(r1, r5), rb1 = high8(r1, r5);
+      const rc0 = low8(r2, r6), rc1 = high8(r2, r6), rd0 = low8(r3, r7), rd1 = high8(r3, r7);
+      const re0 = low8(ra0, rc0), re1 = high8(ra0, rc0), re2 = low8(ra1, rc1), re3 = high8(ra1, rc1);
+      const rg0 = low8(rb0, rd0), rg1 = high8(rb0, rd0), rg2 = low8(rb1, rd1), rg3 = high8(rb1, rd1);
+      const s0 = v128.load(p + 4 * stride), s1 = v128.load(p + 12 * stride);
+      const s2 = v128.load(p + 5 * stride), s3 = v128.load(p + 13 * stride);
+      const s4 = v128.load(p + 6 * stride), s5 = v128.load(p + 14 * stride);
+      const s6 = v128.load(p + 7 * stride), s7 = v128.load(p + 15 * stride);
+      const sa0 = low8(s0, s4), sa1 = high8(s0, s4), sb0 = low8(s1, s5), sb1 = high8(s1, s5);
+      const sc0 = low8(s2, s6), sc1 = high8(s2, s6), sd0 = low8(s3, s7), sd1 = high8(s3, s7);
+      const se0 = low8(sa0, sc0), se1 = high8(sa0, sc0), se2 = low8(sa1, sc1), se3 = high8(sa1, sc1);
+      const sg0 = low8(sb0, sd0), sg1 = high8(sb0, sd0), sg2 = low8(sb1, sd1), sg3 = high8(sb1, sd1);
+      two(q, low8(re0, rg0), low8(se0, sg0));
+      two(q + 128, high8(re0, rg0), high8(se0, sg0));
+      two(q + 256, low8(re1, rg1), low8(se1, sg1));
+      two(q + 384, high8(re1, rg1), high8(se1, sg1));
+      two(q + 512, low8(re2, rg2), low8(se2, sg2));
+      two(q + 640, high8(re2, rg2), high8(se2, sg2));
+      two(q + 768, low8(re3, rg3), low8(se3, sg3));
+      two(q + 896, high8(re3, rg3), high8(se3, sg3));
     }
   }
 }
@@ -104,23 +118,21 @@ function high8(a: v128, b: v128): v128 {
   return i8x16.shuffle(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
 }
 
-/** Two neighbouring features. */
+/** Two neighbouring features of sixteen rows. */
 // @ts-ignore: decorator
 @inline
-function two(q: usize, v: v128): void {
-  v128.store64_lane(q, v, 0);
-  v128.store64_lane(q, v, 1, 64);
+function two(q: usize, a: v128, b: v128): void {
+  v128.store(q, i64x2.shuffle(a, b, 0, 2));
+  v128.store(q, i64x2.shuffle(a, b, 1, 3), 64);
 }
 
 function addBytes(x: usize, lists: usize, units: u32, y: usize, relu: u32, wide: bool): void {
-  const floor = floor32(relu);
+  const part = <usize>units << 6;
   let p = lists;
-  for (let j: u32 = 0; j < units; j++) {
-    let segments = load<u16>(p);
+  for (let o = y, end = y + part; o < end; o += 64) {
+    const segments = load<u16>(p);
     p += 2;
-    const o = y + (<usize>j << (wide ? 8 : 7));
-    if (wide) clear(o, o + 256);
-    for (; segments; segments--) {
+    for (let s: u16 = 1; s <= segments; s++) {
       const middle = p + 4 + (<usize>load<u16>(p) << 1);
       const stop = middle + (<usize>load<u16>(p, 2) << 1);
       let a0 = i16x8.splat(0), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
@@ -153,124 +165,85 @@ function addBytes(x: usize, lists: usize, units: u32, y: usize, relu: u32, wide:
       a2 = i16x8.sub(a2, i16x8.shl(b2, 8));
       a3 = i16x8.sub(a3, i16x8.shl(b3, 8));
       if (wide) {
-        const least = segments == 1 ? floor : floor32(0);
-        widen(o, a0, b0, a1, b1, least);
-        widen(o + 128, a2, b2, a3, b3, least);
+        const floor = floorOf<i32>(relu != 0 && s == segments);
+        widen(o, part, a0, b0, a1, b1, s > 1, floor);
+        widen(o + 2 * part, part, a2, b2, a3, b3, s > 1, floor);
       } else {
-        put16(o, a0, b0, a1, b1, relu);
-        put16(o + 64, a2, b2, a3, b3, relu);
+        const floor = floorOf<i16>(relu != 0);
+        put<i16>(o, a0, b0, a1, b1, floor);
+        put<i16>(o + part, a2, b2, a3, b3, floor);
       }
     }
   }
 }
 
-function add16(x: usize, lists: usize, units: u32, y: usize, relu: u32, wide: bool): void {
-  const floor = floor32(relu);
-  let p = lists;
-  for (let j: u32 = 0; j < units; j++) {
-    let segments = load<u16>(p);
-    p += 2;
-    const o = y + (<usize>j << (wide ? 8 : 7));
-    if (wide) clear(o, o + 256);
-    for (; segments; segments--) {
-      const begin = p + 4;
-      const middle = begin + (<usize>load<u16>(p) << 1);
-      const stop = middle + (<usize>load<u16>(p, 2) << 1);
-      for (let half: usize = 0; half < 2; half++) {
-        const base = x + (half << 6);
-        let a0 = i16x8.splat(0), a1 = a0, a2 = a0, a3 = a0;
-        for (p = begin; p < middle; p += 2) {
-          const q = base + (<usize>load<u16>(p) << 7);
-          a0 = i16x8.add(a0, v128.load(q));
-          a1 = i16x8.add(a1, v128.load(q, 16));
-          a2 = i16x8.add(a2, v128.load(q, 32));
-          a3 = i16x8.add(a3, v128.load(q, 48));
+/** T in; i32 out when `wide`, else T. */
+function add<T>(x: usize, features: u32, lists: usize, units: u32, y: usize, relu: u32, wide: bool): void {
+  const part = <usize>units << 6;
+  for (let k: usize = 0; k < sizeof<T>(); k++) {
+    let p = lists;
+    const out = wide ? y + 2 * k * part : y + k * part;
+    for (let o = out, end = out + part; o < end; o += 64) {
+      const segments = load<u16>(p);
+      p += 2;
+      for (let s: u16 = 1; s <= segments; s++) {
+        const middle = p + 4 + (<usize>load<u16>(p) << 1);
+        const stop = middle + (<usize>load<u16>(p, 2) << 1);
+        let a0 = v128.splat<T>(0), a1 = a0, a2 = a0, a3 = a0;
+        for (p += 4; p < middle; p += 2) {
+          const q = x + (<usize>load<u16>(p) << 6);
+          a0 = v128.add<T>(a0, v128.load(q));
+          a1 = v128.add<T>(a1, v128.load(q, 16));
+          a2 = v128.add<T>(a2, v128.load(q, 32));
+          a3 = v128.add<T>(a3, v128.load(q, 48));
         }
         for (; p < stop; p += 2) {
-          const q = base + (<usize>load<u16>(p) << 7);
-          a0 = i16x8.sub(a0, v128.load(q));
-          a1 = i16x8.sub(a1, v128.load(q, 16));
-          a2 = i16x8.sub(a2, v128.load(q, 32));
-          a3 = i16x8.sub(a3, v128.load(q, 48));
+          const q = x + (<usize>load<u16>(p) << 6);
+          a0 = v128.sub<T>(a0, v128.load(q));
+          a1 = v128.sub<T>(a1, v128.load(q, 16));
+          a2 = v128.sub<T>(a2, v128.load(q, 32));
+          a3 = v128.sub<T>(a3, v128.load(q, 48));
         }
-        if (wide) widen(o + (half << 7), a0, a1, a2, a3, segments == 1 ? floor : floor32(0));
-        else put16(o + (half << 6), a0, a1, a2, a3, relu);
+        if (wide) widen(o, part, a0, a1, a2, a3, s > 1, floorOf<i32>(relu != 0 && s == segments));
+        else put<T>(o, a0, a1, a2, a3, floorOf<T>(relu != 0));
       }
     }
+    x += <usize>features << 6;
   }
 }
 
-function add32(x: usize, lists: usize, units: u32, y: usize, relu: u32): void {
-  const floor = floor32(relu);
-  let p = lists;
-  for (let j: u32 = 0; j < units; j++) {
-    const begin = p + 6;
-    const middle = begin + (<usize>load<u16>(p, 2) << 1);
-    const stop = middle + (<usize>load<u16>(p, 4) << 1);
-    const o = y + (<usize>j << 8);
-    for (let at: usize = 0; at < 256; at += 64) {
-      const base = x + at;
-      let a0 = i32x4.splat(0), a1 = a0, a2 = a0, a3 = a0;
-      for (p = begin; p < middle; p += 2) {
-        const q = base + (<usize>load<u16>(p) << 8);
-        a0 = i32x4.add(a0, v128.load(q));
-        a1 = i32x4.add(a1, v128.load(q, 16));
-        a2 = i32x4.add(a2, v128.load(q, 32));
-        a3 = i32x4.add(a3, v128.load(q, 48));
-      }
-      for (; p < stop; p += 2) {
-        const q = base + (<usize>load<u16>(p) << 8);
-        a0 = i32x4.sub(a0, v128.load(q));
-        a1 = i32x4.sub(a1, v128.load(q, 16));
-        a2 = i32x4.sub(a2, v128.load(q, 32));
-        a3 = i32x4.sub(a3, v128.load(q, 48));
-      }
-      v128.store(o + at, i32x4.max_s(a0, floor));
-      v128.store(o + at, i32x4.max_s(a1, floor), 16);
-      v128.store(o + at, i32x4.max_s(a2, floor), 32);
-      v128.store(o + at, i32x4.max_s(a3, floor), 48);
-    }
-  }
+/** The least that a sum may become: 0 under a ReLU. */
+// @ts-ignore: decorator
+@inline
+function floorOf<T>(relu: bool): v128 {
+  return v128.splat<T>(relu ? <T>0 : <T>(sizeof<T>() == 2 ? i16.MIN_VALUE : i32.MIN_VALUE));
 }
 
 // @ts-ignore: decorator
 @inline
-function clear(p: usize, end: usize): void {
-  for (; p < end; p += 16) v128.store(p, i32x4.splat(0));
+function put<T>(o: usize, a0: v128, a1: v128, a2: v128, a3: v128, floor: v128): void {
+  v128.store(o, v128.max<T>(a0, floor));
+  v128.store(o, v128.max<T>(a1, floor), 16);
+  v128.store(o, v128.max<T>(a2, floor), 32);
+  v128.store(o, v128.max<T>(a3, floor), 48);
 }
 
-/** What the maximum with makes of a sum: its ReLU, or itself. */
+/** A segment's 32 sums: two lines of i32, after the first segment added to them. */
 // @ts-ignore: decorator
 @inline
-function floor32(relu: u32): v128 {
-  return i32x4.splat(relu ? 0 : i32.MIN_VALUE);
-}
-
-// @ts-ignore: decorator
-@inline
-function put16(o: usize, a0: v128, a1: v128, a2: v128, a3: v128, relu: u32): void {
-  const floor = i16x8.splat(relu ? 0 : i16.MIN_VALUE);
-  v128.store(o, i16x8.max_s(a0, floor));
-  v128.store(o, i16x8.max_s(a1, floor), 16);
-  v128.store(o, i16x8.max_s(a2, floor), 32);
-  v128.store(o, i16x8.max_s(a3, floor), 48);
-}
-
-/** Adds a segment's 32 sums to a unit's. */
-// @ts-ignore: decorator
-@inline
-function widen(o: usize, a0: v128, a1: v128, a2: v128, a3: v128, floor: v128): void {
-  wider(o, a0, floor);
-  wider(o + 32, a1, floor);
-  wider(o + 64, a2, floor);
-  wider(o + 96, a3, floor);
+function widen(o: usize, part: usize, a0: v128, a1: v128, a2: v128, a3: v128, more: bool, floor: v128): void {
+  wider(o, a0, more, floor);
+  wider(o + 32, a1, more, floor);
+  wider(o + part, a2, more, floor);
+  wider(o + part + 32, a3, more, floor);
 }
 
 // @ts-ignore: decorator
 @inline
-function wider(o: usize, a: v128, floor: v128): void {
-  v128.store(o, i32x4.max_s(i32x4.add(v128.load(o), i32x4.extend_low_i16x8_s(a)), floor));
-  v128.store(o, i32x4.max_s(i32x4.add(v128.load(o, 16), i32x4.extend_high_i16x8_s(a)), floor), 16);
+function wider(o: usize, a: v128, more: bool, floor: v128): void {
+  const zero = i32x4.splat(0);
+  v128.store(o, i32x4.max_s(i32x4.add(more ? v128.load(o) : zero, i32x4.extend_low_i16x8_s(a)), floor));
+  v128.store(o, i32x4.max_s(i32x4.add(more ? v128.load(o, 16) : zero, i32x4.extend_high_i16x8_s(a)), floor), 16);
 }
 
 /**
@@ -294,11 +267,11 @@ function row(program: usize, pixels: usize, inputs: u32, scratch: usize, logits:
   const end = layer + <usize>load<u32>(program) * LAYER;
   for (let features = inputs; layer < end; layer += LAYER) {
     const units = load<u32>(layer);
-    const floor = floor32(load<u32>(layer, 4));
+    const floor = floorOf<i32>(load<u32>(layer, 4) != 0);
     const starts = <usize>load<u32>(layer, 8);
     const entries = <usize>load<u32>(layer, 12);
     const width = (<usize>units + 15) >> 4 << 6;
-    clear(y, y + (width << 1));
+    for (let o = y; o < y + 2 * width; o += 16) v128.store(o, i32x4.splat(0));
     for (let f: u32 = 0; f < features; f += 16) {
       let bits = x ? nonzero32(x + (<usize>f << 2)) : nonzero8(pixels + f, features - f);
       while (bits) {
