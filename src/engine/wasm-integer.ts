@@ -4,7 +4,7 @@
 // Tiles of 64 samples read the lists of each unit; fewer than ALONE samples (what a call leaves after its tiles included) are answered
 // one at a time from the lists of each input, which are laid out at their first use.
 
-import { kept, type Mask, type Placed } from '../network.js';
+import { countKept, type Mask, type Placed } from '../network.js';
 import type { LayerBound } from './bounds.js';
 import { Allocations, type Machine, TILE } from './machine.js';
 import { CHUNK, type Program } from './wasm-inference.js';
@@ -14,6 +14,8 @@ const ALONE = 8;
 /** Lists number units and inputs in 16 bits, and a single sample's also tell added from subtracted. */
 const WIDEST = 32752;
 const I16_LARGEST = 32767;
+/** Inputs per segment from which adding in i16 pays. */
+const SEGMENT = 5;
 
 /** Codes of assembly/integer.ts: what a layer reads and writes. */
 const FORMS = { u8: { 16: 0, 32: 1 }, i16: { 16: 2, 32: 3 }, i32: { 16: 4, 32: 4 } } as const;
@@ -80,8 +82,8 @@ export function integerProgramOf(
 const pad16 = (n: number): number => Math.ceil(n / 16) * 16;
 
 /**
- * The lists of each layer. A layer computes in i16 while its bound fits; the last one answers in i32. A unit whose sums may leave i16
- * is cut into segments that cannot, as the intervals of its inputs say, and they are added in i32.
+ * What each layer reads and writes, and its lists. A layer answers in i16 while its bound fits and the next one can add most of its
+ * inputs in i16 too; the last layer answers in i32.
  */
 function stepsOf(
   machine: Machine,
@@ -91,47 +93,89 @@ function stepsOf(
   mask: Mask,
   bounds: readonly LayerBound[],
 ): Step[] {
+  const relu = layers.map(({ layer }) => (layer.kind === 'dense' && layer.activation === 'relu' ? 1 : 0));
+  const listsOf = (i: number, limit: number) => {
+    const high = i > 0 ? bounds[i - 1].high : new Float64Array(layers[0].fanIn).fill(255);
+    const low = i > 0 && !relu[i - 1] ? bounds[i - 1].low : new Float64Array(layers[i].fanIn);
+    return segmented(layers[i], weights[i], mask[i], low, high, limit);
+  };
   let from: keyof typeof FORMS = 'u8';
-  let low: ArrayLike<number> = new Float64Array(layers[0].fanIn);
-  let high: ArrayLike<number> = new Float64Array(layers[0].fanIn).fill(255);
-  return layers.map((placed, i) => {
-    const { fanIn: inputs, layer } = placed;
-    const units = placed.output[2];
-    const relu = layer.kind === 'dense' && layer.activation === 'relu' ? 1 : 0;
-    const to: 16 | 32 = from !== 'i32' && bounds[i].largest <= I16_LARGEST && i < layers.length - 1 ? 16 : 32;
-    const limit = from === 'i32' ? Number.POSITIVE_INFINITY : I16_LARGEST;
-    const lists: number[] = [];
-    for (let unit = 0; unit < units; unit++) {
-      const at = lists.push(0) - 1;
-      let segment: [added: number[], subtracted: number[]] = [[], []];
-      let [least, most] = [0, 0];
-      const close = () => {
-        lists[at]++;
-        lists.push(segment[0].length, segment[1].length, ...segment[0], ...segment[1]);
-      };
-      for (let k = 0, index = unit * inputs; k < inputs; k++, index++) {
-        if (!kept(mask[i], index)) continue;
-        const added = weights[i][index] > 0;
-        const [down, up] = added ? [low[k], high[k]] : [-high[k], -low[k]];
-        if (most + up > limit || least + down < -limit) {
-          close();
-          segment = [[], []];
-          [least, most] = [0, 0];
-        }
-        segment[added ? 0 : 1].push(k);
-        least += down;
-        most += up;
-      }
-      close();
+  let lists = listsOf(0, I16_LARGEST);
+  return layers.map((layer, i) => {
+    let next: Uint16Array | null = null;
+    if (from !== 'i32' && bounds[i].largest <= I16_LARGEST && i + 1 < layers.length) {
+      next = listsOf(i + 1, I16_LARGEST);
+      if (next.length > countKept(mask[i + 1]) * (1 + 2 / SEGMENT) + 3 * layers[i + 1].output[2]) next = null;
     }
-    const pointer = own.bytes(lists.length * 2);
+    const pointer = own.bytes(lists.byteLength);
     machine.u16(pointer, lists.length).set(lists);
-    const step = { inputs, units, relu, form: FORMS[from][to], lists: pointer, length: lists.length };
-    from = to === 16 ? 'i16' : 'i32';
-    low = relu ? new Float64Array(units) : bounds[i].low;
-    high = bounds[i].high;
+    const form = FORMS[from][next ? 16 : 32];
+    const step = { inputs: layer.fanIn, units: layer.output[2], relu: relu[i], form, lists: pointer, length: lists.length };
+    from = next ? 'i16' : 'i32';
+    if (i + 1 < layers.length) lists = next ?? listsOf(i + 1, Number.POSITIVE_INFINITY);
     return step;
   });
+}
+
+/** The lists of a layer, each unit's cut into segments whose sums stay within `limit`, as the intervals of its inputs say. */
+function segmented(
+  { fanIn, output }: Placed,
+  weights: ArrayLike<number>,
+  bits: Uint8Array,
+  low: Float64Array,
+  high: Float64Array,
+  limit: number,
+): Uint16Array {
+  const lists = new Uint16Array(3 * (output[2] + countKept(bits)));
+  const subtracted = new Uint16Array(fanIn);
+  let at = 0;
+  for (let unit = 0; unit < output[2]; unit++) at = cut(lists, at, unit * fanIn, weights, bits, low, high, limit, subtracted);
+  return lists.slice(0, at);
+}
+
+/** Writes the segments of one unit at `at` and returns where they end. */
+function cut(
+  lists: Uint16Array,
+  at: number,
+  begin: number,
+  weights: ArrayLike<number>,
+  bits: Uint8Array,
+  low: Float64Array,
+  high: Float64Array,
+  limit: number,
+  subtracted: Uint16Array,
+): number {
+  let start = at + 1;
+  let next = start + 2;
+  let subtracts = 0;
+  let least = 0;
+  let most = 0;
+  lists[at] = 1;
+  for (let k = 0, index = begin; k < low.length; k++, index++) {
+    if (!((bits[index >> 3] >> (index & 7)) & 1)) continue;
+    const add = weights[index] > 0;
+    const down = add ? low[k] : -high[k];
+    const up = add ? high[k] : -low[k];
+    if (most + up > limit || least + down < -limit) {
+      start = close(lists, start, next, subtracted, subtracts);
+      next = start + 2;
+      subtracts = least = most = 0;
+      lists[at]++;
+    }
+    if (add) lists[next++] = k;
+    else subtracted[subtracts++] = k;
+    least += down;
+    most += up;
+  }
+  return close(lists, start, next, subtracted, subtracts);
+}
+
+/** Completes the segment at `start`, whose added inputs end at `end`; returns where the next one begins. */
+function close(lists: Uint16Array, start: number, end: number, subtracted: Uint16Array, subtracts: number): number {
+  lists[start] = end - start - 2;
+  lists[start + 1] = subtracts;
+  for (let i = 0; i < subtracts; i++) lists[end + i] = subtracted[i];
+  return end + subtracts;
 }
 
 /** The same lists by input: where each begins, and the units that add it, and those that subtract it as width + unit. */
