@@ -8,7 +8,16 @@ interface Exports {
   allocate(bytes: number): number;
   release(pointer: number): void;
   start(tape: number, control: number, threads: number): void;
-  tiles(program: number, pixels: number, rows: number, scratch: number, logits: number, thread: number, threads: number): void;
+  tiles(
+    program: number,
+    pixels: number,
+    rows: number,
+    size: number,
+    scratch: number,
+    logits: number,
+    thread: number,
+    threads: number,
+  ): void;
   rows(program: number, pixels: number, rows: number, scratch: number, logits: number): void;
   weights(distribution: number, sigma: number, k0: number, k1: number, stream: number, first: bigint, out: number, count: number): void;
 }
@@ -38,9 +47,6 @@ const WORDS = 16;
 const MAX_OPERATIONS = 512;
 /** 2 GiB: the shared build's declared maximum. */
 const MAX_PAGES = 32768;
-
-/** Samples that go through the integer kernels together. */
-export const TILE = 64;
 
 /** f32 rows are padded to whole vectors of four. */
 export const pad4 = (n: number): number => Math.ceil(n / 4) * 4;
@@ -119,10 +125,10 @@ export class Machine {
     this.#exports.start(this.#tape, this.#control, this.threads);
   }
 
-  /** Integer logits of many samples (assembly/integer.ts); one tile is not worth waking the threads. */
-  tiles(program: number, pixels: number, rows: number, scratch: number, logits: number): void {
-    if (this.threads > 1 && rows > TILE) this.run([['tiles', program, pixels, rows, scratch, logits]]);
-    else this.#exports.tiles(program, pixels, rows, scratch, logits, 0, 1);
+  /** Integer logits in tiles of `size` samples (assembly/integer.ts), dealt to all threads or done by this one. */
+  tiles(program: number, pixels: number, rows: number, size: number, scratch: number, logits: number, deal: boolean): void {
+    if (deal) this.run([['tiles', program, pixels, rows, size, scratch, logits]]);
+    else this.#exports.tiles(program, pixels, rows, size, scratch, logits, 0, 1);
   }
 
   /** The same for a few samples, one at a time. */

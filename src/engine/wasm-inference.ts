@@ -13,7 +13,9 @@ import { Allocations, type Machine, type Operation, pad4 } from './machine.js';
 export const CHUNK = 256;
 
 export interface Program {
-  /** Writes the logits of up to CHUNK samples of raw values, sample-major, to out. */
+  /** Samples that a chunk may have. */
+  readonly capacity: number;
+  /** Writes the logits of a chunk of samples of raw values, sample-major, to out. */
   chunk(values: Uint8Array | Float32Array, rows: number, out: Int32Array | Float32Array): void;
   free(): void;
 }
@@ -54,6 +56,7 @@ export function byKeptWeights(machine: Machine, { layers, weights, mask, transfo
     return { units, capacity, lists, counts, out: own.bytes(units * bytes), relu: reluOf(layer) };
   });
   return {
+    capacity: CHUNK,
     chunk(raw, rows, out) {
       const tape: Operation[] = [input.load(raw, rows), ['transpose', input.x, rows, layers[0].fanIn, input.stride, columns, bytes]];
       let dense = columns;
@@ -91,6 +94,7 @@ export function byNonzeroInputs(machine: Machine, { layers, weights, biases, mas
     return { units, width, dense, bias, fanIn: layer.fanIn, out: own.bytes(CHUNK * width * 4), relu: reluOf(layer) };
   });
   return {
+    capacity: CHUNK,
     chunk(raw, rows, out) {
       const tape: Operation[] = [input.load(raw, rows)];
       let [x, stride] = [input.x, input.stride];

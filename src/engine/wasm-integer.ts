@@ -1,16 +1,22 @@
 // Integer programs (bounds.ts) on the machine: per layer the lists of added and subtracted inputs of each unit, two bytes a kept weight
 // and no weights at all. The layouts, and why any order of summation gives the same bits, stand in assembly/integer.ts.
 //
-// Tiles of 64 samples read the lists of each unit; fewer than ALONE samples (what a call leaves after its tiles included) are answered
-// one at a time from the lists of each input, which are laid out at their first use.
+// Samples go in tiles of 64 through the lists of each unit; what a call leaves, in a tile of 64 when it is more than HALF, else in tiles
+// of 16, and the last few one at a time through the lists of each input, which are laid out at their first use.
 
-import { countKept, type Mask, type Placed } from '../network.js';
+import { countKept, type Mask, type Placed, totalKept } from '../network.js';
 import type { LayerBound } from './bounds.js';
-import { Allocations, type Machine, TILE } from './machine.js';
+import { Allocations, type Machine } from './machine.js';
 import { CHUNK, type Program } from './wasm-inference.js';
 
-/** Fewer samples than this are answered one at a time: a tile costs as much as about so many of them, full or not. */
-const ALONE = 8;
+const TILE = 64;
+const SMALL = 16;
+/** From so many samples on a tile costs less than small ones. */
+const HALF = 40;
+/** Fewer samples than this cost less one at a time than in a small tile. */
+const ALONE = 4;
+/** Kept weights x samples from which waking the threads pays. */
+const DEAL = 4e6;
 /** Lists number units and inputs in 16 bits, and a single sample's also tell added from subtracted. */
 const WIDEST = 32752;
 const I16_LARGEST = 32767;
@@ -48,7 +54,9 @@ export function integerProgramOf(
   const first = pad16(inputs) * TILE;
   const thread = first + 2 * activations;
   const pixels = thread * machine.threads;
-  const logits = pixels + CHUNK * inputs + 64;
+  const capacity = CHUNK * machine.threads;
+  const logits = pad16(pixels + capacity * inputs + 16);
+  const total = totalKept(mask);
 
   /** A program in memory: the header that assembly/integer.ts describes, with two words of each layer given. */
   const lay = (words: (step: Step) => [number, number]): number => {
@@ -61,17 +69,23 @@ export function integerProgramOf(
   const byUnit = lay((step) => [step.form, step.lists]);
   let byInput = 0;
   return {
+    capacity,
     chunk(values, rows, out) {
-      const scratch = machine.scratch(logits + CHUNK * outputs * 4);
+      const scratch = machine.scratch(logits + capacity * outputs * 4);
       machine.u8(scratch + pixels, values.length).set(values);
-      const alone = rows % TILE < ALONE ? rows % TILE : 0;
-      const tiled = rows - alone;
-      if (tiled > 0) {
-        machine.tiles(byUnit, scratch + pixels, tiled, scratch, scratch + logits);
-      }
+      const tiles = (from: number, count: number, size: number): void => {
+        const deal = machine.threads > 1 && count * total >= DEAL;
+        const out = scratch + logits + from * outputs * 4;
+        if (count > 0) machine.tiles(byUnit, scratch + pixels + from * inputs, count, size, scratch, out, deal);
+      };
+      const whole = rows % TILE < HALF ? rows - (rows % TILE) : rows;
+      const alone = (rows - whole) % SMALL < ALONE ? (rows - whole) % SMALL : 0;
+      tiles(0, whole, TILE);
+      tiles(whole, rows - whole - alone, SMALL);
       if (alone > 0) {
         byInput ||= lay((step) => byInputs(machine, own, step));
-        machine.rows(byInput, scratch + pixels + tiled * inputs, alone, scratch, scratch + logits + tiled * outputs * 4);
+        const from = rows - alone;
+        machine.rows(byInput, scratch + pixels + from * inputs, alone, scratch, scratch + logits + from * outputs * 4);
       }
       out.set(machine.i32(scratch + logits, rows * outputs));
     },

@@ -14,7 +14,7 @@ import { type Classifier, type ClassifierOptions, type Engine, type InputTransfo
 import { Machine } from './machine.js';
 import { checkInputs, checkParameters, createReferenceEngine } from './reference.js';
 import { regenerateLayer } from './regenerate.js';
-import { byKeptWeights, byNonzeroInputs, CHUNK, type FloatNetwork, type Program } from './wasm-inference.js';
+import { byKeptWeights, byNonzeroInputs, type FloatNetwork, type Program } from './wasm-inference.js';
 import { integerProgramOf, listable } from './wasm-integer.js';
 import { createDenseTrainer, createTopkTrainer } from './wasm-training.js';
 
@@ -65,8 +65,8 @@ function classifier(machine: Machine, network: Network, options: ClassifierOptio
       checkInputs(values, rows, inputs);
       const run = integers && values instanceof Uint8Array ? integers : floats.get();
       const out = integers && values instanceof Uint8Array ? new Int32Array(rows * outputs) : new Float32Array(rows * outputs);
-      for (let row = 0; row < rows; row += CHUNK) {
-        const count = Math.min(CHUNK, rows - row);
+      for (let row = 0; row < rows; row += run.capacity) {
+        const count = Math.min(run.capacity, rows - row);
         run.chunk(values.subarray(row * inputs, (row + count) * inputs), count, out.subarray(row * outputs, (row + count) * outputs));
       }
       return out;

@@ -58,7 +58,7 @@ export function run(tape: usize, control: usize, t: u32, n: u32): void {
       case 12: selectCount(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), t, n); break;
       case 13: selectDigit(u(o, 1), u(o, 2), u(o, 3), t, n); break;
       case 18: sumRows(u(o, 1), u(o, 2), u(o, 3), u(o, 4), t, n); break;
-      case 40: tiles(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), t, n); break;
+      case 40: tiles(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), t, n); break;
       default: unreachable();
     }
     o += 64;

@@ -5,7 +5,8 @@
 //             then 4 words a layer: units, relu, form, lists
 //   lists     u16 words of each unit: segments, then for each of them: how many are added, how many subtracted, those, these
 //
-// A tile of 64 samples goes through all layers while it is in the cache; tiles are dealt to the threads and meet only at the end.
+// A tile of 64 samples goes through all layers while it is in the cache; tiles are dealt to the threads and meet only at the end. A
+// small tile has 16 samples, lines of 16 bytes for its pixels and i32 from the first layer on.
 //
 // Activations are lines of 64 bytes, so that one list entry serves one line: 64 samples of u8, 32 of i16, 16 of i32.
 //
@@ -25,59 +26,66 @@ const I32_TO_32: u32 = 4;
 const HEADER: usize = 24;
 const LAYER: usize = 16;
 
-/** Logits[row][output] i32 of pixels[row][input], in whole tiles: reads pixels up to 64 rows and 16 bytes beyond. */
-export function tiles(program: usize, pixels: usize, rows: u32, scratch: usize, logits: usize, t: u32, n: u32): void {
-  const inputs = <usize>load<u32>(program, 4);
-  const outputs = <usize>load<u32>(program, 8);
+/** Logits[row][output] i32 of pixels[row][input] in tiles of `size` samples, 64 or 16: reads pixels beyond, up to whole tiles + 16 bytes. */
+export function tiles(program: usize, pixels: usize, rows: u32, size: u32, scratch: usize, logits: usize, t: u32, n: u32): void {
+  const inputs = load<u32>(program, 4);
+  const outputs = load<u32>(program, 8);
   const own = scratch + <usize>t * load<u32>(program, 12);
-  const count = (rows + 63) >> 6;
+  const count = (rows + size - 1) / size;
   const end = last(count, t, n);
   for (let i = first(count, t, n); i < end; i++) {
-    const row = <usize>i << 6;
-    tile(program, pixels + row * inputs, own, logits + ((row * outputs) << 2), min<u32>(64, rows - <u32>row));
+    const row = i * size;
+    tile(program, pixels + row * inputs, size, own, logits + ((row * outputs) << 2), min(size, rows - row));
   }
 }
 
-function tile(program: usize, pixels: usize, scratch: usize, logits: usize, rows: u32): void {
-  const layers = <usize>load<u32>(program);
-  const inputs = load<u32>(program, 4);
+function tile(program: usize, pixels: usize, size: usize, scratch: usize, logits: usize, rows: usize): void {
+  let features = load<u32>(program, 4);
   let x = scratch;
   let y = scratch + load<u32>(program, 16);
   let spare = scratch + load<u32>(program, 20);
-  turn(pixels, inputs, x);
-  let features = inputs;
+  if (size == 16) turn(pixels, features, x, 16);
+  else turn(pixels, features, x, 64);
   let layer = program + HEADER;
-  const end = layer + layers * LAYER;
+  const end = layer + <usize>load<u32>(program) * LAYER;
   for (; layer < end; layer += LAYER) {
     const units = load<u32>(layer);
     const relu = load<u32>(layer, 4);
+    const form = load<u32>(layer, 8);
     const lists = <usize>load<u32>(layer, 12);
-    switch (load<u32>(layer, 8)) {
-      case U8_TO_16: addBytes(x, lists, units, y, relu, false); break;
-      case U8_TO_32: addBytes(x, lists, units, y, relu, true); break;
-      case I16_TO_16: add<i16>(x, features, lists, units, y, relu, false); break;
-      case I16_TO_32: add<i16>(x, features, lists, units, y, relu, true); break;
-      case I32_TO_32: add<i32>(x, features, lists, units, y, relu, false); break;
-      default: unreachable();
+    if (size == 16) {
+      if (form <= U8_TO_32) addBytes16(x, lists, units, y, relu);
+      else add<i32>(x, features, 1, lists, units, y, relu, false);
+    } else {
+      switch (form) {
+        case U8_TO_16: addBytes(x, lists, units, y, relu, false); break;
+        case U8_TO_32: addBytes(x, lists, units, y, relu, true); break;
+        case I16_TO_16: add<i16>(x, features, 2, lists, units, y, relu, false); break;
+        case I16_TO_32: add<i16>(x, features, 2, lists, units, y, relu, true); break;
+        case I32_TO_32: add<i32>(x, features, 4, lists, units, y, relu, false); break;
+        default: unreachable();
+      }
     }
     x = y;
     y = spare;
     spare = x;
     features = units;
   }
-  for (let r: usize = 0; r < <usize>rows; r++) {
+  for (let r: usize = 0; r < rows; r++) {
     const line = x + (((r >> 4) * features) << 6) + ((r & 15) << 2);
-    for (let j: u32 = 0; j < features; j++, logits += 4) store<i32>(logits, load<i32>(line + (<usize>j << 6)));
+    for (let j: usize = 0; j < features; j++, logits += 4) store<i32>(logits, load<i32>(line + (j << 6)));
   }
 }
 
-/** x[feature][64] from pixels[64][features]: sixteen rows of sixteen bytes at a time, interleaved four times. */
-function turn(pixels: usize, features: u32, x: usize): void {
+/** x[feature][size] from pixels[size][features]: sixteen rows of sixteen bytes at a time, interleaved four times. */
+// @ts-ignore: decorator
+@inline
+function turn(pixels: usize, features: u32, x: usize, size: usize): void {
   const stride = <usize>features;
-  for (let r: usize = 0; r < 64; r += 16) {
+  for (let r: usize = 0; r < size; r += 16) {
     for (let f: usize = 0; f < stride; f += 16) {
       const p = pixels + r * stride + f;
-      const q = x + (f << 6) + r;
+      let q = x + f * size + r;
       const r0 = v128.load(p), r1 = v128.load(p + 8 * stride);
       const r2 = v128.load(p + stride), r3 = v128.load(p + 9 * stride);
       const r4 = v128.load(p + 2 * stride), r5 = v128.load(p + 10 * stride);
@@ -94,14 +102,14 @@ function turn(pixels: usize, features: u32, x: usize): void {
       const sc0 = low8(s2, s6), sc1 = high8(s2, s6), sd0 = low8(s3, s7), sd1 = high8(s3, s7);
       const se0 = low8(sa0, sc0), se1 = high8(sa0, sc0), se2 = low8(sa1, sc1), se3 = high8(sa1, sc1);
       const sg0 = low8(sb0, sd0), sg1 = high8(sb0, sd0), sg2 = low8(sb1, sd1), sg3 = high8(sb1, sd1);
-      two(q, low8(re0, rg0), low8(se0, sg0));
-      two(q + 128, high8(re0, rg0), high8(se0, sg0));
-      two(q + 256, low8(re1, rg1), low8(se1, sg1));
-      two(q + 384, high8(re1, rg1), high8(se1, sg1));
-      two(q + 512, low8(re2, rg2), low8(se2, sg2));
-      two(q + 640, high8(re2, rg2), high8(se2, sg2));
-      two(q + 768, low8(re3, rg3), low8(se3, sg3));
-      two(q + 896, high8(re3, rg3), high8(se3, sg3));
+      q = two(q, size, low8(re0, rg0), low8(se0, sg0));
+      q = two(q, size, high8(re0, rg0), high8(se0, sg0));
+      q = two(q, size, low8(re1, rg1), low8(se1, sg1));
+      q = two(q, size, high8(re1, rg1), high8(se1, sg1));
+      q = two(q, size, low8(re2, rg2), low8(se2, sg2));
+      q = two(q, size, high8(re2, rg2), high8(se2, sg2));
+      q = two(q, size, low8(re3, rg3), low8(se3, sg3));
+      two(q, size, high8(re3, rg3), high8(se3, sg3));
     }
   }
 }
@@ -121,9 +129,11 @@ function high8(a: v128, b: v128): v128 {
 /** Two neighbouring features of sixteen rows. */
 // @ts-ignore: decorator
 @inline
-function two(q: usize, a: v128, b: v128): void {
+function two(q: usize, size: usize, a: v128, b: v128): usize {
   v128.store(q, i64x2.shuffle(a, b, 0, 2));
-  v128.store(q, i64x2.shuffle(a, b, 1, 3), 64);
+  q += size;
+  v128.store(q, i64x2.shuffle(a, b, 1, 3));
+  return q + size;
 }
 
 function addBytes(x: usize, lists: usize, units: u32, y: usize, relu: u32, wide: bool): void {
@@ -177,19 +187,47 @@ function addBytes(x: usize, lists: usize, units: u32, y: usize, relu: u32, wide:
   }
 }
 
-/** T in; i32 out when `wide`, else T. */
-function add<T>(x: usize, features: u32, lists: usize, units: u32, y: usize, relu: u32, wide: bool): void {
+/** One vector of bytes instead of four, i32 out. */
+function addBytes16(x: usize, lists: usize, units: u32, y: usize, relu: u32): void {
+  let p = lists;
+  for (let o = y, end = y + (<usize>units << 6); o < end; o += 64) {
+    const segments = load<u16>(p);
+    p += 2;
+    for (let s: u16 = 1; s <= segments; s++) {
+      const middle = p + 4 + (<usize>load<u16>(p) << 1);
+      const stop = middle + (<usize>load<u16>(p, 2) << 1);
+      let a = i16x8.splat(0), b = a;
+      for (p += 4; p < middle; p += 2) {
+        const v = v128.load(x + (<usize>load<u16>(p) << 4));
+        a = i16x8.add(a, v);
+        b = i16x8.add(b, i16x8.shr_u(v, 8));
+      }
+      for (; p < stop; p += 2) {
+        const v = v128.load(x + (<usize>load<u16>(p) << 4));
+        a = i16x8.sub(a, v);
+        b = i16x8.sub(b, i16x8.shr_u(v, 8));
+      }
+      const floor = floorOf<i32>(relu != 0 && s == segments);
+      wider(o, i16x8.sub(a, i16x8.shl(b, 8)), s > 1, floor);
+      wider(o + 32, b, s > 1, floor);
+    }
+  }
+}
+
+/** T in; T out, or i32 when `wide`: then a segment's sums, not a unit's, must fit. */
+function add<T>(x: usize, features: u32, parts: usize, lists: usize, units: u32, y: usize, relu: u32, wide: bool): void {
   const part = <usize>units << 6;
-  for (let k: usize = 0; k < sizeof<T>(); k++) {
+  const step = wide ? part << 1 : part;
+  for (let k: usize = 0; k < parts; k++, x += <usize>features << 6, y += step) {
     let p = lists;
-    const out = wide ? y + 2 * k * part : y + k * part;
-    for (let o = out, end = out + part; o < end; o += 64) {
+    for (let o = y, end = y + part; o < end; o += 64) {
       const segments = load<u16>(p);
       p += 2;
+      const zero = v128.splat<T>(0);
+      let a0 = zero, a1 = zero, a2 = zero, a3 = zero;
       for (let s: u16 = 1; s <= segments; s++) {
         const middle = p + 4 + (<usize>load<u16>(p) << 1);
         const stop = middle + (<usize>load<u16>(p, 2) << 1);
-        let a0 = v128.splat<T>(0), a1 = a0, a2 = a0, a3 = a0;
         for (p += 4; p < middle; p += 2) {
           const q = x + (<usize>load<u16>(p) << 6);
           a0 = v128.add<T>(a0, v128.load(q));
@@ -204,11 +242,13 @@ function add<T>(x: usize, features: u32, lists: usize, units: u32, y: usize, rel
           a2 = v128.sub<T>(a2, v128.load(q, 32));
           a3 = v128.sub<T>(a3, v128.load(q, 48));
         }
-        if (wide) widen(o, part, a0, a1, a2, a3, s > 1, floorOf<i32>(relu != 0 && s == segments));
-        else put<T>(o, a0, a1, a2, a3, floorOf<T>(relu != 0));
+        if (wide) {
+          widen(o, part, a0, a1, a2, a3, s > 1, floorOf<i32>(relu != 0 && s == segments));
+          a0 = zero, a1 = zero, a2 = zero, a3 = zero;
+        }
       }
+      if (!wide) put<T>(o, a0, a1, a2, a3, floorOf<T>(relu != 0));
     }
-    x += <usize>features << 6;
   }
 }
 
