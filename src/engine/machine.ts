@@ -4,21 +4,25 @@
 import { startWorkers, wait } from '#workers';
 import { KERNELS } from './kernels.js';
 
+type FloatOperands = [
+  program: number,
+  values: number,
+  bytes: number,
+  rows: number,
+  mean: number,
+  scale: number,
+  scratch: number,
+  logits: number,
+];
+
 interface Exports {
   allocate(bytes: number): number;
   release(pointer: number): void;
   start(tape: number, control: number, threads: number): void;
-  tiles(
-    program: number,
-    pixels: number,
-    rows: number,
-    size: number,
-    scratch: number,
-    logits: number,
-    thread: number,
-    threads: number,
-  ): void;
+  tiles(program: number, pixels: number, rows: number, size: number, scratch: number, logits: number, t: number, n: number): void;
   rows(program: number, pixels: number, rows: number, scratch: number, logits: number): void;
+  floatTiles(...operands: [...FloatOperands, t: number, n: number]): void;
+  floatRows(...operands: FloatOperands): void;
   weights(distribution: number, sigma: number, k0: number, k1: number, stream: number, first: bigint, out: number, count: number): void;
 }
 
@@ -39,6 +43,7 @@ const OPERATIONS = {
   selectDigit: [13, []],
   sumRows: [18, []],
   tiles: [40, []],
+  floatTiles: [41, [5, 6]],
 } as const satisfies Record<string, readonly [number, readonly number[]]>;
 
 export type Operation = readonly [name: keyof typeof OPERATIONS, ...operands: number[]];
@@ -134,6 +139,16 @@ export class Machine {
   /** The same for a few samples, one at a time. */
   rows(program: number, pixels: number, rows: number, scratch: number, logits: number): void {
     this.#exports.rows(program, pixels, rows, scratch, logits);
+  }
+
+  /** The same two of floats under a sparse mask (assembly/float.ts). */
+  floatTiles(deal: boolean, ...operands: FloatOperands): void {
+    if (deal) this.run([['floatTiles', ...operands]]);
+    else this.#exports.floatTiles(...operands, 0, 1);
+  }
+
+  floatRows(...operands: FloatOperands): void {
+    this.#exports.floatRows(...operands);
   }
 
   /** Regenerates weights first .. first+count-1 (first and count multiples of 2048) as f32 at `out`. */

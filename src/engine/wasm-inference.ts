@@ -1,9 +1,9 @@
 // Programs of the wasm engine: a network under a mask, laid out in memory once, then run chunk by chunk without allocating.
 // Three forms; wasm.ts says which one serves a file.
 //
-//   integerProgramOf   lists of added and subtracted inputs of each unit   activations [unit][sample], i16 or i32
-//   byKeptWeights      lists of each unit's kept f32 weights               activations [unit][sample]
-//   byNonzeroInputs    lists of each sample's non-zero inputs              activations [sample][unit], weights [in][unit]
+//   wasm-integer.ts    lists of added and subtracted inputs of each unit
+//   wasm-kept.ts       lists of each unit's kept f32 weights
+//   byNonzeroInputs    lists of each sample's non-zero inputs, weights [in][unit]
 
 import { kept, type Mask, type Placed } from '../network.js';
 import type { InputTransform } from './engine.js';
@@ -30,50 +30,6 @@ export interface FloatNetwork {
 }
 
 const reluOf = ({ layer }: Placed): number => (layer.kind === 'dense' && layer.activation === 'relu' ? 1 : 0);
-
-/** f32 over each unit's kept weights: cost falls with the mask's density. Needs biases to be null. */
-export function byKeptWeights(machine: Machine, { layers, weights, mask, transform }: FloatNetwork): Program {
-  const own = new Allocations(machine);
-  const input = inputRows(machine, own, layers[0].fanIn, transform);
-  const bytes = CHUNK * 4;
-  const columns = own.bytes(layers[0].fanIn * bytes);
-  const steps = layers.map((layer, i) => {
-    const units = layer.output[2];
-    const keptOf = Array.from({ length: units }, (_, unit) => keptIn(mask[i], unit * layer.fanIn, layer.fanIn));
-    const capacity = Math.max(1, ...keptOf.map((list) => list.length));
-    const lists = own.bytes(units * capacity * 8);
-    const counts = own.bytes(units * 4);
-    machine.u32(counts, units).set(keptOf.map((list) => list.length));
-    const offsets = machine.u32(lists, units * capacity * 2);
-    const values = machine.f32(lists, units * capacity * 2);
-    keptOf.forEach((list, unit) => {
-      list.forEach((k, n) => {
-        const at = 2 * (unit * capacity + n);
-        offsets[at] = k * bytes;
-        values[at + 1] = weights[i][unit * layer.fanIn + k];
-      });
-    });
-    return { units, capacity, lists, counts, out: own.bytes(units * bytes), relu: reluOf(layer) };
-  });
-  return {
-    capacity: CHUNK,
-    chunk(raw, rows, out) {
-      const tape: Operation[] = [input.load(raw, rows), ['transpose', input.x, rows, layers[0].fanIn, input.stride, columns, bytes]];
-      let dense = columns;
-      for (const step of steps) {
-        tape.push(['product', step.lists, step.counts, step.capacity, step.units, dense, pad4(rows), step.out, bytes, 0, step.relu, 0]);
-        dense = step.out;
-      }
-      machine.run(tape);
-      const units = steps.at(-1)!.units;
-      const logits = machine.f32(dense, units * CHUNK);
-      for (let row = 0, k = 0; row < rows; row++) {
-        for (let unit = 0; unit < units; unit++) out[k++] = logits[unit * CHUNK + row];
-      }
-    },
-    free: () => own.free(),
-  };
-}
 
 /** f32 over each sample's non-zero inputs: cost does not depend on the mask. */
 export function byNonzeroInputs(machine: Machine, { layers, weights, biases, mask, transform }: FloatNetwork): Program {
@@ -130,11 +86,4 @@ function inputRows(machine: Machine, own: Allocations, fanIn: number, { mean, sc
     return ['shift', raw, rows, fanIn, mean, scale, x, stride];
   };
   return { x, stride, load };
-}
-
-/** The inputs that a unit keeps, ascending. */
-function keptIn(bits: Uint8Array, start: number, length: number): number[] {
-  const list: number[] = [];
-  for (let k = 0; k < length; k++) if (kept(bits, start + k)) list.push(k);
-  return list;
 }

@@ -14,8 +14,9 @@ import { type Classifier, type ClassifierOptions, type Engine, type InputTransfo
 import { Machine } from './machine.js';
 import { checkInputs, checkParameters, createReferenceEngine } from './reference.js';
 import { regenerateLayer } from './regenerate.js';
-import { byKeptWeights, byNonzeroInputs, type FloatNetwork, type Program } from './wasm-inference.js';
+import { byNonzeroInputs, type FloatNetwork, type Program } from './wasm-inference.js';
 import { integerProgramOf, listable } from './wasm-integer.js';
+import { byKeptWeights } from './wasm-kept.js';
 import { createDenseTrainer, createTopkTrainer } from './wasm-training.js';
 
 /**
@@ -89,7 +90,7 @@ function compileIntegers(machine: Machine, network: Network, layers: readonly Pl
 
 function floatProgram(machine: Machine, network: FloatNetwork): Program {
   const total = network.layers.reduce((sum, layer) => sum + layer.weights, 0);
-  const sparse = !network.biases && totalKept(network.mask) * 4 < total;
+  const sparse = totalKept(network.mask) * 3 < total && network.layers.every((layer) => layer.fanIn <= 65535 && layer.output[2] <= 65535);
   return sparse ? byKeptWeights(machine, network) : byNonzeroInputs(machine, network);
 }
 

@@ -5,10 +5,12 @@
 //
 // Codes are the cases below, in the order of OPERATIONS in src/engine/machine.ts.
 
+import { floatTiles } from './float';
 import { tiles } from './integer';
 import { compressColumns, compressRows, product, transpose } from './sparse';
 import { barrier, waitWhile } from './threads';
 import { adam, crossEntropy, gather, selectCount, selectDigit, sgd, shift, sumRows, topkApply, topkStep } from './training';
+export { floatRows, floatTiles } from './float';
 export { rows, tiles } from './integer';
 export { weights } from './weights';
 
@@ -59,6 +61,7 @@ export function run(tape: usize, control: usize, t: u32, n: u32): void {
       case 13: selectDigit(u(o, 1), u(o, 2), u(o, 3), t, n); break;
       case 18: sumRows(u(o, 1), u(o, 2), u(o, 3), u(o, 4), t, n); break;
       case 40: tiles(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), t, n); break;
+      case 41: floatTiles(u(o, 1), u(o, 2), u(o, 3), u(o, 4), f(o, 5), f(o, 6), u(o, 7), u(o, 8), t, n); break;
       default: unreachable();
     }
     o += 64;

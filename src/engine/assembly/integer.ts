@@ -80,7 +80,7 @@ function tile(program: usize, pixels: usize, size: usize, scratch: usize, logits
 /** x[feature][size] from pixels[size][features]: sixteen rows of sixteen bytes at a time, interleaved four times. */
 // @ts-ignore: decorator
 @inline
-function turn(pixels: usize, features: u32, x: usize, size: usize): void {
+export function turn(pixels: usize, features: u32, x: usize, size: usize): void {
   const stride = <usize>features;
   for (let r: usize = 0; r < size; r += 16) {
     for (let f: usize = 0; f < stride; f += 16) {
