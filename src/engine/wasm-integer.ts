@@ -51,16 +51,17 @@ export function integerProgramOf(
   const inputs = steps[0].inputs;
   const outputs = steps.at(-1)!.units;
   const activations = Math.max(...steps.map((step) => pad16(step.units))) * TILE * 4;
-  const first = pad16(inputs) * TILE;
-  const thread = first + 2 * activations;
+  const first = Math.ceil(inputs / 64) * 64 * TILE;
+  const pruned = first + 2 * activations;
+  const thread = pruned + pad16(steps[0].length * 2 + 2);
   const pixels = thread * machine.threads;
   const capacity = CHUNK * machine.threads;
-  const logits = pad16(pixels + capacity * inputs + 16);
+  const logits = pad16(pixels + capacity * inputs + 64);
   const total = totalKept(mask);
 
   /** A program in memory: the header that assembly/integer.ts describes, with two words of each layer given. */
   const lay = (words: (step: Step) => [number, number]): number => {
-    const program = [steps.length, inputs, outputs, thread, first, first + activations];
+    const program = [steps.length, inputs, outputs, thread, first, first + activations, pruned];
     for (const step of steps) program.push(step.units, step.relu, ...words(step));
     const pointer = own.bytes(program.length * 4);
     machine.u32(pointer, program.length).set(program);

@@ -11,7 +11,8 @@ import { compressColumns, compressRows, product, transpose } from './sparse';
 import { barrier, waitWhile } from './threads';
 import { adam, crossEntropy, gather, selectCount, selectDigit, sgd, shift, sumRows, topkApply, topkStep } from './training';
 export { floatRows, floatTiles } from './float';
-export { rows, tiles } from './integer';
+export { tiles } from './integer';
+export { rows } from './sample';
 export { weights } from './weights';
 
 /** Whether this build can share its memory. */

@@ -1,8 +1,8 @@
 // Signed-constant networks are integer programs: a kept weight adds or subtracts its input. Sums wrap modulo 2^16 or 2^32 on the
 // way, which is exact because whoever wrote the program cut them into segments that fit (wasm-integer.ts), so any order will do.
 //
-//   program   u32 words: layers, inputs, outputs, bytes of one thread's scratch, offset of its first activations, of its second;
-//             then 4 words a layer: units, relu, form, lists
+//   program   u32 words: layers, inputs, outputs, bytes of one thread's scratch, offset of its first activations, of its second, of
+//             its pruned lists; then 4 words a layer: units, relu, form, lists
 //   lists     u16 words of each unit: segments, then for each of them: how many are added, how many subtracted, those, these
 //
 // A tile of 64 samples goes through all layers while it is in the cache; tiles are dealt to the threads and meet only at the end. A
@@ -23,8 +23,8 @@ const I16_TO_16: u32 = 2;
 const I16_TO_32: u32 = 3;
 const I32_TO_32: u32 = 4;
 
-const HEADER: usize = 24;
-const LAYER: usize = 16;
+export const HEADER: usize = 28;
+export const LAYER: usize = 16;
 
 /** Logits[row][output] i32 of pixels[row][input] in tiles of `size` samples, 64 or 16: reads pixels beyond, up to whole tiles + 16 bytes. */
 export function tiles(program: usize, pixels: usize, rows: u32, size: u32, scratch: usize, logits: usize, t: u32, n: u32): void {
@@ -32,14 +32,73 @@ export function tiles(program: usize, pixels: usize, rows: u32, size: u32, scrat
   const outputs = load<u32>(program, 8);
   const own = scratch + <usize>t * load<u32>(program, 12);
   const count = (rows + size - 1) / size;
+  const begin = first(count, t, n);
   const end = last(count, t, n);
-  for (let i = first(count, t, n); i < end; i++) {
+  let lists = <usize>load<u32>(program, HEADER + 12);
+  if (end > begin + 1) {
+    const x = own;
+    const pruned = own + load<u32>(program, 24);
+    nonzero(pixels + begin * size * inputs, min(end * size, rows) - begin * size, inputs, x);
+    prune(lists, load<u32>(program, HEADER), x, pruned);
+    lists = pruned;
+  }
+  for (let i = begin; i < end; i++) {
     const row = i * size;
-    tile(program, pixels + row * inputs, size, own, logits + ((row * outputs) << 2), min(size, rows - row));
+    tile(program, lists, pixels + row * inputs, size, own, logits + ((row * outputs) << 2), min(size, rows - row));
   }
 }
 
-function tile(program: usize, pixels: usize, size: usize, scratch: usize, logits: usize, rows: usize): void {
+/** The bitwise or of all rows: zero where no row has anything. */
+function nonzero(pixels: usize, rows: usize, features: usize, any: usize): void {
+  for (let f: usize = 0; f < features; f += 64) {
+    let a = i8x16.splat(0), b = a, c = a, d = a;
+    for (let p = pixels + f, end = p + rows * features; p < end; p += features) {
+      a = v128.or(a, v128.load(p));
+      b = v128.or(b, v128.load(p, 16));
+      c = v128.or(c, v128.load(p, 32));
+      d = v128.or(d, v128.load(p, 48));
+    }
+    v128.store(any + f, a);
+    v128.store(any + f, b, 16);
+    v128.store(any + f, c, 32);
+    v128.store(any + f, d, 48);
+  }
+}
+
+/** Copies the lists of a layer without the inputs where `any` is zero. */
+function prune(lists: usize, units: u32, any: usize, out: usize): void {
+  let p = lists;
+  for (; units; units--) {
+    let segments = load<u16>(p);
+    store<u16>(out, segments);
+    p += 2;
+    out += 2;
+    for (; segments; segments--) {
+      const middle = p + 4 + (<usize>load<u16>(p) << 1);
+      const stop = middle + (<usize>load<u16>(p, 2) << 1);
+      const head = out;
+      out = copy(p + 4, middle, any, head + 4);
+      const between = out;
+      store<u16>(head, <u16>((between - head - 4) >> 1));
+      out = copy(middle, stop, any, between);
+      store<u16>(head, <u16>((out - between) >> 1), 2);
+      p = stop;
+    }
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function copy(p: usize, stop: usize, any: usize, out: usize): usize {
+  for (; p < stop; p += 2) {
+    const k = load<u16>(p);
+    store<u16>(out, k);
+    out += <usize>(load<u8>(any + k) != 0) << 1;
+  }
+  return out;
+}
+
+function tile(program: usize, firstLists: usize, pixels: usize, size: usize, scratch: usize, logits: usize, rows: usize): void {
   let features = load<u32>(program, 4);
   let x = scratch;
   let y = scratch + load<u32>(program, 16);
@@ -52,7 +111,7 @@ function tile(program: usize, pixels: usize, size: usize, scratch: usize, logits
     const units = load<u32>(layer);
     const relu = load<u32>(layer, 4);
     const form = load<u32>(layer, 8);
-    const lists = <usize>load<u32>(layer, 12);
+    const lists = form <= U8_TO_32 ? firstLists : <usize>load<u32>(layer, 12);
     if (size == 16) {
       if (form <= U8_TO_32) addBytes16(x, lists, units, y, relu);
       else add<i32>(x, features, 1, lists, units, y, relu, false);
@@ -255,7 +314,7 @@ function add<T>(x: usize, features: u32, parts: usize, lists: usize, units: u32,
 /** The least that a sum may become: 0 under a ReLU. */
 // @ts-ignore: decorator
 @inline
-function floorOf<T>(relu: bool): v128 {
+export function floorOf<T>(relu: bool): v128 {
   return v128.splat<T>(relu ? <T>0 : <T>(sizeof<T>() == 2 ? i16.MIN_VALUE : i32.MIN_VALUE));
 }
 
@@ -284,69 +343,4 @@ function wider(o: usize, a: v128, more: bool, floor: v128): void {
   const zero = i32x4.splat(0);
   v128.store(o, i32x4.max_s(i32x4.add(more ? v128.load(o) : zero, i32x4.extend_low_i16x8_s(a)), floor));
   v128.store(o, i32x4.max_s(i32x4.add(more ? v128.load(o, 16) : zero, i32x4.extend_high_i16x8_s(a)), floor), 16);
-}
-
-/**
- * The same for a few samples, one at a time: walks the non-zero inputs only and adds each to the units that keep it.
- *
- *   program   as above; a layer's words are units, relu, starts, entries
- *   starts    u32 of each input: where its entries begin
- *   entries   u16: unit that adds, or width + unit that subtracts; width = units rounded up to 16
- */
-export function rows(program: usize, pixels: usize, count: u32, scratch: usize, logits: usize): void {
-  const inputs = load<u32>(program, 4);
-  const outputs = <usize>load<u32>(program, 8) << 2;
-  for (let r: u32 = 0; r < count; r++, pixels += inputs, logits += outputs) row(program, pixels, inputs, scratch, logits, outputs);
-}
-
-function row(program: usize, pixels: usize, inputs: u32, scratch: usize, logits: usize, bytes: usize): void {
-  let x: usize = 0;
-  let y = scratch + load<u32>(program, 16);
-  let spare = scratch + load<u32>(program, 20);
-  let layer = program + HEADER;
-  const end = layer + <usize>load<u32>(program) * LAYER;
-  for (let features = inputs; layer < end; layer += LAYER) {
-    const units = load<u32>(layer);
-    const floor = floorOf<i32>(load<u32>(layer, 4) != 0);
-    const starts = <usize>load<u32>(layer, 8);
-    const entries = <usize>load<u32>(layer, 12);
-    const width = (<usize>units + 15) >> 4 << 6;
-    for (let o = y; o < y + 2 * width; o += 16) v128.store(o, i32x4.splat(0));
-    for (let f: u32 = 0; f < features; f += 16) {
-      let bits = x ? nonzero32(x + (<usize>f << 2)) : nonzero8(pixels + f, features - f);
-      while (bits) {
-        const i = f + ctz(bits);
-        bits &= bits - 1;
-        const v = x ? load<i32>(x + (<usize>i << 2)) : <i32>load<u8>(pixels + i);
-        let p = entries + (<usize>load<u32>(starts + (<usize>i << 2)) << 1);
-        const stop = entries + (<usize>load<u32>(starts + (<usize>i << 2), 4) << 1);
-        for (; p < stop; p += 2) {
-          const sum = y + (<usize>load<u16>(p) << 2);
-          store<i32>(sum, load<i32>(sum) + v);
-        }
-      }
-    }
-    for (let o = y; o < y + width; o += 16) v128.store(o, i32x4.max_s(i32x4.sub(v128.load(o), v128.load(o + width)), floor));
-    x = y;
-    y = spare;
-    spare = x;
-    features = units;
-  }
-  for (let k: usize = 0; k < bytes; k += 4) store<i32>(logits + k, load<i32>(x + k));
-}
-
-// @ts-ignore: decorator
-@inline
-function nonzero8(p: usize, left: u32): u32 {
-  const bits = <u32>i8x16.bitmask(i8x16.ne(v128.load(p), i8x16.splat(0)));
-  return left < 16 ? bits & ((1 << left) - 1) : bits;
-}
-
-// @ts-ignore: decorator
-@inline
-function nonzero32(p: usize): u32 {
-  const zero = i32x4.splat(0);
-  const low = i16x8.narrow_i32x4_s(i32x4.ne(v128.load(p), zero), i32x4.ne(v128.load(p, 16), zero));
-  const high = i16x8.narrow_i32x4_s(i32x4.ne(v128.load(p, 32), zero), i32x4.ne(v128.load(p, 48), zero));
-  return <u32>i8x16.bitmask(i8x16.narrow_i16x8_s(low, high));
 }
