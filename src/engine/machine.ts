@@ -20,7 +20,7 @@ interface Exports {
   release(pointer: number): void;
   start(tape: number, control: number, threads: number): void;
   tiles(program: number, pixels: number, rows: number, size: number, scratch: number, logits: number, t: number, n: number): void;
-  rows(program: number, pixels: number, rows: number, scratch: number, logits: number): void;
+  rows(program: number, pixels: number, rows: number, scratch: number, logits: number, t: number, n: number): void;
   floatTiles(...operands: [...FloatOperands, t: number, n: number]): void;
   floatRows(...operands: FloatOperands): void;
   weights(distribution: number, sigma: number, k0: number, k1: number, stream: number, first: bigint, out: number, count: number): void;
@@ -44,6 +44,7 @@ const OPERATIONS = {
   sumRows: [18, []],
   tiles: [40, []],
   floatTiles: [41, [5, 6]],
+  rows: [42, []],
 } as const satisfies Record<string, readonly [number, readonly number[]]>;
 
 export type Operation = readonly [name: keyof typeof OPERATIONS, ...operands: number[]];
@@ -136,9 +137,10 @@ export class Machine {
     else this.#exports.tiles(program, pixels, rows, size, scratch, logits, 0, 1);
   }
 
-  /** The same for a few samples, one at a time. */
-  rows(program: number, pixels: number, rows: number, scratch: number, logits: number): void {
-    this.#exports.rows(program, pixels, rows, scratch, logits);
+  /** The same one sample at a time (assembly/sample.ts). */
+  rows(program: number, pixels: number, rows: number, scratch: number, logits: number, deal: boolean): void {
+    if (deal) this.run([['rows', program, pixels, rows, scratch, logits]]);
+    else this.#exports.rows(program, pixels, rows, scratch, logits, 0, 1);
   }
 
   /** The same two of floats under a sparse mask (assembly/float.ts). */

@@ -13,12 +13,14 @@ const TILE = 64;
 const SMALL = 16;
 /** From so many samples on a tile costs less than small ones. */
 const HALF = 40;
-/** Fewer samples than this cost less one at a time than in a small tile. */
-const ALONE = 4;
+/** From this density on it pays to drop the inputs that no sample of a call has before its tiles. */
+const PRUNE = 0.1;
 /** Kept weights x samples from which waking the threads pays. */
 const DEAL = 4e6;
 /** Lists number units and inputs in 16 bits, and a single sample's also tell added from subtracted. */
 const WIDEST = 32752;
+/** A layer that keeps more than one weight in so many is laid out as rows of signs for single samples. */
+const DENSE = 8;
 const I16_LARGEST = 32767;
 /** Inputs per segment from which adding in i16 pays. */
 const SEGMENT = 5;
@@ -51,17 +53,20 @@ export function integerProgramOf(
   const inputs = steps[0].inputs;
   const outputs = steps.at(-1)!.units;
   const activations = Math.max(...steps.map((step) => pad16(step.units))) * TILE * 4;
-  const first = Math.ceil(inputs / 64) * 64 * TILE;
+  const first = Math.max(Math.ceil(inputs / 64) * 64 * TILE, activations);
   const pruned = first + 2 * activations;
   const thread = pruned + pad16(steps[0].length * 2 + 2);
   const pixels = thread * machine.threads;
   const capacity = CHUNK * machine.threads;
   const logits = pad16(pixels + capacity * inputs + 64);
   const total = totalKept(mask);
+  // Fewer samples than this cost less one at a time than in a small tile: 4 at a density of .04, 8 at .2, 16 at .5.
+  const density = total / layers.reduce((sum, layer) => sum + layer.weights, 0);
+  const few = Math.min(SMALL, Math.round(3 + 26 * density));
 
   /** A program in memory: the header that assembly/integer.ts describes, with two words of each layer given. */
   const lay = (words: (step: Step) => [number, number]): number => {
-    const program = [steps.length, inputs, outputs, thread, first, first + activations, pruned];
+    const program = [steps.length, inputs, outputs, thread, first, first + activations, density > PRUNE ? pruned : 0];
     for (const step of steps) program.push(step.units, step.relu, ...words(step));
     const pointer = own.bytes(program.length * 4);
     machine.u32(pointer, program.length).set(program);
@@ -80,13 +85,14 @@ export function integerProgramOf(
         if (count > 0) machine.tiles(byUnit, scratch + pixels + from * inputs, count, size, scratch, out, deal);
       };
       const whole = rows % TILE < HALF ? rows - (rows % TILE) : rows;
-      const alone = (rows - whole) % SMALL < ALONE ? (rows - whole) % SMALL : 0;
+      const alone = (rows - whole) % SMALL < few ? (rows - whole) % SMALL : 0;
       tiles(0, whole, TILE);
       tiles(whole, rows - whole - alone, SMALL);
       if (alone > 0) {
         byInput ||= lay((step) => byInputs(machine, own, step));
         const from = rows - alone;
-        machine.rows(byInput, scratch + pixels + from * inputs, alone, scratch, scratch + logits + from * outputs * 4);
+        const deal = machine.threads > 1 && alone * total >= DEAL;
+        machine.rows(byInput, scratch + pixels + from * inputs, alone, scratch, scratch + logits + from * outputs * 4, deal);
       }
       out.set(machine.i32(scratch + logits, rows * outputs));
     },
@@ -193,20 +199,29 @@ function close(lists: Uint16Array, start: number, end: number, subtracted: Uint1
   return end + subtracts;
 }
 
-/** The same lists by input: where each begins, and the units that add it, and those that subtract it as width + unit. */
-function byInputs(machine: Machine, own: Allocations, { inputs, units, lists: pointer, length }: Step): [starts: number, entries: number] {
+/** The same lists by input: where each begins, and the units that add it, and those that subtract it as width + unit; or rows of signs. */
+function byInputs(machine: Machine, own: Allocations, step: Step): [starts: number, entries: number] {
+  const { inputs, units, lists: pointer, length } = step;
   const lists = machine.u16(pointer, length).slice();
-  const width = pad16(units);
-  const walk = (visit: (input: number, target: number) => void) => {
-    let p = 0;
-    for (let unit = 0; unit < units; unit++) {
+  const walk = (visit: (input: number, unit: number, added: boolean) => void) => {
+    for (let unit = 0, p = 0; unit < units; unit++) {
       for (let segments = lists[p++]; segments > 0; segments--) {
         const [added, subtracted] = [lists[p++], lists[p++]];
-        for (const stop = p + added; p < stop; p++) visit(lists[p], unit);
-        for (const stop = p + subtracted; p < stop; p++) visit(lists[p], width + unit);
+        for (const stop = p + added; p < stop; p++) visit(lists[p], unit, true);
+        for (const stop = p + subtracted; p < stop; p++) visit(lists[p], unit, false);
       }
     }
   };
+  if (length * DENSE > inputs * units) {
+    const stride = Math.ceil(units / 32) * 32;
+    const signs = own.bytes(inputs * stride);
+    const rows = machine.u8(signs, inputs * stride);
+    walk((input, unit, added) => {
+      rows[input * stride + unit] = added ? 1 : -1;
+    });
+    return [0, signs];
+  }
+  const width = pad16(units);
   const next = new Uint32Array(inputs + 1);
   walk((input) => {
     next[input + 1]++;
@@ -216,8 +231,8 @@ function byInputs(machine: Machine, own: Allocations, { inputs, units, lists: po
   const entries = own.bytes(next[inputs] * 2);
   machine.u32(starts, next.length).set(next);
   const targets = machine.u16(entries, next[inputs]);
-  walk((input, target) => {
-    targets[next[input]++] = target;
+  walk((input, unit, added) => {
+    targets[next[input]++] = added ? unit : width + unit;
   });
   return [starts, entries];
 }

@@ -66,10 +66,12 @@ function classifier(machine: Machine, network: Network, options: ClassifierOptio
       checkInputs(values, rows, inputs);
       const run = integers && values instanceof Uint8Array ? integers : floats.get();
       const out = integers && values instanceof Uint8Array ? new Int32Array(rows * outputs) : new Float32Array(rows * outputs);
-      for (let row = 0; row < rows; row += run.capacity) {
-        const count = Math.min(run.capacity, rows - row);
-        run.chunk(values.subarray(row * inputs, (row + count) * inputs), count, out.subarray(row * outputs, (row + count) * outputs));
-      }
+      if (rows <= run.capacity) run.chunk(values, rows, out);
+      else
+        for (let row = 0; row < rows; row += run.capacity) {
+          const count = Math.min(run.capacity, rows - row);
+          run.chunk(values.subarray(row * inputs, (row + count) * inputs), count, out.subarray(row * outputs, (row + count) * outputs));
+        }
       return out;
     },
     free() {

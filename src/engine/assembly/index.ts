@@ -7,6 +7,7 @@
 
 import { floatTiles } from './float';
 import { tiles } from './integer';
+import { rows } from './sample';
 import { compressColumns, compressRows, product, transpose } from './sparse';
 import { barrier, waitWhile } from './threads';
 import { adam, crossEntropy, gather, selectCount, selectDigit, sgd, shift, sumRows, topkApply, topkStep } from './training';
@@ -63,6 +64,7 @@ export function run(tape: usize, control: usize, t: u32, n: u32): void {
       case 18: sumRows(u(o, 1), u(o, 2), u(o, 3), u(o, 4), t, n); break;
       case 40: tiles(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), t, n); break;
       case 41: floatTiles(u(o, 1), u(o, 2), u(o, 3), u(o, 4), f(o, 5), f(o, 6), u(o, 7), u(o, 8), t, n); break;
+      case 42: rows(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), t, n); break;
       default: unreachable();
     }
     o += 64;

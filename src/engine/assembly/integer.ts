@@ -2,7 +2,7 @@
 // way, which is exact because whoever wrote the program cut them into segments that fit (wasm-integer.ts), so any order will do.
 //
 //   program   u32 words: layers, inputs, outputs, bytes of one thread's scratch, offset of its first activations, of its second, of
-//             its pruned lists; then 4 words a layer: units, relu, form, lists
+//             its pruned lists or 0; then 4 words a layer: units, relu, form, lists
 //   lists     u16 words of each unit: segments, then for each of them: how many are added, how many subtracted, those, these
 //
 // A tile of 64 samples goes through all layers while it is in the cache; tiles are dealt to the threads and meet only at the end. A
@@ -35,7 +35,7 @@ export function tiles(program: usize, pixels: usize, rows: u32, size: u32, scrat
   const begin = first(count, t, n);
   const end = last(count, t, n);
   let lists = <usize>load<u32>(program, HEADER + 12);
-  if (end > begin + 1) {
+  if (load<u32>(program, 24) && end > begin + 1) {
     const x = own;
     const pruned = own + load<u32>(program, 24);
     nonzero(pixels + begin * size * inputs, min(end * size, rows) - begin * size, inputs, x);
