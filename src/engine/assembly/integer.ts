@@ -48,7 +48,7 @@ export function tiles(program: usize, pixels: usize, rows: u32, size: u32, scrat
   }
 }
 
-/** The bitwise or of all rows: zero where no row has anything. */
+/** Two for each feature that some row has, zero for the others. */
 function nonzero(pixels: usize, rows: usize, features: usize, any: usize): void {
   for (let f: usize = 0; f < features; f += 64) {
     let a = i8x16.splat(0), b = a, c = a, d = a;
@@ -58,11 +58,17 @@ function nonzero(pixels: usize, rows: usize, features: usize, any: usize): void 
       c = v128.or(c, v128.load(p, 32));
       d = v128.or(d, v128.load(p, 48));
     }
-    v128.store(any + f, a);
-    v128.store(any + f, b, 16);
-    v128.store(any + f, c, 32);
-    v128.store(any + f, d, 48);
+    v128.store(any + f, twos(a));
+    v128.store(any + f, twos(b), 16);
+    v128.store(any + f, twos(c), 32);
+    v128.store(any + f, twos(d), 48);
   }
+}
+
+// @ts-ignore: decorator
+@inline
+function twos(v: v128): v128 {
+  return v128.and(i8x16.ne(v, i8x16.splat(0)), i8x16.splat(2));
 }
 
 /** Copies the lists of a layer without the inputs where `any` is zero. */
@@ -93,7 +99,7 @@ function copy(p: usize, stop: usize, any: usize, out: usize): usize {
   for (; p < stop; p += 2) {
     const k = load<u16>(p);
     store<u16>(out, k);
-    out += <usize>(load<u8>(any + k) != 0) << 1;
+    out += load<u8>(any + k);
   }
   return out;
 }
