@@ -10,6 +10,7 @@
 export { DataError, type Dataset, datasetFromIdx, epochOrder, imagesOf, parseIdx, type Split, split } from './data.js';
 export type {
   AdamOptions,
+  BernoulliTrainer,
   Classifier,
   ClassifierOptions,
   DenseTrainer,
@@ -24,6 +25,7 @@ export { PIXELS } from './engine/engine.js';
 export { createReferenceEngine } from './engine/reference.js';
 export { createWasmEngine } from './engine/wasm.js';
 export { accuracyOf, argmax, type Evaluation, evaluate, fitLogitScale, softmax } from './evaluate.js';
+export { evenScores, likelierMask } from './masks/bernoulli.js';
 export { CRITERIA, type Criterion, criterionMask, keepCounts, keepHighest, paperRates } from './masks/criteria.js';
 export { densityAt, gainAt, initialScores, keepAt } from './masks/topk.js';
 export {
@@ -65,6 +67,9 @@ export {
   type Seed,
 } from './random.js';
 export {
+  BERNOULLI,
+  type BernoulliOptions,
+  type BernoulliResult,
   type DenseResult,
   type MaskResult,
   PAPER,
@@ -72,6 +77,7 @@ export {
   TOPK,
   type TopkOptions,
   type TrainOptions,
+  trainBernoulli,
   trainDense,
   trainTopk,
 } from './train.js';

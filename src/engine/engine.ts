@@ -64,9 +64,9 @@ export interface Trainer {
    * @param rows indices into the training set
    */
   gradients(rows: Uint32Array): number;
-  /** d loss / d effective weight of a weighted layer, canonical order, from the last `gradients`. */
+  /** d loss / d effective weight of a weighted layer, canonical order, of the last `gradients`: ask before the step. */
   weightGradient(layer: number): Float32Array;
-  /** d loss / d bias of a weighted layer; throws when the trainer has no biases. */
+  /** d loss / d bias of a weighted layer, of the last `gradients`: ask before the step; throws when the trainer has no biases. */
   biasGradient(layer: number): Float32Array;
   /** Logits of the training set's rows under the current effective weights: rows.length x outputs. */
   logits(rows: Uint32Array): Float32Array;
@@ -83,15 +83,37 @@ export interface DenseTrainer extends Trainer {
 /** Trains scores; the effective weight is gain x sign or gain x weight where the score is among the layer's `k` highest. */
 export interface TopkTrainer extends Trainer {
   /**
-   * The fused mask step: momentum SGD on the scores with the straight-through gradient dL/dW' x gain x W, then the mask follows.
-   * @param keep kept weights per layer from now on
+   * The fused mask step: the mask is cut at the `keep`-th highest score of each layer as the scores stand, momentum SGD moves the
+   * scores with the straight-through gradient dL/dW' x gain x W, and the new scores from the cut on are kept: so about `keep`.
+   * @param keep kept weights per layer
    * @param gain multiplies every weight of a layer (keeps activations steady while the density falls; not stored)
-   * @param reselect find the threshold of `keep` exactly; otherwise the last threshold stays
    */
-  step(options: SgdOptions, keep: readonly number[], gain: readonly number[], reselect: boolean): void;
+  step(options: SgdOptions, keep: readonly number[], gain: readonly number[]): void;
+  /** Keeps the `keep` highest scores of each layer (and those equal to the last of them). */
+  select(keep: readonly number[], gain: readonly number[]): void;
   scores(): Float32Array[];
   /** Exactly `keep` weights per layer: the highest scores, ties to the lower index. */
   mask(keep: readonly number[]): Uint8Array[];
+}
+
+/**
+ * Trains scores whose sigmoid is the probability p that a weight is kept; every step draws a mask (Zhou et al. 2019, section 5.1). The
+ * effective weight W' is the weight where the drawn mask keeps it; with dynamic weight rescaling (section 5.2 there), times N / S, all
+ * weights of the layer over those drawn. Draws have numbers and addresses (draws.ts): a draw depends on the scores, the network's
+ * seed and its number alone.
+ */
+export interface BernoulliTrainer extends Trainer {
+  /**
+   * Momentum SGD on the scores with the straight-through gradient dL/dm x p(1 - p); then mask `draw` is drawn.
+   * dL/dm = dL/dW' x (N / S) W - (1 / S) sum of W' dL/dW' over the layer; without rescaling dL/dW' x W. The sum is taken as output times
+   * its gradient over samples and units, which is equal (Euler), in f64, ascending.
+   */
+  step(options: SgdOptions, draw: number): void;
+  /** Draws mask number `draw` of the present scores. */
+  draw(draw: number): void;
+  scores(): Float32Array[];
+  /** The mask drawn last. */
+  mask(): Uint8Array[];
 }
 
 export interface TrainingSet {
@@ -105,7 +127,11 @@ export interface Engine {
   readonly name: 'reference' | 'wasm' | 'tfjs';
   readonly threads: number;
   classifier(network: Network, options?: ClassifierOptions): Classifier;
-  denseTrainer(network: Network, data: TrainingSet, start: Parameters, batch: number): DenseTrainer;
+  /**
+   * @param mask trains only the weights it keeps: a lottery ticket. The others keep their start values, and their gradients are
+   * reported as 0. Where those values are 0, cost falls with the density.
+   */
+  denseTrainer(network: Network, data: TrainingSet, start: Parameters, batch: number, mask?: Mask): DenseTrainer;
   topkTrainer(
     network: Network,
     data: TrainingSet,
@@ -114,6 +140,8 @@ export interface Engine {
     gain: readonly number[],
     batch: number,
   ): TopkTrainer;
+  /** Starts with draw 0. */
+  bernoulliTrainer(network: Network, data: TrainingSet, scores: readonly Float32Array[], rescale: boolean, batch: number): BernoulliTrainer;
   /** Stops the threads; everything made by this engine is gone. */
   close(): void;
 }

@@ -19,8 +19,8 @@ interface Exports {
   allocate(bytes: number): number;
   release(pointer: number): void;
   start(tape: number, control: number, threads: number): void;
-  tiles(program: number, pixels: number, rows: number, size: number, scratch: number, logits: number, t: number, n: number): void;
-  rows(program: number, pixels: number, rows: number, scratch: number, logits: number, t: number, n: number): void;
+  integerTiles(program: number, pixels: number, rows: number, size: number, scratch: number, logits: number, t: number, n: number): void;
+  integerRows(program: number, pixels: number, rows: number, scratch: number, logits: number, t: number, n: number): void;
   floatTiles(...operands: [...FloatOperands, t: number, n: number]): void;
   floatRows(...operands: FloatOperands): void;
   weights(distribution: number, sigma: number, k0: number, k1: number, stream: number, first: bigint, out: number, count: number): void;
@@ -42,9 +42,25 @@ const OPERATIONS = {
   selectCount: [12, []],
   selectDigit: [13, []],
   sumRows: [18, []],
-  tiles: [40, []],
+  integerTiles: [40, []],
   floatTiles: [41, [5, 6]],
-  rows: [42, []],
+  integerRows: [42, []],
+  meet: [99, []],
+  gatherColumns: [100, [5, 6]],
+  flip: [101, []],
+  keptForward: [102, []],
+  keptBackward: [103, []],
+  denseForward: [104, []],
+  denseBackward: [105, []],
+  softmaxRows: [106, []],
+  stepInputs: [107, []],
+  stepBias: [108, []],
+  emitAll: [109, [2]],
+  stepActive: [110, []],
+  choose: [111, []],
+  draw: [112, []],
+  rescale: [113, []],
+  shiftOf: [114, []],
 } as const satisfies Record<string, readonly [number, readonly number[]]>;
 
 export type Operation = readonly [name: keyof typeof OPERATIONS, ...operands: number[]];
@@ -132,15 +148,15 @@ export class Machine {
   }
 
   /** Integer logits in tiles of `size` samples (assembly/integer.ts), dealt to all threads or done by this one. */
-  tiles(program: number, pixels: number, rows: number, size: number, scratch: number, logits: number, deal: boolean): void {
-    if (deal) this.run([['tiles', program, pixels, rows, size, scratch, logits]]);
-    else this.#exports.tiles(program, pixels, rows, size, scratch, logits, 0, 1);
+  integerTiles(program: number, pixels: number, rows: number, size: number, scratch: number, logits: number, deal: boolean): void {
+    if (deal) this.run([['integerTiles', program, pixels, rows, size, scratch, logits]]);
+    else this.#exports.integerTiles(program, pixels, rows, size, scratch, logits, 0, 1);
   }
 
-  /** The same one sample at a time (assembly/sample.ts). */
-  rows(program: number, pixels: number, rows: number, scratch: number, logits: number, deal: boolean): void {
-    if (deal) this.run([['rows', program, pixels, rows, scratch, logits]]);
-    else this.#exports.rows(program, pixels, rows, scratch, logits, 0, 1);
+  /** The same one sample at a time (assembly/single.ts). */
+  integerRows(program: number, pixels: number, rows: number, scratch: number, logits: number, deal: boolean): void {
+    if (deal) this.run([['integerRows', program, pixels, rows, scratch, logits]]);
+    else this.#exports.integerRows(program, pixels, rows, scratch, logits, 0, 1);
   }
 
   /** The same two of floats under a sparse mask (assembly/float.ts). */

@@ -82,7 +82,7 @@ export function integerProgramOf(
       const tiles = (from: number, count: number, size: number): void => {
         const deal = machine.threads > 1 && count * total >= DEAL;
         const out = scratch + logits + from * outputs * 4;
-        if (count > 0) machine.tiles(byUnit, scratch + pixels + from * inputs, count, size, scratch, out, deal);
+        if (count > 0) machine.integerTiles(byUnit, scratch + pixels + from * inputs, count, size, scratch, out, deal);
       };
       const whole = rows % TILE < HALF ? rows - (rows % TILE) : rows;
       const alone = (rows - whole) % SMALL < few ? (rows - whole) % SMALL : 0;
@@ -92,7 +92,7 @@ export function integerProgramOf(
         byInput ||= lay((step) => byInputs(machine, own, step));
         const from = rows - alone;
         const deal = machine.threads > 1 && alone * total >= DEAL;
-        machine.rows(byInput, scratch + pixels + from * inputs, alone, scratch, scratch + logits + from * outputs * 4, deal);
+        machine.integerRows(byInput, scratch + pixels + from * inputs, alone, scratch, scratch + logits + from * outputs * 4, deal);
       }
       out.set(machine.i32(scratch + logits, rows * outputs));
     },

@@ -10,14 +10,15 @@
 import { parallelism } from '#workers';
 import { checkMask, fullMask, isSignedConstant, type Mask, type Network, type Placed, totalKept, weighted } from '../network.js';
 import { integerProgram } from './bounds.js';
+import { checkInputs, checkParameters } from './checks.js';
 import { type Classifier, type ClassifierOptions, type Engine, type InputTransform, PIXELS } from './engine.js';
 import { Machine } from './machine.js';
-import { checkInputs, checkParameters, createReferenceEngine } from './reference.js';
+import { createReferenceEngine } from './reference.js';
 import { regenerateLayer } from './regenerate.js';
 import { byNonzeroInputs, type FloatNetwork, type Program } from './wasm-inference.js';
 import { integerProgramOf, listable } from './wasm-integer.js';
 import { byKeptWeights } from './wasm-kept.js';
-import { createDenseTrainer, createTopkTrainer } from './wasm-training.js';
+import { createBernoulliTrainer, createDenseTrainer, createTopkTrainer } from './wasm-training.js';
 
 /**
  * Compiles the kernels and starts the threads.
@@ -38,6 +39,8 @@ export async function createWasmEngine(options: { threads?: number } = {}): Prom
       dense(network) ? createDenseTrainer(machine, network, ...rest) : reference.denseTrainer(network, ...rest),
     topkTrainer: (network, ...rest) =>
       dense(network) ? createTopkTrainer(machine, network, ...rest) : reference.topkTrainer(network, ...rest),
+    bernoulliTrainer: (network, ...rest) =>
+      dense(network) ? createBernoulliTrainer(machine, network, ...rest) : reference.bernoulliTrainer(network, ...rest),
     close: () => machine.close(),
   };
 }

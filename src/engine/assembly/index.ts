@@ -1,20 +1,30 @@
 // The machine: a tape of operations in memory, run by every thread, with a barrier after each operation. JavaScript writes a tape
 // once (a training step, a classification) and starts it with one call; nothing is allocated while it runs.
 //
+// Operations with codes above MEET deal their work the same way as their neighbours: no barrier follows until one of the others, or
+// MEET itself, which does nothing else.
+//
 //   one operation = 16 words of 4 bytes: [code, 15 operands (u32, or f32 where the kernel takes a float)]; code 0 ends the tape
 //
 // Codes are the cases below, in the order of OPERATIONS in src/engine/machine.ts.
 
+import { draw, rescale, shiftOf } from './draws';
 import { floatTiles } from './float';
-import { tiles } from './integer';
-import { rows } from './sample';
+import { emitAll, Rule, stepActive, stepBias, stepInputs } from './inputs';
+import { integerTiles } from './integer';
+import { denseBackward, denseForward, keptBackward, keptForward, softmaxRows } from './samples';
+import { choose } from './select';
+import { integerRows } from './single';
 import { compressColumns, compressRows, product, transpose } from './sparse';
+import { flip, gatherColumns, Layer } from './tiles';
 import { barrier, waitWhile } from './threads';
 import { adam, crossEntropy, gather, selectCount, selectDigit, sgd, shift, sumRows, topkApply, topkStep } from './training';
 export { floatRows, floatTiles } from './float';
-export { tiles } from './integer';
-export { rows } from './sample';
+export { integerTiles } from './integer';
+export { integerRows } from './single';
 export { weights } from './weights';
+
+const MEET: u32 = 99;
 
 /** Whether this build can share its memory. */
 export const threaded: bool = ASC_FEATURE_THREADS;
@@ -62,14 +72,31 @@ export function run(tape: usize, control: usize, t: u32, n: u32): void {
       case 12: selectCount(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), t, n); break;
       case 13: selectDigit(u(o, 1), u(o, 2), u(o, 3), t, n); break;
       case 18: sumRows(u(o, 1), u(o, 2), u(o, 3), u(o, 4), t, n); break;
-      case 40: tiles(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), t, n); break;
+      case 40: integerTiles(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), t, n); break;
       case 41: floatTiles(u(o, 1), u(o, 2), u(o, 3), u(o, 4), f(o, 5), f(o, 6), u(o, 7), u(o, 8), t, n); break;
-      case 42: rows(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), t, n); break;
+      case 42: integerRows(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), t, n); break;
+      case MEET: break;
+      case 100: gatherColumns(u(o, 1), u(o, 2), u(o, 3), u(o, 4), f(o, 5), f(o, 6), u(o, 7), u(o, 8), t, n); break;
+      case 101: flip(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), t, n); break;
+      case 102: keptForward(changetype<Layer>(u(o, 1)), u(o, 2), t, n); break;
+      case 103: keptBackward(changetype<Layer>(u(o, 1)), u(o, 2), t, n); break;
+      case 104: denseForward(changetype<Layer>(u(o, 1)), u(o, 2), t, n); break;
+      case 105: denseBackward(changetype<Layer>(u(o, 1)), u(o, 2), t, n); break;
+      case 106: softmaxRows(changetype<Layer>(u(o, 1)), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), t, n); break;
+      case 107: stepInputs(changetype<Layer>(u(o, 1)), u(o, 2), changetype<Rule>(u(o, 3)), u(o, 4), t, n); break;
+      case 108: stepBias(changetype<Layer>(u(o, 1)), u(o, 2), changetype<Rule>(u(o, 3)), t, n); break;
+      case 109: emitAll(changetype<Layer>(u(o, 1)), f(o, 2), t, n); break;
+      case 110: stepActive(changetype<Layer>(u(o, 1)), u(o, 2), changetype<Rule>(u(o, 3)), u(o, 4), t, n); break;
+      case 111: choose(changetype<Layer>(u(o, 1)), u(o, 2), u(o, 3), u(o, 4), t, n); break;
+      case 112: draw(changetype<Layer>(u(o, 1)), changetype<Rule>(u(o, 2)), u(o, 3), u(o, 4), t, n); break;
+      case 113: rescale(changetype<Layer>(u(o, 1)), t, n); break;
+      case 114: shiftOf(changetype<Layer>(u(o, 1)), u(o, 2), u(o, 3), t, n); break;
       default: unreachable();
     }
+    const alone = code > MEET;
     o += 64;
     code = load<u32>(o);
-    barrier(control, n);
+    if (!alone) barrier(control, n);
   }
 }
 

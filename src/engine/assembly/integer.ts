@@ -27,7 +27,7 @@ export const HEADER: usize = 28;
 export const LAYER: usize = 16;
 
 /** Logits[row][output] i32 of pixels[row][input] in tiles of `size` samples, 64 or 16: reads pixels beyond, up to whole tiles + 16 bytes. */
-export function tiles(program: usize, pixels: usize, rows: u32, size: u32, scratch: usize, logits: usize, t: u32, n: u32): void {
+export function integerTiles(program: usize, pixels: usize, rows: u32, size: u32, scratch: usize, logits: usize, t: u32, n: u32): void {
   const inputs = load<u32>(program, 4);
   const outputs = load<u32>(program, 8);
   const own = scratch + <usize>t * load<u32>(program, 12);

@@ -12,7 +12,7 @@ import { floorOf, HEADER, LAYER } from './integer';
 import { first, last } from './threads';
 
 /** Logits[row][output] i32 of pixels[row][input]; reads up to 16 bytes beyond the pixels. */
-export function rows(program: usize, pixels: usize, count: u32, scratch: usize, logits: usize, t: u32, n: u32): void {
+export function integerRows(program: usize, pixels: usize, count: u32, scratch: usize, logits: usize, t: u32, n: u32): void {
   const inputs = load<u32>(program, 4);
   const outputs = load<u32>(program, 8) << 2;
   const own = scratch + <usize>t * load<u32>(program, 12);
