@@ -191,6 +191,8 @@ export class Machine {
 export class Allocations {
   readonly #machine: Machine;
   readonly #pointers: number[] = [];
+  /** Bytes held now. */
+  held = 0;
 
   constructor(machine: Machine) {
     this.#machine = machine;
@@ -200,10 +202,12 @@ export class Allocations {
   bytes(count: number): number {
     const pointer = this.#machine.allocate(count);
     this.#pointers.push(pointer);
+    this.held += count;
     return pointer;
   }
 
   free(): void {
     for (const pointer of this.#pointers.splice(0)) this.#machine.release(pointer);
+    this.held = 0;
   }
 }

@@ -15,6 +15,8 @@ export const CHUNK = 256;
 export interface Program {
   /** Samples that a chunk may have. */
   readonly capacity: number;
+  /** Memory it may come to hold, the machine's scratch not counted. */
+  readonly bytes: number;
   /** Writes the logits of a chunk of samples of raw values, sample-major, to out. */
   chunk(values: Uint8Array | Float32Array, rows: number, out: Int32Array | Float32Array): void;
   free(): void;
@@ -32,25 +34,16 @@ export interface FloatNetwork {
 const reluOf = ({ layer }: Placed): number => (layer.kind === 'dense' && layer.activation === 'relu' ? 1 : 0);
 
 /** f32 over each sample's non-zero inputs: cost does not depend on the mask. */
-export function byNonzeroInputs(machine: Machine, { layers, weights, biases, mask, transform }: FloatNetwork): Program {
+export function byNonzeroInputs(machine: Machine, network: FloatNetwork): Program {
+  const { layers, transform } = network;
   const own = new Allocations(machine);
   const input = inputRows(machine, own, layers[0].fanIn, transform);
   const lists = own.bytes(CHUNK * Math.max(...layers.map((layer) => layer.fanIn)) * 8);
   const counts = own.bytes(CHUNK * 4);
-  const steps = layers.map((layer, i) => {
-    const units = layer.output[2];
-    const width = pad4(units);
-    const dense = own.bytes(layer.fanIn * width * 4);
-    const view = machine.f32(dense, layer.fanIn * width);
-    for (let unit = 0, index = 0; unit < units; unit++) {
-      for (let k = 0; k < layer.fanIn; k++, index++) view[k * width + unit] = kept(mask[i], index) ? weights[i][index] : 0;
-    }
-    const bias = biases ? own.bytes(width * 4) : 0;
-    if (biases) machine.f32(bias, units).set(biases[i]);
-    return { units, width, dense, bias, fanIn: layer.fanIn, out: own.bytes(CHUNK * width * 4), relu: reluOf(layer) };
-  });
+  const steps = denseSteps(machine, own, network);
   return {
     capacity: CHUNK,
+    bytes: own.held,
     chunk(raw, rows, out) {
       const tape: Operation[] = [input.load(raw, rows)];
       let [x, stride] = [input.x, input.stride];
@@ -68,6 +61,22 @@ export function byNonzeroInputs(machine: Machine, { layers, weights, biases, mas
     },
     free: () => own.free(),
   };
+}
+
+/** Apart, so that the program does not hold on to the network's floats. */
+function denseSteps(machine: Machine, own: Allocations, { layers, weights, biases, mask }: FloatNetwork) {
+  return layers.map((layer, i) => {
+    const units = layer.output[2];
+    const width = pad4(units);
+    const dense = own.bytes(layer.fanIn * width * 4);
+    const view = machine.f32(dense, layer.fanIn * width);
+    for (let unit = 0, index = 0; unit < units; unit++) {
+      for (let k = 0; k < layer.fanIn; k++, index++) view[k * width + unit] = kept(mask[i], index) ? weights[i][index] : 0;
+    }
+    const bias = biases ? own.bytes(width * 4) : 0;
+    if (biases) machine.f32(bias, units).set(biases[i]);
+    return { units, width, dense, bias, fanIn: layer.fanIn, out: own.bytes(CHUNK * width * 4), relu: reluOf(layer) };
+  });
 }
 
 /** Room for a chunk of raw inputs and its transformed rows x[sample][in]; `load` copies the former in and returns the operation. */

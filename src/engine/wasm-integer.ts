@@ -76,6 +76,7 @@ export function integerProgramOf(
   let byInput = 0;
   return {
     capacity,
+    bytes: own.held + steps.reduce((sum, step) => sum + single(step), 0),
     chunk(values, rows, out) {
       const scratch = machine.scratch(logits + capacity * outputs * 4);
       machine.u8(scratch + pixels, values.length).set(values);
@@ -101,6 +102,7 @@ export function integerProgramOf(
 }
 
 const pad16 = (n: number): number => Math.ceil(n / 16) * 16;
+const pad32 = (n: number): number => Math.ceil(n / 32) * 32;
 
 /**
  * What each layer reads and writes, and its lists. A layer answers in i16 while its bound fits and the next one can add most of its
@@ -199,6 +201,12 @@ function close(lists: Uint16Array, start: number, end: number, subtracted: Uint1
   return end + subtracts;
 }
 
+/** Whether a layer keeps so much that rows of signs are the better lists by input. */
+const signed = ({ inputs, units, length }: Step): boolean => length * DENSE > inputs * units;
+
+/** At most what the lists of each input take. */
+const single = (step: Step): number => (signed(step) ? step.inputs * pad32(step.units) : 4 * (step.inputs + 1) + 2 * step.length);
+
 /** The same lists by input: where each begins, and the units that add it, and those that subtract it as width + unit; or rows of signs. */
 function byInputs(machine: Machine, own: Allocations, step: Step): [starts: number, entries: number] {
   const { inputs, units, lists: pointer, length } = step;
@@ -212,8 +220,8 @@ function byInputs(machine: Machine, own: Allocations, step: Step): [starts: numb
       }
     }
   };
-  if (length * DENSE > inputs * units) {
-    const stride = Math.ceil(units / 32) * 32;
+  if (signed(step)) {
+    const stride = pad32(units);
     const signs = own.bytes(inputs * stride);
     const rows = machine.u8(signs, inputs * stride);
     walk((input, unit, added) => {

@@ -25,7 +25,7 @@ interface Step {
 export function byKeptWeights(machine: Machine, network: FloatNetwork): Program {
   const { layers, mask, transform } = network;
   const own = new Allocations(machine);
-  const steps = layers.map((_, i) => stepOf(machine, own, network, i));
+  const steps = stepsOf(machine, own, network);
   const inputs = layers[0].fanIn;
   const outputs = layers.at(-1)!.output[2];
   const activations = Math.max(...layers.map((layer) => Math.max(pad4(layer.output[2]) * 4, Math.ceil(layer.fanIn / 16) * 16 * 4))) * TILE;
@@ -46,6 +46,7 @@ export function byKeptWeights(machine: Machine, network: FloatNetwork): Program 
   let byInput = 0;
   return {
     capacity,
+    bytes: own.held + steps.reduce((sum, step) => sum + 4 * (step.inputs + 1) + 6 * step.kept, 0),
     chunk(raw, rows, out) {
       const scratch = machine.scratch(logits + capacity * outputs * 4);
       const bytes = raw instanceof Uint8Array ? 1 : 0;
@@ -69,6 +70,10 @@ export function byKeptWeights(machine: Machine, network: FloatNetwork): Program 
     free: () => own.free(),
   };
 }
+
+/** Apart, so that the program does not hold on to the network's floats. */
+const stepsOf = (machine: Machine, own: Allocations, network: FloatNetwork): Step[] =>
+  network.layers.map((_, i) => stepOf(machine, own, network, i));
 
 function stepOf(machine: Machine, own: Allocations, { layers, weights, biases, mask }: FloatNetwork, i: number): Step {
   const { fanIn: inputs, layer, output } = layers[i];

@@ -2,9 +2,9 @@
 // networks with convolutions or pools are answered by the reference engine, which gives the same bits more slowly.
 //
 // Which arithmetic serves a classifier is a rule over the file alone, never over timing or batch:
-//   signed constants, whole pixels, bounds within i32   integer program, i16 where a layer's bound fits, else i32 (signed adds)
-//   otherwise, a mask that keeps under a quarter, no biases   f32 over the kept weights (lists of each unit's kept weights)
-//   otherwise                                           f32 over the non-zero inputs (dense masked weights)
+//   signed constants, whole pixels, bounds within i32   integer program: signed adds, i16 where bounds allow      wasm-integer.ts
+//   otherwise, a mask that keeps under a third          f32 over the kept weights                                 wasm-kept.ts
+//   otherwise                                           f32 over the non-zero inputs, dense masked weights        wasm-inference.ts
 // The two f32 forms sum the same terms in the same order (engine.ts), so the rule decides speed, not bits.
 
 import { parallelism } from '#workers';
@@ -58,6 +58,7 @@ function classifier(machine: Machine, network: Network, options: ClassifierOptio
     const weights = parameters?.weights ?? layers.map((layer) => regenerateLayer(machine, network, layer));
     return floatProgram(machine, { layers, weights, biases: parameters?.biases ?? null, mask, transform });
   });
+  const { bytes } = integers ?? floats.get();
   const inputs = layers[0].fanIn;
   const outputs = layers.at(-1)!.output[2];
   return {
@@ -65,6 +66,7 @@ function classifier(machine: Machine, network: Network, options: ClassifierOptio
     scale: compiled?.scale ?? 1,
     inputs,
     outputs,
+    bytes,
     logits(values, rows) {
       checkInputs(values, rows, inputs);
       const run = integers && values instanceof Uint8Array ? integers : floats.get();
@@ -99,7 +101,7 @@ function floatProgram(machine: Machine, network: FloatNetwork): Program {
   return sparse ? byKeptWeights(machine, network) : byNonzeroInputs(machine, network);
 }
 
-/** The f32 form is laid out at its first call: an integer program is rarely asked for it. */
+/** The f32 form of an integer program is rarely asked for: it is laid out at the first call. */
 function lazily<T>(make: () => T): { get(): T; made(): T | null } {
   let value: T | null = null;
   return {
