@@ -7,6 +7,12 @@
 //   signs     for a layer that keeps much of its weights: of each input a row of i8, -1, 0 or 1 for each unit, filled up to 32
 //
 // Rows of signs are multiplied in i16 by values that fit, so many at a time that their sum fits too.
+//
+// Ladder: best time of one digit through FC 784-300-100-10 at .03 .1 .3 / .2 / .5, the call included, one thread
+//   v1  10.7 / 31 / 76 us     the kernels of batches with one row
+//   v2   2.5 / 6.0 / 12.9 us  lists of each input
+//   v3   2.3 / 3.3 / 3.5 us   rows of signs where a layer keeps much, and a call without views of its arguments
+// With another digit in every call the branches are not learned: 3.6 us instead of 2.3.
 
 import { floorOf, HEADER, LAYER } from './integer';
 import { first, last } from './threads';
