@@ -36,6 +36,8 @@ export interface Classifier {
   readonly scale: number;
   readonly inputs: number;
   readonly outputs: number;
+  /** What it may come to hold in the engine's memory, the f32 form of an integer program apart: what a cache should charge. */
+  readonly bytes: number;
   /**
    * Logits of `rows` samples of raw values, sample-major. An integer program given f32 values (not whole pixels) computes in f32.
    * @returns rows x outputs values before softmax: Int32Array (multiply by `scale`) or Float32Array (already real)

@@ -68,6 +68,7 @@ function classifier(network: Network, options: ClassifierOptions = {}): Classifi
     scale: program ? program.scale : 1,
     inputs: width,
     outputs: count,
+    bytes: [...all, ...weights, ...signs].reduce((sum, { byteLength }) => sum + byteLength, 0),
     logits(raw, rows) {
       checkInputs(raw, rows, width);
       const integers = program !== null && raw instanceof Uint8Array;

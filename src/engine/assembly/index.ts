@@ -9,14 +9,19 @@
 // Codes are the cases below, in the order of OPERATIONS in src/engine/machine.ts.
 
 import { draw, rescale, shiftOf } from './draws';
+import { floatTiles } from './float';
 import { emitAll, Rule, stepActive, stepBias, stepInputs } from './inputs';
-import { signed16, signed16to32, signed32, widen } from './integer';
+import { integerTiles } from './integer';
 import { denseBackward, denseForward, keptBackward, keptForward, softmaxRows } from './samples';
 import { choose } from './select';
+import { integerRows } from './single';
 import { compressColumns, compressRows, product, transpose } from './sparse';
 import { flip, gatherColumns, Layer } from './tiles';
 import { barrier, waitWhile } from './threads';
 import { adam, crossEntropy, gather, selectCount, selectDigit, sgd, shift, sumRows, topkApply, topkStep } from './training';
+export { floatRows, floatTiles } from './float';
+export { integerTiles } from './integer';
+export { integerRows } from './single';
 export { weights } from './weights';
 
 const MEET: u32 = 99;
@@ -66,11 +71,10 @@ export function run(tape: usize, control: usize, t: u32, n: u32): void {
       case 11: topkApply(u(o, 1), u(o, 2), u(o, 3), u(o, 4), f(o, 5), u(o, 6), t, n); break;
       case 12: selectCount(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), t, n); break;
       case 13: selectDigit(u(o, 1), u(o, 2), u(o, 3), t, n); break;
-      case 14: widen(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), t, n); break;
-      case 15: signed16(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), t, n); break;
-      case 16: signed16to32(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), t, n); break;
-      case 17: signed32(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), t, n); break;
       case 18: sumRows(u(o, 1), u(o, 2), u(o, 3), u(o, 4), t, n); break;
+      case 40: integerTiles(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), t, n); break;
+      case 41: floatTiles(u(o, 1), u(o, 2), u(o, 3), u(o, 4), f(o, 5), f(o, 6), u(o, 7), u(o, 8), t, n); break;
+      case 42: integerRows(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), t, n); break;
       case MEET: break;
       case 100: gatherColumns(u(o, 1), u(o, 2), u(o, 3), u(o, 4), f(o, 5), f(o, 6), u(o, 7), u(o, 8), t, n); break;
       case 101: flip(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), t, n); break;
