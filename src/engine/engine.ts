@@ -128,6 +128,8 @@ export interface TrainingSet {
 export interface Engine {
   readonly name: 'reference' | 'wasm' | 'tfjs';
   readonly threads: number;
+  /** Bytes of the kernels' memory, which grows as needed and never shrinks; 0 where arrays are all there is. */
+  readonly memoryBytes: number;
   classifier(network: Network, options?: ClassifierOptions): Classifier;
   /**
    * @param mask trains only the weights it keeps: a lottery ticket. The others keep their start values, and their gradients are

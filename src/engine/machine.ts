@@ -106,6 +106,10 @@ export class Machine {
     return new Machine(memory, exports, control, threads, workers.terminate);
   }
 
+  get bytes(): number {
+    return this.#memory.buffer.byteLength;
+  }
+
   allocate(bytes: number): number {
     return this.#exports.allocate(bytes);
   }

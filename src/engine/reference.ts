@@ -47,7 +47,7 @@ const fround = Math.fround;
 
 /** The oracle: every operation of the Engine interface as plain loops. */
 export function createReferenceEngine(): Engine {
-  return { name: 'reference', threads: 1, classifier, denseTrainer, topkTrainer, bernoulliTrainer, close: nothing };
+  return { name: 'reference', threads: 1, memoryBytes: 0, classifier, denseTrainer, topkTrainer, bernoulliTrainer, close: nothing };
 }
 
 /** Arrays are all this engine holds: the garbage collector frees them. */

@@ -34,6 +34,9 @@ export async function createWasmEngine(options: { threads?: number } = {}): Prom
   return {
     name: 'wasm',
     threads,
+    get memoryBytes() {
+      return machine.bytes;
+    },
     classifier: (network, options) => (dense(network) && classifier(machine, network, options)) || reference.classifier(network, options),
     denseTrainer: (network, ...rest) =>
       dense(network) ? createDenseTrainer(machine, network, ...rest) : reference.denseTrainer(network, ...rest),
