@@ -31,6 +31,20 @@ const OPERATIONS = {
   signed16to32: [16, []],
   signed32: [17, []],
   sumRows: [18, []],
+  images: [60, [8, 9]],
+  pool: [61, []],
+  poolInteger: [62, []],
+  unpool: [63, []],
+  flip: [64, []],
+  keptLists: [65, []],
+  keptConv: [66, []],
+  keptConvInteger: [67, []],
+  keptDense: [68, []],
+  keptDenseInteger: [69, []],
+  dense: [70, []],
+  lanes: [71, []],
+  listedConv: [72, []],
+  convGradient: [73, []],
 } as const satisfies Record<string, readonly [number, readonly number[]]>;
 
 export type Operation = readonly [name: keyof typeof OPERATIONS, ...operands: number[]];

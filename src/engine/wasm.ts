@@ -14,6 +14,8 @@ import { type Classifier, type ClassifierOptions, type Engine, PIXELS } from './
 import { Machine } from './machine.js';
 import { checkInputs, checkParameters, createReferenceEngine } from './reference.js';
 import { regenerateLayer } from './regenerate.js';
+import { createConvClassifier } from './wasm-conv-inference.js';
+import { createConvDenseTrainer, createConvTopkTrainer } from './wasm-conv-training.js';
 import { byKeptWeights, byNonzeroInputs, CHUNK, type FloatNetwork, integerProgramOf, type Program } from './wasm-inference.js';
 import { createDenseTrainer, createTopkTrainer } from './wasm-training.js';
 
@@ -27,15 +29,32 @@ export async function createWasmEngine(options: { threads?: number } = {}): Prom
     throw new RangeError(`threads must be an integer from 1 to 64, got ${threads}`);
   const machine = await Machine.create(threads);
   const reference = createReferenceEngine();
-  const dense = (network: Network) => network.layers.every((layer) => layer.kind === 'dense');
+  // Dense layers alone have their own programs; a network of images must end in a dense layer, else the reference engine serves it.
+  const kind = (network: Network): 'dense' | 'conv' | 'other' => {
+    if (network.layers.every((layer) => layer.kind === 'dense')) return 'dense';
+    return network.layers.at(-1)?.kind === 'dense' ? 'conv' : 'other';
+  };
   return {
     name: 'wasm',
     threads,
-    classifier: (network, options) => (dense(network) ? classifier(machine, network, options) : reference.classifier(network, options)),
+    classifier: (network, ...rest) =>
+      ({
+        dense: () => classifier(machine, network, ...rest),
+        conv: () => createConvClassifier(machine, network, ...rest),
+        other: () => reference.classifier(network, ...rest),
+      })[kind(network)](),
     denseTrainer: (network, ...rest) =>
-      dense(network) ? createDenseTrainer(machine, network, ...rest) : reference.denseTrainer(network, ...rest),
+      ({
+        dense: () => createDenseTrainer(machine, network, ...rest),
+        conv: () => createConvDenseTrainer(machine, network, ...rest),
+        other: () => reference.denseTrainer(network, ...rest),
+      })[kind(network)](),
     topkTrainer: (network, ...rest) =>
-      dense(network) ? createTopkTrainer(machine, network, ...rest) : reference.topkTrainer(network, ...rest),
+      ({
+        dense: () => createTopkTrainer(machine, network, ...rest),
+        conv: () => createConvTopkTrainer(machine, network, ...rest),
+        other: () => reference.topkTrainer(network, ...rest),
+      })[kind(network)](),
     close: () => machine.close(),
   };
 }

@@ -5,7 +5,11 @@
 //
 // Codes are the cases below, in the order of OPERATIONS in src/engine/machine.ts.
 
+import { convGradient } from './gradient';
+import { flip, images, pool, Shape, unpool } from './image';
 import { signed16, signed16to32, signed32, widen } from './integer';
+import { dense, keptConv, keptDense, keptLists } from './kept';
+import { lanes, listedConv } from './listed';
 import { compressColumns, compressRows, product, transpose } from './sparse';
 import { barrier, waitWhile } from './threads';
 import { adam, crossEntropy, gather, selectCount, selectDigit, sgd, shift, sumRows, topkApply, topkStep } from './training';
@@ -37,6 +41,13 @@ function f(op: usize, i: usize): f32 {
   return load<f32>(op + (i << 2));
 }
 
+/** The geometry that a layer's first operand points to. */
+// @ts-ignore: decorator
+@inline
+function s(op: usize): Shape {
+  return changetype<Shape>(<usize>load<u32>(op, 4));
+}
+
 /** Runs a tape as thread t of n. The next code is read before the barrier: after the last one the tape may be written anew. */
 export function run(tape: usize, control: usize, t: u32, n: u32): void {
   let o = tape;
@@ -61,6 +72,20 @@ export function run(tape: usize, control: usize, t: u32, n: u32): void {
       case 16: signed16to32(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), t, n); break;
       case 17: signed32(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), t, n); break;
       case 18: sumRows(u(o, 1), u(o, 2), u(o, 3), u(o, 4), t, n); break;
+      case 60: images(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), f(o, 8), f(o, 9), u(o, 10), u(o, 11), u(o, 12), t, n); break;
+      case 61: pool<f32>(s(o), u(o, 2), u(o, 3), u(o, 4), t, n); break;
+      case 62: pool<i32>(s(o), u(o, 2), u(o, 3), u(o, 4), t, n); break;
+      case 63: unpool(s(o), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), t, n); break;
+      case 64: flip(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), t, n); break;
+      case 65: keptLists(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), u(o, 10), u(o, 11), u(o, 12), u(o, 13), u(o, 14), u(o, 15), t, n); break;
+      case 66: keptConv<f32>(s(o), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), u(o, 10), u(o, 11), t, n); break;
+      case 67: keptConv<i32>(s(o), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), u(o, 10), u(o, 11), t, n); break;
+      case 68: keptDense<f32>(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), u(o, 10), t, n); break;
+      case 69: keptDense<i32>(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), u(o, 10), t, n); break;
+      case 70: dense(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), u(o, 10), u(o, 11), t, n); break;
+      case 71: lanes(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), t, n); break;
+      case 72: listedConv(s(o), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), u(o, 10), u(o, 11), t, n); break;
+      case 73: convGradient(s(o), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), t, n); break;
       default: unreachable();
     }
     o += 64;

@@ -1,0 +1,103 @@
+// The weight gradient of a convolution from the non-zeros of dZ: after ReLU and max-pool four fifths of dZ are zero.
+//
+//   dW[filter][ky][0..3 channels) += dz * x[y + ky - 1][x - 1 .. x + 1]     for each non-zero dz of the filter, sample, y, x ascending
+//
+// Three neighbouring pixels are contiguous, so a kernel row is one strip of 3 x channels. Filters are dealt to the threads. A few
+// image rows at a time: their non-zeros are listed by filter, then every filter's list walks the same pixels while they are cached.
+//
+// Ladder: v1 this.
+
+import { Shape } from './image';
+import { first, last } from './threads';
+import { walk, walk9, width as widest } from './walk';
+
+/** Image rows a block. */
+const ROWS: u32 = 4;
+
+/**
+ * @param x has a border of zeros; out and dz have the same geometry
+ * @param gradient [filter][9][channels], overwritten
+ * @param dBias 0, or sums of dz by filter, overwritten
+ * @param lists 8 bytes for each value of 4 image rows of dZ; counts 4 bytes a filter
+ */
+export function convGradient(
+  shape: Shape, count: u32, x: usize, dz: usize, gradient: usize, dBias: usize, lists: usize, counts: usize, t: u32, n: u32,
+): void {
+  const begin = first(shape.filters >> 2, t, n) << 2;
+  const end = last(shape.filters >> 2, t, n) << 2;
+  if (end <= begin) return;
+  const pixel = <usize>shape.channels << 2;
+  const row = <usize>shape.xRow;
+  const strip = pixel * 3;
+  const kernel = strip * 3;
+  const capacity = <usize>(ROWS * shape.width) << 3;
+  memory.fill(gradient + <usize>begin * kernel, 0, <usize>(end - begin) * kernel);
+  if (dBias) memory.fill(dBias + (<usize>begin << 2), 0, <usize>(end - begin) << 2);
+  for (let sample: u32 = 0; sample < count; sample++) {
+    const corner = x + <usize>sample * shape.xSample - row - pixel;
+    for (let y: u32 = 0; y < shape.height; y += ROWS) {
+      const rows = min<u32>(ROWS, shape.height - y);
+      const z = dz + <usize>sample * shape.outSample + <usize>y * shape.outRow;
+      collect(shape, z, rows, begin, end, lists, capacity, counts);
+      const base = corner + <usize>y * row;
+      if (dBias) {
+        for (let f = begin; f < end; f++) {
+          const b = dBias + (<usize>f << 2);
+          let sum = load<f32>(b);
+          const stop = ending(lists, capacity, counts, f);
+          for (let p = lists + <usize>f * capacity; p < stop; p += 8) sum += load<f32>(p, 4);
+          store<f32>(b, sum);
+        }
+      }
+      if (pixel == 16) {
+        for (let f = begin; f < end; f++) {
+          walk9(lists + <usize>f * capacity, ending(lists, capacity, counts, f), base, row, gradient + <usize>f * kernel);
+        }
+        continue;
+      }
+      for (let at: usize = 0; at < strip; ) {
+        const vectors = widest(<u32>((strip - at) >> 4));
+        for (let ky: usize = 0; ky < 3; ky++) {
+          const to = gradient + ky * strip + at;
+          const from = base + ky * row + at;
+          for (let f = begin; f < end; f++) {
+            walk<f32>(vectors, lists + <usize>f * capacity, ending(lists, capacity, counts, f), from, to + <usize>f * kernel);
+          }
+        }
+        at += <usize>vectors << 4;
+      }
+    }
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function ending(lists: usize, capacity: usize, counts: usize, f: u32): usize {
+  return lists + <usize>f * capacity + (<usize>load<u32>(counts + (<usize>f << 2)) << 3);
+}
+
+/** Lists the non-zeros of a few rows of dZ by filter; an entry's offset is that of its pixel in x, from the block's corner. */
+function collect(shape: Shape, dz: usize, rows: u32, begin: u32, end: u32, lists: usize, capacity: usize, counts: usize): void {
+  const pixel = <usize>shape.filters << 2;
+  const zero = f32x4.splat(0);
+  memory.fill(counts + (<usize>begin << 2), 0, <usize>(end - begin) << 2);
+  for (let y: u32 = 0; y < rows; y++) {
+    for (let k: u32 = 0; k < shape.width; k++) {
+      const offset = y * shape.xRow + (k * shape.channels << 2);
+      const p = dz + <usize>y * shape.outRow + <usize>k * pixel;
+      for (let f = begin; f < end; f += 4) {
+        let bits = i32x4.bitmask(f32x4.ne(v128.load(p + (<usize>f << 2)), zero));
+        while (bits) {
+          const own = f + ctz(bits);
+          bits &= bits - 1;
+          const c = counts + (<usize>own << 2);
+          const at = load<u32>(c);
+          store<u32>(c, at + 1);
+          const q = lists + <usize>own * capacity + (<usize>at << 3);
+          store<u32>(q, offset);
+          store<f32>(q, load<f32>(p + (<usize>own << 2)), 4);
+        }
+      }
+    }
+  }
+}

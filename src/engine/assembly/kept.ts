@@ -1,0 +1,226 @@
+// Kept weights over many outputs at once: convolution and dense product under a sparse mask, forward and input gradient, f32 or i32.
+//
+// A convolution lays each sample out as channel planes whose rows share one zero column, so that a kept weight is ONE offset for all
+// output positions and 32 positions in a row are 8 vectors, whatever the width of the image (the shared column is computed and
+// thrown away: 1 position in width + 1):
+//
+//   plane (width 3)   0 0 0 0 | 0 a b c | 0 d e f | 0 0 0 0 | 0      position = row * (width + 1) + column
+//   strip             acc[0..32) of a filter += weight * plane[channel][position + ky * (width + 1) + kx ..]
+//
+// A tile of 32 positions goes through all filters while its three rows of all channels stay in the first cache. The input gradient
+// is the same walk over planes of dZ with mirrored offsets. A dense layer walks [feature][sample] rows instead of planes.
+//
+// Ladder: v1 this.
+
+import { columns, finish, Shape } from './image';
+import { first, last } from './threads';
+import { walk, width as widest } from './walk';
+
+/**
+ * Lists the non-zero weights of each row in the order (a, b, c): entry {base + a * oa + b * ob + c * oc, weight}.
+ * Offsets may be negative (mirrored kernels): they wrap.
+ * @param taps extent of a and b
+ * @param capacity entries from one row's list to the next
+ */
+export function keptLists(
+  weights: usize, rows: u32, stride: u32, taps: u32, wa: u32, oa: u32, wb: u32, ob: u32, inner: u32, wc: u32, oc: u32,
+  base: u32, lists: usize, counts: usize, capacity: u32, t: u32, n: u32,
+): void {
+  const bytes = <usize>capacity << 3;
+  const end = last(rows, t, n);
+  for (let r = first(rows, t, n); r < end; r++) {
+    const list = lists + <usize>r * bytes;
+    let q = list;
+    for (let a: u32 = 0; a < taps; a++) {
+      for (let b: u32 = 0; b < taps; b++) {
+        let p = weights + <usize>r * stride + <usize>(a * wa + b * wb);
+        let offset = base + a * oa + b * ob;
+        for (let c: u32 = 0; c < inner; c++, p += wc, offset += oc) {
+          const bits = load<u32>(p);
+          if (bits) {
+            store<u32>(q, offset);
+            store<u32>(q, bits, 4);
+            q += 8;
+          }
+        }
+      }
+    }
+    store<u32>(counts + (<usize>r << 2), <u32>((q - list) >> 3));
+  }
+}
+
+/** The planes of one sample; unwritten positions are the zeros of the border. */
+function planes(shape: Shape, x: usize, out: usize): void {
+  const pixel = <usize>shape.channels << 2;
+  const plane = <usize>shape.plane;
+  const pitch = <usize>(shape.width + 1) << 2;
+  const wide = shape.width;
+  memory.fill(out, 0, <usize>shape.channels * plane);
+  for (let y: u32 = 0; y < shape.height; y++) {
+    const row = x + <usize>y * shape.xRow;
+    const to = out + <usize>(y + 1) * pitch + 4;
+    if (wide < 4) {
+      for (let c: u32 = 0; c < shape.channels; c++) {
+        for (let k: u32 = 0; k < wide; k++) store<u32>(to + <usize>c * plane + (<usize>k << 2), load<u32>(row + k * pixel + (<usize>c << 2)));
+      }
+      continue;
+    }
+    for (let group: u32 = 0; group < wide; group += 4) {
+      // The last group overlaps the one before where the width is not a multiple of 4.
+      const k = min<u32>(group, wide - 4);
+      let p = row + <usize>k * pixel;
+      const stop = p + pixel;
+      let q = to + (<usize>k << 2);
+      for (; p < stop; p += 16, q += plane << 2) {
+        const p2 = p + (pixel << 1);
+        columns(v128.load(p), v128.load(p + pixel), v128.load(p2), v128.load(p2 + pixel), q, q + plane, q + (plane << 1), q + plane * 3);
+      }
+    }
+  }
+}
+
+/** Where position k of a sample's output lies, relative to the sample, or -1 for the shared column and what lies past the end. */
+// @ts-ignore: decorator
+@inline
+function place(shape: Shape, k: u32): usize {
+  const pitch = shape.width + 1;
+  const y = k / pitch;
+  const x = k % pitch;
+  if (y >= shape.height || x == shape.width) return -1;
+  return <usize>y * shape.outRow + ((<usize>x * shape.filters) << 2);
+}
+
+// @ts-ignore: decorator
+@inline
+function put<T>(v: v128, out: usize, at: usize, c: usize, bias: usize, relu: u32, gate: usize): void {
+  if (at == -1) return;
+  v128.store(out + at + c, finish<T>(v, bias ? bias + c : 0, relu, gate ? gate + at + c : 0));
+}
+
+/** Four positions of all filters from strips [filter][32] to pixels. */
+// @ts-ignore: decorator
+@inline
+function pixels<T>(shape: Shape, strips: usize, k: u32, out: usize, bias: usize, relu: u32, gate: usize): void {
+  const at0 = place(shape, k), at1 = place(shape, k + 1), at2 = place(shape, k + 2), at3 = place(shape, k + 3);
+  const pixel = <usize>shape.filters << 2;
+  for (let c: usize = 0, p = strips; c < pixel; c += 16, p += 512) {
+    const a = v128.load(p), b = v128.load(p, 128), d = v128.load(p, 256), e = v128.load(p, 384);
+    const low = i32x4.shuffle(a, b, 0, 4, 1, 5), high = i32x4.shuffle(a, b, 2, 6, 3, 7);
+    const low2 = i32x4.shuffle(d, e, 0, 4, 1, 5), high2 = i32x4.shuffle(d, e, 2, 6, 3, 7);
+    put<T>(i64x2.shuffle(low, low2, 0, 2), out, at0, c, bias, relu, gate);
+    put<T>(i64x2.shuffle(low, low2, 1, 3), out, at1, c, bias, relu, gate);
+    put<T>(i64x2.shuffle(high, high2, 0, 2), out, at2, c, bias, relu, gate);
+    put<T>(i64x2.shuffle(high, high2, 1, 3), out, at3, c, bias, relu, gate);
+  }
+}
+
+/**
+ * @param lists of each filter's kept weights, offsets into the planes
+ * @param bias 0 or one value a filter
+ * @param gate 0 or a tensor like out: results where it is not positive become 0
+ * @param scratch `room` bytes a thread: the planes of a sample, then 128 bytes a filter
+ */
+export function keptConv<T>(
+  shape: Shape, count: u32, x: usize, out: usize, lists: usize, counts: usize, bias: usize, relu: u32, gate: usize,
+  scratch: usize, room: u32, t: u32, n: u32,
+): void {
+  const area = shape.height * (shape.width + 1);
+  const tiles = (area + 31) >> 5;
+  const filters = shape.filters;
+  const capacity = <usize>(9 * shape.channels) << 3;
+  const base = scratch + <usize>t * room;
+  const strips = base + <usize>shape.channels * shape.plane;
+  const end = last(count * tiles, t, n);
+  for (let unit = first(count * tiles, t, n); unit < end; ) {
+    const sample = unit / tiles;
+    let tile = unit % tiles;
+    const stop = min<u32>(tiles, tile + end - unit);
+    unit += stop - tile;
+    planes(shape, x + <usize>sample * shape.xSample, base);
+    const o = out + <usize>sample * shape.outSample;
+    const g = gate ? gate + <usize>sample * shape.outSample : 0;
+    for (; tile < stop; tile++) {
+      const k = tile << 5;
+      const rest = min<u32>(32, area - k);
+      memory.fill(strips, 0, <usize>filters << 7);
+      for (let f: u32 = 0; f < filters; f++) {
+        const p = lists + <usize>f * capacity;
+        walk<T>((rest + 3) >> 2, p, p + (<usize>load<u32>(counts + (<usize>f << 2)) << 3), base + (<usize>k << 2), strips + (<usize>f << 7));
+      }
+      for (let j: u32 = 0; j < rest; j += 4) pixels<T>(shape, strips + (<usize>j << 2), k + j, o, bias, relu, g);
+    }
+  }
+}
+
+/**
+ * A dense layer from lists of each unit's kept weights: out[unit][sample] over x[feature][sample].
+ * @param stride bytes from row to row of x and out
+ * @param used bytes of a row that hold samples
+ */
+export function keptDense<T>(
+  lists: usize, counts: usize, capacity: u32, units: u32, x: usize, stride: u32, used: u32, out: usize, bias: usize, relu: u32, t: u32, n: u32,
+): void {
+  const end = last(units, t, n);
+  for (let u = first(units, t, n); u < end; u++) {
+    const p = lists + <usize>u * (<usize>capacity << 3);
+    const stop = p + (<usize>load<u32>(counts + (<usize>u << 2)) << 3);
+    const o = out + <usize>u * stride;
+    memory.fill(o, 0, used);
+    for (let at: usize = 0; at < <usize>used; ) {
+      const vectors = widest(<u32>((used - at) >> 4));
+      walk<T>(vectors, p, stop, x + at, o + at);
+      at += <usize>vectors << 4;
+    }
+    ending<T>(o, used, bias ? bias + (<usize>u << 2) : 0, relu);
+  }
+}
+
+/** Bias and ReLU of one unit's row of samples. */
+// @ts-ignore: decorator
+@inline
+function ending<T>(o: usize, used: u32, bias: usize, relu: u32): void {
+  if (!bias && !relu) return;
+  for (let at: usize = 0; at < <usize>used; at += 16) {
+    let v = v128.load(o + at);
+    if (bias) v = v128.add<T>(v, v128.load32_splat(bias));
+    v128.store(o + at, finish<T>(v, 0, relu, 0));
+  }
+}
+
+/** Features a block: its rows of samples stay in the second cache while all units pass. */
+const BLOCK: u32 = 256;
+
+/**
+ * A dense layer from the weights themselves: out[unit][sample] over x[feature][sample]. A block of a unit's weights becomes a list on
+ * the way, so masked weights cost what they keep and nothing is held. Strides as in keptDense.
+ * @param scratch 2048 bytes a thread
+ */
+export function dense(
+  weights: usize, pitch: u32, units: u32, features: u32, x: usize, stride: u32, used: u32, out: usize, bias: usize, relu: u32,
+  scratch: usize, t: u32, n: u32,
+): void {
+  const begin = first(units, t, n);
+  const end = last(units, t, n);
+  const list = scratch + <usize>t * <usize>(BLOCK << 3);
+  memory.fill(out + <usize>begin * stride, 0, <usize>(end - begin) * stride);
+  for (let from: u32 = 0; from < features; from += BLOCK) {
+    const stop = min<u32>(from + BLOCK, features);
+    for (let u = begin; u < end; u++) {
+      let q = list;
+      const row = weights + <usize>u * pitch;
+      for (let i = from; i < stop; i++) {
+        const v = load<f32>(row + (<usize>i << 2));
+        store<u32>(q, i * stride);
+        store<f32>(q, v, 4);
+        q += v != 0 ? 8 : 0;
+      }
+      const o = out + <usize>u * stride;
+      for (let at: usize = 0; at < <usize>used; ) {
+        const vectors = widest(<u32>((used - at) >> 4));
+        walk<f32>(vectors, list, q, x + at, o + at);
+        at += <usize>vectors << 4;
+      }
+    }
+  }
+  for (let u = begin; u < end; u++) ending<f32>(out + <usize>u * stride, used, bias ? bias + (<usize>u << 2) : 0, relu);
+}
