@@ -78,6 +78,8 @@ const KEPT_DENSE = 0.5;
 const NONE: Tensor = { at: 0, sample: 0, row: 0 };
 /** Kernels may touch a tile past the end of what they need. */
 const SLACK = 512;
+/** Bytes of a cache line: strips of 128 bytes lie on whole lines. */
+const LINE = 64;
 
 /** Lays out a network's layers in memory of `own`. */
 export function stack(machine: Machine, own: Allocations, network: Network, options: Options): Stack {
@@ -113,8 +115,11 @@ function allocateTensor(own: Allocations, [height, width, channels]: Shape, bord
   const border = bordered ? 1 : 0;
   const row = (width + 2 * border) * pixel;
   const sample = spread((height + 2 * border) * row);
-  return { at: own.bytes(pad4(batch) * sample + SLACK) + border * (row + pixel), sample, row };
+  return { at: lines(own, pad4(batch) * sample + SLACK) + border * (row + pixel), sample, row };
 }
+
+/** Zeroed bytes from the start of a cache line. */
+const lines = (own: Allocations, bytes: number): number => Math.ceil(own.bytes(bytes + LINE) / LINE) * LINE;
 
 /** Rows that are far apart must not fall into the same cache sets: an odd number of cache lines. */
 const spread = (bytes: number): number => (bytes < 1024 ? bytes : (Math.ceil(bytes / 64) | 1) * 64);
@@ -141,12 +146,12 @@ function workspace(machine: Machine, own: Allocations, placed: readonly Placed[]
   const units = largest(({ output }) => pad4(output[2]));
   const lists = largest(({ layer, input, output }) => (layer.kind === 'dense' ? pad4(batch) : 4 * input[1]) * pad4(output[2]) * 8);
   return {
-    scratch: own.bytes(machine.threads * room),
+    scratch: lines(own, machine.threads * room),
     room,
     lists: own.bytes(lists),
     counts: own.bytes(Math.max(units, batch) * 4),
-    turned: own.bytes(dense(({ input }) => featuresOf(input)) * stride + SLACK),
-    result: own.bytes(dense(({ output }) => pad4(output[2])) * stride + SLACK),
+    turned: lines(own, dense(({ input }) => featuresOf(input)) * stride + SLACK),
+    result: lines(own, dense(({ output }) => pad4(output[2])) * stride + SLACK),
     stride,
   };
 }
@@ -161,7 +166,7 @@ function roomOf({ layer, input, output }: Placed): number {
   if (layer.kind === 'dense') return 2048;
   if (layer.kind === 'pool') return 0;
   const most = Math.max(pad4(input[2]), pad4(output[2]));
-  const kept = most * (planeOf(input) + 128);
+  const kept = most * (planeOf(input) + 128 + 4);
   const listed = input[1] * 128 + 3 * (input[1] * 4 + 32 + input[1] * most * 8);
   return Math.max(kept, listed) + SLACK;
 }
@@ -207,8 +212,8 @@ function held({ own, placed, out, dOut, options }: Context) {
     out,
     dOut,
     weights,
-    value: own.bytes(bytes),
-    gradient: options.training ? own.bytes(bytes) : 0,
+    value: lines(own, bytes),
+    gradient: options.training ? lines(own, bytes) : 0,
     bias: options.biases ? own.bytes(units * 4) : 0,
     dBias: options.biases && options.training ? own.bytes(units * 4) : 0,
   };
@@ -224,7 +229,7 @@ function convLayer(context: Context): WeightedLayer {
   const downwards = options.training && below !== undefined;
   const forth = shapeOf(context, placed.input, filters, x, out);
   const back = downwards ? shapeOf(context, [height, width, filters], channels, dOut, below.dOut) : 0;
-  const tiles = (lanes: number, inner: number) => own.bytes(Math.ceil(lanes / 32) * 9 * inner * 128 + SLACK);
+  const tiles = (lanes: number, inner: number) => lines(own, Math.ceil(lanes / 32) * 9 * inner * 128 + SLACK);
   const lists = (rows: number, inner: number) => ({ lists: own.bytes(rows * 9 * inner * 8), counts: own.bytes(rows * 4) });
   const kept = { forth: lists(filters, channels), back: downwards ? lists(channels, filters) : { lists: 0, counts: 0 } };
   const capacity = { forth: 9 * channels, back: 9 * filters };
@@ -324,7 +329,8 @@ function denseLayer(context: Context): WeightedLayer {
     ...layer,
     prepare(density) {
       if (options.training || (options.sums === 'f32' && density > KEPT_DENSE)) return [];
-      const capacity = mostKept(machine, value, weights);
+      // The entry after the last one is scratch (append in assembly/walk.ts).
+      const capacity = mostKept(machine, value, weights) + 1;
       kept = { lists: own.bytes(units * capacity * 8), counts: own.bytes(units * 4), capacity };
       return [['keptLists', value, units, pitch, 1, 0, 0, 0, 0, features, 4, stride, 0, kept.lists, kept.counts, capacity]];
     },

@@ -9,7 +9,7 @@
 
 import { Shape } from './image';
 import { first, last } from './threads';
-import { walk, walk9, width as widest } from './walk';
+import { append, walk, walk9, width as widest } from './walk';
 
 /** Image rows a block. */
 const ROWS: u32 = 4;
@@ -79,25 +79,14 @@ function ending(lists: usize, capacity: usize, counts: usize, f: u32): usize {
 /** Lists the non-zeros of a few rows of dZ by filter; an entry's offset is that of its pixel in x, from the block's corner. */
 function collect(shape: Shape, dz: usize, rows: u32, begin: u32, end: u32, lists: usize, capacity: usize, counts: usize): void {
   const pixel = <usize>shape.filters << 2;
-  const zero = f32x4.splat(0);
-  memory.fill(counts + (<usize>begin << 2), 0, <usize>(end - begin) << 2);
-  for (let y: u32 = 0; y < rows; y++) {
-    for (let k: u32 = 0; k < shape.width; k++) {
-      const offset = y * shape.xRow + (k * shape.channels << 2);
-      const p = dz + <usize>y * shape.outRow + <usize>k * pixel;
-      for (let f = begin; f < end; f += 4) {
-        let bits = i32x4.bitmask(f32x4.ne(v128.load(p + (<usize>f << 2)), zero));
-        while (bits) {
-          const own = f + ctz(bits);
-          bits &= bits - 1;
-          const c = counts + (<usize>own << 2);
-          const at = load<u32>(c);
-          store<u32>(c, at + 1);
-          const q = lists + <usize>own * capacity + (<usize>at << 3);
-          store<u32>(q, offset);
-          store<f32>(q, load<f32>(p + (<usize>own << 2)), 4);
-        }
-      }
+  for (let f = begin; f < end; f++) {
+    const list = lists + <usize>f * capacity;
+    let q = list;
+    for (let y: u32 = 0; y < rows; y++) {
+      let p = dz + <usize>y * shape.outRow + (<usize>f << 2);
+      let offset = y * shape.xRow;
+      for (let k: u32 = 0; k < shape.width; k++, p += pixel, offset += shape.channels << 2) q = append(q, offset, load<u32>(p));
     }
+    store<u32>(counts + (<usize>f << 2), <u32>((q - list) >> 3));
   }
 }

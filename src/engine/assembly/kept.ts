@@ -12,9 +12,9 @@
 //
 // Ladder: v1 this.
 
-import { columns, finish, Shape } from './image';
+import { columns, finish, positive, Shape } from './image';
 import { first, last } from './threads';
-import { walk, width as widest } from './walk';
+import { append, walk, width as widest } from './walk';
 
 /**
  * Lists the non-zero weights of each row in the order (a, b, c): entry {base + a * oa + b * ob + c * oc, weight}.
@@ -35,14 +35,7 @@ export function keptLists(
       for (let b: u32 = 0; b < taps; b++) {
         let p = weights + <usize>r * stride + <usize>(a * wa + b * wb);
         let offset = base + a * oa + b * ob;
-        for (let c: u32 = 0; c < inner; c++, p += wc, offset += oc) {
-          const bits = load<u32>(p);
-          if (bits) {
-            store<u32>(q, offset);
-            store<u32>(q, bits, 4);
-            q += 8;
-          }
-        }
+        for (let c: u32 = 0; c < inner; c++, p += wc, offset += oc) q = append(q, offset, load<u32>(p));
       }
     }
     store<u32>(counts + (<usize>r << 2), <u32>((q - list) >> 3));
@@ -79,38 +72,53 @@ function planes(shape: Shape, x: usize, out: usize): void {
   }
 }
 
-/** Where position k of a sample's output lies, relative to the sample, or -1 for the shared column and what lies past the end. */
+/** Offset of the output of position k in a sample, or `nowhere` for the shared column and what lies past the end. */
 // @ts-ignore: decorator
 @inline
-function place(shape: Shape, k: u32): usize {
+function place(shape: Shape, k: u32, nowhere: usize): usize {
   const pitch = shape.width + 1;
   const y = k / pitch;
   const x = k % pitch;
-  if (y >= shape.height || x == shape.width) return -1;
+  if (y >= shape.height || x == shape.width) return nowhere;
   return <usize>y * shape.outRow + ((<usize>x * shape.filters) << 2);
 }
 
 // @ts-ignore: decorator
 @inline
-function put<T>(v: v128, out: usize, at: usize, c: usize, bias: usize, relu: u32, gate: usize): void {
-  if (at == -1) return;
-  v128.store(out + at + c, finish<T>(v, bias ? bias + c : 0, relu, gate ? gate + at + c : 0));
+function close(q: usize, gate: usize): void {
+  v128.store(q, v128.and(v128.load(q), f32x4.gt(v128.load(gate), f32x4.splat(0))));
 }
 
 /** Four positions of all filters from strips [filter][32] to pixels. */
-// @ts-ignore: decorator
-@inline
-function pixels<T>(shape: Shape, strips: usize, k: u32, out: usize, bias: usize, relu: u32, gate: usize): void {
-  const at0 = place(shape, k), at1 = place(shape, k + 1), at2 = place(shape, k + 2), at3 = place(shape, k + 3);
-  const pixel = <usize>shape.filters << 2;
-  for (let c: usize = 0, p = strips; c < pixel; c += 16, p += 512) {
-    const a = v128.load(p), b = v128.load(p, 128), d = v128.load(p, 256), e = v128.load(p, 384);
-    const low = i32x4.shuffle(a, b, 0, 4, 1, 5), high = i32x4.shuffle(a, b, 2, 6, 3, 7);
-    const low2 = i32x4.shuffle(d, e, 0, 4, 1, 5), high2 = i32x4.shuffle(d, e, 2, 6, 3, 7);
-    put<T>(i64x2.shuffle(low, low2, 0, 2), out, at0, c, bias, relu, gate);
-    put<T>(i64x2.shuffle(low, low2, 1, 3), out, at1, c, bias, relu, gate);
-    put<T>(i64x2.shuffle(high, high2, 0, 2), out, at2, c, bias, relu, gate);
-    put<T>(i64x2.shuffle(high, high2, 1, 3), out, at3, c, bias, relu, gate);
+function pixels<T>(shape: Shape, strips: usize, k: u32, out: usize, nowhere: usize, bias: usize, relu: u32, gate: usize): void {
+  const at0 = out + place(shape, k, nowhere), at1 = out + place(shape, k + 1, nowhere);
+  const at2 = out + place(shape, k + 2, nowhere), at3 = out + place(shape, k + 3, nowhere);
+  const stop = <usize>shape.filters << 2;
+  for (let c: usize = 0, p = strips; c < stop; c += 16, p += 512) {
+    let v0 = v128.load(p), v1 = v128.load(p, 128), v2 = v128.load(p, 256), v3 = v128.load(p, 384);
+    if (bias) {
+      const b = bias + c;
+      v0 = v128.add<T>(v0, v128.load32_splat(b));
+      v1 = v128.add<T>(v1, v128.load32_splat(b, 4));
+      v2 = v128.add<T>(v2, v128.load32_splat(b, 8));
+      v3 = v128.add<T>(v3, v128.load32_splat(b, 12));
+    }
+    if (relu) {
+      v0 = positive<T>(v0);
+      v1 = positive<T>(v1);
+      v2 = positive<T>(v2);
+      v3 = positive<T>(v3);
+    }
+    columns(v0, v1, v2, v3, at0 + c, at1 + c, at2 + c, at3 + c);
+  }
+  if (!gate) return;
+  const g0 = gate + place(shape, k, 0), g1 = gate + place(shape, k + 1, 0);
+  const g2 = gate + place(shape, k + 2, 0), g3 = gate + place(shape, k + 3, 0);
+  for (let c: usize = 0; c < stop; c += 16) {
+    close(at0 + c, g0 + c);
+    close(at1 + c, g1 + c);
+    close(at2 + c, g2 + c);
+    close(at3 + c, g3 + c);
   }
 }
 
@@ -118,7 +126,7 @@ function pixels<T>(shape: Shape, strips: usize, k: u32, out: usize, bias: usize,
  * @param lists of each filter's kept weights, offsets into the planes
  * @param bias 0 or one value a filter
  * @param gate 0 or a tensor like out: results where it is not positive become 0
- * @param scratch `room` bytes a thread: the planes of a sample, then 128 bytes a filter
+ * @param scratch `room` bytes a thread: the planes of a sample, 128 bytes a filter, a pixel that nobody reads
  */
 export function keptConv<T>(
   shape: Shape, count: u32, x: usize, out: usize, lists: usize, counts: usize, bias: usize, relu: u32, gate: usize,
@@ -130,6 +138,7 @@ export function keptConv<T>(
   const capacity = <usize>(9 * shape.channels) << 3;
   const base = scratch + <usize>t * room;
   const strips = base + <usize>shape.channels * shape.plane;
+  const nowhere = strips + (<usize>filters << 7);
   const end = last(count * tiles, t, n);
   for (let unit = first(count * tiles, t, n); unit < end; ) {
     const sample = unit / tiles;
@@ -147,7 +156,7 @@ export function keptConv<T>(
         const p = lists + <usize>f * capacity;
         walk<T>((rest + 3) >> 2, p, p + (<usize>load<u32>(counts + (<usize>f << 2)) << 3), base + (<usize>k << 2), strips + (<usize>f << 7));
       }
-      for (let j: u32 = 0; j < rest; j += 4) pixels<T>(shape, strips + (<usize>j << 2), k + j, o, bias, relu, g);
+      for (let j: u32 = 0; j < rest; j += 4) pixels<T>(shape, strips + (<usize>j << 2), k + j, o, nowhere - o, bias, relu, g);
     }
   }
 }
@@ -208,12 +217,7 @@ export function dense(
     for (let u = begin; u < end; u++) {
       let q = list;
       const row = weights + <usize>u * pitch;
-      for (let i = from; i < stop; i++) {
-        const v = load<f32>(row + (<usize>i << 2));
-        store<u32>(q, i * stride);
-        store<f32>(q, v, 4);
-        q += v != 0 ? 8 : 0;
-      }
+      for (let i = from; i < stop; i++) q = append(q, i * stride, load<u32>(row + (<usize>i << 2)));
       const o = out + <usize>u * stride;
       for (let at: usize = 0; at < <usize>used; ) {
         const vectors = widest(<u32>((used - at) >> 4));

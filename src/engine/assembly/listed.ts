@@ -14,7 +14,7 @@
 
 import { finish, Shape } from './image';
 import { first, last } from './threads';
-import { walk } from './walk';
+import { append, walk } from './walk';
 
 const TILE: u32 = 128;
 
@@ -38,7 +38,6 @@ export function lanes(weights: usize, wa: u32, inner: u32, wb: u32, count: u32, 
 function list(shape: Shape, x: usize, y: i32, mirror: bool, starts: usize, entries: usize): void {
   const wide = shape.width;
   const pixel = <usize>shape.channels << 2;
-  const zero = f32x4.splat(0);
   let q = entries;
   const inside = y >= 0 && y < <i32>shape.height;
   store<usize>(starts, q);
@@ -47,16 +46,7 @@ function list(shape: Shape, x: usize, y: i32, mirror: bool, starts: usize, entri
     if (!inside) continue;
     let offset = (k + 1) * shape.channels * TILE;
     const row = x + <usize>y * shape.xRow + <usize>(mirror ? wide - 1 - k : k) * pixel;
-    for (let c: usize = 0; c < pixel; c += 16, offset += TILE << 2) {
-      let bits = i32x4.bitmask(f32x4.ne(v128.load(row + c), zero));
-      while (bits) {
-        const lane = ctz(bits);
-        bits &= bits - 1;
-        store<u32>(q, offset + lane * TILE);
-        store<f32>(q, load<f32>(row + c + (<usize>lane << 2)), 4);
-        q += 8;
-      }
-    }
+    for (let c: usize = 0; c < pixel; c += 4, offset += TILE) q = append(q, offset, load<u32>(row + c));
   }
   store<usize>(starts + (<usize>wide << 2), q, 4);
   store<usize>(starts + (<usize>wide << 2), q, 8);
