@@ -45,6 +45,8 @@ const OPERATIONS = {
   lanes: [71, []],
   listedConv: [72, []],
   convGradient: [73, []],
+  denseBack: [74, []],
+  denseGradient: [75, []],
 } as const satisfies Record<string, readonly [number, readonly number[]]>;
 
 export type Operation = readonly [name: keyof typeof OPERATIONS, ...operands: number[]];

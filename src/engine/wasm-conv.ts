@@ -74,6 +74,8 @@ interface Options {
 const KEPT_CONV = 0.3;
 /** A dense layer over held lists of kept weights. */
 const KEPT_DENSE = 0.5;
+/** A dense input gradient over kept weights rather than non-zero dZ. */
+const KEPT_BACK = 0.5;
 
 const NONE: Tensor = { at: 0, sample: 0, row: 0 };
 /** Kernels may touch a tile past the end of what they need. */
@@ -141,10 +143,10 @@ interface Workspace {
 function workspace(machine: Machine, own: Allocations, placed: readonly Placed[], batch: number): Workspace {
   const largest = (of: (placed: Placed) => number) => placed.reduce((most, here) => Math.max(most, of(here)), 0);
   const dense = (of: (placed: Placed) => number) => largest((here) => (here.layer.kind === 'dense' ? of(here) : 0));
-  const stride = pad4(batch) * 4;
+  const stride = usedBytes(batch);
   const room = Math.ceil(largest(roomOf) / 64) * 64 + SLACK;
   const units = largest(({ output }) => pad4(output[2]));
-  const lists = largest(({ layer, input, output }) => (layer.kind === 'dense' ? pad4(batch) : 4 * input[1]) * pad4(output[2]) * 8);
+  const lists = largest(({ layer, input, output }) => (layer.kind === 'dense' ? pad4(batch) : 8 * input[1]) * pad4(output[2]) * 8);
   return {
     scratch: lines(own, machine.threads * room),
     room,
@@ -155,6 +157,9 @@ function workspace(machine: Machine, own: Allocations, placed: readonly Placed[]
     stride,
   };
 }
+
+/** Bytes of a row of samples: whole strips of 32 where there are many. */
+const usedBytes = (samples: number): number => (samples > 16 ? Math.ceil(samples / 32) * 128 : pad4(samples) * 4);
 
 const featuresOf = ([height, width, channels]: Shape): number => height * width * pad4(channels);
 
@@ -325,9 +330,11 @@ function denseLayer(context: Context): WeightedLayer {
   const features = featuresOf(placed.input);
   const { turned, result, stride, scratch, lists, counts } = shared;
   let kept: { lists: number; counts: number; capacity: number } | null = null;
+  let sparse = false;
   return {
     ...layer,
     prepare(density) {
+      sparse = density < KEPT_BACK;
       if (options.training || (options.sums === 'f32' && density > KEPT_DENSE)) return [];
       // The entry after the last one is scratch (append in assembly/walk.ts).
       const capacity = mostKept(machine, value, weights) + 1;
@@ -335,28 +342,35 @@ function denseLayer(context: Context): WeightedLayer {
       return [['keptLists', value, units, pitch, 1, 0, 0, 0, 0, features, 4, stride, 0, kept.lists, kept.counts, capacity]];
     },
     forward(n) {
-      const used = pad4(n) * 4;
+      const used = usedBytes(n);
       const name = options.sums === 'i32' ? 'keptDenseInteger' : 'keptDense';
       return [
-        ['flip', x.at, pad4(n), features, x.sample, turned, stride],
+        ['flip', x.at, pad4(n), features, x.sample, turned, stride, 0],
         kept
           ? [name, kept.lists, kept.counts, kept.capacity, units, turned, stride, used, result, bias, relu]
           : ['dense', value, pitch, units, features, turned, stride, used, result, bias, relu, scratch],
-        ['flip', result, pad4(units), pad4(n), stride, out.at, out.sample],
+        ['flip', result, pad4(units), pad4(n), stride, out.at, out.sample, 0],
       ];
     },
     backward(n) {
       const tape: Operation[] = [
         ['compressColumns', dOut.at, n, units, dOut.sample, lists, counts, n, x.sample],
-        ['product', lists, counts, n, units, x.at, features, gradient, pitch, 0, 0, 0],
+        ['denseGradient', lists, counts, n, units, x.at, features, gradient, pitch],
       ];
       if (biases) tape.push(['sumRows', dOut.at, n, dOut.sample, dBias]);
       if (!below) return tape;
       const gate = below.relu ? below.out.at : 0;
-      tape.push(
-        ['compressRows', dOut.at, n, units, dOut.sample, lists, counts, units, pitch],
-        ['product', lists, counts, units, n, value, features, below.dOut.at, below.dOut.sample, 0, 0, gate],
-      );
+      if (sparse)
+        tape.push(
+          ['flip', dOut.at, pad4(n), pad4(units), dOut.sample, result, stride, 0],
+          ['denseBack', value, pitch, units, features, result, stride, usedBytes(n), turned, scratch],
+          ['flip', turned, features, pad4(n), stride, below.dOut.at, below.dOut.sample, gate],
+        );
+      else
+        tape.push(
+          ['compressRows', dOut.at, n, units, dOut.sample, lists, counts, units, pitch],
+          ['product', lists, counts, units, n, value, features, below.dOut.at, below.dOut.sample, 0, 0, gate],
+        );
       return tape;
     },
   };

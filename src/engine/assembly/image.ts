@@ -154,8 +154,17 @@ export function columns(a: v128, b: v128, c: v128, d: v128, p0: usize, p1: usize
   v128.store(p3, i64x2.shuffle(high, high2, 1, 3));
 }
 
-/** out[column][row] = a[row][column] in blocks of 4x4: rows and columns are rounded up to multiples of 4, which must exist. */
-export function flip(a: usize, rows: u32, columnCount: u32, stride: u32, out: usize, outStride: u32, t: u32, n: u32): void {
+// @ts-ignore: decorator
+@inline
+export function close(q: usize, gate: usize): void {
+  v128.store(q, v128.and(v128.load(q), f32x4.gt(v128.load(gate), f32x4.splat(0))));
+}
+
+/**
+ * out[column][row] = a[row][column] in blocks of 4x4: rows and columns are rounded up to multiples of 4, which must exist.
+ * @param gate 0 or a matrix like out: results where it is not positive become 0
+ */
+export function flip(a: usize, rows: u32, columnCount: u32, stride: u32, out: usize, outStride: u32, gate: usize, t: u32, n: u32): void {
   const groups = (columnCount + 3) >> 2;
   const end = last(groups, t, n);
   const s = <usize>stride;
@@ -165,6 +174,12 @@ export function flip(a: usize, rows: u32, columnCount: u32, stride: u32, out: us
     let q = out + (<usize>c << 2) * o;
     for (let r: u32 = 0; r < rows; r += 4, p += s << 2, q += 16) {
       columns(v128.load(p), v128.load(p + s), v128.load(p + (s << 1)), v128.load(p + s * 3), q, q + o, q + (o << 1), q + o * 3);
+      if (!gate) continue;
+      const g = gate + (q - out);
+      close(q, g);
+      close(q + o, g + o);
+      close(q + (o << 1), g + (o << 1));
+      close(q + o * 3, g + o * 3);
     }
   }
 }

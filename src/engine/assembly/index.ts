@@ -5,10 +5,11 @@
 //
 // Codes are the cases below, in the order of OPERATIONS in src/engine/machine.ts.
 
+import { dense, denseBack, denseGradient, keptDense } from './dense';
 import { convGradient } from './gradient';
 import { flip, images, pool, Shape, unpool } from './image';
 import { signed16, signed16to32, signed32, widen } from './integer';
-import { dense, keptConv, keptDense, keptLists } from './kept';
+import { keptConv, keptLists } from './kept';
 import { lanes, listedConv } from './listed';
 import { compressColumns, compressRows, product, transpose } from './sparse';
 import { barrier, waitWhile } from './threads';
@@ -76,7 +77,7 @@ export function run(tape: usize, control: usize, t: u32, n: u32): void {
       case 61: pool<f32>(s(o), u(o, 2), u(o, 3), u(o, 4), t, n); break;
       case 62: pool<i32>(s(o), u(o, 2), u(o, 3), u(o, 4), t, n); break;
       case 63: unpool(s(o), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), t, n); break;
-      case 64: flip(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), t, n); break;
+      case 64: flip(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), t, n); break;
       case 65: keptLists(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), u(o, 10), u(o, 11), u(o, 12), u(o, 13), u(o, 14), u(o, 15), t, n); break;
       case 66: keptConv<f32>(s(o), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), u(o, 10), u(o, 11), t, n); break;
       case 67: keptConv<i32>(s(o), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), u(o, 10), u(o, 11), t, n); break;
@@ -86,6 +87,8 @@ export function run(tape: usize, control: usize, t: u32, n: u32): void {
       case 71: lanes(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), t, n); break;
       case 72: listedConv(s(o), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), u(o, 10), u(o, 11), t, n); break;
       case 73: convGradient(s(o), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), t, n); break;
+      case 74: denseBack(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), t, n); break;
+      case 75: denseGradient(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), t, n); break;
       default: unreachable();
     }
     o += 64;

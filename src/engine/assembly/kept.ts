@@ -1,4 +1,4 @@
-// Kept weights over many outputs at once: convolution and dense product under a sparse mask, forward and input gradient, f32 or i32.
+// Kept weights over many outputs at once: convolution under a sparse mask, forward and input gradient, f32 or i32.
 //
 // A convolution lays each sample out as channel planes whose rows share one zero column, so that a kept weight is ONE offset for all
 // output positions and 32 positions in a row are 8 vectors, whatever the width of the image (the shared column is computed and
@@ -8,13 +8,13 @@
 //   strip             acc[0..32) of a filter += weight * plane[channel][position + ky * (width + 1) + kx ..]
 //
 // A tile of 32 positions goes through all filters while its three rows of all channels stay in the first cache. The input gradient
-// is the same walk over planes of dZ with mirrored offsets. A dense layer walks [feature][sample] rows instead of planes.
+// is the same walk over planes of dZ with mirrored offsets.
 //
 // Ladder: v1 this.
 
-import { columns, finish, positive, Shape } from './image';
+import { close, columns, positive, Shape } from './image';
 import { first, last } from './threads';
-import { append, walk, width as widest } from './walk';
+import { append, walk, ZEROS } from './walk';
 
 /**
  * Lists the non-zero weights of each row in the order (a, b, c): entry {base + a * oa + b * ob + c * oc, weight}.
@@ -83,12 +83,6 @@ function place(shape: Shape, k: u32, nowhere: usize): usize {
   return <usize>y * shape.outRow + ((<usize>x * shape.filters) << 2);
 }
 
-// @ts-ignore: decorator
-@inline
-function close(q: usize, gate: usize): void {
-  v128.store(q, v128.and(v128.load(q), f32x4.gt(v128.load(gate), f32x4.splat(0))));
-}
-
 /** Four positions of all filters from strips [filter][32] to pixels. */
 function pixels<T>(shape: Shape, strips: usize, k: u32, out: usize, nowhere: usize, bias: usize, relu: u32, gate: usize): void {
   const at0 = out + place(shape, k, nowhere), at1 = out + place(shape, k + 1, nowhere);
@@ -151,80 +145,11 @@ export function keptConv<T>(
     for (; tile < stop; tile++) {
       const k = tile << 5;
       const rest = min<u32>(32, area - k);
-      memory.fill(strips, 0, <usize>filters << 7);
       for (let f: u32 = 0; f < filters; f++) {
         const p = lists + <usize>f * capacity;
-        walk<T>((rest + 3) >> 2, p, p + (<usize>load<u32>(counts + (<usize>f << 2)) << 3), base + (<usize>k << 2), strips + (<usize>f << 7));
+        walk<T>((rest + 3) >> 2, p, p + (<usize>load<u32>(counts + (<usize>f << 2)) << 3), base + (<usize>k << 2), ZEROS, strips + (<usize>f << 7));
       }
       for (let j: u32 = 0; j < rest; j += 4) pixels<T>(shape, strips + (<usize>j << 2), k + j, o, nowhere - o, bias, relu, g);
     }
   }
-}
-
-/**
- * A dense layer from lists of each unit's kept weights: out[unit][sample] over x[feature][sample].
- * @param stride bytes from row to row of x and out
- * @param used bytes of a row that hold samples
- */
-export function keptDense<T>(
-  lists: usize, counts: usize, capacity: u32, units: u32, x: usize, stride: u32, used: u32, out: usize, bias: usize, relu: u32, t: u32, n: u32,
-): void {
-  const end = last(units, t, n);
-  for (let u = first(units, t, n); u < end; u++) {
-    const p = lists + <usize>u * (<usize>capacity << 3);
-    const stop = p + (<usize>load<u32>(counts + (<usize>u << 2)) << 3);
-    const o = out + <usize>u * stride;
-    memory.fill(o, 0, used);
-    for (let at: usize = 0; at < <usize>used; ) {
-      const vectors = widest(<u32>((used - at) >> 4));
-      walk<T>(vectors, p, stop, x + at, o + at);
-      at += <usize>vectors << 4;
-    }
-    ending<T>(o, used, bias ? bias + (<usize>u << 2) : 0, relu);
-  }
-}
-
-/** Bias and ReLU of one unit's row of samples. */
-// @ts-ignore: decorator
-@inline
-function ending<T>(o: usize, used: u32, bias: usize, relu: u32): void {
-  if (!bias && !relu) return;
-  for (let at: usize = 0; at < <usize>used; at += 16) {
-    let v = v128.load(o + at);
-    if (bias) v = v128.add<T>(v, v128.load32_splat(bias));
-    v128.store(o + at, finish<T>(v, 0, relu, 0));
-  }
-}
-
-/** Features a block: its rows of samples stay in the second cache while all units pass. */
-const BLOCK: u32 = 256;
-
-/**
- * A dense layer from the weights themselves: out[unit][sample] over x[feature][sample]. A block of a unit's weights becomes a list on
- * the way, so masked weights cost what they keep and nothing is held. Strides as in keptDense.
- * @param scratch 2048 bytes a thread
- */
-export function dense(
-  weights: usize, pitch: u32, units: u32, features: u32, x: usize, stride: u32, used: u32, out: usize, bias: usize, relu: u32,
-  scratch: usize, t: u32, n: u32,
-): void {
-  const begin = first(units, t, n);
-  const end = last(units, t, n);
-  const list = scratch + <usize>t * <usize>(BLOCK << 3);
-  memory.fill(out + <usize>begin * stride, 0, <usize>(end - begin) * stride);
-  for (let from: u32 = 0; from < features; from += BLOCK) {
-    const stop = min<u32>(from + BLOCK, features);
-    for (let u = begin; u < end; u++) {
-      let q = list;
-      const row = weights + <usize>u * pitch;
-      for (let i = from; i < stop; i++) q = append(q, i * stride, load<u32>(row + (<usize>i << 2)));
-      const o = out + <usize>u * stride;
-      for (let at: usize = 0; at < <usize>used; ) {
-        const vectors = widest(<u32>((used - at) >> 4));
-        walk<f32>(vectors, list, q, x + at, o + at);
-        at += <usize>vectors << 4;
-      }
-    }
-  }
-  for (let u = begin; u < end; u++) ending<f32>(out + <usize>u * stride, used, bias ? bias + (<usize>u << 2) : 0, relu);
 }

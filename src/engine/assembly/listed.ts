@@ -14,7 +14,7 @@
 
 import { finish, Shape } from './image';
 import { first, last } from './threads';
-import { append, walk } from './walk';
+import { append, walk, ZEROS } from './walk';
 
 const TILE: u32 = 128;
 
@@ -88,12 +88,12 @@ export function listedConv(
       const to = <usize>sample * shape.outSample + <usize>y * shape.outRow;
       for (let tile: u32 = 0; tile < tiles; tile++) {
         const some = min<u32>(8, vectors - (tile << 3));
-        memory.fill(sums, 0, <usize>wide * TILE);
         for (let ky: u32 = 0; ky < 3; ky++) {
           let s = ring + <usize>((mirror ? y + 2 - ky : y + ky) % 3) * slot;
           let w = weights + (<usize>tile * 3 + ky) * kernelRow;
           for (let k: u32 = 0; k < wide; k++, s += 4, w -= channels * TILE) {
-            walk<f32>(some, load<usize>(s), load<usize>(s, 12), w, sums + <usize>k * TILE);
+            const to = sums + <usize>k * TILE;
+            walk<f32>(some, load<usize>(s), load<usize>(s, 12), w, ky == 0 ? ZEROS : to, to);
           }
         }
         for (let k: u32 = 0; k < wide; k++) {

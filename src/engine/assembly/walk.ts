@@ -3,10 +3,14 @@
 //   acc[0..8) += value * strip[base + offset][0..8)     one splat and one offset serve 8 multiply-adds of 4 lanes
 //
 // What an entry and a lane are is the caller's business: kept weights over pixels or samples, non-zero inputs over filters, non-zero
-// gradients over channels. The accumulators live in memory between walks, so a long sum may be cut where the caches like it: the
-// entries still meet one accumulator in ascending order. T is f32, or i32 for integer programs.
+// gradients over channels. The accumulators are loaded from `from` (ZEROS, or an earlier part of the sum) and stored at `to`, so a
+// long sum may be cut where the caches like it: its entries still meet one accumulator in ascending order. T is f32, or i32 for
+// integer programs.
 //
 // Ladder: see the callers (kept.ts, listed.ts, gradient.ts), which measure it in place.
+
+/** Where a sum begins. */
+export const ZEROS: usize = memory.data(128);
 
 // @ts-ignore: decorator
 @inline
@@ -32,20 +36,19 @@ export function append(q: usize, offset: u32, bits: u32): usize {
   return q + (<usize>(bits != 0) << 3);
 }
 
-/** Walks entries p..stop over at least `vectors` (1 to 8) vectors: acc and the strip need room for 1, 2, 4 or 8. */
+/** Walks entries p..stop over at least `vectors` (1 to 8) vectors: `to` and the strip need room for 1, 2, 4 or 8. */
 // @ts-ignore: decorator
 @inline
-export function walk<T>(vectors: u32, p: usize, stop: usize, base: usize, acc: usize): void {
-  if (p == stop) return;
-  if (vectors > 4) walk8<T>(p, stop, base, acc);
-  else if (vectors > 2) walk4<T>(p, stop, base, acc);
-  else if (vectors > 1) walk2<T>(p, stop, base, acc);
-  else walk1<T>(p, stop, base, acc);
+export function walk<T>(vectors: u32, p: usize, stop: usize, base: usize, from: usize, to: usize): void {
+  if (vectors > 4) walk8<T>(p, stop, base, from, to);
+  else if (vectors > 2) walk4<T>(p, stop, base, from, to);
+  else if (vectors > 1) walk2<T>(p, stop, base, from, to);
+  else walk1<T>(p, stop, base, from, to);
 }
 
-function walk8<T>(p: usize, stop: usize, base: usize, acc: usize): void {
-  let a0 = v128.load(acc), a1 = v128.load(acc, 16), a2 = v128.load(acc, 32), a3 = v128.load(acc, 48);
-  let a4 = v128.load(acc, 64), a5 = v128.load(acc, 80), a6 = v128.load(acc, 96), a7 = v128.load(acc, 112);
+function walk8<T>(p: usize, stop: usize, base: usize, from: usize, to: usize): void {
+  let a0 = v128.load(from), a1 = v128.load(from, 16), a2 = v128.load(from, 32), a3 = v128.load(from, 48);
+  let a4 = v128.load(from, 64), a5 = v128.load(from, 80), a6 = v128.load(from, 96), a7 = v128.load(from, 112);
   for (; p < stop; p += 8) {
     const q = base + load<u32>(p);
     const v = v128.load32_splat(p, 4);
@@ -58,18 +61,18 @@ function walk8<T>(p: usize, stop: usize, base: usize, acc: usize): void {
     a6 = term<T>(a6, v, v128.load(q, 96));
     a7 = term<T>(a7, v, v128.load(q, 112));
   }
-  v128.store(acc, a0);
-  v128.store(acc, a1, 16);
-  v128.store(acc, a2, 32);
-  v128.store(acc, a3, 48);
-  v128.store(acc, a4, 64);
-  v128.store(acc, a5, 80);
-  v128.store(acc, a6, 96);
-  v128.store(acc, a7, 112);
+  v128.store(to, a0);
+  v128.store(to, a1, 16);
+  v128.store(to, a2, 32);
+  v128.store(to, a3, 48);
+  v128.store(to, a4, 64);
+  v128.store(to, a5, 80);
+  v128.store(to, a6, 96);
+  v128.store(to, a7, 112);
 }
 
-function walk4<T>(p: usize, stop: usize, base: usize, acc: usize): void {
-  let a0 = v128.load(acc), a1 = v128.load(acc, 16), a2 = v128.load(acc, 32), a3 = v128.load(acc, 48);
+function walk4<T>(p: usize, stop: usize, base: usize, from: usize, to: usize): void {
+  let a0 = v128.load(from), a1 = v128.load(from, 16), a2 = v128.load(from, 32), a3 = v128.load(from, 48);
   for (; p < stop; p += 8) {
     const q = base + load<u32>(p);
     const v = v128.load32_splat(p, 4);
@@ -78,28 +81,28 @@ function walk4<T>(p: usize, stop: usize, base: usize, acc: usize): void {
     a2 = term<T>(a2, v, v128.load(q, 32));
     a3 = term<T>(a3, v, v128.load(q, 48));
   }
-  v128.store(acc, a0);
-  v128.store(acc, a1, 16);
-  v128.store(acc, a2, 32);
-  v128.store(acc, a3, 48);
+  v128.store(to, a0);
+  v128.store(to, a1, 16);
+  v128.store(to, a2, 32);
+  v128.store(to, a3, 48);
 }
 
-function walk2<T>(p: usize, stop: usize, base: usize, acc: usize): void {
-  let a0 = v128.load(acc), a1 = v128.load(acc, 16);
+function walk2<T>(p: usize, stop: usize, base: usize, from: usize, to: usize): void {
+  let a0 = v128.load(from), a1 = v128.load(from, 16);
   for (; p < stop; p += 8) {
     const q = base + load<u32>(p);
     const v = v128.load32_splat(p, 4);
     a0 = term<T>(a0, v, v128.load(q));
     a1 = term<T>(a1, v, v128.load(q, 16));
   }
-  v128.store(acc, a0);
-  v128.store(acc, a1, 16);
+  v128.store(to, a0);
+  v128.store(to, a1, 16);
 }
 
-function walk1<T>(p: usize, stop: usize, base: usize, acc: usize): void {
-  let a = v128.load(acc);
+function walk1<T>(p: usize, stop: usize, base: usize, from: usize, to: usize): void {
+  let a = v128.load(from);
   for (; p < stop; p += 8) a = term<T>(a, v128.load32_splat(p, 4), v128.load(base + load<u32>(p)));
-  v128.store(acc, a);
+  v128.store(to, a);
 }
 
 /** Three strips of three vectors, `row` bytes apart, against nine accumulators in a row: a kernel over four channels. */
