@@ -171,7 +171,7 @@ function roomOf({ layer, input, output }: Placed): number {
   if (layer.kind === 'dense') return 2048;
   if (layer.kind === 'pool') return 0;
   const most = Math.max(pad4(input[2]), pad4(output[2]));
-  const kept = most * (planeOf(input) + 128 + 4);
+  const kept = most * (planeOf(input) + 192 + 4);
   const listed = input[1] * 128 + 3 * (input[1] * 4 + 32 + input[1] * most * 8);
   return Math.max(kept, listed) + SLACK;
 }

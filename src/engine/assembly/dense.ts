@@ -98,7 +98,7 @@ export function denseBack(
     for (let u: u32 = 0; u < units; u++) {
       const q = listed(weights + <usize>u * pitch, from, stop, stride, list);
       for (let at: u32 = 0; at < used; ) {
-        const vectors = widest((used - at) >> 4);
+        const vectors = min<u32>(8, widest((used - at) >> 4));
         scatter(vectors, list, q, dz + <usize>u * stride + at, base + at);
         at += vectors << 4;
       }
@@ -156,7 +156,7 @@ function scatter1(p: usize, stop: usize, x: usize, to: usize): void {
 }
 
 /** Bytes of x a block: strips of all samples that stay in the first cache while all units pass. */
-const STRIP: u32 = 256;
+const STRIP: u32 = 384;
 
 /** @param lists by unit: its non-zero dz, entry offset = sample * stride of x[sample][feature] */
 export function denseGradient(

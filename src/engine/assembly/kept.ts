@@ -1,13 +1,13 @@
 // Kept weights over many outputs at once: convolution under a sparse mask, forward and input gradient, f32 or i32.
 //
 // A convolution lays each sample out as channel planes whose rows share one zero column, so that a kept weight is ONE offset for all
-// output positions and 32 positions in a row are 8 vectors, whatever the width of the image (the shared column is computed and
+// output positions and 48 positions in a row are 12 vectors, whatever the width of the image (the shared column is computed and
 // thrown away: 1 position in width + 1):
 //
 //   plane (width 3)   0 0 0 0 | 0 a b c | 0 d e f | 0 0 0 0 | 0      position = row * (width + 1) + column
-//   strip             acc[0..32) of a filter += weight * plane[channel][position + ky * (width + 1) + kx ..]
+//   strip             acc[0..48) of a filter += weight * plane[channel][position + ky * (width + 1) + kx ..]
 //
-// A tile of 32 positions goes through all filters while its three rows of all channels stay in the first cache. The input gradient
+// A tile of 48 positions goes through all filters while its three rows of all channels stay in the first cache. The input gradient
 // is the same walk over planes of dZ with mirrored offsets.
 //
 // Ladder: v1 this.
@@ -15,6 +15,11 @@
 import { close, columns, positive, Shape } from './image';
 import { first, last } from './threads';
 import { append, walk, ZEROS } from './walk';
+
+/** Positions a tile. */
+const TILE: u32 = 48;
+/** Bytes of a strip. */
+const STRIP: usize = <usize>TILE << 2;
 
 /**
  * Lists the non-zero weights of each row in the order (a, b, c): entry {base + a * oa + b * ob + c * oc, weight}.
@@ -83,13 +88,13 @@ function place(shape: Shape, k: u32, nowhere: usize): usize {
   return <usize>y * shape.outRow + ((<usize>x * shape.filters) << 2);
 }
 
-/** Four positions of all filters from strips [filter][32] to pixels. */
+/** Four positions of all filters from strips [filter][48] to pixels. */
 function pixels<T>(shape: Shape, strips: usize, k: u32, out: usize, nowhere: usize, bias: usize, relu: u32, gate: usize): void {
   const at0 = out + place(shape, k, nowhere), at1 = out + place(shape, k + 1, nowhere);
   const at2 = out + place(shape, k + 2, nowhere), at3 = out + place(shape, k + 3, nowhere);
   const stop = <usize>shape.filters << 2;
-  for (let c: usize = 0, p = strips; c < stop; c += 16, p += 512) {
-    let v0 = v128.load(p), v1 = v128.load(p, 128), v2 = v128.load(p, 256), v3 = v128.load(p, 384);
+  for (let c: usize = 0, p = strips; c < stop; c += 16, p += 4 * STRIP) {
+    let v0 = v128.load(p), v1 = v128.load(p, STRIP), v2 = v128.load(p, 2 * STRIP), v3 = v128.load(p, 3 * STRIP);
     if (bias) {
       const b = bias + c;
       v0 = v128.add<T>(v0, v128.load32_splat(b));
@@ -120,19 +125,19 @@ function pixels<T>(shape: Shape, strips: usize, k: u32, out: usize, nowhere: usi
  * @param lists of each filter's kept weights, offsets into the planes
  * @param bias 0 or one value a filter
  * @param gate 0 or a tensor like out: results where it is not positive become 0
- * @param scratch `room` bytes a thread: the planes of a sample, 128 bytes a filter, a pixel that nobody reads
+ * @param scratch `room` bytes a thread: the planes of a sample, 192 bytes a filter, a pixel that nobody reads
  */
 export function keptConv<T>(
   shape: Shape, count: u32, x: usize, out: usize, lists: usize, counts: usize, bias: usize, relu: u32, gate: usize,
   scratch: usize, room: u32, t: u32, n: u32,
 ): void {
   const area = shape.height * (shape.width + 1);
-  const tiles = (area + 31) >> 5;
+  const tiles = (area + TILE - 1) / TILE;
   const filters = shape.filters;
   const capacity = <usize>(9 * shape.channels) << 3;
   const base = scratch + <usize>t * room;
   const strips = base + <usize>shape.channels * shape.plane;
-  const nowhere = strips + (<usize>filters << 7);
+  const nowhere = strips + <usize>filters * STRIP;
   const end = last(count * tiles, t, n);
   for (let unit = first(count * tiles, t, n); unit < end; ) {
     const sample = unit / tiles;
@@ -143,11 +148,11 @@ export function keptConv<T>(
     const o = out + <usize>sample * shape.outSample;
     const g = gate ? gate + <usize>sample * shape.outSample : 0;
     for (; tile < stop; tile++) {
-      const k = tile << 5;
-      const rest = min<u32>(32, area - k);
+      const k = tile * TILE;
+      const rest = min<u32>(TILE, area - k);
       for (let f: u32 = 0; f < filters; f++) {
         const p = lists + <usize>f * capacity;
-        walk<T>((rest + 3) >> 2, p, p + (<usize>load<u32>(counts + (<usize>f << 2)) << 3), base + (<usize>k << 2), ZEROS, strips + (<usize>f << 7));
+        walk<T>((rest + 3) >> 2, p, p + (<usize>load<u32>(counts + (<usize>f << 2)) << 3), base + (<usize>k << 2), ZEROS, strips + <usize>f * STRIP);
       }
       for (let j: u32 = 0; j < rest; j += 4) pixels<T>(shape, strips + (<usize>j << 2), k + j, o, nowhere - o, bias, relu, g);
     }

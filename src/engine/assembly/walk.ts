@@ -10,7 +10,7 @@
 // Ladder: see the callers (kept.ts, listed.ts, gradient.ts), which measure it in place.
 
 /** Where a sum begins. */
-export const ZEROS: usize = memory.data(128);
+export const ZEROS: usize = memory.data(192);
 
 // @ts-ignore: decorator
 @inline
@@ -22,7 +22,7 @@ function term<T>(acc: v128, value: v128, factor: v128): v128 {
 // @ts-ignore: decorator
 @inline
 export function width(vectors: u32): u32 {
-  return vectors >= 8 ? 8 : vectors >= 4 ? 4 : vectors >= 2 ? 2 : 1;
+  return vectors >= 12 ? 12 : vectors >= 8 ? 8 : vectors >= 4 ? 4 : vectors >= 2 ? 2 : 1;
 }
 
 /**
@@ -40,7 +40,8 @@ export function append(q: usize, offset: u32, bits: u32): usize {
 // @ts-ignore: decorator
 @inline
 export function walk<T>(vectors: u32, p: usize, stop: usize, base: usize, from: usize, to: usize): void {
-  if (vectors > 4) walk8<T>(p, stop, base, from, to);
+  if (vectors > 8) walk12<T>(p, stop, base, from, to);
+  else if (vectors > 4) walk8<T>(p, stop, base, from, to);
   else if (vectors > 2) walk4<T>(p, stop, base, from, to);
   else if (vectors > 1) walk2<T>(p, stop, base, from, to);
   else walk1<T>(p, stop, base, from, to);
@@ -103,6 +104,49 @@ function walk1<T>(p: usize, stop: usize, base: usize, from: usize, to: usize): v
   let a = v128.load(from);
   for (; p < stop; p += 8) a = term<T>(a, v128.load32_splat(p, 4), v128.load(base + load<u32>(p)));
   v128.store(to, a);
+}
+
+function walk12<T>(p: usize, stop: usize, base: usize, from: usize, to: usize): void {
+  let a0 = v128.load(from, 0);
+  let a1 = v128.load(from, 16);
+  let a2 = v128.load(from, 32);
+  let a3 = v128.load(from, 48);
+  let a4 = v128.load(from, 64);
+  let a5 = v128.load(from, 80);
+  let a6 = v128.load(from, 96);
+  let a7 = v128.load(from, 112);
+  let a8 = v128.load(from, 128);
+  let a9 = v128.load(from, 144);
+  let a10 = v128.load(from, 160);
+  let a11 = v128.load(from, 176);
+  for (; p < stop; p += 8) {
+    const q = base + load<u32>(p);
+    const v = v128.load32_splat(p, 4);
+    a0 = term<T>(a0, v, v128.load(q, 0));
+    a1 = term<T>(a1, v, v128.load(q, 16));
+    a2 = term<T>(a2, v, v128.load(q, 32));
+    a3 = term<T>(a3, v, v128.load(q, 48));
+    a4 = term<T>(a4, v, v128.load(q, 64));
+    a5 = term<T>(a5, v, v128.load(q, 80));
+    a6 = term<T>(a6, v, v128.load(q, 96));
+    a7 = term<T>(a7, v, v128.load(q, 112));
+    a8 = term<T>(a8, v, v128.load(q, 128));
+    a9 = term<T>(a9, v, v128.load(q, 144));
+    a10 = term<T>(a10, v, v128.load(q, 160));
+    a11 = term<T>(a11, v, v128.load(q, 176));
+  }
+  v128.store(to, a0, 0);
+  v128.store(to, a1, 16);
+  v128.store(to, a2, 32);
+  v128.store(to, a3, 48);
+  v128.store(to, a4, 64);
+  v128.store(to, a5, 80);
+  v128.store(to, a6, 96);
+  v128.store(to, a7, 112);
+  v128.store(to, a8, 128);
+  v128.store(to, a9, 144);
+  v128.store(to, a10, 160);
+  v128.store(to, a11, 176);
 }
 
 /** Three strips of three vectors, `row` bytes apart, against nine accumulators in a row: a kernel over four channels. */
