@@ -10,7 +10,7 @@
 
 import { finish } from './image';
 import { first, last } from './threads';
-import { append, walk, width as widest, ZEROS } from './walk';
+import { append4, walk, width as widest, ZEROS } from './walk';
 
 /** Bias and ReLU of one unit's row of samples. */
 // @ts-ignore: decorator
@@ -56,14 +56,18 @@ const BLOCK: u32 = 128;
 /** Bytes of lists a thread: BLOCK entries. */
 const LIST: usize = <usize>BLOCK << 3;
 
-/** Lists the non-zero weights from..stop of a row; entry offset = feature * stride, from `from` on. Returns the list's end. */
+/** Lists the non-zero weights from..stop (fours) of a row; entry offset = feature * stride, from `from` on. Returns the list's end. */
 // @ts-ignore: decorator
 @inline
 function listed(row: usize, from: u32, stop: u32, stride: u32, list: usize): usize {
   let q = list;
   const end = row + (<usize>stop << 2);
-  let offset: u32 = 0;
-  for (let p = row + (<usize>from << 2); p < end; p += 4, offset += stride) q = append(q, offset, load<u32>(p));
+  let offsets = i32x4(0, stride, 2 * stride, 3 * stride);
+  const next = i32x4.splat(4 * stride);
+  for (let p = row + (<usize>from << 2); p < end; p += 16) {
+    q = append4(q, offsets, v128.load(p));
+    offsets = i32x4.add(offsets, next);
+  }
   return q;
 }
 
@@ -89,9 +93,9 @@ export function dense(
 export function denseBack(
   weights: usize, pitch: u32, units: u32, features: u32, dz: usize, stride: u32, used: u32, dx: usize, scratch: usize, t: u32, n: u32,
 ): void {
-  const end = last(features, t, n);
+  const end = last(features >> 2, t, n) << 2;
   const list = scratch + <usize>t * LIST;
-  for (let from = first(features, t, n); from < end; from += BLOCK) {
+  for (let from = first(features >> 2, t, n) << 2; from < end; from += BLOCK) {
     const stop = min<u32>(from + BLOCK, end);
     const base = dx + <usize>from * stride;
     memory.fill(base, 0, <usize>(stop - from) * stride);

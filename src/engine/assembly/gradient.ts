@@ -9,10 +9,11 @@
 
 import { Shape } from './image';
 import { first, last } from './threads';
-import { append, walk, walk9, width as widest } from './walk';
+import { append, append4, walk, walk9, width as widest } from './walk';
 
 /** Image rows a block. */
 const ROWS: u32 = 8;
+const NARROW: u32 = 4;
 
 /**
  * @param x has a border of zeros; out and dz have the same geometry
@@ -31,12 +32,13 @@ export function convGradient(
   const strip = pixel * 3;
   const kernel = strip * 3;
   const capacity = <usize>(ROWS * shape.width) << 3;
+  const block = pixel == 16 ? NARROW : ROWS;
   memory.fill(gradient + <usize>begin * kernel, 0, <usize>(end - begin) * kernel);
   if (dBias) memory.fill(dBias + (<usize>begin << 2), 0, <usize>(end - begin) << 2);
   for (let sample: u32 = 0; sample < count; sample++) {
     const corner = x + <usize>sample * shape.xSample - row - pixel;
-    for (let y: u32 = 0; y < shape.height; y += ROWS) {
-      const rows = min<u32>(ROWS, shape.height - y);
+    for (let y: u32 = 0; y < shape.height; y += block) {
+      const rows = min<u32>(block, shape.height - y);
       const z = dz + <usize>sample * shape.outSample + <usize>y * shape.outRow;
       collect(shape, z, rows, begin, end, lists, capacity, counts);
       const base = corner + <usize>y * row;
@@ -80,13 +82,27 @@ function ending(lists: usize, capacity: usize, counts: usize, f: u32): usize {
 /** Lists the non-zeros of a few rows of dZ by filter, four at once; an entry's offset is that of its pixel in x, from the block's corner. */
 function collect(shape: Shape, dz: usize, rows: u32, begin: u32, end: u32, lists: usize, capacity: usize, counts: usize): void {
   const pixel = <usize>shape.filters << 2;
+  const step = shape.channels << 2;
+  const whole = shape.width & ~3;
   for (let f = begin; f < end; f += 4) {
     const l0 = lists + <usize>f * capacity, l1 = l0 + capacity, l2 = l1 + capacity, l3 = l2 + capacity;
     let q0 = l0, q1 = l1, q2 = l2, q3 = l3;
     for (let y: u32 = 0; y < rows; y++) {
       let p = dz + <usize>y * shape.outRow + (<usize>f << 2);
       let offset = y * shape.xRow;
-      for (let k: u32 = 0; k < shape.width; k++, p += pixel, offset += shape.channels << 2) {
+      let k: u32 = 0;
+      for (; k < whole; k += 4, p += pixel << 2, offset += step << 2) {
+        const offsets = i32x4.add(i32x4.splat(offset), i32x4(0, step, 2 * step, 3 * step));
+        const r = p + (pixel << 1);
+        const a = v128.load(p), b = v128.load(p + pixel), c = v128.load(r), d = v128.load(r + pixel);
+        const low = i32x4.shuffle(a, b, 0, 4, 1, 5), high = i32x4.shuffle(a, b, 2, 6, 3, 7);
+        const low2 = i32x4.shuffle(c, d, 0, 4, 1, 5), high2 = i32x4.shuffle(c, d, 2, 6, 3, 7);
+        q0 = append4(q0, offsets, i64x2.shuffle(low, low2, 0, 2));
+        q1 = append4(q1, offsets, i64x2.shuffle(low, low2, 1, 3));
+        q2 = append4(q2, offsets, i64x2.shuffle(high, high2, 0, 2));
+        q3 = append4(q3, offsets, i64x2.shuffle(high, high2, 1, 3));
+      }
+      for (; k < shape.width; k++, p += pixel, offset += step) {
         q0 = append(q0, offset, load<u32>(p));
         q1 = append(q1, offset, load<u32>(p, 4));
         q2 = append(q2, offset, load<u32>(p, 8));

@@ -14,7 +14,7 @@
 
 import { finish, Shape } from './image';
 import { first, last } from './threads';
-import { append, walk, ZEROS } from './walk';
+import { append4, walk, ZEROS } from './walk';
 
 const TILE: u32 = 128;
 
@@ -44,9 +44,12 @@ function list(shape: Shape, x: usize, y: i32, mirror: bool, starts: usize, entri
   for (let k: u32 = 0; k < wide; k++) {
     store<usize>(starts + (<usize>k << 2), q, 4);
     if (!inside) continue;
-    let offset = (k + 1) * shape.channels * TILE;
+    let offsets = i32x4.add(i32x4.splat((k + 1) * shape.channels * TILE), i32x4(0, TILE, 2 * TILE, 3 * TILE));
     const row = x + <usize>y * shape.xRow + <usize>(mirror ? wide - 1 - k : k) * pixel;
-    for (let c: usize = 0; c < pixel; c += 4, offset += TILE) q = append(q, offset, load<u32>(row + c));
+    for (let c: usize = 0; c < pixel; c += 16) {
+      q = append4(q, offsets, v128.load(row + c));
+      offsets = i32x4.add(offsets, i32x4.splat(4 * TILE));
+    }
   }
   store<usize>(starts + (<usize>wide << 2), q, 4);
   store<usize>(starts + (<usize>wide << 2), q, 8);

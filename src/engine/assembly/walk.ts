@@ -36,6 +36,23 @@ export function append(q: usize, offset: u32, bits: u32): usize {
   return q + (<usize>(bits != 0) << 3);
 }
 
+/** `append` of four entries, ascending. */
+// @ts-ignore: decorator
+@inline
+export function append4(q: usize, offsets: v128, values: v128): usize {
+  const some = i32x4.bitmask(i32x4.ne(values, i32x4.splat(0)));
+  const low = i32x4.shuffle(offsets, values, 0, 4, 1, 5);
+  const high = i32x4.shuffle(offsets, values, 2, 6, 3, 7);
+  v128.store64_lane(q, low, 0);
+  q += (some & 1) << 3;
+  v128.store64_lane(q, low, 1);
+  q += (some & 2) << 2;
+  v128.store64_lane(q, high, 0);
+  q += (some & 4) << 1;
+  v128.store64_lane(q, high, 1);
+  return q + (some & 8);
+}
+
 /** Walks entries p..stop over at least `vectors` (1 to 8) vectors: `to` and the strip need room for 1, 2, 4 or 8. */
 // @ts-ignore: decorator
 @inline
