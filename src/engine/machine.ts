@@ -46,7 +46,7 @@ const OPERATIONS = {
   listedConv: [72, []],
   convGradient: [73, []],
   denseBack: [74, []],
-  denseGradient: [75, []],
+  strips: [75, []],
 } as const satisfies Record<string, readonly [number, readonly number[]]>;
 
 export type Operation = readonly [name: keyof typeof OPERATIONS, ...operands: number[]];

@@ -355,7 +355,7 @@ function denseLayer(context: Context): WeightedLayer {
     backward(n) {
       const tape: Operation[] = [
         ['compressColumns', dOut.at, n, units, dOut.sample, lists, counts, n, x.sample],
-        ['denseGradient', lists, counts, n, units, x.at, features, gradient, pitch],
+        ['strips', lists, counts, n, units, x.at, features, gradient, pitch, 0],
       ];
       if (biases) tape.push(['sumRows', dOut.at, n, dOut.sample, dBias]);
       if (!below) return tape;
@@ -369,7 +369,7 @@ function denseLayer(context: Context): WeightedLayer {
       else
         tape.push(
           ['compressRows', dOut.at, n, units, dOut.sample, lists, counts, units, pitch],
-          ['product', lists, counts, units, n, value, features, below.dOut.at, below.dOut.sample, 0, 0, gate],
+          ['strips', lists, counts, units, n, value, features, below.dOut.at, below.dOut.sample, gate],
         );
       return tape;
     },

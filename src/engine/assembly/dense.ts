@@ -4,11 +4,12 @@
 //   keptDense      lists of kept weights, made once: inference
 //   dense          the weights themselves: a block of a unit's weights becomes a list on the way, so zeros cost a look and nothing is held
 //   denseBack      dx[feature] += weight * dz[unit] in ascending unit, the same lists
-//   denseGradient  dW[unit][feature ..] += dz * x[sample][feature ..] from lists of a unit's non-zero dz
+//   strips         dW[unit][feature ..] += dz * x[sample][feature ..] from lists of a unit's non-zero dz, and
+//                  dx[sample][feature ..] += dz * weights[unit][feature ..] from lists of a sample's
 //
 // Ladder: v1 this.
 
-import { finish } from './image';
+import { close, finish } from './image';
 import { first, last } from './threads';
 import { append4, walk, width as widest, ZEROS } from './walk';
 
@@ -159,21 +160,26 @@ function scatter1(p: usize, stop: usize, x: usize, to: usize): void {
   for (; p < stop; p += 8) add(to + load<u32>(p), v128.load32_splat(p, 4), v);
 }
 
-/** Bytes of x a block: strips of all samples that stay in the first cache while all units pass. */
-const STRIP: u32 = 384;
+/** Bytes of the rows of b a block: the caches hold them while all lists pass. */
+const STRIP: u32 = 192;
 
-/** @param lists by unit: its non-zero dz, entry offset = sample * stride of x[sample][feature] */
-export function denseGradient(
-  lists: usize, counts: usize, capacity: u32, units: u32, x: usize, features: u32, gradient: usize, pitch: u32, t: u32, n: u32,
+/**
+ * out[row][0..width) = sum of value * b[..][0..width) over the row's list, whose offsets are into b; strides in bytes, width in floats.
+ * @param gate 0 or a matrix like out: results where it is not positive become 0
+ */
+export function strips(
+  lists: usize, counts: usize, capacity: u32, rows: u32, b: usize, wide: u32, out: usize, stride: u32, gate: usize, t: u32, n: u32,
 ): void {
-  const bytes = features << 2;
+  const bytes = wide << 2;
   const blocks = (bytes + STRIP - 1) / STRIP;
   const end = min<u32>(bytes, last(blocks, t, n) * STRIP);
   for (let at = first(blocks, t, n) * STRIP; at < end; at += STRIP) {
     const some = min<u32>(STRIP, end - at);
-    for (let u: u32 = 0; u < units; u++) {
-      const p = lists + <usize>u * (<usize>capacity << 3);
-      strip<f32>(p, p + (<usize>load<u32>(counts + (<usize>u << 2)) << 3), x + at, true, gradient + <usize>u * pitch + at, some);
+    for (let r: u32 = 0; r < rows; r++) {
+      const p = lists + <usize>r * (<usize>capacity << 3);
+      const to = <usize>r * stride + at;
+      strip<f32>(p, p + (<usize>load<u32>(counts + (<usize>r << 2)) << 3), b + at, true, out + to, some);
+      if (gate) for (let k: usize = 0; k < <usize>some; k += 16) close(out + to + k, gate + to + k);
     }
   }
 }

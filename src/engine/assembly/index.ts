@@ -5,7 +5,7 @@
 //
 // Codes are the cases below, in the order of OPERATIONS in src/engine/machine.ts.
 
-import { dense, denseBack, denseGradient, keptDense } from './dense';
+import { dense, denseBack, keptDense, strips } from './dense';
 import { convGradient } from './gradient';
 import { flip, images, pool, Shape, unpool } from './image';
 import { signed16, signed16to32, signed32, widen } from './integer';
@@ -88,7 +88,7 @@ export function run(tape: usize, control: usize, t: u32, n: u32): void {
       case 72: listedConv(s(o), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), u(o, 10), u(o, 11), t, n); break;
       case 73: convGradient(s(o), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), t, n); break;
       case 74: denseBack(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), t, n); break;
-      case 75: denseGradient(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), t, n); break;
+      case 75: strips(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), t, n); break;
       default: unreachable();
     }
     o += 64;
