@@ -55,3 +55,19 @@ function powerOfTwo(k: number): number {
   }
   return result;
 }
+
+const fround = Math.fround;
+/** Adding and subtracting 3 * 2^22 rounds an f32 below 2^22 to the nearest integer, halves to even. */
+const ROUND = 12582912;
+
+/** 1 / (1 + e^-x), every operation rounded to f32. The polynomial is Cephes' expf (Moshier 1989). */
+export function sigmoid32(x: number): number {
+  const y = Math.min(Math.max(-x, -87), 87);
+  const k = fround(fround(fround(y * fround(1.44269504088896341)) + ROUND) - ROUND);
+  const r = fround(fround(y - fround(k * fround(0.693359375))) - fround(k * fround(-2.1219444e-4)));
+  let p = fround(1.98756915e-4);
+  for (const c of [1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1])
+    p = fround(fround(p * r) + fround(c));
+  p = fround(fround(fround(p * fround(r * r)) + r) + 1);
+  return fround(1 / fround(1 + fround(p * powerOfTwo(k))));
+}

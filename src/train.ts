@@ -34,7 +34,7 @@ export interface TrainOptions {
 export const PAPER = { batch: 60, learningRate: 1.2e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as const;
 
 /** Our default learned mask of an FC network; chosen on validation rows, see bench/README.md. */
-export const TOPK = { batch: 128, learningRate: 0.15, momentum: 0.9, scoreRange: 0.01, reselectEvery: 8 } as const;
+export const TOPK = { batch: 128, learningRate: 0.15, momentum: 0.9, scoreRange: 0.01 } as const;
 
 const REPORT_EVERY = 50;
 
@@ -126,8 +126,6 @@ export interface TopkOptions extends TrainOptions {
   readonly momentum: number;
   /** First scores are uniform in [0, scoreRange). */
   readonly scoreRange: number;
-  /** Steps between exact selections; in between the threshold stays. */
-  readonly reselectEvery: number;
 }
 
 export interface MaskResult {
@@ -160,8 +158,8 @@ export async function trainTopk(engine: Engine, network: Network, data: Dataset,
         const loss = trainer.gradients(rows);
         const density = densityAt(options.density, index + 1, steps);
         const learningRate = (options.learningRate / 2) * (1 + cosinePi(index / steps));
-        const reselect = (index + 1) % options.reselectEvery === 0 || (index + 1) % perEpoch === 0;
-        trainer.step({ learningRate, momentum: options.momentum }, keepAt(network, density), gainAt(density), reselect);
+        trainer.step({ learningRate, momentum: options.momentum }, keepAt(network, density), gainAt(density));
+        if ((index + 1) % perEpoch === 0) trainer.select(keepAt(network, density), gainAt(density));
         return loss;
       },
       (epoch, done) => {

@@ -298,7 +298,8 @@ test('topk trains the network that its mask and gain describe', () => {
     ],
   ]) {
     trainer.gradients(all(5));
-    trainer.step({ learningRate: 0.3, momentum: 0.9 }, keep, gain, true);
+    trainer.step({ learningRate: 0.3, momentum: 0.9 }, keep, gain);
+    trainer.select(keep, gain);
     const weights = regenerate(TOPK).map((w, layer) => w.map((v) => Math.fround(gain[layer]) * v));
     const classifier = engine.classifier(TOPK, { parameters: { weights, biases: null }, mask: trainer.mask(keep) });
     const { images } = randomTrainingSet(TOPK, SEED, 5, PIXELS);
@@ -310,15 +311,16 @@ test('a topk step is straight-through: score -= rate x dW x gain x W, for kept a
   const trainer = topk([20, 9], undefined, [3, 2]);
   const before = trainer.scores();
   trainer.gradients(all(5));
-  trainer.step({ learningRate: 0.5, momentum: 0.9 }, [20, 9], [3, 2], true);
+  const gradients = COUNTS.map((_, layer) => trainer.weightGradient(layer));
+  trainer.step({ learningRate: 0.5, momentum: 0.9 }, [20, 9], [3, 2]);
   const weights = regenerate(TOPK);
   trainer.scores().forEach((scores, layer) => {
-    const dW = trainer.weightGradient(layer);
+    const dW = gradients[layer];
     const want = before[layer].map((s, i) => s - Math.fround(0.5 * Math.fround(dW[i] * Math.fround([3, 2][layer] * weights[layer][i]))));
     expectSameBits('scores', scores, want);
   });
   const dropped = [...before[0].keys()].filter((i) => !kept(trainer.mask([20, 9])[0], i));
-  expect(dropped.some((i) => trainer.weightGradient(0)[i] !== 0)).toBe(true);
+  expect(dropped.some((i) => gradients[0][i] !== 0)).toBe(true);
 });
 
 test('mask() keeps exactly k, ties to the lower index', () => {
@@ -340,14 +342,23 @@ test('keeping none gives zero logits, keeping all the whole network', () => {
   expectSameBits('logits', topk(COUNTS).logits(all(5)), engine.classifier(TOPK, { parameters }).logits(images, 5) as Float32Array);
 });
 
-test('without reselect the last threshold stays', () => {
-  const still = { learningRate: 0, momentum: 0 };
+test('a step cuts at the scores it finds, select() at those it leaves', () => {
+  const options = { learningRate: 20, momentum: 0 };
   const trainer = topk([20, 9]);
-  const before = trainer.logits(all(5));
-  trainer.step(still, [1, 1], [1, 1], false);
-  expectSameBits('same threshold', trainer.logits(all(5)), before);
-  trainer.step(still, [1, 1], [1, 1], true);
-  expect(trainer.logits(all(5))).not.toEqual(before);
+  const cuts = trainer.scores().map((scores, layer) => scores.toSorted().at(-[20, 9][layer])!);
+  trainer.gradients(all(5));
+  trainer.step(options, [20, 9], [1, 1]);
+  const kept = (least: number[]) => ({
+    weights: regenerate(TOPK).map((w, layer) => w.map((v, i) => (trainer.scores()[layer][i] >= least[layer] ? v : 0))),
+    biases: null,
+  });
+  const logits = (least: number[]) =>
+    engine.classifier(TOPK, { parameters: kept(least) }).logits(randomTrainingSet(TOPK, SEED, 5, PIXELS).images, 5) as Float32Array;
+  expectSameBits('after a step', trainer.logits(all(5)), logits(cuts));
+  const now = trainer.scores().map((scores, layer) => scores.toSorted().at(-[20, 9][layer])!);
+  expect(now).not.toEqual(cuts);
+  trainer.select([20, 9], [1, 1]);
+  expectSameBits('after select', trainer.logits(all(5)), logits(now));
 });
 
 test('a topk trainer has no bias gradient', () => {

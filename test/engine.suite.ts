@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { fc as lenet } from '../models/index.js';
 import { type Classifier, type ClassifierOptions, type Engine, PIXELS, type Trainer } from '../src/engine/engine.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
-import { type Architecture, inputs, type Network, ShapeError, weightCounts } from '../src/network.js';
+import { type Architecture, inputs, kept, type Mask, type Network, ShapeError, weightCounts } from '../src/network.js';
 import type { Seed } from '../src/random.js';
 import {
   convArchitecture,
@@ -48,6 +48,9 @@ function expectSameBatch(got: Trainer, want: Trainer, rows: Uint32Array, layers:
   }
   expectSameBits('training logits', got.logits(rows), want.logits(rows));
 }
+
+const masked = (weights: readonly Float32Array[], mask: Mask): Float32Array[] =>
+  weights.map((w, layer) => w.map((value, i) => (kept(mask[layer], i) ? value : 0)));
 
 /** `count` rows of a training set of `size`, with repeats. */
 const pickRows = (seed: Seed, stream: number, count: number, size: number): Uint32Array =>
@@ -126,14 +129,18 @@ export function engineSuite(name: string, make: () => Promise<Engine> | Engine, 
         });
       });
 
-      test.each(['adam', 'sgd'] as const)('dense training with %s: loss, gradients, parameters', (optimiser) => {
+      test.each(['adam', 'sgd'] as const)('dense and ticket training with %s: loss, gradients, parameters', (optimiser) => {
         check((s) => {
           const network = networkOf(s);
           const rows = s.batch + 3;
           const data = randomTrainingSet(network, s.seed, rows, s.transform);
-          const start = randomParameters(network, s.seed, s.biases);
-          const got = engine.denseTrainer(network, data, start, s.batch);
-          const want = reference.denseTrainer(network, data, start, s.batch);
+          const random = randomParameters(network, s.seed, s.biases);
+          // All weights; a ticket whose other weights are zero; a ticket whose other weights are frozen where they are.
+          const ticket = randomMask(network, s.seed, s.density / 2);
+          const mask = s.seed.low % 3 === 0 ? undefined : ticket;
+          const start = s.seed.low % 3 === 1 ? { ...random, weights: masked(random.weights, ticket) } : random;
+          const got = engine.denseTrainer(network, data, start, s.batch, mask);
+          const want = reference.denseTrainer(network, data, start, s.batch, mask);
           for (let step = 0; step < 3; step++) {
             const count = step === 1 ? Math.ceil(s.batch / 2) : s.batch;
             expectSameBatch(got, want, pickRows(s.seed, 10 + step, count, rows), start.weights.length, true);
@@ -176,14 +183,46 @@ export function engineSuite(name: string, make: () => Promise<Engine> | Engine, 
                 { learningRate: 0.5, momentum: 0.9 },
                 keepAt(density),
                 gains.map((g) => g + step / 7),
-                step % 2 === 0,
               );
+              if (step === 1) trainer.select(keepAt(density / 2), gains);
             }
             const wanted = want.scores();
             got.scores().forEach((score, layer) => {
               expectSameBits(`scores ${layer} after step ${step}`, score, wanted[layer]);
             });
             expect(got.mask(keepAt(density))).toEqual(want.mask(keepAt(density)));
+          }
+          expect(() => got.biasGradient(0)).toThrow();
+          got.free();
+          want.free();
+        });
+      });
+
+      test('bernoulli training: loss, gradients, scores, draws', () => {
+        check((s) => {
+          const network = networkOf(s);
+          const counts = weightCounts(network);
+          const rows = s.batch + 3;
+          const data = randomTrainingSet(network, s.seed, rows, s.transform);
+          const scores = counts.map((n, layer) => randomFloats(s.seed, 500 + layer, n, 8));
+          const gains = counts.map((_, layer) => 1 + layer / 3);
+          const got = engine.bernoulliTrainer(network, data, scores, gains, s.batch);
+          const want = reference.bernoulliTrainer(network, data, scores, gains, s.batch);
+          for (let step = 0; step < 3; step++) {
+            expectSameBatch(got, want, pickRows(s.seed, 10 + step, s.batch, rows), counts.length, false);
+            expect(got.mask()).toEqual(want.mask());
+            for (const trainer of [got, want]) {
+              trainer.step(
+                { learningRate: 20, momentum: 0.9 },
+                gains.map((g) => g + step / 7),
+                step + 1,
+              );
+              if (step === 1) trainer.draw(0xffffffff, gains);
+            }
+            const wanted = want.scores();
+            got.scores().forEach((score, layer) => {
+              expectSameBits(`scores ${layer} after step ${step}`, score, wanted[layer]);
+            });
           }
           expect(() => got.biasGradient(0)).toThrow();
           got.free();

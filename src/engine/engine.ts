@@ -64,9 +64,9 @@ export interface Trainer {
    * @param rows indices into the training set
    */
   gradients(rows: Uint32Array): number;
-  /** d loss / d effective weight of a weighted layer, canonical order, from the last `gradients`. */
+  /** d loss / d effective weight of a weighted layer, canonical order, of the last `gradients`: ask before the step. */
   weightGradient(layer: number): Float32Array;
-  /** d loss / d bias of a weighted layer; throws when the trainer has no biases. */
+  /** d loss / d bias of a weighted layer, of the last `gradients`: ask before the step; throws when the trainer has no biases. */
   biasGradient(layer: number): Float32Array;
   /** Logits of the training set's rows under the current effective weights: rows.length x outputs. */
   logits(rows: Uint32Array): Float32Array;
@@ -83,15 +83,32 @@ export interface DenseTrainer extends Trainer {
 /** Trains scores; the effective weight is gain x sign or gain x weight where the score is among the layer's `k` highest. */
 export interface TopkTrainer extends Trainer {
   /**
-   * The fused mask step: momentum SGD on the scores with the straight-through gradient dL/dW' x gain x W, then the mask follows.
-   * @param keep kept weights per layer from now on
+   * The fused mask step: the mask is cut at the `keep`-th highest score of each layer as the scores stand, momentum SGD moves the
+   * scores with the straight-through gradient dL/dW' x gain x W, and the new scores from the cut on are kept: so about `keep`.
+   * @param keep kept weights per layer
    * @param gain multiplies every weight of a layer (keeps activations steady while the density falls; not stored)
-   * @param reselect find the threshold of `keep` exactly; otherwise the last threshold stays
    */
-  step(options: SgdOptions, keep: readonly number[], gain: readonly number[], reselect: boolean): void;
+  step(options: SgdOptions, keep: readonly number[], gain: readonly number[]): void;
+  /** Keeps the `keep` highest scores of each layer (and those equal to the last of them). */
+  select(keep: readonly number[], gain: readonly number[]): void;
   scores(): Float32Array[];
   /** Exactly `keep` weights per layer: the highest scores, ties to the lower index. */
   mask(keep: readonly number[]): Uint8Array[];
+}
+
+/**
+ * Trains scores whose sigmoid is the probability that a weight is kept; every step draws a mask (Zhou et al. 2019, section 5.1). The
+ * effective weight is gain x weight where the drawn mask keeps it. Draws have numbers and addresses (draws.ts): a draw
+ * depends on the scores, the network's seed and its number alone.
+ */
+export interface BernoulliTrainer extends Trainer {
+  /** Momentum SGD on the scores with the straight-through gradient dL/dW' x gain x W x p(1 - p); then mask `draw` is drawn. */
+  step(options: SgdOptions, gain: readonly number[], draw: number): void;
+  /** Draws mask number `draw` of the present scores. */
+  draw(draw: number, gain: readonly number[]): void;
+  scores(): Float32Array[];
+  /** The mask drawn last. */
+  mask(): Uint8Array[];
 }
 
 export interface TrainingSet {
@@ -105,7 +122,11 @@ export interface Engine {
   readonly name: 'reference' | 'wasm' | 'tfjs';
   readonly threads: number;
   classifier(network: Network, options?: ClassifierOptions): Classifier;
-  denseTrainer(network: Network, data: TrainingSet, start: Parameters, batch: number): DenseTrainer;
+  /**
+   * @param mask trains only the weights it keeps: a lottery ticket. The others keep their start values, and their gradients are
+   * reported as 0. Where those values are 0, cost falls with the density.
+   */
+  denseTrainer(network: Network, data: TrainingSet, start: Parameters, batch: number, mask?: Mask): DenseTrainer;
   topkTrainer(
     network: Network,
     data: TrainingSet,
@@ -114,6 +135,14 @@ export interface Engine {
     gain: readonly number[],
     batch: number,
   ): TopkTrainer;
+  /** Starts with draw 0. */
+  bernoulliTrainer(
+    network: Network,
+    data: TrainingSet,
+    scores: readonly Float32Array[],
+    gain: readonly number[],
+    batch: number,
+  ): BernoulliTrainer;
   /** Stops the threads; everything made by this engine is gone. */
   close(): void;
 }

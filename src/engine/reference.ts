@@ -7,11 +7,13 @@
 //
 // All f32 state is rounded with Math.fround after every operation, in the order of the formulas beside the code.
 
+import { sigmoid32 } from '../exact.js';
 import {
   checkMask,
   fullMask,
   inputs,
   kept,
+  type Mask,
   maskBytes,
   type Network,
   outputs,
@@ -22,8 +24,11 @@ import {
   weighted,
 } from '../network.js';
 import { integerProgram } from './bounds.js';
+import { checkGain, checkInputs, checkKeep, checkParameters, checkRows, checkScores, checkTrainingSet, pick } from './checks.js';
+import { drawMask } from './draws.js';
 import {
   type AdamOptions,
+  type BernoulliTrainer,
   type Classifier,
   type ClassifierOptions,
   type DenseTrainer,
@@ -41,7 +46,7 @@ const fround = Math.fround;
 
 /** The oracle: every operation of the Engine interface as plain loops. */
 export function createReferenceEngine(): Engine {
-  return { name: 'reference', threads: 1, classifier, denseTrainer, topkTrainer, close: nothing };
+  return { name: 'reference', threads: 1, classifier, denseTrainer, topkTrainer, bernoulliTrainer, close: nothing };
 }
 
 /** Arrays are all this engine holds: the garbage collector frees them. */
@@ -152,11 +157,12 @@ function gradientsOf(
   };
 }
 
-function denseTrainer(network: Network, data: TrainingSet, start: Parameters, batch: number): DenseTrainer {
+function denseTrainer(network: Network, data: TrainingSet, start: Parameters, batch: number, mask?: Mask): DenseTrainer {
   checkParameters(network, start);
+  if (mask) checkMask(network, mask);
   const weights = start.weights.map((w) => w.slice());
   const biases = start.biases ? start.biases.map((b) => b.slice()) : weighted(network).map((layer) => new Float32Array(layer.output[2]));
-  const { layers, ...shared } = gradientsOf(network, data, batch, weights, biases);
+  const { layers, gradients, ...shared } = gradientsOf(network, data, batch, weights, biases);
   const variables = [
     ...weights.map((value, i) => ({ value, gradient: layers[i].dW })),
     ...biases.map((value, i) => ({ value, gradient: layers[i].dBias })),
@@ -165,6 +171,13 @@ function denseTrainer(network: Network, data: TrainingSet, start: Parameters, ba
   let beta2t = 1;
   return {
     ...shared,
+    gradients(rows) {
+      const loss = gradients(rows);
+      layers.forEach(({ dW }, layer) => {
+        if (mask) dW.set(dW.map((d, i) => (kept(mask[layer], i) ? d : 0)));
+      });
+      return loss;
+    },
     biasGradient: (layer) => pick(layers, layer).dBias.slice(),
     adam(options) {
       beta1t *= options.beta1;
@@ -234,7 +247,7 @@ function topkTrainer(
   const scores = startScores.map((s) => s.slice());
   const velocities = scores.map(like);
   const effective = weights.map(like);
-  const thresholds = scores.map((s, layer) => threshold(s, startKeep[layer]));
+  let thresholds = scores.map((s, layer) => threshold(s, startKeep[layer]));
   const select = (gain: readonly number[]) => {
     effective.forEach((out, layer) => {
       for (let i = 0; i < out.length; i++) out[i] = scores[layer][i] >= thresholds[layer] ? fround(gain[layer]) * weights[layer][i] : 0;
@@ -247,14 +260,20 @@ function topkTrainer(
     biasGradient() {
       throw new Error('a topk trainer has no biases: read weightGradient(layer) instead');
     },
-    step(options, keep, gain, reselect) {
+    step(options, keep, gain) {
       checkKeep(network, keep);
       checkGain(network, gain);
+      thresholds = scores.map((s, layer) => threshold(s, keep[layer]));
       scores.forEach((s, layer) => {
         const scoreGradient = layers[layer].dW.map((d, i) => d * fround(fround(gain[layer]) * weights[layer][i]));
         sgd(options, scoreGradient, velocities[layer], s);
-        if (reselect) thresholds[layer] = threshold(s, keep[layer]);
       });
+      select(gain);
+    },
+    select(keep, gain) {
+      checkKeep(network, keep);
+      checkGain(network, gain);
+      thresholds = scores.map((s, layer) => threshold(s, keep[layer]));
       select(gain);
     },
     scores: () => scores.map((s) => s.slice()),
@@ -262,6 +281,53 @@ function topkTrainer(
       checkKeep(network, keep);
       return scores.map((s, layer) => highest(s, keep[layer]));
     },
+    free: nothing,
+  };
+}
+
+function bernoulliTrainer(
+  network: Network,
+  data: TrainingSet,
+  startScores: readonly Float32Array[],
+  startGain: readonly number[],
+  batch: number,
+): BernoulliTrainer {
+  checkScores(network, startScores);
+  checkGain(network, startGain);
+  const placed = weighted(network);
+  const weights = regenerate(network);
+  const scores = startScores.map((s) => s.slice());
+  const velocities = scores.map(like);
+  const effective = weights.map(like);
+  let mask: Uint8Array[] = [];
+  const draw = (number: number, gain: readonly number[]) => {
+    checkGain(network, gain);
+    mask = placed.map((layer, i) => drawMask(layer, scores[i], network.seed, number));
+    effective.forEach((out, layer) => {
+      for (let i = 0; i < out.length; i++) out[i] = kept(mask[layer], i) ? fround(gain[layer]) * weights[layer][i] : 0;
+    });
+  };
+  draw(0, startGain);
+  const { layers, ...shared } = gradientsOf(network, data, batch, effective, null);
+  return {
+    ...shared,
+    biasGradient() {
+      throw new Error('a bernoulli trainer has no biases: read weightGradient(layer) instead');
+    },
+    step(options, gain, number) {
+      checkGain(network, gain);
+      scores.forEach((s, layer) => {
+        const scoreGradient = layers[layer].dW.map((d, i) => {
+          const p = sigmoid32(s[i]);
+          return fround(d * fround(fround(gain[layer]) * weights[layer][i])) * fround(p * fround(1 - p));
+        });
+        sgd(options, scoreGradient, velocities[layer], s);
+      });
+      draw(number, gain);
+    },
+    draw,
+    scores: () => scores.map((s) => s.slice()),
+    mask: () => mask.map((bits) => bits.slice()),
     free: nothing,
   };
 }
@@ -278,76 +344,4 @@ function highest(scores: Float32Array, k: number): Uint8Array {
   const order = Uint32Array.from(scores.keys()).sort((a, b) => scores[b] - scores[a] || a - b);
   for (const i of order.subarray(0, k)) bits[i >> 3] |= 1 << (i & 7);
   return bits;
-}
-
-// ---- checks at the edge, for every engine ----
-
-/** Throws ShapeError unless `raw` holds rows x width values. */
-export function checkInputs(raw: Uint8Array | Float32Array, rows: number, width: number): void {
-  if (!(Number.isInteger(rows) && rows >= 0)) throw new ShapeError(`rows must be a whole number, got ${rows}`);
-  if (raw.length !== rows * width) throw new ShapeError(`got ${raw.length} input values, expected ${rows} rows x ${width} values`);
-}
-
-/** Throws ShapeError unless the arrays have the lengths of the network's weights and, when there are any, biases. */
-export function checkParameters(network: Network, { weights, biases }: Parameters): void {
-  checkLayers('weights', weights, network);
-  weighted(network).forEach((layer, i) => {
-    checkLength(`weights of layer ${i}`, weights[i].length, layer.weights);
-    if (biases) checkLength(`biases of layer ${i}`, biases[i]?.length ?? 0, layer.output[2]);
-  });
-}
-
-/** Throws ShapeError unless there is one score per weight. */
-export function checkScores(network: Network, scores: readonly Float32Array[]): void {
-  checkLayers('scores', scores, network);
-  weighted(network).forEach((layer, i) => {
-    checkLength(`scores of layer ${i}`, scores[i].length, layer.weights);
-  });
-}
-
-/** Throws ShapeError unless every layer keeps a whole number of its weights. */
-export function checkKeep(network: Network, keep: readonly number[]): void {
-  checkLayers('keep', keep, network);
-  weighted(network).forEach(({ weights }, i) => {
-    if (!(Number.isInteger(keep[i]) && keep[i] >= 0 && keep[i] <= weights))
-      throw new ShapeError(`keep of layer ${i} must be a whole number from 0 to its ${weights} weights, got ${keep[i]}`);
-  });
-}
-
-/** Throws ShapeError unless every layer has a finite gain. */
-export function checkGain(network: Network, gain: readonly number[]): void {
-  checkLayers('gain', gain, network);
-  gain.forEach((value, i) => {
-    if (!Number.isFinite(value)) throw new ShapeError(`gain of layer ${i} must be a finite number, got ${value}`);
-  });
-}
-
-/** Throws ShapeError unless images and labels are as many as each other and fit the network, and the batch is at least 1. */
-export function checkTrainingSet(network: Network, data: TrainingSet, batch: number): void {
-  if (!(Number.isInteger(batch) && batch > 0)) throw new ShapeError(`batch must be a positive whole number, got ${batch}`);
-  checkInputs(data.images, data.labels.length, inputs(network));
-  const count = outputs(network);
-  const row = data.labels.findIndex((label) => label >= count);
-  if (row >= 0) throw new ShapeError(`row ${row} has label ${data.labels[row]}, the network has outputs 0 to ${count - 1}`);
-}
-
-/** Throws ShapeError unless every row is in the training set. */
-export function checkRows(rows: Uint32Array, data: TrainingSet): void {
-  const row = rows.find((index) => index >= data.labels.length);
-  if (row !== undefined) throw new ShapeError(`row ${row} is outside the training set of ${data.labels.length} rows`);
-}
-
-/** The entry of a weighted layer; throws ShapeError when there is no such layer. */
-export function pick<T>(layers: readonly T[], layer: number): T {
-  if (!(layer in layers)) throw new ShapeError(`weighted layer ${layer} does not exist, the network has 0 to ${layers.length - 1}`);
-  return layers[layer];
-}
-
-function checkLayers(what: string, list: readonly unknown[], network: Network): void {
-  const expected = weighted(network).length;
-  if (list.length !== expected) throw new ShapeError(`${what} has ${list.length} layers, the network has ${expected} with weights`);
-}
-
-function checkLength(what: string, got: number, expected: number): void {
-  if (got !== expected) throw new ShapeError(`${what}: got ${got} values, expected ${expected}`);
 }

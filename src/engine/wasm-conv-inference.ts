@@ -3,9 +3,9 @@
 
 import { checkMask, countKept, fullMask, inputs, kept, type Mask, type Network, outputs, weighted } from '../network.js';
 import { integerProgram } from './bounds.js';
+import { checkInputs, checkParameters } from './checks.js';
 import { type Classifier, type ClassifierOptions, type InputTransform, PIXELS } from './engine.js';
 import { Allocations, type Machine, type Operation } from './machine.js';
-import { checkInputs, checkParameters } from './reference.js';
 import { regenerateLayer } from './regenerate.js';
 import { type Sums, stack, upload } from './wasm-conv.js';
 

@@ -1,13 +1,14 @@
 // Training of networks with convolutions and pools: the layers of wasm-conv.ts, forward and backward over a batch, with the optimiser
 // kernels of assembly/training.ts. A step is two tapes: loss and gradients, then the update.
 
-import { type Network, outputs, type Parameters, ShapeError } from '../network.js';
+import { checkMask, countKept, kept, type Mask, type Network, outputs, type Parameters, ShapeError } from '../network.js';
+import { checkGain, checkKeep, checkParameters, checkRows, checkScores, checkTrainingSet, pick } from './checks.js';
 import type { DenseTrainer, TopkTrainer, Trainer, TrainingSet } from './engine.js';
 import { highest } from './highest.js';
-import { Allocations, type Machine, type Operation } from './machine.js';
-import { checkGain, checkKeep, checkParameters, checkRows, checkScores, checkTrainingSet, pick } from './reference.js';
+import { Allocations, type Machine, type Operation, pad4 } from './machine.js';
 import { regenerateLayer } from './regenerate.js';
 import { download, stack, upload, type WeightedLayer, type Weights } from './wasm-conv.js';
+import { COLLECTED, FIELDS } from './wasm-layers.js';
 
 interface Core extends Omit<Trainer, 'biasGradient' | 'free'> {
   readonly own: Allocations;
@@ -95,15 +96,30 @@ export function createConvDenseTrainer(
   data: TrainingSet,
   start: Parameters,
   batch: number,
+  mask?: Mask,
 ): DenseTrainer {
   checkParameters(network, start);
-  const { own, layers, read, write, ...shared } = core(machine, network, data, batch, true, () => 1);
+  if (mask) checkMask(network, mask);
+  const densities = start.weights.map((w) => w.reduce((count, value) => count + (value === 0 ? 0 : 1), 0) / w.length);
+  // Weights that are 0 and trained will not stay 0.
+  const density = (i: number): number => (mask ? Math.max(densities[i], countKept(mask[i]) / start.weights[i].length) : 1);
+  const { own, layers, gradients, read, write, ...shared } = core(machine, network, data, batch, true, density);
+  const trained = layers.map(({ weights }, i) => {
+    if (!mask) return 0;
+    const bits = own.bytes(weights.count * 4);
+    upload(
+      Int32Array.from(start.weights[i], (_, k) => -kept(mask[i], k)),
+      machine.i32(bits, weights.count),
+      weights,
+    );
+    return bits;
+  });
   const variables = layers.flatMap(({ value, gradient, bias, dBias, weights }, i) => {
     write(start.weights[i], value, weights);
     if (start.biases) machine.f32(bias, weights.units).set(start.biases[i]);
     return [
       { value, gradient, count: weights.count },
-      { value: bias, gradient: dBias, count: Math.ceil(weights.units / 4) * 4 },
+      { value: bias, gradient: dBias, count: pad4(weights.units) },
     ].map((variable) => ({
       ...variable,
       m: own.bytes(variable.count * 4),
@@ -115,6 +131,11 @@ export function createConvDenseTrainer(
   let beta2t = 1;
   return {
     ...shared,
+    gradients(rows) {
+      const loss = gradients(rows);
+      if (mask) machine.run(layers.map(({ gradient, weights }, i): Operation => ['restrict', gradient, trained[i], weights.count]));
+      return loss;
+    },
     biasGradient: (i) => machine.f32(pick(layers, i).dBias, layers[i].weights.units).slice(),
     adam({ learningRate, beta1, beta2, epsilon }) {
       beta1t *= beta1;
@@ -148,63 +169,54 @@ export function createConvTopkTrainer(
   checkScores(network, startScores);
   checkKeep(network, startKeep);
   checkGain(network, startGain);
-  let kept = startKeep;
-  const density = (i: number): number => kept[i] / (layers[i].weights.units * layers[i].weights.fanIn);
+  let keeping = startKeep;
+  const density = (i: number): number => keeping[i] / (layers[i].weights.units * layers[i].weights.fanIn);
   const { own, layers: bare, read, write, ...shared } = core(machine, network, data, batch, false, density);
-  const counters = own.bytes(machine.threads * 8192);
   const layers = bare.map((layer, i) => {
-    const { weights, placed } = layer;
-    const bytes = weights.count * 4;
-    const [score, velocity, constants, state] = [own.bytes(bytes), own.bytes(bytes), own.bytes(bytes), own.bytes(16)];
-    // Padding never reaches a threshold: its score stays -Infinity because its constant is 0.
-    machine.f32(score, weights.count).fill(Number.NEGATIVE_INFINITY);
+    const { weights, placed, value } = layer;
+    // The kernels see one run of 32 x fanIn values (assembly/runs.ts).
+    const fanIn = Math.ceil(weights.count / 32);
+    const [score, velocity, constants] = [own.bytes(fanIn * 128), own.bytes(fanIn * 128), own.bytes(fanIn * 128)];
+    const cut = own.bytes((machine.threads + 1) * 64);
+    const at = own.bytes(FIELDS.length * 4);
+    const fields: Record<string, number> = { fanIn, units: 32, w: value, score, velocity, constants, cut };
+    machine.u32(at, FIELDS.length).set(FIELDS.map((name) => fields[name] ?? 0));
+    machine.u32(cut, 6).set([own.bytes(machine.threads * COLLECTED * 4), own.bytes(8192)], 4);
+    // Padding never reaches a cut: its score stays -Infinity because its constant is 0.
+    machine.f32(score, fanIn * 32).fill(Number.NEGATIVE_INFINITY);
     write(startScores[i], score, weights);
     write(regenerateLayer(machine, network, placed), constants, weights);
-    return { ...layer, score, velocity, constants, state, threshold: state + 8, count: weights.count };
+    return { ...layer, at, score, cut };
   });
 
-  /** The operations that find the keep-th highest score of a layer; none where everything or nothing is kept. */
-  function select({ weights, threshold, state, score, count }: (typeof layers)[number], keep: number): Operation[] {
-    if (keep === 0 || keep === weights.units * weights.fanIn) {
-      machine.f32(threshold, 1)[0] = keep === 0 ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
+  /** Cuts each layer at its keep-th highest score; `first`: nothing has been collected yet. */
+  function choose(keep: readonly number[], first: boolean): Operation[] {
+    keeping = keep;
+    const tape = layers.flatMap(({ at, cut, weights }, i): Operation[] => {
+      if (keep[i] < weights.units * weights.fanIn) return [['choose', at, keep[i], i, first ? 1 : 0]];
+      machine.f32(cut, 3).fill(Number.NEGATIVE_INFINITY);
       return [];
-    }
-    machine.u32(state, 2).set([0, keep]);
-    return [0, 1, 2].flatMap((pass): Operation[] => [
-      ['selectCount', score, count, state, counters, pass],
-      ['selectDigit', state, counters, pass],
-    ]);
+    });
+    return [...tape, ['meet']];
   }
-  const apply = ({ score, constants, value, count, threshold }: (typeof layers)[number], gain: number): Operation => [
-    'topkApply',
-    score,
-    constants,
-    value,
-    count,
-    gain,
-    threshold,
-  ];
+  const emit = (gain: readonly number[]) => layers.map(({ at }, i): Operation => ['topkRun', at, 0, 0, 0, gain[i]]);
 
-  machine.run(layers.flatMap((layer, i) => [...select(layer, startKeep[i]), apply(layer, startGain[i])]));
+  machine.run([...choose(startKeep, true), ...emit(startGain)]);
   return {
     ...shared,
     biasGradient() {
       throw new Error('a topk trainer has no biases: read weightGradient(layer) instead');
     },
-    step({ learningRate, momentum }, keep, gain, reselect) {
+    step({ learningRate, momentum }, keep, gain) {
       checkKeep(network, keep);
       checkGain(network, gain);
-      const fused = reselect ? 0 : 1;
-      if (reselect) kept = keep;
-      machine.run(
-        layers.flatMap((layer, i): Operation[] => {
-          const { score, velocity, gradient, constants, value, count, threshold } = layer;
-          return [
-            ['topkStep', score, velocity, gradient, constants, value, count, learningRate, momentum, gain[i], threshold, fused],
-            ...(reselect ? [...select(layer, keep[i]), apply(layer, gain[i])] : []),
-          ];
-        }),
-      );
+      const move = layers.map(({ at, gradient }, i): Operation => ['topkRun', at, gradient, learningRate, momentum, gain[i]]);
+      machine.run([...choose(keep, false), ...move]);
+    },
+    select(keep, gain) {
+      checkKeep(network, keep);
+      checkGain(network, gain);
+      machine.run([...choose(keep, false), ...emit(gain)]);
     },
     scores: () => layers.map(({ score, weights }) => read(score, weights)),
     mask(keep) {

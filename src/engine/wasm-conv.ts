@@ -209,7 +209,7 @@ function weightsOf({ input, layer, output, fanIn }: Placed): Weights {
 function held({ own, placed, out, dOut, options }: Context) {
   const weights = weightsOf(placed);
   const units = pad4(weights.units);
-  const bytes = units * weights.pitch;
+  const bytes = units * weights.pitch + LINE * 2;
   const { layer } = placed;
   return {
     placed,
@@ -345,11 +345,11 @@ function denseLayer(context: Context): WeightedLayer {
       const used = usedBytes(n);
       const name = options.sums === 'i32' ? 'keptDenseInteger' : 'keptDense';
       return [
-        ['flip', x.at, pad4(n), features, x.sample, turned, stride, 0],
+        ['turn', x.at, pad4(n), features, x.sample, turned, stride, 0],
         kept
           ? [name, kept.lists, kept.counts, kept.capacity, units, turned, stride, used, result, bias, relu]
           : ['dense', value, pitch, units, features, turned, stride, used, result, bias, relu, scratch],
-        ['flip', result, pad4(units), pad4(n), stride, out.at, out.sample, 0],
+        ['turn', result, pad4(units), pad4(n), stride, out.at, out.sample, 0],
       ];
     },
     backward(n) {
@@ -362,9 +362,9 @@ function denseLayer(context: Context): WeightedLayer {
       const gate = below.relu ? below.out.at : 0;
       if (sparse)
         tape.push(
-          ['flip', dOut.at, pad4(n), pad4(units), dOut.sample, result, stride, 0],
+          ['turn', dOut.at, pad4(n), pad4(units), dOut.sample, result, stride, 0],
           ['denseBack', value, pitch, units, features, result, stride, usedBytes(n), turned, scratch],
-          ['flip', turned, features, pad4(n), stride, below.dOut.at, below.dOut.sample, gate],
+          ['turn', turned, features, pad4(n), stride, below.dOut.at, below.dOut.sample, gate],
         );
       else
         tape.push(

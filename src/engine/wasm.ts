@@ -1,5 +1,6 @@
-// The default engine: WebAssembly SIMD kernels, one or more threads, same bits everywhere. It serves networks of dense layers;
-// networks with convolutions or pools are answered by the reference engine, which gives the same bits more slowly.
+// The default engine: WebAssembly SIMD kernels, one or more threads, same bits everywhere. Networks of dense layers have programs of
+// their own (below); networks with convolutions or pools that end in a dense layer are served by wasm-conv.ts. What is left, images
+// as outputs and Bernoulli masks of convolutions, is answered by the reference engine: the same bits, slowly.
 //
 // Which arithmetic serves a classifier is a rule over the file alone, never over timing or batch:
 //   signed constants, whole pixels, bounds within i32   integer program, i16 where a layer's bound fits, else i32 (signed adds)
@@ -10,14 +11,15 @@
 import { parallelism } from '#workers';
 import { checkMask, fullMask, type Network, totalKept, weighted } from '../network.js';
 import { integerProgram } from './bounds.js';
+import { checkInputs, checkParameters } from './checks.js';
 import { type Classifier, type ClassifierOptions, type Engine, PIXELS } from './engine.js';
 import { Machine } from './machine.js';
-import { checkInputs, checkParameters, createReferenceEngine } from './reference.js';
+import { createReferenceEngine } from './reference.js';
 import { regenerateLayer } from './regenerate.js';
 import { createConvClassifier } from './wasm-conv-inference.js';
 import { createConvDenseTrainer, createConvTopkTrainer } from './wasm-conv-training.js';
 import { byKeptWeights, byNonzeroInputs, CHUNK, type FloatNetwork, integerProgramOf, type Program } from './wasm-inference.js';
-import { createDenseTrainer, createTopkTrainer } from './wasm-training.js';
+import { createBernoulliTrainer, createDenseTrainer, createTopkTrainer } from './wasm-training.js';
 
 /**
  * Compiles the kernels and starts the threads.
@@ -29,32 +31,31 @@ export async function createWasmEngine(options: { threads?: number } = {}): Prom
     throw new RangeError(`threads must be an integer from 1 to 64, got ${threads}`);
   const machine = await Machine.create(threads);
   const reference = createReferenceEngine();
-  // Dense layers alone have their own programs; a network of images must end in a dense layer, else the reference engine serves it.
-  const kind = (network: Network): 'dense' | 'conv' | 'other' => {
-    if (network.layers.every((layer) => layer.kind === 'dense')) return 'dense';
-    return network.layers.at(-1)?.kind === 'dense' ? 'conv' : 'other';
+  type Makers = Pick<Engine, 'classifier' | 'denseTrainer' | 'topkTrainer' | 'bernoulliTrainer'>;
+  const dense: Makers = {
+    classifier: (...args) => classifier(machine, ...args),
+    denseTrainer: (...args) => createDenseTrainer(machine, ...args),
+    topkTrainer: (...args) => createTopkTrainer(machine, ...args),
+    bernoulliTrainer: (...args) => createBernoulliTrainer(machine, ...args),
+  };
+  const conv: Makers = {
+    classifier: (...args) => createConvClassifier(machine, ...args),
+    denseTrainer: (...args) => createConvDenseTrainer(machine, ...args),
+    topkTrainer: (...args) => createConvTopkTrainer(machine, ...args),
+    bernoulliTrainer: reference.bernoulliTrainer,
+  };
+  /** What makes something for a network: programs of dense layers, of images, or the reference engine. */
+  const serve = (network: Network) => {
+    if (network.layers.every((layer) => layer.kind === 'dense')) return dense;
+    return network.layers.at(-1)?.kind === 'dense' ? conv : reference;
   };
   return {
     name: 'wasm',
     threads,
-    classifier: (network, ...rest) =>
-      ({
-        dense: () => classifier(machine, network, ...rest),
-        conv: () => createConvClassifier(machine, network, ...rest),
-        other: () => reference.classifier(network, ...rest),
-      })[kind(network)](),
-    denseTrainer: (network, ...rest) =>
-      ({
-        dense: () => createDenseTrainer(machine, network, ...rest),
-        conv: () => createConvDenseTrainer(machine, network, ...rest),
-        other: () => reference.denseTrainer(network, ...rest),
-      })[kind(network)](),
-    topkTrainer: (network, ...rest) =>
-      ({
-        dense: () => createTopkTrainer(machine, network, ...rest),
-        conv: () => createConvTopkTrainer(machine, network, ...rest),
-        other: () => reference.topkTrainer(network, ...rest),
-      })[kind(network)](),
+    classifier: (network, ...rest) => serve(network).classifier(network, ...rest),
+    denseTrainer: (network, ...rest) => serve(network).denseTrainer(network, ...rest),
+    topkTrainer: (network, ...rest) => serve(network).topkTrainer(network, ...rest),
+    bernoulliTrainer: (network, ...rest) => serve(network).bernoulliTrainer(network, ...rest),
     close: () => machine.close(),
   };
 }

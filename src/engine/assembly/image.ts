@@ -164,7 +164,7 @@ export function close(q: usize, gate: usize): void {
  * out[column][row] = a[row][column] in blocks of 4x4: rows and columns are rounded up to multiples of 4, which must exist.
  * @param gate 0 or a matrix like out: results where it is not positive become 0
  */
-export function flip(a: usize, rows: u32, columnCount: u32, stride: u32, out: usize, outStride: u32, gate: usize, t: u32, n: u32): void {
+export function turn(a: usize, rows: u32, columnCount: u32, stride: u32, out: usize, outStride: u32, gate: usize, t: u32, n: u32): void {
   const groups = (columnCount + 3) >> 2;
   const end = last(groups, t, n);
   const s = <usize>stride;
@@ -182,4 +182,10 @@ export function flip(a: usize, rows: u32, columnCount: u32, stride: u32, out: us
       close(q + o * 3, g + o * 3);
     }
   }
+}
+
+/** a &= b over `count` floats (a multiple of 4): b is a mask of all or no bits. */
+export function restrict(a: usize, b: usize, count: u32, t: u32, n: u32): void {
+  const end = <usize>last(count >> 2, t, n) << 4;
+  for (let k = <usize>first(count >> 2, t, n) << 4; k < end; k += 16) v128.store(a + k, v128.and(v128.load(a + k), v128.load(b + k)));
 }

@@ -1,20 +1,30 @@
 // The machine: a tape of operations in memory, run by every thread, with a barrier after each operation. JavaScript writes a tape
 // once (a training step, a classification) and starts it with one call; nothing is allocated while it runs.
 //
+// Operations with codes above MEET deal their work the same way as their neighbours: no barrier follows until one of the others, or
+// MEET itself, which does nothing else.
+//
 //   one operation = 16 words of 4 bytes: [code, 15 operands (u32, or f32 where the kernel takes a float)]; code 0 ends the tape
 //
 // Codes are the cases below, in the order of OPERATIONS in src/engine/machine.ts.
 
 import { dense, denseBack, keptDense, strips } from './dense';
 import { convGradient } from './gradient';
-import { flip, images, pool, Shape, unpool } from './image';
-import { signed16, signed16to32, signed32, widen } from './integer';
+import { images, pool, restrict, Shape, turn, unpool } from './image';
 import { keptConv, keptLists } from './kept';
 import { lanes, listedConv } from './listed';
+import { draw, emitAll, Rule, stepActive, stepBias, stepInputs } from './inputs';
+import { signed16, signed16to32, signed32, widen } from './integer';
+import { denseBackward, denseForward, keptBackward, keptForward, softmaxRows } from './samples';
+import { topkRun } from './runs';
+import { choose } from './select';
 import { compressColumns, compressRows, product, transpose } from './sparse';
+import { flip, gatherColumns, Layer } from './tiles';
 import { barrier, waitWhile } from './threads';
 import { adam, crossEntropy, gather, selectCount, selectDigit, sgd, shift, sumRows, topkApply, topkStep } from './training';
 export { weights } from './weights';
+
+const MEET: u32 = 99;
 
 /** Whether this build can share its memory. */
 export const threaded: bool = ASC_FEATURE_THREADS;
@@ -77,7 +87,7 @@ export function run(tape: usize, control: usize, t: u32, n: u32): void {
       case 61: pool<f32>(s(o), u(o, 2), u(o, 3), u(o, 4), t, n); break;
       case 62: pool<i32>(s(o), u(o, 2), u(o, 3), u(o, 4), t, n); break;
       case 63: unpool(s(o), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), t, n); break;
-      case 64: flip(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), t, n); break;
+      case 64: turn(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), t, n); break;
       case 65: keptLists(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), u(o, 10), u(o, 11), u(o, 12), u(o, 13), u(o, 14), u(o, 15), t, n); break;
       case 66: keptConv<f32>(s(o), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), u(o, 10), u(o, 11), t, n); break;
       case 67: keptConv<i32>(s(o), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), u(o, 10), u(o, 11), t, n); break;
@@ -89,11 +99,28 @@ export function run(tape: usize, control: usize, t: u32, n: u32): void {
       case 73: convGradient(s(o), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), t, n); break;
       case 74: denseBack(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), t, n); break;
       case 75: strips(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), t, n); break;
+      case 76: restrict(u(o, 1), u(o, 2), u(o, 3), t, n); break;
+      case 77: topkRun(changetype<Layer>(u(o, 1)), u(o, 2), f(o, 3), f(o, 4), f(o, 5), t, n); break;
+      case MEET: break;
+      case 100: gatherColumns(u(o, 1), u(o, 2), u(o, 3), u(o, 4), f(o, 5), f(o, 6), u(o, 7), u(o, 8), t, n); break;
+      case 101: flip(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), t, n); break;
+      case 102: keptForward(changetype<Layer>(u(o, 1)), u(o, 2), t, n); break;
+      case 103: keptBackward(changetype<Layer>(u(o, 1)), u(o, 2), t, n); break;
+      case 104: denseForward(changetype<Layer>(u(o, 1)), u(o, 2), t, n); break;
+      case 105: denseBackward(changetype<Layer>(u(o, 1)), u(o, 2), t, n); break;
+      case 106: softmaxRows(changetype<Layer>(u(o, 1)), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), t, n); break;
+      case 107: stepInputs(changetype<Layer>(u(o, 1)), u(o, 2), changetype<Rule>(u(o, 3)), u(o, 4), t, n); break;
+      case 108: stepBias(changetype<Layer>(u(o, 1)), u(o, 2), changetype<Rule>(u(o, 3)), t, n); break;
+      case 109: emitAll(changetype<Layer>(u(o, 1)), f(o, 2), t, n); break;
+      case 110: stepActive(changetype<Layer>(u(o, 1)), u(o, 2), changetype<Rule>(u(o, 3)), u(o, 4), t, n); break;
+      case 111: choose(changetype<Layer>(u(o, 1)), u(o, 2), u(o, 3), u(o, 4), t, n); break;
+      case 112: draw(changetype<Layer>(u(o, 1)), changetype<Rule>(u(o, 2)), u(o, 3), u(o, 4), t, n); break;
       default: unreachable();
     }
+    const alone = code > MEET;
     o += 64;
     code = load<u32>(o);
-    barrier(control, n);
+    if (!alone) barrier(control, n);
   }
 }
 

@@ -1,153 +1,268 @@
 // Weight regeneration: Philox4x32-10 and the five distributions, bit-identical to src/random.ts.
 //
-// Ladder (one core, words -> signed constants): scalar u64 multiplies, then four blocks at once, one block a lane:
+// A chunk of words is made in its place in the output and turned into weights there, while it lies in the first-level cache.
 //
-//   c0 = [b0.c0 b1.c0 b2.c0 b3.c0]   extmul low/high -> 64-bit products of lanes 0,1 and 2,3
-//   c1 = [b0.c1 ...          ]       shuffle 1 3 5 7 -> high words, 0 2 4 6 -> low words
+// Philox, one block a lane, eight blocks at once: a = blocks 0..3, b = blocks 4..7.
 //
-// then a 4x4 transpose, because word i is lane i & 3 of block i >> 2. Gains are measured by bench/kernels.
+//   c = [c0 c1 c2 c3]    extmul low = [lo0 hi0 lo1 hi1], high = [lo2 hi2 lo3 hi3]    high words: lanes 1 3 5 7 of both
+//                        low words: an ordinary i32x4.mul, cheaper than another shuffle
+//
+// Normals, AS 241: 85 % of the lanes lie in the middle and share one rational function, so every lane computes it, two lanes a
+// register; a lane of a tail keeps its word and sets a bit in `tails`, and the tails of 64 words follow, packed.
+//
+// Ladder (AMD EPYC Zen 4, one core, million weights per second, best of 25 short runs):
+//
+//   signed constants   1. four blocks at once, signs in a second pass over the output                           510
+//                      2. eight blocks, keys in vectors, low words multiplied, words stored as (word & keep) ^ flip  785
+//                      3. multipliers and key steps loaded, not splats of constants, which V8 makes anew at each use  830
+//   normals            1. scalar, a branch a weight                                                              52
+//                      2. two lanes, tails of 64 words in pairs                                                 117
+//                      3. coefficients loaded, not splats of constants                                          132
+//                      4. tails by four                                                                         145
+//                      5. middles by eight: more independent chains                                             171
+//   uniform            scalar 284, two lanes 617
+//
+// Limit of the constants on x86: a round of four blocks is 20 vector instructions, 10 of them lane moves (an extmul is two moves and
+// a multiply) with two ports for them: 5 cycles, so 16 words take 50 cycles and their transposition 4: 1 G/s at 3.5 GHz.
 
-import { ln } from './exact';
+import { lnPair } from './exact';
 
-const M0: u32 = 0xd2511f53;
-const M1: u32 = 0xcd9e8d57;
+/** Two multipliers and two key steps, in memory: V8 makes splats of constants anew at every use, but keeps loaded vectors. */
+const PHILOX = memory.data<u32>([0xd2511f53, 0xcd9e8d57, 0x9e3779b9, 0xbb67ae85]);
+const CHUNK: u32 = 2048;
 
+/** The upper halves of the products of four lanes. */
 // @ts-ignore: decorator
 @inline
-function highs(low: v128, high: v128): v128 {
-  return i32x4.shuffle(low, high, 1, 3, 5, 7);
+function highWords(m: v128, c: v128): v128 {
+  return i32x4.shuffle(i64x2.extmul_low_i32x4_u(m, c), i64x2.extmul_high_i32x4_u(m, c), 1, 3, 5, 7);
 }
 
+/** Word i is lane i & 3 of block i >> 2: four registers of one word each become four blocks. */
 // @ts-ignore: decorator
 @inline
-function lows(low: v128, high: v128): v128 {
-  return i32x4.shuffle(low, high, 0, 2, 4, 6);
+function storeBlocks(out: usize, c0: v128, c1: v128, c2: v128, c3: v128, keep: v128, flip: v128): void {
+  const t0 = i32x4.shuffle(c0, c1, 0, 4, 1, 5);
+  const t1 = i32x4.shuffle(c2, c3, 0, 4, 1, 5);
+  const t2 = i32x4.shuffle(c0, c1, 2, 6, 3, 7);
+  const t3 = i32x4.shuffle(c2, c3, 2, 6, 3, 7);
+  v128.store(out, v128.xor(v128.and(i64x2.shuffle(t0, t1, 0, 2), keep), flip));
+  v128.store(out, v128.xor(v128.and(i64x2.shuffle(t0, t1, 1, 3), keep), flip), 16);
+  v128.store(out, v128.xor(v128.and(i64x2.shuffle(t2, t3, 0, 2), keep), flip), 32);
+  v128.store(out, v128.xor(v128.and(i64x2.shuffle(t2, t3, 1, 3), keep), flip), 48);
 }
 
-/** Writes `blocks` x 4 words (blocks a multiple of 4) from block number `first` to out. */
-function words(k0: u32, k1: u32, first: u64, stream: u32, domain: u32, out: usize, blocks: u32): void {
-  const m0 = i32x4.splat(M0);
-  const m1 = i32x4.splat(M1);
-  for (let b: u32 = 0; b < blocks; b += 4) {
-    const block = first + b;
-    // A carry from the low word can fall inside the four.
-    let c0 = i32x4(<u32>block, <u32>(block + 1), <u32>(block + 2), <u32>(block + 3));
-    let c1 = i32x4(<u32>(block >> 32), <u32>((block + 1) >> 32), <u32>((block + 2) >> 32), <u32>((block + 3) >> 32));
-    let c2 = i32x4.splat(stream);
-    let c3 = i32x4.splat(domain);
-    let a = k0;
-    let c = k1;
+/** Writes `blocks` x 4 words (blocks a multiple of 8) from block number `first` to out, each as (word & keep) ^ flip. */
+export function words(k0: u32, k1: u32, first: u64, stream: u32, domain: u32, out: usize, blocks: u32, keep: v128, flip: v128): void {
+  const m0 = v128.load32_splat(PHILOX);
+  const m1 = v128.load32_splat(PHILOX, 4);
+  const w0 = v128.load32_splat(PHILOX, 8);
+  const w1 = v128.load32_splat(PHILOX, 12);
+  for (let i: u32 = 0; i < blocks; i += 8) {
+    // The first block is a multiple of 8: no carry inside the eight.
+    const block = first + i;
+    let a0 = i32x4.add(i32x4.splat(<u32>block), i32x4(0, 1, 2, 3));
+    let b0 = i32x4.add(a0, i32x4.splat(4));
+    let a1 = i32x4.splat(<u32>(block >> 32));
+    let b1 = a1;
+    let a2 = i32x4.splat(stream);
+    let b2 = a2;
+    let a3 = i32x4.splat(domain);
+    let b3 = a3;
+    let k = i32x4.splat(k0);
+    let l = i32x4.splat(k1);
     for (let round = 0; round < 10; round++) {
-      const p0 = i64x2.extmul_low_i32x4_u(m0, c0);
-      const q0 = i64x2.extmul_high_i32x4_u(m0, c0);
-      const p1 = i64x2.extmul_low_i32x4_u(m1, c2);
-      const q1 = i64x2.extmul_high_i32x4_u(m1, c2);
-      c0 = v128.xor(v128.xor(highs(p1, q1), c1), i32x4.splat(a));
-      c2 = v128.xor(v128.xor(highs(p0, q0), c3), i32x4.splat(c));
-      c1 = lows(p1, q1);
-      c3 = lows(p0, q0);
-      a += 0x9e3779b9;
-      c += 0xbb67ae85;
+      const ah = highWords(m1, a2);
+      const bh = highWords(m1, b2);
+      const al = i32x4.mul(m1, a2);
+      const bl = i32x4.mul(m1, b2);
+      a2 = v128.xor(highWords(m0, a0), v128.xor(a3, l));
+      b2 = v128.xor(highWords(m0, b0), v128.xor(b3, l));
+      a3 = i32x4.mul(m0, a0);
+      b3 = i32x4.mul(m0, b0);
+      a0 = v128.xor(ah, v128.xor(a1, k));
+      b0 = v128.xor(bh, v128.xor(b1, k));
+      a1 = al;
+      b1 = bl;
+      k = i32x4.add(k, w0);
+      l = i32x4.add(l, w1);
     }
-    const t0 = i32x4.shuffle(c0, c1, 0, 4, 1, 5);
-    const t1 = i32x4.shuffle(c2, c3, 0, 4, 1, 5);
-    const t2 = i32x4.shuffle(c0, c1, 2, 6, 3, 7);
-    const t3 = i32x4.shuffle(c2, c3, 2, 6, 3, 7);
-    v128.store(out, i64x2.shuffle(t0, t1, 0, 2));
-    v128.store(out, i64x2.shuffle(t0, t1, 1, 3), 16);
-    v128.store(out, i64x2.shuffle(t2, t3, 0, 2), 32);
-    v128.store(out, i64x2.shuffle(t2, t3, 1, 3), 48);
-    out += 64;
+    storeBlocks(out, a0, a1, a2, a3, keep, flip);
+    storeBlocks(out + 64, b0, b1, b2, b3, keep, flip);
+    out += 128;
   }
 }
 
-const TWO_32: f64 = 1.0 / 4294967296.0;
-const PHI_LOW: f64 = 0.022750131948179212;
-const PHI_HIGH: f64 = 0.9772498680518208;
+/** p = first + (word + 1/2) / 2^32 * second: all of (0, 1), or Phi(-2) to Phi(2). */
+const ALL = memory.data<f64>([0, 1]);
+const WITHIN_TWO_SIGMA = memory.data<f64>([0.022750131948179212, 0.9544997361036416]);
 
-/** Inverse normal distribution function, AS 241 (PPND16); q = p - 1/2. */
-function quantile(p: f64, q: f64): f64 {
-  if (q <= 0.425 && q >= -0.425) {
-    const r = 0.180625 - q * q;
-    return (
-      (q *
-        (((((((2509.0809287301226727 * r + 33430.575583588128105) * r + 67265.770927008700853) * r + 45921.953931549871457) * r +
-          13731.693765509461125) * r + 1971.5909503065514427) * r + 133.14166789178437745) * r + 3.387132872796366608)) /
-      (((((((5226.495278852854561 * r + 28729.085735721942674) * r + 39307.89580009271061) * r + 21213.794301586595867) * r +
-        5394.1960214247511077) * r + 687.1870074920579083) * r + 42.313330701600911252) * r + 1)
-    );
+/** Numerators and denominators in turns, from the highest power down. Loads cost less than V8's splats of constants. */
+const MIDDLE = memory.data<f64>([
+  2509.0809287301226727, 5226.495278852854561,
+  33430.575583588128105, 28729.085735721942674,
+  67265.770927008700853, 39307.89580009271061,
+  45921.953931549871457, 21213.794301586595867,
+  13731.693765509461125, 5394.1960214247511077,
+  1971.5909503065514427, 687.1870074920579083,
+  133.14166789178437745, 42.313330701600911252,
+  3.387132872796366608, 1,
+]);
+const TAIL = memory.data<f64>([
+  7.7454501427834140764e-4, 1.05075007164441684324e-9,
+  0.0227238449892691845833, 5.475938084995344946e-4,
+  0.24178072517745061177, 0.0151986665636164571966,
+  1.27045825245236838258, 0.14810397642748007459,
+  3.64784832476320460504, 0.68976733498510000455,
+  5.7694972214606914055, 1.6763848301838038494,
+  4.6303378461565452959, 2.05319162663775882187,
+  1.42343711074968357734, 1,
+]);
+
+/** The polynomial of a table's even or odd entries, by Horner's rule. */
+// @ts-ignore: decorator
+@inline
+function horner(table: usize, r: v128): v128 {
+  let x = f64x2.add(f64x2.mul(v128.load64_splat(table), r), v128.load64_splat(table, 16));
+  x = f64x2.add(f64x2.mul(x, r), v128.load64_splat(table, 32));
+  x = f64x2.add(f64x2.mul(x, r), v128.load64_splat(table, 48));
+  x = f64x2.add(f64x2.mul(x, r), v128.load64_splat(table, 64));
+  x = f64x2.add(f64x2.mul(x, r), v128.load64_splat(table, 80));
+  x = f64x2.add(f64x2.mul(x, r), v128.load64_splat(table, 96));
+  return f64x2.add(f64x2.mul(x, r), v128.load64_splat(table, 112));
+}
+
+/** The quantile where |q| <= 0.425. */
+// @ts-ignore: decorator
+@inline
+function middle(q: v128): v128 {
+  const r = f64x2.sub(f64x2.splat(0.180625), f64x2.mul(q, q));
+  return f64x2.div(f64x2.mul(q, horner(MIDDLE, r)), horner(MIDDLE + 8, r));
+}
+
+/** The quantile beyond: with p >= 2^-33, sqrt(-ln p) stays below 4.79, so the published branch beyond 5 has no use here. */
+// @ts-ignore: decorator
+@inline
+function tail(p: v128, q: v128): v128 {
+  const negative = f64x2.lt(q, f64x2.splat(0));
+  const least = v128.bitselect(p, f64x2.sub(f64x2.splat(1), p), negative);
+  const r = f64x2.sub(f64x2.sqrt(f64x2.neg(lnPair(least))), f64x2.splat(1.6));
+  return v128.xor(f64x2.div(horner(TAIL, r), horner(TAIL + 8, r)), v128.and(negative, f64x2.splat(-0.0)));
+}
+
+/** Words to p = low + (word + 1/2) / 2^32 * span, lanes 0 and 1. */
+// @ts-ignore: decorator
+@inline
+function probability(words: v128, low: v128, span: v128): v128 {
+  const x = f64x2.add(f64x2.convert_low_i32x4_u(words), f64x2.splat(0.5));
+  return f64x2.add(low, f64x2.mul(f64x2.mul(x, f64x2.splat(2.3283064365386962890625e-10)), span));
+}
+
+/** Middle quantiles as f32 in lanes 0 and 1. */
+// @ts-ignore: decorator
+@inline
+function scaledMiddle(q: v128, scale: v128): v128 {
+  return f32x4.demote_f64x2_zero(f64x2.mul(middle(q), scale));
+}
+
+/** Turns a chunk of words into quantiles of p in a range, times sigma. */
+function normals(at: usize, sigma: f64, range: usize): void {
+  const low = v128.load64_splat(range);
+  const span = v128.load64_splat(range, 8);
+  const scale = f64x2.splat(sigma);
+  const half = f64x2.splat(0.5);
+  const edge = f64x2.splat(0.425);
+  const end = at + (CHUNK << 2);
+  for (; at < end; at += 256) {
+    let tails: u64 = 0;
+    for (let i: u32 = 0; i < 64; i += 8) {
+      const p = at + (<usize>i << 2);
+      const v = v128.load(p);
+      const w = v128.load(p, 16);
+      const q0 = f64x2.sub(probability(v, low, span), half);
+      const q1 = f64x2.sub(probability(i64x2.shuffle(v, v, 1, 1), low, span), half);
+      const q2 = f64x2.sub(probability(w, low, span), half);
+      const q3 = f64x2.sub(probability(i64x2.shuffle(w, w, 1, 1), low, span), half);
+      const x = i64x2.shuffle(scaledMiddle(q0, scale), scaledMiddle(q1, scale), 0, 2);
+      const y = i64x2.shuffle(scaledMiddle(q2, scale), scaledMiddle(q3, scale), 0, 2);
+      const xTails = i32x4.shuffle(f64x2.gt(f64x2.abs(q0), edge), f64x2.gt(f64x2.abs(q1), edge), 0, 2, 4, 6);
+      const yTails = i32x4.shuffle(f64x2.gt(f64x2.abs(q2), edge), f64x2.gt(f64x2.abs(q3), edge), 0, 2, 4, 6);
+      tails |= <u64>(i32x4.bitmask(xTails) | (i32x4.bitmask(yTails) << 4)) << i;
+      v128.store(p, v128.bitselect(v, x, xTails));
+      v128.store(p, v128.bitselect(w, y, yTails), 16);
+    }
+    // Four tails at a time; where less than four are left, the first is made again.
+    while (tails != 0) {
+      const i = at + (<usize>ctz(tails) << 2);
+      tails &= tails - 1;
+      const j = tails != 0 ? at + (<usize>ctz(tails) << 2) : i;
+      tails &= tails - 1;
+      const k = tails != 0 ? at + (<usize>ctz(tails) << 2) : i;
+      tails &= tails - 1;
+      const l = tails != 0 ? at + (<usize>ctz(tails) << 2) : i;
+      tails &= tails - 1;
+      const p0 = probability(v128.load32_lane(j, v128.load32_zero(i), 1), low, span);
+      const p1 = probability(v128.load32_lane(l, v128.load32_zero(k), 1), low, span);
+      const z0 = f32x4.demote_f64x2_zero(f64x2.mul(tail(p0, f64x2.sub(p0, half)), scale));
+      const z1 = f32x4.demote_f64x2_zero(f64x2.mul(tail(p1, f64x2.sub(p1, half)), scale));
+      v128.store32_lane(i, z0, 0);
+      v128.store32_lane(j, z0, 1);
+      v128.store32_lane(k, z1, 0);
+      v128.store32_lane(l, z1, 1);
+    }
   }
-  let r = sqrt<f64>(-ln(q < 0 ? p : 1 - p));
-  let z: f64;
-  if (r <= 5) {
-    r -= 1.6;
-    z =
-      (((((((7.7454501427834140764e-4 * r + 0.0227238449892691845833) * r + 0.24178072517745061177) * r + 1.27045825245236838258) * r +
-        3.64784832476320460504) * r + 5.7694972214606914055) * r + 4.6303378461565452959) * r + 1.42343711074968357734) /
-      (((((((1.05075007164441684324e-9 * r + 5.475938084995344946e-4) * r + 0.0151986665636164571966) * r + 0.14810397642748007459) * r +
-        0.68976733498510000455) * r + 1.6763848301838038494) * r + 2.05319162663775882187) * r + 1);
-  } else {
-    r -= 5;
-    z =
-      (((((((2.01033439929228813265e-7 * r + 2.71155556874348757815e-5) * r + 0.0012426609473880784386) * r + 0.026532189526576123093) * r +
-        0.29656057182850489123) * r + 1.7848265399172913358) * r + 5.4637849111641143699) * r + 6.6579046435011037772) /
-      (((((((2.04426310338993978564e-15 * r + 1.4215117583164458887e-7) * r + 1.8463183175100546818e-5) * r + 7.868691311456132591e-4) * r +
-        0.0148753612908506148525) * r + 0.13692988092273580531) * r + 0.59983220655588793769) * r + 1);
-  }
-  return q < 0 ? -z : z;
 }
 
 /**
- * Weights first .. first+count-1 of a layer as f32 at `out`. `first` and `count` are multiples of 16 (packed signs: of 2048);
- * `out` needs room for all of them. Distribution ids as in a model file.
+ * Weights first .. first+count-1 of a layer as f32 at `out`. `first` and `count` are multiples of 2048; `out` needs room for all
+ * of them. Distribution ids as in a model file.
  */
 export function weights(distribution: i32, sigma: f32, k0: u32, k1: u32, stream: u32, first: u64, out: usize, count: u32): void {
-  if (distribution == 2) {
-    packedSigns(sigma, k0, k1, stream, first, out, count);
-    return;
-  }
-  words(k0, k1, first >> 2, stream, 0, out, count >> 2);
-  const end = out + (<usize>count << 2);
-  if (distribution == 1) {
-    const negative = i32x4.splat(0x8000_0000);
-    const magnitude = f32x4.splat(sigma);
-    for (let p = out; p < end; p += 16) v128.store(p, v128.xor(magnitude, v128.andnot(negative, v128.load(p))));
-  } else if (distribution == 3) {
-    const bound = <f64><f32>(<f64>sigma * 1.7320508075688772);
-    for (let p = out; p < end; p += 4) {
-      const x = <f64>(2 * <i32>(load<u32>(p) >> 8) + 1 - 16777216) * 5.9604644775390625e-8;
-      store<f32>(p, <f32>(x * bound));
-    }
-  } else if (distribution == 4) {
-    for (let p = out; p < end; p += 4) {
-      const x = (<f64>load<u32>(p) + 0.5) * TWO_32;
-      store<f32>(p, <f32>(quantile(x, x - 0.5) * <f64>sigma));
-    }
-  } else {
-    for (let p = out; p < end; p += 4) {
-      const x = PHI_LOW + (<f64>load<u32>(p) + 0.5) * TWO_32 * (PHI_HIGH - PHI_LOW);
-      store<f32>(p, <f32>(quantile(x, x - 0.5) * <f64>sigma));
+  const all = i32x4.splat(-1);
+  const sign = i32x4.splat(0x8000_0000);
+  const none = i32x4.splat(0);
+  const minus = v128.xor(sign, f32x4.splat(sigma));
+  const bound = f64x2.splat(<f64><f32>(<f64>sigma * 1.7320508075688772));
+  for (let i: u32 = 0; i < count; i += CHUNK) {
+    const at = out + (<usize>i << 2);
+    const block = (first + i) >> 2;
+    if (distribution == 1) {
+      words(k0, k1, block, stream, 0, at, CHUNK >> 2, sign, minus);
+    } else if (distribution == 2) {
+      packedSigns(minus, k0, k1, stream, (first + i) >> 7, at);
+    } else {
+      words(k0, k1, block, stream, 0, at, CHUNK >> 2, all, none);
+      if (distribution == 3) uniforms(at, bound);
+      else if (distribution == 4) normals(at, sigma, ALL);
+      else normals(at, sigma, WITHIN_TWO_SIGMA);
     }
   }
 }
 
-/** One bit a weight: the 16 blocks behind 2048 weights are made at the end of their own output and expanded from the front. */
-function packedSigns(sigma: f32, k0: u32, k1: u32, stream: u32, first: u64, out: usize, count: u32): void {
-  const negative = i32x4.splat(0x8000_0000);
-  const magnitude = f32x4.splat(sigma);
-  for (let i: u32 = 0; i < count; i += 2048) {
-    const base = out + (<usize>i << 2);
-    const bits = base + 8192 - 256;
-    words(k0, k1, (first + i) >> 7, stream, 1, bits, 16);
-    let p = base;
-    for (let w: u32 = 0; w < 64; w++) {
-      const word = load<u32>(bits + (<usize>w << 2));
-      for (let s: u32 = 0; s < 32; s += 4, p += 16) {
-        // Lane j: bit s + j of the word moved to the sign position.
-        const v = word >> s;
-        const lanes = i32x4(v << 31, v << 30, v << 29, v << 28);
-        v128.store(p, v128.xor(magnitude, v128.andnot(negative, lanes)));
-      }
+/** Turns a chunk of words into odd multiples of bound / 2^24. */
+function uniforms(at: usize, bound: v128): void {
+  const step = f64x2.splat(5.9604644775390625e-8);
+  for (let p = at; p < at + (CHUNK << 2); p += 16) {
+    const odd = i32x4.sub(v128.or(i32x4.shl(i32x4.shr_u(v128.load(p), 8), 1), i32x4.splat(1)), i32x4.splat(16777216));
+    const x0 = f64x2.mul(f64x2.convert_low_i32x4_s(odd), step);
+    const x1 = f64x2.mul(f64x2.convert_low_i32x4_s(i64x2.shuffle(odd, odd, 1, 1)), step);
+    const y0 = f32x4.demote_f64x2_zero(f64x2.mul(x0, bound));
+    const y1 = f32x4.demote_f64x2_zero(f64x2.mul(x1, bound));
+    v128.store(p, i64x2.shuffle(y0, y1, 0, 2));
+  }
+}
+
+/** One bit a weight: the 16 blocks behind a chunk are made at its end and expanded from the front. */
+function packedSigns(minus: v128, k0: u32, k1: u32, stream: u32, block: u64, at: usize): void {
+  const sign = i32x4.splat(0x8000_0000);
+  let bits = at + (CHUNK << 2) - 256;
+  words(k0, k1, block, stream, 1, bits, 16, i32x4.splat(-1), i32x4.splat(0));
+  for (let p = at; p < at + (CHUNK << 2); p += 128, bits += 4) {
+    const word = load<u32>(bits);
+    for (let s: u32 = 0; s < 32; s += 4) {
+      // Lane j: bit s + j of the word moved to the sign position.
+      const v = word >> s;
+      v128.store(p + (<usize>s << 2), v128.xor(minus, v128.and(sign, i32x4(v << 31, v << 30, v << 29, v << 28))));
     }
   }
 }

@@ -1,0 +1,75 @@
+// What every engine asks of its callers, checked once at the edge: shapes and counts, refused with a ShapeError that says what was
+// found and what was expected.
+
+import { inputs, type Network, outputs, type Parameters, ShapeError, weighted } from '../network.js';
+import type { TrainingSet } from './engine.js';
+
+/** Throws ShapeError unless `raw` holds rows x width values. */
+export function checkInputs(raw: Uint8Array | Float32Array, rows: number, width: number): void {
+  if (!(Number.isInteger(rows) && rows >= 0)) throw new ShapeError(`rows must be a whole number, got ${rows}`);
+  if (raw.length !== rows * width) throw new ShapeError(`got ${raw.length} input values, expected ${rows} rows x ${width} values`);
+}
+
+/** Throws ShapeError unless the arrays have the lengths of the network's weights and, when there are any, biases. */
+export function checkParameters(network: Network, { weights, biases }: Parameters): void {
+  checkLayers('weights', weights, network);
+  weighted(network).forEach((layer, i) => {
+    checkLength(`weights of layer ${i}`, weights[i].length, layer.weights);
+    if (biases) checkLength(`biases of layer ${i}`, biases[i]?.length ?? 0, layer.output[2]);
+  });
+}
+
+/** Throws ShapeError unless there is one score per weight. */
+export function checkScores(network: Network, scores: readonly Float32Array[]): void {
+  checkLayers('scores', scores, network);
+  weighted(network).forEach((layer, i) => {
+    checkLength(`scores of layer ${i}`, scores[i].length, layer.weights);
+  });
+}
+
+/** Throws ShapeError unless every layer keeps a whole number of its weights. */
+export function checkKeep(network: Network, keep: readonly number[]): void {
+  checkLayers('keep', keep, network);
+  weighted(network).forEach(({ weights }, i) => {
+    if (!(Number.isInteger(keep[i]) && keep[i] >= 0 && keep[i] <= weights))
+      throw new ShapeError(`keep of layer ${i} must be a whole number from 0 to its ${weights} weights, got ${keep[i]}`);
+  });
+}
+
+/** Throws ShapeError unless every layer has a finite gain. */
+export function checkGain(network: Network, gain: readonly number[]): void {
+  checkLayers('gain', gain, network);
+  gain.forEach((value, i) => {
+    if (!Number.isFinite(value)) throw new ShapeError(`gain of layer ${i} must be a finite number, got ${value}`);
+  });
+}
+
+/** Throws ShapeError unless images and labels are as many as each other and fit the network, and the batch is at least 1. */
+export function checkTrainingSet(network: Network, data: TrainingSet, batch: number): void {
+  if (!(Number.isInteger(batch) && batch > 0)) throw new ShapeError(`batch must be a positive whole number, got ${batch}`);
+  checkInputs(data.images, data.labels.length, inputs(network));
+  const count = outputs(network);
+  const row = data.labels.findIndex((label) => label >= count);
+  if (row >= 0) throw new ShapeError(`row ${row} has label ${data.labels[row]}, the network has outputs 0 to ${count - 1}`);
+}
+
+/** Throws ShapeError unless every row is in the training set. */
+export function checkRows(rows: Uint32Array, data: TrainingSet): void {
+  const row = rows.find((index) => index >= data.labels.length);
+  if (row !== undefined) throw new ShapeError(`row ${row} is outside the training set of ${data.labels.length} rows`);
+}
+
+/** The entry of a weighted layer; throws ShapeError when there is no such layer. */
+export function pick<T>(layers: readonly T[], layer: number): T {
+  if (!(layer in layers)) throw new ShapeError(`weighted layer ${layer} does not exist, the network has 0 to ${layers.length - 1}`);
+  return layers[layer];
+}
+
+function checkLayers(what: string, list: readonly unknown[], network: Network): void {
+  const expected = weighted(network).length;
+  if (list.length !== expected) throw new ShapeError(`${what} has ${list.length} layers, the network has ${expected} with weights`);
+}
+
+function checkLength(what: string, got: number, expected: number): void {
+  if (got !== expected) throw new ShapeError(`${what}: got ${got} values, expected ${expected}`);
+}
