@@ -220,7 +220,8 @@ function held({ own, placed, out, dOut, options }: Context) {
     value: lines(own, bytes),
     gradient: options.training ? lines(own, bytes) : 0,
     bias: options.biases ? own.bytes(units * 4) : 0,
-    dBias: options.biases && options.training ? own.bytes(units * 4) : 0,
+    // sumRows adds up whole samples, padding and all.
+    dBias: options.biases && options.training ? own.bytes(Math.max(units * 4, dOut.sample)) : 0,
   };
 }
 
