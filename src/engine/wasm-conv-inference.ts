@@ -7,7 +7,8 @@ import { checkInputs, checkParameters } from './checks.js';
 import { type Classifier, type ClassifierOptions, type InputTransform, PIXELS } from './engine.js';
 import { Allocations, type Machine, type Operation } from './machine.js';
 import { regenerateLayer } from './regenerate.js';
-import { type Sums, stack, upload } from './wasm-conv.js';
+import { type Sums, stack } from './wasm-conv.js';
+import { upload } from './wasm-conv-memory.js';
 
 /** Samples per pass: few, because a sample's activations fill the caches. */
 const CHUNK = 16;
@@ -27,6 +28,11 @@ export function createConvClassifier(machine: Machine, network: Network, options
   const bounds = parameters ? null : integerProgram(network, mask, transform, weights);
   const integers = bounds ? program(machine, network, mask, weights, null, transform, 'i32') : null;
   let floats: Program | null = null;
+  // The f32 form of an integer program is rarely asked for: it is laid out at the first call.
+  const inFloats = (): Program => {
+    floats ??= program(machine, network, mask, weights, biases, transform, 'f32');
+    return floats;
+  };
   const width = inputs(network);
   const count = outputs(network);
   return {
@@ -37,13 +43,11 @@ export function createConvClassifier(machine: Machine, network: Network, options
     logits(values, rows) {
       checkInputs(values, rows, width);
       const whole = integers !== null && values instanceof Uint8Array;
-      // The f32 form of an integer program is rarely asked for: it is laid out at the first call.
-      if (!whole) floats ??= program(machine, network, mask, weights, biases, transform, 'f32');
-      const run = whole ? integers : floats;
+      const run = whole ? integers : inFloats();
       const out = whole ? new Int32Array(rows * count) : new Float32Array(rows * count);
       for (let row = 0; row < rows; row += CHUNK) {
         const end = Math.min(rows, row + CHUNK);
-        run?.chunk(values.subarray(row * width, end * width), end - row, out.subarray(row * count, end * count));
+        run.chunk(values.subarray(row * width, end * width), end - row, out.subarray(row * count, end * count));
       }
       return out;
     },

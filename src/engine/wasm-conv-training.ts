@@ -7,7 +7,8 @@ import type { DenseTrainer, TopkTrainer, Trainer, TrainingSet } from './engine.j
 import { highest } from './highest.js';
 import { Allocations, type Machine, type Operation, pad4 } from './machine.js';
 import { regenerateLayer } from './regenerate.js';
-import { download, stack, upload, type WeightedLayer, type Weights } from './wasm-conv.js';
+import { stack, type WeightedLayer } from './wasm-conv.js';
+import { download, upload, type Weights } from './wasm-conv-memory.js';
 import { COLLECTED, FIELDS } from './wasm-layers.js';
 
 interface Core extends Omit<Trainer, 'biasGradient' | 'free'> {
