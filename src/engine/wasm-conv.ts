@@ -125,7 +125,7 @@ function poolLayer(context: Context): Layer {
 function held({ own, placed, out, dOut, options }: Context) {
   const weights = weightsOf(placed);
   const units = pad4(weights.units);
-  const bytes = units * weights.pitch + LINE * 2;
+  const bytes = units * weights.pitch + 128;
   const { layer } = placed;
   return {
     placed,
