@@ -66,7 +66,7 @@ export function workspace(machine: Machine, own: Allocations, placed: readonly P
   const stride = usedBytes(batch);
   const room = Math.ceil(largest(roomOf) / 64) * 64 + SLACK;
   const units = largest(({ output }) => pad4(output[2]));
-  const lists = largest(({ layer, input, output }) => (layer.kind === 'dense' ? pad4(batch) : 8 * input[1]) * pad4(output[2]) * 8);
+  const lists = largest(({ layer, input, output }) => (layer.kind === 'dense' ? pad4(batch) : 12 * input[1]) * pad4(output[2]) * 8);
   return {
     scratch: lines(own, machine.threads * room),
     room,
@@ -86,14 +86,15 @@ export const featuresOf = ([height, width, channels]: Shape): number => height *
 /** Bytes of a channel plane: rows that share a zero column, two more rows and a pixel (assembly/kept.ts). */
 export const planeOf = ([height, width]: Shape): number => (Math.ceil(((height + 2) * (width + 1) + 4) / 16) | 1) * 64;
 
-/** Scratch bytes that one thread needs in either form and direction of a layer (assembly/kept.ts, listed.ts). */
+/** Scratch bytes that one thread needs in either form and direction of a layer (assembly/kept.ts, listed.ts, gradient.ts). */
 function roomOf({ layer, input, output }: Placed): number {
   if (layer.kind === 'dense') return 2048;
   if (layer.kind === 'pool') return 0;
   const most = Math.max(pad4(input[2]), pad4(output[2]));
   const kept = most * (planeOf(input) + 192 + 4);
   const listed = input[1] * 128 + 3 * (input[1] * 4 + 32 + input[1] * most * 8);
-  return Math.max(kept, listed) + SLACK;
+  const sliced = 14 * (input[1] + 2) * pad4(input[2]) * 4;
+  return Math.max(kept, listed, sliced) + SLACK;
 }
 
 export function weightsOf({ input, layer, output, fanIn }: Placed): Weights {

@@ -125,6 +125,7 @@ function poolLayer(context: Context): Layer {
 function held({ own, placed, out, dOut, options }: Context) {
   const weights = weightsOf(placed);
   const units = pad4(weights.units);
+  // Kernels of the topk step see runs of 32 values.
   const bytes = units * weights.pitch + 128;
   const { layer } = placed;
   return {
@@ -228,7 +229,7 @@ function convLayer(context: Context): WeightedLayer {
     },
     backward(n) {
       const { scratch, room } = shared;
-      const tape: Operation[] = [['convGradient', forth, n, x.at, dOut.at, gradient, dBias, shared.lists, shared.counts]];
+      const tape: Operation[] = [['convGradient', forth, n, x.at, dOut.at, gradient, dBias, shared.lists, shared.counts, scratch, room]];
       if (!downwards) return tape;
       const gate = below.relu ? below.out.at : 0;
       if (!sparse && listed) tape.push(['listedConv', back, n, dOut.at, below.dOut.at, listed.back, 1, 0, 0, gate, scratch, room]);

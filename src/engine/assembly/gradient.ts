@@ -12,17 +12,20 @@ import { first, last } from './threads';
 import { append, append4, walk, walk9, width as widest } from './walk';
 
 /** Image rows a block. */
-const ROWS: u32 = 8;
-const NARROW: u32 = 4;
+const ROWS: u32 = 12;
+/** Bytes of 16 channels. */
+const SLICE: usize = 64;
 
 /**
  * @param x has a border of zeros; out and dz have the same geometry
  * @param gradient [filter][9][channels], overwritten
  * @param dBias 0, or sums of dz by filter, overwritten
- * @param lists 8 bytes for each value of 4 image rows of dZ; counts 4 bytes a filter
+ * @param lists 8 bytes for each value of ROWS image rows of dZ; counts 4 bytes a filter
+ * @param scratch `room` bytes a thread: ROWS + 2 rows of x, or a kernel row of weights
  */
 export function convGradient(
-  shape: Shape, count: u32, x: usize, dz: usize, gradient: usize, dBias: usize, lists: usize, counts: usize, t: u32, n: u32,
+  shape: Shape, count: u32, x: usize, dz: usize, gradient: usize, dBias: usize, lists: usize, counts: usize,
+  scratch: usize, room: u32, t: u32, n: u32,
 ): void {
   const begin = first(shape.filters >> 2, t, n) << 2;
   const end = last(shape.filters >> 2, t, n) << 2;
@@ -31,44 +34,50 @@ export function convGradient(
   const row = <usize>shape.xRow;
   const strip = pixel * 3;
   const kernel = strip * 3;
+  const sliced = pixel > SLICE && pixel % SLICE == 0;
+  const slices = scratch + <usize>t * room;
+  const sliceRow = <usize>(shape.width + 2) * SLICE;
   const capacity = <usize>(ROWS * shape.width) << 3;
-  const block = pixel == 16 ? NARROW : ROWS;
   memory.fill(gradient + <usize>begin * kernel, 0, <usize>(end - begin) * kernel);
   if (dBias) memory.fill(dBias + (<usize>begin << 2), 0, <usize>(end - begin) << 2);
   for (let sample: u32 = 0; sample < count; sample++) {
-    const corner = x + <usize>sample * shape.xSample - row - pixel;
-    for (let y: u32 = 0; y < shape.height; y += block) {
-      const rows = min<u32>(block, shape.height - y);
+    for (let y: u32 = 0; y < shape.height; y += ROWS) {
+      const rows = min<u32>(ROWS, shape.height - y);
       const z = dz + <usize>sample * shape.outSample + <usize>y * shape.outRow;
-      collect(shape, z, rows, begin, end, lists, capacity, counts);
-      const base = corner + <usize>y * row;
-      if (dBias) {
+      const corner = x + <usize>sample * shape.xSample + <usize>y * row - row - pixel;
+      collect(shape, z, rows, begin, end, lists, capacity, counts, <u32>(sliced ? sliceRow : row), <u32>(sliced ? SLICE : pixel));
+      if (dBias) addBiases(begin, end, lists, capacity, counts, dBias);
+      if (sliced) {
+        slice(shape, corner, rows + 2, slices);
+        for (let at: usize = 0, s = slices; at < strip; at += 3 * SLICE, s += <usize>(rows + 2) * sliceRow) {
+          sweep(12, s, sliceRow, strip, gradient + at, kernel, begin, end, lists, capacity, counts);
+        }
+      } else if (pixel == 16) {
         for (let f = begin; f < end; f++) {
-          const b = dBias + (<usize>f << 2);
-          let sum = load<f32>(b);
-          const stop = ending(lists, capacity, counts, f);
-          for (let p = lists + <usize>f * capacity; p < stop; p += 8) sum += load<f32>(p, 4);
-          store<f32>(b, sum);
+          walk9(lists + <usize>f * capacity, ending(lists, capacity, counts, f), corner, row, gradient + <usize>f * kernel);
+        }
+      } else {
+        for (let at: usize = 0; at < strip; ) {
+          const vectors = widest(<u32>((strip - at) >> 4));
+          sweep(vectors, corner + at, row, strip, gradient + at, kernel, begin, end, lists, capacity, counts);
+          at += <usize>vectors << 4;
         }
       }
-      if (pixel == 16) {
-        for (let f = begin; f < end; f++) {
-          walk9(lists + <usize>f * capacity, ending(lists, capacity, counts, f), base, row, gradient + <usize>f * kernel);
-        }
-        continue;
-      }
-      for (let at: usize = 0; at < strip; ) {
-        const vectors = widest(<u32>((strip - at) >> 4));
-        for (let ky: usize = 0; ky < 3; ky++) {
-          const to = gradient + ky * strip + at;
-          const from = base + ky * row + at;
-          for (let f = begin; f < end; f++) {
-            const sum = to + <usize>f * kernel;
-            walk<f32>(vectors, lists + <usize>f * capacity, ending(lists, capacity, counts, f), from, sum, sum);
-          }
-        }
-        at += <usize>vectors << 4;
-      }
+    }
+  }
+  if (sliced) for (let f = begin; f < end; f++) for (let ky: usize = 0; ky < 3; ky++) order(gradient + <usize>f * kernel + ky * strip, pixel, slices);
+}
+
+/** All filters' lists over one strip of x in the three kernel rows. */
+// @ts-ignore: decorator
+@inline
+function sweep(
+  vectors: u32, x: usize, row: usize, strip: usize, gradient: usize, kernel: usize, begin: u32, end: u32, lists: usize, capacity: usize, counts: usize,
+): void {
+  for (let ky: usize = 0; ky < 3; ky++, x += row) {
+    for (let f = begin; f < end; f++) {
+      const sum = gradient + <usize>f * kernel + ky * strip;
+      walk<f32>(vectors, lists + <usize>f * capacity, ending(lists, capacity, counts, f), x, sum, sum);
     }
   }
 }
@@ -79,17 +88,55 @@ function ending(lists: usize, capacity: usize, counts: usize, f: u32): usize {
   return lists + <usize>f * capacity + (<usize>load<u32>(counts + (<usize>f << 2)) << 3);
 }
 
+function addBiases(begin: u32, end: u32, lists: usize, capacity: usize, counts: usize, dBias: usize): void {
+  for (let f = begin; f < end; f++) {
+    const b = dBias + (<usize>f << 2);
+    const stop = ending(lists, capacity, counts, f);
+    let sum = load<f32>(b);
+    for (let p = lists + <usize>f * capacity; p < stop; p += 8) sum += load<f32>(p, 4);
+    store<f32>(b, sum);
+  }
+}
+
+/** Copies rows of x as slices [channel / 16][row][column][channel % 16]. */
+function slice(shape: Shape, x: usize, rows: u32, out: usize): void {
+  const wide = shape.width + 2;
+  const pixel = <usize>shape.channels << 2;
+  const size = <usize>(rows * wide) * SLICE;
+  for (let y: u32 = 0; y < rows; y++) {
+    let p = x + <usize>y * shape.xRow;
+    for (let k: u32 = 0; k < wide; k++) {
+      let q = out + <usize>(y * wide + k) * SLICE;
+      for (const stop = p + pixel; p < stop; p += SLICE, q += size) {
+        v128.store(q, v128.load(p));
+        v128.store(q, v128.load(p, 16), 16);
+        v128.store(q, v128.load(p, 32), 32);
+        v128.store(q, v128.load(p, 48), 48);
+      }
+    }
+  }
+}
+
+/** Brings a kernel row of weights from [channel / 16][kx][channel % 16] to [kx][channel]. */
+function order(weights: usize, pixel: usize, room: usize): void {
+  memory.copy(room, weights, pixel * 3);
+  for (let c: usize = 0, p = room; c < pixel; c += SLICE) {
+    for (let kx: usize = 0; kx < 3; kx++, p += SLICE) memory.copy(weights + kx * pixel + c, p, SLICE);
+  }
+}
+
 /** Lists the non-zeros of a few rows of dZ by filter, four at once; an entry's offset is that of its pixel in x, from the block's corner. */
-function collect(shape: Shape, dz: usize, rows: u32, begin: u32, end: u32, lists: usize, capacity: usize, counts: usize): void {
+function collect(
+  shape: Shape, dz: usize, rows: u32, begin: u32, end: u32, lists: usize, capacity: usize, counts: usize, rowStep: u32, step: u32,
+): void {
   const pixel = <usize>shape.filters << 2;
-  const step = shape.channels << 2;
   const whole = shape.width & ~3;
   for (let f = begin; f < end; f += 4) {
     const l0 = lists + <usize>f * capacity, l1 = l0 + capacity, l2 = l1 + capacity, l3 = l2 + capacity;
     let q0 = l0, q1 = l1, q2 = l2, q3 = l3;
     for (let y: u32 = 0; y < rows; y++) {
       let p = dz + <usize>y * shape.outRow + (<usize>f << 2);
-      let offset = y * shape.xRow;
+      let offset = y * rowStep;
       let k: u32 = 0;
       for (; k < whole; k += 4, p += pixel << 2, offset += step << 2) {
         const offsets = i32x4.add(i32x4.splat(offset), i32x4(0, step, 2 * step, 3 * step));
