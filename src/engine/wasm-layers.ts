@@ -10,7 +10,7 @@ import type { TrainingSet } from './engine.js';
 import { Allocations, type Machine, type Operation, pad4 } from './machine.js';
 
 /** The fields of Layer in assembly/tiles.ts, in its order. */
-const FIELDS = [
+export const FIELDS = [
   ...['fanIn', 'units', 'room', 'relu', 'gated', 'sparse', 'xC', 'xR', 'yC', 'yR', 'dxC', 'dxR', 'dyC', 'dyR', 'w', 'wT'],
   ...['bias', 'dBias', 'biasState', 'byUnit', 'unitCounts', 'byInput', 'inputCounts', 'lists', 'listRoom'],
   ...['listBytes', 'columnLists', 'columnRoom'],
@@ -37,7 +37,7 @@ const NUMBERS = ['rate', 'momentum', 'gain', 'beta1', 'rest1', 'beta2', 'rest2',
 
 const TILE = 128;
 /** COLLECTED of assembly/select.ts. */
-const COLLECTED = 8192;
+export const COLLECTED = 8192;
 /** Inputs whose lists are made at a time (GROUP of assembly/inputs.ts). */
 const GROUP = 64;
 const SCRATCH = 1024;

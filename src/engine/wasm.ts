@@ -1,5 +1,6 @@
-// The default engine: WebAssembly SIMD kernels, one or more threads, same bits everywhere. It serves networks of dense layers;
-// networks with convolutions or pools are answered by the reference engine, which gives the same bits more slowly.
+// The default engine: WebAssembly SIMD kernels, one or more threads, same bits everywhere. Networks of dense layers have programs of
+// their own (below); networks with convolutions or pools that end in a dense layer are served by wasm-conv.ts. What is left, images
+// as outputs and Bernoulli masks of convolutions, is answered by the reference engine: the same bits, slowly.
 //
 // Which arithmetic serves a classifier is a rule over the file alone, never over timing or batch:
 //   signed constants, whole pixels, bounds within i32   integer program: signed adds, i16 where bounds allow      wasm-integer.ts
@@ -15,6 +16,8 @@ import { type Classifier, type ClassifierOptions, type Engine, type InputTransfo
 import { Machine } from './machine.js';
 import { createReferenceEngine } from './reference.js';
 import { regenerateLayer } from './regenerate.js';
+import { createConvClassifier } from './wasm-conv-inference.js';
+import { createConvDenseTrainer, createConvTopkTrainer } from './wasm-conv-training.js';
 import { byNonzeroInputs, type FloatNetwork, type Program } from './wasm-inference.js';
 import { integerProgramOf, listable } from './wasm-integer.js';
 import { byKeptWeights } from './wasm-kept.js';
@@ -30,20 +33,34 @@ export async function createWasmEngine(options: { threads?: number } = {}): Prom
     throw new RangeError(`threads must be an integer from 1 to 64, got ${threads}`);
   const machine = await Machine.create(threads);
   const reference = createReferenceEngine();
-  const dense = (network: Network) => network.layers.every((layer) => layer.kind === 'dense');
+  type Makers = Pick<Engine, 'classifier' | 'denseTrainer' | 'topkTrainer' | 'bernoulliTrainer'>;
+  const dense: Makers = {
+    classifier: (...args) => classifier(machine, ...args) ?? reference.classifier(...args),
+    denseTrainer: (...args) => createDenseTrainer(machine, ...args),
+    topkTrainer: (...args) => createTopkTrainer(machine, ...args),
+    bernoulliTrainer: (...args) => createBernoulliTrainer(machine, ...args),
+  };
+  const conv: Makers = {
+    classifier: (...args) => createConvClassifier(machine, ...args),
+    denseTrainer: (...args) => createConvDenseTrainer(machine, ...args),
+    topkTrainer: (...args) => createConvTopkTrainer(machine, ...args),
+    bernoulliTrainer: reference.bernoulliTrainer,
+  };
+  /** What makes something for a network: programs of dense layers, of images, or the reference engine. */
+  const serve = (network: Network) => {
+    if (network.layers.every((layer) => layer.kind === 'dense')) return dense;
+    return network.layers.at(-1)?.kind === 'dense' ? conv : reference;
+  };
   return {
     name: 'wasm',
     threads,
     get memoryBytes() {
       return machine.bytes;
     },
-    classifier: (network, options) => (dense(network) && classifier(machine, network, options)) || reference.classifier(network, options),
-    denseTrainer: (network, ...rest) =>
-      dense(network) ? createDenseTrainer(machine, network, ...rest) : reference.denseTrainer(network, ...rest),
-    topkTrainer: (network, ...rest) =>
-      dense(network) ? createTopkTrainer(machine, network, ...rest) : reference.topkTrainer(network, ...rest),
-    bernoulliTrainer: (network, ...rest) =>
-      dense(network) ? createBernoulliTrainer(machine, network, ...rest) : reference.bernoulliTrainer(network, ...rest),
+    classifier: (network, ...rest) => serve(network).classifier(network, ...rest),
+    denseTrainer: (network, ...rest) => serve(network).denseTrainer(network, ...rest),
+    topkTrainer: (network, ...rest) => serve(network).topkTrainer(network, ...rest),
+    bernoulliTrainer: (network, ...rest) => serve(network).bernoulliTrainer(network, ...rest),
     close: () => machine.close(),
   };
 }
