@@ -25,6 +25,7 @@ export { PIXELS } from './engine/engine.js';
 export { createReferenceEngine } from './engine/reference.js';
 export { createWasmEngine } from './engine/wasm.js';
 export { accuracyOf, argmax, type Evaluation, evaluate, fitLogitScale, softmax } from './evaluate.js';
+export { evenScores, likelierMask } from './masks/bernoulli.js';
 export { CRITERIA, type Criterion, criterionMask, keepCounts, keepHighest, paperRates } from './masks/criteria.js';
 export { densityAt, gainAt, initialScores, keepAt } from './masks/topk.js';
 export {
@@ -66,6 +67,9 @@ export {
   type Seed,
 } from './random.js';
 export {
+  BERNOULLI,
+  type BernoulliOptions,
+  type BernoulliResult,
   type DenseResult,
   type MaskResult,
   PAPER,
@@ -73,6 +77,7 @@ export {
   TOPK,
   type TopkOptions,
   type TrainOptions,
+  trainBernoulli,
   trainDense,
   trainTopk,
 } from './train.js';

@@ -14,7 +14,7 @@ export const FIELDS = [
   ...['fanIn', 'units', 'room', 'relu', 'gated', 'sparse', 'xC', 'xR', 'yC', 'yR', 'dxC', 'dxR', 'dyC', 'dyR', 'w', 'wT'],
   ...['bias', 'dBias', 'biasState', 'byUnit', 'unitCounts', 'byInput', 'inputCounts', 'lists', 'listRoom'],
   ...['listBytes', 'columnLists', 'columnRoom'],
-  ...['score', 'velocity', 'constants', 'probability', 'cut', 'trained', 'active', 'activeStarts'],
+  ...['score', 'velocity', 'constants', 'probability', 'rescaling', 'cut', 'trained', 'active', 'activeStarts'],
 ] as const;
 
 /** The fields of Rule in assembly/inputs.ts; those from `rate` on are floats. */
@@ -65,8 +65,8 @@ export interface LayersOptions {
   readonly biased: boolean;
   /** Whether layers may run on lists of kept weights. */
   readonly lists: boolean;
-  /** Whether weights are drawn with a probability each. */
-  readonly drawn: boolean;
+  /** Whether weights are drawn with a probability each, and rescaled by the number that was. */
+  readonly drawn: boolean | 'rescaled';
 }
 
 /** The layers of a network of dense layers, and room for batches of up to `batch` samples of `data`. */
@@ -85,7 +85,8 @@ export class Layers {
   readonly #powers: number;
   readonly #scratch: number;
   readonly #raw: number;
-  #drawn: readonly Rule[] = [];
+  /** Number of the draw, for layers whose weights are drawn. */
+  #draw: number | null = null;
 
   constructor(machine: Machine, network: Network, data: TrainingSet, batch: number, { biased, lists, drawn }: LayersOptions) {
     const own = new Allocations(machine);
@@ -142,6 +143,7 @@ export class Layers {
         velocity: own.bytes(bytes),
         constants: own.bytes(bytes),
         probability: drawn ? own.bytes(bytes) : 0,
+        rescaling: drawn === 'rescaled' ? own.bytes((machine.threads + 1) * 64) : 0,
         cut: own.bytes((machine.threads + 1) * 64),
         ...{ trained: 0, active: 0, activeStarts: 0 },
       };
@@ -243,7 +245,7 @@ export class Layers {
     const n = rows.length;
     const first = this.#fields[0];
     const tape: Operation[] = [['gatherColumns', this.#images, this.#order, n, first.fanIn, mean, scale, first.xC, this.#raw]];
-    if (this.#drawn.length > 0) tape.push(['meet'], ...this.draw(n), ['meet']);
+    if (this.#draw !== null) tape.push(['meet'], ...this.draw(n), ['meet']);
     if (!first.sparse) tape.push(['flip', first.xC, first.xR, first.fanIn, this.#room, n, 1]);
     this.#fields.forEach((layer, i) => {
       const next = this.#fields[i + 1];
@@ -289,16 +291,24 @@ export class Layers {
   }
 
   /** Names the draw that the next forward passes stand on. */
-  setDraw(draw: number, gain: readonly number[]): void {
-    this.#drawn = gain.map((g) => ({ kind: 'bernoulli', gain: g, draw }));
+  setDraw(draw: number): void {
+    this.#draw = draw;
   }
 
-  /** Draws the weights that n gathered samples need, or with n = 0 all of them. */
+  /** Draws the weights that n gathered samples need; all of them when they are counted for rescaling, or with n = 0. */
   draw(n: number): Operation[] {
-    return this.#drawn.map((rule, i) => {
-      this.#write(i, rule);
-      return ['draw', this.layers[i].at, this.layers[i].rule, i === 0 ? n : 0, this.#scratch];
+    const rescaled = this.#fields[0].rescaling !== 0;
+    const draws = this.layers.map(({ at, rule }, i): Operation => {
+      this.#write(i, { kind: 'bernoulli', draw: this.#draw ?? 0 });
+      return ['draw', at, rule, i === 0 && !rescaled ? n : 0, this.#scratch];
     });
+    return rescaled ? [...draws, ['meet'], ...this.layers.map(({ at }): Operation => ['rescale', at])] : draws;
+  }
+
+  /** What rescaling adds to the gradient of the n samples' scores. */
+  shift(n: number): Operation[] {
+    if (this.#fields[0].rescaling === 0) return [];
+    return [...this.layers.map(({ at }, i): Operation => ['shiftOf', at, n, i]), ['meet']];
   }
 
   /** Room for finding cuts. */

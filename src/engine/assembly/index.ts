@@ -13,15 +13,21 @@ import { convGradient } from './gradient';
 import { images, pool, restrict, Shape, turn, unpool } from './image';
 import { keptConv, keptLists } from './kept';
 import { lanes, listedConv } from './listed';
-import { draw, emitAll, Rule, stepActive, stepBias, stepInputs } from './inputs';
-import { signed16, signed16to32, signed32, widen } from './integer';
+import { draw, rescale, shiftOf } from './draws';
+import { floatTiles } from './float';
+import { emitAll, Rule, stepActive, stepBias, stepInputs } from './inputs';
+import { integerTiles } from './integer';
 import { denseBackward, denseForward, keptBackward, keptForward, softmaxRows } from './samples';
 import { topkRun } from './runs';
 import { choose } from './select';
+import { integerRows } from './single';
 import { compressColumns, compressRows, product, transpose } from './sparse';
 import { flip, gatherColumns, Layer } from './tiles';
 import { barrier, waitWhile } from './threads';
 import { adam, crossEntropy, gather, selectCount, selectDigit, sgd, shift, sumRows, topkApply, topkStep } from './training';
+export { floatRows, floatTiles } from './float';
+export { integerTiles } from './integer';
+export { integerRows } from './single';
 export { weights } from './weights';
 
 const MEET: u32 = 99;
@@ -78,10 +84,6 @@ export function run(tape: usize, control: usize, t: u32, n: u32): void {
       case 11: topkApply(u(o, 1), u(o, 2), u(o, 3), u(o, 4), f(o, 5), u(o, 6), t, n); break;
       case 12: selectCount(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), t, n); break;
       case 13: selectDigit(u(o, 1), u(o, 2), u(o, 3), t, n); break;
-      case 14: widen(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), t, n); break;
-      case 15: signed16(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), t, n); break;
-      case 16: signed16to32(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), t, n); break;
-      case 17: signed32(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), t, n); break;
       case 18: sumRows(u(o, 1), u(o, 2), u(o, 3), u(o, 4), t, n); break;
       case 60: images(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), f(o, 8), f(o, 9), u(o, 10), u(o, 11), u(o, 12), t, n); break;
       case 61: pool<f32>(s(o), u(o, 2), u(o, 3), u(o, 4), t, n); break;
@@ -101,6 +103,9 @@ export function run(tape: usize, control: usize, t: u32, n: u32): void {
       case 75: strips(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), t, n); break;
       case 76: restrict(u(o, 1), u(o, 2), u(o, 3), t, n); break;
       case 77: topkRun(changetype<Layer>(u(o, 1)), u(o, 2), f(o, 3), f(o, 4), f(o, 5), t, n); break;
+      case 40: integerTiles(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), t, n); break;
+      case 41: floatTiles(u(o, 1), u(o, 2), u(o, 3), u(o, 4), f(o, 5), f(o, 6), u(o, 7), u(o, 8), t, n); break;
+      case 42: integerRows(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), t, n); break;
       case MEET: break;
       case 100: gatherColumns(u(o, 1), u(o, 2), u(o, 3), u(o, 4), f(o, 5), f(o, 6), u(o, 7), u(o, 8), t, n); break;
       case 101: flip(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), t, n); break;
@@ -115,6 +120,8 @@ export function run(tape: usize, control: usize, t: u32, n: u32): void {
       case 110: stepActive(changetype<Layer>(u(o, 1)), u(o, 2), changetype<Rule>(u(o, 3)), u(o, 4), t, n); break;
       case 111: choose(changetype<Layer>(u(o, 1)), u(o, 2), u(o, 3), u(o, 4), t, n); break;
       case 112: draw(changetype<Layer>(u(o, 1)), changetype<Rule>(u(o, 2)), u(o, 3), u(o, 4), t, n); break;
+      case 113: rescale(changetype<Layer>(u(o, 1)), t, n); break;
+      case 114: shiftOf(changetype<Layer>(u(o, 1)), u(o, 2), u(o, 3), t, n); break;
       default: unreachable();
     }
     const alone = code > MEET;

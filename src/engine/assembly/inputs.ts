@@ -5,15 +5,12 @@
 // A rule reads the gradient from `g` (thread's scratch of 128 bytes) and works on `count` vectors at byte `at` of the layer's arrays.
 //
 // Ladder, FC as in tiles.ts, first layer, 128 samples, one core: gradients alone 480 us, of them 107 us that a batch of zeros costs too;
-// with the topk step and its lists 650 us (the band collected by a pass of its own: 675 us). Bernoulli: p by a sigmoid before and after
-// 1,770 us, p kept from the draw 1,281 us, drawn only for the inputs a batch has (528 of 784): 585 us, and 509 us for
-// the draw (704 us when it walks across the order of memory).
+// with the topk step and its lists 650 us (the band collected by a pass of its own: 675 us).
 
-import { sigmoid } from './exact';
+import { bernoulli } from './draws';
 import { first, last } from './threads';
 import { beginCollection, collect, Cut, part, put } from './select';
 import { append, Layer, pad4, sum, TILE, vectors } from './tiles';
-import { words } from './weights';
 
 export const GROUP: u32 = 64;
 
@@ -156,7 +153,7 @@ function emitKept(layer: Layer, gain: f32, low: f32, at: usize, count: u32, inpu
 /** Four weights of one input to the transposed weights. */
 // @ts-ignore: decorator
 @inline
-function scatter(layer: Layer, w: v128, input: u32, unit: u32): void {
+export function scatter(layer: Layer, w: v128, input: u32, unit: u32): void {
   const p = layer.wT + ((<usize>(input >> 5) * layer.units + unit) << 7) + (<usize>(input & 31) << 2);
   store<f32>(p, f32x4.extract_lane(w, 0));
   if (unit + 1 < layer.units) store<f32>(p, f32x4.extract_lane(w, 1), 128);
@@ -183,76 +180,6 @@ export function emitAll(layer: Layer, gain: f32, t: u32, n: u32): void {
         emitWeights(layer, gain, at, count, i, tile);
       }
     }
-  }
-}
-
-/**
- * Momentum on the scores with the straight-through gradient g * (gain * constant) * p (1 - p); p = sigmoid(score) was left by the draw.
- * An input that was not drawn has no samples, so its g is 0 and its p does not matter.
- */
-function bernoulli(layer: Layer, rule: Rule, g: usize, at: usize, count: u32): void {
-  const mu = f32x4.splat(rule.momentum), lr = f32x4.splat(rule.rate), gain = f32x4.splat(rule.gain), one = f32x4.splat(1);
-  const score = layer.score + at, velocity = layer.velocity + at;
-  const bytes = <usize>count << 4;
-  for (let k: usize = 0; k < bytes; k += 16) {
-    const s = v128.load(score + k);
-    const p = v128.load(layer.probability + at + k);
-    const slope = f32x4.mul(p, f32x4.sub(one, p));
-    const d = f32x4.mul(f32x4.mul(v128.load(g + k), f32x4.mul(gain, v128.load(layer.constants + at + k))), slope);
-    const speed = f32x4.add(f32x4.mul(mu, v128.load(velocity + k)), d);
-    v128.store(velocity + k, speed);
-    v128.store(score + k, f32x4.sub(s, f32x4.mul(lr, speed)));
-  }
-}
-
-/**
- * Draws the weights of the inputs that are not zero in all of the batch's samples (samples 0: of all inputs): gain * constant where a
- * 16-bit uniform number < 65536 p. Numbers have addresses (src/engine/draws.ts), so nothing depends on which are drawn: eight blocks of
- * Philox serve an input and two tiles. scratch: 1024 bytes a thread.
- */
-export function draw(layer: Layer, rule: Rule, samples: u32, scratch: usize, t: u32, n: u32): void {
-  const begin = first(layer.fanIn, t, n), end = last(layer.fanIn, t, n);
-  const pairs = (layer.units + 63) >> 6;
-  const numbers = scratch + <usize>t * 1024;
-  for (let group = begin; group < end; group += GROUP) {
-    const stop = min<u32>(group + GROUP, end);
-    let wanted: u64 = 0;
-    for (let i = group; i < stop; i++) wanted |= <u64>(!samples || used(layer, i, samples)) << (i - group);
-    for (let pair: u32 = 0; pair < pairs; pair++) {
-      const tile = pair << 1;
-      for (let rest = wanted; rest; rest &= rest - 1) {
-        const i = group + <u32>ctz(rest);
-        words(rule.k0, rule.k1, (<u64>rule.draw << 32) | ((i * pairs + pair) << 3), rule.stream, 3, numbers, 8, i32x4.splat(-1), i32x4.splat(0));
-        drawTile(layer, rule.gain, numbers, i, tile);
-        if ((tile + 1) << 5 < layer.units) drawTile(layer, rule.gain, numbers + 64, i, tile + 1);
-      }
-    }
-  }
-}
-
-/** Whether any sample has input i. */
-function used(layer: Layer, i: u32, samples: u32): bool {
-  const tiles = (samples + 31) >> 5;
-  const zero = f32x4.splat(0);
-  for (let st: u32 = 0; st < tiles; st++) {
-    const p = layer.xC + (<usize>st * pad4(layer.fanIn) + i) * TILE;
-    for (let k: usize = 0; k < TILE; k += 16) if (v128.any_true(f32x4.ne(v128.load(p + k), zero))) return true;
-  }
-  return false;
-}
-
-function drawTile(layer: Layer, gain: f32, numbers: usize, input: u32, tile: u32): void {
-  const at = (<usize>tile * layer.fanIn + input) * TILE;
-  const count = vectors(layer.units, tile);
-  const factor = f32x4.splat(gain), scale = f32x4.splat(65536);
-  for (let k: u32 = 0; k < count; k++) {
-    const here = at + (<usize>k << 4);
-    const p = sigmoid(v128.load(layer.score + here));
-    v128.store(layer.probability + here, p);
-    const u = f32x4.convert_i32x4_s(v128.load16x4_u(numbers + (<usize>k << 3)));
-    const w = v128.and(f32x4.mul(factor, v128.load(layer.constants + here)), f32x4.lt(u, f32x4.mul(p, scale)));
-    v128.store(layer.w + here, w);
-    if (layer.wT) scatter(layer, w, input, (tile << 5) + (k << 2));
   }
 }
 

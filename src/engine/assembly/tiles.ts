@@ -72,6 +72,8 @@ export class Layer {
   constants: usize;
   /** bernoulli: sigmoid of the scores, left by the last draw. */
   probability: usize;
+  /** bernoulli: how a draw is rescaled, 0 for not at all; thread t's count of kept weights at rescaling + 64 * (t + 1). */
+  rescaling: usize;
   /** Where scores are cut, and what the next cut needs (select.ts). */
   cut: usize;
   /** One word of 32 bits an input and tile: weights that are trained; 0: all. */
