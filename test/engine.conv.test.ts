@@ -25,7 +25,7 @@ const SHAPES: [string, Architecture][] = [
   ['a convolution after a dense layer', { input: [3, 3, 2], layers: [conv(3), dense(6), conv(5), dense(4, 'linear')] }],
   ['wider than a tile of positions', { input: [3, 50, 1], layers: [conv(3), conv(2), dense(3, 'linear')] }],
   ['more filters than a tile', { input: [5, 6, 3], layers: [conv(37), conv(41), pool, dense(33), dense(10, 'linear')] }],
-  ['whole slices of channels', { input: [5, 6, 16], layers: [conv(32), conv(48), pool, conv(16), dense(3, 'linear')] }],
+  ['whole slices of channels', { input: [14, 3, 4], layers: [conv(32), conv(8), pool, dense(3, 'linear')] }],
   ['a logit layer with a relu', { input: [4, 4, 4], layers: [conv(8), pool, dense(3)] }],
   ['a dense layer wider than a block', { input: [12, 12, 4], layers: [conv(4), dense(7, 'linear')] }],
 ];

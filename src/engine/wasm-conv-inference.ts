@@ -1,7 +1,7 @@
 // Classifiers of networks with convolutions and pools: the layers of wasm-conv.ts under one mask, in f32 or, where bounds.ts allows
 // it, in i32 over whole pixels. A chunk of samples passes all layers in one tape.
 
-import { checkMask, countKept, fullMask, inputs, kept, type Mask, type Network, outputs, weighted } from '../network.js';
+import { checkMask, countKept, fullMask, inputs, isSignedConstant, kept, type Mask, type Network, outputs, weighted } from '../network.js';
 import { integerProgram } from './bounds.js';
 import { checkInputs, checkParameters } from './checks.js';
 import { type Classifier, type ClassifierOptions, type InputTransform, PIXELS } from './engine.js';
@@ -14,6 +14,7 @@ import { upload } from './wasm-conv-memory.js';
 const CHUNK = 16;
 
 interface Program {
+  /** Held in the engine's memory. */
   readonly bytes: number;
   chunk(values: Uint8Array | Float32Array, rows: number, out: Int32Array | Float32Array): void;
   free(): void;
@@ -24,24 +25,24 @@ export function createConvClassifier(machine: Machine, network: Network, options
   const { mask = fullMask(network, true), transform = PIXELS, parameters } = options;
   checkMask(network, mask);
   if (parameters) checkParameters(network, parameters);
-  const weights = parameters?.weights ?? regenerated(machine, network);
-  const biases = parameters?.biases ?? null;
-  const bounds = parameters ? null : integerProgram(network, mask, transform, weights);
-  const integers = bounds ? program(machine, network, mask, weights, null, transform, 'i32') : null;
+  const regenerated = () => weighted(network).map((layer) => regenerateLayer(machine, network, layer));
+  const compiled = parameters ? null : compileIntegers(machine, network, mask, transform, regenerated);
   let floats: Program | null = null;
   // The f32 form of an integer program is rarely asked for: it is laid out at the first call.
   const inFloats = (): Program => {
-    floats ??= program(machine, network, mask, weights, biases, transform, 'f32');
+    floats ??= program(machine, network, mask, parameters?.weights ?? regenerated(), parameters?.biases ?? null, transform, 'f32');
     return floats;
   };
+  const integers = compiled?.program ?? null;
+  const { bytes } = integers ?? inFloats();
   const width = inputs(network);
   const count = outputs(network);
   return {
-    arithmetic: bounds ? 'integer' : 'float',
-    scale: bounds?.scale ?? 1,
+    arithmetic: integers ? 'integer' : 'float',
+    scale: compiled?.scale ?? 1,
     inputs: width,
     outputs: count,
-    bytes: (integers ?? inFloats()).bytes,
+    bytes,
     logits(values, rows) {
       checkInputs(values, rows, width);
       const whole = integers !== null && values instanceof Uint8Array;
@@ -104,5 +105,15 @@ function program(
   };
 }
 
-const regenerated = (machine: Machine, network: Network): Float32Array[] =>
-  weighted(network).map((layer) => regenerateLayer(machine, network, layer));
+function compileIntegers(
+  machine: Machine,
+  network: Network,
+  mask: Mask,
+  transform: InputTransform,
+  regenerated: () => Float32Array[],
+): { scale: number; program: Program } | null {
+  if (!isSignedConstant(network)) return null;
+  const weights = regenerated();
+  const integers = integerProgram(network, mask, transform, weights);
+  return integers && { scale: integers.scale, program: program(machine, network, mask, weights, null, transform, 'i32') };
+}

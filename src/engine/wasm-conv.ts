@@ -60,8 +60,12 @@ interface Options {
   readonly training: boolean;
 }
 
-/** A convolution over kept weights pays until about this part of them is kept; beyond, ReLU's zeros are worth more. */
-const KEPT_CONV = 0.3;
+/**
+ * A convolution over kept weights pays until about this part of them is kept; beyond, the zeros of what it reads are worth more. Half of
+ * a ReLU's outputs or gradients are zero, five sixths of the gradients that come out of a max-pool.
+ */
+const KEPT_CONV = 0.4;
+const KEPT_UNDER_POOL = 0.18;
 /** A dense layer over held lists of kept weights. */
 const KEPT_DENSE = 0.5;
 /** A dense input gradient over kept weights rather than non-zero dZ. */
@@ -80,7 +84,18 @@ export function stack(machine: Machine, own: Allocations, network: Network, opti
     const out = tensor(here.output, placed[i + 1]);
     const dOut = options.training ? tensor(here.output, placed[i + 1]) : NONE;
     const below = layers.at(-1);
-    const context: Context = { machine, own, placed: here, x: below?.out ?? input, below, out, dOut, shared, options };
+    const context: Context = {
+      machine,
+      own,
+      placed: here,
+      x: below?.out ?? input,
+      below,
+      out,
+      dOut,
+      shared,
+      options,
+      pooled: placed[i + 1]?.layer.kind === 'pool',
+    };
     layers.push(here.layer.kind === 'pool' ? poolLayer(context) : here.layer.kind === 'conv' ? convLayer(context) : denseLayer(context));
   });
   return { layers, weighted: layers.filter(isWeighted), input };
@@ -94,6 +109,8 @@ interface Context {
   readonly below: Layer | undefined;
   readonly out: Tensor;
   readonly dOut: Tensor;
+  /** Whether a pool reads the output. */
+  readonly pooled: boolean;
   readonly shared: Workspace;
   readonly options: Options;
 }
@@ -143,97 +160,98 @@ function held({ own, placed, out, dOut, options }: Context) {
 }
 
 function convLayer(context: Context): WeightedLayer {
-  const { own, placed, x, below, out, dOut, shared, options } = context;
+  const { own, placed, x, below, out, dOut, pooled, shared, options } = context;
   const layer = held(context);
   const { relu, value, bias, gradient, dBias, weights } = layer;
   const [height, width] = placed.input;
   const channels = weights.padded;
   const filters = pad4(weights.units);
   const downwards = options.training && below !== undefined;
-  const forth = shapeOf(context, placed.input, filters, x, out);
-  const back = downwards ? shapeOf(context, [height, width, filters], channels, dOut, below.dOut) : 0;
+  const shapes = {
+    forth: shapeOf(context, placed.input, filters, x, out),
+    back: downwards ? shapeOf(context, [height, width, filters], channels, dOut, below.dOut) : 0,
+  };
   const tiles = (lanes: number, inner: number) => lines(own, Math.ceil(lanes / 32) * 9 * inner * 128 + SLACK);
-  const lists = (rows: number, inner: number) => ({ lists: own.bytes(rows * 9 * inner * 8), counts: own.bytes(rows * 4) });
-  const kept = { forth: lists(filters, channels), back: downwards ? lists(channels, filters) : { lists: 0, counts: 0 } };
-  const capacity = { forth: 9 * channels, back: 9 * filters };
+  const listsOf = (rows: number, inner: number) => ({ lists: own.bytes(rows * 9 * inner * 8), counts: own.bytes(rows * 4) });
+  const kept = { forth: listsOf(filters, channels), back: downwards ? listsOf(channels, filters) : { lists: 0, counts: 0 } };
   const listed = options.sums === 'f32' ? { forth: tiles(filters, channels), back: downwards ? tiles(channels, filters) : 0 } : null;
-  let sparse = true;
+  let sparse = { forth: true, back: true };
 
   const row = (width + 1) * 4;
   const plane = planeOf(placed.input);
+  const { units, pitch } = weights;
   const [tapRow, tap] = [12 * channels, 4 * channels];
-  const prepareKept = (): Operation[] => {
-    const { forth, back } = kept;
-    const tape: Operation[] = [
-      [
-        'keptLists',
-        value,
-        weights.units,
-        weights.pitch,
-        3,
-        tapRow,
-        row,
-        tap,
-        4,
-        channels,
-        4,
-        plane,
-        0,
-        forth.lists,
-        forth.counts,
-        capacity.forth,
-      ],
-    ];
-    // Mirrored: the first kernel row reads the image row below.
-    if (downwards) {
-      const last = 2 * row + 8;
-      const { pitch } = weights;
-      tape.push([
-        'keptLists',
-        value,
-        channels,
-        4,
-        3,
-        tapRow,
-        -row,
-        tap,
-        -4,
-        filters,
-        pitch,
-        plane,
-        last,
-        back.lists,
-        back.counts,
-        capacity.back,
-      ]);
-    }
-    return tape;
-  };
-  const prepareListed = (tiles: { forth: number; back: number }): Operation[] => {
-    const tape: Operation[] = [['lanes', value, tap, channels, 4, weights.units, weights.pitch, tiles.forth]];
-    if (downwards) tape.push(['lanes', value, tap, filters, weights.pitch, channels, 4, tiles.back]);
-    return tape;
-  };
+  // Mirrored: the first kernel row reads the image row below, the first column the pixel to the right.
+  const last = 2 * row + 8;
 
   return {
     ...layer,
     prepare(density) {
-      sparse = listed === null || density < KEPT_CONV;
-      return sparse || !listed ? prepareKept() : prepareListed(listed);
+      sparse = {
+        forth: listed === null || density < KEPT_CONV,
+        back: listed === null || density < (pooled ? KEPT_UNDER_POOL : KEPT_CONV),
+      };
+      const { forth, back } = kept;
+      const tape: Operation[] = [];
+      if (listed && !sparse.forth) tape.push(['lanes', value, tap, channels, 4, units, pitch, listed.forth]);
+      else
+        tape.push([
+          'keptLists',
+          value,
+          units,
+          pitch,
+          3,
+          tapRow,
+          row,
+          tap,
+          4,
+          channels,
+          4,
+          plane,
+          0,
+          forth.lists,
+          forth.counts,
+          9 * channels,
+        ]);
+      if (!downwards) return tape;
+      if (listed && !sparse.back) tape.push(['lanes', value, tap, filters, pitch, channels, 4, listed.back]);
+      else
+        tape.push([
+          'keptLists',
+          value,
+          channels,
+          4,
+          3,
+          tapRow,
+          -row,
+          tap,
+          -4,
+          filters,
+          pitch,
+          plane,
+          last,
+          back.lists,
+          back.counts,
+          9 * filters,
+        ]);
+      return tape;
     },
     forward(n) {
       const { scratch, room } = shared;
-      if (!sparse && listed) return [['listedConv', forth, n, x.at, out.at, listed.forth, 0, bias, relu, 0, scratch, room]];
+      if (!sparse.forth && listed) return [['listedConv', shapes.forth, n, x.at, out.at, listed.forth, 0, bias, relu, 0, scratch, room]];
       const name = options.sums === 'i32' ? 'keptConvInteger' : 'keptConv';
-      return [[name, forth, n, x.at, out.at, kept.forth.lists, kept.forth.counts, bias, relu, 0, scratch, room]];
+      return [[name, shapes.forth, n, x.at, out.at, kept.forth.lists, kept.forth.counts, bias, relu, 0, scratch, room]];
     },
     backward(n) {
-      const { scratch, room } = shared;
-      const tape: Operation[] = [['convGradient', forth, n, x.at, dOut.at, gradient, dBias, shared.lists, shared.counts, scratch, room]];
+      const { scratch, room, lists, counts } = shared;
+      const tape: Operation[] = [['convGradient', shapes.forth, n, x.at, dOut.at, gradient, dBias, lists, counts, scratch, room]];
       if (!downwards) return tape;
       const gate = below.relu ? below.out.at : 0;
-      if (!sparse && listed) tape.push(['listedConv', back, n, dOut.at, below.dOut.at, listed.back, 1, 0, 0, gate, scratch, room]);
-      else tape.push(['keptConv', back, n, dOut.at, below.dOut.at, kept.back.lists, kept.back.counts, 0, 0, gate, scratch, room]);
+      tape.push(
+        sparse.back || !listed
+          ? ['keptConv', shapes.back, n, dOut.at, below.dOut.at, kept.back.lists, kept.back.counts, 0, 0, gate, scratch, room]
+          : ['listedConv', shapes.back, n, dOut.at, below.dOut.at, listed.back, 1, 0, 0, gate, scratch, room],
+      );
       return tape;
     },
   };

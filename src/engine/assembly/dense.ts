@@ -7,7 +7,10 @@
 //   strips         dW[unit][feature ..] += dz * x[sample][feature ..] from lists of a unit's non-zero dz, and
 //                  dx[sample][feature ..] += dz * weights[unit][feature ..] from lists of a sample's
 //
-// Ladder: v1 this.
+// Ladder (as in walk.ts; 16,384 features, 256 units, 60 samples, milliseconds):
+//   forward         sparse.ts wants rows by input; dense in blocks of 256 features 26, of 128 21; a tenth of the weights kept 7.0, lists by fours 5.1
+//   weight gradient sparse.ts `product`, 128 bytes of each row at a time 14; strips 9.6, of 192 bytes 8.3
+//   input gradient  `product` over rows 64 KiB apart 18; strips 12; denseBack with a tenth of the weights kept 4.9
 
 import { close, finish } from './image';
 import { first, last } from './threads';

@@ -21,10 +21,10 @@ import { denseBackward, denseForward, keptBackward, keptForward, softmaxRows } f
 import { topkRun } from './runs';
 import { choose } from './select';
 import { integerRows } from './single';
-import { compressColumns, compressRows, product, transpose } from './sparse';
+import { compressColumns, compressRows, product } from './sparse';
 import { flip, gatherColumns, Layer } from './tiles';
 import { barrier, waitWhile } from './threads';
-import { adam, crossEntropy, gather, selectCount, selectDigit, sgd, shift, sumRows, topkApply, topkStep } from './training';
+import { adam, crossEntropy, gather, sgd, shift, sumRows } from './training';
 export { floatRows, floatTiles } from './float';
 export { integerTiles } from './integer';
 export { integerRows } from './single';
@@ -76,14 +76,9 @@ export function run(tape: usize, control: usize, t: u32, n: u32): void {
       case 3: compressRows(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), t, n); break;
       case 4: compressColumns(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), t, n); break;
       case 5: product(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), u(o, 10), u(o, 11), t, n); break;
-      case 6: transpose(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), t, n); break;
       case 7: crossEntropy(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), t, n); break;
       case 8: adam(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), f(o, 6), f(o, 7), f(o, 8), f(o, 9), f(o, 10), f(o, 11), t, n); break;
       case 9: sgd(u(o, 1), u(o, 2), u(o, 3), u(o, 4), f(o, 5), f(o, 6), t, n); break;
-      case 10: topkStep(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), f(o, 7), f(o, 8), f(o, 9), u(o, 10), u(o, 11), t, n); break;
-      case 11: topkApply(u(o, 1), u(o, 2), u(o, 3), u(o, 4), f(o, 5), u(o, 6), t, n); break;
-      case 12: selectCount(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), t, n); break;
-      case 13: selectDigit(u(o, 1), u(o, 2), u(o, 3), t, n); break;
       case 18: sumRows(u(o, 1), u(o, 2), u(o, 3), u(o, 4), t, n); break;
       case 40: integerTiles(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), t, n); break;
       case 41: floatTiles(u(o, 1), u(o, 2), u(o, 3), u(o, 4), f(o, 5), f(o, 6), u(o, 7), u(o, 8), t, n); break;

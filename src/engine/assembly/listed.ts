@@ -10,7 +10,10 @@
 // The input gradient is the same sum over dZ with the image mirrored: reading rows upwards and columns from right to left gives the
 // canonical order (ky, kx, filter).
 //
-// Ladder: v1 this.
+// Ladder (as in walk.ts; microseconds an image, half of the inputs not zero, and mirrored with 17 %):
+//   1. a branch for each non-zero                 1241   605
+//   2. lists without branches, whole cache lines  1140   520
+//   3. four values at a time                      1100   470: 17 and 14 billion multiply-adds a second
 
 import { finish, Shape } from './image';
 import { first, last } from './threads';
