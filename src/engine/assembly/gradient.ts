@@ -10,7 +10,7 @@
 //   2. lists without branches, then four filters at once       516  (90)
 //   3. strips of 12 vectors, 8 rows a block; walk9 by itself   485  (69)
 //   4. slices of 16 channels: what a list walks stays in the first cache; 12 rows a block   420: 15 billion multiply-adds a second
-//   -  2 rows a block: lists of 11 entries, 10 % slower; the same with 16
+//   -  2 rows a block in place of 4 or 8, lists of 11 entries: 10 % slower
 
 import { Shape } from './image';
 import { first, last } from './threads';

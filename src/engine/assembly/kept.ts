@@ -14,8 +14,8 @@
 //   1. tiles of 32 positions, outputs checked one by one       327
 //   2. whole cache lines, a pixel that nobody reads takes what falls outside   318
 //   3. tiles of 48 positions                                   300: 12.6 billion multiply-adds a second
-// 37 of them are planes and pixels. An entry takes 11.8 cycles; its 14 loads, three of which cross a line, would allow 8.5. With 32
-// channels, whose three rows fit the first cache, it takes 9.7.
+// 37 of them are planes and pixels. An entry takes 11 cycles; its 14 loads, three of which cross a line, would allow 8.5. With 32
+// channels, whose three rows fit the first cache, it takes 10.
 
 import { close, columns, positive, Shape } from './image';
 import { first, last } from './threads';
