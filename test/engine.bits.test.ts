@@ -76,7 +76,7 @@ const RUNS: Record<string, [hash: string, run: (engine: Engine) => string]> = {
     },
   ],
   bernoulli: [
-    'ed490f12c1ab44ab',
+    '11f74148af595846',
     (engine) => {
       const zeros = weightCounts(network).map((n) => new Float32Array(n));
       const trainer = engine.bernoulliTrainer(network, data, zeros, true, BATCH);

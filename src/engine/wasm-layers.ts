@@ -6,6 +6,7 @@
 // A layer runs on lists of its kept weights or on its samples' non-zero values; which one is chosen changes no bit.
 
 import { kept, type Network, weighted } from '../network.js';
+import { DRAWS } from './draws.js';
 import type { TrainingSet } from './engine.js';
 import { Allocations, type Machine, type Operation, pad4 } from './machine.js';
 
@@ -287,7 +288,7 @@ export class Layers {
       NUMBERS.map((name) => rule[name] ?? 0),
       2,
     );
-    this.#machine.u32(to, 14).set([this.#seed.low, this.#seed.high, i, rule.draw ?? 0], 10);
+    this.#machine.u32(to, 14).set([this.#seed.low, this.#seed.high, DRAWS + i, rule.draw ?? 0], 10);
   }
 
   /** Names the draw that the next forward passes stand on. */
