@@ -9,7 +9,8 @@ export interface TrainingBar {
   stop(): void;
 }
 
-export function trainingBar(title: string, quiet: boolean): TrainingBar {
+/** @param clear leaves no bar behind when it stops */
+export function trainingBar(title: string, quiet: boolean, clear = false): TrainingBar {
   const started = performance.now();
   const values = (p: Progress, part?: string) => ({
     part: part ? `  ${part}` : '',
@@ -35,6 +36,7 @@ export function trainingBar(title: string, quiet: boolean): TrainingBar {
       stream: process.stderr,
       barsize: 24,
       hideCursor: true,
+      clearOnComplete: clear,
       etaBuffer: 50,
     },
     Presets.shades_classic,

@@ -16,7 +16,7 @@ import { CRITERIA, type Criterion, criterionMask, paperRates } from '../src/mask
 import { type Architecture, describe, type Network, outputs, type Parameters, totalKept, totalWeights } from '../src/network.js';
 import { formatSeed, type Seed } from '../src/random.js';
 import { type TicketOptions, tickets } from '../src/tickets.js';
-import { type DenseResult, PAPER, trainDense } from '../src/train.js';
+import { type DenseResult, paperTraining, trainDense } from '../src/train.js';
 import { type LoadedData, loadDataset } from './datasets.js';
 import { checkWritable, writeFileSafely } from './files.js';
 import { fraction, named, networkOption, type Output, outputOf, positiveInteger, seedOption, threadsOption } from './options.js';
@@ -172,7 +172,11 @@ async function once(options: Options): Promise<void> {
   const parts = split(data.train.labels.length, 5000, options.seed);
   const bar = trainingBar('train weights', options.json === true);
   const started = performance.now();
-  const dense = await trainDense(engine, network, data.train, parts, { ...PAPER, epochs: options.epochs, onProgress: bar.update });
+  const dense = await trainDense(engine, network, data.train, parts, {
+    ...paperTraining(network),
+    epochs: options.epochs,
+    onProgress: bar.update,
+  });
   bar.stop();
   const trainSeconds = (performance.now() - started) / 1000;
   const ticket = bestTicket(engine, network, dense, criterion, options.weights, data, parts, options.keep);
@@ -213,8 +217,8 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
   const data = loadDataset(options.data);
   const network = ticketNetwork(options.network, seed);
   const parts = split(data.train.labels.length, 5000, seed);
-  checkTrainingSet(network, { ...data.train, transform: PIXELS }, PAPER.batch);
-  const { batch, learningRate } = PAPER;
+  const training = paperTraining(network);
+  checkTrainingSet(network, { ...data.train, transform: PIXELS }, training.batch);
   const run = openRun(options.out, network, {
     network: describe(network),
     seed: formatSeed(seed),
@@ -224,22 +228,23 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
     mask0,
     mask1,
     epochs,
-    batch,
-    learningRate,
+    batch: training.batch,
+    learningRate: training.learningRate,
     networkId: Buffer.from(networkId(network)).toString('hex'),
   });
   const json = options.json === true;
-  const note = (text: string) => {
-    if (!json) console.error(text);
+  const say = (text: string) => {
+    if (!json) console.log(text);
   };
   const stored = run.rounds.length;
-  if (stored) note(`${options.out} holds ${stored} rounds: going on after round ${stored - 1}`);
+  say(`${criterion}, mask-0 ${mask0}, mask-1 ${mask1}, ${epochs} epochs a round`);
+  for (const record of run.rounds.slice(0, rounds + 1)) say(`${rowOf(record)}  stored`);
   const last = stored <= rounds ? run.last() : undefined;
   const engine = await createWasmEngine({ threads: options.threads });
-  const barOf = () => trainingBar('prune and train', json || !process.stderr.isTTY);
+  const barOf = () => trainingBar('prune and train', json || !process.stderr.isTTY, true);
   let bar = barOf();
   const settings: TicketOptions = {
-    ...PAPER,
+    ...training,
     epochs,
     rounds,
     criterion,
@@ -254,19 +259,17 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
       const seconds = Math.round(performance.now() - started) / 1000;
       const record = run.add(round, { testAccuracy: testAccuracy(engine, network, round.final, data.test), seconds });
       bar.stop();
-      note(rowOf(record));
+      say(rowOf(record));
       bar = barOf();
       started = performance.now();
     }
   }
   engine.close();
-  const shown = run.rounds.slice(0, rounds + 1);
   const weights = totalWeights(network);
+  const shown = run.rounds.slice(0, rounds + 1);
   outputOf(options).print(
     { network: describe(network), weights, criterion, mask0, mask1, epochs, resumedFrom: stored, rounds: shown, folder: options.out },
-    () => `${criterion}, mask-0 ${mask0}, mask-1 ${mask1}, ${epochs} epochs a round
-${shown.map(rowOf).join('\n')}
-${options.out}`,
+    () => `${options.out}: checkpoints, rounds.json, rounds.csv`,
   );
 }
 

@@ -84,6 +84,7 @@ export {
   type MaskResult,
   PAPER,
   type Progress,
+  paperTraining,
   TOPK,
   type TopkOptions,
   type TrainOptions,

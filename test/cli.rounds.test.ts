@@ -86,7 +86,7 @@ test('a folder of checkpoints, and one JSON object', () => {
 
 test('killed again and again, it ends with the same bytes, with any number of threads', async () => {
   let kills = 0;
-  for (let delay = 250; ; delay += 60) {
+  for (let delay = 300; ; delay *= 1.3) {
     const child = spawn(process.execPath, [MAIN, ...words, '--out', 'killed', '--rounds', '3', '--threads', String(1 + (kills % 2))], {
       cwd: folder,
     });
@@ -110,8 +110,8 @@ test('more rounds go on from the last; a finished run is only shown; what a kill
   writeFileSync(at('round-02.safetensors'), 'half');
   writeFileSync(at('round-03.safetensors.0123456789ab.tmp'), 'half');
   const { stdout, stderr } = seedmask('short', '--rounds', '3');
-  expect(stderr).toMatch(/^short holds 2 rounds: going on after round 1\nround {2}2 .*\nround {2}3 .*\n$/);
-  expect(stdout.match(/^round /gm)).toHaveLength(4);
+  expect(stderr).toBe('');
+  expect(stdout.match(/^round .*/gm)!.map((row) => row.endsWith('stored'))).toEqual([true, true, false, false]);
   expect(index('short')).toBe(index('straight'));
   expect(hashes('short')).toEqual(hashes('straight'));
   expect(readdirSync(join(folder, 'short')).sort()).toEqual(readdirSync(join(folder, 'straight')).sort());
