@@ -3,12 +3,15 @@
 
 import { type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, expect, test, vi } from 'vitest';
 import { readSafetensors } from '../codec/index.js';
 import { parseSeed, regenerate } from '../src/index.js';
+
+// Child processes that train: seconds on a busy machine.
+vi.setConfig({ testTimeout: 60_000 });
 
 const MAIN = join(import.meta.dirname, '..', 'dist', 'cli', 'main.js');
 const folder = mkdtempSync(join(tmpdir(), 'seedmask-rounds-'));
@@ -84,6 +87,47 @@ test('a folder of checkpoints, and one JSON object', () => {
   });
 });
 
+test('a network with convolutions on a folder of small images', () => {
+  const rows = 5090;
+  const u32 = (n: number) => [n >>> 24, (n >>> 16) & 255, (n >>> 8) & 255, n & 255];
+  mkdirSync(join(folder, 'bars'));
+  for (const [part, count] of [
+    ['train', rows],
+    ['t10k', 60],
+  ] as const) {
+    const labels = Array.from({ length: count }, (_, row) => row % 2);
+    const pixels = labels.flatMap((label, row) => Array.from({ length: 16 }, (_, i) => ((label ? i & 3 : i >> 2) === row % 4 ? 200 : i)));
+    writeFileSync(
+      join(folder, 'bars', `${part}-images-idx3-ubyte`),
+      Uint8Array.from([0, 0, 8, 3, ...u32(count), ...u32(4), ...u32(4), ...pixels]),
+    );
+    writeFileSync(join(folder, 'bars', `${part}-labels-idx1-ubyte`), Uint8Array.from([0, 0, 8, 1, ...u32(count), ...labels]));
+  }
+  const layers = [{ kind: 'conv', filters: 10, activation: 'relu' }, { kind: 'pool' }, { kind: 'dense', units: 2, activation: 'linear' }];
+  writeFileSync(join(folder, 'conv.json'), JSON.stringify({ input: [4, 4, 1], layers }));
+  const run = (rounds: string) =>
+    seedmask(
+      'conv',
+      '--data',
+      'bars',
+      '--network',
+      'conv.json',
+      '--rounds',
+      rounds,
+      '--mask0',
+      'toward_zero',
+      '--mask1',
+      'reshuffle',
+      '--json',
+    );
+  // 90 - 9, - 8 and 80 - 8, - 7: conv layers and the last keep .9.
+  expect(JSON.parse(run('1').stdout).rounds.map((r: { kept: number }) => r.kept)).toEqual([170, 153]);
+  expect(JSON.parse(run('2').stdout).rounds.map((r: { kept: number }) => r.kept)).toEqual([170, 153, 138]);
+  const { tensors } = readSafetensors(readFileSync(join(folder, 'conv', 'round-02.safetensors')));
+  expect(tensors.get('layers.0.weight')!.shape).toEqual([10, 3, 3, 1]);
+  expect(tensors.get('layers.1.mask')!.shape).toEqual([2, 40]);
+});
+
 test('killed again and again, it ends with the same bytes, with any number of threads', async () => {
   let kills = 0;
   for (let delay = 300; ; delay *= 1.3) {
@@ -100,7 +144,7 @@ test('killed again and again, it ends with the same bytes, with any number of th
   expect(hashes('killed')).toEqual(hashes('straight'));
   expect(index('killed')).toBe(index('straight'));
   expect(readdirSync(join(folder, 'killed')).filter((name) => name.endsWith('.tmp'))).toEqual([]);
-}, 60_000);
+});
 
 test('more rounds go on from the last; a finished run is only shown; what a kill left is overwritten or removed', () => {
   const at = copy('short');

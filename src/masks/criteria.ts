@@ -91,7 +91,7 @@ function ranks(weights: Float32Array, among?: Uint8Array): Float64Array {
       if (sorted[middle] < magnitude) low = middle + 1;
       else high = middle;
     }
-    return low;
+    return Number.isNaN(w) ? w : low;
   });
 }
 
