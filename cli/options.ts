@@ -46,6 +46,28 @@ export function fraction(text: string): number {
   return n;
 }
 
+/** A parser of one of a list of names; a wrong one is answered with the nearest and the list. */
+export const named =
+  <T extends string>(names: readonly T[]) =>
+  (text: string): T => {
+    const found = names.find((name) => name === text);
+    if (found !== undefined) return found;
+    const begun = names.find((name) => name.startsWith(text));
+    const nearest = begun ?? [...names].sort((a, b) => distance(a, text) - distance(b, text))[0];
+    throw new InvalidArgumentError(`did you mean ${nearest}? expected one of ${names.join(', ')}, got '${text.slice(0, 64)}'.`);
+  };
+
+/** Edits (a letter put in, left out or changed) that make one text of another: Wagner and Fischer 1974. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: a.length + 1 }, (_, i) => i);
+  for (const [j, letter] of [...b.slice(0, 64)].entries()) {
+    const next = [j + 1];
+    for (let i = 0; i < a.length; i++) next.push(Math.min(next[i] + 1, row[i + 1] + 1, row[i] + (a[i] === letter ? 0 : 1)));
+    row = next;
+  }
+  return row[a.length];
+}
+
 function port(text: string): number {
   const n = Number(text);
   if (!(text.trim() !== '' && Number.isInteger(n) && n >= 0 && n <= 65535)) {

@@ -4,13 +4,16 @@ import { Presets, SingleBar } from 'cli-progress';
 import type { Progress } from '../src/train.js';
 
 export interface TrainingBar {
-  update(progress: Progress): void;
+  /** @param part what of the whole is under way, when the bar is of several runs */
+  update(progress: Progress, part?: string): void;
   stop(): void;
 }
 
-export function trainingBar(title: string, quiet: boolean): TrainingBar {
+/** @param clear leaves no bar behind when it stops */
+export function trainingBar(title: string, quiet: boolean, clear = false): TrainingBar {
   const started = performance.now();
-  const values = (p: Progress) => ({
+  const values = (p: Progress, part?: string) => ({
+    part: part ? `  ${part}` : '',
     epochText: `${p.epoch}/${p.epochs}`,
     loss: p.loss.toFixed(4),
     accuracy: p.valAccuracy === null ? '-' : p.valAccuracy.toFixed(4),
@@ -29,20 +32,21 @@ export function trainingBar(title: string, quiet: boolean): TrainingBar {
   }
   const bar = new SingleBar(
     {
-      format: `${title} {bar} {percentage}%  epoch {epochText}  loss {loss}  validation {accuracy}  {rate} images/s  {eta_formatted} left`,
+      format: `${title} {bar} {percentage}%{part}  epoch {epochText}  loss {loss}  validation {accuracy}  {rate} images/s  {eta_formatted} left`,
       stream: process.stderr,
       barsize: 24,
       hideCursor: true,
+      clearOnComplete: clear,
       etaBuffer: 50,
     },
     Presets.shades_classic,
   );
   let begun = false;
   return {
-    update(p) {
-      if (!begun) bar.start(p.steps, 0, values(p));
+    update(p, part) {
+      if (!begun) bar.start(p.steps, part ? p.step : 0, values(p, part));
       begun = true;
-      bar.update(p.step, values(p));
+      bar.update(p.step, values(p, part));
     },
     stop: () => bar.stop(),
   };

@@ -1,20 +1,27 @@
-// seedmask prune: train the weights once, keep a lottery-ticket mask, throw the training away. What is written is an untrained
-// network under a mask: initial weights (or signed constants of the same signs), biases zero (Zhou et al. 2019, section 4).
+// seedmask prune: lottery tickets. Once: train the weights, keep a mask, throw the training away; what is written is an untrained
+// network under a mask: initial weights (or signed constants of the same signs), biases zero (Zhou et al. 2019, section 4). With
+// --rounds: prune, restart and train again and again; what is written is a folder of checkpoints (rounds.ts), and a run that was
+// killed goes on where it stopped.
 
-import { Command, Option } from 'commander';
-import { type Model, writeModel } from '../codec/index.js';
+import { createHash } from 'node:crypto';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { type Model, networkId, SeedmaskError, writeModel } from '../codec/index.js';
 import { type Dataset, imagesOf, type Split, split } from '../src/data.js';
-import type { Engine } from '../src/engine/engine.js';
+import { checkTrainingSet } from '../src/engine/checks.js';
+import { type Engine, PIXELS } from '../src/engine/engine.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { accuracyOf } from '../src/evaluate.js';
+import { actionConflict, MASK0, MASK1, type Mask0, type Mask1 } from '../src/masks/actions.js';
 import { CRITERIA, type Criterion, criterionMask, paperRates } from '../src/masks/criteria.js';
-import { type Architecture, describe, type Network, outputs, totalKept, totalWeights } from '../src/network.js';
-import type { Seed } from '../src/random.js';
-import { type DenseResult, PAPER, trainDense } from '../src/train.js';
-import { loadDataset } from './datasets.js';
+import { type Architecture, describe, type Network, outputs, type Parameters, totalKept, totalWeights } from '../src/network.js';
+import { formatSeed, type Seed } from '../src/random.js';
+import { type TicketOptions, tickets } from '../src/tickets.js';
+import { type DenseResult, paperTraining, trainDense } from '../src/train.js';
+import { type LoadedData, loadDataset } from './datasets.js';
 import { checkWritable, writeFileSafely } from './files.js';
-import { fraction, networkOption, type Output, outputOf, positiveInteger, seedOption, threadsOption } from './options.js';
+import { fraction, named, networkOption, type Output, outputOf, positiveInteger, seedOption, threadsOption } from './options.js';
 import { trainingBar } from './progress.js';
+import { openRun, type RoundRecord } from './rounds.js';
 import { accuracy, taskModel } from './train.js';
 
 /** Which untrained weights stand under the mask. */
@@ -30,6 +37,13 @@ export const ticketNetwork = (architecture: Architecture, seed: Seed): Network =
 
 /** The same network with every weight replaced by a constant of its sign. */
 export const constantTwin = (network: Network): Network => ({ ...network, distribution: 'signed-constant' });
+
+/** Rounds of pruning: 24 leave half a per cent of FC; far fewer than 1000 leave nothing that a rate could cut. */
+function roundCount(text: string): number {
+  const n = positiveInteger(text);
+  if (n > 1000) throw new InvalidArgumentError(`expected at most 1000 rounds, got ${n}.`);
+  return n;
+}
 
 /** The most rounds of the paper's one-shot curves. */
 const MOST_ROUNDS = 24;
@@ -76,10 +90,13 @@ export function bestTicket(
 interface Options extends Output {
   data: string;
   network: Architecture;
-  criterion: Criterion;
+  criterion?: Criterion;
   oneshot?: boolean;
   keep?: number;
   weights: Untrained;
+  rounds?: number;
+  mask0?: Mask0;
+  mask1?: Mask1;
   epochs: number;
   seed: Seed;
   threads?: number;
@@ -88,33 +105,66 @@ interface Options extends Output {
 
 export function pruneCommand(): Command {
   return new Command('prune')
-    .description('train once, keep a lottery-ticket mask, write the untrained network under it')
+    .description('lottery tickets: train, keep some weights, and write the untrained network under the mask, or train on in rounds')
     .requiredOption('--data <name>', 'mnist, or a folder of IDX files')
     .addOption(networkOption())
-    .addOption(new Option('--criterion <name>', 'which weights to keep').choices([...CRITERIA]).default('large_final_same_sign'))
-    .option('--oneshot', 'prune once after training (the only way so far)')
-    .option('--keep <fraction>', 'kept fraction of the hidden layers; default: the best of .8^1 .. .8^24 on validation rows', fraction)
     .addOption(
-      new Option('--weights <kind>', 'weights under the mask: the initial ones, or constants of their signs')
-        .choices(['init', 'constant'])
-        .default('init'),
+      new Option(
+        '--criterion <name>',
+        `which weights to keep: ${CRITERIA.join(', ')} (default: large_final_same_sign, with --rounds large_final)`,
+      ).argParser(named(CRITERIA)),
     )
-    .option('--epochs <n>', 'passes over the training rows before pruning (the paper: 55)', positiveInteger, 3)
+    .addOption(new Option('--oneshot', 'prune once after training: the default').conflicts('rounds'))
+    .addOption(
+      new Option('--keep <fraction>', 'kept fraction of the hidden layers; default: the best of .8^1 .. .8^24 on validation rows')
+        .argParser(fraction)
+        .conflicts('rounds'),
+    )
+    .addOption(
+      new Option('--weights <kind>', 'weights under the mask: init (the initial ones) or constant (of their signs)')
+        .argParser(named(['init', 'constant']))
+        .default('init')
+        .conflicts('rounds'),
+    )
+    .addOption(
+      new Option('--rounds <n>', 'prune that often, and train again after each (the paper: 24); --out is a folder').argParser(roundCount),
+    )
+    .addOption(
+      new Option('--mask0 <action>', `with --rounds, what pruned weights become: ${MASK0.join(', ')} (default: zero)`).argParser(
+        named(MASK0),
+      ),
+    )
+    .addOption(
+      new Option('--mask1 <action>', `with --rounds, what kept weights restart from: ${MASK1.join(', ')} (default: rewind)`).argParser(
+        named(MASK1),
+      ),
+    )
+    .option('--epochs <n>', 'passes over the training rows before pruning, in every round (the paper: 55)', positiveInteger, 3)
     .addOption(seedOption())
     .addOption(threadsOption())
-    .requiredOption('--out <file>', 'model file to write (.smk)')
+    .requiredOption('--out <path>', 'model file to write (.smk); with --rounds a folder of safetensors checkpoints')
     .option('--json', 'print one JSON object')
     .addHelpText(
       'after',
       `
 Examples:
   seedmask prune --data mnist --network fc --criterion large_final_same_sign --oneshot --weights constant --out untrained.smk
-  seedmask prune --data mnist --network fc --criterion large_final --oneshot --keep 0.2 --epochs 55 --out ticket.smk`,
+  seedmask prune --data mnist --network fc --criterion large_final --oneshot --keep 0.2 --epochs 55 --out ticket.smk
+  seedmask prune --data mnist --network fc --criterion large_final --rounds 24 --epochs 12 --out tickets
+  seedmask prune --data mnist --network fc --rounds 12 --mask0 toward_zero --mask1 signed_reinit --out variant
+
+A run with --rounds that was stopped goes on when it is started again with the same options.`,
     )
-    .action(async (options: Options) => run(options));
+    .action(async (options: Options) => (options.rounds === undefined ? once(options) : inRounds(options, options.rounds)));
 }
 
-async function run(options: Options): Promise<void> {
+async function once(options: Options): Promise<void> {
+  for (const name of ['mask0', 'mask1'] as const) {
+    if (options[name]) {
+      throw new SeedmaskError('bad-option', { field: `--${name}`, expected: 'given together with --rounds', got: 'no --rounds' });
+    }
+  }
+  const criterion = options.criterion ?? 'large_final_same_sign';
   checkWritable(options.out);
   const data = loadDataset(options.data);
   const network = ticketNetwork(options.network, options.seed);
@@ -122,10 +172,14 @@ async function run(options: Options): Promise<void> {
   const parts = split(data.train.labels.length, 5000, options.seed);
   const bar = trainingBar('train weights', options.json === true);
   const started = performance.now();
-  const dense = await trainDense(engine, network, data.train, parts, { ...PAPER, epochs: options.epochs, onProgress: bar.update });
+  const dense = await trainDense(engine, network, data.train, parts, {
+    ...paperTraining(network),
+    epochs: options.epochs,
+    onProgress: bar.update,
+  });
   bar.stop();
   const trainSeconds = (performance.now() - started) / 1000;
-  const ticket = bestTicket(engine, network, dense, options.criterion, options.weights, data, parts, options.keep);
+  const ticket = bestTicket(engine, network, dense, criterion, options.weights, data, parts, options.keep);
   writeFileSafely(options.out, ticket.bytes);
   const testAccuracy = accuracy(engine, ticket.model, data.test.images, data.test.labels);
   const kept = totalKept(ticket.model.tasks[0].mask);
@@ -136,8 +190,9 @@ async function run(options: Options): Promise<void> {
       weights,
       kept,
       density: kept / weights,
-      criterion: options.criterion,
+      criterion,
       untrained: options.weights,
+      biases: 'zero',
       rounds: ticket.rounds,
       trainedValAccuracy: dense.valAccuracy,
       valAccuracy: ticket.valAccuracy,
@@ -147,10 +202,91 @@ async function run(options: Options): Promise<void> {
       file: options.out,
     },
     () =>
-      `${options.criterion} after ${options.epochs} epochs, ${options.weights === 'init' ? 'initial weights' : 'signed constants'}, ` +
+      `${criterion} after ${options.epochs} epochs, ${options.weights === 'init' ? 'initial weights' : 'signed constants'}, biases zero, ` +
       `${kept.toLocaleString('en')} of ${weights.toLocaleString('en')} kept\n` +
       `validation ${ticket.valAccuracy.toFixed(4)}   test ${testAccuracy.toFixed(4)}   (trained weights: validation ${dense.valAccuracy.toFixed(4)})\n` +
       `${options.out}: ${ticket.bytes.length.toLocaleString('en')} bytes`,
   );
   engine.close();
+}
+
+async function inRounds(options: Options, rounds: number): Promise<void> {
+  const { criterion = 'large_final', mask0 = 'zero', mask1 = 'rewind', epochs, seed } = options;
+  const conflict = actionConflict(mask0, mask1);
+  if (conflict) throw new SeedmaskError('bad-option', { field: '--mask1', expected: 'rewind', got: mask1, hint: conflict });
+  const data = loadDataset(options.data);
+  const network = ticketNetwork(options.network, seed);
+  const parts = split(data.train.labels.length, 5000, seed);
+  const training = paperTraining(network);
+  checkTrainingSet(network, { ...data.train, transform: PIXELS }, training.batch);
+  const run = openRun(options.out, network, {
+    network: describe(network),
+    seed: formatSeed(seed),
+    data: data.name,
+    dataSha256: digestOf(data),
+    criterion,
+    mask0,
+    mask1,
+    epochs,
+    batch: training.batch,
+    learningRate: training.learningRate,
+    networkId: Buffer.from(networkId(network)).toString('hex'),
+  });
+  const json = options.json === true;
+  const say = (text: string) => {
+    if (!json) console.log(text);
+  };
+  const stored = run.rounds.length;
+  say(`${criterion}, mask-0 ${mask0}, mask-1 ${mask1}, ${epochs} epochs a round`);
+  for (const record of run.rounds.slice(0, rounds + 1)) say(`${rowOf(record)}  stored`);
+  const last = stored <= rounds ? run.last() : undefined;
+  const engine = await createWasmEngine({ threads: options.threads });
+  const barOf = () => trainingBar('prune and train', json || !process.stderr.isTTY, true);
+  let bar = barOf();
+  const settings: TicketOptions = {
+    ...training,
+    epochs,
+    rounds,
+    criterion,
+    mask0,
+    mask1,
+    onProgress: (p, round) =>
+      bar.update({ ...p, step: round * p.steps + p.step, steps: (rounds + 1) * p.steps }, `round ${round}/${rounds}`),
+  };
+  let started = performance.now();
+  if (stored <= rounds) {
+    for await (const round of tickets(engine, network, data.train, parts, settings, last)) {
+      const seconds = Math.round(performance.now() - started) / 1000;
+      const record = run.add(round, { testAccuracy: testAccuracy(engine, network, round.final, data.test), seconds });
+      bar.stop();
+      say(rowOf(record));
+      bar = barOf();
+      started = performance.now();
+    }
+  }
+  engine.close();
+  const weights = totalWeights(network);
+  const shown = run.rounds.slice(0, rounds + 1);
+  outputOf(options).print(
+    { network: describe(network), weights, criterion, mask0, mask1, epochs, resumedFrom: stored, rounds: shown, folder: options.out },
+    () => `${options.out}: checkpoints, rounds.json, rounds.csv`,
+  );
+}
+
+const rowOf = ({ round, density, valAccuracy, testAccuracy, seconds }: RoundRecord): string =>
+  `round ${String(round).padStart(2)}  kept ${(100 * density).toFixed(2).padStart(6)} %  validation ${valAccuracy.toFixed(4)}  ` +
+  `test ${testAccuracy.toFixed(4)}  ${seconds.toFixed(1)} s`;
+
+function testAccuracy(engine: Engine, network: Network, parameters: Parameters, { images, labels }: Dataset): number {
+  const classifier = engine.classifier(network, { parameters });
+  const result = accuracyOf(classifier.logits(images, labels.length), labels, outputs(network));
+  classifier.free();
+  return result;
+}
+
+/** Of all images and labels: another data set under the same name is another run. */
+function digestOf({ train, test }: LoadedData): string {
+  const hash = createHash('sha256');
+  for (const { images, labels } of [train, test]) hash.update(images).update(labels);
+  return hash.digest('hex');
 }

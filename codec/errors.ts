@@ -18,6 +18,10 @@ export const ERRORS = {
   'over-limit': [413, '{field} is {got}, the limit is {expected}'],
   'bad-task': [400, '{field} must be {expected}, got {got}'],
   'bad-base': [422, '{field} needs {expected}, got {got}'],
+  // ---- checkpoints ----
+  'bad-tensors': [422, 'safetensors file: {field} must be {expected}, got {got}'],
+  'bad-run': [409, '{field} holds another run: {got}, this one has {expected}'],
+  'broken-run': [422, '{field} is damaged: {got}, expected {expected}'],
   // ---- a folder of model files ----
   'bad-store': [422, '{field} must be {expected}, got {got}'],
   'bad-model-file': [422, '{field} cannot be served: {got}'],

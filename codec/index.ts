@@ -16,4 +16,5 @@ export {
 } from './container.js';
 export { ERRORS, type ErrorCode, type ErrorDetails, SeedmaskError } from './errors.js';
 export { DIGITS, networkId, PIXELS_TRANSFORM, type Provenance, type Transform } from './header.js';
+export { readSafetensors, type Tensor, type TensorFile, writeSafetensors } from './safetensors.js';
 export { type LayerCount, SCHEMES, type SchemeName } from './schemes.js';

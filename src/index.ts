@@ -25,8 +25,20 @@ export { PIXELS } from './engine/engine.js';
 export { createReferenceEngine } from './engine/reference.js';
 export { createWasmEngine } from './engine/wasm.js';
 export { accuracyOf, argmax, type Evaluation, evaluate, fitLogitScale, softmax } from './evaluate.js';
+export { actionConflict, MASK0, MASK1, type Mask0, type Mask1, restartBy, zeroedBy } from './masks/actions.js';
 export { evenScores, likelierMask } from './masks/bernoulli.js';
-export { CRITERIA, type Criterion, criterionMask, keepCounts, keepHighest, paperRates } from './masks/criteria.js';
+export {
+  CRITERIA,
+  type Criterion,
+  criterionMask,
+  criterionMaskOf,
+  criterionScores,
+  keepCounts,
+  keepHighest,
+  nextKeep,
+  paperPercents,
+  paperRates,
+} from './masks/criteria.js';
 export { densityAt, gainAt, initialScores, keepAt } from './masks/topk.js';
 export {
   type Activation,
@@ -66,14 +78,17 @@ export {
   permutation,
   type Seed,
 } from './random.js';
+export { nextTicket, type TicketOptions, type TicketRound, tickets } from './tickets.js';
 export {
   BERNOULLI,
   type BernoulliOptions,
   type BernoulliResult,
+  type DenseOptions,
   type DenseResult,
   type MaskResult,
   PAPER,
   type Progress,
+  paperTraining,
   TOPK,
   type TopkOptions,
   type TrainOptions,

@@ -7,7 +7,7 @@ import { PIXELS } from './engine/engine.js';
 import { accuracyOf } from './evaluate.js';
 import { EVALUATION_DRAWS, evenScores, likelierMask } from './masks/bernoulli.js';
 import { densityAt, gainAt, initialScores, keepAt } from './masks/topk.js';
-import { type Network, outputs, type Parameters, regenerate } from './network.js';
+import { type Mask, type Network, outputs, type Parameters, regenerate } from './network.js';
 
 export interface Progress {
   /** Counted from 1. */
@@ -27,12 +27,20 @@ export interface TrainOptions {
   readonly batch: number;
   readonly learningRate: number;
   readonly transform?: InputTransform;
+  /** The number of the first epoch, which decides its batch order; default 0. */
+  readonly firstEpoch?: number;
   readonly onProgress?: (progress: Progress) => void;
   readonly signal?: AbortSignal;
 }
 
 /** The paper's training of the full network: Adam 1.2e-3, batch 60 (its FC on MNIST; it trains 55 epochs). */
 export const PAPER = { batch: 60, learningRate: 1.2e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as const;
+
+/** The same for any network: 2e-4 with two conv layers (27 epochs), 3e-4 with more (Conv4: 34 epochs, Conv6: 40). */
+export function paperTraining(network: Network): Record<keyof typeof PAPER, number> {
+  const conv = network.layers.filter((layer) => layer.kind === 'conv').length;
+  return { ...PAPER, learningRate: conv === 0 ? PAPER.learningRate : conv <= 2 ? 2e-4 : 3e-4 };
+}
 
 /** Our default learned mask of an FC network; chosen on validation rows, see bench/README.md. */
 export const TOPK = { batch: 128, learningRate: 0.15, momentum: 0.9, scoreRange: 0.01 } as const;
@@ -55,7 +63,7 @@ async function loop(
   let index = 0;
   let valAccuracy: number | null = null;
   for (let epoch = 0; epoch < options.epochs; epoch++) {
-    const order = epochOrder(split.train, network.seed, epoch);
+    const order = epochOrder(split.train, network.seed, (options.firstEpoch ?? 0) + epoch);
     let [loss, count] = [0, 0];
     for (let i = 0; i < perEpoch; i++) {
       loss += step(order.subarray(i * options.batch, (i + 1) * options.batch), index++, steps);
@@ -82,6 +90,13 @@ async function loop(
 
 const labelsOf = (data: Dataset, rows: Uint32Array): Uint8Array => Uint8Array.from(rows, (row) => data.labels[row]);
 
+export interface DenseOptions extends TrainOptions {
+  /** Default: the regenerated initialisation. */
+  readonly start?: readonly Float32Array[];
+  /** Trains only these weights; the others keep their start values. */
+  readonly mask?: Mask;
+}
+
 export interface DenseResult {
   readonly initial: readonly Float32Array[];
   /** After the last epoch: the paper's criteria look at these. */
@@ -90,17 +105,17 @@ export interface DenseResult {
   readonly steps: number;
 }
 
-/** Trains all weights of a network from its regenerated initialisation with Adam, biases from 0. */
+/** Trains the weights of a network with Adam, biases from 0. */
 export async function trainDense(
   engine: Engine,
   network: Network,
   data: Dataset,
   split: Split,
-  options: TrainOptions,
+  options: DenseOptions,
 ): Promise<DenseResult> {
-  const initial = regenerate(network);
+  const initial = options.start ?? regenerate(network);
   const set = { images: data.images, labels: data.labels, transform: options.transform ?? PIXELS };
-  const trainer = engine.denseTrainer(network, set, { weights: initial, biases: null }, options.batch);
+  const trainer = engine.denseTrainer(network, set, { weights: initial, biases: null }, options.batch, options.mask);
   const labels = labelsOf(data, split.validation);
   let valAccuracy = 0;
   try {

@@ -36,6 +36,8 @@ mkdirSync(join(folder, 'empty'));
 // An IDX file of no images: magic, zero rows of 28 x 28.
 writeFileSync(join(folder, 'no-labels', 'train-images-idx3-ubyte'), Uint8Array.from([0, 0, 8, 3, 0, 0, 0, 0, 0, 0, 0, 28, 0, 0, 0, 28]));
 
+const prune = ['prune', '--data', 'mnist', '--out', 'x'];
+
 test.each<[what: string, words: string[], line: RegExp]>([
   ['unknown command', ['frobnicate'], /unknown command 'frobnicate'/],
   ['unknown option', ['train', '--data', 'mnist', '--out', 'x.smk', '--bogus'], /unknown option '--bogus'/],
@@ -85,6 +87,23 @@ test.each<[what: string, words: string[], line: RegExp]>([
   ['output without a name', ['train', '--data', 'mnist', '--out', ''], /an empty name/],
   ['demo into a file', ['demo', '--port', '0', '--out', 'good.smk'], /cannot write good.smk: it is a file/],
   ['nothing to serve', ['serve', 'nothing.smk'], /nothing.smk/],
+  ['mistyped criterion', [...prune, '--criterion', 'large_fnal'], /did you mean large_final\? expected one of random, .*'large_fnal'/],
+  ['mistyped mask-0 action', [...prune, '--rounds', '2', '--mask0', 'towards_zero'], /did you mean toward_zero\? .*toward_zero_reversed/],
+  ['mistyped mask-1 action', [...prune, '--rounds', '2', '--mask1', 'SignedReinit'], /did you mean signed_reinit\? expected one of rewind/],
+  ['mistyped weights', [...prune, '--weights', 'const'], /did you mean constant\?/],
+  ['no rounds', [...prune, '--rounds', '0'], /positive whole number, got '0'/],
+  ['too many rounds', [...prune, '--rounds', '4096'], /at most 1000 rounds, got 4096/],
+  ['rounds once', [...prune, '--rounds', '2', '--oneshot'], /'--oneshot' cannot be used with option '--rounds <n>'/],
+  ['rounds to a fraction', [...prune, '--rounds', '2', '--keep', '0.5'], /'--keep <fraction>' cannot be used with/],
+  ['rounds untrained', [...prune, '--rounds', '2', '--weights', 'constant'], /'--weights <kind>' cannot be used with/],
+  ['an action without rounds', [...prune, '--mask1', 'reinit'], /--mask1 must be given together with --rounds/],
+  [
+    'actions at odds',
+    [...prune, '--rounds', '2', '--mask0', 'toward_zero_all', '--mask1', 'reinit'],
+    /goes with mask-1 rewind only, not reinit/,
+  ],
+  ['rounds on another input', [...prune, '--rounds', '2', '--network', 'conv2'], /60000 rows x 3072 values/],
+  ['rounds into a file', ['prune', '--data', 'mnist', '--rounds', '2', '--out', 'good.smk'], /cannot write good.smk: it is a file/],
   ['unknown data set', ['data', 'get', 'imagenet'], /must be mnist, got imagenet/],
 ])('%s', (_, words, line) => {
   const before = readdirSync(folder);

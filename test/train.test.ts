@@ -1,4 +1,4 @@
-// The training loops on a small problem: same bytes with one thread and two and on the reference engine, density schedule, criteria.
+// The training loops on a small problem: same bytes with one thread and two and on the reference engine, density schedule.
 
 import { expect, test } from 'vitest';
 import { type Dataset, split } from '../src/data.js';
@@ -6,9 +6,8 @@ import type { Engine } from '../src/engine/engine.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { evaluate, fitLogitScale, softmax } from '../src/evaluate.js';
-import { criterionMask, keepHighest, paperRates } from '../src/masks/criteria.js';
 import { densityAt } from '../src/masks/topk.js';
-import { countKept, kept, type Network, regenerate } from '../src/network.js';
+import { countKept, type Network } from '../src/network.js';
 import { DOMAIN, fillWords, parseSeed } from '../src/random.js';
 import { BERNOULLI, PAPER, TOPK, trainBernoulli, trainDense, trainTopk } from '../src/train.js';
 
@@ -98,34 +97,6 @@ test('the density falls from one half to the target over the first 40 % of the s
   // Half way: 0.5 / 8 + 0.1 * 7 / 8.
   expect(densityAt([0.1], 20, 100)[0]).toBeCloseTo(0.15, 12);
   expect(densityAt([0.1], 40, 100)).toEqual([0.1]);
-});
-
-test('criteria keep what they say', () => {
-  const initial = regenerate({ ...network, distribution: 'normal' });
-  const final = initial.map((w) => w.map((x, i) => (i % 3 ? x * 1.5 : -x * 4)));
-  const mask = criterionMask(network, 'large_final_same_sign', initial, final, [0.3, 0.3], network.seed);
-  mask.forEach((bits, layer) => {
-    expect(countKept(bits)).toBe(Math.round(0.3 * initial[layer].length));
-    initial[layer].forEach((w, i) => {
-      if (kept(bits, i)) expect(Math.sign(final[layer][i])).toBe(Math.sign(w));
-    });
-  });
-  const largest = criterionMask(network, 'large_final', initial, final, [0.1, 0.1], network.seed)[0];
-  const cut = Math.min(...final[0].filter((_, i) => kept(largest, i)).map(Math.abs));
-  final[0].forEach((w, i) => {
-    if (!kept(largest, i)) expect(Math.abs(w)).toBeLessThanOrEqual(cut);
-  });
-});
-
-test('ties are broken by the seed, not by position', () => {
-  const tied = (seed: string) => keepHighest(new Float32Array(64), 16, parseSeed(seed), 0);
-  expect(countKept(tied('a'))).toBe(16);
-  expect(tied('a')).toEqual(tied('a'));
-  expect(tied('a')).not.toEqual(tied('b'));
-});
-
-test("the paper's rates: .8 a round, the last layer .9 (print_train_lottery_iterative_command.sh, fc)", () => {
-  expect(paperRates(network, 2)).toEqual([0.8 ** 2, 0.9 ** 2]);
 });
 
 test('the fitted temperature is the best of a grid, and evaluation counts what it should', async () => {

@@ -1,37 +1,120 @@
-// Lottery-ticket criteria: which weights of a trained initialisation to keep (Zhou et al. 2019, section 3). Each gives a weight a
-// score from its initial and final value; a layer keeps its highest scores. Selection is layer-wise with exact integer counts.
+// Mask criteria: which weights of a trained initialisation to keep (Zhou et al. 2019, section 3). Each gives a weight a score from its
+// initial value wi and its final value wf; a layer keeps its highest scores, in an exact whole number.
 //
-//   large_final             |wf|                       the lottery ticket's own criterion
-//   large_final_same_sign   max(0, wf wi / |wi|)       |wf| where training kept the sign, else 0
-//   random                  a seeded draw              the control
+//   large_final              |wf|                          the lottery ticket's own criterion
+//   small_final             -|wf|                          its opposite
+//   large_init               |wi|
+//   small_init              -|wi|
+//   large_init_large_final   min(a |wf|, |wi|)             as min(rank |wf|, rank |wi|): see below
+//   small_init_small_final  -max(a |wf|, |wi|)             as -max of the same ranks
+//   magnitude_increase       |wf| - |wi|
+//   movement                 |wf - wi|
+//   random                   a seeded draw                 the control
+//   large_final_same_sign    max(0,  wf wi / |wi|)         |wf| where training kept the sign, else 0
+//   large_final_diff_sign    max(0, -wf wi / |wi|)         |wf| where training changed it, else 0
 //
-// Ties are broken by a seeded permutation, never by position: same-sign scores tie at 0 in their thousands.
+// The paper's factor `a` equalises the percentiles of the two magnitudes in a layer, for the cut at hand. Ranks (how many of the
+// candidates are strictly smaller) do that for every cut at once: a weight passes both percentiles q exactly if the smaller of its
+// two ranks does. The authors find q by bisection and hit the count about; here it is exact, and there is no float to tune.
+//
+// What was pruned stays pruned: with `among`, only weights kept so far are ranked and kept. Ties are broken by a seeded permutation,
+// never by position: same-sign scores tie at 0 in their thousands. Scores are f64, so differences of f32 weights lose nothing.
+//
+// Streams of DOMAIN.sampling: `layer` for random scores, 0x10000 + layer for ties, from 0x10000000 on the actions (actions.ts).
 
-import { maskBytes, type Network, weightCounts, weighted } from '../network.js';
+import { countKept, kept, type Mask, maskBytes, type Network, ShapeError, weightCounts, weighted } from '../network.js';
 import { DOMAIN, fillWords, permutation, type Seed } from '../random.js';
 
-export const CRITERIA = ['random', 'large_final', 'large_final_same_sign'] as const;
+export const CRITERIA = [
+  'random',
+  'large_final',
+  'small_final',
+  'large_init',
+  'small_init',
+  'large_init_large_final',
+  'small_init_small_final',
+  'magnitude_increase',
+  'movement',
+  'large_final_same_sign',
+  'large_final_diff_sign',
+] as const;
 export type Criterion = (typeof CRITERIA)[number];
 
-/** Scores of one layer's weights; the highest are kept. */
-export function criterionScores(criterion: Criterion, initial: Float32Array, final: Float32Array, seed: Seed, layer: number): Float32Array {
-  if (criterion === 'random') {
-    const words = new Uint32Array(final.length);
-    fillWords(seed, DOMAIN.sampling, layer, 0, words);
-    return Float32Array.from(words);
+/** Scores of one layer's weights; the highest are kept. Ranks are taken among the weights that `among` keeps. */
+export function criterionScores(
+  criterion: Criterion,
+  initial: Float32Array,
+  final: Float32Array,
+  seed: Seed,
+  layer: number,
+  among?: Uint8Array,
+): Float64Array {
+  const score = (of: (wi: number, wf: number) => number) => Float64Array.from(final, (wf, i) => of(initial[i], wf));
+  switch (criterion) {
+    case 'random': {
+      const words = new Uint32Array(final.length);
+      fillWords(seed, DOMAIN.sampling, layer, 0, words);
+      return Float64Array.from(words);
+    }
+    case 'large_final':
+      return score((_, wf) => Math.abs(wf));
+    case 'small_final':
+      return score((_, wf) => -Math.abs(wf));
+    case 'large_init':
+      return score((wi) => Math.abs(wi));
+    case 'small_init':
+      return score((wi) => -Math.abs(wi));
+    case 'large_init_large_final':
+    case 'small_init_small_final': {
+      const [a, b] = [ranks(initial, among), ranks(final, among)];
+      return criterion === 'large_init_large_final' ? a.map((r, i) => Math.min(r, b[i])) : a.map((r, i) => -Math.max(r, b[i]));
+    }
+    case 'magnitude_increase':
+      return score((wi, wf) => Math.abs(wf) - Math.abs(wi));
+    case 'movement':
+      return score((wi, wf) => Math.abs(wf - wi));
+    case 'large_final_same_sign':
+      return score((wi, wf) => Math.max(0, wf * Math.sign(wi)));
+    case 'large_final_diff_sign':
+      return score((wi, wf) => Math.max(0, -wf * Math.sign(wi)));
   }
-  if (criterion === 'large_final') return final.map(Math.abs);
-  return final.map((wf, i) => Math.max(0, wf * Math.sign(initial[i])));
 }
 
-/** Bits of the `keep` highest scores; ties in the order of a seeded permutation. */
-export function keepHighest(scores: Float32Array, keep: number, seed: Seed, layer: number): Uint8Array {
+/** How many of the candidates' magnitudes are strictly smaller than each weight's. */
+function ranks(weights: Float32Array, among?: Uint8Array): Float64Array {
+  const sorted = candidates(weights.map(Math.abs), among).sort();
+  return Float64Array.from(weights, (w) => {
+    const magnitude = Math.abs(w);
+    let [low, high] = [0, sorted.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (sorted[middle] < magnitude) low = middle + 1;
+      else high = middle;
+    }
+    return Number.isNaN(w) ? w : low;
+  });
+}
+
+/** A copy of the values that compete. */
+const candidates = <T extends Float32Array | Float64Array>(values: T, among?: Uint8Array): T =>
+  values.filter((_, i) => !among || kept(among, i)) as T;
+
+/**
+ * Bits of the `keep` highest scores; ties in the order of a seeded permutation.
+ * @param among only weights kept here can be kept
+ * @throws ShapeError when fewer than `keep` weights compete, or a score is not a number (training diverged)
+ */
+export function keepHighest(scores: Float64Array, keep: number, seed: Seed, layer: number, among?: Uint8Array): Uint8Array {
   const bits = new Uint8Array(maskBytes(scores.length));
   if (keep === 0) return bits;
-  const least = scores.slice().sort()[scores.length - keep];
+  const sorted = candidates(scores, among).sort();
+  if (!(keep <= sorted.length)) throw new ShapeError(`layer ${layer}: cannot keep ${keep} of ${sorted.length} weights`);
+  if (Number.isNaN(sorted[sorted.length - 1])) throw new ShapeError(`layer ${layer}: a score is not a number; the training diverged`);
+  const least = sorted[sorted.length - keep];
   const ties: number[] = [];
   let chosen = 0;
   scores.forEach((score, i) => {
+    if (among && !kept(among, i)) return;
     if (score > least) {
       bits[i >> 3] |= 1 << (i & 7);
       chosen++;
@@ -42,29 +125,57 @@ export function keepHighest(scores: Float32Array, keep: number, seed: Seed, laye
   return bits;
 }
 
-/** Kept weights per layer for kept fractions per layer, rounded to the nearest whole weight. */
-export const keepCounts = (network: Network, fractions: readonly number[]): number[] =>
-  weightCounts(network).map((count, i) => Math.round(count * fractions[i]));
-
-/**
- * The paper's pruning rates after `power` rounds: dense layers keep .8 a round, conv layers .9, the last layer .9.
- * @returns kept fraction per weighted layer
- */
-export function paperRates(network: Network, power: number): number[] {
-  const layers = weighted(network);
-  return layers.map((layer, i) => (layer.layer.kind === 'conv' || i === layers.length - 1 ? 0.9 : 0.8) ** power);
+/** The mask that keeps `keep` weights a layer by a criterion. */
+export function criterionMaskOf(
+  criterion: Criterion,
+  initial: readonly Float32Array[],
+  final: readonly Float32Array[],
+  keep: readonly number[],
+  seed: Seed,
+  among?: Mask,
+): Uint8Array[] {
+  return keep.map((count, layer) => {
+    const scores = criterionScores(criterion, initial[layer], final[layer], seed, layer, among?.[layer]);
+    return keepHighest(scores, count, seed, layer, among?.[layer]);
+  });
 }
 
-/** The mask of a criterion at kept fractions per layer. */
-export function criterionMask(
+/** The same at kept fractions per layer: once, after training. */
+export const criterionMask = (
   network: Network,
   criterion: Criterion,
   initial: readonly Float32Array[],
   final: readonly Float32Array[],
   fractions: readonly number[],
   seed: Seed,
-): Uint8Array[] {
-  return keepCounts(network, fractions).map((keep, layer) =>
-    keepHighest(criterionScores(criterion, initial[layer], final[layer], seed, layer), keep, seed, layer),
-  );
+): Uint8Array[] => criterionMaskOf(criterion, initial, final, keepCounts(network, fractions), seed);
+
+// ---- how many ----
+
+/** Kept weights per layer for kept fractions per layer, rounded to the nearest whole weight. */
+export const keepCounts = (network: Network, fractions: readonly number[]): number[] =>
+  weightCounts(network).map((count, i) => Math.round(count * fractions[i]));
+
+/** From this many conv layers on they keep 85 % a round: the paper's Conv6. */
+const DEEP = 6;
+
+/** The paper's pruning rates as the per cent kept a round: conv layers 90 (Conv6: 85), dense layers 80, the last layer 90. */
+export function paperPercents(network: Network): number[] {
+  const layers = weighted(network);
+  const conv = layers.filter(({ layer }) => layer.kind === 'conv').length >= DEEP ? 85 : 90;
+  return layers.map(({ layer }, i) => (i === layers.length - 1 ? 90 : layer.kind === 'conv' ? conv : 80));
 }
+
+/** Kept fractions after `power` rounds, which need not be whole: for masks taken once. */
+export const paperRates = (network: Network, power: number): number[] => paperPercents(network).map((percent) => (percent / 100) ** power);
+
+/**
+ * Kept weights per layer after one more round: of n kept weights floor(n (100 - percent) / 100) are pruned, in integers. The authors
+ * compute the same floor in floats, where (1 - .8) x 100 is 19.999999999999996: where n x 20 / 100 is whole they prune one less (the
+ * FC network's first layer: 47,039 of 235,200, here 47,040).
+ */
+export const nextKeep = (network: Network, mask: Mask): number[] =>
+  paperPercents(network).map((percent, i) => {
+    const n = countKept(mask[i]);
+    return n - Math.floor((n * (100 - percent)) / 100);
+  });

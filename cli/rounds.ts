@@ -1,0 +1,183 @@
+// A folder of iterative pruning: initial.safetensors once, round-NN.safetensors a round, and rounds.json and rounds.csv about them. A
+// round counts when rounds.json names it with its file's SHA-256, and rounds.json is written last: whatever is killed when, the folder
+// holds a whole number of rounds, and the run goes on after the last of them.
+//
+// Tensors, i counting the layers with weights: layers.i.weight (after training), layers.i.bias, layers.i.mask (a byte a weight, 1 kept),
+// layers.i.start (as the round began). Dense weights are [out, in], conv weights [out, 3, 3, in].
+
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { readSafetensors, SeedmaskError, type Tensor, writeSafetensors } from '../codec/index.js';
+import { kept, type Mask, maskBytes, type Network, regenerate, totalKept, totalWeights, weighted } from '../src/network.js';
+import type { TicketRound } from '../src/tickets.js';
+import { checkWritable, makeFolder, readFile, writeFileSafely } from './files.js';
+
+/** Everything that decides a run's bytes, as texts and numbers. */
+export type Setup = Readonly<Record<string, string | number>>;
+
+const RECORD = z.strictObject({
+  round: z.int().nonnegative(),
+  /** Kept weights of all layers. */
+  kept: z.int().nonnegative(),
+  density: z.number(),
+  /** After the round's last epoch. */
+  valAccuracy: z.number(),
+  testAccuracy: z.number(),
+  /** Pruning, training and the accuracies on validation rows. */
+  seconds: z.number(),
+  sha256: z.string(),
+});
+const RUN = z.strictObject({ setup: z.record(z.string(), z.union([z.string(), z.number()])), rounds: z.array(RECORD) });
+export type RoundRecord = z.infer<typeof RECORD>;
+type Run = z.infer<typeof RUN>;
+
+const COLUMNS = ['round', 'kept', 'density', 'valAccuracy', 'testAccuracy', 'seconds'] as const;
+const LIMIT = 2 ** 20;
+const LEFT_OVER = /^(initial|rounds|round-\d+)\.(safetensors|json|csv)\.[0-9a-f]{12}\.tmp$/;
+
+export interface RunFolder {
+  readonly rounds: readonly RoundRecord[];
+  /** The last stored round, read and checked; undefined when there is none. */
+  last(): TicketRound | undefined;
+  add(round: TicketRound, result: Pick<RoundRecord, 'testAccuracy' | 'seconds'>): RoundRecord;
+}
+
+/**
+ * Opens a folder for a run, new or begun; makes it when it is not there.
+ * @throws SeedmaskError bad-run when it holds a run of another setup, broken-run, cannot-write
+ */
+export function openRun(folder: string, network: Network, setup: Setup): RunFolder {
+  const index = join(folder, 'rounds.json');
+  const rounds = existsSync(index) ? readRun(index, setup).rounds : [];
+  makeFolder(folder);
+  for (const name of readdirSync(folder)) if (LEFT_OVER.test(name)) rmSync(join(folder, name));
+  checkWritable(index);
+  const fileOf = (round: number) => join(folder, `round-${String(round).padStart(2, '0')}.safetensors`);
+  const texts = { network: String(setup['network']), seed: String(setup['seed']) };
+  return {
+    rounds,
+    last() {
+      const record = rounds.at(-1);
+      if (!record) return undefined;
+      const file = fileOf(record.round);
+      const bytes = readFile(file);
+      const sha256 = digest(bytes);
+      if (sha256 !== record.sha256) {
+        const hint = 'Put the file back, or choose another --out';
+        throw new SeedmaskError('broken-run', {
+          field: file,
+          got: `its SHA-256 is ${sha256}`,
+          expected: `${record.sha256} by ${index}`,
+          hint,
+        });
+      }
+      return fromTensors(network, record, readSafetensors(bytes).tensors);
+    },
+    add(round, result) {
+      const initial = join(folder, 'initial.safetensors');
+      if (!existsSync(initial)) {
+        const weights = regenerate(network);
+        writeFileSafely(
+          initial,
+          writeSafetensors(
+            shapes(network).map((shape, i): [string, Tensor] => [`layers.${i}.weight`, { shape, values: weights[i] }]),
+            texts,
+          ),
+        );
+      }
+      const bytes = writeSafetensors(toTensors(network, round), { ...texts, round: String(round.round) });
+      writeFileSafely(fileOf(round.round), bytes);
+      const total = totalKept(round.mask);
+      const record: RoundRecord = {
+        round: round.round,
+        kept: total,
+        density: total / totalWeights(network),
+        valAccuracy: round.valAccuracy,
+        ...result,
+        sha256: digest(bytes),
+      };
+      rounds.push(record);
+      writeFileSafely(join(folder, 'rounds.csv'), text(csv(rounds)));
+      writeFileSafely(index, text(`${JSON.stringify({ setup, rounds } satisfies Run, null, 2)}\n`));
+      return record;
+    },
+  };
+}
+
+const digest = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+const text = (value: string): Uint8Array => new TextEncoder().encode(value);
+
+const csv = (rounds: readonly RoundRecord[]): string =>
+  [COLUMNS, ...rounds.map((record) => COLUMNS.map((column) => record[column]))].map((row) => `${row.join(',')}\n`).join('');
+
+function readRun(index: string, setup: Setup): Run {
+  let run: Run;
+  try {
+    run = RUN.parse(JSON.parse(new TextDecoder().decode(readFile(index, LIMIT))));
+  } catch (error) {
+    if (error instanceof SeedmaskError) throw error;
+    const why = error instanceof z.ZodError ? z.prettifyError(error).replace(/\s*\n\s*/g, ' ') : (error as Error).message;
+    throw new SeedmaskError('broken-run', { field: index, got: why, expected: 'what seedmask prune --rounds wrote' });
+  }
+  run.rounds.forEach(({ round }, i) => {
+    if (round !== i) throw new SeedmaskError('broken-run', { field: index, got: `round ${round} at place ${i}`, expected: `round ${i}` });
+  });
+  for (const key of new Set([...Object.keys(setup), ...Object.keys(run.setup)])) {
+    if (setup[key] === run.setup[key]) continue;
+    throw new SeedmaskError('bad-run', {
+      field: index,
+      got: `${key} ${run.setup[key]}`,
+      expected: `${key} ${setup[key]}`,
+      hint: 'Use the options it was started with, or another --out',
+    });
+  }
+  return run;
+}
+
+// ---- a round as tensors ----
+
+const shapes = (network: Network): number[][] =>
+  weighted(network).map(({ layer, input, output, fanIn }) => (layer.kind === 'conv' ? [output[2], 3, 3, input[2]] : [output[2], fanIn]));
+
+function toTensors(network: Network, { mask, start, final }: TicketRound): [string, Tensor][] {
+  return shapes(network).flatMap((shape, i): [string, Tensor][] => [
+    [`layers.${i}.weight`, { shape, values: final.weights[i] }],
+    [`layers.${i}.bias`, { shape: [shape[0]], values: final.biases![i] }],
+    [`layers.${i}.mask`, { shape, values: Uint8Array.from(start[i], (_, k) => kept(mask[i], k)) }],
+    [`layers.${i}.start`, { shape, values: start[i] }],
+  ]);
+}
+
+/** The file is the one that was written (its hash is), so only the caller's network could still be another. */
+function fromTensors(network: Network, record: RoundRecord, tensors: ReadonlyMap<string, Tensor>): TicketRound {
+  const layers = weighted(network).map(({ weights, output }, i) => {
+    const pick = <T extends Tensor['values']>(name: string, length: number): T => {
+      const values = tensors.get(`layers.${i}.${name}`)?.values;
+      if (values?.length === length) return values as T;
+      throw new SeedmaskError('bad-tensors', {
+        field: `layers.${i}.${name}`,
+        expected: `${length} values`,
+        got: values?.length ?? 'nothing',
+      });
+    };
+    return {
+      weight: pick<Float32Array>('weight', weights),
+      bias: pick<Float32Array>('bias', output[2]),
+      mask: packed(pick<Uint8Array>('mask', weights)),
+      start: pick<Float32Array>('start', weights),
+    };
+  });
+  const mask: Mask = layers.map((layer) => layer.mask);
+  const final = { weights: layers.map((layer) => layer.weight), biases: layers.map((layer) => layer.bias) };
+  return { round: record.round, mask, start: layers.map((layer) => layer.start), final, valAccuracy: record.valAccuracy };
+}
+
+function packed(bytes: Uint8Array): Uint8Array {
+  const bits = new Uint8Array(maskBytes(bytes.length));
+  bytes.forEach((bit, i) => {
+    bits[i >> 3] |= (bit & 1) << (i & 7);
+  });
+  return bits;
+}

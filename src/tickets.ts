@@ -1,0 +1,84 @@
+// Lottery tickets by iterative pruning (Frankle and Carbin 2019; Zhou et al. 2019, section 2): train, prune a little of what is left,
+// put the kept weights back to where they began, and again. Round 0 trains the whole network; round k trains the mask that round k - 1
+// gave. What a criterion sees as wi are the weights that the round began with, so under mask-1 actions other than rewind it sees those.
+//
+// Biases train in every round from 0 and are never pruned. Accuracy is that after a round's last epoch, not at an early stop. The
+// epochs of all rounds are numbered on, so every round visits the rows in an order of its own, and round 0 is trainDense.
+//
+// A round is a value: the next one follows from it, the network and the options alone, so a run that was killed goes on from its last
+// stored round and gives the same bytes.
+
+import type { Dataset, Split } from './data.js';
+import type { Engine } from './engine/engine.js';
+import { actionConflict, type Mask0, type Mask1, restartBy, zeroedBy } from './masks/actions.js';
+import { type Criterion, criterionMaskOf, nextKeep } from './masks/criteria.js';
+import { fullMask, type Mask, type Network, type Parameters, regenerate, ShapeError } from './network.js';
+import { type Progress, type TrainOptions, trainDense } from './train.js';
+
+export interface TicketOptions extends Omit<TrainOptions, 'firstEpoch' | 'onProgress'> {
+  /** Rounds of pruning after the round 0 that trains the whole network. */
+  readonly rounds: number;
+  readonly criterion: Criterion;
+  readonly mask0: Mask0;
+  readonly mask1: Mask1;
+  readonly onProgress?: (progress: Progress, round: number) => void;
+}
+
+export interface TicketRound {
+  readonly round: number;
+  /** The weights that trained in this round. */
+  readonly mask: Mask;
+  /** All weights as the round began, those frozen by the mask among them. */
+  readonly start: readonly Float32Array[];
+  readonly final: Parameters;
+  readonly valAccuracy: number;
+}
+
+/**
+ * The rounds 0 .. options.rounds, each as soon as it is trained.
+ * @param last the round to go on after; absent starts at round 0
+ */
+export async function* tickets(
+  engine: Engine,
+  network: Network,
+  data: Dataset,
+  split: Split,
+  options: TicketOptions,
+  last?: TicketRound,
+): AsyncGenerator<TicketRound> {
+  const conflict = actionConflict(options.mask0, options.mask1);
+  if (conflict) throw new ShapeError(conflict);
+  const initial = regenerate(network);
+  let held = last;
+  for (let round = held ? held.round + 1 : 0; round <= options.rounds; round++) {
+    const { mask, start } = held ? nextTicket(network, initial, held, options) : { mask: fullMask(network, true), start: initial };
+    const { final, valAccuracy } = await trainDense(engine, network, data, split, {
+      ...options,
+      start,
+      mask: round === 0 ? undefined : mask,
+      firstEpoch: round * options.epochs,
+      onProgress: (progress) => options.onProgress?.(progress, round),
+    });
+    held = { round, mask, start, final, valAccuracy };
+    yield held;
+  }
+}
+
+/** The mask and the start values of the round after `last`. */
+export function nextTicket(
+  network: Network,
+  initial: readonly Float32Array[],
+  last: Pick<TicketRound, 'round' | 'mask' | 'start' | 'final'>,
+  { criterion, mask0, mask1 }: Pick<TicketOptions, 'criterion' | 'mask0' | 'mask1'>,
+): { mask: Uint8Array[]; start: Float32Array[] } {
+  const { seed } = network;
+  const mask = criterionMaskOf(criterion, last.start, last.final.weights, nextKeep(network, last.mask), seed, last.mask);
+  const start = mask.map((bits, layer) => {
+    const weights = { initial: initial[layer], start: last.start[layer], final: last.final.weights[layer] };
+    const at = { seed, round: last.round, layer };
+    const out = restartBy(mask1, network, weights, bits, at);
+    for (const i of zeroedBy(mask0, weights, last.mask[layer], bits, at)) out[i] = 0;
+    return out;
+  });
+  return { mask, start };
+}

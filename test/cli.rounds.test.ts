@@ -1,0 +1,196 @@
+// seedmask prune --rounds as its users meet it: a folder of checkpoints, the same bytes however often the run is killed, and one line
+// for a folder that holds another run.
+
+import { type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test, vi } from 'vitest';
+import { readSafetensors } from '../codec/index.js';
+import { parseSeed, regenerate } from '../src/index.js';
+
+// Child processes that train: seconds on a busy machine.
+vi.setConfig({ testTimeout: 60_000 });
+
+const MAIN = join(import.meta.dirname, '..', 'dist', 'cli', 'main.js');
+const folder = mkdtempSync(join(tmpdir(), 'seedmask-rounds-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const words = ['prune', '--data', 'mnist', '--network', 'fc:784-12-10', '--epochs', '1', '--seed', '5'];
+const seedmask = (out: string, ...more: string[]): SpawnSyncReturns<string> =>
+  spawnSync(process.execPath, [MAIN, ...words, '--out', out, ...more], { encoding: 'utf8', cwd: folder });
+
+const hashes = (out: string) =>
+  Object.fromEntries(
+    readdirSync(join(folder, out))
+      .filter((name) => name.endsWith('.safetensors'))
+      .map((name) => [
+        name,
+        createHash('sha256')
+          .update(readFileSync(join(folder, out, name)))
+          .digest('hex'),
+      ]),
+  );
+/** rounds.json without its times. */
+const index = (out: string) => readFileSync(join(folder, out, 'rounds.json'), 'utf8').replace(/"seconds": [\d.]+/g, '"seconds": 0');
+const copy = (name: string) => {
+  cpSync(join(folder, 'straight'), join(folder, name), { recursive: true });
+  return (file: string) => join(folder, name, file);
+};
+
+const straight = seedmask('straight', '--rounds', '3', '--json');
+
+test('a folder of checkpoints, and one JSON object', () => {
+  expect(straight.stderr).toBe('');
+  const result = JSON.parse(straight.stdout);
+  expect(result).toMatchObject({
+    network: 'fc:784-12-10',
+    weights: 9528,
+    criterion: 'large_final',
+    mask0: 'zero',
+    mask1: 'rewind',
+    epochs: 1,
+  });
+  // 9408 - 1881, - 1505, - 1204; 120 - 12, - 10, - 9.
+  expect(result.rounds.map((r: { kept: number }) => r.kept)).toEqual([9528, 7635, 6120, 4907]);
+  for (const { valAccuracy, testAccuracy } of result.rounds) {
+    expect(valAccuracy).toBeGreaterThan(0.85);
+    expect(testAccuracy).toBeGreaterThan(0.85);
+  }
+  expect(readdirSync(join(folder, 'straight')).sort()).toEqual([
+    'initial.safetensors',
+    ...[0, 1, 2, 3].map((i) => `round-0${i}.safetensors`),
+    'rounds.csv',
+    'rounds.json',
+  ]);
+  const csv = readFileSync(join(folder, 'straight', 'rounds.csv'), 'utf8').split('\n');
+  expect(csv[0]).toBe('round,kept,density,valAccuracy,testAccuracy,seconds');
+  expect(csv[2]).toMatch(/^1,7635,0\.80/);
+  const { tensors, metadata } = readSafetensors(readFileSync(join(folder, 'straight', 'round-01.safetensors')));
+  expect(Object.fromEntries(metadata)).toEqual({ network: 'fc:784-12-10', seed: '5', round: '1' });
+  const [mask, start, weight] = ['mask', 'start', 'weight'].map((name) => tensors.get(`layers.0.${name}`)!);
+  expect(mask.shape).toEqual([12, 784]);
+  expect(tensors.get('layers.1.bias')!.shape).toEqual([10]);
+  const initial = readSafetensors(readFileSync(join(folder, 'straight', 'initial.safetensors'))).tensors.get('layers.0.weight')!;
+  const [drawn] = regenerate({
+    input: [28, 28, 1],
+    layers: [{ kind: 'dense', units: 12, activation: 'relu' }],
+    distribution: 'normal',
+    sigma: Math.sqrt(2 / (784 + 12)),
+    seed: parseSeed(5),
+  });
+  expect(initial.values).toEqual(drawn);
+  mask.values.forEach((bit, i) => {
+    expect(start.values[i]).toBe(bit ? initial.values[i] : 0);
+    if (!bit) expect(weight.values[i]).toBe(0);
+  });
+});
+
+test('a network with convolutions on a folder of small images', () => {
+  const rows = 5090;
+  const u32 = (n: number) => [n >>> 24, (n >>> 16) & 255, (n >>> 8) & 255, n & 255];
+  mkdirSync(join(folder, 'bars'));
+  for (const [part, count] of [
+    ['train', rows],
+    ['t10k', 60],
+  ] as const) {
+    const labels = Array.from({ length: count }, (_, row) => row % 2);
+    const pixels = labels.flatMap((label, row) => Array.from({ length: 16 }, (_, i) => ((label ? i & 3 : i >> 2) === row % 4 ? 200 : i)));
+    writeFileSync(
+      join(folder, 'bars', `${part}-images-idx3-ubyte`),
+      Uint8Array.from([0, 0, 8, 3, ...u32(count), ...u32(4), ...u32(4), ...pixels]),
+    );
+    writeFileSync(join(folder, 'bars', `${part}-labels-idx1-ubyte`), Uint8Array.from([0, 0, 8, 1, ...u32(count), ...labels]));
+  }
+  const layers = [{ kind: 'conv', filters: 10, activation: 'relu' }, { kind: 'pool' }, { kind: 'dense', units: 2, activation: 'linear' }];
+  writeFileSync(join(folder, 'conv.json'), JSON.stringify({ input: [4, 4, 1], layers }));
+  const run = (rounds: string) =>
+    seedmask(
+      'conv',
+      '--data',
+      'bars',
+      '--network',
+      'conv.json',
+      '--rounds',
+      rounds,
+      '--mask0',
+      'toward_zero',
+      '--mask1',
+      'reshuffle',
+      '--json',
+    );
+  // 90 - 9, - 8 and 80 - 8, - 7: conv layers and the last keep .9.
+  expect(JSON.parse(run('1').stdout).rounds.map((r: { kept: number }) => r.kept)).toEqual([170, 153]);
+  expect(JSON.parse(run('2').stdout).rounds.map((r: { kept: number }) => r.kept)).toEqual([170, 153, 138]);
+  const { tensors } = readSafetensors(readFileSync(join(folder, 'conv', 'round-02.safetensors')));
+  expect(tensors.get('layers.0.weight')!.shape).toEqual([10, 3, 3, 1]);
+  expect(tensors.get('layers.1.mask')!.shape).toEqual([2, 40]);
+});
+
+test('killed again and again, it ends with the same bytes, with any number of threads', async () => {
+  let kills = 0;
+  for (let delay = 300; ; delay *= 1.3) {
+    const child = spawn(process.execPath, [MAIN, ...words, '--out', 'killed', '--rounds', '3', '--threads', String(1 + (kills % 2))], {
+      cwd: folder,
+    });
+    const timer = setTimeout(() => child.kill('SIGKILL'), delay);
+    const code = await new Promise((resolve) => child.once('close', resolve));
+    clearTimeout(timer);
+    if (code === 0) break;
+    kills++;
+  }
+  expect(kills).toBeGreaterThan(1);
+  expect(hashes('killed')).toEqual(hashes('straight'));
+  expect(index('killed')).toBe(index('straight'));
+  expect(readdirSync(join(folder, 'killed')).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+});
+
+test('more rounds go on from the last; a finished run is only shown; what a kill left is overwritten or removed', () => {
+  const at = copy('short');
+  const run = JSON.parse(readFileSync(at('rounds.json'), 'utf8'));
+  run.rounds.length = 2;
+  writeFileSync(at('rounds.json'), JSON.stringify(run));
+  writeFileSync(at('round-02.safetensors'), 'half');
+  writeFileSync(at('round-03.safetensors.0123456789ab.tmp'), 'half');
+  const { stdout, stderr } = seedmask('short', '--rounds', '3');
+  expect(stderr).toBe('');
+  expect(stdout.match(/^round .*/gm)!.map((row) => row.endsWith('stored'))).toEqual([true, true, false, false]);
+  expect(index('short')).toBe(index('straight'));
+  expect(hashes('short')).toEqual(hashes('straight'));
+  expect(readdirSync(join(folder, 'short')).sort()).toEqual(readdirSync(join(folder, 'straight')).sort());
+  const shown = JSON.parse(seedmask('short', '--rounds', '1', '--json').stdout);
+  expect([shown.resumedFrom, shown.rounds.length]).toEqual([4, 2]);
+});
+
+test.each<[what: string, more: string[], spoil: (at: (file: string) => string) => void, line: RegExp]>([
+  [
+    'another criterion',
+    ['--criterion', 'movement'],
+    () => undefined,
+    /holds another run: criterion large_final, this one has criterion movement\./,
+  ],
+  ['another mask-0 action', ['--mask0', 'init'], () => undefined, /mask0 zero, this one has mask0 init/],
+  ['another seed', ['--seed', '6'], () => undefined, /seed 5, this one has seed 6/],
+  ['another network', ['--network', 'fc:784-13-10'], () => undefined, /network fc:784-12-10, this one has network fc:784-13-10/],
+  ['other epochs', ['--epochs', '2'], () => undefined, /epochs 1, this one has epochs 2/],
+  ['a damaged checkpoint', [], (at) => writeFileSync(at('round-03.safetensors'), 'x'), /round-03.safetensors is damaged: its SHA-256 is/],
+  ['a lost checkpoint', [], (at) => rmSync(at('round-03.safetensors')), /cannot read .*round-03.safetensors: there is no such file/],
+  ['an index cut short', [], (at) => writeFileSync(at('rounds.json'), '{"setup":'), /rounds.json is damaged: .*JSON/],
+  ['an index of something else', [], (at) => writeFileSync(at('rounds.json'), '{"a": [1]}'), /rounds.json is damaged: .*setup/],
+  [
+    'a round left out',
+    [],
+    (at) => writeFileSync(at('rounds.json'), readFileSync(at('rounds.json'), 'utf8').replace('"round": 1', '"round": 2')),
+    /rounds.json is damaged: round 2 at place 1, expected round 1/,
+  ],
+])('%s: one line, nothing lost', (what, more, spoil, line) => {
+  const name = what.replaceAll(' ', '-');
+  spoil(copy(name));
+  const before = readdirSync(join(folder, name)).map((file) => readFileSync(join(folder, name, file), 'utf8'));
+  const { status, stdout, stderr } = seedmask(name, '--rounds', '4', '--json', ...more);
+  expect([status, stdout]).toEqual([1, '']);
+  expect(stderr.trimEnd().split('\n')).toHaveLength(1);
+  expect(stderr).toMatch(line);
+  expect(readdirSync(join(folder, name)).map((file) => readFileSync(join(folder, name, file), 'utf8'))).toEqual(before);
+});

@@ -1,0 +1,107 @@
+// Iterative pruning on a small problem: counts, frozen weights, the same bytes by every engine, and a run that goes on from a stored
+// round gives what the straight run gives.
+
+import { expect, test } from 'vitest';
+import { type Dataset, split } from '../src/data.js';
+import type { Engine } from '../src/engine/engine.js';
+import { createReferenceEngine } from '../src/engine/reference.js';
+import { createWasmEngine } from '../src/engine/wasm.js';
+import { MASK0, MASK1 } from '../src/masks/actions.js';
+import { countKept, kept, type Network, regenerate } from '../src/network.js';
+import { DOMAIN, fillWords, parseSeed } from '../src/random.js';
+import { type TicketOptions, type TicketRound, tickets } from '../src/tickets.js';
+import { PAPER, trainDense } from '../src/train.js';
+
+const network: Network = {
+  input: [4, 4, 1],
+  layers: [
+    { kind: 'dense', units: 12, activation: 'relu' },
+    { kind: 'dense', units: 3, activation: 'linear' },
+  ],
+  distribution: 'normal',
+  sigma: 'glorot',
+  seed: parseSeed('tickets test'),
+};
+const ROWS = 330;
+const noise = new Uint32Array(ROWS * 16);
+fillWords(network.seed, DOMAIN.sampling, 1, 0, noise);
+// Noise with four bright pixels a class.
+const labels = Uint8Array.from({ length: ROWS }, (_, row) => row % 3);
+const images = Uint8Array.from(noise, (word, i) => (word % 90) + ((i & 15) >> 2 === labels[i >> 4] ? 110 : 0));
+const data: Dataset = { input: [4, 4, 1], images, labels };
+const parts = split(ROWS, 30, network.seed);
+const options: TicketOptions = {
+  ...PAPER,
+  batch: 30,
+  epochs: 3,
+  learningRate: 0.02,
+  rounds: 4,
+  criterion: 'large_final',
+  mask0: 'zero',
+  mask1: 'rewind',
+};
+
+async function run(engine: Engine, changes: Partial<TicketOptions> = {}, last?: TicketRound): Promise<TicketRound[]> {
+  const rounds: TicketRound[] = [];
+  for await (const round of tickets(engine, network, data, parts, { ...options, ...changes }, last)) rounds.push(round);
+  return rounds;
+}
+const engine = createReferenceEngine();
+const initial = regenerate(network);
+
+test('a lottery ticket: kept counts fall by the rates, kept weights rewind, pruned ones stay 0, biases begin at 0', async () => {
+  const rounds = await run(engine);
+  // 192 - 38 = 154, - 30 = 124, - 24 = 100, - 20 = 80; 36 - 3 = 33, - 3 = 30, - 3 = 27, - 2 = 25.
+  expect(rounds.map(({ mask }) => mask.map(countKept))).toEqual([
+    [192, 36],
+    [154, 33],
+    [124, 30],
+    [100, 27],
+    [80, 25],
+  ]);
+  const dense = await trainDense(engine, network, data, parts, { ...options, epochs: 3 });
+  expect(rounds[0].final).toEqual(dense.final);
+  for (const { mask, start, final } of rounds) {
+    start.forEach((w, layer) => {
+      expect([...w]).toEqual([...initial[layer]].map((wi, i) => (kept(mask[layer], i) ? wi : 0)));
+      final.weights[layer].forEach((wf, i) => {
+        if (!kept(mask[layer], i)) expect(wf).toBe(0);
+      });
+    });
+    expect(final.biases!.flatMap((b) => [...b]).some((b) => b !== 0)).toBe(true);
+  }
+  expect(rounds[4].valAccuracy).toBeGreaterThan(0.9);
+});
+
+test('frozen at init: pruned weights never leave their initialisation', async () => {
+  const { start, final, mask } = (await run(engine, { mask0: 'init' })).at(-1)!;
+  expect(start).toEqual(initial);
+  final.weights.forEach((w, layer) => {
+    w.forEach((wf, i) => {
+      if (!kept(mask[layer], i)) expect(wf).toBe(initial[layer][i]);
+    });
+  });
+});
+
+test('every action: the same bytes by the reference engine, the kernels, one thread and two', async () => {
+  const engines = [await createWasmEngine({ threads: 1 }), await createWasmEngine({ threads: 2 })];
+  const pairs = [...MASK0.map((mask0) => ({ mask0 })), ...MASK1.map((mask1) => ({ mask0: 'toward_zero' as const, mask1 }))];
+  for (const changes of pairs) {
+    const expected = await run(engine, { ...changes, rounds: 2, epochs: 1 });
+    for (const other of engines) expect(await run(other, { ...changes, rounds: 2, epochs: 1 })).toEqual(expected);
+  }
+  for (const other of engines) other.close();
+});
+
+test.each([
+  { criterion: 'large_final', mask0: 'zero', mask1: 'rewind' },
+  { criterion: 'movement', mask0: 'toward_zero_reshuffled', mask1: 'reshuffle' },
+  { criterion: 'random', mask0: 'init', mask1: 'redraw' },
+] as const)('a run that goes on after any round gives the same bytes: $criterion, $mask0, $mask1', async (changes) => {
+  const straight = await run(engine, changes);
+  for (const last of straight) expect(await run(engine, changes, last)).toEqual(straight.slice(last.round + 1));
+});
+
+test('an impossible pair of actions is refused before anything is trained', async () => {
+  await expect(run(engine, { mask0: 'toward_zero_all', mask1: 'reinit' })).rejects.toThrow(/goes with mask-1 rewind only/);
+});
