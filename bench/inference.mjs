@@ -3,8 +3,7 @@
 //
 //   npm run build && node bench/inference.mjs [--only "^fc.* 1 thread"] [options of rounds.mjs]
 
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadDataset } from '../dist/cli/datasets.js';
 import { conv4, fc } from '../dist/models/index.js';
@@ -12,7 +11,7 @@ import { createWasmEngine } from '../dist/src/engine/wasm.js';
 import { criterionMask } from '../dist/src/masks/criteria.js';
 import { inputs, regenerate, weightCounts } from '../dist/src/network.js';
 import { DOMAIN, fillWords, parseSeed } from '../dist/src/random.js';
-import { openBench, peerFile, rate } from './rounds.mjs';
+import { openBench, rate } from './rounds.mjs';
 
 const seed = parseSeed(1);
 const noise = new Uint32Array((16 * 3072) / 4);
@@ -23,20 +22,9 @@ const JOBS = [
 ];
 
 const bench = openBench();
-const scipy = await bench.python('scipy_csr.py');
-const torch = await bench.python('torch_inference.py');
-const ort = bench.o.peers && (await bench.node('onnx.mjs', bench.o.peers));
-if (!ort) bench.say('without ONNX Runtime: it needs --peers FOLDER');
-
-/** Folder of a network's three ONNX models, or null. */
-function onnxModels(name, network, pixels) {
-  const folder = join(bench.folder, name);
-  mkdirSync(folder);
-  const write = [peerFile('onnx_models.py'), JSON.stringify(network), folder, pixels];
-  if (bench.pythons.some((python) => spawnSync(python, write).status === 0)) return folder;
-  bench.say(`without ONNX Runtime: none of ${bench.o.python} has onnx and onnxruntime`);
-  return null;
-}
+const scipy = await bench.peer('scipy_csr.py');
+const torch = await bench.peer('torch_inference.py');
+const ort = await bench.peer('onnx_runtime.py');
 
 for (const { name, network, densities, batches } of JOBS) {
   const labels = densities.flatMap((list) =>
@@ -55,9 +43,7 @@ for (const { name, network, densities, batches } of JOBS) {
   const images = width === 784 ? loadDataset('mnist').test.images.slice(0, 256 * width) : new Uint8Array(noise.buffer);
   const pixels = join(bench.folder, `${name}.bin`);
   writeFileSync(pixels, images);
-  const models = ort ? onnxModels(name, network, pixels) : null;
   const dense = network.layers.every((layer) => layer.kind === 'dense');
-  const [height, columns, channels] = network.input;
   const source = { ...network, distribution: 'packed-signed-constant', sigma: 'he', seed };
   const initial = regenerate(source);
   const rows = [];
@@ -67,15 +53,14 @@ for (const { name, network, densities, batches } of JOBS) {
     const classifier = engine.classifier(source, { mask: criterionMask(source, 'random', initial, initial, density, seed) });
     const batchImages = images.slice(0, batch * width);
     const job = { network, density, batch, threads, pixels };
-    const onnx = (file) => models && ort.job({ ...job, model: join(models, file), input: dense ? [width] : [channels, height, columns] });
     const rates = await bench.contest({
       ours: (seconds) => rate(() => classifier.logits(batchImages, batch), seconds) * batch,
-      'ONNX Runtime float32': onnx('float32.onnx'),
-      'ONNX Runtime int8 dynamic': onnx('dynamic.onnx'),
-      'ONNX Runtime int8 static': onnx('static.onnx'),
-      'PyTorch dense': torch?.job({ ...job, layout: 'dense' }),
-      'PyTorch CSR': dense ? torch?.job({ ...job, layout: 'csr' }) : null,
-      'SciPy CSR': dense ? scipy?.job(job) : null,
+      'ONNX Runtime float32': ort?.({ ...job, model: 'float32' }),
+      'ONNX Runtime int8 dynamic': ort?.({ ...job, model: 'dynamic' }),
+      'ONNX Runtime int8 static': ort?.({ ...job, model: 'static' }),
+      'PyTorch dense': torch?.({ ...job, layout: 'dense' }),
+      'PyTorch CSR': dense ? torch?.({ ...job, layout: 'csr' }) : null,
+      'SciPy CSR': dense ? scipy?.(job) : null,
     });
     rows.push({ name: label, rates });
     engine.close();

@@ -3,11 +3,12 @@
 //
 //   --rounds N            rounds (turns of each contestant)   --only PATTERN  only rows whose name matches
 //   --seconds S           length of one turn                  --json          one JSON object instead of tables
-//   --peers FOLDER        where onnxruntime-node is installed: npm install --ignore-scripts --prefix FOLDER onnxruntime-node
-//   --python P[,P...]     interpreters to look for peers in, best first: python3 -m venv ENV && ENV/bin/pip install scipy onnx
-//                         onnxruntime, then ENV/bin/python; Debian's python3-torch and python3-scipy: /usr/bin/python3 (default)
+//   --python P[,P...]     interpreters in which to look for a peer's libraries, best first; default /usr/bin/python3
 //
-// A peer is a program that answers a JSON line on stdin by a JSON line {version, rate} or {version, error}. All are optional.
+// A peer is a program that answers a JSON line on stdin by a JSON line {version, rate} or {version, error}. All are optional:
+//
+//   python3 -m venv ENV && ENV/bin/pip install scipy onnx onnxruntime      apt-get install python3-torch (or torch in ENV)
+//   then --python ENV/bin/python,/usr/bin/python3
 
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -21,12 +22,9 @@ const COMMON = {
   rounds: { type: 'string', default: '5' },
   seconds: { type: 'string', default: '0.3' },
   only: { type: 'string', default: '' },
-  peers: { type: 'string', default: '' },
   python: { type: 'string', default: '/usr/bin/python3' },
   json: { type: 'boolean', default: false },
 };
-
-export const peerFile = (name) => fileURLToPath(new URL(`peers/${name}`, import.meta.url));
 
 export const median = (list) => list.toSorted((a, b) => a - b)[list.length >> 1];
 
@@ -59,36 +57,35 @@ export function openBench(options = {}) {
   const say = (text) => o.json || console.log(text);
   say(`\n${machine}; ${rounds} rounds`);
 
-  async function start(command, parameters) {
-    const child = spawn(command, parameters, { stdio: ['pipe', 'pipe', 'ignore'] });
+  /** Starts a peer program; null where it has not got its libraries. */
+  async function start(interpreter, file) {
+    const path = fileURLToPath(new URL(`peers/${file}`, import.meta.url));
+    const child = spawn(interpreter, [path], { stdio: ['pipe', 'pipe', 'ignore'] });
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
     child.on('error', () => undefined);
     child.stdin.on('error', () => undefined);
     const ask = async (job) => {
       child.stdin.write(`${JSON.stringify(job)}\n`);
       const { value, done } = await lines.next();
-      if (done) throw new Error(`${parameters[0]} ended`);
+      if (done) throw new Error(`peers/${file} ended`);
       return JSON.parse(value);
     };
     try {
-      // An empty job is refused, by a program that could load its library.
+      // An empty job is refused, by a program that could load its libraries.
       const { version } = await ask({});
       started.push({ child, version });
-      return { version, ask };
+      return ask;
     } catch {
       child.kill();
       return null;
     }
   }
 
-  /** A contestant that gives a peer a job; null without the peer. */
-  const contestant = (peer, job) =>
-    peer &&
-    (async (seconds) => {
-      const { rate, error } = await peer.ask({ ...job, seconds });
-      if (error) throw new Error(error);
-      return rate;
-    });
+  const contestant = (ask, job) => async (seconds) => {
+    const { rate, error } = await ask({ ...job, seconds });
+    if (error) throw new Error(error);
+    return rate;
+  };
 
   const bench = {
     o,
@@ -96,23 +93,14 @@ export function openBench(options = {}) {
     say,
     wanted: (name) => new RegExp(o.only).test(name),
 
-    /** Interpreters to try, best first. */
-    pythons: o.python.split(','),
-
-    /** A peer program in Python, by the first interpreter that has its libraries, or null. */
-    async python(file) {
-      for (const interpreter of bench.pythons) {
-        const peer = await start(interpreter, [peerFile(file)]);
-        if (peer) return { job: (job) => contestant(peer, job), ask: peer.ask };
+    /** What makes contestants of jobs for a peer program, by the first interpreter that has its libraries, or null. */
+    async peer(file) {
+      for (const interpreter of o.python.split(',')) {
+        const ask = await start(interpreter, file);
+        if (ask) return (job) => contestant(ask, job);
       }
-      say(`without ${file}: none of ${o.python} has its library`);
+      say(`without peers/${file}: none of ${o.python} has its libraries (bench/README.md says how to get them)`);
       return null;
-    },
-
-    /** A peer program in JavaScript, or null. */
-    async node(file, ...parameters) {
-      const peer = await start(process.execPath, [peerFile(file), ...parameters]);
-      return peer && { job: (job) => contestant(peer, job), ask: peer.ask };
     },
 
     /** Measures contestants in turns; `ours` is one of them, the others are peers. A peer that fails is left out, with its reason. */
@@ -138,6 +126,7 @@ export function openBench(options = {}) {
      * `less` says that less is better: the rates are times.
      */
     table(title, unit, rows, { scale = 1, less = false } = {}) {
+      if (rows.length === 0) return;
       const lines = rows.map(({ name, rates }) => {
         const { ours, ...peers } = rates;
         const order = Object.keys(peers).sort((a, b) => (median(peers[b]) - median(peers[a])) * (less ? -1 : 1));
@@ -147,7 +136,7 @@ export function openBench(options = {}) {
         return { name, ours: scaled(ours), best, ratios, peers: Object.fromEntries(order.map((p) => [p, scaled(peers[p])])), others };
       });
       tables.push({ title, unit, rows: lines.map(({ others, ...row }) => row) });
-      say(`\n${title}; ${unit}\n\n| | ours | best peer | ours / best peer | other peers |\n|---|---|---|---|---|`);
+      say(`\n${title}; ${unit}\n\n| | ours | best peer | times as fast | other peers |\n|---|---|---|---|---|`);
       for (const { name, ours, best, ratios, peers, others } of lines) {
         const beside = others.map((p) => `${p} ${short(median(peers[p]))}`).join(', ');
         say(`| ${name} | ${range(ours)} | ${best ? `${best} ${range(peers[best])}` : ''} | ${best ? range(ratios) : ''} | ${beside} |`);

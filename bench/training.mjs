@@ -1,6 +1,6 @@
 // How good and how fast is training: learned masks over five seeds, lottery tickets over three. One JSON line a result, then means.
 //
-//   node bench/training.mjs topk [--seeds 5] [--threads 2]                 the default of `seedmask train --network fc`
+//   node bench/training.mjs topk [--seeds 5] [--threads 2] [--density .03,.1,.3 --epochs 10]     `seedmask train --network fc`
 //   node bench/training.mjs tickets [--seeds 3] [--epochs 55] [--threads 2]  masks from trained networks, best keep rate by validation
 //
 // Each model is written to a file in a temporary folder, served from there, and its accuracy read from the answers over HTTP.
@@ -27,8 +27,15 @@ const {
   positionals: [what = 'topk'],
 } = parseArgs({
   allowPositionals: true,
-  options: { seeds: { type: 'string' }, epochs: { type: 'string', default: '55' }, threads: { type: 'string', default: '2' } },
+  options: {
+    seeds: { type: 'string' },
+    density: { type: 'string', default: FC_DENSITY.join() },
+    epochs: { type: 'string' },
+    threads: { type: 'string', default: '2' },
+  },
 });
+const epochs = Number(o.epochs ?? (what === 'topk' ? FC_EPOCHS : 55));
+const density = o.density.split(',').map(Number);
 const data = loadDataset('mnist');
 const engine = await createWasmEngine({ threads: Number(o.threads) });
 const results = {};
@@ -70,7 +77,7 @@ for (const seed of seeds) {
   const key = parseSeed(seed);
   const parts = split(60000, 5000, key);
   if (what === 'topk') {
-    const r = await trainTask(engine, maskNetwork(fc, key), data, parts, { density: FC_DENSITY, epochs: FC_EPOCHS });
+    const r = await trainTask(engine, maskNetwork(fc, key), data, parts, { density, epochs });
     report(seed, {
       valAccuracy: r.valAccuracy,
       testAccuracy: r.testAccuracy,
@@ -83,7 +90,7 @@ for (const seed of seeds) {
   const network = ticketNetwork(fc, key);
   const initial = regenerate(network);
   const started = performance.now();
-  const dense = await trainDense(engine, network, data.train, parts, { ...PAPER, epochs: Number(o.epochs) });
+  const dense = await trainDense(engine, network, data.train, parts, { ...PAPER, epochs });
   const trainSeconds = (performance.now() - started) / 1000;
   const file = (mask) => writeModel(taskModel(engine, network, mask, data.train, parts.validation, 'mnist'));
   const tickets = {
@@ -96,7 +103,7 @@ for (const seed of seeds) {
     randomMask: file(criterionMask(network, 'random', initial, initial, [0.5, 0.5, 0.5], key)),
     ...Object.fromEntries(Object.entries(tickets).map(([name, ticket]) => [name, ticket.bytes])),
   });
-  report(seed, { epochs: Number(o.epochs), ...accuracy, trainedValAccuracy: dense.valAccuracy, trainSeconds });
+  report(seed, { epochs, ...accuracy, trainedValAccuracy: dense.valAccuracy, trainSeconds });
 }
 const mean = (list) => list.reduce((a, b) => a + b, 0) / list.length;
 console.log(

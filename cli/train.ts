@@ -1,6 +1,7 @@
-// seedmask train: learn a topk mask on a network whose weights never change, and write it as seed + mask.
+// seedmask train: learn a mask on a network whose weights never change, and write it as seed + mask. Two methods: topk (small files)
+// and the paper's bernoulli.
 
-import { Command } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { DIGITS, type Model, PIXELS_TRANSFORM, writeModel } from '../codec/index.js';
 import { type Dataset, imagesOf, type Split, split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
@@ -9,7 +10,7 @@ import { createWasmEngine } from '../src/engine/wasm.js';
 import { evaluate, fitLogitScale } from '../src/evaluate.js';
 import { type Architecture, describe, type Network, totalKept, totalWeights, weightCounts } from '../src/network.js';
 import type { Seed } from '../src/random.js';
-import { type Progress, TOPK, trainTopk } from '../src/train.js';
+import { BERNOULLI, type Progress, TOPK, trainBernoulli, trainTopk } from '../src/train.js';
 import { loadDataset } from './datasets.js';
 import { checkWritable, writeFileSafely } from './files.js';
 import { densityOption, networkOption, type Output, outputOf, positiveInteger, seedOption, threadsOption } from './options.js';
@@ -17,7 +18,11 @@ import { trainingBar } from './progress.js';
 
 /** Kept fraction of dense layers, first to last, and passes over the data: chosen on validation rows (bench/README.md). */
 export const FC_DENSITY = [0.025, 0.08, 0.3] as const;
-export const FC_EPOCHS = 16;
+export const FC_EPOCHS = 24;
+
+/** What `--method` accepts. */
+export const METHODS = ['topk', 'bernoulli'] as const;
+export type Method = (typeof METHODS)[number];
 
 export interface TrainedTask {
   readonly model: Model;
@@ -26,13 +31,15 @@ export interface TrainedTask {
   readonly testAccuracy: number;
   readonly trainSeconds: number;
   readonly steps: number;
+  /** bernoulli: mean accuracies of ten drawn masks, which is what the paper reports. */
+  readonly drawn: { readonly valAccuracy: number; readonly testAccuracy: number } | null;
 }
 
-/** The network of a learned mask: packed signs, one bit a weight, He's constant. */
-export const maskNetwork = (architecture: Architecture, seed: Seed): Network => ({
+/** The network of a learned mask: packed signs, one bit a weight; He's constant, for bernoulli Glorot's as in the paper. */
+export const maskNetwork = (architecture: Architecture, seed: Seed, method: Method = 'topk'): Network => ({
   ...architecture,
   distribution: 'packed-signed-constant',
-  sigma: 'he',
+  sigma: method === 'topk' ? 'he' : 'glorot',
   seed,
 });
 
@@ -60,33 +67,56 @@ export function accuracy(engine: Engine, model: Model, images: Uint8Array, label
   return result.accuracy;
 }
 
+export interface TaskOptions {
+  readonly method?: Method;
+  /** Dynamic weight rescaling (bernoulli). */
+  readonly rescale?: boolean;
+  /** Kept fraction per weighted layer (topk). */
+  readonly density: readonly number[];
+  readonly epochs: number;
+  readonly onProgress?: (progress: Progress) => void;
+  readonly signal?: AbortSignal;
+}
+
 /** Learns a mask and packs it; everything is chosen on validation rows, the test set is only reported. */
 export async function trainTask(
   engine: Engine,
   network: Network,
   data: { readonly train: Dataset; readonly test: Dataset; readonly name: string },
   parts: Split,
-  options: { density: readonly number[]; epochs: number; onProgress?: (progress: Progress) => void; signal?: AbortSignal },
+  options: TaskOptions,
 ): Promise<TrainedTask> {
   const started = performance.now();
-  const { mask, steps } = await trainTopk(engine, network, data.train, parts, { ...TOPK, ...options });
+  const learned =
+    options.method === 'bernoulli'
+      ? await trainBernoulli(engine, network, data.train, parts, { ...BERNOULLI, ...options, rescale: options.rescale ?? false })
+      : { ...(await trainTopk(engine, network, data.train, parts, { ...TOPK, ...options })), drawn: [] };
   const trainSeconds = (performance.now() - started) / 1000;
-  const model = taskModel(engine, network, mask, data.train, parts.validation, data.name);
+  const modelOf = (mask: Uint8Array[]) => taskModel(engine, network, mask, data.train, parts.validation, data.name);
+  const images = imagesOf(data.train, parts.validation);
   const labels = Uint8Array.from(parts.validation, (row) => data.train.labels[row]);
+  const accuracies = (model: Model) => ({
+    valAccuracy: accuracy(engine, model, images, labels),
+    testAccuracy: accuracy(engine, model, data.test.images, data.test.labels),
+  });
+  const model = modelOf(learned.mask);
+  const drawn = learned.drawn.map((mask) => accuracies(modelOf(mask)));
+  const mean = (of: (a: (typeof drawn)[number]) => number) => drawn.reduce((sum, a) => sum + of(a), 0) / drawn.length;
   return {
     model,
     bytes: writeModel(model),
-    valAccuracy: accuracy(engine, model, imagesOf(data.train, parts.validation), labels),
-    testAccuracy: accuracy(engine, model, data.test.images, data.test.labels),
+    ...accuracies(model),
     trainSeconds,
-    steps,
+    steps: learned.steps,
+    drawn: drawn.length ? { valAccuracy: mean((a) => a.valAccuracy), testAccuracy: mean((a) => a.testAccuracy) } : null,
   };
 }
 
 interface Options extends Output {
   data: string;
   network: Architecture;
-  method: 'topk';
+  method: Method;
+  rescale?: boolean;
   density?: number[];
   epochs: number;
   seed: Seed;
@@ -100,7 +130,13 @@ export function trainCommand(): Command {
     .description('learn a mask on a random network and write seed + mask')
     .requiredOption('--data <name>', 'mnist, or a folder of IDX files')
     .addOption(networkOption())
+    .addOption(
+      new Option('--method <name>', 'how masks are learned: topk at a given density, or drawn with learned probabilities')
+        .choices(METHODS)
+        .default('topk'),
+    )
     .addOption(densityOption())
+    .option('--rescale', 'multiply the drawn weights of a layer by all / drawn (bernoulli)')
     .option('--epochs <n>', 'passes over the training rows', positiveInteger, FC_EPOCHS)
     .addOption(seedOption())
     .addOption(threadsOption())
@@ -112,20 +148,26 @@ export function trainCommand(): Command {
       `
 Examples:
   seedmask train --data mnist --network fc --out digits.smk
-  seedmask train --data mnist --network fc:784-100-10 --density 0.05,0.2 --epochs 5 --seed 7 --out small.smk`,
+  seedmask train --data mnist --network fc:784-100-10 --density 0.05,0.2 --epochs 5 --seed 7 --out small.smk
+  seedmask train --data mnist --network fc --method bernoulli --rescale --epochs 30 --out drawn.smk`,
     )
     .action(async (options: Options) => run(options));
 }
 
 async function run(options: Options): Promise<void> {
   checkWritable(options.out);
+  if (options.method === 'bernoulli' && options.density)
+    throw new InvalidArgumentError('--density goes with --method topk: bernoulli masks find their own density');
+  if (options.method === 'topk' && options.rescale) throw new InvalidArgumentError('--rescale goes with --method bernoulli');
   const data = loadDataset(options.data);
-  const network = maskNetwork(options.network, options.seed);
+  const network = maskNetwork(options.network, options.seed, options.method);
   const layers = weightCounts(network).length;
   const density = spread(options.density ?? [...FC_DENSITY], layers);
   const engine = options.engine === 'reference' ? createReferenceEngine() : await createWasmEngine({ threads: options.threads });
   const bar = trainingBar('train', options.json === true);
   const result = await trainTask(engine, network, data, split(data.train.labels.length, 5000, options.seed), {
+    method: options.method,
+    rescale: options.rescale,
     density,
     epochs: options.epochs,
     onProgress: bar.update,
@@ -142,6 +184,7 @@ async function run(options: Options): Promise<void> {
       density: kept / weights,
       valAccuracy: result.valAccuracy,
       testAccuracy: result.testAccuracy,
+      ...(result.drawn && { drawnValAccuracy: result.drawn.valAccuracy, drawnTestAccuracy: result.drawn.testAccuracy }),
       fileBytes: result.bytes.length,
       trainSeconds: result.trainSeconds,
       steps: result.steps,
@@ -151,6 +194,9 @@ async function run(options: Options): Promise<void> {
     () =>
       `${describe(network)}, ${weights.toLocaleString('en')} weights, ${kept.toLocaleString('en')} kept\n` +
       `validation ${result.valAccuracy.toFixed(4)}   test ${result.testAccuracy.toFixed(4)}   ${result.trainSeconds.toFixed(1)} s\n` +
+      (result.drawn
+        ? `mean of ten drawn masks: validation ${result.drawn.valAccuracy.toFixed(4)}   test ${result.drawn.testAccuracy.toFixed(4)}\n`
+        : '') +
       `${options.out}: ${result.bytes.length.toLocaleString('en')} bytes`,
   );
   engine.close();

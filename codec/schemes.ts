@@ -79,19 +79,31 @@ export function decodePayload(weights: readonly number[], payload: Uint8Array, f
 
 function splitRaw(layers: readonly LayerCount[], raw: Uint8Array, field: string): Uint8Array[] {
   let at = 0;
-  return layers.map((layer, i) => {
+  const mask = emptyMask(layers);
+  layers.forEach((layer, i) => {
     const n = layer.weights;
-    const bits = new Uint8Array(maskBytes(n));
+    const bits = mask[i];
     if (!isMixed(layer)) {
       if (layer.kept) keepFrom(bits, 0, n);
-      return bits;
+      return;
     }
     bits.set(raw.subarray(at, at + bits.length));
     at += bits.length;
     if (n & 7 && bits[bits.length - 1] >> (n & 7)) throw bad(field, `bits beyond the ${n} weights of layer ${i}`, 'zeros there');
     const found = countKept(bits);
     if (found !== layer.kept) throw bad(field, `${found} kept bits in layer ${i}`, `${layer.kept}, its stored count`);
-    return bits;
+  });
+  return mask;
+}
+
+/** Nothing kept yet; the layers share one buffer, because a server holds thousands of masks. */
+function emptyMask(layers: readonly LayerCount[]): Uint8Array[] {
+  const sizes = layers.map((layer) => maskBytes(layer.weights));
+  const all = new Uint8Array(sizes.reduce((sum, size) => sum + size, 0));
+  let at = 0;
+  return sizes.map((size) => {
+    at += size;
+    return all.subarray(at - size, at);
   });
 }
 
@@ -130,9 +142,10 @@ function encodeAdaptive(layers: readonly LayerCount[], mask: Mask): Uint8Array {
 
 function decodeAdaptive(layers: readonly LayerCount[], body: Uint8Array, field: string): Uint8Array[] {
   const coder = new RangeDecoder(body);
-  const mask = layers.map((layer) => {
+  const mask = emptyMask(layers);
+  layers.forEach((layer, l) => {
     const n = layer.weights;
-    const bits = new Uint8Array(maskBytes(n));
+    const bits = mask[l];
     let ones = layer.kept;
     let i = 0;
     for (; ones > 0 && ones < n - i; i++) {
@@ -142,7 +155,6 @@ function decodeAdaptive(layers: readonly LayerCount[], body: Uint8Array, field: 
       }
     }
     if (ones > 0) keepFrom(bits, i, n);
-    return bits;
   });
   if (!coder.finished()) throw bad(field, 'a range coder that does not end with the payload', 'the one encoding of the mask');
   return mask;

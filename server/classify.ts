@@ -8,7 +8,7 @@ import { SeedmaskError } from '../codec/errors.js';
 import { withConstants } from '../src/data.js';
 import type { Classifier, Engine } from '../src/engine/engine.js';
 import { exp } from '../src/exact.js';
-import { inputs, totalWeights } from '../src/network.js';
+import { inputs } from '../src/network.js';
 import type { Rows } from './rows.js';
 import type { Version } from './store.js';
 
@@ -26,8 +26,6 @@ export interface Classified {
 /** Rows of one chunk at most, and the milliseconds a chunk should take: the event loop waits no longer. */
 const CHUNK_ROWS = 256;
 const CHUNK_MS = 4;
-/** What a compiled classifier is charged for: lists of kept inputs cost at most this many bytes a weight. */
-const BYTES_PER_WEIGHT = 4;
 
 /** A compiled task. `users` requests are running on it; a dropped one is freed by its last user. */
 interface Compiled {
@@ -101,8 +99,8 @@ export class Classifiers {
       return held;
     }
     const { mask, transform } = version.task;
-    const bytes = BYTES_PER_WEIGHT * totalWeights(version.network);
     const classifier = this.#engine.classifier(version.network, { mask, transform: { scale: transform.scale, mean: transform.mean } });
+    const { bytes } = classifier;
     for (const [oldest, entry] of this.#compiled) {
       if (this.#bytes + bytes <= this.#cap) break;
       this.#compiled.delete(oldest);

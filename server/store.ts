@@ -113,6 +113,9 @@ export function openStore(path: string, { fileLimit = 256 * 1024 * 1024 }: Store
   return catalogue.close();
 }
 
+/** One for all tasks that have none: there may be thousands. */
+const NO_LABELS = { file: '', labels: new Map<string, string>() } as const;
+
 /** Tasks gathered from files so far. */
 class Catalogue {
   readonly #fileLimit: number;
@@ -170,7 +173,7 @@ class Catalogue {
   /** The store, once labels are known to name versions that exist. */
   close(): Store {
     const tasks = [...this.#versions].map(([name, versions]): ServedTask => {
-      const { file, labels } = this.#labels.get(name) ?? { file: '', labels: new Map<string, string>() };
+      const { file, labels } = this.#labels.get(name) ?? NO_LABELS;
       for (const [label, number] of labels) {
         if (versions.some((v) => v.number === number)) continue;
         const expected = `one of the versions ${versions.map((v) => v.number).join(', ')} of ${name}`;

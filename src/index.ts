@@ -26,6 +26,7 @@ export { createReferenceEngine } from './engine/reference.js';
 export { createWasmEngine } from './engine/wasm.js';
 export { accuracyOf, argmax, type Evaluation, evaluate, fitLogitScale, softmax } from './evaluate.js';
 export { actionConflict, MASK0, MASK1, type Mask0, type Mask1, restartBy, zeroedBy } from './masks/actions.js';
+export { evenScores, likelierMask } from './masks/bernoulli.js';
 export {
   CRITERIA,
   type Criterion,
@@ -79,6 +80,9 @@ export {
 } from './random.js';
 export { nextTicket, type TicketOptions, type TicketRound, tickets } from './tickets.js';
 export {
+  BERNOULLI,
+  type BernoulliOptions,
+  type BernoulliResult,
   type DenseOptions,
   type DenseResult,
   type MaskResult,
@@ -88,6 +92,7 @@ export {
   TOPK,
   type TopkOptions,
   type TrainOptions,
+  trainBernoulli,
   trainDense,
   trainTopk,
 } from './train.js';

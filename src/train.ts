@@ -1,10 +1,11 @@
 // The training loops: network + engine + data + schedule -> weights or a mask. Everything random comes from one seed (split, batch
 // order, first scores), so a run gives the same bytes with any number of threads. Choices are made on validation rows only.
 
-import { type Dataset, epochOrder, type Split } from './data.js';
+import { type Dataset, epochOrder, imagesOf, type Split } from './data.js';
 import type { Engine, InputTransform } from './engine/engine.js';
 import { PIXELS } from './engine/engine.js';
 import { accuracyOf } from './evaluate.js';
+import { EVALUATION_DRAWS, evenScores, likelierMask } from './masks/bernoulli.js';
 import { densityAt, gainAt, initialScores, keepAt } from './masks/topk.js';
 import { type Mask, type Network, outputs, type Parameters, regenerate } from './network.js';
 
@@ -43,6 +44,9 @@ export function paperTraining(network: Network): Record<keyof typeof PAPER, numb
 
 /** Our default learned mask of an FC network; chosen on validation rows, see bench/README.md. */
 export const TOPK = { batch: 128, learningRate: 0.15, momentum: 0.9, scoreRange: 0.01 } as const;
+
+/** The paper's learned supermask of an FC network (SGD with rate 100: a score sees a weight times a quarter of its gradient), in batches of ours. */
+export const BERNOULLI = { batch: 128, learningRate: 100, momentum: 0.9, rescale: false } as const;
 
 const REPORT_EVERY = 50;
 
@@ -186,6 +190,63 @@ export async function trainTopk(engine: Engine, network: Network, data: Dataset,
     );
     const chosen = best ?? { mask: trainer.mask(target), valAccuracy: 0, epoch: options.epochs };
     return { ...chosen, steps };
+  } finally {
+    trainer.free();
+  }
+}
+
+export interface BernoulliOptions extends TrainOptions {
+  readonly momentum: number;
+  /** Dynamic weight rescaling (Zhou et al. 2019, section 5.2). */
+  readonly rescale: boolean;
+}
+
+export interface BernoulliResult extends MaskResult {
+  /** Ten masks drawn from the scores after the last epoch: the paper reports their mean accuracy. */
+  readonly drawn: readonly Uint8Array[][];
+}
+
+/**
+ * Learns probabilities of masks (masks/bernoulli.ts) at a constant learning rate. Returns the likelier mask of the epoch in which that
+ * mask had the best validation accuracy; of equals, the later.
+ */
+export async function trainBernoulli(
+  engine: Engine,
+  network: Network,
+  data: Dataset,
+  split: Split,
+  options: BernoulliOptions,
+): Promise<BernoulliResult> {
+  const transform = options.transform ?? PIXELS;
+  const set = { images: data.images, labels: data.labels, transform };
+  const trainer = engine.bernoulliTrainer(network, set, evenScores(network), options.rescale, options.batch);
+  const images = imagesOf(data, split.validation);
+  const labels = labelsOf(data, split.validation);
+  let best: Omit<MaskResult, 'steps'> = { mask: [], valAccuracy: -1, epoch: 0 };
+  try {
+    const steps = await loop(
+      network,
+      split,
+      options,
+      (rows, index) => {
+        const loss = trainer.gradients(rows);
+        trainer.step(options, index + 1);
+        return loss;
+      },
+      (epoch) => {
+        const mask = likelierMask(trainer.scores());
+        const classifier = engine.classifier(network, { mask, transform });
+        const valAccuracy = accuracyOf(classifier.logits(images, labels.length), labels, outputs(network));
+        classifier.free();
+        if (valAccuracy >= best.valAccuracy) best = { mask, valAccuracy, epoch: epoch + 1 };
+        return valAccuracy;
+      },
+    );
+    const drawn = Array.from({ length: 10 }, (_, i) => {
+      trainer.draw(EVALUATION_DRAWS + i);
+      return trainer.mask();
+    });
+    return { ...best, drawn, steps };
   } finally {
     trainer.free();
   }

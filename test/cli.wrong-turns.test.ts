@@ -44,6 +44,16 @@ test.each<[what: string, words: string[], line: RegExp]>([
   ['mistyped command', ['inspct', 'x'], /Did you mean inspect/],
   ['missing option', ['train', '--data', 'mnist'], /--out <file>/],
   ['bad density', ['train', '--data', 'mnist', '--out', 'x.smk', '--density', '2'], /fraction above 0 and at most 1, got '2'/],
+  [
+    'bad method',
+    ['train', '--data', 'mnist', '--out', 'x.smk', '--method', 'bernouli'],
+    /'bernouli' is invalid. Allowed choices are topk, bernoulli/,
+  ],
+  [
+    'density where there is none',
+    ['train', '--data', 'mnist', '--out', 'x.smk', '--method', 'bernoulli', '--density', '0.1'],
+    /--density goes with --method topk/,
+  ],
   ['bad epochs', ['train', '--data', 'mnist', '--out', 'x.smk', '--epochs', '0'], /positive whole number, got '0'/],
   ['bad network', ['train', '--data', 'mnist', '--out', 'x.smk', '--network', 'resnet'], /conv2, conv4, conv6, fc, .*got 'resnet'/],
   ['bad threads', ['train', '--data', 'mnist', '--out', 'x.smk', '--threads', '65'], /1 to 64 threads, got 65/],

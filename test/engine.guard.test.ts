@@ -6,7 +6,7 @@ import { KERNELS } from '../src/engine/kernels.js';
 import { Machine } from '../src/engine/machine.js';
 import { regenerateLayer } from '../src/engine/regenerate.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
-import { type Network, sigmaOf, weighted } from '../src/network.js';
+import { fullMask, type Network, regenerate, sigmaOf, weighted } from '../src/network.js';
 import { DISTRIBUTIONS, type Distribution, fillWeights, parseSeed } from '../src/random.js';
 
 const bytesOf = (name: 'single' | 'shared') => new Uint8Array(Buffer.from(KERNELS[name], 'base64'));
@@ -74,11 +74,10 @@ test('the shared build imports shared memory: it refuses an unshared one, and th
 test('with two threads the second half of the outputs is written by the worker', async () => {
   // The caller runs as thread 0 of 2: what thread 1 owns can only come from the worker.
   const machine = await Machine.create(2);
-  const from = machine.allocate(64);
-  const to = machine.allocate(64);
-  machine.f32(from, 16).set(Array.from({ length: 16 }, (_, i) => i + 1));
-  machine.run([['transpose', from, 4, 4, 16, to, 16]]);
-  expect([...machine.f32(to, 16)]).toEqual([1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16]);
+  const [values, velocity, gradient] = [machine.allocate(64), machine.allocate(64), machine.allocate(64)];
+  machine.f32(gradient, 16).set(Array.from({ length: 16 }, (_, i) => i + 1));
+  machine.run([['sgd', values, velocity, gradient, 16, 2, 0]]);
+  expect([...machine.f32(values, 16)]).toEqual(Array.from({ length: 16 }, (_, i) => -2 * (i + 1)));
   machine.close();
 });
 
@@ -133,4 +132,52 @@ test('memory that grew keeps what it held, for views made after', async () => {
   expect(after.buffer.byteLength).toBeGreaterThan(bytes);
   expect(after.slice()).toEqual(values);
   machine.close();
+});
+
+test('a training step allocates nothing, whatever the method', async () => {
+  const engine = await createWasmEngine({ threads: 2 });
+  const network: Network = {
+    input: [6, 6, 2],
+    layers: [
+      { kind: 'dense', units: 70, activation: 'relu' },
+      { kind: 'dense', units: 10, activation: 'linear' },
+    ],
+    distribution: 'signed-constant',
+    sigma: 'he',
+    seed: parseSeed('memory'),
+  };
+  const image: Network = {
+    ...network,
+    layers: [{ kind: 'conv', filters: 8, activation: 'relu' }, { kind: 'pool' }, ...network.layers.slice(1)],
+  };
+  const data = {
+    images: Uint8Array.from({ length: 64 * 72 }, (_, i) => (i * 37) & 255),
+    labels: Uint8Array.from({ length: 64 }, (_, i) => i % 10),
+    transform: PIXELS,
+  };
+  for (const net of [network, image]) {
+    const counts = weighted(net).map((layer) => layer.weights);
+    const weights = regenerate(net);
+    const [keep, gain] = [counts.map((n) => n >> 3), counts.map(() => 1)];
+    const sgd = { learningRate: 0.1, momentum: 0.9 };
+    const adam = { learningRate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+    const dense = engine.denseTrainer(net, data, { weights, biases: null }, 32);
+    const ticket = engine.denseTrainer(net, data, { weights, biases: null }, 32, fullMask(net, true));
+    const topk = engine.topkTrainer(net, data, weights, keep, gain, 32);
+    const bernoulli = engine.bernoulliTrainer(network, data, [new Float32Array(5040), new Float32Array(700)], true, 32);
+    const step = (i: number) => {
+      const rows = Uint32Array.from({ length: 32 }, (_, k) => (i + k) % 64);
+      for (const trainer of [dense, ticket, topk, bernoulli]) trainer.gradients(rows);
+      dense.adam(adam);
+      ticket.adam(adam);
+      topk.step(sgd, keep, gain);
+      bernoulli.step(sgd, i);
+    };
+    step(0);
+    const bytes = engine.memoryBytes;
+    for (let i = 1; i < 200; i++) step(i);
+    expect(engine.memoryBytes).toBe(bytes);
+    for (const trainer of [dense, ticket, topk, bernoulli]) trainer.free();
+  }
+  engine.close();
 });

@@ -23,6 +23,7 @@ function watched(before: () => void = () => {}): { readonly engine: Engine; live
     live++;
     made++;
     const { arithmetic, scale, inputs, outputs } = inner;
+    const bytes = 48;
     const logits: Classifier['logits'] = (values, rows) => {
       before();
       return inner.logits(values, rows);
@@ -31,7 +32,7 @@ function watched(before: () => void = () => {}): { readonly engine: Engine; live
       live--;
       inner.free();
     };
-    return { arithmetic, scale, inputs, outputs, logits, free };
+    return { arithmetic, scale, inputs, outputs, bytes, logits, free };
   };
   return { engine: { ...engine, classifier }, live: () => live, made: () => made };
 }
@@ -136,7 +137,7 @@ describe('compiled tasks', () => {
 
   test('the least recently used one goes when the cap is reached', async () => {
     const watch = watched();
-    // 12 weights at 4 bytes: two tasks fit into 96 bytes
+    // Two watched classifiers of 48 bytes fit.
     const classifiers = new Classifiers(watch.engine, 96);
     for (const version of [a, b, a, c]) await classifiers.classify(version, rows);
     expect([watch.made(), watch.live(), classifiers.size]).toEqual([3, 2, { tasks: 2, bytes: 96 }]);

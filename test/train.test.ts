@@ -9,7 +9,7 @@ import { evaluate, fitLogitScale, softmax } from '../src/evaluate.js';
 import { densityAt } from '../src/masks/topk.js';
 import { countKept, type Network } from '../src/network.js';
 import { DOMAIN, fillWords, parseSeed } from '../src/random.js';
-import { PAPER, TOPK, trainDense, trainTopk } from '../src/train.js';
+import { BERNOULLI, PAPER, TOPK, trainBernoulli, trainDense, trainTopk } from '../src/train.js';
 
 const network: Network = {
   input: [4, 4, 1],
@@ -49,6 +49,19 @@ test('a mask is learned, exactly at its density, with the same bytes by every en
   for (const engine of engines) results.push(await trainTopk(engine, network, data, parts, options));
   expect(results[0].mask.map(countKept)).toEqual([96, 36]);
   expect(results[0].valAccuracy).toBeGreaterThan(0.95);
+  expect(results[1]).toEqual(results[0]);
+  expect(results[2]).toEqual(results[0]);
+  for (const engine of engines) engine.close();
+});
+
+test('bernoulli masks are learned, with the same bytes by every engine and thread count', async () => {
+  const engines: Engine[] = [createReferenceEngine(), await createWasmEngine({ threads: 1 }), await createWasmEngine({ threads: 2 })];
+  const results = [];
+  for (const engine of engines)
+    results.push(await trainBernoulli(engine, network, data, parts, { ...BERNOULLI, learningRate: 30, epochs: 8, batch: 30 }));
+  expect(results[0].valAccuracy).toBeGreaterThan(0.9);
+  expect(results[0].drawn.length).toBe(10);
+  expect(results[0].drawn[0]).not.toEqual(results[0].drawn[1]);
   expect(results[1]).toEqual(results[0]);
   expect(results[2]).toEqual(results[0]);
   for (const engine of engines) engine.close();

@@ -46,25 +46,37 @@ export function integerBounds(network: Network, mask: Mask, weights: readonly Ar
   return bounds;
 }
 
-/** Sums the kept terms of each unit. Weight i of a unit reads channel i mod channels: true of dense (NHWC flattened) and conv. */
 function layerBound(placed: Placed, bits: Uint8Array, weights: ArrayLike<number>, inLow: Float64Array, inHigh: Float64Array): LayerBound {
-  const units = placed.output[2];
-  const channels = placed.input[2];
-  const low = new Float64Array(units);
-  const high = new Float64Array(units);
-  let largest = 0;
-  for (let unit = 0; unit < units; unit++) {
-    for (let i = 0; i < placed.fanIn; i++) {
-      const index = unit * placed.fanIn + i;
-      if (!((bits[index >> 3] >> (index & 7)) & 1)) continue;
-      const channel = i % channels;
-      const positive = weights[index] > 0;
-      low[unit] += positive ? inLow[channel] : -inHigh[channel];
-      high[unit] += positive ? inHigh[channel] : -inLow[channel];
-    }
-    largest = Math.max(largest, -low[unit], high[unit]);
+  const bound = { low: new Float64Array(placed.output[2]), high: new Float64Array(placed.output[2]), largest: 0 };
+  for (let unit = 0; unit < bound.low.length; unit++) {
+    sumKept(bound, unit, placed.fanIn, bits, weights, inLow, inHigh);
+    bound.largest = Math.max(bound.largest, -bound.low[unit], bound.high[unit]);
   }
-  return { low, high, largest };
+  return bound;
+}
+
+/** Sums the kept terms of one unit. Weight i of a unit reads channel i mod channels: true of dense (NHWC flattened) and conv. */
+function sumKept(
+  bound: LayerBound,
+  unit: number,
+  fanIn: number,
+  bits: Uint8Array,
+  weights: ArrayLike<number>,
+  inLow: Float64Array,
+  inHigh: Float64Array,
+): void {
+  let low = 0;
+  let high = 0;
+  const begin = unit * fanIn;
+  for (let index = begin; index < begin + fanIn; index++) {
+    if (!((bits[index >> 3] >> (index & 7)) & 1)) continue;
+    const channel = (index - begin) % inLow.length;
+    const positive = weights[index] > 0;
+    low += positive ? inLow[channel] : -inHigh[channel];
+    high += positive ? inHigh[channel] : -inLow[channel];
+  }
+  bound.low[unit] = low;
+  bound.high[unit] = high;
 }
 
 /**

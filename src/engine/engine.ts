@@ -36,6 +36,8 @@ export interface Classifier {
   readonly scale: number;
   readonly inputs: number;
   readonly outputs: number;
+  /** What it may come to hold in the engine's memory, the f32 form of an integer program apart: what a cache should charge. */
+  readonly bytes: number;
   /**
    * Logits of `rows` samples of raw values, sample-major. An integer program given f32 values (not whole pixels) computes in f32.
    * @returns rows x outputs values before softmax: Int32Array (multiply by `scale`) or Float32Array (already real)
@@ -97,15 +99,20 @@ export interface TopkTrainer extends Trainer {
 }
 
 /**
- * Trains scores whose sigmoid is the probability that a weight is kept; every step draws a mask (Zhou et al. 2019, section 5.1). The
- * effective weight is gain x weight where the drawn mask keeps it. Draws have numbers and addresses (draws.ts): a draw
- * depends on the scores, the network's seed and its number alone.
+ * Trains scores whose sigmoid is the probability p that a weight is kept; every step draws a mask (Zhou et al. 2019, section 5.1). The
+ * effective weight W' is the weight where the drawn mask keeps it; with dynamic weight rescaling (section 5.2 there), times N / S, all
+ * weights of the layer over those drawn. Draws have numbers and addresses (draws.ts): a draw depends on the scores, the network's
+ * seed and its number alone.
  */
 export interface BernoulliTrainer extends Trainer {
-  /** Momentum SGD on the scores with the straight-through gradient dL/dW' x gain x W x p(1 - p); then mask `draw` is drawn. */
-  step(options: SgdOptions, gain: readonly number[], draw: number): void;
+  /**
+   * Momentum SGD on the scores with the straight-through gradient dL/dm x p(1 - p); then mask `draw` is drawn.
+   * dL/dm = dL/dW' x (N / S) W - (1 / S) sum of W' dL/dW' over the layer; without rescaling dL/dW' x W. The sum is taken as output times
+   * its gradient over samples and units, which is equal (Euler), in f64, ascending.
+   */
+  step(options: SgdOptions, draw: number): void;
   /** Draws mask number `draw` of the present scores. */
-  draw(draw: number, gain: readonly number[]): void;
+  draw(draw: number): void;
   scores(): Float32Array[];
   /** The mask drawn last. */
   mask(): Uint8Array[];
@@ -121,6 +128,8 @@ export interface TrainingSet {
 export interface Engine {
   readonly name: 'reference' | 'wasm' | 'tfjs';
   readonly threads: number;
+  /** Bytes of the kernels' memory, which grows as needed and never shrinks; 0 where arrays are all there is. */
+  readonly memoryBytes: number;
   classifier(network: Network, options?: ClassifierOptions): Classifier;
   /**
    * @param mask trains only the weights it keeps: a lottery ticket. The others keep their start values, and their gradients are
@@ -136,13 +145,7 @@ export interface Engine {
     batch: number,
   ): TopkTrainer;
   /** Starts with draw 0. */
-  bernoulliTrainer(
-    network: Network,
-    data: TrainingSet,
-    scores: readonly Float32Array[],
-    gain: readonly number[],
-    batch: number,
-  ): BernoulliTrainer;
+  bernoulliTrainer(network: Network, data: TrainingSet, scores: readonly Float32Array[], rescale: boolean, batch: number): BernoulliTrainer;
   /** Stops the threads; everything made by this engine is gone. */
   close(): void;
 }

@@ -4,10 +4,25 @@
 import { startWorkers, wait } from '#workers';
 import { KERNELS } from './kernels.js';
 
+type FloatOperands = [
+  program: number,
+  values: number,
+  bytes: number,
+  rows: number,
+  mean: number,
+  scale: number,
+  scratch: number,
+  logits: number,
+];
+
 interface Exports {
   allocate(bytes: number): number;
   release(pointer: number): void;
   start(tape: number, control: number, threads: number): void;
+  integerTiles(program: number, pixels: number, rows: number, size: number, scratch: number, logits: number, t: number, n: number): void;
+  integerRows(program: number, pixels: number, rows: number, scratch: number, logits: number, t: number, n: number): void;
+  floatTiles(...operands: [...FloatOperands, t: number, n: number]): void;
+  floatRows(...operands: FloatOperands): void;
   weights(distribution: number, sigma: number, k0: number, k1: number, stream: number, first: bigint, out: number, count: number): void;
 }
 
@@ -18,19 +33,31 @@ const OPERATIONS = {
   compressRows: [3, []],
   compressColumns: [4, []],
   product: [5, []],
-  transpose: [6, []],
   crossEntropy: [7, []],
   adam: [8, [6, 7, 8, 9, 10, 11]],
   sgd: [9, [5, 6]],
-  topkStep: [10, [7, 8, 9]],
-  topkApply: [11, [5]],
-  selectCount: [12, []],
-  selectDigit: [13, []],
-  widen: [14, []],
-  signed16: [15, []],
-  signed16to32: [16, []],
-  signed32: [17, []],
   sumRows: [18, []],
+  integerTiles: [40, []],
+  floatTiles: [41, [5, 6]],
+  integerRows: [42, []],
+  images: [60, [8, 9]],
+  pool: [61, []],
+  poolInteger: [62, []],
+  unpool: [63, []],
+  turn: [64, []],
+  keptLists: [65, []],
+  keptConv: [66, []],
+  keptConvInteger: [67, []],
+  keptDense: [68, []],
+  keptDenseInteger: [69, []],
+  dense: [70, []],
+  lanes: [71, []],
+  listedConv: [72, []],
+  convGradient: [73, []],
+  denseBack: [74, []],
+  strips: [75, []],
+  restrict: [76, []],
+  topkRun: [77, [3, 4, 5]],
   meet: [99, []],
   gatherColumns: [100, [5, 6]],
   flip: [101, []],
@@ -44,7 +71,9 @@ const OPERATIONS = {
   emitAll: [109, [2]],
   stepActive: [110, []],
   choose: [111, []],
-  drawAll: [112, []],
+  draw: [112, []],
+  rescale: [113, []],
+  shiftOf: [114, []],
 } as const satisfies Record<string, readonly [number, readonly number[]]>;
 
 export type Operation = readonly [name: keyof typeof OPERATIONS, ...operands: number[]];
@@ -64,6 +93,7 @@ export class Machine {
   readonly #control: number;
   readonly #tape: number;
   readonly #stop: () => void;
+  #scratch = { pointer: 0, bytes: 0 };
 
   private constructor(memory: WebAssembly.Memory, exports: Exports, control: number, threads: number, stop: () => void) {
     this.#memory = memory;
@@ -89,6 +119,10 @@ export class Machine {
     return new Machine(memory, exports, control, threads, workers.terminate);
   }
 
+  get bytes(): number {
+    return this.#memory.buffer.byteLength;
+  }
+
   allocate(bytes: number): number {
     return this.#exports.allocate(bytes);
   }
@@ -97,8 +131,17 @@ export class Machine {
     this.#exports.release(pointer);
   }
 
+  /** Whole cache lines that every classifier shares while it answers: what one call leaves there the next may overwrite. */
+  scratch(bytes: number): number {
+    if (bytes > this.#scratch.bytes) {
+      if (this.#scratch.bytes > 0) this.release(this.#scratch.pointer);
+      this.#scratch = { pointer: this.allocate(bytes + 63), bytes };
+    }
+    return Math.ceil(this.#scratch.pointer / 64) * 64;
+  }
+
   u8 = (pointer: number, length: number): Uint8Array => new Uint8Array(this.#memory.buffer, pointer, length);
-  i16 = (pointer: number, length: number): Int16Array => new Int16Array(this.#memory.buffer, pointer, length);
+  u16 = (pointer: number, length: number): Uint16Array => new Uint16Array(this.#memory.buffer, pointer, length);
   i32 = (pointer: number, length: number): Int32Array => new Int32Array(this.#memory.buffer, pointer, length);
   u32 = (pointer: number, length: number): Uint32Array => new Uint32Array(this.#memory.buffer, pointer, length);
   f32 = (pointer: number, length: number): Float32Array => new Float32Array(this.#memory.buffer, pointer, length);
@@ -119,6 +162,28 @@ export class Machine {
     });
     words[operations.length * WORDS] = 0;
     this.#exports.start(this.#tape, this.#control, this.threads);
+  }
+
+  /** Integer logits in tiles of `size` samples (assembly/integer.ts), dealt to all threads or done by this one. */
+  integerTiles(program: number, pixels: number, rows: number, size: number, scratch: number, logits: number, deal: boolean): void {
+    if (deal) this.run([['integerTiles', program, pixels, rows, size, scratch, logits]]);
+    else this.#exports.integerTiles(program, pixels, rows, size, scratch, logits, 0, 1);
+  }
+
+  /** The same one sample at a time (assembly/single.ts). */
+  integerRows(program: number, pixels: number, rows: number, scratch: number, logits: number, deal: boolean): void {
+    if (deal) this.run([['integerRows', program, pixels, rows, scratch, logits]]);
+    else this.#exports.integerRows(program, pixels, rows, scratch, logits, 0, 1);
+  }
+
+  /** The same two of floats under a sparse mask (assembly/float.ts). */
+  floatTiles(deal: boolean, ...operands: FloatOperands): void {
+    if (deal) this.run([['floatTiles', ...operands]]);
+    else this.#exports.floatTiles(...operands, 0, 1);
+  }
+
+  floatRows(...operands: FloatOperands): void {
+    this.#exports.floatRows(...operands);
   }
 
   /** Regenerates weights first .. first+count-1 (first and count multiples of 2048) as f32 at `out`. */
@@ -143,6 +208,8 @@ export class Machine {
 export class Allocations {
   readonly #machine: Machine;
   readonly #pointers: number[] = [];
+  /** Bytes held now. */
+  held = 0;
 
   constructor(machine: Machine) {
     this.#machine = machine;
@@ -152,10 +219,12 @@ export class Allocations {
   bytes(count: number): number {
     const pointer = this.#machine.allocate(count);
     this.#pointers.push(pointer);
+    this.held += count;
     return pointer;
   }
 
   free(): void {
     for (const pointer of this.#pointers.splice(0)) this.#machine.release(pointer);
+    this.held = 0;
   }
 }

@@ -10,6 +10,7 @@
 import { sigmoid32 } from '../exact.js';
 import {
   checkMask,
+  countKept,
   fullMask,
   inputs,
   kept,
@@ -46,7 +47,7 @@ const fround = Math.fround;
 
 /** The oracle: every operation of the Engine interface as plain loops. */
 export function createReferenceEngine(): Engine {
-  return { name: 'reference', threads: 1, classifier, denseTrainer, topkTrainer, bernoulliTrainer, close: nothing };
+  return { name: 'reference', threads: 1, memoryBytes: 0, classifier, denseTrainer, topkTrainer, bernoulliTrainer, close: nothing };
 }
 
 /** Arrays are all this engine holds: the garbage collector frees them. */
@@ -67,6 +68,7 @@ function classifier(network: Network, options: ClassifierOptions = {}): Classifi
     scale: program ? program.scale : 1,
     inputs: width,
     outputs: count,
+    bytes: [...all, ...weights, ...signs].reduce((sum, { byteLength }) => sum + byteLength, 0),
     logits(raw, rows) {
       checkInputs(raw, rows, width);
       const integers = program !== null && raw instanceof Uint8Array;
@@ -106,8 +108,9 @@ function walk<V extends Values>(
   return activations;
 }
 
+/** `euler` of a layer: the sum of output times its gradient, which is the sum of weight times its gradient. */
 interface Gradients extends Omit<Trainer, 'free' | 'biasGradient'> {
-  readonly layers: readonly { readonly dW: Float32Array; readonly dBias: Float32Array }[];
+  readonly layers: readonly { readonly dW: Float32Array; readonly dBias: Float32Array; euler: number }[];
 }
 
 /** What both trainers share: loss and gradients of a batch under effective weights that the caller changes in place. */
@@ -122,7 +125,11 @@ function gradientsOf(
   const placed = place(network);
   const width = inputs(network);
   const count = outputs(network);
-  const layers = weighted(network).map((layer) => ({ dW: new Float32Array(layer.weights), dBias: new Float32Array(layer.output[2]) }));
+  const layers = weighted(network).map((layer) => ({
+    dW: new Float32Array(layer.weights),
+    dBias: new Float32Array(layer.output[2]),
+    euler: 0,
+  }));
   const sample = (row: number): Float32Array[] => {
     const values = data.images.subarray(row * width, (row + 1) * width);
     return walk(network, transformed(values, data.transform), weights, biases, F32);
@@ -132,7 +139,10 @@ function gradientsOf(
     gradients(rows) {
       checkRows(rows, data);
       if (rows.length < 1 || rows.length > batch) throw new ShapeError(`a batch has 1 to ${batch} rows, got ${rows.length}`);
-      for (const layer of layers) for (const gradient of [layer.dW, layer.dBias]) gradient.fill(0);
+      for (const layer of layers) {
+        for (const gradient of [layer.dW, layer.dBias]) gradient.fill(0);
+        layer.euler = 0;
+      }
       let loss = 0;
       for (const row of rows) {
         const activations = sample(row);
@@ -140,6 +150,7 @@ function gradientsOf(
         loss += softmaxCrossEntropy(activations.at(-1)!, data.labels[row], rows.length, d);
         for (let i = placed.length - 1; i >= 0; i--) {
           const { stream } = placed[i];
+          if (stream >= 0) for (let k = 0; k < d.length; k++) layers[stream].euler += d[k] * activations[i + 1][k];
           d = backward(placed[i], activations[i], activations[i + 1], weights[stream], d, layers[stream]);
         }
       }
@@ -289,41 +300,42 @@ function bernoulliTrainer(
   network: Network,
   data: TrainingSet,
   startScores: readonly Float32Array[],
-  startGain: readonly number[],
+  rescale: boolean,
   batch: number,
 ): BernoulliTrainer {
   checkScores(network, startScores);
-  checkGain(network, startGain);
   const placed = weighted(network);
   const weights = regenerate(network);
   const scores = startScores.map((s) => s.slice());
   const velocities = scores.map(like);
   const effective = weights.map(like);
   let mask: Uint8Array[] = [];
-  const draw = (number: number, gain: readonly number[]) => {
-    checkGain(network, gain);
+  let factors: number[] = [];
+  const draw = (number: number) => {
     mask = placed.map((layer, i) => drawMask(layer, scores[i], network.seed, number));
+    factors = mask.map((bits, layer) => (rescale ? fround(countKept(bits) ? weights[layer].length / countKept(bits) : 0) : 1));
     effective.forEach((out, layer) => {
-      for (let i = 0; i < out.length; i++) out[i] = kept(mask[layer], i) ? fround(gain[layer]) * weights[layer][i] : 0;
+      for (let i = 0; i < out.length; i++) out[i] = kept(mask[layer], i) ? factors[layer] * weights[layer][i] : 0;
     });
   };
-  draw(0, startGain);
+  draw(0);
   const { layers, ...shared } = gradientsOf(network, data, batch, effective, null);
   return {
     ...shared,
     biasGradient() {
       throw new Error('a bernoulli trainer has no biases: read weightGradient(layer) instead');
     },
-    step(options, gain, number) {
-      checkGain(network, gain);
+    step(options, number) {
       scores.forEach((s, layer) => {
+        const drawn = countKept(mask[layer]);
+        const shift = rescale && drawn ? fround(layers[layer].euler / drawn) : 0;
         const scoreGradient = layers[layer].dW.map((d, i) => {
           const p = sigmoid32(s[i]);
-          return fround(d * fround(fround(gain[layer]) * weights[layer][i])) * fround(p * fround(1 - p));
+          return fround(fround(d * fround(factors[layer] * weights[layer][i])) - shift) * fround(p * fround(1 - p));
         });
         sgd(options, scoreGradient, velocities[layer], s);
       });
-      draw(number, gain);
+      draw(number);
     },
     draw,
     scores: () => scores.map((s) => s.slice()),

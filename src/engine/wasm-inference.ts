@@ -1,12 +1,11 @@
 // Programs of the wasm engine: a network under a mask, laid out in memory once, then run chunk by chunk without allocating.
 // Three forms; wasm.ts says which one serves a file.
 //
-//   integerProgramOf   lists of added and subtracted inputs of each unit   activations [unit][sample], i16 or i32
-//   byKeptWeights      lists of each unit's kept f32 weights               activations [unit][sample]
-//   byNonzeroInputs    lists of each sample's non-zero inputs              activations [sample][unit], weights [in][unit]
+//   wasm-integer.ts    lists of added and subtracted inputs of each unit
+//   wasm-kept.ts       lists of each unit's kept f32 weights
+//   byNonzeroInputs    lists of each sample's non-zero inputs, weights [in][unit]
 
-import { countKept, kept, type Mask, type Placed } from '../network.js';
-import type { LayerBound } from './bounds.js';
+import { kept, type Mask, type Placed } from '../network.js';
 import type { InputTransform } from './engine.js';
 import { Allocations, type Machine, type Operation, pad4 } from './machine.js';
 
@@ -14,7 +13,11 @@ import { Allocations, type Machine, type Operation, pad4 } from './machine.js';
 export const CHUNK = 256;
 
 export interface Program {
-  /** Writes the logits of up to CHUNK samples of raw values, sample-major, to out. */
+  /** Samples that a chunk may have. */
+  readonly capacity: number;
+  /** Memory it may come to hold, the machine's scratch not counted. */
+  readonly bytes: number;
+  /** Writes the logits of a chunk of samples of raw values, sample-major, to out. */
   chunk(values: Uint8Array | Float32Array, rows: number, out: Int32Array | Float32Array): void;
   free(): void;
 }
@@ -30,121 +33,17 @@ export interface FloatNetwork {
 
 const reluOf = ({ layer }: Placed): number => (layer.kind === 'dense' && layer.activation === 'relu' ? 1 : 0);
 
-/** Signed adds: per layer the lists of added and subtracted inputs of each unit (assembly/integer.ts). */
-export function integerProgramOf(
-  machine: Machine,
-  layers: readonly Placed[],
-  weights: readonly ArrayLike<number>[],
-  mask: Mask,
-  bounds: readonly LayerBound[],
-): Program {
-  const own = new Allocations(machine);
-  const pixels = own.bytes(CHUNK * layers[0].fanIn);
-  const first = own.bytes(CHUNK * layers[0].fanIn * 2);
-  let wide = false;
-  const steps = layers.map((layer, i) => {
-    const units = layer.output[2];
-    const starts = own.bytes((2 * units + 1) * 4);
-    const entries = own.bytes(Math.max(1, countKept(mask[i])) * 4);
-    const startView = machine.u32(starts, 2 * units + 1);
-    const entryView = machine.u32(entries, Math.max(1, countKept(mask[i])));
-    let at = 0;
-    for (let unit = 0; unit < units; unit++) {
-      for (const positive of [true, false]) {
-        startView[2 * unit + (positive ? 0 : 1)] = at;
-        for (let k = 0, index = unit * layer.fanIn; k < layer.fanIn; k++, index++) {
-          if (kept(mask[i], index) && weights[i][index] > 0 === positive) entryView[at++] = k;
-        }
-      }
-    }
-    startView[2 * units] = at;
-    const name = wide ? 'signed32' : bounds[i].largest <= 32767 ? 'signed16' : 'signed16to32';
-    wide = name !== 'signed16';
-    return { name, starts, entries, units, out: own.bytes(CHUNK * units * (wide ? 4 : 2)), relu: reluOf(layer) } as const;
-  });
-  return {
-    chunk(values, rows, out) {
-      const lanes = Math.ceil(rows / 8) * 8;
-      machine.u8(pixels, values.length).set(values);
-      const tape: Operation[] = [['widen', pixels, rows, layers[0].fanIn, first, lanes]];
-      let x = first;
-      for (const step of steps) {
-        tape.push([step.name, x, lanes, step.starts, step.entries, step.units, step.out, step.relu]);
-        x = step.out;
-      }
-      machine.run(tape);
-      const units = steps.at(-1)!.units;
-      const logits = wide ? machine.i32(x, units * lanes) : machine.i16(x, units * lanes);
-      for (let row = 0, k = 0; row < rows; row++) {
-        for (let unit = 0; unit < units; unit++) out[k++] = logits[unit * lanes + row];
-      }
-    },
-    free: () => own.free(),
-  };
-}
-
-/** f32 over each unit's kept weights: cost falls with the mask's density. Needs biases to be null. */
-export function byKeptWeights(machine: Machine, { layers, weights, mask, transform }: FloatNetwork): Program {
-  const own = new Allocations(machine);
-  const input = inputRows(machine, own, layers[0].fanIn, transform);
-  const bytes = CHUNK * 4;
-  const columns = own.bytes(layers[0].fanIn * bytes);
-  const steps = layers.map((layer, i) => {
-    const units = layer.output[2];
-    const keptOf = Array.from({ length: units }, (_, unit) => keptIn(mask[i], unit * layer.fanIn, layer.fanIn));
-    const capacity = Math.max(1, ...keptOf.map((list) => list.length));
-    const lists = own.bytes(units * capacity * 8);
-    const counts = own.bytes(units * 4);
-    machine.u32(counts, units).set(keptOf.map((list) => list.length));
-    const offsets = machine.u32(lists, units * capacity * 2);
-    const values = machine.f32(lists, units * capacity * 2);
-    keptOf.forEach((list, unit) => {
-      list.forEach((k, n) => {
-        const at = 2 * (unit * capacity + n);
-        offsets[at] = k * bytes;
-        values[at + 1] = weights[i][unit * layer.fanIn + k];
-      });
-    });
-    return { units, capacity, lists, counts, out: own.bytes(units * bytes), relu: reluOf(layer) };
-  });
-  return {
-    chunk(raw, rows, out) {
-      const tape: Operation[] = [input.load(raw, rows), ['transpose', input.x, rows, layers[0].fanIn, input.stride, columns, bytes]];
-      let dense = columns;
-      for (const step of steps) {
-        tape.push(['product', step.lists, step.counts, step.capacity, step.units, dense, pad4(rows), step.out, bytes, 0, step.relu, 0]);
-        dense = step.out;
-      }
-      machine.run(tape);
-      const units = steps.at(-1)!.units;
-      const logits = machine.f32(dense, units * CHUNK);
-      for (let row = 0, k = 0; row < rows; row++) {
-        for (let unit = 0; unit < units; unit++) out[k++] = logits[unit * CHUNK + row];
-      }
-    },
-    free: () => own.free(),
-  };
-}
-
 /** f32 over each sample's non-zero inputs: cost does not depend on the mask. */
-export function byNonzeroInputs(machine: Machine, { layers, weights, biases, mask, transform }: FloatNetwork): Program {
+export function byNonzeroInputs(machine: Machine, network: FloatNetwork): Program {
+  const { layers, transform } = network;
   const own = new Allocations(machine);
   const input = inputRows(machine, own, layers[0].fanIn, transform);
   const lists = own.bytes(CHUNK * Math.max(...layers.map((layer) => layer.fanIn)) * 8);
   const counts = own.bytes(CHUNK * 4);
-  const steps = layers.map((layer, i) => {
-    const units = layer.output[2];
-    const width = pad4(units);
-    const dense = own.bytes(layer.fanIn * width * 4);
-    const view = machine.f32(dense, layer.fanIn * width);
-    for (let unit = 0, index = 0; unit < units; unit++) {
-      for (let k = 0; k < layer.fanIn; k++, index++) view[k * width + unit] = kept(mask[i], index) ? weights[i][index] : 0;
-    }
-    const bias = biases ? own.bytes(width * 4) : 0;
-    if (biases) machine.f32(bias, units).set(biases[i]);
-    return { units, width, dense, bias, fanIn: layer.fanIn, out: own.bytes(CHUNK * width * 4), relu: reluOf(layer) };
-  });
+  const steps = denseSteps(machine, own, network);
   return {
+    capacity: CHUNK,
+    bytes: own.held,
     chunk(raw, rows, out) {
       const tape: Operation[] = [input.load(raw, rows)];
       let [x, stride] = [input.x, input.stride];
@@ -164,6 +63,22 @@ export function byNonzeroInputs(machine: Machine, { layers, weights, biases, mas
   };
 }
 
+/** Apart, so that the program does not hold on to the network's floats. */
+function denseSteps(machine: Machine, own: Allocations, { layers, weights, biases, mask }: FloatNetwork) {
+  return layers.map((layer, i) => {
+    const units = layer.output[2];
+    const width = pad4(units);
+    const dense = own.bytes(layer.fanIn * width * 4);
+    const view = machine.f32(dense, layer.fanIn * width);
+    for (let unit = 0, index = 0; unit < units; unit++) {
+      for (let k = 0; k < layer.fanIn; k++, index++) view[k * width + unit] = kept(mask[i], index) ? weights[i][index] : 0;
+    }
+    const bias = biases ? own.bytes(width * 4) : 0;
+    if (biases) machine.f32(bias, units).set(biases[i]);
+    return { units, width, dense, bias, fanIn: layer.fanIn, out: own.bytes(CHUNK * width * 4), relu: reluOf(layer) };
+  });
+}
+
 /** Room for a chunk of raw inputs and its transformed rows x[sample][in]; `load` copies the former in and returns the operation. */
 function inputRows(machine: Machine, own: Allocations, fanIn: number, { mean, scale }: InputTransform) {
   const raw = own.bytes(CHUNK * fanIn * 4);
@@ -180,11 +95,4 @@ function inputRows(machine: Machine, own: Allocations, fanIn: number, { mean, sc
     return ['shift', raw, rows, fanIn, mean, scale, x, stride];
   };
   return { x, stride, load };
-}
-
-/** The inputs that a unit keeps, ascending. */
-function keptIn(bits: Uint8Array, start: number, length: number): number[] {
-  const list: number[] = [];
-  for (let k = 0; k < length; k++) if (kept(bits, start + k)) list.push(k);
-  return list;
 }

@@ -10,11 +10,11 @@ import type { TrainingSet } from './engine.js';
 import { Allocations, type Machine, type Operation, pad4 } from './machine.js';
 
 /** The fields of Layer in assembly/tiles.ts, in its order. */
-const FIELDS = [
+export const FIELDS = [
   ...['fanIn', 'units', 'room', 'relu', 'gated', 'sparse', 'xC', 'xR', 'yC', 'yR', 'dxC', 'dxR', 'dyC', 'dyR', 'w', 'wT'],
   ...['bias', 'dBias', 'biasState', 'byUnit', 'unitCounts', 'byInput', 'inputCounts', 'lists', 'listRoom'],
   ...['listBytes', 'columnLists', 'columnRoom'],
-  ...['score', 'velocity', 'constants', 'probability', 'cut', 'trained', 'active', 'activeStarts'],
+  ...['score', 'velocity', 'constants', 'probability', 'rescaling', 'cut', 'trained', 'active', 'activeStarts'],
 ] as const;
 
 /** The fields of Rule in assembly/inputs.ts; those from `rate` on are floats. */
@@ -28,7 +28,7 @@ export interface Rule {
   readonly beta2?: number;
   readonly rest2?: number;
   readonly epsilon?: number;
-  /** bernoulli: number of the draw that follows the step. */
+  /** bernoulli: number of the draw. */
   readonly draw?: number;
 }
 const KINDS = ['gradient', 'topk', 'adam', 'sgd', 'bernoulli'] as const;
@@ -37,7 +37,7 @@ const NUMBERS = ['rate', 'momentum', 'gain', 'beta1', 'rest1', 'beta2', 'rest2',
 
 const TILE = 128;
 /** COLLECTED of assembly/select.ts. */
-const COLLECTED = 8192;
+export const COLLECTED = 8192;
 /** Inputs whose lists are made at a time (GROUP of assembly/inputs.ts). */
 const GROUP = 64;
 const SCRATCH = 1024;
@@ -65,8 +65,8 @@ export interface LayersOptions {
   readonly biased: boolean;
   /** Whether layers may run on lists of kept weights. */
   readonly lists: boolean;
-  /** Whether weights are drawn with a probability each. */
-  readonly drawn: boolean;
+  /** Whether weights are drawn with a probability each, and rescaled by the number that was. */
+  readonly drawn: boolean | 'rescaled';
 }
 
 /** The layers of a network of dense layers, and room for batches of up to `batch` samples of `data`. */
@@ -85,6 +85,8 @@ export class Layers {
   readonly #powers: number;
   readonly #scratch: number;
   readonly #raw: number;
+  /** Number of the draw, for layers whose weights are drawn. */
+  #draw: number | null = null;
 
   constructor(machine: Machine, network: Network, data: TrainingSet, batch: number, { biased, lists, drawn }: LayersOptions) {
     const own = new Allocations(machine);
@@ -141,6 +143,7 @@ export class Layers {
         velocity: own.bytes(bytes),
         constants: own.bytes(bytes),
         probability: drawn ? own.bytes(bytes) : 0,
+        rescaling: drawn === 'rescaled' ? own.bytes((machine.threads + 1) * 64) : 0,
         cut: own.bytes((machine.threads + 1) * 64),
         ...{ trained: 0, active: 0, activeStarts: 0 },
       };
@@ -242,6 +245,7 @@ export class Layers {
     const n = rows.length;
     const first = this.#fields[0];
     const tape: Operation[] = [['gatherColumns', this.#images, this.#order, n, first.fanIn, mean, scale, first.xC, this.#raw]];
+    if (this.#draw !== null) tape.push(['meet'], ...this.draw(n), ['meet']);
     if (!first.sparse) tape.push(['flip', first.xC, first.xR, first.fanIn, this.#room, n, 1]);
     this.#fields.forEach((layer, i) => {
       const next = this.#fields[i + 1];
@@ -286,12 +290,25 @@ export class Layers {
     this.#machine.u32(to, 14).set([this.#seed.low, this.#seed.high, i, rule.draw ?? 0], 10);
   }
 
-  /** The weights of a draw, without a step. */
-  draw(rules: readonly Rule[]): Operation[] {
-    return rules.map((rule, i) => {
-      this.#write(i, rule);
-      return ['drawAll', this.layers[i].at, this.layers[i].rule, this.#scratch];
+  /** Names the draw that the next forward passes stand on. */
+  setDraw(draw: number): void {
+    this.#draw = draw;
+  }
+
+  /** Draws the weights that n gathered samples need; all of them when they are counted for rescaling, or with n = 0. */
+  draw(n: number): Operation[] {
+    const rescaled = this.#fields[0].rescaling !== 0;
+    const draws = this.layers.map(({ at, rule }, i): Operation => {
+      this.#write(i, { kind: 'bernoulli', draw: this.#draw ?? 0 });
+      return ['draw', at, rule, i === 0 && !rescaled ? n : 0, this.#scratch];
     });
+    return rescaled ? [...draws, ['meet'], ...this.layers.map(({ at }): Operation => ['rescale', at])] : draws;
+  }
+
+  /** What rescaling adds to the gradient of the n samples' scores. */
+  shift(n: number): Operation[] {
+    if (this.#fields[0].rescaling === 0) return [];
+    return [...this.layers.map(({ at }, i): Operation => ['shiftOf', at, n, i]), ['meet']];
   }
 
   /** Room for finding cuts. */

@@ -11,7 +11,7 @@ import { Layers, type Rule } from './wasm-layers.js';
 
 interface Core extends Omit<Trainer, 'free'> {
   /** Runs the inputs phase on the batch of the last `gradients`, one rule a layer, after `before`. */
-  step(rules: readonly Rule[], before?: () => readonly Operation[]): void;
+  step(rules: readonly Rule[], before?: (samples: number) => readonly Operation[]): void;
   biasGradient(layer: number): Float32Array;
 }
 
@@ -38,7 +38,7 @@ function core(machine: Machine, layers: Layers, data: TrainingSet, batch: number
     },
     step(rules, before) {
       const rows = ready();
-      machine.run([...(before?.() ?? []), ...layers.step(rows.length, rules), ['meet']]);
+      machine.run([...(before?.(rows.length) ?? []), ...layers.step(rows.length, rules), ['meet']]);
       pending = null;
     },
     weightGradient(i) {
@@ -186,42 +186,42 @@ export function createBernoulliTrainer(
   network: Network,
   data: TrainingSet,
   startScores: readonly Float32Array[],
-  startGain: readonly number[],
+  rescale: boolean,
   batch: number,
 ): BernoulliTrainer {
   checkScores(network, startScores);
-  checkGain(network, startGain);
   checkTrainingSet(network, data, batch);
-  const layers = new Layers(machine, network, data, batch, { biased: false, lists: false, drawn: true });
+  const layers = new Layers(machine, network, data, batch, { biased: false, lists: false, drawn: rescale ? 'rescaled' : true });
   const { step, ...shared } = core(machine, layers, data, batch);
   layers.layers.forEach((layer, i) => {
     layers.upload(i, startScores[i], layer.score);
     layers.upload(i, regenerateLayer(machine, network, weighted(network)[i]), layer.constants);
   });
-  function draw(number: number, gain: readonly number[]): void {
-    checkGain(network, gain);
-    machine.run([...layers.draw(gain.map((g) => ({ kind: 'bernoulli', gain: g, draw: number }))), ['meet']]);
-  }
-  draw(0, startGain);
+  layers.setDraw(0);
   return {
     ...shared,
     biasGradient() {
       throw new Error('a bernoulli trainer has no biases: read weightGradient(layer) instead');
     },
-    step({ learningRate, momentum }, gain, number) {
-      checkGain(network, gain);
-      step(gain.map((g) => ({ kind: 'bernoulli', rate: learningRate, momentum, gain: g, draw: number })));
+    step({ learningRate, momentum }, draw) {
+      step(
+        layers.layers.map(() => ({ kind: 'bernoulli', rate: learningRate, momentum })),
+        (samples) => layers.shift(samples),
+      );
+      layers.setDraw(draw);
     },
-    draw,
+    draw: (number) => layers.setDraw(number),
     scores: () => layers.layers.map((layer, i) => layers.download(i, layer.score)),
-    mask: () =>
-      layers.layers.map((layer, i) => {
+    mask() {
+      machine.run([...layers.draw(0), ['meet']]);
+      return layers.layers.map((layer, i) => {
         const bits = new Uint8Array(maskBytes(layer.units * layer.fanIn));
         layers.download(i, layer.w).forEach((w, k) => {
           if (w !== 0) bits[k >> 3] |= 1 << (k & 7);
         });
         return bits;
-      }),
+      });
+    },
     free: () => layers.own.free(),
   };
 }

@@ -2,7 +2,9 @@
 // collects those inside, a thousand or two; the next cut is found among them. When it lies elsewhere (the first time, or after a
 // jump) all scores are searched: radix selection, 11 + 11 + 10 bits of the float's order-preserving key.
 //
-// Ladder, FC 784-300-100-10, one thread, all three layers: v1 radix over all scores; v2 the band (this).
+// Ladder (FC 784-300-100-10, one core, all three layers): sorted copies of the scores 32 ms; radix over all scores 1.1 ms; the band 4 us
+// and what collecting costs while kept weights are listed anyway. Cheap enough to select in every step, which learns better masks:
+// 98.06 instead of 97.95 % after ten epochs (five seeds; every eighth step before).
 
 import { Layer, TILE, vectors } from './tiles';
 

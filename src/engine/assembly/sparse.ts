@@ -1,4 +1,5 @@
-// One product serves training and f32 inference: a sparse matrix (lists of non-zeros) times a dense one.
+// A sparse matrix (lists of non-zeros) times a dense one, both of any width: f32 classification without a mask, and products whose rows do
+// not come in the tiles of tiles.ts.
 //
 //   out[r][0..M) = sum over the entries (i, v) of list r, in ascending i, of v * dense[i][0..M)
 //
@@ -159,15 +160,5 @@ export function product(
       const g = gate ? gate + <usize>r * stride : 0;
       v128.store(out + <usize>r * stride + at, finish(acc, bias, g, relu, at));
     }
-  }
-}
-
-/** out[column][row] = a[row][column]; strides in bytes, out's rows are split over the threads. */
-export function transpose(a: usize, rows: u32, columns: u32, stride: u32, out: usize, outStride: u32, t: u32, n: u32): void {
-  const end = last(columns, t, n);
-  for (let c = first(columns, t, n); c < end; c++) {
-    let p = a + (<usize>c << 2);
-    const q = out + <usize>c * outStride;
-    for (let r: usize = 0; r < <usize>rows << 2; r += 4, p += stride) store<f32>(q + r, load<f32>(p));
   }
 }

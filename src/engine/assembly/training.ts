@@ -1,4 +1,4 @@
-// The parts of a training step around the products: gather a batch, loss and its gradient, optimiser steps, the topk mask step.
+// Rows around the products of networks of images and of dense f32 classification: gather, loss and its gradient, optimiser steps.
 // Every operation is elementwise or one sample at a time, so ranges can be dealt to threads without changing a bit; the same
 // formulas in the same order stand in src/engine/plain.ts.
 
@@ -92,91 +92,5 @@ export function sgd(w: usize, v: usize, g: usize, count: u32, rate: f32, momentu
     const speed = f32x4.add(f32x4.mul(mu, v128.load(v + k)), v128.load(g + k));
     v128.store(v + k, speed);
     v128.store(w + k, f32x4.sub(v128.load(w + k), f32x4.mul(lr, speed)));
-  }
-}
-
-/**
- * The fused mask step of a layer: score gradient = g * (gain * weight) (straight-through), momentum, score, and, with `apply`, the masked
- * weights of the next forward pass: gain * weight where score >= the layer's threshold, else 0.
- */
-export function topkStep(
-  score: usize, velocity: usize, g: usize, weight: usize, masked: usize, count: u32,
-  rate: f32, momentum: f32, gain: f32, threshold: usize, apply: u32, t: u32, n: u32,
-): void {
-  const mu = f32x4.splat(momentum), lr = f32x4.splat(rate), scale = f32x4.splat(gain);
-  const least = v128.load32_splat(threshold);
-  const end = <usize>last(count >> 2, t, n) << 4;
-  for (let k = <usize>first(count >> 2, t, n) << 4; k < end; k += 16) {
-    const w = f32x4.mul(scale, v128.load(weight + k));
-    const speed = f32x4.add(f32x4.mul(mu, v128.load(velocity + k)), f32x4.mul(v128.load(g + k), w));
-    v128.store(velocity + k, speed);
-    const s = f32x4.sub(v128.load(score + k), f32x4.mul(lr, speed));
-    v128.store(score + k, s);
-    if (apply) v128.store(masked + k, v128.and(w, f32x4.ge(s, least)));
-  }
-}
-
-/** masked = gain * weight where score >= threshold, else 0. */
-export function topkApply(score: usize, weight: usize, masked: usize, count: u32, gain: f32, threshold: usize, t: u32, n: u32): void {
-  const scale = f32x4.splat(gain);
-  const least = v128.load32_splat(threshold);
-  const end = <usize>last(count >> 2, t, n) << 4;
-  for (let k = <usize>first(count >> 2, t, n) << 4; k < end; k += 16) {
-    v128.store(masked + k, v128.and(f32x4.mul(scale, v128.load(weight + k)), f32x4.ge(v128.load(score + k), least)));
-  }
-}
-
-// ---- the k-th largest score without sorting: radix selection, 11 + 11 + 10 bits ----
-//
-// A float's bits, with the sign bit flipped (negative: all bits flipped), order as unsigned integers. Each pass counts one digit of
-// the keys that still share the prefix found so far; integer counts add up in any order, so threads count apart.
-//
-//   state (u32 words): 0 prefix, 1 rank left (1 = largest), 2 threshold as f32
-
-// @ts-ignore: decorator
-@inline
-function key(p: usize): u32 {
-  const bits = load<u32>(p);
-  return bits ^ (<u32>(<i32>bits >> 31) | 0x8000_0000);
-}
-
-/** Counts digit `pass` (0, 1, 2) into this thread's 2048 counters. */
-export function selectCount(score: usize, count: u32, state: usize, counters: usize, pass: u32, t: u32, n: u32): void {
-  const mine = counters + (<usize>t << 13);
-  memory.fill(mine, 0, 8192);
-  const end = score + (<usize>last(count, t, n) << 2);
-  const prefix = load<u32>(state);
-  for (let p = score + (<usize>first(count, t, n) << 2); p < end; p += 4) {
-    const k = key(p);
-    let digit: u32;
-    if (pass == 0) digit = k >> 21;
-    else if (pass == 1) {
-      if (k >> 21 != prefix >> 21) continue;
-      digit = (k >> 10) & 2047;
-    } else {
-      if (k >> 10 != prefix >> 10) continue;
-      digit = k & 1023;
-    }
-    const c = mine + (<usize>digit << 2);
-    store<u32>(c, load<u32>(c) + 1);
-  }
-}
-
-/** Adds up the threads' counters from the top and fixes the digit; after the last pass the threshold is exact. Thread 0 alone. */
-export function selectDigit(state: usize, counters: usize, pass: u32, t: u32, n: u32): void {
-  if (t != 0) return;
-  const bits: u32 = pass == 0 ? 21 : pass == 1 ? 10 : 0;
-  let rank = load<u32>(state, 4);
-  for (let digit: i32 = pass == 2 ? 1023 : 2047; digit >= 0; digit--) {
-    let total: u32 = 0;
-    for (let i: u32 = 0; i < n; i++) total += load<u32>(counters + (<usize>i << 13) + (<usize>digit << 2));
-    if (total >= rank) {
-      const prefix = load<u32>(state) | (<u32>digit << bits);
-      store<u32>(state, prefix);
-      store<u32>(state, rank, 4);
-      if (pass == 2) store<u32>(state, prefix & 0x8000_0000 ? prefix ^ 0x8000_0000 : ~prefix, 8);
-      return;
-    }
-    rank -= total;
   }
 }

@@ -1,0 +1,130 @@
+// Where networks of images lie in memory: tensors, weights and the room that layers use one after the other. wasm-conv.ts says what
+// happens there; the sizes of scratch follow the kernels named beside them.
+//
+//   activations, gradients   [sample][y][x][channel], channels padded to 4; a border of zero pixels where a convolution reads
+//   weights                  canonical order with channels padded: conv [filter][ky][kx][channel], dense [unit][y][x][channel]
+
+import type { Placed, Shape } from '../network.js';
+import { type Allocations, type Machine, pad4 } from './machine.js';
+
+/** Kernels may touch a tile past the end of what they need. */
+export const SLACK = 512;
+/** Bytes of a cache line: strips of 128 bytes lie on whole lines. */
+const LINE = 64;
+
+/** Activations or gradients of up to a batch of samples: strides in bytes, `at` is the first pixel of the first sample. */
+export interface Tensor {
+  readonly at: number;
+  readonly sample: number;
+  readonly row: number;
+}
+
+/** The weights of a layer, or anything shaped like them: `units` rows, `pitch` bytes apart. */
+export interface Weights {
+  readonly units: number;
+  readonly pitch: number;
+  /** Real and padded channels of the input: value i of a unit lies at floor(i / channels) * padded + i % channels. */
+  readonly channels: number;
+  readonly padded: number;
+  /** Values of a unit in canonical order. */
+  readonly fanIn: number;
+  /** Floats of all rows with their padding. */
+  readonly count: number;
+}
+
+export function allocateTensor(own: Allocations, [height, width, channels]: Shape, bordered: boolean, batch: number): Tensor {
+  const pixel = pad4(channels) * 4;
+  const border = bordered ? 1 : 0;
+  const row = (width + 2 * border) * pixel;
+  const sample = spread((height + 2 * border) * row);
+  return { at: lines(own, pad4(batch) * sample + SLACK) + border * (row + pixel), sample, row };
+}
+
+/** Zeroed bytes from the start of a cache line. */
+export const lines = (own: Allocations, bytes: number): number => Math.ceil(own.bytes(bytes + LINE) / LINE) * LINE;
+
+/** Rows that are far apart must not fall into the same cache sets: an odd number of cache lines. */
+const spread = (bytes: number): number => (bytes < 1024 ? bytes : (Math.ceil(bytes / 64) | 1) * 64);
+
+// ---- memory that layers use one after the other ----
+
+export interface Workspace {
+  readonly scratch: number;
+  /** Bytes of scratch for each thread. */
+  readonly room: number;
+  readonly lists: number;
+  readonly counts: number;
+  /** [feature][sample] copies of a dense layer's input and output, `stride` bytes a row. */
+  readonly turned: number;
+  readonly result: number;
+  readonly stride: number;
+}
+
+export function workspace(machine: Machine, own: Allocations, placed: readonly Placed[], batch: number): Workspace {
+  const largest = (of: (placed: Placed) => number) => placed.reduce((most, here) => Math.max(most, of(here)), 0);
+  const dense = (of: (placed: Placed) => number) => largest((here) => (here.layer.kind === 'dense' ? of(here) : 0));
+  const stride = usedBytes(batch);
+  const room = Math.ceil(largest(roomOf) / 64) * 64 + SLACK;
+  const units = largest(({ output }) => pad4(output[2]));
+  const lists = largest(({ layer, input, output }) => (layer.kind === 'dense' ? pad4(batch) : 12 * input[1]) * pad4(output[2]) * 8);
+  return {
+    scratch: lines(own, machine.threads * room),
+    room,
+    lists: own.bytes(lists),
+    counts: own.bytes(Math.max(units, batch) * 4),
+    turned: lines(own, dense(({ input }) => featuresOf(input)) * stride + SLACK),
+    result: lines(own, dense(({ output }) => pad4(output[2])) * stride + SLACK),
+    stride,
+  };
+}
+
+/** Bytes of a row of samples: whole strips of 32 where there are many. */
+export const usedBytes = (samples: number): number => (samples > 16 ? Math.ceil(samples / 32) * 128 : pad4(samples) * 4);
+
+export const featuresOf = ([height, width, channels]: Shape): number => height * width * pad4(channels);
+
+/** Bytes of a channel plane: rows that share a zero column, two more rows and a pixel (assembly/kept.ts). */
+export const planeOf = ([height, width]: Shape): number => (Math.ceil(((height + 2) * (width + 1) + 4) / 16) | 1) * 64;
+
+/** Scratch bytes that one thread needs in either form and direction of a layer (assembly/kept.ts, listed.ts, gradient.ts). */
+function roomOf({ layer, input, output }: Placed): number {
+  if (layer.kind === 'dense') return 2048;
+  if (layer.kind === 'pool') return 0;
+  const most = Math.max(pad4(input[2]), pad4(output[2]));
+  const kept = most * (planeOf(input) + 192 + 4);
+  const listed = input[1] * 128 + 3 * (input[1] * 4 + 32 + input[1] * most * 8);
+  const sliced = 14 * (input[1] + 2) * pad4(input[2]) * 4;
+  return Math.max(kept, listed, sliced) + SLACK;
+}
+
+export function weightsOf({ input, layer, output, fanIn }: Placed): Weights {
+  const padded = pad4(input[2]);
+  const pitch = layer.kind === 'conv' ? 9 * padded * 4 : spread(featuresOf(input) * 4);
+  return { units: output[2], pitch, channels: input[2], padded, fanIn, count: (output[2] * pitch) / 4 };
+}
+
+// ---- the border to canonical order ----
+
+/** Canonical order to memory order. */
+export function upload(
+  values: ArrayLike<number>,
+  view: Float32Array | Int32Array,
+  { units, pitch, channels, padded, fanIn }: Weights,
+): void {
+  for (let unit = 0, i = 0; unit < units; unit++) {
+    for (let k = 0, at = (unit * pitch) / 4; k < fanIn; k += channels, at += padded) {
+      for (let c = 0; c < channels; c++) view[at + c] = values[i++];
+    }
+  }
+}
+
+/** Memory order to canonical order. */
+export function download(view: Float32Array, { units, pitch, channels, padded, fanIn }: Weights): Float32Array {
+  const out = new Float32Array(units * fanIn);
+  for (let unit = 0, i = 0; unit < units; unit++) {
+    for (let k = 0, at = (unit * pitch) / 4; k < fanIn; k += channels, at += padded) {
+      for (let c = 0; c < channels; c++) out[i++] = view[at + c];
+    }
+  }
+  return out;
+}

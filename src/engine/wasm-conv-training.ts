@@ -1,0 +1,229 @@
+// Training of networks with convolutions and pools: the layers of wasm-conv.ts, forward and backward over a batch, with the optimiser
+// kernels of assembly/training.ts. A step is two tapes: loss and gradients, then the update.
+
+import { checkMask, countKept, kept, type Mask, type Network, outputs, type Parameters, ShapeError } from '../network.js';
+import { checkGain, checkKeep, checkParameters, checkRows, checkScores, checkTrainingSet, pick } from './checks.js';
+import type { DenseTrainer, TopkTrainer, Trainer, TrainingSet } from './engine.js';
+import { highest } from './highest.js';
+import { Allocations, type Machine, type Operation, pad4 } from './machine.js';
+import { regenerateLayer } from './regenerate.js';
+import { stack, type WeightedLayer } from './wasm-conv.js';
+import { download, upload, type Weights } from './wasm-conv-memory.js';
+import { COLLECTED, FIELDS } from './wasm-layers.js';
+
+interface Core extends Omit<Trainer, 'biasGradient' | 'free'> {
+  readonly own: Allocations;
+  readonly layers: readonly WeightedLayer[];
+  /** Canonical order, from and to memory shaped like a layer's weights. */
+  read(pointer: number, weights: Weights): Float32Array;
+  write(values: ArrayLike<number>, pointer: number, weights: Weights): void;
+}
+
+/** @param prepare operations that lay out the weights, run before each batch if they may have changed */
+function core(
+  machine: Machine,
+  network: Network,
+  data: TrainingSet,
+  batch: number,
+  biases: boolean,
+  density: (layer: number) => number,
+): Core {
+  checkTrainingSet(network, data, batch);
+  const own = new Allocations(machine);
+  const { layers, weighted, input } = stack(machine, own, network, { batch, sums: 'f32', biases, training: true });
+  const pixels = own.bytes(data.images.length);
+  machine.u8(pixels, data.images.length).set(data.images);
+  const labels = own.bytes(data.labels.length);
+  machine.u8(labels, data.labels.length).set(data.labels);
+  const order = own.bytes(batch * 4);
+  const losses = own.bytes(batch * 8);
+  const [height, width, channels] = network.input;
+  const { mean, scale } = data.transform;
+  const { at, sample, row } = input;
+  const count = outputs(network);
+  const last = layers[layers.length - 1];
+  const backwards = layers.toReversed();
+
+  function forward(rows: Uint32Array): Operation[] {
+    machine.u32(order, rows.length).set(rows);
+    return [
+      ...weighted.flatMap((layer, i) => layer.prepare(density(i))),
+      ['images', pixels, order, rows.length, height, width, channels, 0, mean, scale, at, sample, row],
+      ...layers.flatMap((layer) => layer.forward(rows.length)),
+    ];
+  }
+
+  return {
+    own,
+    layers: weighted,
+    read: (pointer, weights) => download(machine.f32(pointer, weights.count), weights),
+    write: (values, pointer, weights) => upload(values, machine.f32(pointer, weights.count), weights),
+    gradients(rows) {
+      checkRows(rows, data);
+      if (rows.length < 1 || rows.length > batch) throw new ShapeError(`a batch has 1 to ${batch} rows, got ${rows.length}`);
+      machine.run([
+        ...forward(rows),
+        ['crossEntropy', last.out.at, last.out.sample, rows.length, count, labels, order, last.dOut.at, losses, last.relu],
+        ...backwards.flatMap((layer) => layer.backward(rows.length)),
+      ]);
+      let loss = 0;
+      for (const value of machine.f64(losses, rows.length)) loss += value;
+      return loss / rows.length;
+    },
+    weightGradient(i) {
+      const { gradient, weights } = pick(weighted, i);
+      return download(machine.f32(gradient, weights.count), weights);
+    },
+    logits(rows) {
+      checkRows(rows, data);
+      const out = new Float32Array(rows.length * count);
+      for (let start = 0; start < rows.length; start += batch) {
+        const part = rows.subarray(start, start + batch);
+        machine.run(forward(part));
+        const view = machine.f32(last.out.at, (part.length * last.out.sample) / 4);
+        part.forEach((_, i) => {
+          const from = (i * last.out.sample) / 4;
+          out.set(view.subarray(from, from + count), (start + i) * count);
+        });
+      }
+      return out;
+    },
+  };
+}
+
+export function createConvDenseTrainer(
+  machine: Machine,
+  network: Network,
+  data: TrainingSet,
+  start: Parameters,
+  batch: number,
+  mask?: Mask,
+): DenseTrainer {
+  checkParameters(network, start);
+  if (mask) checkMask(network, mask);
+  const densities = start.weights.map((w) => w.reduce((count, value) => count + (value === 0 ? 0 : 1), 0) / w.length);
+  // Weights that are 0 and trained will not stay 0.
+  const density = (i: number): number => (mask ? Math.max(densities[i], countKept(mask[i]) / start.weights[i].length) : 1);
+  const { own, layers, gradients, read, write, ...shared } = core(machine, network, data, batch, true, density);
+  const trained = layers.map(({ weights }, i) => {
+    if (!mask) return 0;
+    const bits = own.bytes(weights.count * 4);
+    upload(
+      Int32Array.from(start.weights[i], (_, k) => -kept(mask[i], k)),
+      machine.i32(bits, weights.count),
+      weights,
+    );
+    return bits;
+  });
+  const variables = layers.flatMap(({ value, gradient, bias, dBias, weights }, i) => {
+    write(start.weights[i], value, weights);
+    if (start.biases) machine.f32(bias, weights.units).set(start.biases[i]);
+    return [
+      { value, gradient, count: weights.count },
+      { value: bias, gradient: dBias, count: pad4(weights.units) },
+    ].map((variable) => ({
+      ...variable,
+      m: own.bytes(variable.count * 4),
+      v: own.bytes(variable.count * 4),
+      velocity: own.bytes(variable.count * 4),
+    }));
+  });
+  let beta1t = 1;
+  let beta2t = 1;
+  return {
+    ...shared,
+    gradients(rows) {
+      const loss = gradients(rows);
+      if (mask) machine.run(layers.map(({ gradient, weights }, i): Operation => ['restrict', gradient, trained[i], weights.count]));
+      return loss;
+    },
+    biasGradient: (i) => machine.f32(pick(layers, i).dBias, layers[i].weights.units).slice(),
+    adam({ learningRate, beta1, beta2, epsilon }) {
+      beta1t *= beta1;
+      beta2t *= beta2;
+      const root = Math.sqrt(1 - beta2t);
+      const rate = (learningRate * root) / (1 - beta1t);
+      machine.run(
+        variables.map((p) => ['adam', p.value, p.m, p.v, p.gradient, p.count, rate, beta1, 1 - beta1, beta2, 1 - beta2, epsilon * root]),
+      );
+    },
+    sgd({ learningRate, momentum }) {
+      machine.run(variables.map((p) => ['sgd', p.value, p.velocity, p.gradient, p.count, learningRate, momentum]));
+    },
+    parameters: () => ({
+      weights: layers.map(({ value, weights }) => read(value, weights)),
+      biases: layers.map(({ bias, weights }) => machine.f32(bias, weights.units).slice()),
+    }),
+    free: () => own.free(),
+  };
+}
+
+export function createConvTopkTrainer(
+  machine: Machine,
+  network: Network,
+  data: TrainingSet,
+  startScores: readonly Float32Array[],
+  startKeep: readonly number[],
+  startGain: readonly number[],
+  batch: number,
+): TopkTrainer {
+  checkScores(network, startScores);
+  checkKeep(network, startKeep);
+  checkGain(network, startGain);
+  let keeping = startKeep;
+  const density = (i: number): number => keeping[i] / (layers[i].weights.units * layers[i].weights.fanIn);
+  const { own, layers: bare, read, write, ...shared } = core(machine, network, data, batch, false, density);
+  const layers = bare.map((layer, i) => {
+    const { weights, placed, value } = layer;
+    // The kernels see one run of 32 x fanIn values (assembly/runs.ts).
+    const fanIn = Math.ceil(weights.count / 32);
+    const [score, velocity, constants] = [own.bytes(fanIn * 128), own.bytes(fanIn * 128), own.bytes(fanIn * 128)];
+    const cut = own.bytes((machine.threads + 1) * 64);
+    const at = own.bytes(FIELDS.length * 4);
+    const fields: Record<string, number> = { fanIn, units: 32, w: value, score, velocity, constants, cut };
+    machine.u32(at, FIELDS.length).set(FIELDS.map((name) => fields[name] ?? 0));
+    machine.u32(cut, 6).set([own.bytes(machine.threads * COLLECTED * 4), own.bytes(8192)], 4);
+    // Padding never reaches a cut: its score stays -Infinity because its constant is 0.
+    machine.f32(score, fanIn * 32).fill(Number.NEGATIVE_INFINITY);
+    write(startScores[i], score, weights);
+    write(regenerateLayer(machine, network, placed), constants, weights);
+    return { ...layer, at, score, cut };
+  });
+
+  /** Cuts each layer at its keep-th highest score; `first`: nothing has been collected yet. */
+  function choose(keep: readonly number[], first: boolean): Operation[] {
+    keeping = keep;
+    const tape = layers.flatMap(({ at, cut, weights }, i): Operation[] => {
+      if (keep[i] < weights.units * weights.fanIn) return [['choose', at, keep[i], i, first ? 1 : 0]];
+      machine.f32(cut, 3).fill(Number.NEGATIVE_INFINITY);
+      return [];
+    });
+    return [...tape, ['meet']];
+  }
+  const emit = (gain: readonly number[]) => layers.map(({ at }, i): Operation => ['topkRun', at, 0, 0, 0, gain[i]]);
+
+  machine.run([...choose(startKeep, true), ...emit(startGain)]);
+  return {
+    ...shared,
+    biasGradient() {
+      throw new Error('a topk trainer has no biases: read weightGradient(layer) instead');
+    },
+    step({ learningRate, momentum }, keep, gain) {
+      checkKeep(network, keep);
+      checkGain(network, gain);
+      const move = layers.map(({ at, gradient }, i): Operation => ['topkRun', at, gradient, learningRate, momentum, gain[i]]);
+      machine.run([...choose(keep, false), ...move]);
+    },
+    select(keep, gain) {
+      checkKeep(network, keep);
+      checkGain(network, gain);
+      machine.run([...choose(keep, false), ...emit(gain)]);
+    },
+    scores: () => layers.map(({ score, weights }) => read(score, weights)),
+    mask(keep) {
+      checkKeep(network, keep);
+      return layers.map(({ score, weights }, i) => highest(read(score, weights), keep[i]));
+    },
+    free: () => own.free(),
+  };
+}
