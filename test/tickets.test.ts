@@ -41,9 +41,9 @@ const options: TicketOptions = {
   mask1: 'rewind',
 };
 
-async function run(engine: Engine, changes: Partial<TicketOptions> = {}, last?: TicketRound): Promise<TicketRound[]> {
+async function run(engine: Engine, changes: Partial<TicketOptions> = {}, last?: TicketRound, of = network): Promise<TicketRound[]> {
   const rounds: TicketRound[] = [];
-  for await (const round of tickets(engine, network, data, parts, { ...options, ...changes }, last)) rounds.push(round);
+  for await (const round of tickets(engine, of, data, parts, { ...options, ...changes }, last)) rounds.push(round);
   return rounds;
 }
 const engine = createReferenceEngine();
@@ -89,6 +89,12 @@ test('every action: the same bytes by the reference engine, the kernels, one thr
   for (const changes of pairs) {
     const expected = await run(engine, { ...changes, rounds: 2, epochs: 1 });
     for (const other of engines) expect(await run(other, { ...changes, rounds: 2, epochs: 1 })).toEqual(expected);
+  }
+  const conv: Network = { ...network, layers: [{ kind: 'conv', filters: 6, activation: 'relu' }, { kind: 'pool' }, network.layers[1]] };
+  for (const mask0 of ['zero', 'init'] as const) {
+    const changes = { mask0, rounds: 3, epochs: 1 };
+    const expected = await run(engine, changes, undefined, conv);
+    for (const other of engines) expect(await run(other, changes, undefined, conv)).toEqual(expected);
   }
   for (const other of engines) other.close();
 });
