@@ -186,40 +186,51 @@ export function emitAll(layer: Layer, gain: f32, t: u32, n: u32): void {
 /** Adam with the bias corrections folded into rate and epsilon by the caller. */
 // @ts-ignore: decorator
 @inline
-function adamVector(rule: Rule, g: v128, m: usize, v: usize, w: v128): v128 {
-  const mean = f32x4.add(f32x4.mul(f32x4.splat(rule.beta1), v128.load(m)), f32x4.mul(f32x4.splat(rule.rest1), g));
-  const square = f32x4.add(f32x4.mul(f32x4.splat(rule.beta2), v128.load(v)), f32x4.mul(f32x4.mul(f32x4.splat(rule.rest2), g), g));
+function adamVector(g: v128, m: usize, v: usize, w: v128, beta1: v128, rest1: v128, beta2: v128, rest2: v128, rate: v128, epsilon: v128): v128 {
+  const mean = f32x4.add(f32x4.mul(beta1, v128.load(m)), f32x4.mul(rest1, g));
+  const square = f32x4.add(f32x4.mul(beta2, v128.load(v)), f32x4.mul(f32x4.mul(rest2, g), g));
   v128.store(m, mean);
   v128.store(v, square);
-  return f32x4.sub(w, f32x4.div(f32x4.mul(f32x4.splat(rule.rate), mean), f32x4.add(f32x4.sqrt(square), f32x4.splat(rule.epsilon))));
+  return f32x4.sub(w, f32x4.div(f32x4.mul(rate, mean), f32x4.add(f32x4.sqrt(square), epsilon)));
 }
 
 /** v = momentum v + g; w -= rate v. */
 // @ts-ignore: decorator
 @inline
-function sgdVector(rule: Rule, g: v128, velocity: usize, w: v128): v128 {
-  const speed = f32x4.add(f32x4.mul(f32x4.splat(rule.momentum), v128.load(velocity)), g);
+function sgdVector(g: v128, velocity: usize, w: v128, momentum: v128, rate: v128): v128 {
+  const speed = f32x4.add(f32x4.mul(momentum, v128.load(velocity)), g);
   v128.store(velocity, speed);
-  return f32x4.sub(w, f32x4.mul(f32x4.splat(rule.rate), speed));
+  return f32x4.sub(w, f32x4.mul(rate, speed));
+}
+
+/** Adam (on moments m and v) or SGD (on a velocity) of four values that stand alone. */
+function stepVector(rule: Rule, g: v128, m: usize, v: usize, velocity: usize, w: v128): v128 {
+  if (rule.kind != 2) return sgdVector(g, velocity, w, f32x4.splat(rule.momentum), f32x4.splat(rule.rate));
+  const b1 = f32x4.splat(rule.beta1), r1 = f32x4.splat(rule.rest1), b2 = f32x4.splat(rule.beta2), r2 = f32x4.splat(rule.rest2);
+  return adamVector(g, m, v, w, b1, r1, b2, r2, f32x4.splat(rule.rate), f32x4.splat(rule.epsilon));
 }
 
 /** Adam or SGD on the weights of one input and tile; where a mask says what is trained, the others stay. */
 function descend(layer: Layer, rule: Rule, g: usize, at: usize, count: u32, input: u32, tile: u32): void {
-  const w = layer.w + at;
-  const bytes = <usize>count << 4;
-  const one = i32x4(1, 2, 4, 8);
-  let trained: u32 = layer.trained ? load<u32>(layer.trained + (at >> 5)) : 0xffffffff;
-  for (let k: usize = 0; k < bytes; k += 16, trained >>= 4) {
-    let grad = v128.load(g + k);
-    if (layer.trained) grad = v128.and(grad, i32x4.eq(v128.and(i32x4.splat(trained), one), one));
-    const old = v128.load(w + k);
-    const next =
-      rule.kind == 2
-        ? adamVector(rule, grad, layer.velocity + at + k, layer.constants + at + k, old)
-        : sgdVector(rule, grad, layer.score + at + k, old);
-    v128.store(w + k, next);
-    if (layer.wT) scatter(layer, next, input, (tile << 5) + <u32>(k >> 2));
+  const w = layer.w + at, end = g + (<usize>count << 4);
+  if (layer.trained) {
+    const one = i32x4(1, 2, 4, 8);
+    let trained = load<u32>(layer.trained + (at >> 5));
+    for (let p = g; p < end; p += 16, trained >>= 4) {
+      v128.store(p, v128.and(v128.load(p), i32x4.eq(v128.and(i32x4.splat(trained), one), one)));
+    }
   }
+  if (rule.kind == 2) {
+    const b1 = f32x4.splat(rule.beta1), r1 = f32x4.splat(rule.rest1), b2 = f32x4.splat(rule.beta2), r2 = f32x4.splat(rule.rest2);
+    const rate = f32x4.splat(rule.rate), epsilon = f32x4.splat(rule.epsilon);
+    const m = layer.velocity + at - g, v = layer.constants + at - g, to = w - g;
+    for (let p = g; p < end; p += 16) v128.store(to + p, adamVector(v128.load(p), m + p, v + p, v128.load(to + p), b1, r1, b2, r2, rate, epsilon));
+  } else {
+    const momentum = f32x4.splat(rule.momentum), rate = f32x4.splat(rule.rate);
+    const velocity = layer.score + at - g, to = w - g;
+    for (let p = g; p < end; p += 16) v128.store(to + p, sgdVector(v128.load(p), velocity + p, v128.load(to + p), momentum, rate));
+  }
+  if (layer.wT) for (let k: u32 = 0; k < count; k++) scatter(layer, v128.load(w + (<usize>k << 4)), input, (tile << 5) + (k << 2));
 }
 
 /**
@@ -273,12 +284,7 @@ function activeStep(layer: Layer, rule: Rule, g: usize, group: usize): void {
   let twin = <usize>load<u32>(group, 12);
   const one = i32x4(1, 2, 4, 8);
   const grad = v128.and(v128.load(g), i32x4.eq(v128.and(i32x4.splat(lanes), one), one));
-  const old = v128.load(layer.w + at);
-  const next =
-    rule.kind == 2
-      ? adamVector(rule, grad, layer.velocity + at, layer.constants + at, old)
-      : sgdVector(rule, grad, layer.score + at, old);
-  v128.store(layer.w + at, next);
+  v128.store(layer.w + at, stepVector(rule, grad, layer.velocity + at, layer.constants + at, layer.score + at, v128.load(layer.w + at)));
   for (; lanes; lanes &= lanes - 1, twin += 8) {
     const value = load<f32>(layer.w + at + (<usize>ctz(lanes) << 2));
     store<f32>(load<u32>(twin), value);
@@ -301,8 +307,7 @@ export function stepBias(layer: Layer, samples: u32, rule: Rule, t: u32, n: u32)
       let p = layer.dyR + <usize>tile * layer.room * TILE + k;
       for (let s: u32 = 0; s < samples; s++, p += TILE) g = f32x4.add(g, v128.load(p));
       v128.store(layer.dBias + at, g);
-      if (rule.kind == 2) v128.store(layer.bias + at, adamVector(rule, g, m + at, v + at, v128.load(layer.bias + at)));
-      else if (rule.kind == 3) v128.store(layer.bias + at, sgdVector(rule, g, velocity + at, v128.load(layer.bias + at)));
+      if (rule.kind) v128.store(layer.bias + at, stepVector(rule, g, m + at, v + at, velocity + at, v128.load(layer.bias + at)));
     }
   }
 }
