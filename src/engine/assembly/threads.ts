@@ -3,7 +3,11 @@
 //
 //   control block (u32 words): 0 arrived at the barrier, 1 barrier generation, 2 job number, 3 tape address of the job
 
-/** About a tenth of a millisecond: longer than JavaScript takes between two tapes of a training run, and far less than a wake-up costs. */
+/**
+ * Loads of the awaited word before a thread sleeps: they outlast what JavaScript does between two tapes of a training run. With 20,000
+ * FC trained topk at 1,350 and dense Adam (batch 60) at 1,475 steps/s, with these, and the optimiser's constants in registers, at 1,495
+ * and 1,653.
+ */
 const SPINS: i32 = 200000;
 
 // @ts-ignore: decorator
