@@ -26,6 +26,10 @@ const SHAPES: [string, Architecture][] = [
   ['wider than a tile of positions', { input: [3, 50, 1], layers: [conv(3), conv(2), dense(3, 'linear')] }],
   ['more filters than a tile', { input: [5, 6, 3], layers: [conv(37), conv(41), pool, dense(33), dense(10, 'linear')] }],
   ['whole slices of channels', { input: [14, 3, 4], layers: [conv(32), conv(8), pool, dense(3, 'linear')] }],
+  [
+    'dense layers of one and five units',
+    { input: [6, 6, 1], layers: [conv(4), dense(1, 'linear'), dense(5, 'linear'), dense(3, 'linear')] },
+  ],
   ['a logit layer with a relu', { input: [4, 4, 4], layers: [conv(8), pool, dense(3)] }],
   ['a dense layer wider than a block', { input: [12, 12, 4], layers: [conv(4), dense(7, 'linear')] }],
 ];

@@ -181,3 +181,9 @@ test('a training step allocates nothing, whatever the method', async () => {
   }
   engine.close();
 });
+
+test('a closed engine says so instead of waiting for its threads', async () => {
+  const machine = await Machine.create(2);
+  machine.close();
+  expect(() => machine.run([['meet']])).toThrow('the engine is closed');
+});

@@ -262,6 +262,46 @@ export function engineSuite(name: string, make: () => Promise<Engine> | Engine, 
       first.free();
     });
 
+    test('scores may be -Infinity, and a cut may fall among them', () => {
+      const network: Network = { ...tiny(), input: [1, 1, 40], distribution: 'signed-constant', sigma: 'he', seed: { low: 5, high: 6 } };
+      const data = randomTrainingSet(network, network.seed, 6, PIXELS);
+      const scores = weightCounts(network).map((n) => Float32Array.from({ length: n }, (_, i) => (i % 9 ? Number.NEGATIVE_INFINITY : i)));
+      const keep = weightCounts(network).map((n) => n >> 3);
+      const [got, want] = [engine, reference].map((e) => e.topkTrainer(network, data, scores, keep, [1, 1], 6));
+      for (let step = 0; step < 3; step++) {
+        expectSameBatch(got, want, Uint32Array.of(0, 1, 2, 3, 4, 5), 2, false);
+        for (const trainer of [got, want]) trainer.step({ learningRate: 0.1, momentum: 0.9 }, keep, [1, 1]);
+      }
+      expect(got.mask(keep)).toEqual(want.mask(keep));
+      got.free();
+    });
+
+    test('a step uses the batch up, and so does a new mask: then gradients come first again', () => {
+      const network: Network = { ...tiny(), distribution: 'signed-constant', sigma: 'he', seed: { low: 3, high: 4 } };
+      const data = randomTrainingSet(network, network.seed, 4, PIXELS);
+      const rows = Uint32Array.of(0, 1, 2, 3);
+      const counts = weightCounts(network);
+      const none = /there is no batch: call gradients\(rows\) before each step/;
+      const sgd = { learningRate: 0.1, momentum: 0.9 };
+      const dense = engine.denseTrainer(network, data, randomParameters(network, network.seed, true), 4);
+      expect(() => dense.adam({ learningRate: 1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 })).toThrow(none);
+      expect(() => dense.weightGradient(0)).toThrow(none);
+      dense.gradients(rows);
+      dense.sgd(sgd);
+      expect(() => dense.sgd(sgd)).toThrow(none);
+      expect(() => dense.biasGradient(0)).toThrow(none);
+      const scores = counts.map((n) => new Float32Array(n));
+      const topk = engine.topkTrainer(network, data, scores, [3, 3], [1, 1], 4);
+      topk.gradients(rows);
+      topk.select([2, 2], [1, 1]);
+      expect(() => topk.step(sgd, [2, 2], [1, 1])).toThrow(none);
+      const bernoulli = engine.bernoulliTrainer(network, data, scores, true, 4);
+      bernoulli.gradients(rows);
+      bernoulli.draw(7);
+      expect(() => bernoulli.step(sgd, 8)).toThrow(none);
+      for (const trainer of [dense, topk, bernoulli]) trainer.free();
+    });
+
     test('what does not fit is refused with a ShapeError', () => {
       const network: Network = { ...tiny(), distribution: 'signed-constant', sigma: 'he', seed: { low: 3, high: 4 } };
       const data = randomTrainingSet(network, network.seed, 4, PIXELS);

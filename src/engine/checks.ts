@@ -73,3 +73,22 @@ function checkLayers(what: string, list: readonly unknown[], network: Network): 
 function checkLength(what: string, got: number, expected: number): void {
   if (got !== expected) throw new ShapeError(`${what}: got ${got} values, expected ${expected}`);
 }
+
+/** The batch of the last `gradients`, until a step or a new mask uses it up. */
+export class Batch {
+  #stands = false;
+
+  made(): void {
+    this.#stands = true;
+  }
+
+  /** Throws an Error when there is nothing to step on or to read gradients of. */
+  check(): void {
+    if (!this.#stands)
+      throw new Error('there is no batch: call gradients(rows) before each step, and ask for its gradients before the step');
+  }
+
+  usedUp(): void {
+    this.#stands = false;
+  }
+}

@@ -59,7 +59,12 @@ export interface SgdOptions {
   readonly momentum: number;
 }
 
-/** A training run on one network. State (weights or scores, optimiser moments, gradients) lives in the engine. */
+/**
+ * A training run on one network. State (weights or scores, optimiser moments, gradients) lives in the engine.
+ *
+ * A step, `select` and `draw` use the batch of the last `gradients` up: whoever wants to step or to see gradients then calls
+ * `gradients` again, or gets an Error.
+ */
 export interface Trainer {
   /**
    * Mean softmax cross-entropy of a batch of training rows; leaves the gradients in the engine.

@@ -79,7 +79,7 @@ const OPERATIONS = {
 export type Operation = readonly [name: keyof typeof OPERATIONS, ...operands: number[]];
 
 const WORDS = 16;
-const MAX_OPERATIONS = 512;
+const MAX_OPERATIONS = 8192;
 /** 2 GiB: the shared build's declared maximum. */
 const MAX_PAGES = 32768;
 
@@ -93,6 +93,7 @@ export class Machine {
   readonly #control: number;
   readonly #tape: number;
   readonly #stop: () => void;
+  #closed = false;
   #scratch = { pointer: 0, bytes: 0 };
 
   private constructor(memory: WebAssembly.Memory, exports: Exports, control: number, threads: number, stop: () => void) {
@@ -150,6 +151,7 @@ export class Machine {
   /** Runs the operations in order on all threads; returns when they are done. */
   run(operations: readonly Operation[]): void {
     if (operations.length === 0) return;
+    if (this.#closed) throw new Error('the engine is closed');
     if (operations.length > MAX_OPERATIONS) throw new RangeError(`a tape holds ${MAX_OPERATIONS} operations, got ${operations.length}`);
     const words = this.u32(this.#tape, (operations.length + 1) * WORDS);
     const floats = this.f32(this.#tape, (operations.length + 1) * WORDS);
@@ -200,6 +202,7 @@ export class Machine {
   }
 
   close(): void {
+    this.#closed = true;
     this.#stop();
   }
 }

@@ -25,7 +25,7 @@ import {
   weighted,
 } from '../network.js';
 import { integerProgram } from './bounds.js';
-import { checkGain, checkInputs, checkKeep, checkParameters, checkRows, checkScores, checkTrainingSet, pick } from './checks.js';
+import { Batch, checkGain, checkInputs, checkKeep, checkParameters, checkRows, checkScores, checkTrainingSet, pick } from './checks.js';
 import { drawMask } from './draws.js';
 import {
   type AdamOptions,
@@ -110,6 +110,7 @@ function walk<V extends Values>(
 
 /** `euler` of a layer: the sum of output times its gradient, which is the sum of weight times its gradient. */
 interface Gradients extends Omit<Trainer, 'free' | 'biasGradient'> {
+  readonly standing: Batch;
   readonly layers: readonly { readonly dW: Float32Array; readonly dBias: Float32Array; euler: number }[];
 }
 
@@ -134,8 +135,10 @@ function gradientsOf(
     const values = data.images.subarray(row * width, (row + 1) * width);
     return walk(network, transformed(values, data.transform), weights, biases, F32);
   };
+  const standing = new Batch();
   return {
     layers,
+    standing,
     gradients(rows) {
       checkRows(rows, data);
       if (rows.length < 1 || rows.length > batch) throw new ShapeError(`a batch has 1 to ${batch} rows, got ${rows.length}`);
@@ -154,9 +157,14 @@ function gradientsOf(
           d = backward(placed[i], activations[i], activations[i + 1], weights[stream], d, layers[stream]);
         }
       }
+      standing.made();
       return loss / rows.length;
     },
-    weightGradient: (layer) => pick(layers, layer).dW.slice(),
+    weightGradient(layer) {
+      const { dW } = pick(layers, layer);
+      standing.check();
+      return dW.slice();
+    },
     logits(rows) {
       checkRows(rows, data);
       const out = new Float32Array(rows.length * count);
@@ -173,7 +181,7 @@ function denseTrainer(network: Network, data: TrainingSet, start: Parameters, ba
   if (mask) checkMask(network, mask);
   const weights = start.weights.map((w) => w.slice());
   const biases = start.biases ? start.biases.map((b) => b.slice()) : weighted(network).map((layer) => new Float32Array(layer.output[2]));
-  const { layers, gradients, ...shared } = gradientsOf(network, data, batch, weights, biases);
+  const { layers, standing, gradients, ...shared } = gradientsOf(network, data, batch, weights, biases);
   const variables = [
     ...weights.map((value, i) => ({ value, gradient: layers[i].dW })),
     ...biases.map((value, i) => ({ value, gradient: layers[i].dBias })),
@@ -189,13 +197,21 @@ function denseTrainer(network: Network, data: TrainingSet, start: Parameters, ba
       });
       return loss;
     },
-    biasGradient: (layer) => pick(layers, layer).dBias.slice(),
+    biasGradient(layer) {
+      const { dBias } = pick(layers, layer);
+      standing.check();
+      return dBias.slice();
+    },
     adam(options) {
+      standing.check();
+      standing.usedUp();
       beta1t *= options.beta1;
       beta2t *= options.beta2;
       for (const { value, gradient, m, v } of variables) adam(options, 1 - beta1t, 1 - beta2t, gradient, m, v, value);
     },
     sgd(options) {
+      standing.check();
+      standing.usedUp();
       for (const { value, gradient, velocity } of variables) sgd(options, gradient, velocity, value);
     },
     parameters: () => ({ weights: weights.map((w) => w.slice()), biases: biases.map((b) => b.slice()) }),
@@ -265,7 +281,7 @@ function topkTrainer(
     });
   };
   select(startGain);
-  const { layers, ...shared } = gradientsOf(network, data, batch, effective, null);
+  const { layers, standing, ...shared } = gradientsOf(network, data, batch, effective, null);
   return {
     ...shared,
     biasGradient() {
@@ -274,6 +290,8 @@ function topkTrainer(
     step(options, keep, gain) {
       checkKeep(network, keep);
       checkGain(network, gain);
+      standing.check();
+      standing.usedUp();
       thresholds = scores.map((s, layer) => threshold(s, keep[layer]));
       scores.forEach((s, layer) => {
         const scoreGradient = layers[layer].dW.map((d, i) => d * fround(fround(gain[layer]) * weights[layer][i]));
@@ -284,6 +302,7 @@ function topkTrainer(
     select(keep, gain) {
       checkKeep(network, keep);
       checkGain(network, gain);
+      standing.usedUp();
       thresholds = scores.map((s, layer) => threshold(s, keep[layer]));
       select(gain);
     },
@@ -319,13 +338,15 @@ function bernoulliTrainer(
     });
   };
   draw(0);
-  const { layers, ...shared } = gradientsOf(network, data, batch, effective, null);
+  const { layers, standing, ...shared } = gradientsOf(network, data, batch, effective, null);
   return {
     ...shared,
     biasGradient() {
       throw new Error('a bernoulli trainer has no biases: read weightGradient(layer) instead');
     },
     step(options, number) {
+      standing.check();
+      standing.usedUp();
       scores.forEach((s, layer) => {
         const drawn = countKept(mask[layer]);
         const shift = rescale && drawn ? fround(layers[layer].euler / drawn) : 0;
@@ -337,7 +358,10 @@ function bernoulliTrainer(
       });
       draw(number);
     },
-    draw,
+    draw(number) {
+      standing.usedUp();
+      draw(number);
+    },
     scores: () => scores.map((s) => s.slice()),
     mask: () => mask.map((bits) => bits.slice()),
     free: nothing,

@@ -2,7 +2,7 @@
 // kernels of assembly/training.ts. A step is two tapes: loss and gradients, then the update.
 
 import { checkMask, countKept, kept, type Mask, type Network, outputs, type Parameters, ShapeError } from '../network.js';
-import { checkGain, checkKeep, checkParameters, checkRows, checkScores, checkTrainingSet, pick } from './checks.js';
+import { Batch, checkGain, checkKeep, checkParameters, checkRows, checkScores, checkTrainingSet, pick } from './checks.js';
 import type { DenseTrainer, TopkTrainer, Trainer, TrainingSet } from './engine.js';
 import { highest } from './highest.js';
 import { Allocations, type Machine, type Operation, pad4 } from './machine.js';
@@ -12,6 +12,7 @@ import { download, upload, type Weights } from './wasm-conv-memory.js';
 import { COLLECTED, FIELDS } from './wasm-layers.js';
 
 interface Core extends Omit<Trainer, 'biasGradient' | 'free'> {
+  readonly standing: Batch;
   readonly own: Allocations;
   readonly layers: readonly WeightedLayer[];
   /** Canonical order, from and to memory shaped like a layer's weights. */
@@ -53,8 +54,10 @@ function core(
     ];
   }
 
+  const standing = new Batch();
   return {
     own,
+    standing,
     layers: weighted,
     read: (pointer, weights) => download(machine.f32(pointer, weights.count), weights),
     write: (values, pointer, weights) => upload(values, machine.f32(pointer, weights.count), weights),
@@ -66,12 +69,14 @@ function core(
         ['crossEntropy', last.out.at, last.out.sample, rows.length, count, labels, order, last.dOut.at, losses, last.relu],
         ...backwards.flatMap((layer) => layer.backward(rows.length)),
       ]);
+      standing.made();
       let loss = 0;
       for (const value of machine.f64(losses, rows.length)) loss += value;
       return loss / rows.length;
     },
     weightGradient(i) {
       const { gradient, weights } = pick(weighted, i);
+      standing.check();
       return download(machine.f32(gradient, weights.count), weights);
     },
     logits(rows) {
@@ -104,7 +109,7 @@ export function createConvDenseTrainer(
   const densities = start.weights.map((w) => w.reduce((count, value) => count + (value === 0 ? 0 : 1), 0) / w.length);
   // Weights that are 0 and trained will not stay 0.
   const density = (i: number): number => (mask ? Math.max(densities[i], countKept(mask[i]) / start.weights[i].length) : 1);
-  const { own, layers, gradients, read, write, ...shared } = core(machine, network, data, batch, true, density);
+  const { own, standing, layers, gradients, read, write, ...shared } = core(machine, network, data, batch, true, density);
   const trained = layers.map(({ weights }, i) => {
     if (!mask) return 0;
     const bits = own.bytes(weights.count * 4);
@@ -137,8 +142,14 @@ export function createConvDenseTrainer(
       if (mask) machine.run(layers.map(({ gradient, weights }, i): Operation => ['restrict', gradient, trained[i], weights.count]));
       return loss;
     },
-    biasGradient: (i) => machine.f32(pick(layers, i).dBias, layers[i].weights.units).slice(),
+    biasGradient(i) {
+      const { dBias, weights } = pick(layers, i);
+      standing.check();
+      return machine.f32(dBias, weights.units).slice();
+    },
     adam({ learningRate, beta1, beta2, epsilon }) {
+      standing.check();
+      standing.usedUp();
       beta1t *= beta1;
       beta2t *= beta2;
       const root = Math.sqrt(1 - beta2t);
@@ -148,6 +159,8 @@ export function createConvDenseTrainer(
       );
     },
     sgd({ learningRate, momentum }) {
+      standing.check();
+      standing.usedUp();
       machine.run(variables.map((p) => ['sgd', p.value, p.velocity, p.gradient, p.count, learningRate, momentum]));
     },
     parameters: () => ({
@@ -172,7 +185,7 @@ export function createConvTopkTrainer(
   checkGain(network, startGain);
   let keeping = startKeep;
   const density = (i: number): number => keeping[i] / (layers[i].weights.units * layers[i].weights.fanIn);
-  const { own, layers: bare, read, write, ...shared } = core(machine, network, data, batch, false, density);
+  const { own, standing, layers: bare, read, write, ...shared } = core(machine, network, data, batch, false, density);
   const layers = bare.map((layer, i) => {
     const { weights, placed, value } = layer;
     // The kernels see one run of 32 x fanIn values (assembly/runs.ts).
@@ -182,7 +195,8 @@ export function createConvTopkTrainer(
     const at = own.bytes(FIELDS.length * 4);
     const fields: Record<string, number> = { fanIn, units: 32, w: value, score, velocity, constants, cut };
     machine.u32(at, FIELDS.length).set(FIELDS.map((name) => fields[name] ?? 0));
-    machine.u32(cut, 6).set([own.bytes(machine.threads * COLLECTED * 4), own.bytes(8192)], 4);
+    const room = [own.bytes(machine.threads * COLLECTED * 4), own.bytes(8192)];
+    machine.u32(cut, 6).set(room, 4);
     // Padding never reaches a cut: its score stays -Infinity because its constant is 0.
     machine.f32(score, fanIn * 32).fill(Number.NEGATIVE_INFINITY);
     write(startScores[i], score, weights);
@@ -211,12 +225,15 @@ export function createConvTopkTrainer(
     step({ learningRate, momentum }, keep, gain) {
       checkKeep(network, keep);
       checkGain(network, gain);
+      standing.check();
+      standing.usedUp();
       const move = layers.map(({ at, gradient }, i): Operation => ['topkRun', at, gradient, learningRate, momentum, gain[i]]);
       machine.run([...choose(keep, false), ...move]);
     },
     select(keep, gain) {
       checkKeep(network, keep);
       checkGain(network, gain);
+      standing.usedUp();
       machine.run([...choose(keep, false), ...emit(gain)]);
     },
     scores: () => layers.map(({ score, weights }) => read(score, weights)),

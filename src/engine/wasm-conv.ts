@@ -265,6 +265,8 @@ function denseLayer(context: Context): WeightedLayer {
   const { units, pitch } = weights;
   const features = featuresOf(placed.input);
   const { turned, result, stride, scratch, lists, counts } = shared;
+  // Of its own, so that the rows that round the units up to a multiple of 4 stay zero.
+  const sums = own.bytes(pad4(units) * stride);
   let kept: { lists: number; counts: number; capacity: number } | null = null;
   let sparse = false;
   return {
@@ -283,9 +285,9 @@ function denseLayer(context: Context): WeightedLayer {
       return [
         ['turn', x.at, pad4(n), features, x.sample, turned, stride, 0],
         kept
-          ? [name, kept.lists, kept.counts, kept.capacity, units, turned, stride, used, result, bias, relu]
-          : ['dense', value, pitch, units, features, turned, stride, used, result, bias, relu, scratch],
-        ['turn', result, pad4(units), pad4(n), stride, out.at, out.sample, 0],
+          ? [name, kept.lists, kept.counts, kept.capacity, units, turned, stride, used, sums, bias, relu]
+          : ['dense', value, pitch, units, features, turned, stride, used, sums, bias, relu, scratch],
+        ['turn', sums, pad4(units), pad4(n), stride, out.at, out.sample, 0],
       ];
     },
     backward(n) {

@@ -316,7 +316,9 @@ export class Layers {
   prepareCuts(): void {
     const { threads } = this.#machine;
     for (const { cut } of this.layers) {
-      this.#machine.u32(cut, 6).set([this.own.bytes(threads * COLLECTED * 4), this.own.bytes(8192)], 4);
+      // Views are made after what may grow the memory.
+      const room = [this.own.bytes(threads * COLLECTED * 4), this.own.bytes(8192)];
+      this.#machine.u32(cut, 6).set(room, 4);
     }
   }
 

@@ -2,7 +2,7 @@
 // and used up in registers (wasm-layers.ts). A weight gradient that somebody asks for is made again from what the phases left.
 
 import { checkMask, countKept, kept, type Mask, maskBytes, type Network, type Parameters, ShapeError, weighted } from '../network.js';
-import { checkGain, checkKeep, checkParameters, checkRows, checkScores, checkTrainingSet, pick } from './checks.js';
+import { Batch, checkGain, checkKeep, checkParameters, checkRows, checkScores, checkTrainingSet, pick } from './checks.js';
 import type { BernoulliTrainer, DenseTrainer, TopkTrainer, Trainer, TrainingSet } from './engine.js';
 import { highest } from './highest.js';
 import type { Machine, Operation } from './machine.js';
@@ -10,6 +10,7 @@ import { regenerateLayer } from './regenerate.js';
 import { Layers, type Rule } from './wasm-layers.js';
 
 interface Core extends Omit<Trainer, 'free'> {
+  readonly standing: Batch;
   /** Runs the inputs phase on the batch of the last `gradients`, one rule a layer, after `before`. */
   step(rules: readonly Rule[], before?: (samples: number) => readonly Operation[]): void;
   biasGradient(layer: number): Float32Array;
@@ -17,34 +18,37 @@ interface Core extends Omit<Trainer, 'free'> {
 
 /** What the trainers share. */
 function core(machine: Machine, layers: Layers, data: TrainingSet, batch: number): Core {
-  /** The batch of the last `gradients` until its step is taken. */
-  let pending: Uint32Array | null = null;
-  /** Whether memory holds the pending batch's activations and dZ. */
+  let pending = new Uint32Array(0);
+  /** Whether memory holds the pending batch's activations and dZ: asking for logits overwrites them. */
   let fresh = false;
+  const standing = new Batch();
   function ready(): Uint32Array {
-    if (!pending) throw new Error('there is no batch: call gradients(rows) before a step, and ask for its gradients before the step');
+    standing.check();
     if (!fresh) machine.run([...layers.forward(pending), ...layers.backward(pending.length), ['meet']]);
     fresh = true;
     return pending;
   }
   return {
+    standing,
     gradients(rows) {
       checkRows(rows, data);
       if (rows.length < 1 || rows.length > batch) throw new ShapeError(`a batch has 1 to ${batch} rows, got ${rows.length}`);
       pending = rows.slice();
       fresh = false;
+      standing.made();
       ready();
       return layers.loss(rows.length);
     },
     step(rules, before) {
       const rows = ready();
       machine.run([...(before?.(rows.length) ?? []), ...layers.step(rows.length, rules), ['meet']]);
-      pending = null;
+      standing.usedUp();
     },
     weightGradient(i) {
       const { count } = pick(layers.layers, i);
+      const { length } = ready();
       const to = machine.allocate(count * 4);
-      machine.run([layers.gradient(i, ready().length, to), ['meet']]);
+      machine.run([layers.gradient(i, length, to), ['meet']]);
       const gradient = layers.download(i, to);
       machine.release(to);
       return gradient;
@@ -86,7 +90,7 @@ export function createDenseTrainer(
   checkTrainingSet(network, data, batch);
   if (mask) checkMask(network, mask);
   const layers = new Layers(machine, network, data, batch, { biased: true, lists: mask !== undefined, drawn: false });
-  const { step, ...shared } = core(machine, layers, data, batch);
+  const { step, standing, ...shared } = core(machine, layers, data, batch);
   layers.layers.forEach((layer, i) => {
     layers.uploadWeights(i, start.weights[i]);
     if (start.biases) machine.f32(layer.bias, layer.units).set(start.biases[i]);
@@ -101,6 +105,7 @@ export function createDenseTrainer(
       return mask ? gradient.map((g, k) => (kept(mask[i], k) ? g : 0)) : gradient;
     },
     adam({ learningRate, beta1, beta2, epsilon }) {
+      standing.check();
       beta1t *= beta1;
       beta2t *= beta2;
       const root = Math.sqrt(1 - beta2t);
@@ -135,7 +140,7 @@ export function createTopkTrainer(
   checkGain(network, startGain);
   checkTrainingSet(network, data, batch);
   const layers = new Layers(machine, network, data, batch, { biased: false, lists: true, drawn: false });
-  const { step, ...shared } = core(machine, layers, data, batch);
+  const { step, standing, ...shared } = core(machine, layers, data, batch);
   layers.layers.forEach((layer, i) => {
     // Padding is never among the highest: its gradient is 0.
     machine.f32(layer.score, layer.count).fill(Number.NEGATIVE_INFINITY);
@@ -170,6 +175,7 @@ export function createTopkTrainer(
     select(keep, gain) {
       checkKeep(network, keep);
       checkGain(network, gain);
+      standing.usedUp();
       machine.run([...cut(keep, false), ...emit(gain), ['meet']]);
     },
     scores: () => layers.layers.map((layer, i) => layers.download(i, layer.score)),
@@ -192,7 +198,7 @@ export function createBernoulliTrainer(
   checkScores(network, startScores);
   checkTrainingSet(network, data, batch);
   const layers = new Layers(machine, network, data, batch, { biased: false, lists: false, drawn: rescale ? 'rescaled' : true });
-  const { step, ...shared } = core(machine, layers, data, batch);
+  const { step, standing, ...shared } = core(machine, layers, data, batch);
   layers.layers.forEach((layer, i) => {
     layers.upload(i, startScores[i], layer.score);
     layers.upload(i, regenerateLayer(machine, network, weighted(network)[i]), layer.constants);
@@ -210,7 +216,10 @@ export function createBernoulliTrainer(
       );
       layers.setDraw(draw);
     },
-    draw: (number) => layers.setDraw(number),
+    draw(number) {
+      standing.usedUp();
+      layers.setDraw(number);
+    },
     scores: () => layers.layers.map((layer, i) => layers.download(i, layer.score)),
     mask() {
       machine.run([...layers.draw(0), ['meet']]);

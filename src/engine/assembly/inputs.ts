@@ -125,6 +125,8 @@ function emitKept(layer: Layer, gain: f32, low: f32, at: usize, count: u32, inpu
   const threshold = cut.threshold, high = cut.high;
   let bits: u32 = 0;
   for (let k: u32 = 0; k < count; k++) bits |= i32x4.bitmask(f32x4.ge(v128.load(layer.score + at + (<usize>k << 4)), least)) << (k << 2);
+  // Padding has the lowest score of all, which a cut can reach.
+  if ((tile + 1) << 5 > layer.units) bits &= (1 << (layer.units - (tile << 5))) - 1;
   for (; bits; bits &= bits - 1) {
     const lane = ctz(bits);
     const s = load<f32>(layer.score + at + (<usize>lane << 2));
