@@ -262,6 +262,51 @@ export function engineSuite(name: string, make: () => Promise<Engine> | Engine, 
       first.free();
     });
 
+    // More units than a draw's 64, more inputs than a block's 192 and than a group's 64, more samples than a tile's 32.
+    test('layers of several tiles, blocks and groups train as the reference does', () => {
+      const network: Network = {
+        input: [1, 1, 227],
+        layers: [
+          { kind: 'dense', units: 99, activation: 'relu' },
+          { kind: 'dense', units: 70, activation: 'linear' },
+        ],
+        distribution: 'signed-constant',
+        sigma: 'he',
+        seed: { low: 11, high: 12 },
+      };
+      const batch = 37;
+      const data = randomTrainingSet(network, network.seed, 50, PIXELS);
+      const counts = weightCounts(network);
+      const scores = counts.map((n, layer) => randomFloats(network.seed, 600 + layer, n, 2));
+      const start = randomParameters(network, network.seed, true);
+      const ticket = randomMask(network, network.seed, 0.1);
+      const sgd = { learningRate: 0.3, momentum: 0.9 };
+      const train = (e: Engine) => {
+        const [keep, gain] = [counts.map((n) => n >> 4), [1.5, 2]];
+        const topk = e.topkTrainer(network, data, scores, keep, gain, batch);
+        const bernoulli = e.bernoulliTrainer(network, data, scores, true, batch);
+        const dense = e.denseTrainer(network, data, start, batch);
+        const sparse = e.denseTrainer(network, data, { weights: masked(start.weights, ticket), biases: null }, batch, ticket);
+        for (let step = 0; step < 3; step++) {
+          const rows = pickRows(network.seed, 20 + step, batch, 50);
+          for (const trainer of [topk, bernoulli, dense, sparse]) trainer.gradients(rows);
+          topk.step(sgd, keep, gain);
+          bernoulli.step(sgd, step + 1);
+          dense.sgd(sgd);
+          sparse.sgd(sgd);
+        }
+        const all = [...topk.scores(), ...bernoulli.scores(), ...dense.parameters().weights, ...sparse.parameters().weights];
+        const masks = [topk.mask(keep), bernoulli.mask()];
+        for (const trainer of [topk, bernoulli, dense, sparse]) trainer.free();
+        return { all, masks };
+      };
+      const [got, want] = [train(engine), train(reference)];
+      got.all.forEach((array, i) => {
+        expectSameBits(`array ${i}`, array, want.all[i]);
+      });
+      expect(got.masks).toEqual(want.masks);
+    });
+
     test('scores may be -Infinity, and a cut may fall among them', () => {
       const network: Network = { ...tiny(), input: [1, 1, 40], distribution: 'signed-constant', sigma: 'he', seed: { low: 5, high: 6 } };
       const data = randomTrainingSet(network, network.seed, 6, PIXELS);
