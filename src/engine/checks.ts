@@ -92,3 +92,8 @@ export class Batch {
     this.#stands = false;
   }
 }
+
+/** Throws: a trainer of masks has no biases. */
+export function noBiases(method: 'topk' | 'bernoulli'): never {
+  throw new Error(`a ${method} trainer has no biases: read weightGradient(layer) instead`);
+}

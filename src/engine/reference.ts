@@ -25,7 +25,18 @@ import {
   weighted,
 } from '../network.js';
 import { integerProgram } from './bounds.js';
-import { Batch, checkGain, checkInputs, checkKeep, checkParameters, checkRows, checkScores, checkTrainingSet, pick } from './checks.js';
+import {
+  Batch,
+  checkGain,
+  checkInputs,
+  checkKeep,
+  checkParameters,
+  checkRows,
+  checkScores,
+  checkTrainingSet,
+  noBiases,
+  pick,
+} from './checks.js';
 import { drawMask } from './draws.js';
 import {
   type AdamOptions,
@@ -284,9 +295,7 @@ function topkTrainer(
   const { layers, standing, ...shared } = gradientsOf(network, data, batch, effective, null);
   return {
     ...shared,
-    biasGradient() {
-      throw new Error('a topk trainer has no biases: read weightGradient(layer) instead');
-    },
+    biasGradient: () => noBiases('topk'),
     step(options, keep, gain) {
       checkKeep(network, keep);
       checkGain(network, gain);
@@ -341,9 +350,7 @@ function bernoulliTrainer(
   const { layers, standing, ...shared } = gradientsOf(network, data, batch, effective, null);
   return {
     ...shared,
-    biasGradient() {
-      throw new Error('a bernoulli trainer has no biases: read weightGradient(layer) instead');
-    },
+    biasGradient: () => noBiases('bernoulli'),
     step(options, number) {
       standing.check();
       standing.usedUp();

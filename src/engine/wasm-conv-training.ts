@@ -2,7 +2,8 @@
 // kernels of assembly/training.ts. A step is two tapes: loss and gradients, then the update.
 
 import { checkMask, countKept, kept, type Mask, type Network, outputs, type Parameters, ShapeError } from '../network.js';
-import { Batch, checkGain, checkKeep, checkParameters, checkRows, checkScores, checkTrainingSet, pick } from './checks.js';
+import { AdamSteps } from './adam.js';
+import { Batch, checkGain, checkKeep, checkParameters, checkRows, checkScores, checkTrainingSet, noBiases, pick } from './checks.js';
 import type { DenseTrainer, TopkTrainer, Trainer, TrainingSet } from './engine.js';
 import { highest } from './highest.js';
 import { Allocations, type Machine, type Operation, pad4 } from './machine.js';
@@ -133,8 +134,7 @@ export function createConvDenseTrainer(
       velocity: own.bytes(variable.count * 4),
     }));
   });
-  let beta1t = 1;
-  let beta2t = 1;
+  const adamSteps = new AdamSteps();
   return {
     ...shared,
     gradients(rows) {
@@ -147,16 +147,11 @@ export function createConvDenseTrainer(
       standing.check();
       return machine.f32(dBias, weights.units).slice();
     },
-    adam({ learningRate, beta1, beta2, epsilon }) {
+    adam(options) {
       standing.check();
       standing.usedUp();
-      beta1t *= beta1;
-      beta2t *= beta2;
-      const root = Math.sqrt(1 - beta2t);
-      const rate = (learningRate * root) / (1 - beta1t);
-      machine.run(
-        variables.map((p) => ['adam', p.value, p.m, p.v, p.gradient, p.count, rate, beta1, 1 - beta1, beta2, 1 - beta2, epsilon * root]),
-      );
+      const { rate, beta1, rest1, beta2, rest2, epsilon } = adamSteps.next(options);
+      machine.run(variables.map((p) => ['adam', p.value, p.m, p.v, p.gradient, p.count, rate, beta1, rest1, beta2, rest2, epsilon]));
     },
     sgd({ learningRate, momentum }) {
       standing.check();
@@ -219,9 +214,7 @@ export function createConvTopkTrainer(
   machine.run([...choose(startKeep, true), ...emit(startGain)]);
   return {
     ...shared,
-    biasGradient() {
-      throw new Error('a topk trainer has no biases: read weightGradient(layer) instead');
-    },
+    biasGradient: () => noBiases('topk'),
     step({ learningRate, momentum }, keep, gain) {
       checkKeep(network, keep);
       checkGain(network, gain);

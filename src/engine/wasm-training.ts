@@ -2,7 +2,8 @@
 // and used up in registers (wasm-layers.ts). A weight gradient that somebody asks for is made again from what the phases left.
 
 import { checkMask, countKept, kept, type Mask, maskBytes, type Network, type Parameters, ShapeError, weighted } from '../network.js';
-import { Batch, checkGain, checkKeep, checkParameters, checkRows, checkScores, checkTrainingSet, pick } from './checks.js';
+import { AdamSteps } from './adam.js';
+import { Batch, checkGain, checkKeep, checkParameters, checkRows, checkScores, checkTrainingSet, noBiases, pick } from './checks.js';
 import type { BernoulliTrainer, DenseTrainer, TopkTrainer, Trainer, TrainingSet } from './engine.js';
 import { highest } from './highest.js';
 import type { Machine, Operation } from './machine.js';
@@ -96,21 +97,16 @@ export function createDenseTrainer(
     if (start.biases) machine.f32(layer.bias, layer.units).set(start.biases[i]);
     if (mask) layers.fix(i, mask[i], restIsZero(start.weights[i], mask[i]) && runsOnLists(i, countKept(mask[i]), start.weights[i].length));
   });
-  let beta1t = 1;
-  let beta2t = 1;
+  const adamSteps = new AdamSteps();
   return {
     ...shared,
     weightGradient(i) {
       const gradient = shared.weightGradient(i);
       return mask ? gradient.map((g, k) => (kept(mask[i], k) ? g : 0)) : gradient;
     },
-    adam({ learningRate, beta1, beta2, epsilon }) {
+    adam(options) {
       standing.check();
-      beta1t *= beta1;
-      beta2t *= beta2;
-      const root = Math.sqrt(1 - beta2t);
-      const rate = (learningRate * root) / (1 - beta1t);
-      const rule: Rule = { kind: 'adam', rate, beta1, rest1: 1 - beta1, beta2, rest2: 1 - beta2, epsilon: epsilon * root };
+      const rule: Rule = { kind: 'adam', ...adamSteps.next(options) };
       step(layers.layers.map(() => rule));
     },
     sgd({ learningRate, momentum }) {
@@ -161,9 +157,7 @@ export function createTopkTrainer(
 
   return {
     ...shared,
-    biasGradient() {
-      throw new Error('a topk trainer has no biases: read weightGradient(layer) instead');
-    },
+    biasGradient: () => noBiases('topk'),
     step({ learningRate, momentum }, keep, gain) {
       checkKeep(network, keep);
       checkGain(network, gain);
@@ -206,9 +200,7 @@ export function createBernoulliTrainer(
   layers.setDraw(0);
   return {
     ...shared,
-    biasGradient() {
-      throw new Error('a bernoulli trainer has no biases: read weightGradient(layer) instead');
-    },
+    biasGradient: () => noBiases('bernoulli'),
     step({ learningRate, momentum }, draw) {
       step(
         layers.layers.map(() => ({ kind: 'bernoulli', rate: learningRate, momentum })),

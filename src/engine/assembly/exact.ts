@@ -73,7 +73,6 @@ export function exp(x: f64): f64 {
 }
 
 /** Constants of sigmoid, four lanes each: V8 makes splats anew at every use, but loads cost little. */
-// prettier-ignore
 const SIGMOID = memory.data<f32>([
   -87, -87, -87, -87, 87, 87, 87, 87,
   1.44269504088896341, 1.44269504088896341, 1.44269504088896341, 1.44269504088896341,

@@ -19,7 +19,7 @@ export const GROUP: u32 = 64;
 export class Rule {
   /** 0 gradient, 1 topk, 2 adam, 3 sgd, 4 bernoulli. */
   kind: u32;
-  /** gradient: where to; adam: second moments. */
+  /** gradient: where to. */
   to: usize;
   rate: f32;
   momentum: f32;
