@@ -36,6 +36,8 @@ export interface Layer {
 
 export interface WeightedLayer extends Layer {
   readonly weights: Weights;
+  /** Address of a kernel's Shape whose output is this layer's; a dense layer's output is one pixel. */
+  readonly shape: number;
   /** Addresses: weights and, where there are any, biases and gradients. */
   readonly value: number;
   readonly bias: number;
@@ -186,6 +188,7 @@ function convLayer(context: Context): WeightedLayer {
 
   return {
     ...layer,
+    shape: shapes.forth,
     prepare(density) {
       sparse = {
         forth: listed === null || density < KEPT_CONV,
@@ -271,6 +274,7 @@ function denseLayer(context: Context): WeightedLayer {
   let sparse = false;
   return {
     ...layer,
+    shape: shapeOf(context, [1, 1, placed.input[2]], units, x, out),
     prepare(density) {
       sparse = density < KEPT_BACK;
       if (options.training || (options.sums === 'f32' && density > KEPT_DENSE)) return [];

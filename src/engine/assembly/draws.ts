@@ -11,21 +11,23 @@ import { Layer, pad4, TILE, vectors } from './tiles';
 import { words } from './weights';
 
 /** Dynamic weight rescaling of one layer and draw. */
+// @ts-ignore: decorator
 @unmanaged
-class Rescaling {
+export class Rescaling {
   factor: f32;
   shift: f32;
   kept: u32;
 }
 
 /**
- * Momentum on the scores with the straight-through gradient (g * (factor * constant) - shift) * p (1 - p); p = sigmoid(score) was left
- * by the draw. Without rescaling an input that was not drawn has no samples, so its g is 0 and its p does not matter.
+ * Momentum on the scores with the straight-through gradient (g * (factor * constant) - (shift - push)) * p (1 - p); p = sigmoid(score)
+ * was left by the draw.
  */
 export function bernoulli(layer: Layer, rule: Rule, g: usize, at: usize, count: u32): void {
   const mu = f32x4.splat(rule.momentum), lr = f32x4.splat(rule.rate), one = f32x4.splat(1);
   const rescaling = changetype<Rescaling>(layer.rescaling);
-  const factor = f32x4.splat(layer.rescaling ? rescaling.factor : 1), shift = f32x4.splat(layer.rescaling ? rescaling.shift : 0);
+  const factor = f32x4.splat(layer.rescaling ? rescaling.factor : 1);
+  const shift = f32x4.splat((layer.rescaling ? rescaling.shift : 0) - rule.push);
   const score = layer.score + at, velocity = layer.velocity + at;
   const bytes = <usize>count << 4;
   for (let k: usize = 0; k < bytes; k += 16) {
@@ -37,6 +39,29 @@ export function bernoulli(layer: Layer, rule: Rule, g: usize, at: usize, count: 
     v128.store(velocity + k, speed);
     v128.store(score + k, f32x4.sub(s, f32x4.mul(lr, speed)));
   }
+}
+
+/**
+ * The same for an input that no sample has: without rescaling it may not have been drawn, and its g is 0, so its p matters to a
+ * penalty alone.
+ */
+export function bernoulliUnread(layer: Layer, rule: Rule, g: usize, at: usize, count: u32): void {
+  if (!layer.rescaling && rule.push != 0) {
+    for (let k: usize = at; k < at + (<usize>count << 4); k += 16) v128.store(layer.probability + k, sigmoid(v128.load(layer.score + k)));
+  }
+  bernoulli(layer, rule, g, at, count);
+}
+
+/** Draws four weights: the constant where the number (16 bits each, at `numbers`) < 65536 p. Returns which are kept. */
+// @ts-ignore: decorator
+@inline
+export function drawFour(layer: Layer, numbers: usize, at: usize): v128 {
+  const p = sigmoid(v128.load(layer.score + at));
+  v128.store(layer.probability + at, p);
+  const u = f32x4.convert_i32x4_s(v128.load16x4_u(numbers));
+  const keep = f32x4.lt(u, f32x4.mul(p, f32x4.splat(65536)));
+  v128.store(layer.w + at, v128.and(v128.load(layer.constants + at), keep));
+  return keep;
 }
 
 /**
@@ -81,18 +106,12 @@ function used(layer: Layer, i: u32, samples: u32): bool {
 function drawTile(layer: Layer, numbers: usize, input: u32, tile: u32): u32 {
   const at = (<usize>tile * layer.fanIn + input) * TILE;
   const count = vectors(layer.units, tile);
-  const scale = f32x4.splat(65536);
   let total: u32 = 0;
   for (let k: u32 = 0; k < count; k++) {
     const here = at + (<usize>k << 4);
-    const p = sigmoid(v128.load(layer.score + here));
-    v128.store(layer.probability + here, p);
-    const u = f32x4.convert_i32x4_s(v128.load16x4_u(numbers + (<usize>k << 3)));
-    const keep = f32x4.lt(u, f32x4.mul(p, scale));
-    const w = v128.and(v128.load(layer.constants + here), keep);
-    v128.store(layer.w + here, w);
+    const keep = drawFour(layer, numbers + (<usize>k << 3), here);
     total += popcnt(i32x4.bitmask(keep) & lanes(layer.units, (tile << 5) + (k << 2)));
-    if (layer.wT) scatter(layer, w, input, (tile << 5) + (k << 2));
+    if (layer.wT) scatter(layer, v128.load(layer.w + here), input, (tile << 5) + (k << 2));
   }
   return total;
 }
@@ -104,8 +123,8 @@ function lanes(units: u32, unit: u32): u32 {
   return unit + 4 <= units ? 15 : (1 << (units - unit)) - 1;
 }
 
-/** Dynamic weight rescaling: the drawn weights times (all weights / kept weights), 0 when none is kept. After a draw of all inputs. */
-export function rescale(layer: Layer, t: u32, n: u32): void {
+/** All weights / kept weights of the last draw, 0 when none is kept. */
+export function factorOf(layer: Layer, t: u32, n: u32): f32 {
   let kept: u32 = 0;
   for (let i: u32 = 0; i < n; i++) kept += load<u32>(layer.rescaling + (<usize>(i + 1) << 6));
   const factor = kept ? <f32>(<f64>(layer.fanIn * layer.units) / <f64>kept) : 0;
@@ -114,7 +133,12 @@ export function rescale(layer: Layer, t: u32, n: u32): void {
     rescaling.factor = factor;
     rescaling.kept = kept;
   }
-  const scale = f32x4.splat(factor);
+  return factor;
+}
+
+/** Dynamic weight rescaling: the drawn weights times `factorOf`. After a draw of all inputs. */
+export function rescale(layer: Layer, t: u32, n: u32): void {
+  const scale = f32x4.splat(factorOf(layer, t, n));
   const begin = first(layer.fanIn, t, n), end = last(layer.fanIn, t, n);
   const tiles = (layer.units + 31) >> 5;
   for (let tile: u32 = 0; tile < tiles; tile++) {
@@ -143,6 +167,12 @@ export function shiftOf(layer: Layer, samples: u32, who: u32, t: u32, n: u32): v
       total += <f64>load<f32>(layer.dyR + at) * <f64>load<f32>(layer.yR + at);
     }
   }
+  setShift(layer, total);
+}
+
+// @ts-ignore: decorator
+@inline
+export function setShift(layer: Layer, total: f64): void {
   const rescaling = changetype<Rescaling>(layer.rescaling);
   rescaling.shift = rescaling.kept ? <f32>(total / <f64>rescaling.kept) : 0;
 }
