@@ -12,7 +12,7 @@ import { core } from './wasm-conv-training.js';
 import { FIELDS, type Rule, writeRule } from './wasm-layers.js';
 
 /** Bytes a thread needs to draw (assembly/rows.ts). */
-const SCRATCH = 16640;
+const SCRATCH = 18432;
 
 export function createConvBernoulliTrainer(
   machine: Machine,

@@ -70,7 +70,19 @@ export function core(
       if (rows.length < 1 || rows.length > batch) throw new ShapeError(`a batch has 1 to ${batch} rows, got ${rows.length}`);
       machine.run([
         ...forward(rows),
-        ['crossEntropy', last.out.at, last.out.sample, rows.length, count, last.placed.output[2], labels, order, last.dOut.at, losses, last.relu],
+        [
+          'crossEntropy',
+          last.out.at,
+          last.out.sample,
+          rows.length,
+          count,
+          last.placed.output[2],
+          labels,
+          order,
+          last.dOut.at,
+          losses,
+          last.relu,
+        ],
         ...backwards.flatMap((layer) => layer.backward(rows.length)),
       ]);
       standing.made();

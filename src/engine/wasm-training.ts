@@ -3,7 +3,18 @@
 
 import { checkMask, countKept, kept, type Mask, type Network, nonzero, type Parameters, ShapeError, weighted } from '../network.js';
 import { AdamSteps } from './adam.js';
-import { Batch, checkGain, checkKeep, checkParameters, checkRows, checkScores, checkTrainingSet, noBiases, pick, pushOf } from './checks.js';
+import {
+  Batch,
+  checkGain,
+  checkKeep,
+  checkParameters,
+  checkRows,
+  checkScores,
+  checkTrainingSet,
+  noBiases,
+  pick,
+  pushOf,
+} from './checks.js';
 import type { BernoulliTrainer, DenseTrainer, TopkTrainer, Trainer, TrainingSet } from './engine.js';
 import { highest } from './highest.js';
 import type { Machine, Operation } from './machine.js';

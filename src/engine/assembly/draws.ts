@@ -10,6 +10,8 @@ import { first, last } from './threads';
 import { Layer, pad4, TILE, vectors } from './tiles';
 import { words } from './weights';
 
+const PART = memory.data<f32>([1.52587890625e-5, 1.52587890625e-5, 1.52587890625e-5, 1.52587890625e-5]);
+
 /** Dynamic weight rescaling of one layer and draw. */
 // @ts-ignore: decorator
 @unmanaged
@@ -29,12 +31,13 @@ export function bernoulli(layer: Layer, rule: Rule, g: usize, at: usize, count: 
   const factor = f32x4.splat(layer.rescaling ? rescaling.factor : 1);
   const shift = f32x4.splat((layer.rescaling ? rescaling.shift : 0) - rule.push);
   const score = layer.score + at, velocity = layer.velocity + at;
+  const probability = layer.probability + at, constants = layer.constants + at;
   const bytes = <usize>count << 4;
   for (let k: usize = 0; k < bytes; k += 16) {
     const s = v128.load(score + k);
-    const p = v128.load(layer.probability + at + k);
+    const p = v128.load(probability + k);
     const slope = f32x4.mul(p, f32x4.sub(one, p));
-    const d = f32x4.mul(f32x4.sub(f32x4.mul(v128.load(g + k), f32x4.mul(factor, v128.load(layer.constants + at + k))), shift), slope);
+    const d = f32x4.mul(f32x4.sub(f32x4.mul(v128.load(g + k), f32x4.mul(factor, v128.load(constants + k))), shift), slope);
     const speed = f32x4.add(f32x4.mul(mu, v128.load(velocity + k)), d);
     v128.store(velocity + k, speed);
     v128.store(score + k, f32x4.sub(s, f32x4.mul(lr, speed)));
@@ -42,25 +45,23 @@ export function bernoulli(layer: Layer, rule: Rule, g: usize, at: usize, count: 
 }
 
 /**
- * The same for an input that no sample has: without rescaling it may not have been drawn, and its g is 0, so its p matters to a
- * penalty alone.
+ * Leaves p of an input that no sample has: without rescaling it may not have been drawn, and as its g is 0 its p matters to a penalty
+ * alone.
  */
-export function bernoulliUnread(layer: Layer, rule: Rule, g: usize, at: usize, count: u32): void {
-  if (!layer.rescaling && rule.push != 0) {
-    for (let k: usize = at; k < at + (<usize>count << 4); k += 16) v128.store(layer.probability + k, sigmoid(v128.load(layer.score + k)));
-  }
-  bernoulli(layer, rule, g, at, count);
+export function bernoulliUnread(layer: Layer, rule: Rule, at: usize, count: u32): void {
+  if (layer.rescaling || rule.push == 0) return;
+  const score = layer.score + at, probability = layer.probability + at;
+  for (let k: usize = 0; k < <usize>count << 4; k += 16) v128.store(probability + k, sigmoid(v128.load(score + k)));
 }
 
-/** Draws four weights: the constant where the number (16 bits each, at `numbers`) < 65536 p. Returns which are kept. */
+/** Draws four weights: the constant where the number (16 bits each, at `numbers`) / 65536 < p. Returns which are kept. */
 // @ts-ignore: decorator
 @inline
-export function drawFour(layer: Layer, numbers: usize, at: usize): v128 {
-  const p = sigmoid(v128.load(layer.score + at));
-  v128.store(layer.probability + at, p);
-  const u = f32x4.convert_i32x4_s(v128.load16x4_u(numbers));
-  const keep = f32x4.lt(u, f32x4.mul(p, f32x4.splat(65536)));
-  v128.store(layer.w + at, v128.and(v128.load(layer.constants + at), keep));
+export function drawFour(score: usize, probability: usize, constants: usize, w: usize, numbers: usize): v128 {
+  const p = sigmoid(v128.load(score));
+  v128.store(probability, p);
+  const keep = f32x4.lt(f32x4.mul(f32x4.convert_i32x4_s(v128.load16x4_u(numbers)), v128.load(PART)), p);
+  v128.store(w, v128.and(v128.load(constants), keep));
   return keep;
 }
 
@@ -82,7 +83,7 @@ export function draw(layer: Layer, rule: Rule, samples: u32, scratch: usize, t: 
       const tile = pair << 1;
       for (let rest = wanted; rest; rest &= rest - 1) {
         const i = group + <u32>ctz(rest);
-        words(rule.k0, rule.k1, (<u64>rule.draw << 32) | ((i * pairs + pair) << 3), rule.stream, 3, numbers, 8, i32x4.splat(-1), i32x4.splat(0));
+        words(rule.k0, rule.k1, (<u64>rule.draw << 32) | ((i * pairs + pair) << 3), 1, rule.stream, 3, numbers, 8, i32x4.splat(-1), i32x4.splat(0));
         count += drawTile(layer, numbers, i, tile);
         if ((tile + 1) << 5 < layer.units) count += drawTile(layer, numbers + 64, i, tile + 1);
       }
@@ -106,12 +107,13 @@ function used(layer: Layer, i: u32, samples: u32): bool {
 function drawTile(layer: Layer, numbers: usize, input: u32, tile: u32): u32 {
   const at = (<usize>tile * layer.fanIn + input) * TILE;
   const count = vectors(layer.units, tile);
+  const score = layer.score + at, probability = layer.probability + at, constants = layer.constants + at, w = layer.w + at;
   let total: u32 = 0;
   for (let k: u32 = 0; k < count; k++) {
-    const here = at + (<usize>k << 4);
-    const keep = drawFour(layer, numbers + (<usize>k << 3), here);
+    const here = <usize>k << 4;
+    const keep = drawFour(score + here, probability + here, constants + here, w + here, numbers + (here >> 1));
     total += popcnt(i32x4.bitmask(keep) & lanes(layer.units, (tile << 5) + (k << 2)));
-    if (layer.wT) scatter(layer, v128.load(layer.w + here), input, (tile << 5) + (k << 2));
+    if (layer.wT) scatter(layer, v128.and(v128.load(constants + here), keep), input, (tile << 5) + (k << 2));
   }
   return total;
 }

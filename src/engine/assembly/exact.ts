@@ -87,23 +87,28 @@ const SIGMOID = memory.data<f32>([
   5.0000001201e-1, 5.0000001201e-1, 5.0000001201e-1, 5.0000001201e-1,
   1, 1, 1, 1,
 ]);
+/** The exponent of 1. */
+const BIAS = memory.data<i32>([127, 127, 127, 127]);
 
-/** 1 / (1 + e^-x) in f32, four lanes: sigmoid32 of src/exact.ts. The integer k stands in the low bits of k + 3 * 2^22. */
+/**
+ * 1 / (1 + e^-x) in f32, four lanes: sigmoid32 of src/exact.ts on the negatives of its y and r, which changes signs and no bits. The
+ * integer k stands in the low bits of k + 3 * 2^22.
+ */
 // @ts-ignore: decorator
 @inline
 export function sigmoid(x: v128): v128 {
-  const y = f32x4.pmin(f32x4.pmax(f32x4.neg(x), v128.load(SIGMOID)), v128.load(SIGMOID, 16));
-  const shifted = f32x4.add(f32x4.mul(y, v128.load(SIGMOID, 32)), v128.load(SIGMOID, 48));
+  const y = f32x4.pmax(f32x4.pmin(x, v128.load(SIGMOID, 16)), v128.load(SIGMOID));
+  const shifted = f32x4.sub(v128.load(SIGMOID, 48), f32x4.mul(y, v128.load(SIGMOID, 32)));
   const k = f32x4.sub(shifted, v128.load(SIGMOID, 48));
-  const r = f32x4.sub(f32x4.sub(y, f32x4.mul(k, v128.load(SIGMOID, 64))), f32x4.mul(k, v128.load(SIGMOID, 80)));
-  let p = f32x4.add(f32x4.mul(v128.load(SIGMOID, 96), r), v128.load(SIGMOID, 112));
-  p = f32x4.add(f32x4.mul(p, r), v128.load(SIGMOID, 128));
-  p = f32x4.add(f32x4.mul(p, r), v128.load(SIGMOID, 144));
-  p = f32x4.add(f32x4.mul(p, r), v128.load(SIGMOID, 160));
-  p = f32x4.add(f32x4.mul(p, r), v128.load(SIGMOID, 176));
+  const r = f32x4.add(f32x4.add(y, f32x4.mul(k, v128.load(SIGMOID, 64))), f32x4.mul(k, v128.load(SIGMOID, 80)));
+  let p = f32x4.sub(v128.load(SIGMOID, 112), f32x4.mul(v128.load(SIGMOID, 96), r));
+  p = f32x4.sub(v128.load(SIGMOID, 128), f32x4.mul(p, r));
+  p = f32x4.sub(v128.load(SIGMOID, 144), f32x4.mul(p, r));
+  p = f32x4.sub(v128.load(SIGMOID, 160), f32x4.mul(p, r));
+  p = f32x4.sub(v128.load(SIGMOID, 176), f32x4.mul(p, r));
   const one = v128.load(SIGMOID, 192);
-  p = f32x4.add(f32x4.add(f32x4.mul(p, f32x4.mul(r, r)), r), one);
+  p = f32x4.add(f32x4.sub(f32x4.mul(p, f32x4.mul(r, r)), r), one);
   // (bits + 127) << 23 drops the upper bits of 3 * 2^22, whose low nine are zero.
-  const power = i32x4.shl(i32x4.add(shifted, i32x4.shr_u(one, 23)), 23);
+  const power = i32x4.shl(i32x4.add(shifted, v128.load(BIAS)), 23);
   return f32x4.div(one, f32x4.add(one, f32x4.mul(p, power)));
 }

@@ -70,7 +70,10 @@ export function stepInputs(layer: Layer, samples: u32, rule: Rule, scratch: usiz
         switch (rule.kind) {
           case 0: memory.copy(rule.to + at, g, <usize>count << 4); break;
           case 1: topk(layer, rule, g, at, count, i, tile, t, begin); break;
-          case 4: unread ? bernoulliUnread(layer, rule, g, at, count) : bernoulli(layer, rule, g, at, count); break;
+          case 4:
+            if (unread) bernoulliUnread(layer, rule, at, count);
+            bernoulli(layer, rule, g, at, count);
+            break;
           default: descend(layer, rule, g, at, count, i, tile);
         }
       }

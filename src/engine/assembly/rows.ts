@@ -1,8 +1,8 @@
 // Bernoulli masks of weights that lie in rows, a unit each (image.ts, dense.ts): scores step with the last batch's gradient, and the
 // next mask is drawn while they lie in the first cache.
 //
-//   cell      64 units x 64 places of their rows      what a thread takes at a time
-//   numbers   [place][unit] u16: eight blocks of Philox serve an input and 64 units (draws.ts); turned to [unit][place]
+//   cell      8 units x 512 places of their rows     what a thread takes at a time
+//   numbers   [place][unit] u16: a block of Philox serves an input and eight units (draws.ts); turned to [unit][place]
 //
 // A row is pixels of `padded` channels, of which `channels` are inputs; places in the padding have constant 0 and do not count.
 
@@ -13,90 +13,110 @@ import { first, last } from './threads';
 import { Layer } from './tiles';
 import { words } from './weights';
 
-const SIDE: u32 = 64;
-/** Bytes of a cell's numbers. */
-const NUMBERS: usize = <usize>SIDE * SIDE * 2;
-/** Bytes of a place's, or turned, of a unit's numbers. */
-const LINE: usize = <usize>SIDE * 2;
+/** Units and places of a cell. */
+const UNITS: u32 = 8;
+const PLACES: u32 = 512;
+/** Bytes of a place's numbers, and of a unit's. */
+const PLACE: usize = <usize>UNITS * 2;
+const UNIT: usize = <usize>PLACES * 2;
+/** Bytes of a thread's scratch: numbers, the same turned, and lanes of all bits where a place is an input. */
+const NUMBERS: usize = PLACE * PLACES;
+const ROOM: usize = 2 * NUMBERS + <usize>PLACES * 4;
 
 /**
  * The rule's step of the scores, and mask number rule.draw.
  * @param g gradients of the last batch, shaped like the weights; 0: the scores stay
  * @param pitch bytes of a row
- * @param scratch 16 KiB + 256 bytes a thread
+ * @param scratch 18 KiB a thread
  */
 export function stepRows(layer: Layer, rule: Rule, g: usize, pitch: u32, channels: u32, scratch: usize, t: u32, n: u32): void {
   const padded = (channels + 3) & ~3;
   const places = (layer.fanIn / channels) * padded;
-  const across = (places + SIDE - 1) / SIDE;
-  const cells = across * ((layer.units + SIDE - 1) / SIDE);
-  const turned = scratch + <usize>t * (2 * NUMBERS + 256);
-  const lanes = turned + NUMBERS;
-  const numbers = lanes + 256;
+  const across = (places + PLACES - 1) / PLACES;
+  const cells = across * ((layer.units + UNITS - 1) / UNITS);
+  const turned = scratch + <usize>t * ROOM;
+  const numbers = turned + NUMBERS;
+  const lanes = numbers + NUMBERS;
   const end = last(cells, t, n);
   let kept: u32 = 0;
   for (let cell = first(cells, t, n); cell < end; cell++) {
-    const unit = (cell / across) * SIDE, place = (cell % across) * SIDE;
-    const units = min<u32>(SIDE, layer.units - unit), some = min<u32>(SIDE, places - place);
-    for (let k: u32 = 0; k < some; k++) {
-      const c = (place + k) % padded;
-      store<i32>(lanes + (<usize>k << 2), c < channels ? -1 : 0);
-      if (c < channels) draw(layer, rule, ((place + k) / padded) * channels + c, unit, numbers + <usize>k * LINE);
-    }
-    turn(numbers, some, units, turned);
+    const unit = (cell / across) * UNITS, place = (cell % across) * PLACES;
+    const units = min<u32>(UNITS, layer.units - unit), some = min<u32>(PLACES, places - place);
+    draw(layer, rule, unit, place, some, channels, numbers, lanes);
+    turn(numbers, some, turned);
     for (let u: u32 = 0; u < units; u++) {
       const at = <usize>(unit + u) * pitch + (<usize>place << 2);
       if (g) bernoulli(layer, rule, g + at, at, some >> 2);
-      kept += drawRow(layer, turned + <usize>u * LINE, lanes, at, some >> 2);
+      kept += drawRow(layer, turned + <usize>u * UNIT, lanes, at, some >> 2);
     }
   }
   store<u32>(layer.rescaling + (<usize>(t + 1) << 6), kept);
 }
 
-/** The numbers of one input and the 64 units from `unit` on. */
-// @ts-ignore: decorator
-@inline
-function draw(layer: Layer, rule: Rule, input: u32, unit: u32, to: usize): void {
-  const block = (input * ((layer.units + 63) >> 6) + (unit >> 6)) << 3;
-  words(rule.k0, rule.k1, (<u64>rule.draw << 32) | block, rule.stream, 3, to, 8, i32x4.splat(-1), i32x4.splat(0));
-}
-
-/** [place][unit] to [unit][place] in blocks of 8 x 8. */
-function turn(numbers: usize, places: u32, units: u32, out: usize): void {
-  for (let u: usize = 0; u < <usize>units << 1; u += 16) {
-    for (let k: usize = 0; k < <usize>places; k += 8) {
-      const p = numbers + k * LINE + u;
-      const q = out + u * (LINE >> 1) + (k << 1);
-      const a = v128.load(p), b = v128.load(p, LINE), c = v128.load(p, 2 * LINE), d = v128.load(p, 3 * LINE);
-      const e = v128.load(p, 4 * LINE), f = v128.load(p, 5 * LINE), g = v128.load(p, 6 * LINE), h = v128.load(p, 7 * LINE);
-      // Pairs of rows, then fours, then all eight.
-      const ae = i16x8.shuffle(a, e, 0, 8, 1, 9, 2, 10, 3, 11), AE = i16x8.shuffle(a, e, 4, 12, 5, 13, 6, 14, 7, 15);
-      const bf = i16x8.shuffle(b, f, 0, 8, 1, 9, 2, 10, 3, 11), BF = i16x8.shuffle(b, f, 4, 12, 5, 13, 6, 14, 7, 15);
-      const cg = i16x8.shuffle(c, g, 0, 8, 1, 9, 2, 10, 3, 11), CG = i16x8.shuffle(c, g, 4, 12, 5, 13, 6, 14, 7, 15);
-      const dh = i16x8.shuffle(d, h, 0, 8, 1, 9, 2, 10, 3, 11), DH = i16x8.shuffle(d, h, 4, 12, 5, 13, 6, 14, 7, 15);
-      four(ae, bf, cg, dh, q);
-      four(AE, BF, CG, DH, q + 4 * LINE);
-    }
+/** The numbers of `count` places and eight units from `unit` on, and which places are inputs. */
+function draw(layer: Layer, rule: Rule, unit: u32, place: u32, count: u32, channels: u32, numbers: usize, lanes: usize): void {
+  const padded = (channels + 3) & ~3;
+  const step = ((layer.units + 63) >> 6) << 3;
+  const before = inputsBefore(place, channels, padded);
+  const some = inputsBefore(place + count, channels, padded) - before;
+  const block = before * step + (unit >> 3);
+  words(rule.k0, rule.k1, (<u64>rule.draw << 32) | block, step, rule.stream, 3, numbers, (some + 7) & ~7, i32x4.splat(-1), i32x4.splat(0));
+  if (channels == padded) {
+    memory.fill(lanes, 255, <usize>count << 2);
+    return;
+  }
+  // From the last place on: an input's numbers move to its place, which does not lie before them.
+  for (let k = count; k-- > 0; ) {
+    const input = (place + k) % padded < channels;
+    store<i32>(lanes + (<usize>k << 2), input ? -1 : 0);
+    if (input) v128.store(numbers + <usize>k * PLACE, v128.load(numbers + <usize>(inputsBefore(place + k, channels, padded) - before) * PLACE));
   }
 }
 
-/** Four units' numbers from [a e], [b f], [c g], [d h] of these units. */
 // @ts-ignore: decorator
 @inline
-function four(ae: v128, bf: v128, cg: v128, dh: v128, q: usize): void {
-  const aceg = i16x8.shuffle(ae, cg, 0, 8, 1, 9, 2, 10, 3, 11), ACEG = i16x8.shuffle(ae, cg, 4, 12, 5, 13, 6, 14, 7, 15);
-  const bdfh = i16x8.shuffle(bf, dh, 0, 8, 1, 9, 2, 10, 3, 11), BDFH = i16x8.shuffle(bf, dh, 4, 12, 5, 13, 6, 14, 7, 15);
-  v128.store(q, i16x8.shuffle(aceg, bdfh, 0, 8, 1, 9, 2, 10, 3, 11));
-  v128.store(q, i16x8.shuffle(aceg, bdfh, 4, 12, 5, 13, 6, 14, 7, 15), LINE);
-  v128.store(q, i16x8.shuffle(ACEG, BDFH, 0, 8, 1, 9, 2, 10, 3, 11), 2 * LINE);
-  v128.store(q, i16x8.shuffle(ACEG, BDFH, 4, 12, 5, 13, 6, 14, 7, 15), 3 * LINE);
+function inputsBefore(place: u32, channels: u32, padded: u32): u32 {
+  return (place / padded) * channels + min<u32>(place % padded, channels);
+}
+
+/** [place][unit] to [unit][place] in blocks of 8 x 8: pairs of rows, then fours, then all eight. */
+function turn(numbers: usize, places: u32, out: usize): void {
+  for (const stop = numbers + <usize>places * PLACE; numbers < stop; numbers += 8 * PLACE, out += 16) {
+    const a = v128.load(numbers), b = v128.load(numbers, 16), c = v128.load(numbers, 32), d = v128.load(numbers, 48);
+    const e = v128.load(numbers, 64), f = v128.load(numbers, 80), g = v128.load(numbers, 96), h = v128.load(numbers, 112);
+    four(low(a, e), low(b, f), low(c, g), low(d, h), out);
+    four(high(a, e), high(b, f), high(c, g), high(d, h), out + 4 * UNIT);
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function low(a: v128, b: v128): v128 {
+  return i16x8.shuffle(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+}
+
+// @ts-ignore: decorator
+@inline
+function high(a: v128, b: v128): v128 {
+  return i16x8.shuffle(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+}
+
+// @ts-ignore: decorator
+@inline
+function four(ae: v128, bf: v128, cg: v128, dh: v128, out: usize): void {
+  const aceg = low(ae, cg), bdfh = low(bf, dh), ACEG = high(ae, cg), BDFH = high(bf, dh);
+  v128.store(out, low(aceg, bdfh));
+  v128.store(out, high(aceg, bdfh), UNIT);
+  v128.store(out, low(ACEG, BDFH), 2 * UNIT);
+  v128.store(out, high(ACEG, BDFH), 3 * UNIT);
 }
 
 /** Draws `count` vectors of one unit's row; returns how many inputs are kept. */
 function drawRow(layer: Layer, numbers: usize, lanes: usize, at: usize, count: u32): u32 {
+  const score = layer.score + at, probability = layer.probability + at, constants = layer.constants + at, w = layer.w + at;
   let kept = i32x4.splat(0);
   for (let k: usize = 0; k < <usize>count << 4; k += 16) {
-    kept = i32x4.sub(kept, v128.and(drawFour(layer, numbers + (k >> 1), at + k), v128.load(lanes + k)));
+    kept = i32x4.sub(kept, v128.and(drawFour(score + k, probability + k, constants + k, w + k, numbers + (k >> 1)), v128.load(lanes + k)));
   }
   return i32x4.extract_lane(kept, 0) + i32x4.extract_lane(kept, 1) + i32x4.extract_lane(kept, 2) + i32x4.extract_lane(kept, 3);
 }
