@@ -4,7 +4,7 @@
 // 1,281 us; drawn only for the inputs a batch has (528 of 784): 585 us the step and 509 us the draw (704 us when it walks across the
 // order of memory). Of a whole draw's 700 us the sigmoids take 400, Philox 165.
 
-import { sigmoid } from './exact';
+import { sigmoids } from './exact';
 import { GROUP, Rule, scatter } from './inputs';
 import { first, last } from './threads';
 import { Layer, pad4, TILE, vectors } from './tiles';
@@ -50,18 +50,15 @@ export function bernoulli(layer: Layer, rule: Rule, g: usize, at: usize, count: 
  */
 export function bernoulliUnread(layer: Layer, rule: Rule, at: usize, count: u32): void {
   if (layer.rescaling || rule.push == 0) return;
-  const score = layer.score + at, probability = layer.probability + at;
-  for (let k: usize = 0; k < <usize>count << 4; k += 16) v128.store(probability + k, sigmoid(v128.load(score + k)));
+  sigmoids(layer.score + at, layer.probability + at, count);
 }
 
 /** Draws four weights: the constant where the number (16 bits each, at `numbers`) / 65536 < p. Returns which are kept. */
 // @ts-ignore: decorator
 @inline
-export function drawFour(score: usize, probability: usize, constants: usize, w: usize, numbers: usize): v128 {
-  const p = sigmoid(v128.load(score));
-  v128.store(probability, p);
+export function drawFour(p: v128, constants: v128, w: usize, numbers: usize): v128 {
   const keep = f32x4.lt(f32x4.mul(f32x4.convert_i32x4_s(v128.load16x4_u(numbers)), v128.load(PART)), p);
-  v128.store(w, v128.and(v128.load(constants), keep));
+  v128.store(w, v128.and(constants, keep));
   return keep;
 }
 
@@ -107,13 +104,15 @@ function used(layer: Layer, i: u32, samples: u32): bool {
 function drawTile(layer: Layer, numbers: usize, input: u32, tile: u32): u32 {
   const at = (<usize>tile * layer.fanIn + input) * TILE;
   const count = vectors(layer.units, tile);
-  const score = layer.score + at, probability = layer.probability + at, constants = layer.constants + at, w = layer.w + at;
+  const probability = layer.probability + at, constants = layer.constants + at, w = layer.w + at;
+  sigmoids(layer.score + at, probability, count);
   let total: u32 = 0;
   for (let k: u32 = 0; k < count; k++) {
     const here = <usize>k << 4;
-    const keep = drawFour(score + here, probability + here, constants + here, w + here, numbers + (here >> 1));
+    const c = v128.load(constants + here);
+    const keep = drawFour(v128.load(probability + here), c, w + here, numbers + (here >> 1));
     total += popcnt(i32x4.bitmask(keep) & lanes(layer.units, (tile << 5) + (k << 2)));
-    if (layer.wT) scatter(layer, v128.and(v128.load(constants + here), keep), input, (tile << 5) + (k << 2));
+    if (layer.wT) scatter(layer, v128.and(c, keep), input, (tile << 5) + (k << 2));
   }
   return total;
 }

@@ -7,6 +7,7 @@
 // A row is pixels of `padded` channels, of which `channels` are inputs; places in the padding have constant 0 and do not count.
 
 import { bernoulli, drawFour, factorOf, setShift } from './draws';
+import { sigmoids } from './exact';
 import { Shape } from './image';
 import { Rule } from './inputs';
 import { first, last } from './threads';
@@ -113,10 +114,12 @@ function four(ae: v128, bf: v128, cg: v128, dh: v128, out: usize): void {
 
 /** Draws `count` vectors of one unit's row; returns how many inputs are kept. */
 function drawRow(layer: Layer, numbers: usize, lanes: usize, at: usize, count: u32): u32 {
-  const score = layer.score + at, probability = layer.probability + at, constants = layer.constants + at, w = layer.w + at;
+  const probability = layer.probability + at, constants = layer.constants + at, w = layer.w + at;
+  sigmoids(layer.score + at, probability, count);
   let kept = i32x4.splat(0);
   for (let k: usize = 0; k < <usize>count << 4; k += 16) {
-    kept = i32x4.sub(kept, v128.and(drawFour(score + k, probability + k, constants + k, w + k, numbers + (k >> 1)), v128.load(lanes + k)));
+    const keep = drawFour(v128.load(probability + k), v128.load(constants + k), w + k, numbers + (k >> 1));
+    kept = i32x4.sub(kept, v128.and(keep, v128.load(lanes + k)));
   }
   return i32x4.extract_lane(kept, 0) + i32x4.extract_lane(kept, 1) + i32x4.extract_lane(kept, 2) + i32x4.extract_lane(kept, 3);
 }
