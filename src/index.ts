@@ -10,6 +10,7 @@
 export { DataError, type Dataset, datasetFromIdx, epochOrder, imagesOf, parseIdx, type Split, split } from './data.js';
 export type {
   AdamOptions,
+  BernoulliStepOptions,
   BernoulliTrainer,
   Classifier,
   ClassifierOptions,
