@@ -9,7 +9,7 @@ import { gunzipSync } from 'node:zlib';
 import { DEFAULT_LIMITS, SeedmaskError } from '../codec/index.js';
 import { type Dataset, datasetFromCifar, datasetFromIdx } from '../src/data.js';
 import { type Architecture, describe, inputs, type Shape } from '../src/network.js';
-import { readFile } from './files.js';
+import { plain, readFile } from './files.js';
 import { checkSum, isKnown, KNOWN, KNOWN_NAMES, type KnownName } from './known.js';
 
 export interface LoadedData {
@@ -105,7 +105,7 @@ function read(folder: string, names: readonly string[]): Uint8Array {
   const bytes = readFile(path);
   if (!path.endsWith('.gz')) return bytes;
   try {
-    return gunzipSync(bytes, { maxOutputLength: DEFAULT_LIMITS.maxFileBytes });
+    return plain(gunzipSync(bytes, { maxOutputLength: DEFAULT_LIMITS.maxFileBytes }));
   } catch (error) {
     throw new SeedmaskError('no-file', { field: path, got: (error as Error).message });
   }
