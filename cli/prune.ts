@@ -160,6 +160,7 @@ Examples:
   seedmask prune --data mnist --network fc --criterion large_final_same_sign --oneshot --weights constant --out untrained.smk
   seedmask prune --data mnist --network fc --criterion large_final --oneshot --keep 0.2 --epochs 55 --out ticket.smk
   seedmask prune --data mnist --network fc --criterion large_final --rounds 24 --epochs 12 --out tickets
+  seedmask prune --data cifar10 --network conv2 --rounds 24 --epochs 20 --out photos
   seedmask prune --data mnist --network fc --rounds 12 --mask0 toward_zero --mask1 signed_reinit --out variant
 
 A run with --rounds that was stopped goes on when it is started again with the same options.`,

@@ -149,7 +149,6 @@ export function trainCommand(): Command {
 Examples:
   seedmask train --data mnist --network fc --out digits.smk
   seedmask train --data mnist --network fc:784-100-10 --density 0.05,0.2 --epochs 5 --seed 7 --out small.smk
-  seedmask train --data cifar10 --network conv2 --density 0.1 --epochs 5 --out photos.smk
   seedmask train --data mnist --network fc --method bernoulli --rescale --epochs 30 --out drawn.smk`,
     )
     .action(async (options: Options) => run(options));
