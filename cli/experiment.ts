@@ -97,15 +97,20 @@ const here =
   };
 
 /** Has cells run by the workers of a queue. */
-const queued =
-  (url: string, quiet: boolean): Runner =>
-  async (cells, store) => {
+const queued = (url: string, quiet: boolean): Runner => {
+  const address = addressOf(url);
+  return async (cells, store) => {
+    if (cells.length === 0) return;
     const bar = sweepBar(cells.length, quiet, store);
-    const connection = await connect(addressOf(url), bar.say);
     try {
-      await runOnQueue(cells, connection, RELEASE, bar, bar.say);
+      const connection = await connect(address, bar.say);
+      try {
+        await runOnQueue(cells, connection, RELEASE, bar, bar.say);
+      } finally {
+        connection.close();
+      }
     } finally {
-      connection.close();
       bar.stop();
     }
   };
+};

@@ -12,12 +12,14 @@ export interface SweepBar extends Watch {
 
 /** @param store keeps a cell's rows */
 export function sweepBar(total: number, quiet: boolean, store: Watch['done']): SweepBar {
-  const live = !quiet && process.stderr.isTTY;
-  const bars = new MultiBar(
-    { format: '{bar} {percentage}%  {value}/{total} cells  {what}  {eta_formatted} left', stream: process.stderr, hideCursor: true },
-    Presets.shades_classic,
-  );
-  const bar = live && total > 0 ? bars.create(total, 0, { what: '' }) : undefined;
+  const live = !quiet && process.stderr.isTTY && total > 0;
+  const bars = live
+    ? new MultiBar(
+        { format: '{bar} {percentage}%  {value}/{total} cells  {what}  {eta_formatted} left', stream: process.stderr, hideCursor: true },
+        Presets.shades_classic,
+      )
+    : undefined;
+  const bar = bars?.create(total, 0, { what: '' });
   const under = new Map<string, number>();
   let finished = 0;
   return {
@@ -32,9 +34,9 @@ export function sweepBar(total: number, quiet: boolean, store: Watch['done']): S
       if (!live && !quiet) console.error(`${finished}/${total} ${nameOf(cell)}: ${seconds.toFixed(0)} s`);
     },
     say(line) {
-      if (bar) bars.log(`${line}\n`);
+      if (bars) bars.log(`${line}\n`);
       else if (!quiet) console.error(line);
     },
-    stop: () => bars.stop(),
+    stop: () => bars?.stop(),
   };
 }

@@ -31,8 +31,8 @@ const SETTING = {
   network: z.enum(Object.keys(definitions) as [NetworkName, ...NetworkName[]]),
   /** Seed of the weights, the split, the batch order and every other draw. */
   seed: z.int().min(0),
-  /** Training rows used, the first of the seed's split. */
-  rows: upTo(60_000),
+  /** Training rows used, the first of the seed's split: at least a batch of every method. */
+  rows: z.int().min(128).max(60_000),
   /** Validation and test rows used, the first of each: 5,000 and 10,000 are all. */
   validation: upTo(5000),
   test: upTo(10_000),

@@ -62,7 +62,6 @@ export async function runOnQueue(
   say: (line: string) => void,
 ): Promise<void> {
   const open = new Map(cells.map((cell) => [nameOf(cell), cell]));
-  if (open.size === 0) return;
   const queue = await openQueue(queueName(release), connection);
   const failed: [name: string, reason: string][] = [];
   const notes = new Set<string>();
@@ -78,8 +77,9 @@ export async function runOnQueue(
       else if (state === 'failed' && job && first) {
         await job.remove();
         unknown.push(name);
-      } else if (state === 'failed' && job) settle(name, job.failedReason);
-      else if (job) show(name, job.progress);
+      } else if (state === 'failed' && job) {
+        settle(name, job.stalledCounter ? `${job.failedReason} (${job.stalledCounter} workers died over it)` : job.failedReason);
+      } else if (job) show(name, job.progress);
     }
     for (let at = 0; at < unknown.length; at += CHUNK) {
       await queue.addBulk(unknown.slice(at, at + CHUNK).map((name) => jobOf(name, open.get(name)!)));
@@ -114,8 +114,8 @@ export async function runOnQueue(
   async function collectAll(): Promise<void> {
     await connection.redis.sadd(QUEUES, queue.name);
     const workers = await queue.getWorkersCount();
-    const start = workers ? '' : `; start one: seedmask worker --queue ${connection.shown}`;
-    say(`${open.size} cells on ${connection.shown}, ${workers} workers${start}`);
+    const who = workers === 1 ? '1 worker' : `${workers} workers`;
+    say(`cells on ${connection.shown}: ${open.size}, ${who}${workers ? '' : `; start one: seedmask worker --queue ${connection.shown}`}`);
     for (let first = true; ; first = false) {
       await patiently(() => look(first));
       if (open.size === 0) break;
@@ -165,10 +165,11 @@ export async function untilLost<T>({ lost, shown }: Connection, work: Promise<T>
   try {
     return await Promise.race([work, lost]);
   } catch (error) {
-    if (error instanceof SeedmaskError) throw error;
+    const { name, message } = error as Error;
+    const closed = /connection is closed/i.test(message);
     // Commands fail a moment before the connection says that it ended.
-    if (/closed/i.test((error as Error).message)) await Promise.race([lost, sleep(1000)]);
-    if ((error as Error).name === 'ReplyError') throw new SeedmaskError('no-queue', { field: shown, got: plain((error as Error).message) });
+    if (closed) await Promise.race([lost, sleep(1000)]);
+    if (closed || name === 'ReplyError') throw new SeedmaskError('no-queue', { field: shown, got: plain(message).replace(/\.$/, '') });
     throw error;
   }
 }

@@ -99,10 +99,9 @@ export async function connect(address: Address, say: (line: string) => void, pat
     // A closed connection is the consequence; the error event before it said why.
     if (!/closed/.test((error as Error).message)) reason = reasonOf(error as Error);
     redis.disconnect();
-    throw failure(
-      reason,
-      /NOAUTH|WRONGPASS|invalid password/.test(reason) ? 'Put the password into the URL' : 'Is redis-server running there?',
-    );
+    if (/NOAUTH/.test(reason)) throw failure('it asks for a password', 'Put it into the URL: redis://:PASSWORD@HOST');
+    if (/WRONGPASS|invalid password/.test(reason)) throw failure('it refuses this user or password', 'Correct the URL');
+    throw failure(reason.replace(/\.+$/, ''), 'Is redis-server running there?');
   } finally {
     clearTimeout(timer);
   }

@@ -100,6 +100,7 @@ export async function workOn(connection: Connection, release: string, pool: Pool
     maxStalledCount: DEATHS,
     drainDelay: 1,
     runRetryDelay: LOOK_MS,
+    autorun: false,
   });
   worker.on('completed', (job, { seconds }) => {
     const name = String(job.id);
@@ -118,13 +119,18 @@ export async function workOn(connection: Connection, release: string, pool: Pool
   });
   worker.on('stalled', (name) => say(`${name} goes back to the queue: its worker is not heard of`));
   worker.on('error', (error) => {
-    if (!/ECONN|closed|EPIPE|ETIMEDOUT/i.test(reasonOf(error))) once(plain(error.message));
+    const reason = reasonOf(error);
+    if (/missing lock|lock mismatch|renew lock/i.test(reason)) say('a lock ran out: a cell may be computed again, and is counted once');
+    // The connection tells of outages itself.
+    else if (!/ECONN|closed|EPIPE|ETIMEDOUT/i.test(reason)) once(reason);
   });
 
   const queue = await openQueue(queueName(release), connection);
   let left = 0;
   async function untilDone(): Promise<void> {
-    await connection.redis.ping();
+    // A connection that breaks before it is ready is never mended by BullMQ, so nothing is taken before.
+    await worker.waitUntilReady();
+    worker.run().catch((error: Error) => once(reasonOf(error)));
     for (let round = 0; !stop.aborted; round++) {
       if (round % 20 === 0) await tellOfOthers(connection, queue.name, once);
       const busy = await queue.getJobCountByTypes('waiting', 'active', 'prioritized');
