@@ -133,10 +133,13 @@ export async function workOn(connection: Connection, release: string, pool: Pool
     worker.run().catch((error: Error) => once(reasonOf(error)));
     for (let round = 0; !stop.aborted; round++) {
       if (round % 20 === 0) await tellOfOthers(connection, queue.name, once);
-      const busy = await queue.getJobCountByTypes('waiting', 'active', 'prioritized');
-      const delayed = busy ? [] : await queue.getDelayed();
-      left = delayed.length;
-      if (drain && !busy && delayed.every((job) => held.has(String(job.id)))) return;
+      // One command for all counts: between two, a cell could go from one state to another unseen.
+      const { waiting, active, prioritized, delayed } = await queue.getJobCounts('waiting', 'active', 'prioritized', 'delayed');
+      if (drain && waiting + active + prioritized === 0) {
+        const jobs = delayed ? await queue.getDelayed() : [];
+        left = jobs.length;
+        if (left === delayed && jobs.every((job) => held.has(String(job.id)))) return;
+      }
       await sleep(LOOK_MS, undefined, { signal: stop }).catch(() => undefined);
     }
     left = 0;

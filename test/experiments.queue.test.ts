@@ -14,7 +14,7 @@ import type { Connection } from '../experiments/redis.js';
 import { workOn } from '../experiments/worker.js';
 import { brief, cleanUp, connected, folder, here, long, noRedis, redisServer, type Server, seedmask } from './experiments.material.js';
 
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 30_000 });
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 30_000 });
 afterAll(cleanUp);
 
 /** Submits cells; how often each was handed over, and what the submitter said. */
