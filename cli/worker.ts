@@ -38,7 +38,7 @@ Examples:
   seedmask worker --queue redis://lab:6379
   seedmask worker --queue redis://:PASSWORD@lab:6379/1 --threads 4 --drain
 
-Ctrl-C or SIGTERM gives the cells under way back to the queue and exits 0. A cell that fails is tried ${ATTEMPTS} times; one whose data set is
+Ctrl-C or SIGTERM gives the cells under way back to the queue and exits 0; a second one ends at once. A cell that fails is tried ${ATTEMPTS} times; one whose data set is
 not on this machine goes back at once. An outage of Redis of up to ${PATIENCE} s is waited out. Cells of another version of Seedmask are left alone.
 
 A worker computes whatever cell the queue holds, within fixed limits but for as long as it takes: keep the queue on a trusted network.`,

@@ -32,6 +32,8 @@ const WEEK = 7 * 24 * 3600;
 export const ATTEMPTS = 3;
 const RETRY_MS = 2000;
 const POLL_MS = 1000;
+/** Entries of BullMQ's log of events, which nothing here reads and which repeats results. */
+const EVENTS = 100;
 /** Cells put into Redis at once. */
 const CHUNK = 200;
 
@@ -43,7 +45,7 @@ export type Progress = z.infer<typeof PROGRESS>;
 
 export async function openQueue(name: string, { redis }: Connection): Promise<Queue> {
   const bullmq = await optional('a queue', 'bullmq', () => import('bullmq'));
-  const queue = new bullmq.Queue(name, { connection: redis, prefix: PREFIX });
+  const queue = new bullmq.Queue(name, { connection: redis, prefix: PREFIX, streams: { events: { maxLen: EVENTS } } });
   // The connection reports its own errors, and commands throw theirs.
   queue.on('error', () => undefined);
   return queue;
