@@ -86,6 +86,7 @@ async function run(options: Options): Promise<void> {
   } finally {
     connection.close();
     await pool.close();
-    rmSync(shelf, { recursive: true, force: true });
+    // A thread that was stopped may be putting its last file there.
+    rmSync(shelf, { recursive: true, force: true, maxRetries: 10 });
   }
 }

@@ -18,6 +18,9 @@ export const noRedis =
 
 export const folder = mkdtempSync(join(tmpdir(), 'seedmask-queue-'));
 
+/** What cleanUp must end when a test did not. */
+const children = new Set<ChildProcess>();
+
 const SETTING = { network: 'fc', rows: 600, validation: 50, test: 50 } as const;
 /** Half a second. */
 export const brief = (seed: number): PlaneCell => ({ kind: 'plane', ...SETTING, seed, epochs: 1, points: 3 });
@@ -75,6 +78,7 @@ export async function redisServer(...words: string[]): Promise<Server> {
     async start() {
       const started = spawn('redis-server', options, { stdio: ['ignore', 'pipe', 'inherit'] });
       child = started;
+      children.add(started);
       await new Promise<void>((resolve, reject) => {
         started.stdout.on('data', (text) => /Ready to accept connections/.test(String(text)) && resolve());
         started.once('exit', (code) => reject(new Error(`redis-server ended with ${code}`)));
@@ -87,6 +91,7 @@ export async function redisServer(...words: string[]): Promise<Server> {
       const ended = new Promise((resolve) => running.once('exit', resolve));
       running.kill(signal);
       await ended;
+      children.delete(running);
     },
   };
   await server.start();
@@ -103,11 +108,9 @@ export interface Run {
   ended(): Promise<number | null>;
 }
 
-const children = new Set<ChildProcess>();
-
 /** `seedmask ...`, started. */
 export function seedmask(...words: string[]): Run {
-  const env = { ...process.env, XDG_CACHE_HOME: join(folder, 'no-cache') };
+  const env = { ...process.env, XDG_CACHE_HOME: join(folder, 'no-cache'), TMPDIR: folder };
   const child = spawn(process.execPath, [join(DIST, 'main.js'), ...words], { cwd: folder, env });
   children.add(child);
   const texts = { out: '', err: '' };

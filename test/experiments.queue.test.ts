@@ -118,8 +118,7 @@ describe.skipIf(noRedis)('a queue on Redis', () => {
       const worker = seedmask('worker', '--queue', url, '--threads', '1');
       while ((await queue.getJobState(name)) !== 'active') await sleep(20);
       worker.child.kill(signal);
-      expect(await worker.ended()).toBe(0);
-      expect(worker.err()).toContain(`${name} goes back to the queue`);
+      expect([await worker.ended(), worker.err()]).toEqual([0, expect.stringContaining(`${name} goes back to the queue`)]);
       expect(worker.out()).toBe('0 computed, 0 failed, 1 given back\n');
       expect(await queue.getJobState(name)).toBe('waiting');
     }
