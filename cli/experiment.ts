@@ -4,22 +4,25 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { MultiBar, Presets } from 'cli-progress';
 import { Command, Option } from 'commander';
-import { nameOf } from '../experiments/cell.js';
 import { conduct, planOf, type Runner } from '../experiments/conduct.js';
 import { EXPERIMENTS } from '../experiments/index.js';
-import { runHere } from '../experiments/pool.js';
+import { openPool, runHere } from '../experiments/pool.js';
+import { runOnQueue } from '../experiments/queue.js';
+import { addressOf, connect, PATIENCE } from '../experiments/redis.js';
 import type { ScaleName } from '../experiments/scale.js';
 import { openStore } from '../experiments/store.js';
 import { makeFolder, writeFileSafely } from './files.js';
 import { named, type Output, outputOf, positiveInteger } from './options.js';
+import { RELEASE } from './release.js';
+import { sweepBar } from './sweep.js';
 
 interface Options extends Output {
   runs?: number;
   quick?: boolean;
   full?: boolean;
   threads?: number;
+  queue?: string;
   out: string;
 }
 
@@ -38,6 +41,9 @@ export function experimentCommand(): Command {
     .addOption(new Option('--quick', 'a shortened run that proves the path in under a minute').conflicts('full'))
     .option('--full', "the paper's definition: all rows, all epochs, all rounds (days)")
     .option('--threads <n>', 'cells at a time; default: one a core', positiveInteger)
+    .addOption(
+      new Option('--queue <url>', 'have cells run by the workers of a queue: redis://[:PASSWORD@]HOST[:PORT]').conflicts('threads'),
+    )
     .requiredOption('--out <folder>', 'folder of results; what is there is not computed again')
     .option('--json', 'print one JSON object')
     .addHelpText(
@@ -49,14 +55,21 @@ ${list}
 Examples:
   seedmask experiment figure-07 --quick --out quick
   seedmask experiment figure-07 --out results
-  seedmask experiment all --out results`,
+  seedmask experiment all --out results
+  seedmask experiment all --out results --queue redis://lab:6379      and on every machine: seedmask worker --queue redis://lab:6379
+
+With --queue the missing cells wait in Redis for workers, and their results are stored as they come. Stopped and started again, it adds no
+cell twice and collects what was done in between (Redis keeps it for a week). An outage of Redis of up to ${PATIENCE} s is waited out.`,
     )
     .action(async (chosen: string[], options: Options) => {
       const experiments = chosen.includes('all') ? EXPERIMENTS : EXPERIMENTS.filter(({ name }) => chosen.includes(name));
       const scale: ScaleName = options.quick ? 'quick' : options.full ? 'full' : 'budget';
       makeFolder(options.out);
       const store = openStore(options.out, writeFileSafely);
-      const run = here(options.threads ?? availableParallelism(), join(options.out, 'trained'), options.json === true);
+      const quiet = options.json === true;
+      const run = options.queue
+        ? queued(options.queue, quiet)
+        : here(options.threads ?? availableParallelism(), join(options.out, 'trained'), quiet);
       const results = await conduct(experiments, planOf(scale, options.runs), store, run);
       outputOf(options).print(
         {
@@ -69,32 +82,35 @@ Examples:
     });
 }
 
-/** Runs cells on this machine, with a bar on a terminal and a line a cell elsewhere. */
+/** Runs cells on this machine. */
 const here =
   (threads: number, shelf: string, quiet: boolean): Runner =>
-  async (cells, done) => {
-    const bars = new MultiBar(
-      { format: '{bar} {percentage}%  {value}/{total} cells  {what}  {eta_formatted} left', stream: process.stderr, hideCursor: true },
-      Presets.shades_classic,
-    );
-    const live = !quiet && process.stderr.isTTY;
-    const bar = live && cells.length > 0 ? bars.create(cells.length, 0, { what: '' }) : undefined;
-    const under = new Map<string, number>();
-    let finished = 0;
+  async (cells, store) => {
+    if (cells.length === 0) return;
+    const pool = await openPool(THREAD, shelf, threads);
+    const bar = sweepBar(cells.length, quiet, store);
     try {
-      await runHere(cells, THREAD, shelf, threads, {
-        progress(cell, fraction) {
-          under.set(nameOf(cell), fraction);
-          bar?.update(finished + [...under.values()].reduce((sum, f) => sum + f, 0), { what: nameOf(cell) });
-        },
-        done(cell, rows, seconds) {
-          under.delete(nameOf(cell));
-          finished++;
-          done(cell, rows, seconds);
-          if (!live && !quiet) console.error(`${finished}/${cells.length} ${nameOf(cell)}: ${seconds.toFixed(0)} s`);
-        },
-      });
+      await runHere(cells, pool, threads, bar);
     } finally {
-      bars.stop();
+      bar.stop();
     }
   };
+
+/** Has cells run by the workers of a queue. */
+const queued = (url: string, quiet: boolean): Runner => {
+  const address = addressOf(url);
+  return async (cells, store) => {
+    if (cells.length === 0) return;
+    const bar = sweepBar(cells.length, quiet, store);
+    try {
+      const connection = await connect(address, bar.say);
+      try {
+        await runOnQueue(cells, connection, RELEASE, bar, bar.say);
+      } finally {
+        connection.close();
+      }
+    } finally {
+      bar.stop();
+    }
+  };
+};

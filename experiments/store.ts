@@ -5,14 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:f
 import { join } from 'node:path';
 import { z } from 'zod';
 import { SeedmaskError } from '../codec/index.js';
-import { type Cell, nameOf, type Row } from './cell.js';
-
-const RESULT = z.strictObject({
-  cell: z.record(z.string(), z.unknown()),
-  rows: z.array(z.record(z.string(), z.union([z.string(), z.number()]))),
-  /** How long it took where it ran; decides nothing. */
-  seconds: z.number(),
-});
+import { type Cell, explained, nameOf, RESULT, type Result, type Row } from './cell.js';
 
 export interface Store {
   readonly folder: string;
@@ -42,9 +35,9 @@ export function openStore(folder: string, write: (path: string, bytes: Uint8Arra
       const expected = `the result of ${nameOf(cell)}`;
       try {
         const result = RESULT.parse(JSON.parse(readFileSync(file, 'utf8')));
-        if (nameOf(result.cell as unknown as Cell) === nameOf(cell)) return result.rows;
+        if (nameOf(result.cell) === nameOf(cell)) return result.rows;
       } catch (error) {
-        const got = error instanceof z.ZodError ? z.prettifyError(error).replace(/\s*\n\s*/g, ' ') : (error as Error).message;
+        const got = error instanceof z.ZodError ? explained(error) : (error as Error).message;
         throw new SeedmaskError('broken-run', { field: file, got, expected, hint: 'Delete the file: the cell is computed again' });
       }
       throw new SeedmaskError('broken-run', {
@@ -54,7 +47,10 @@ export function openStore(folder: string, write: (path: string, bytes: Uint8Arra
         hint: 'Delete the file: the cell is computed again',
       });
     },
-    add: (cell, rows, seconds) => write(fileOf(cell), text(`${JSON.stringify({ cell, rows, seconds: Math.round(seconds) })}\n`)),
+    add(cell, rows, seconds) {
+      const result: Result = { cell, rows: [...rows], seconds: Math.round(seconds) };
+      write(fileOf(cell), text(`${JSON.stringify(result)}\n`));
+    },
     write: (name, content) => write(join(folder, name), text(content)),
   };
 }

@@ -161,12 +161,12 @@ test('eval --json counts every test image; every command has help with an exampl
   const result = JSON.parse(seedmask('eval', '--json', good, '--data', 'mnist').stdout);
   expect(result).toMatchObject({ task: '', samples: 10000 });
   expect(result.logitsSha256).toMatch(/^[0-9a-f]{64}$/);
-  for (const command of ['train', 'prune', 'eval', 'inspect', 'serve', 'demo']) {
+  for (const command of ['train', 'prune', 'eval', 'inspect', 'serve', 'experiment', 'worker', 'demo']) {
     const { status, stdout } = seedmask(command, '--help');
     expect(status).toBe(0);
     expect(stdout).toMatch(/Examples:\n +seedmask /);
   }
-});
+}, 60_000);
 
 test('train writes a model that eval agrees with, and the same bytes with one thread and two', () => {
   const run = (threads: string) => {
