@@ -47,22 +47,22 @@ describe('range coder', () => {
     const shares = bits.map((_, i) => [1, 65535, 32768, 40000, 3][i % 5]);
     const encoder = new RangeEncoder();
     bits.forEach((bit, i) => {
-      encoder.put(Number(bit), shares[i]);
+      encoder.code(shares[i], Number(bit));
     });
     const bytes = encoder.finish();
     const decoder = new RangeDecoder(bytes);
-    expect(bits.map((_, i) => decoder.get(shares[i]) === 1)).toEqual(bits);
+    expect(bits.map((_, i) => decoder.code(shares[i]) === 1)).toEqual(bits);
     expect(decoder.finished()).toBe(true);
   });
 
   test('has one stream for its bits: any other is refused or says other bits', () => {
     const bits = Array.from({ length: 40 }, (_, i) => Number(i % 3 === 0));
     const encoder = new RangeEncoder();
-    for (const bit of bits) encoder.put(bit, 20000);
+    for (const bit of bits) encoder.code(20000, bit);
     const bytes = encoder.finish();
     const ends = (stream: Uint8Array) => {
       const decoder = new RangeDecoder(stream);
-      const same = bits.every((bit) => decoder.get(20000) === bit);
+      const same = bits.every((bit) => decoder.code(20000) === bit);
       return same && decoder.finished();
     };
     expect(ends(bytes)).toBe(true);

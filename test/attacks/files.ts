@@ -188,7 +188,7 @@ export const ATTACKS: readonly (readonly [string, string, Uint8Array])[] = [
   ['over-limit', 'few weights on 2^60 pixels', plain({ 0: [2 ** 30, 2 ** 30, 1], 1: [4, 1] })],
   ['over-limit', '2^28 weights and one more, all zero', plain({ 0: 2 ** 28 + 1, 1: [2, 1] }, bytes(0, 0))],
 
-  ['unknown-scheme', 'scheme 3', plain({}, bytes(3, 0))],
+  ['unknown-scheme', 'scheme 4', plain({}, bytes(4, 0))],
   [
     'bad-payload',
     'no kept count',
