@@ -133,11 +133,10 @@ class Field {
   }
 }
 
-/** Class 0 .. 15 of how badly an input was predicted by the units before: steps of half an octave of the mean error. */
-function levelOf(missed: number, units: number): number {
-  const mean = Math.floor((missed + 32768) / (units + 2));
-  const octave = 31 - Math.clz32(mean);
-  return octave < 10 ? 0 : 2 * (octave - 10) + ((mean >> (octave - 1)) & 1);
+/** Class 0 .. 12 of a mean error in 2^-16: steps of half an octave, the first up to 2^10. */
+function levelOf(missed: number): number {
+  const octave = 31 - Math.clz32(missed);
+  return octave < 10 ? 0 : 2 * (octave - 10) + ((missed >> (octave - 1)) & 1);
 }
 
 /** Log odds of the shares of the inputs, each blurred over its neighbours by 1 2 1 both ways; the border repeats. */
@@ -156,19 +155,23 @@ function blur(shares: Int32Array, row: number, c: number, sums: Int32Array, orig
   }
 }
 
+const term = (weight: number, odds: number): number => Math.imul(weight, odds) >> 4;
+const taught = (weight: number, error: number, odds: number): number =>
+  between(weight + ((Math.imul(error, odds) + 8192) >> 14), -MOST_WEIGHT, MOST_WEIGHT);
+
 // ---- the model ----
 
-const [NEAR, UNIT, FAN, AGREEMENT, SURPRISE, SIZE_AGREEMENT, SIZE_LEVEL] = [0, 1, 2, 3, 4, 5, 6];
 /** In 2^-16. */
 const FIRST_WEIGHTS = [49152, 49152, 49152, 81920, 16384, 40960, 40960];
 const MOST_WEIGHT = 2 ** 18 - 1;
 const INPUT_SEEN = 4;
 const UNIT_SEEN = 6;
 const SIZE_SEEN = 4;
+const FIRST_MISSED = 2 ** 14;
 
 /** One payload's model: weights and fan pass from layer to layer. */
 export class ContextModel {
-  readonly #weights = Int32Array.from(FIRST_WEIGHTS);
+  #weights = FIRST_WEIGHTS;
   #fan = new Int16Array(0);
 
   /** Passes a layer that its count tells. */
@@ -185,8 +188,6 @@ export class ContextModel {
     const [height, width, channels] = shape;
     const row = width * channels;
     const inputs = height * row;
-    const weights = this.#weights;
-    const terms = sized ? weights.length : SIZE_AGREEMENT;
     const first = shareOfOnes(grid.kept, units * inputs) << 14;
     const origin = STRETCH[first >> 14];
 
@@ -197,11 +198,11 @@ export class ContextModel {
     const unitOdds = new Int16Array(units);
     const near = new Int16Array(inputs);
     const sums = new Int32Array(inputs);
-    const missed = new Float64Array(sized ? inputs : 0);
+    const missed = new Int32Array(sized ? inputs : 0).fill(FIRST_MISSED);
     const hints = new Uint8Array(inputs);
     const signed = new Field(row, channels);
     const plain = new Field(row, channels);
-    const x = new Int32Array(weights.length);
+    let [w0, w1, w2, w3, w4, w5, w6] = this.#weights;
 
     let ones = grid.kept;
     let left = units * inputs;
@@ -226,36 +227,42 @@ export class ContextModel {
         const positive = sized ? hint >> 5 : hint;
         const beside = signed.at(inRow, q) + (across >> 2);
         const agreement = positive ? beside : -beside;
-        x[NEAR] = near[i];
-        x[UNIT] = STRETCH[unitShare >> 14] - origin;
-        x[FAN] = fan[q];
-        x[AGREEMENT] = agreement >> 7;
-        x[SURPRISE] = plain.at(inRow, q) >> 7;
+        const x0 = near[i];
+        const x1 = STRETCH[unitShare >> 14] - origin;
+        const x2 = fan[q];
+        const x3 = agreement >> 7;
+        const x4 = plain.at(inRow, q) >> 7;
+        let sum = term(w0, x0) + term(w1, x1) + term(w2, x2) + term(w3, x3) + term(w4, x4);
+        let x5 = 0;
+        let x6 = 0;
         let sizeAgreement = 0;
         let sizeLevel = 0;
         if (sized) {
           const size = 16 * (hint & 31);
           sizeAgreement = size + between((agreement >> 14) + 8, 0, 15);
-          sizeLevel = size + levelOf(missed[i], unit);
-          x[SIZE_AGREEMENT] = STRETCH[bySizeAgreement.share[sizeAgreement] >> 14] - origin;
-          x[SIZE_LEVEL] = STRETCH[bySizeLevel.share[sizeLevel] >> 14] - origin;
+          sizeLevel = size + levelOf(missed[i]);
+          x5 = STRETCH[bySizeAgreement.share[sizeAgreement] >> 14] - origin;
+          x6 = STRETCH[bySizeLevel.share[sizeLevel] >> 14] - origin;
+          sum += term(w5, x5) + term(w6, x6);
         }
-        let sum = 0;
-        for (let t = 0; t < terms; t++) sum += Math.imul(weights[t], x[t]) >> 4;
         const one = SQUASH[LIMIT + between(origin + (sum >> 12), -LIMIT, LIMIT)];
         const bit = coder.code(one, kept(bits, at));
         const error = (bit << 16) - one;
 
-        for (let t = 0; t < terms; t++) {
-          weights[t] = between(weights[t] + ((Math.imul(error, x[t]) + 8192) >> 14), -MOST_WEIGHT, MOST_WEIGHT);
-        }
+        w0 = taught(w0, error, x0);
+        w1 = taught(w1, error, x1);
+        w2 = taught(w2, error, x2);
+        w3 = taught(w3, error, x3);
+        w4 = taught(w4, error, x4);
         inputShares.learn(i, bit);
         unitShare = learned(unitShare, bit, unitSeen);
         if (unitSeen < MOST_SEEN) unitSeen++;
         if (sized) {
+          w5 = taught(w5, error, x5);
+          w6 = taught(w6, error, x6);
           bySizeAgreement.learn(sizeAgreement, bit);
           bySizeLevel.learn(sizeLevel, bit);
-          missed[i] += Math.abs(error);
+          missed[i] += (Math.abs(error) - missed[i]) >> 4;
         }
         const signedError = positive ? error : -error;
         signed.put(inRow, q, signedError);
@@ -278,6 +285,7 @@ export class ContextModel {
       }
       unitOdds[unit] = STRETCH[unitShare >> 14] - origin;
     }
+    this.#weights = [w0, w1, w2, w3, w4, w5, w6];
     this.#fan = unitOdds;
   }
 }

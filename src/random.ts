@@ -82,14 +82,16 @@ export function philox(seed: Seed, c0: number, c1: number, c2: number, c3: numbe
   out[offset + 3] = c3;
 }
 
-/** The upper 32 bits of an unsigned 32 x 32 bit product, from exact 16-bit pieces. */
+/** The upper 32 bits of an unsigned 32 x 32 bit product, as an int32, from exact products of 16-bit halves. */
 function multiplyHigh(a: number, b: number): number {
   const aLow = a & 0xffff;
   const aHigh = a >>> 16;
   const bLow = b & 0xffff;
   const bHigh = b >>> 16;
-  const middle = aHigh * bLow + ((aLow * bLow) >>> 16);
-  return aHigh * bHigh + Math.floor((middle + aLow * bHigh) / 65536);
+  const upper = Math.imul(aHigh, bLow);
+  const lower = Math.imul(aLow, bHigh);
+  const carry = (Math.imul(aLow, bLow) >>> 16) + (upper & 0xffff) + (lower & 0xffff);
+  return (Math.imul(aHigh, bHigh) + (upper >>> 16) + (lower >>> 16) + (carry >>> 16)) | 0;
 }
 
 /** The 32-bit words start .. start+out.length-1 of a stream. */
@@ -239,7 +241,7 @@ export function permutation(n: number, seed: Seed, domain: Domain, stream = 0): 
     const reject = (4294967296 - range) % range;
     let w = word();
     while (Math.imul(w, range) >>> 0 < reject) w = word();
-    const j = multiplyHigh(w, range);
+    const j = multiplyHigh(w, range) >>> 0;
     const held = order[i];
     order[i] = order[j];
     order[j] = held;
