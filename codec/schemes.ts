@@ -151,7 +151,7 @@ function decodeRange(
   if (scheme === 'context' && !fitsModel(around.network)) throw bad(field, 'the context scheme', 'another, for layers of this size');
   const least = layers.reduce((sum, { weights, kept }) => sum + Math.min(kept, weights - kept), 0);
   const most = (body.length + 5) * MOST_BITS_A_BYTE;
-  if (least > most) throw bad(field, `${least} or more bits in ${body.length} bytes`, `at most ${most}`);
+  if (least >= most) throw bad(field, `${least} or more bits in ${body.length} bytes`, `fewer than ${most}`);
   const coder = new RangeDecoder(body);
   const mask = emptyMask(layers);
   codeLayers(scheme, around, layers, coder, mask);

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { inspectModel, readModel, SeedmaskError, writeModel } from '../codec/index.js';
 import { encode, scan, type Value } from '../codec/msgpack.js';
 import { ATTACKS, open, plain, seal } from './attacks/files.js';
-import { ARCHIVE_MODEL, randomMask, TINY, TINY_MODEL, task } from './vectors/models.js';
+import { ARCHIVE_MODEL, PATCHES_MODEL, randomMask, TINY, TINY_MODEL, task } from './vectors/models.js';
 
 /** The code of the SeedmaskError that reading throws; any other exception passes through, no exception is 'ok'. */
 function outcome(bytes: Uint8Array): string {
@@ -83,6 +83,7 @@ describe('damage', () => {
     ['one task', writeModel(TINY_MODEL)],
     ['three tasks, raw', writeModel(ARCHIVE_MODEL, { schemes: ['raw'] })],
     ['deflate', writeModel(TINY_MODEL, { schemes: ['deflate'] })],
+    ['contexts', writeModel(PATCHES_MODEL, { schemes: ['context'] })],
   ] as const;
 
   test.each(files)('%s: every truncation is refused', (_, bytes) => {
@@ -103,6 +104,8 @@ describe('forgery: with right checksums, a file is refused or is the one file of
     { bytes: writeModel(TINY_MODEL, { schemes: ['adaptive'] }), tasks: 1 },
     { bytes: writeModel(ARCHIVE_MODEL, { schemes: ['adaptive'] }), tasks: 3 },
     { bytes: writeModel(ARCHIVE_MODEL, { schemes: ['raw'] }), tasks: 3 },
+    { bytes: writeModel(ARCHIVE_MODEL, { schemes: ['context'] }), tasks: 3 },
+    { bytes: writeModel(PATCHES_MODEL, { schemes: ['context'] }), tasks: 1 },
     { bytes: plain(), tasks: 1 },
   ];
   const limits = { maxWeights: 1e5, maxTasks: 100 };
