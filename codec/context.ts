@@ -133,11 +133,11 @@ class Field {
   }
 }
 
-/** Class 0 .. 12 of a mean error in 2^-16: steps of half an octave, the first up to 2^10. */
-function levelOf(missed: number): number {
-  const octave = 31 - Math.clz32(missed);
-  return octave < 10 ? 0 : 2 * (octave - 10) + ((missed >> (octave - 1)) & 1);
-}
+/** Class 0 .. 12 of a mean error in 2^-16, by its upper 7 bits: steps of half an octave, the first up to 2^10. */
+const LEVEL = Uint8Array.from({ length: 128 }, (_, upper) => {
+  const octave = 31 - Math.clz32(upper);
+  return octave < 1 ? 0 : 2 * (octave - 1) + ((upper >> (octave - 1)) & 1);
+});
 
 /** Log odds of the shares of the inputs, each blurred over its neighbours by 1 2 1 both ways; the border repeats. */
 function blur(shares: Int32Array, row: number, c: number, sums: Int32Array, origin: number, out: Int16Array): void {
@@ -224,9 +224,8 @@ export class ContextModel {
           continue;
         }
         const hint = hints[input];
-        const positive = sized ? hint >> 5 : hint;
-        const beside = signed.at(inRow, q) + (across >> 2);
-        const agreement = positive ? beside : -beside;
+        const sign = 2 * (sized ? hint >> 5 : hint) - 1;
+        const agreement = Math.imul(sign, signed.at(inRow, q) + (across >> 2));
         const x0 = near[i];
         const x1 = STRETCH[unitShare >> 14] - origin;
         const x2 = fan[q];
@@ -240,7 +239,7 @@ export class ContextModel {
         if (sized) {
           const size = 16 * (hint & 31);
           sizeAgreement = size + between((agreement >> 14) + 8, 0, 15);
-          sizeLevel = size + levelOf(missed[i]);
+          sizeLevel = size + LEVEL[missed[i] >> 9];
           x5 = STRETCH[bySizeAgreement.share[sizeAgreement] >> 14] - origin;
           x6 = STRETCH[bySizeLevel.share[sizeLevel] >> 14] - origin;
           sum += term(w5, x5) + term(w6, x6);
@@ -264,7 +263,7 @@ export class ContextModel {
           bySizeLevel.learn(sizeLevel, bit);
           missed[i] += (Math.abs(error) - missed[i]) >> 4;
         }
-        const signedError = positive ? error : -error;
+        const signedError = Math.imul(sign, error);
         signed.put(inRow, q, signedError);
         plain.put(inRow, q, error);
         across = (7 * (across + signedError)) >> 3;

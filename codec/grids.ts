@@ -46,7 +46,8 @@ function signsAndSizes(seed: Seed, { fanIn, stream }: Placed) {
     fillWords(seed, DOMAIN.weights, stream, unit * fanIn, words);
     for (let i = 0; i < fanIn; i++) {
       const word = words[i];
-      out[i] = word >>> 31 ? word >>> 26 : (~word >>> 26) & 31;
+      // No branch: signs are random.
+      out[i] = ((word >>> 31) << 5) | (((word ^ ~(word >> 31)) >>> 26) & 31);
     }
   };
 }

@@ -97,15 +97,21 @@ function multiplyHigh(a: number, b: number): number {
 /** The 32-bit words start .. start+out.length-1 of a stream. */
 export function fillWords(seed: Seed, domain: Domain, stream: number, start: number, out: Uint32Array): void {
   const block = new Uint32Array(4);
-  let held = -1;
-  for (let i = 0; i < out.length; i++) {
-    const index = start + i;
-    const number = Math.floor(index / 4);
-    if (number !== held) {
-      philox(seed, number >>> 0, Math.floor(number / 4294967296), stream, domain, block, 0);
-      held = number;
-    }
-    out[i] = block[index & 3];
+  let number = Math.floor(start / 4);
+  const next = (into: Uint32Array, at: number) => {
+    philox(seed, number >>> 0, Math.floor(number / 4294967296), stream, domain, into, at);
+    number++;
+  };
+  let i = 0;
+  let lane = start % 4;
+  if (lane > 0) {
+    next(block, 0);
+    while (lane < 4 && i < out.length) out[i++] = block[lane++];
+  }
+  for (; i + 4 <= out.length; i += 4) next(out, i);
+  if (i < out.length) {
+    next(block, 0);
+    for (lane = 0; i < out.length; i++) out[i] = block[lane++];
   }
 }
 

@@ -10,18 +10,7 @@ import { contentId, inspectModel, type Model, networkId, readModel, writeModel }
 import { kept, type Network, regenerate } from '../src/network.js';
 import { DISTRIBUTIONS, type Distribution, DOMAIN, fillWords } from '../src/random.js';
 import { ATTACKS, plain } from './attacks/files.js';
-import {
-  ARCHIVE_MODEL,
-  FC,
-  PACKED_MODEL,
-  PATCHES_MODEL,
-  PERMUTED_MODEL,
-  randomMask,
-  SMALL_CONV,
-  TINY,
-  TINY_MODEL,
-  task,
-} from './vectors/models.js';
+import { ARCHIVE_MODEL, FC, randomMask, SMALL_CONV, TINY, TINY_MODEL, task } from './vectors/models.js';
 
 const CODEC = fileURLToPath(new URL('../codec', import.meta.url));
 const python = ['python3', '/usr/bin/python3'].find((name) => spawnSync(name, ['-c', 'import numpy']).status === 0);
