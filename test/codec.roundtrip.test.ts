@@ -93,13 +93,16 @@ const model: fc.Arbitrary<Model> = fc
   }));
 
 describe('any model', () => {
-  test('comes back as it was, and its bytes are written again the same', () => {
+  test('comes back as it was, and its bytes are written again the same', { timeout: 60_000 }, () => {
     fc.assert(
       fc.property(model, (m) => {
         const bytes = writeModel(m);
         const back = readModel(bytes);
         expect(back).toEqual(m);
         expect(writeModel(back)).toEqual(bytes);
+        for (const scheme of ['raw', 'adaptive'] as const) {
+          expect(bytes.length).toBeLessThanOrEqual(writeModel(m, { schemes: [scheme] }).length);
+        }
       }),
       { seed: 20240, numRuns: 150 },
     );
@@ -117,7 +120,7 @@ describe('any model', () => {
     }
   });
 
-  test('comes back from contexts too, and its bytes are written again the same', () => {
+  test('comes back from contexts too, and its bytes are written again the same', { timeout: 60_000 }, () => {
     fc.assert(
       fc.property(model, (m) => {
         const bytes = writeModel(m, { schemes: ['context'] });
