@@ -10,6 +10,7 @@ import { ShapeError } from '../src/network.js';
 import { dataCommand } from './data.js';
 import { demoCommand } from './demo.js';
 import { evalCommand } from './eval.js';
+import { experimentCommand } from './experiment.js';
 import { inspectCommand } from './inspect.js';
 import { pruneCommand } from './prune.js';
 import { serveCommand } from './serve.js';
@@ -25,7 +26,17 @@ const program = new Command('seedmask')
     'after',
     '\nExamples:\n  seedmask demo\n  seedmask train --data mnist --network fc --out digits.smk\n  seedmask serve models/trained',
   );
-for (const command of [trainCommand(), pruneCommand(), evalCommand(), inspectCommand(), serveCommand(), dataCommand(), demoCommand()]) {
+const commands = [
+  trainCommand(),
+  pruneCommand(),
+  evalCommand(),
+  inspectCommand(),
+  serveCommand(),
+  experimentCommand(),
+  dataCommand(),
+  demoCommand(),
+];
+for (const command of commands) {
   program.addCommand(command);
 }
 const everyCommand = (command: Command): Command[] => [command, ...command.commands.flatMap(everyCommand)];
