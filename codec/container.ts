@@ -10,6 +10,7 @@ import { ln } from '../src/exact.js';
 import { checkMask, type Mask, type Network, place, ShapeError, size } from '../src/network.js';
 import type { Seed } from '../src/random.js';
 import { SeedmaskError } from './errors.js';
+import type { Surroundings } from './grids.js';
 import { checkTables, dataValue, decodeHeader, encodeHeader, labelsValue, networkId, transformValue, weightCheck } from './header.js';
 import { encode } from './msgpack.js';
 import { arrange, dataKind, readColumns, recordBytes, type TaskHead, writeColumns } from './records.js';
@@ -85,6 +86,7 @@ interface Opened {
   readonly tasks: readonly Located[];
 }
 
+const around = (network: Network, head: TaskHead): Surroundings => ({ network, pixelPermutation: head.data?.pixelPermutation ?? null });
 const name = (head: { id: string }, i: number): string => (head.id ? `task '${head.id}'` : `task ${i}`);
 
 /**
@@ -93,11 +95,11 @@ const name = (head: { id: string }, i: number): string => (head.id ? `task '${he
  * @throws SeedmaskError, and nothing else, for any bytes
  */
 export function readModel(bytes: Uint8Array, limits: Partial<Limits> = {}, networks?: NetworkLookup): Model {
-  const { network, base, weights, tasks } = open(bytes, { ...DEFAULT_LIMITS, ...limits }, networks);
+  const { network, base, tasks } = open(bytes, { ...DEFAULT_LIMITS, ...limits }, networks);
   return {
     network,
     base,
-    tasks: tasks.map(({ head, payload }, i) => ({ ...head, mask: decodePayload(weights, payload, name(head, i)).mask })),
+    tasks: tasks.map(({ head, payload }, i) => ({ ...head, mask: decodePayload(around(network, head), payload, name(head, i)).mask })),
   };
 }
 
@@ -106,7 +108,7 @@ export function inspectModel(bytes: Uint8Array, limits: Partial<Limits> = {}, ne
   const { network, weights, tasks } = open(bytes, { ...DEFAULT_LIMITS, ...limits }, networks);
   const total = weights.reduce((a, b) => a + b, 0);
   const infos = tasks.map(({ head, payload }, i) => {
-    const { scheme, layers } = decodePayload(weights, payload, name(head, i));
+    const { scheme, layers } = decodePayload(around(network, head), payload, name(head, i));
     const kept = layers.reduce((sum, l) => sum + l.kept, 0);
     const entropyBytes = layers.reduce((sum, l) => sum + entropy(l), 0) / 8;
     return { id: head.id, payloadBytes: payload.length, kept, density: kept / total, entropyBytes, scheme, layers };
@@ -132,9 +134,7 @@ export function writeModel(model: Model, options: { readonly schemes?: readonly 
   if (!schemes.some((s) => SCHEME_NAMES.includes(s))) {
     throw new SeedmaskError('bad-task', { field: 'schemes', expected: `some of ${SCHEME_NAMES.join(', ')}`, got: schemes });
   }
-  const weights = fits(() => place(network), 'bad-header', 'layers', 'a network whose layers fit')
-    .filter((p) => p.weights > 0)
-    .map((p) => p.weights);
+  fits(() => place(network), 'bad-header', 'layers', 'a network whose layers fit');
   if (base.kind === 'network' && String(base.id) !== String(networkId(network))) {
     throw new SeedmaskError('bad-base', {
       field: 'base',
@@ -145,7 +145,7 @@ export function writeModel(model: Model, options: { readonly schemes?: readonly 
   tasks.forEach((task, i) => {
     fits(() => checkMask(network, task.mask), 'bad-task', `${name(task, i)} mask`, 'one bit for every weight');
   });
-  const payloads = tasks.map((task) => encodePayload(weights, task.mask, schemes));
+  const payloads = tasks.map((task) => encodePayload(around(network, task), task.mask, schemes));
   const arranged = arrange(tasks.map((task) => ({ ...task, logitScale: Math.fround(task.logitScale) })));
   const header = encodeHeader({
     ...arranged,
