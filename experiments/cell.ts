@@ -67,7 +67,16 @@ export interface PlaneCell extends Setting {
   readonly points: number;
 }
 
-export type Cell = TicketCell | CurveCell | LearnedCell | PlaneCell;
+/** Masks of every criterion and level as the tasks of one model file. */
+export interface ArchiveCell extends Setting {
+  readonly kind: 'archive';
+  readonly weights: 'init' | 'constant';
+  readonly criteria: readonly Criterion[];
+  readonly powers: readonly number[];
+  readonly epochs: number;
+}
+
+export type Cell = TicketCell | CurveCell | LearnedCell | PlaneCell | ArchiveCell;
 
 /** One tidy row of a result: what it is about, and what was measured. */
 export type Row = Readonly<Record<string, string | number>>;
