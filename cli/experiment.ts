@@ -6,10 +6,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { MultiBar, Presets } from 'cli-progress';
 import { Command, Option } from 'commander';
+import { SeedmaskError } from '../codec/index.js';
 import { nameOf } from '../experiments/cell.js';
-import { conduct, planOf, type Runner } from '../experiments/conduct.js';
+import { type Conducted, conduct, planOf, type Runner } from '../experiments/conduct.js';
 import { EXPERIMENTS } from '../experiments/index.js';
 import { runHere } from '../experiments/pool.js';
+import { report } from '../experiments/report.js';
 import type { ScaleName } from '../experiments/scale.js';
 import { openStore } from '../experiments/store.js';
 import { makeFolder, writeFileSafely } from './files.js';
@@ -19,6 +21,7 @@ interface Options extends Output {
   runs?: number;
   quick?: boolean;
   full?: boolean;
+  draw?: boolean;
   threads?: number;
   out: string;
 }
@@ -37,6 +40,7 @@ export function experimentCommand(): Command {
     .option('--runs <n>', 'seeds 0 .. n-1; default: 5 of fc, 3 of the others', positiveInteger)
     .addOption(new Option('--quick', 'a shortened run that proves the path in under a minute').conflicts('full'))
     .option('--full', "the paper's definition: all rows, all epochs, all rounds (days)")
+    .addOption(new Option('--draw', 'draw from what the folder holds; run nothing').conflicts('threads'))
     .option('--threads <n>', 'cells at a time; default: one a core', positiveInteger)
     .requiredOption('--out <folder>', 'folder of results; what is there is not computed again')
     .option('--json', 'print one JSON object')
@@ -49,25 +53,50 @@ ${list}
 Examples:
   seedmask experiment figure-07 --quick --out quick
   seedmask experiment figure-07 --out results
-  seedmask experiment all --out results`,
+  seedmask experiment all --draw --out results
+
+A run that was stopped goes on when it is started again; --draw shows how far it is.`,
     )
     .action(async (chosen: string[], options: Options) => {
       const experiments = chosen.includes('all') ? EXPERIMENTS : EXPERIMENTS.filter(({ name }) => chosen.includes(name));
       const scale: ScaleName = options.quick ? 'quick' : options.full ? 'full' : 'budget';
+      const plan = planOf(scale, options.runs);
       makeFolder(options.out);
       const store = openStore(options.out, writeFileSafely);
-      const run = here(options.threads ?? availableParallelism(), join(options.out, 'trained'), options.json === true);
-      const results = await conduct(experiments, planOf(scale, options.runs), store, run);
+      const run = options.draw
+        ? nothing
+        : here(options.threads ?? availableParallelism(), join(options.out, 'trained'), options.json === true);
+      const shown = options.draw ? experiments.filter((e) => e.cells(plan).some((cell) => store.rows(cell))) : experiments;
+      if (shown.length === 0) {
+        const expected = `a folder that holds results of ${chosen.join(', ')} at the ${scale} scale`;
+        throw new SeedmaskError('bad-store', { field: options.out, expected, got: 'none', hint: 'Leave --draw away to compute them' });
+      }
+      const results = await conduct(shown, plan, store, run);
+      store.write('report.html', new TextEncoder().encode(await report(EXPERIMENTS, plan, store)));
       outputOf(options).print(
         {
           scale,
           folder: options.out,
-          experiments: results.map(({ experiment, rows, claims }) => ({ name: experiment.name, rows: rows.length, claims })),
+          report: join(options.out, 'report.html'),
+          experiments: results.map(({ experiment, rows, claims, missing }) => ({
+            name: experiment.name,
+            rows: rows.length,
+            missing,
+            claims,
+          })),
         },
-        () => results.map(({ experiment, rows }) => `${experiment.name}: ${rows.length} rows`).join('\n'),
+        () => [...results.flatMap(linesOf), join(options.out, 'report.html')].join('\n'),
       );
     });
 }
+
+const nothing: Runner = async () => undefined;
+
+/** How it went, then a line a claim. */
+const linesOf = ({ experiment, rows, missing, claims }: Conducted): string[] => [
+  `${experiment.name}: ${rows.length} rows${missing > 0 ? `, ${missing} cells not run yet` : ''}`,
+  ...claims.map(({ text, ours, verdict }) => `  ${verdict.padEnd(7)}  ${text}${ours ? `: ${ours}` : ''}`),
+];
 
 /** Runs cells on this machine, with a bar on a terminal and a line a cell elsewhere. */
 const here =

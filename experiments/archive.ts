@@ -21,7 +21,7 @@ export const taskName = (criterion: string, power: number): string => `${criteri
 export async function archiveRows(cell: ArchiveCell, lab: Lab, bench: Bench): Promise<Row[]> {
   const { network } = bench;
   const under = cell.weights === 'init' ? network : constantTwin(network);
-  const [{ weights }] = await trainedAt(lab, cell, bench, [cell.epochs], 0.3);
+  const [{ weights }] = await trainedAt(lab, cell, bench, [cell.epochs], { part: 0.3 });
   const initial = regenerate(network);
   const tasks: Task[] = [];
   const total = cell.criteria.length * cell.powers.length;

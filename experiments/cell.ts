@@ -76,7 +76,16 @@ export interface ArchiveCell extends Setting {
   readonly epochs: number;
 }
 
-export type Cell = TicketCell | CurveCell | LearnedCell | PlaneCell | ArchiveCell;
+/** What ages a mask: masks of one criterion and several ages, under weights and masks put together in different ways. */
+export interface ProbeCell extends Setting {
+  readonly kind: 'probe';
+  readonly criterion: Criterion;
+  readonly powers: readonly number[];
+  readonly ages: readonly number[];
+  readonly learningRate: number;
+}
+
+export type Cell = TicketCell | CurveCell | LearnedCell | PlaneCell | ProbeCell | ArchiveCell;
 
 /** One tidy row of a result: what it is about, and what was measured. */
 export type Row = Readonly<Record<string, string | number>>;
@@ -85,6 +94,13 @@ export type Row = Readonly<Record<string, string | number>>;
 export function nameOf(cell: Cell): string {
   const canonical = JSON.stringify(Object.entries(cell).sort(([a], [b]) => (a < b ? -1 : 1)));
   const hash = createHash('sha256').update(canonical).digest('hex').slice(0, 12);
-  const words = cell.kind === 'ticket' ? `${cell.criterion}-${cell.mask0}-${cell.mask1}` : cell.kind === 'learned' ? cell.method : '';
+  const words =
+    cell.kind === 'ticket'
+      ? `${cell.criterion}-${cell.mask0}-${cell.mask1}`
+      : cell.kind === 'learned'
+        ? cell.method
+        : cell.kind === 'probe'
+          ? cell.criterion
+          : '';
   return [cell.kind, cell.network, words, `seed${cell.seed}`, hash].filter(Boolean).join('-');
 }

@@ -96,7 +96,11 @@ export const seedsText = (rows: readonly Row[]): string => {
 };
 
 /** Stars at the x where the rows of two lines, paired by seed, differ; above the higher mean. */
-export function starsOf(a: ReadonlyMap<number | string, readonly Row[]>, b: ReadonlyMap<number | string, readonly Row[]>, x: string): { x: number; y: number }[] {
+export function starsOf(
+  a: ReadonlyMap<number | string, readonly Row[]>,
+  b: ReadonlyMap<number | string, readonly Row[]>,
+  x: string,
+): { x: number; y: number }[] {
   return [...a].flatMap(([at, rows]) => {
     const [left, right] = pairs(perSeed(rows), perSeed(b.get(at) ?? []));
     const p = pairedTest(left, right);

@@ -90,12 +90,23 @@ function orderText(order: Order): string {
 }
 
 /** The verdict of checks: all, some or none of them. */
-export function judged(scope: Scope, about: About, evidence: readonly string[], checks: readonly boolean[], missed: readonly string[] = []): Claim {
+export function judged(
+  scope: Scope,
+  about: About,
+  evidence: readonly string[],
+  checks: readonly boolean[],
+  missed: readonly string[] = [],
+): Claim {
   const right = checks.filter(Boolean).length;
   const verdict: Verdict = right === checks.length ? 'holds' : right > 0 ? 'partly' : 'fails';
   const quick = scope.plan.scale === 'quick';
   const notes = [...(quick ? ['a quick run shows the path and decides nothing'] : missed), ...(scope.shortened ? [scope.shortened] : [])];
-  return { ...about, ours: evidence.join('; '), verdict: quick ? 'not run' : verdict, ...(notes.length > 0 ? { note: notes.join('; ') } : {}) };
+  return {
+    ...about,
+    ours: evidence.join('; '),
+    verdict: quick ? 'not run' : verdict,
+    ...(notes.length > 0 ? { note: notes.join('; ') } : {}),
+  };
 }
 
 export const notRun = (about: About, { network }: Scope): Claim => ({

@@ -15,8 +15,8 @@ export interface Conducted {
   readonly pictures: readonly Picture[];
   readonly tables: readonly Table[];
   readonly claims: readonly Claim[];
-  /** Further files it wrote. */
-  readonly files: readonly string[];
+  /** Further files of it. */
+  readonly files: readonly { readonly name: string; readonly bytes: Uint8Array }[];
   readonly done: readonly Cell[];
   /** Cells of its plan that the folder lacks. */
   readonly missing: number;
@@ -43,21 +43,19 @@ export async function conduct(experiments: readonly Experiment[], plan: Plan, st
 }
 
 /** What an experiment makes of the cells that are there. */
-export function results(experiment: Experiment, plan: Plan, store: Store): Conducted & { readonly bytes: readonly Uint8Array[] } {
+export function results(experiment: Experiment, plan: Plan, store: Store): Conducted {
   const own = experiment.cells(plan);
   const done = own.filter((cell) => store.rows(cell));
   const also = (experiment.also?.(plan) ?? []).filter((cell) => store.rows(cell));
   const all = [...done, ...also].flatMap((cell) => store.rows(cell)!);
   const rows = experiment.select?.(all, plan) ?? all;
-  const files = experiment.files?.(all, plan) ?? [];
   return {
     experiment,
     rows,
     pictures: rows.length > 0 ? experiment.pictures(rows, plan) : [],
     tables: experiment.tables?.(rows, plan) ?? [],
     claims: experiment.claims(rows, plan),
-    files: files.map(({ name }) => name),
-    bytes: files.map(({ bytes }) => bytes),
+    files: experiment.files?.(all, plan) ?? [],
     done: [...done, ...also],
     missing: own.length - done.length,
   };
@@ -65,15 +63,20 @@ export function results(experiment: Experiment, plan: Plan, store: Store): Condu
 
 /** Writes NAME.csv, NAME.json, its drawings and its further files from the cells that are there. */
 export async function publish(experiment: Experiment, plan: Plan, store: Store): Promise<Conducted> {
-  const { bytes, ...conducted } = results(experiment, plan, store);
+  const conducted = results(experiment, plan, store);
   const { rows, pictures, tables, claims, files, done: cells, missing } = conducted;
   const { name, about } = experiment;
   const text = (value: string) => new TextEncoder().encode(value);
   // Loaded where something is drawn: it takes longer to load than most commands run.
   const { drawnAlone } = await import('./plot.js');
   store.write(`${name}.csv`, text(csv(rows)));
-  store.write(`${name}.json`, text(`${JSON.stringify({ experiment: name, about, scale: plan.scale, cells, missing, claims, tables, files }, null, 1)}\n`));
+  store.write(
+    `${name}.json`,
+    text(
+      `${JSON.stringify({ experiment: name, about, scale: plan.scale, cells, missing, claims, tables, files: files.map((file) => file.name) }, null, 1)}\n`,
+    ),
+  );
   for (const picture of pictures) store.write(`${picture.name}.svg`, text(drawnAlone(picture)));
-  files.forEach((file, i) => store.write(file, bytes[i]));
+  for (const file of files) store.write(file.name, file.bytes);
   return conducted;
 }

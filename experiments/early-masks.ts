@@ -14,11 +14,13 @@ import { bestOfSeeds, groups, perSeed, pointsOf, where } from './rows.js';
 export const bestOfAges = (rows: readonly Row[]): Row[] => [...groups(rows, 'age').values()].flatMap(bestOfSeeds);
 
 function picture(rows: readonly Row[], { scale }: Plan, weights: Weights): Picture {
-  const lines = CRITERIA.map((criterion): Line => ({
-    label: criterion,
-    ...CRITERION_STYLE[criterion],
-    points: pointsOf(bestOfAges(where(rows, { criterion, weights })), 'age', 'age'),
-  }));
+  const lines = CRITERIA.map(
+    (criterion): Line => ({
+      label: criterion,
+      ...CRITERION_STYLE[criterion],
+      points: pointsOf(bestOfAges(where(rows, { criterion, weights })), 'age', 'age'),
+    }),
+  );
   return {
     name: `early-masks-${weights}`,
     title: `Supermasks by the age of the mask, ${WEIGHTS[weights]}: fc on MNIST`,
@@ -47,7 +49,10 @@ export const earlyMasks: Experiment = {
     return [
       inOrder(
         scope,
-        { text: `The best age of a mask (chosen on validation rows) beats masks after ${lastAge(plan.scale)} epochs`, paper: 'not looked at' },
+        {
+          text: `The best age of a mask (chosen on validation rows) beats masks after ${lastAge(plan.scale)} epochs`,
+          paper: 'not looked at',
+        },
         (['large_final', 'large_final_same_sign'] as const).flatMap((criterion) => [arm(criterion, 'init'), arm(criterion, 'constant')]),
       ),
     ];

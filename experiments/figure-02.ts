@@ -33,7 +33,9 @@ const DEEP = 0.5;
 const networksOf = ({ scale }: Plan): NetworkName[] => (scale === 'full' ? ['conv2', 'conv4', 'conv6'] : ['conv2']);
 
 function picture(rows: readonly Row[], plan: Plan, network: NetworkName): Picture {
-  const lines = MASK0.map((mask0): Line => ({ label: LABELS[mask0], ...STYLES[mask0], points: pointsOf(where(rows, { mask0 }), 'round', 'kept') }));
+  const lines = MASK0.map(
+    (mask0): Line => ({ label: LABELS[mask0], ...STYLES[mask0], points: pointsOf(where(rows, { mask0 }), 'round', 'kept') }),
+  );
   return {
     name: `figure-02-${network}`,
     title: `What pruned weights become: ${network} on CIFAR-10`,
@@ -52,16 +54,21 @@ function claims(rows: readonly Row[], plan: Plan, network: NetworkName): Claim[]
     slack,
   });
   return [
-    inOrder(scope, { text: `A16: pruned weights of ${network} are better zero than frozen at their initial values`, paper: 'zero above initial' }, [
-      over('zero', 'init'),
-    ]),
-    inOrder(scope, { text: `A16: variant 1 (zero only what moved toward zero) is above both, in ${network}`, paper: 'above zero and initial' }, [
-      over('toward_zero', 'zero'),
-      over('toward_zero', 'init'),
-    ]),
-    inOrder(scope, { text: `A16: variant 2 (kept weights restart from zero too) is not below variant 1, in ${network}`, paper: 'at least variant 1' }, [
-      over('toward_zero_all', 'toward_zero', 0.25),
-    ]),
+    inOrder(
+      scope,
+      { text: `A16: pruned weights of ${network} are better zero than frozen at their initial values`, paper: 'zero above initial' },
+      [over('zero', 'init')],
+    ),
+    inOrder(
+      scope,
+      { text: `A16: variant 1 (zero only what moved toward zero) is above both, in ${network}`, paper: 'above zero and initial' },
+      [over('toward_zero', 'zero'), over('toward_zero', 'init')],
+    ),
+    inOrder(
+      scope,
+      { text: `A16: variant 2 (kept weights restart from zero too) is not below variant 1, in ${network}`, paper: 'at least variant 1' },
+      [over('toward_zero_all', 'toward_zero', 0.25)],
+    ),
     inOrder(scope, { text: `Controls: as many zeros in other places of ${network} do not do it`, paper: 'both below variant 1' }, [
       over('toward_zero', 'toward_zero_reshuffled'),
       over('toward_zero', 'toward_zero_reversed'),

@@ -1,11 +1,11 @@
 // Figures 5, 6 and 9: every criterion as the region of the plane (initial weight, final weight) that it keeps, with weights of our own
 // training on it. The region is drawn by scoring a raster of the plane among those weights, by the same code that makes masks.
 
+import * as definitions from '../models/index.js';
 import { CRITERIA, type Criterion, criterionScores, keepHighest, paperRates } from '../src/masks/criteria.js';
 import { kept } from '../src/network.js';
 import { parseSeed } from '../src/random.js';
 import { ticketNetwork } from '../src/tickets.js';
-import * as definitions from '../models/index.js';
 import type { Row } from './cell.js';
 import type { Plane } from './chart.js';
 import type { Experiment } from './experiment.js';
@@ -33,7 +33,11 @@ function planeOf(criterion: Criterion, initial: Float32Array, final: Float32Arra
   const step = Math.max(1, Math.floor(n / SHOWN));
   return {
     reach,
-    points: Array.from({ length: Math.min(n, SHOWN) }, (_, i) => i * step).map((i) => ({ initial: initial[i], final: final[i], kept: kept(mask, i) === 1 })),
+    points: Array.from({ length: Math.min(n, SHOWN) }, (_, i) => i * step).map((i) => ({
+      initial: initial[i],
+      final: final[i],
+      kept: kept(mask, i) === 1,
+    })),
     region: criterion === 'random' ? undefined : { size: SIDE, scores: [...scores.subarray(n)], least: Math.min(...chosen) },
   };
 }

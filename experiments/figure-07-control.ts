@@ -1,8 +1,8 @@
 // A control of figure 7: large_final at the paper's 55 epochs in every round, to see what a shorter round changes.
 
-import { type Experiment } from './experiment.js';
+import type { Experiment } from './experiment.js';
 import { criteriaPictures } from './figure-07.js';
-import { ticketCells, type Plan } from './grids.js';
+import { type Plan, ticketCells } from './grids.js';
 import { extentOf } from './scale.js';
 
 const epochsOf = ({ scale }: Plan): number => (scale === 'quick' ? 2 : extentOf('full', 'fc').epochs);

@@ -25,12 +25,18 @@ const COMPARED = CRITERIA.filter((name) => !name.endsWith('_sign'));
 export const byCriterion = (rows: readonly Row[], criterion: Criterion): Row[] => where(rows, { criterion });
 
 export function criteriaPictures(rows: readonly Row[], plan: Plan, network: NetworkName, name: string, epochs?: number): Picture[] {
-  const lines = CRITERIA.map((criterion): Line => ({
-    label: criterion,
-    ...CRITERION_STYLE[criterion],
-    points: pointsOf(byCriterion(rows, criterion), 'round', 'kept'),
-  })).filter(({ points }) => points.length > 0);
-  const stars = starsOf(groups(byCriterion(rows, 'large_final'), 'round'), groups(byCriterion(rows, 'magnitude_increase'), 'round'), 'kept');
+  const lines = CRITERIA.map(
+    (criterion): Line => ({
+      label: criterion,
+      ...CRITERION_STYLE[criterion],
+      points: pointsOf(byCriterion(rows, criterion), 'round', 'kept'),
+    }),
+  ).filter(({ points }) => points.length > 0);
+  const stars = starsOf(
+    groups(byCriterion(rows, 'large_final'), 'round'),
+    groups(byCriterion(rows, 'magnitude_increase'), 'round'),
+    'kept',
+  );
   const starred = lines.length > 1 ? '; ★: large_final and magnitude_increase differ, paired t test, p < 0.05' : '';
   const caption = `${extentText(plan.scale, network, epochs)}; test accuracy after a round's last epoch; ${seedsText(rows)}${starred}.`;
   const top = Math.max(...lines.flatMap(({ points }) => points.map(({ max }) => max)));
@@ -59,7 +65,10 @@ export function criteriaClaims(rows: readonly Row[], plan: Plan, network: Networ
   return [
     inOrder(
       scope,
-      { text: `A14: large_final tickets of ${network} keep up with the whole network at 20 % kept, random ones fall behind`, paper: 'at least the whole network; random below' },
+      {
+        text: `A14: large_final tickets of ${network} keep up with the whole network at 20 % kept, random ones fall behind`,
+        paper: 'at least the whole network; random below',
+      },
       [{ name: 'at 20 % kept over the whole network', over: at(DEEP), under: dense, slack: ONE_ERROR }, below],
     ),
     gains(scope, dense, at(0.05), levels),
@@ -100,7 +109,10 @@ function gains(scope: Scope, dense: Map<number, number>, pruned95: Map<number, n
   return judged(
     scope,
     about,
-    [`at 95 % pruned ${signed(-loss)} points`, `above the whole network at ${above} of ${between.length} levels, at most ${signed(Math.max(...lead))}`],
+    [
+      `at 95 % pruned ${signed(-loss)} points`,
+      `above the whole network at ${above} of ${between.length} levels, at most ${signed(Math.max(...lead))}`,
+    ],
     [loss <= ONE_ERROR, above * 2 > between.length],
     loss <= ONE_ERROR ? [] : [`a loss is more than one standard error of the test set, ${ONE_ERROR} points`],
   );
@@ -128,7 +140,10 @@ function opposites(scope: Scope, of: (criterion: Criterion) => Row[]): Claim {
 
 /** large_final and magnitude_increase lead, and where they differ. */
 function best(scope: Scope, of: (criterion: Criterion) => Row[]): Claim {
-  const about = { text: `large_final and magnitude_increase are the two best criteria: ${scope.network}`, paper: 'both best; stars where they differ at p = 0.05' };
+  const about = {
+    text: `large_final and magnitude_increase are the two best criteria: ${scope.network}`,
+    paper: 'both best; stars where they differ at p = 0.05',
+  };
   const means = COMPARED.map((name) => ({ name, values: [...deepMeans(of(name), DEEP).values()] }));
   if (means.some(({ values }) => values.length === 0)) return notRun(about, scope);
   const order = means.map(({ name, values }) => ({ name, mean: summary(values).mean })).sort((a, b) => b.mean - a.mean);
@@ -147,7 +162,10 @@ function best(scope: Scope, of: (criterion: Criterion) => Row[]): Claim {
     scope,
     about,
     [
-      `at 20 % kept and below: ${order.slice(0, 3).map(({ name, mean }) => `${name} ${mean.toFixed(1)}`).join(', ')}`,
+      `at 20 % kept and below: ${order
+        .slice(0, 3)
+        .map(({ name, mean }) => `${name} ${mean.toFixed(1)}`)
+        .join(', ')}`,
       `stars at ${higher + lower} of ${tested} levels (large_final better at ${higher}, magnitude_increase at ${lower})`,
     ],
     (['large_final', 'magnitude_increase'] as const).map((name) => leaders.includes(name)),

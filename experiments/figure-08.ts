@@ -64,12 +64,18 @@ export function signsClaims(rows: readonly Row[], plan: Plan, network: NetworkNa
   return [
     inOrder(
       scope,
-      { text: `A15: at 10 % kept and below, restarts that keep the sign are above those that do not, in ${network}`, paper: 'sign-kept above sign-free' },
+      {
+        text: `A15: at 10 % kept and below, restarts that keep the sign are above those that do not, in ${network}`,
+        paper: 'sign-kept above sign-free',
+      },
       FREE.map((action) => over(signed(action), action)),
     ),
     inOrder(
       scope,
-      { text: `A15: restarts that keep the sign are near rewinding: nearer than to their sign-free form, in ${network}`, paper: 'sign-kept about as rewind' },
+      {
+        text: `A15: restarts that keep the sign are near rewinding: nearer than to their sign-free form, in ${network}`,
+        paper: 'sign-kept about as rewind',
+      },
       FREE.map((action) => ({
         name: `${signed(action)}: distance to ${action} over distance to rewind`,
         over: gap(signed(action), action),

@@ -13,11 +13,13 @@ export const WEIGHTS = { init: 'initial weights', constant: 'signed constants' }
 export type Weights = keyof typeof WEIGHTS;
 
 function picture(rows: readonly Row[], { scale }: Plan, weights: Weights): Picture {
-  const lines = CRITERIA.map((criterion): Line => ({
-    label: criterion,
-    ...CRITERION_STYLE[criterion],
-    points: pointsOf(where(rows, { criterion, weights }), 'power', 'kept'),
-  }));
+  const lines = CRITERIA.map(
+    (criterion): Line => ({
+      label: criterion,
+      ...CRITERION_STYLE[criterion],
+      points: pointsOf(where(rows, { criterion, weights }), 'power', 'kept'),
+    }),
+  );
   return {
     name: `figure-10-${weights}`,
     title: `Supermasks of an untrained network, ${WEIGHTS[weights]}: fc on MNIST`,
@@ -51,14 +53,21 @@ export const figure10: Experiment = {
         [{ values: percents(constant), low: 82, high: 90 }],
         [{ name: 'over initial weights', over: perSeed(constant), under: perSeed(same), every: true }],
       ),
-      inBands(scope, { text: 'A5: masks of large_final_diff_sign and small_final classify hardly better than chance', paper: 'at or below chance; under 20 %' }, [
-        ...(['large_final_diff_sign', 'small_final'] as const).map((criterion) => ({
-          name: criterion,
-          values: percents(best(criterion, 'init')),
-          low: 0,
-          high: 20,
-        })),
-      ]),
+      inBands(
+        scope,
+        {
+          text: 'A5: masks of large_final_diff_sign and small_final classify hardly better than chance',
+          paper: 'at or below chance; under 20 %',
+        },
+        [
+          ...(['large_final_diff_sign', 'small_final'] as const).map((criterion) => ({
+            name: criterion,
+            values: percents(best(criterion, 'init')),
+            low: 0,
+            high: 20,
+          })),
+        ],
+      ),
     ];
   },
 };

@@ -30,11 +30,16 @@ export interface Bench {
   readonly network: Network;
   readonly train: Dataset;
   readonly parts: Split;
-  /** Accuracies of a network under a mask or with parameters. */
-  score(
-    network: Network,
-    options: { readonly mask?: Mask; readonly parameters?: Parameters },
-  ): { valAccuracy: number; testAccuracy: number };
+  /**
+   * Accuracies of a network under a mask or with parameters.
+   * @param centred subtracts every class's mean validation logit first: biases of the last layer, fitted the simplest way
+   */
+  score(network: Network, options: { readonly mask?: Mask; readonly parameters?: Parameters }, centred?: boolean): Score;
+}
+
+export interface Score {
+  readonly valAccuracy: number;
+  readonly testAccuracy: number;
 }
 
 const VALIDATION_ROWS = 5000;
@@ -56,12 +61,12 @@ export function benchOf(lab: Lab, setting: Setting): Bench {
     network: ticketNetwork(ARCHITECTURES[setting.network], seed),
     train,
     parts,
-    score(network, options) {
+    score(network, options, centred = false) {
       const classifier = lab.engine.classifier(network, options);
       try {
-        const [valAccuracy, testAccuracy] = sets.map(({ images, labels }) =>
-          accuracyOf(classifier.logits(images, labels.length), labels, outputs(network)),
-        );
+        const logits = sets.map(({ images, labels }) => Float64Array.from(classifier.logits(images, labels.length)));
+        if (centred) centre(logits, outputs(network));
+        const [valAccuracy, testAccuracy] = sets.map(({ labels }, i) => accuracyOf(logits[i], labels, outputs(network)));
         return { valAccuracy, testAccuracy };
       } finally {
         classifier.free();
@@ -70,15 +75,31 @@ export function benchOf(lab: Lab, setting: Setting): Bench {
   };
 }
 
+/** Subtracts the column means of the first array from all, in place. */
+function centre(logits: readonly Float64Array[], width: number): void {
+  const mean = new Float64Array(width);
+  logits[0].forEach((value, i) => {
+    mean[i % width] += (value * width) / logits[0].length;
+  });
+  for (const values of logits) for (let i = 0; i < values.length; i++) values[i] -= mean[i % width];
+}
+
 /** Parameters after so many epochs of the paper's training; a longer run passes through those of a shorter one, so each is trained once. */
-export async function trainedAt(lab: Lab, setting: Setting, bench: Bench, ages: readonly number[], part = 1): Promise<Parameters[]> {
+export async function trainedAt(
+  lab: Lab,
+  setting: Setting,
+  bench: Bench,
+  ages: readonly number[],
+  { part = 1, learningRate = paperTraining(bench.network).learningRate } = {},
+): Promise<Parameters[]> {
   const { network, seed, rows } = setting;
-  const nameAt = (age: number) => `${network}-seed${seed}-rows${rows}-epoch${age}`;
+  const nameAt = (age: number) => `${network}-seed${seed}-rows${rows}-rate${learningRate}-epoch${age}`;
   const found = ages.map((age) => lab.shelf.get(nameAt(age)));
   if (found.every((parameters) => parameters !== undefined)) return found;
   const taken = new Map<number, Parameters>();
   await trainDense(lab.engine, bench.network, bench.train, bench.parts, {
     ...paperTraining(bench.network),
+    learningRate,
     epochs: Math.max(...ages),
     signal: lab.signal,
     onProgress: ({ step, steps }) => lab.progress((part * step) / steps),

@@ -8,7 +8,7 @@ import { inOrder } from './claims.js';
 import type { Experiment, Picture } from './experiment.js';
 import { criteriaCells } from './figure-07.js';
 import { curveCells, curvesShortened, curveText, lastAge, type Plan } from './grids.js';
-import { nearLevel, pointsOf, perSeed, where } from './rows.js';
+import { nearLevel, perSeed, pointsOf, where } from './rows.js';
 import { extentText } from './scale.js';
 
 /** Rows of one-shot masks carry their age; tickets' carry their round. */
@@ -16,11 +16,13 @@ const oneShot = (rows: readonly Row[]): Row[] => where(rows, { weights: 'init' }
 const inRounds = (rows: readonly Row[]): Row[] => rows.filter((row) => 'round' in row);
 
 function picture(rows: readonly Row[], by: string, name: string, title: string, caption: string): Picture[] {
-  const lines = CRITERIA.map((criterion): Line => ({
-    label: criterion,
-    ...CRITERION_STYLE[criterion],
-    points: pointsOf(where(rows, { criterion }), by, 'kept', 'towardZero'),
-  })).filter(({ points }) => points.length > 0);
+  const lines = CRITERIA.map(
+    (criterion): Line => ({
+      label: criterion,
+      ...CRITERION_STYLE[criterion],
+      points: pointsOf(where(rows, { criterion }), by, 'kept', 'towardZero'),
+    }),
+  ).filter(({ points }) => points.length > 0);
   const chart = { kind: 'curves', across: 'kept', yLabel: 'of the pruned weights, moved toward zero, %', lines } as const;
   return lines.length === 0 ? [] : [{ name, title, caption: `${caption}; ${seedsText(rows)}.`, chart }];
 }
@@ -61,7 +63,12 @@ export const mechanism: Experiment = {
           text: 'Criteria that make good tickets prune weights which training moved toward zero, at half kept more of them than chance does; their opposites fewer',
           paper: 'good criteria above random',
         },
-        [over('large_final', 'random'), over('magnitude_increase', 'random'), over('large_final_same_sign', 'random'), over('random', 'small_final')],
+        [
+          over('large_final', 'random'),
+          over('magnitude_increase', 'random'),
+          over('large_final_same_sign', 'random'),
+          over('random', 'small_final'),
+        ],
       ),
     ];
   },

@@ -5,7 +5,7 @@ import * as Plot from '@observablehq/plot';
 import { parseHTML } from 'linkedom';
 import type { Bars, Chart, Curves, Line, Panels, Plane } from './chart.js';
 import type { Picture } from './experiment.js';
-import { escape } from './html.js';
+import { escaped } from './html.js';
 
 /** A drawing without its svg element's tag: pieces can stand in one another. */
 interface Drawing {
@@ -27,7 +27,8 @@ export function drawnAlone({ chart, name, title, caption }: Picture): string {
   const { width, height, body } = draw(chart);
   const lines = wrapped(caption, 118);
   const top = 40;
-  const text = (y: number, size: number, line: string) => `<text x="16" y="${y}" font-size="${size}" text-anchor="start">${escape(line)}</text>`;
+  const text = (y: number, size: number, line: string) =>
+    `<text x="16" y="${y}" font-size="${size}" text-anchor="start">${escaped(line)}</text>`;
   const parts = [
     opening(width, height + top + 20 + 16 * lines.length, title),
     '<style>svg{background:#fff;color:#1b1e23}@media(prefers-color-scheme:dark){svg{background:#16181d;color:#e4e6ea}}</style>',
@@ -41,7 +42,7 @@ export function drawnAlone({ chart, name, title, caption }: Picture): string {
 
 const opening = (width: number, height: number, title: string): string =>
   `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" fill="currentColor" ` +
-  `font-family="system-ui, sans-serif" font-size="12" text-anchor="middle" role="img" aria-label="${escape(title)}">`;
+  `font-family="system-ui, sans-serif" font-size="12" text-anchor="middle" role="img" aria-label="${escaped(title)}">`;
 
 function draw(chart: Chart): Drawing {
   switch (chart.kind) {
@@ -93,11 +94,27 @@ function curves(chart: Curves): Drawing {
         tickFormat: across === 'kept' ? (v: number) => `${Number((100 * v).toPrecision(2))} %` : (v: number) => String(v),
       }),
       Plot.axisY({ label: chart.yLabel, labelArrow: false, ticks: 7 }),
-      Plot.areaY(points, { x: 'x', y1: 'min', y2: 'max', z: 'i', fill: (d: { line: Line }) => d.line.colour, fillOpacity: 0.14, clip: true }),
+      Plot.areaY(points, {
+        x: 'x',
+        y1: 'min',
+        y2: 'max',
+        z: 'i',
+        fill: (d: { line: Line }) => d.line.colour,
+        fillOpacity: 0.14,
+        clip: true,
+      }),
       ...[false, true].map((dashed) =>
         Plot.line(
           points.filter(({ line }) => line.dashed === dashed),
-          { x: 'x', y: 'mean', z: 'i', stroke: (d: { line: Line }) => d.line.colour, strokeWidth: 1.8, strokeDasharray: dashed ? '5 4' : undefined, clip: true },
+          {
+            x: 'x',
+            y: 'mean',
+            z: 'i',
+            stroke: (d: { line: Line }) => d.line.colour,
+            strokeWidth: 1.8,
+            strokeDasharray: dashed ? '5 4' : undefined,
+            clip: true,
+          },
         ),
       ),
       Plot.dot(points, { x: 'x', y: 'mean', r: 2, fill: (d: { line: Line }) => d.line.colour, clip: true }),
@@ -142,7 +159,7 @@ function labels(lines: readonly Line[], y: (value: number) => number, across: Cu
       return (
         `<path d="M${x + 3},${from}L${x + 12},${at[i]}" stroke="${line.colour}" stroke-opacity=".5" fill="none"/>` +
         `<path d="M${x + 12},${at[i]}h22" stroke="${line.colour}" stroke-width="2.2" fill="none"${dash}/>` +
-        `<text x="${x + 38}" y="${at[i]}" dy=".32em" text-anchor="start">${escape(line.label)}</text>`
+        `<text x="${x + 38}" y="${at[i]}" dy=".32em" text-anchor="start">${escaped(line.label)}</text>`
       );
     })
     .join('');
@@ -222,7 +239,13 @@ function plane({ points, reach, region }: Plane, size: number): Drawing {
       Plot.ruleX([0], { strokeOpacity: 0.3 }),
       Plot.ruleY([0], { strokeOpacity: 0.3 }),
       Plot.link([{}], { x1: -reach, y1: -reach, x2: reach, y2: reach, stroke: 'currentColor', strokeOpacity: 0.3, strokeDasharray: '3 3' }),
-      Plot.dot(points, { x: 'initial', y: 'final', r: 1.4, fill: (d: Plane['points'][number]) => (d.kept ? '#4269d0' : '#888c94'), clip: true }),
+      Plot.dot(points, {
+        x: 'initial',
+        y: 'final',
+        r: 1.4,
+        fill: (d: Plane['points'][number]) => (d.kept ? '#4269d0' : '#888c94'),
+        clip: true,
+      }),
     ],
   });
   return { width: size, height: size, body };
@@ -233,7 +256,7 @@ function panels({ columns, panels: all }: Panels): Drawing {
   const cell = size + 22;
   const body = all.map(({ title, plane: one }, i) => {
     const [x, y] = [(i % columns) * size, Math.floor(i / columns) * cell];
-    const name = `<text x="${size / 2 + 12}" y="14" font-weight="600">${escape(title)}</text>`;
+    const name = `<text x="${size / 2 + 12}" y="14" font-weight="600">${escaped(title)}</text>`;
     return `<g transform="translate(${x},${y})">${name}<g transform="translate(0,18)" font-size="10">${plane(one, size).body}</g></g>`;
   });
   return { width: WIDTH, height: cell * Math.ceil(all.length / columns), body: body.join('') };

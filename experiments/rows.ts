@@ -19,7 +19,8 @@ export function groups(rows: readonly Row[], column: string): Map<string | numbe
 }
 
 /** A column's numbers. */
-export const numbers = (rows: readonly Row[], column: string): number[] => rows.map((row) => row[column]).filter((v) => typeof v === 'number');
+export const numbers = (rows: readonly Row[], column: string): number[] =>
+  rows.map((row) => row[column]).filter((v) => typeof v === 'number');
 
 /** A column in per cent: the unit of every accuracy that is shown. */
 export const percents = (rows: readonly Row[], column = 'testAccuracy'): number[] => numbers(rows, column).map((v) => 100 * v);

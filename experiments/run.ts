@@ -7,6 +7,7 @@ import { BERNOULLI, paperTraining, TOPK, trainBernoulli, trainTopk } from '../sr
 import { archiveRows } from './archive.js';
 import type { Cell, CurveCell, LearnedCell, PlaneCell, Row, TicketCell } from './cell.js';
 import { type Bench, benchOf, type Lab, trainedAt } from './lab.js';
+import { probeRows } from './probe.js';
 
 export async function runCell(cell: Cell, lab: Lab): Promise<Row[]> {
   const bench = benchOf(lab, cell);
@@ -21,6 +22,8 @@ export async function runCell(cell: Cell, lab: Lab): Promise<Row[]> {
       return planeRows(cell, lab, bench);
     case 'archive':
       return archiveRows(cell, lab, bench);
+    case 'probe':
+      return probeRows(cell, lab, bench);
   }
 }
 
@@ -30,7 +33,7 @@ const density = (mask: Mask, bench: Bench): number => totalKept(mask) / totalWei
 async function ticketRows(cell: TicketCell, lab: Lab, bench: Bench): Promise<Row[]> {
   const { network } = bench;
   const { criterion, mask0, mask1, seed, rounds } = cell;
-  const [final] = await trainedAt(lab, cell, bench, [cell.epochs], 1 / (rounds + 1));
+  const [final] = await trainedAt(lab, cell, bench, [cell.epochs], { part: 1 / (rounds + 1) });
   let last: TicketRound = { round: 0, mask: fullMask(network, true), start: regenerate(network), final, valAccuracy: 0 };
   const about = { network: cell.network, criterion, mask0, mask1, seed };
   const rows: Row[] = [{ ...about, round: 0, kept: 1, ...bench.score(network, { parameters: final }) }];
@@ -71,7 +74,7 @@ async function curveRows(cell: CurveCell, lab: Lab, bench: Bench): Promise<Row[]
     { weights: 'constant', under: constantTwin(network) },
   ] as const;
   const about = { network: cell.network, seed: cell.seed };
-  const trained = await trainedAt(lab, cell, bench, cell.ages, 0.3);
+  const trained = await trainedAt(lab, cell, bench, cell.ages, { part: 0.3 });
   const rows: Row[] = kinds.map(({ weights, under }) => ({
     ...about,
     age: 0,

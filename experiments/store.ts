@@ -55,7 +55,12 @@ export function openStore(folder: string, write: (path: string, bytes: Uint8Arra
 function stored(file: string, name: string): readonly Row[] | undefined {
   if (!existsSync(file)) return undefined;
   const damaged = (got: string) =>
-    new SeedmaskError('broken-run', { field: file, got, expected: `the result of ${name}`, hint: 'Delete the file: the cell is computed again' });
+    new SeedmaskError('broken-run', {
+      field: file,
+      got,
+      expected: `the result of ${name}`,
+      hint: 'Delete the file: the cell is computed again',
+    });
   let result: z.infer<typeof RESULT>;
   try {
     result = RESULT.parse(JSON.parse(readFileSync(file, 'utf8')));

@@ -52,7 +52,12 @@ function linesOf(all: readonly Row[], network: NetworkName): Line[] {
     const best = bestOfSeeds(masks);
     const names = [...new Set(best.map((row) => row['criterion']))].join(', ');
     return [
-      { label: `large_final_same_sign, ${WEIGHTS[weights]}`, values: percents(same), paper: PAPER.criterion[weights][network], kept: kept(same) },
+      {
+        label: `large_final_same_sign, ${WEIGHTS[weights]}`,
+        values: percents(same),
+        paper: PAPER.criterion[weights][network],
+        kept: kept(same),
+      },
       { label: `best criterion, ${WEIGHTS[weights]}`, values: percents(best), kept: kept(best), names },
     ];
   };
@@ -61,7 +66,11 @@ function linesOf(all: readonly Row[], network: NetworkName): Line[] {
       const own = bernoulli(rows, weights, rescale);
       const label = `learned${rescale ? ' + rescaling' : ''}, ${WEIGHTS[weights]}`;
       return [
-        { label: `${label}: mean of 10 drawn`, values: percents(own, 'drawnTestAccuracy'), paper: PAPER[rescale ? 'rescaled' : 'learned'][weights][network] },
+        {
+          label: `${label}: mean of 10 drawn`,
+          values: percents(own, 'drawnTestAccuracy'),
+          paper: PAPER[rescale ? 'rescaled' : 'learned'][weights][network],
+        },
         { label: `${label}: definite mask`, values: percents(own), kept: kept(own) },
       ];
     });
@@ -86,7 +95,9 @@ function cellOf({ values, kept = [], names }: Line): string {
 function tables(rows: readonly Row[], { scale }: Plan): Table[] {
   const networks = present(rows);
   const columns = networks.map((network) => linesOf(rows, network));
-  const texts = networks.flatMap((network) => [curveText(scale, network), learnedShortened(scale, network)]).filter((part) => part !== undefined);
+  const texts = networks
+    .flatMap((network) => [curveText(scale, network), learnedShortened(scale, network)])
+    .filter((part) => part !== undefined);
   if (networks.length === 0) return [];
   return [
     {
@@ -121,9 +132,11 @@ function fcClaims(rows: readonly Row[], plan: Plan): Claim[] {
       { values: percents(bernoulli(own, weights, rescale), 'drawnTestAccuracy'), low, high },
     ]);
   return [
-    inBands({ plan, network: 'fc', shortened: curvesShortened(plan.scale, 'fc') }, { text: 'A6: trained weights', paper: '97.7 %; 97.3 to 98.4' }, [
-      { values: percents(where(own, { weights: 'trained' })), low: 97.3, high: 98.4 },
-    ]),
+    inBands(
+      { plan, network: 'fc', shortened: curvesShortened(plan.scale, 'fc') },
+      { text: 'A6: trained weights', paper: '97.7 %; 97.3 to 98.4' },
+      [{ values: percents(where(own, { weights: 'trained' })), low: 97.3, high: 98.4 }],
+    ),
     learned('A7: learned masks, initial weights', 'init', false, 94.3, 96.5, '95.3 %; 94.3 to 96.5'),
     learned('A8: learned masks, signed constants', 'constant', false, 95.4, 97.3, '96.4 %; 95.4 to 97.3'),
     learned('A9: learned masks with rescaling, initial weights', 'init', true, 97.0, 98.3, '97.8 %; 97.0 to 98.3'),
@@ -136,10 +149,17 @@ function convClaims(rows: readonly Row[], plan: Plan): Claim[] {
   const best = (weights: Weights) => percents(bestOfSeeds(where(rows, { network: 'conv6', weights, criterion: 'large_final_same_sign' })));
   const around = (target: number, tolerance: number) => ({ low: target - tolerance, high: target + tolerance });
   return [
-    inBands(scope('conv6'), { text: 'A11: large_final_same_sign in conv6, signed constants and initial weights', paper: '41.0 % and 24.0 %; 36 to 45 and 19 to 29' }, [
-      { name: WEIGHTS.constant, values: best('constant'), low: 36, high: 45 },
-      { name: WEIGHTS.init, values: best('init'), low: 19, high: 29 },
-    ]),
+    inBands(
+      scope('conv6'),
+      {
+        text: 'A11: large_final_same_sign in conv6, signed constants and initial weights',
+        paper: '41.0 % and 24.0 %; 36 to 45 and 19 to 29',
+      },
+      [
+        { name: WEIGHTS.constant, values: best('constant'), low: 36, high: 45 },
+        { name: WEIGHTS.init, values: best('init'), low: 19, high: 29 },
+      ],
+    ),
     ...CONV.flatMap((network) => [
       inBands(scope(network), { text: `A12: trained weights of ${network}`, paper: `${PAPER.trained[network]} %, ± 1.5` }, [
         { values: percents(where(rows, { network, weights: 'trained' })), ...around(PAPER.trained[network], 1.5) },
