@@ -17,8 +17,10 @@ export interface Conducted {
   readonly claims: readonly Claim[];
   /** Further files of it. */
   readonly files: readonly { readonly name: string; readonly bytes: Uint8Array }[];
-  readonly done: readonly Cell[];
-  /** Cells of its plan that the folder lacks. */
+  /** The cells whose rows it shows. */
+  readonly cells: readonly Cell[];
+  /** Cells of its plan that the folder holds, and those it lacks. */
+  readonly done: number;
   readonly missing: number;
 }
 
@@ -56,7 +58,8 @@ export function results(experiment: Experiment, plan: Plan, store: Store): Condu
     tables: experiment.tables?.(rows, plan) ?? [],
     claims: experiment.claims(rows, plan),
     files: experiment.files?.(all, plan) ?? [],
-    done: [...done, ...also],
+    done: done.length,
+    cells: [...done, ...also],
     missing: own.length - done.length,
   };
 }
@@ -64,7 +67,7 @@ export function results(experiment: Experiment, plan: Plan, store: Store): Condu
 /** Writes NAME.csv, NAME.json, its drawings and its further files from the cells that are there. */
 export async function publish(experiment: Experiment, plan: Plan, store: Store): Promise<Conducted> {
   const conducted = results(experiment, plan, store);
-  const { rows, pictures, tables, claims, files, done: cells, missing } = conducted;
+  const { rows, pictures, tables, claims, files, cells, missing } = conducted;
   const { name, about } = experiment;
   const text = (value: string) => new TextEncoder().encode(value);
   // Loaded where something is drawn: it takes longer to load than most commands run.

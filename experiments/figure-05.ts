@@ -30,6 +30,8 @@ function planeOf(criterion: Criterion, initial: Float32Array, final: Float32Arra
   const scores = criterionScores(criterion, both(initial, 'x'), both(final, 'y'), seed, LAYER, among);
   const mask = keepHighest(scores, Math.round(n * fraction), seed, LAYER, among);
   const chosen = [...scores.subarray(0, n)].filter((_, i) => kept(mask, i) === 1);
+  // At zero the criteria of signs draw lots: what they keep by score is above.
+  const least = Math.min(...chosen.filter((score) => score !== 0));
   const step = Math.max(1, Math.floor(n / SHOWN));
   return {
     reach,
@@ -38,7 +40,7 @@ function planeOf(criterion: Criterion, initial: Float32Array, final: Float32Arra
       final: final[i],
       kept: kept(mask, i) === 1,
     })),
-    region: criterion === 'random' ? undefined : { size: SIDE, scores: [...scores.subarray(n)], least: Math.min(...chosen) },
+    region: criterion === 'random' ? undefined : { size: SIDE, scores: [...scores.subarray(n)], least },
   };
 }
 
@@ -59,7 +61,7 @@ export const figure5: Experiment = {
     {
       name: 'figure-05',
       title: 'What the criteria keep, in the plane of initial and final weights',
-      caption: `${SHOWN} weights of the second layer of fc after ${lastAge(scale)} epochs, seed 0. Blue: kept at ${(100 * 0.8 ** POWER).toFixed(1)} %; the shaded region is what a criterion keeps at that level (of random there is none). Dashed: weights that did not move.`,
+      caption: `${SHOWN} weights of the second layer of fc after ${lastAge(scale)} epochs, seed 0. Blue: kept at ${(100 * 0.8 ** POWER).toFixed(1)} %; the shaded region is what a criterion keeps at that level (none of random; at a score of zero the criteria of signs draw lots). Dashed: weights that did not move.`,
       chart: { kind: 'panels', columns: 3, panels: planes(rows) },
     },
   ],

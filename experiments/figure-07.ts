@@ -37,7 +37,7 @@ export function criteriaPictures(rows: readonly Row[], plan: Plan, network: Netw
     groups(byCriterion(rows, 'magnitude_increase'), 'round'),
     'kept',
   );
-  const starred = lines.length > 1 ? '; ★: large_final and magnitude_increase differ, paired t test, p < 0.05' : '';
+  const starred = stars.length > 0 ? '; ★: large_final and magnitude_increase differ, paired t test, p < 0.05' : '';
   const caption = `${extentText(plan.scale, network, epochs)}; test accuracy after a round's last epoch; ${seedsText(rows)}${starred}.`;
   const top = Math.max(...lines.flatMap(({ points }) => points.map(({ max }) => max)));
   const dense = Math.min(...lines.map(({ points }) => points[points.length - 1].mean));

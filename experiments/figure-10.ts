@@ -23,7 +23,7 @@ function picture(rows: readonly Row[], { scale }: Plan, weights: Weights): Pictu
   return {
     name: `figure-10-${weights}`,
     title: `Supermasks of an untrained network, ${WEIGHTS[weights]}: fc on MNIST`,
-    caption: `${curveText(scale, 'fc')}, here the oldest (${lastAge(scale)} epochs); test accuracy without any trained weight, biases zero; ${seedsText(rows)}.`,
+    caption: `${curveText(scale, 'fc')}; test accuracy without any trained weight, biases zero; ${seedsText(rows)}.`,
     chart: { kind: 'curves', across: 'kept', yLabel: 'test accuracy, %', lines },
   };
 }

@@ -66,9 +66,14 @@ const gridOf = (scale: ScaleName, network: NetworkName): Pick<CurveCell, 'criter
 /** The oldest masks of the curves: the paper's. */
 export const lastAge = (scale: ScaleName, network: NetworkName = 'fc'): number => Math.max(...gridOf(scale, network).ages);
 
-/** One line for captions: how masks of curves were made. */
-export const curveText = (scale: ScaleName, network: NetworkName): string =>
-  `${network}: masks after ${gridOf(scale, network).ages.join(', ')} epochs on ${extentOf(scale, network).rows.toLocaleString('en')} training rows, pruned once`;
+/** One line for captions: how masks of curves were made; default at the oldest age. */
+export function curveText(scale: ScaleName, network: NetworkName, ages: readonly number[] = [lastAge(scale, network)]): string {
+  const rows = extentOf(scale, network).rows.toLocaleString('en');
+  return `${network}: masks after ${ages.join(', ')} ${ages.length === 1 && ages[0] === 1 ? 'epoch' : 'epochs'} on ${rows} training rows, pruned once`;
+}
+
+/** All ages of the curves. */
+export const agesOf = (scale: ScaleName, network: NetworkName = 'fc'): readonly number[] => gridOf(scale, network).ages;
 
 /** What is shorter than the paper's definition of curves, or undefined where nothing is. */
 export const curvesShortened = (scale: ScaleName, network: NetworkName): string | undefined =>

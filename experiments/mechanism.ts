@@ -39,7 +39,7 @@ export const mechanism: Experiment = {
       'power',
       'mechanism-once',
       'Pruned weights that had moved toward zero, masks taken once: fc on MNIST',
-      `${curveText(scale, 'fc')}, here the oldest (${lastAge(scale)} epochs)`,
+      `${curveText(scale, 'fc')}`,
     ),
     ...picture(
       inRounds(rows),

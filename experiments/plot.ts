@@ -64,18 +64,21 @@ function plotted(options: Plot.PlotOptions & { width: number; height: number }):
 
 const KEPT_TICKS = [1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001];
 const AGE_TICKS = [1, 2, 3, 6, 12, 25, 55];
-const MARGIN = { left: 48, top: 14, bottom: 42 };
+const MARGIN = { left: 48, top: 26, bottom: 42 };
 const LABELS = 186;
+const TICKS = 8;
 
 function curves(chart: Curves): Drawing {
-  const [width, height] = [WIDTH, 420];
+  const [width, height] = [WIDTH, 430];
   const { lines, across } = chart;
+  // Plot hides labels between the decades of a log scale, so the logarithm is taken here.
+  const log = Math.log10;
   const xs = lines.flatMap(({ points }) => points.map(({ x }) => x));
   const [least, most] = [Math.min(...xs), Math.max(...xs)];
   const domain: [number, number] = across === 'kept' ? [most, least] : [least, most];
   const within = (tick: number) => tick >= least * 0.999 && tick <= most * 1.001;
   const range = chart.range ?? spread(lines);
-  const points = lines.flatMap((line, i) => line.points.map((point) => ({ ...point, line, i })));
+  const points = lines.flatMap((line, i) => line.points.map((point) => ({ ...point, x: log(point.x), line, i })));
   const { svg, body } = plotted({
     width,
     height,
@@ -83,17 +86,17 @@ function curves(chart: Curves): Drawing {
     marginTop: MARGIN.top,
     marginBottom: MARGIN.bottom,
     marginRight: LABELS,
-    x: { type: 'log', domain: least === most ? [most * 1.5, least / 1.5] : domain },
+    x: { domain: (least === most ? [most * 1.5, least / 1.5] : domain).map(log) },
     y: { domain: range },
     marks: [
-      Plot.gridY({ stroke: 'currentColor', strokeOpacity: 0.14 }),
-      Plot.axisX((across === 'kept' ? KEPT_TICKS : AGE_TICKS).filter(within), {
+      Plot.gridY({ ticks: TICKS, stroke: 'currentColor', strokeOpacity: 0.14 }),
+      Plot.axisX((across === 'kept' ? KEPT_TICKS : AGE_TICKS).filter(within).map(log), {
         label: across === 'kept' ? 'weights kept' : 'epochs of training before the mask is taken',
         labelAnchor: 'center',
         labelArrow: false,
-        tickFormat: across === 'kept' ? (v: number) => `${Number((100 * v).toPrecision(2))} %` : (v: number) => String(v),
+        tickFormat: (at: number) => (across === 'kept' ? `${Number((100 * 10 ** at).toPrecision(2))} %` : String(Math.round(10 ** at))),
       }),
-      Plot.axisY({ label: chart.yLabel, labelArrow: false, ticks: 7 }),
+      Plot.axisY({ label: chart.yLabel, labelArrow: false, ticks: TICKS }),
       Plot.areaY(points, {
         x: 'x',
         y1: 'min',
@@ -119,7 +122,7 @@ function curves(chart: Curves): Drawing {
       ),
       Plot.dot(points, { x: 'x', y: 'mean', r: 2, fill: (d: { line: Line }) => d.line.colour, clip: true }),
       Plot.text(
-        (chart.stars ?? []).filter(({ y }) => y >= range[0] && y <= range[1]),
+        (chart.stars ?? []).filter(({ y }) => y >= range[0] && y <= range[1]).map(({ x, y }) => ({ x: log(x), y })),
         { x: 'x', y: 'y', text: () => '★', dy: -9, fontSize: 11, fill: 'currentColor' },
       ),
     ],
@@ -183,8 +186,8 @@ function bars({ bars: all }: Bars): Drawing {
   const { body } = plotted({
     width: WIDTH,
     height,
-    marginLeft: 250,
-    marginRight: 60,
+    marginLeft: 20 + 6.6 * Math.max(...all.map(({ label }) => label.length)),
+    marginRight: 130,
     marginBottom: 42,
     x: { domain: [0, 100] },
     y: { domain: all.map(({ label }) => label), label: null, type: 'band', padding: 0.4 },
@@ -197,7 +200,7 @@ function bars({ bars: all }: Bars): Drawing {
       Plot.text(all, {
         x: (d: Bars['bars'][number]) => Math.max(d.max, d.paper ?? 0),
         y: 'label',
-        text: (d: Bars['bars'][number]) => d.mean.toFixed(1),
+        text: (d: Bars['bars'][number]) => `${d.mean.toFixed(1)}${d.paper === undefined ? '' : ` (the paper ${d.paper.toFixed(1)})`}`,
         dx: 8,
         textAnchor: 'start',
       }),
@@ -212,7 +215,7 @@ function plane({ points, reach, region }: Plane, size: number): Drawing {
     width: size,
     height: size,
     margin: 34,
-    marginTop: 8,
+    marginTop: 22,
     marginRight: 8,
     x: { domain },
     y: { domain },
@@ -235,7 +238,7 @@ function plane({ points, reach, region }: Plane, size: number): Drawing {
           ]
         : []),
       Plot.axisX({ ticks: 3, label: 'initial', labelAnchor: 'center', labelArrow: false }),
-      Plot.axisY({ ticks: 3, label: 'final', labelAnchor: 'center', labelArrow: false }),
+      Plot.axisY({ ticks: 3, label: 'final', labelAnchor: 'top', labelArrow: false }),
       Plot.ruleX([0], { strokeOpacity: 0.3 }),
       Plot.ruleY([0], { strokeOpacity: 0.3 }),
       Plot.link([{}], { x1: -reach, y1: -reach, x2: reach, y2: reach, stroke: 'currentColor', strokeOpacity: 0.3, strokeDasharray: '3 3' }),

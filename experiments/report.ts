@@ -19,17 +19,18 @@ h1 { font-size: 1.5rem; line-height: 1.25; } h2 { margin-top: 2.5rem; border-top
 p.soft, figcaption, .note { color: var(--soft); font-size: .875rem; }
 figure { margin: 1rem 0; } .wide { overflow-x: auto; } .wide svg { display: block; min-width: 40rem; max-width: 100%; height: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; } th, td { text-align: left; vertical-align: top; padding: .4rem .6rem .4rem 0; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
+.claims th:nth-child(1) { width: 32%; } .claims th:nth-child(2) { width: 20%; } summary { cursor: pointer; margin-top: 1rem; }
 th { font-weight: 600; } .data td, .data th { overflow-wrap: normal; min-width: 5rem; }
 .verdict { font-weight: 600; white-space: nowrap; } .holds { color: var(--holds); } .partly { color: var(--partly); } .fails { color: var(--fails); } .not-run { color: var(--none); }
 code { background: var(--raised); padding: .1rem .35rem; border-radius: .25rem; font-size: .85em; overflow-wrap: anywhere; } a { color: inherit; }
-@media (max-width: 40rem) { .claims thead { display: none; } .claims tr { display: block; border-bottom: 1px solid var(--line); padding: .6rem 0; } .claims td { display: block; border: 0; padding: .1rem 0; } .claims td[data-name]:not(:empty)::before { content: attr(data-name) ": "; color: var(--soft); } }
+@media (max-width: 40rem) { .claims thead { display: none; } .claims tr { display: block; border-bottom: 1px solid var(--line); padding: .6rem 0; } .claims td { display: block; border: 0; padding: .1rem 0; } .claims td[data-name]::before { content: attr(data-name) ": "; color: var(--soft); } }
 `;
 
 /** The folder's page, from every experiment that has rows at this scale. */
 export async function report(experiments: readonly Experiment[], plan: Plan, store: Store): Promise<string> {
   const { drawn } = await import('./plot.js');
-  const all = experiments.map((experiment) => results(experiment, plan, store)).filter(({ done }) => done.length > 0);
-  const parts = all.map((one) => section(one, plan, drawn));
+  const all = experiments.map((experiment) => results(experiment, plan, store));
+  const parts = all.filter(({ done }) => done > 0).map((one) => section(one, plan, drawn));
   return page(
     `<h1>Deconstructing Lottery Tickets, run again</h1>
 <p>Zhou, Lan, Liu and Yosinski 2019, <a href="https://arxiv.org/abs/1905.01067">arXiv 1905.01067</a>: what the paper says, and what Seedmask measures. Numbers are test accuracies in per cent, mean (least to greatest, seeds); whatever is chosen is chosen on validation rows. Scale: ${escaped(SCALES[plan.scale])}.</p>
@@ -55,14 +56,23 @@ ${body}
 const CLASS: Record<Verdict, string> = { holds: 'holds', partly: 'partly', fails: 'fails', 'not run': 'not-run' };
 
 function claimsTable(claims: readonly Claim[]): string {
-  const counts = (Object.keys(CLASS) as Verdict[]).map((verdict) => `${claims.filter((c) => c.verdict === verdict).length} ${verdict}`);
-  const rows = claims.map(
-    ({ text, paper, ours, verdict, note }) =>
-      `<tr><td>${escaped(text)}</td><td data-name="the paper">${escaped(paper)}</td><td data-name="ours">${escaped(ours)}${note ? `<div class="note">${escaped(note)}</div>` : ''}</td><td class="verdict ${CLASS[verdict]}">${verdict}</td></tr>`,
-  );
+  const of = (verdict: Verdict) => claims.filter((claim) => claim.verdict === verdict);
+  const counts = (Object.keys(CLASS) as Verdict[]).map((verdict) => `${of(verdict).length} ${verdict}`);
+  const idle = of('not run');
   return `<h2>The paper's claims</h2>
 <p class="soft">${counts.join(', ')}. Verdicts are computed from the rows; ★: paired t test, p &lt; 0.05.</p>
-<table class="claims"><thead><tr><th>claim</th><th>the paper</th><th>ours</th><th>verdict</th></tr></thead><tbody>
+${rowsOf(claims.filter((claim) => !idle.includes(claim)))}
+${idle.length > 0 ? `<details><summary>${idle.length} not run</summary>${rowsOf(idle)}</details>` : ''}`;
+}
+
+function rowsOf(claims: readonly Claim[]): string {
+  const cell = (name: string, text: string, note = '') =>
+    `<td${text ? ` data-name="${name}"` : ''}>${escaped(text)}${note ? `<div class="note">${escaped(note)}</div>` : ''}</td>`;
+  const rows = claims.map(
+    ({ text, paper, ours, verdict, note }) =>
+      `<tr><td>${escaped(text)}</td>${cell('the paper', paper)}${cell('ours', ours, note)}<td class="verdict ${CLASS[verdict]}">${verdict}</td></tr>`,
+  );
+  return `<table class="claims"><thead><tr><th>claim</th><th>the paper</th><th>ours</th><th>verdict</th></tr></thead><tbody>
 ${rows.join('\n')}
 </tbody></table>`;
 }
@@ -77,7 +87,7 @@ function section(
   const links = [`${name}.csv`, `${name}.json`, ...pictures.map((p) => `${p.name}.svg`), ...files.map((f) => f.name)];
   const absent = missing > 0 ? ` ${missing} of its cells have not been run yet.` : '';
   return `<h2 id="${name}">${name}: ${escaped(about)}</h2>
-<p><code>seedmask experiment ${name}${scale} --out FOLDER</code></p>
+<p><code>npx seedmask experiment ${name}${scale} --out FOLDER</code></p>
 ${tables.map(tableOf).join('\n')}
 ${pictures.map((picture) => `<figure><h3>${escaped(picture.title)}</h3><div class="wide">${draw(picture)}</div><figcaption>${escaped(picture.caption)}</figcaption></figure>`).join('\n')}
 <p class="soft">Data: ${links.map((link) => `<a href="${link}">${link}</a>`).join(', ')}.${absent}</p>`;
