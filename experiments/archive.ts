@@ -15,7 +15,9 @@ import { type Bench, type Lab, trainedAt } from './lab.js';
 /** Validation rows that fit a task's logit scale. */
 const SCALE_ROWS = 1000;
 
-export const taskName = (criterion: string, power: number): string => `${criterion}-p${String(power).padStart(2, '0')}`;
+/** As `init-large_final-p08`: weights, criterion, level. Both files can be served from one folder. */
+const taskName = (weights: string, criterion: string, power: number): string =>
+  `${weights}-${criterion}-p${String(power).padStart(2, '0')}`;
 
 /** One row: the file's weights, its SHA-256 and its bytes in base64. */
 export async function archiveRows(cell: ArchiveCell, lab: Lab, bench: Bench): Promise<Row[]> {
@@ -28,7 +30,7 @@ export async function archiveRows(cell: ArchiveCell, lab: Lab, bench: Bench): Pr
   for (const criterion of cell.criteria) {
     for (const power of cell.powers) {
       const mask = criterionMask(network, criterion, initial, weights, paperRates(network, power), network.seed);
-      tasks.push(taskOf(taskName(criterion, power), under, mask, cell, lab, bench));
+      tasks.push(taskOf(taskName(cell.weights, criterion, power), under, mask, cell, lab, bench));
       lab.progress(0.3 + (0.7 * tasks.length) / total);
       await new Promise((resolve) => setTimeout(resolve, 0));
       lab.signal?.throwIfAborted();

@@ -187,7 +187,7 @@ function bars({ bars: all }: Bars): Drawing {
     width: WIDTH,
     height,
     marginLeft: 20 + 6.6 * Math.max(...all.map(({ label }) => label.length)),
-    marginRight: 130,
+    marginRight: 142,
     marginBottom: 42,
     x: { domain: [0, 100] },
     y: { domain: all.map(({ label }) => label), label: null, type: 'band', padding: 0.4 },
