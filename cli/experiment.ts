@@ -1,6 +1,7 @@
 // seedmask experiment: the paper's figures and tables, each with one command. Results are tidy CSV, JSON and SVG in a folder, with one
 // HTML report over all that the folder holds; a run that was stopped goes on where it stopped.
 
+import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -61,17 +62,13 @@ A run that was stopped goes on when it is started again; --draw shows how far it
       const experiments = chosen.includes('all') ? EXPERIMENTS : EXPERIMENTS.filter(({ name }) => chosen.includes(name));
       const scale: ScaleName = options.quick ? 'quick' : options.full ? 'full' : 'budget';
       const plan = planOf(scale, options.runs);
+      if (options.draw && !existsSync(join(options.out, 'cells'))) throw nothingToDraw(chosen, scale, options.out);
       makeFolder(options.out);
       const store = openStore(options.out, writeFileSafely);
-      const run = options.draw
-        ? nothing
-        : here(options.threads ?? availableParallelism(), join(options.out, 'trained'), options.json === true);
+      const run = here(options.threads ?? availableParallelism(), join(options.out, 'trained'), options.json === true);
       const shown = options.draw ? experiments.filter((e) => e.cells(plan).some((cell) => store.rows(cell))) : experiments;
-      if (shown.length === 0) {
-        const expected = `a folder that holds results of ${chosen.join(', ')} at the ${scale} scale`;
-        throw new SeedmaskError('bad-store', { field: options.out, expected, got: 'none', hint: 'Leave --draw away to compute them' });
-      }
-      const results = await conduct(shown, plan, store, run);
+      if (shown.length === 0) throw nothingToDraw(chosen, scale, options.out);
+      const results = await conduct(shown, plan, store, options.draw ? nothing : run);
       store.write('report.html', new TextEncoder().encode(await report(EXPERIMENTS, plan, store)));
       outputOf(options).print(
         {
@@ -91,6 +88,14 @@ A run that was stopped goes on when it is started again; --draw shows how far it
 }
 
 const nothing: Runner = async () => undefined;
+
+const nothingToDraw = (names: readonly string[], scale: ScaleName, folder: string): SeedmaskError =>
+  new SeedmaskError('bad-store', {
+    field: folder,
+    expected: `a folder that holds results of ${names.join(', ')} at the ${scale} scale`,
+    got: 'none',
+    hint: 'Leave --draw away to compute them',
+  });
 
 /** How it went, then a line a claim. */
 const linesOf = ({ experiment, rows, missing, claims }: Conducted): string[] => [
