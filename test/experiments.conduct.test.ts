@@ -24,6 +24,7 @@ import { openStore } from '../experiments/store.js';
 import type { Engine } from '../src/engine/engine.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { kept, type Parameters, totalKept } from '../src/network.js';
+import { DOMAIN, fillWords, parseSeed } from '../src/random.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'seedmask-experiments-'));
 const plan = planOf('quick');
@@ -35,12 +36,16 @@ beforeAll(async () => {
   engine = await createWasmEngine({ threads: 1 });
   const mnist = loadDataset('mnist');
   // Noise in the shape of CIFAR-10: enough to see that the convolutional path runs.
-  const noise = (rows: number) => ({
-    images: Uint8Array.from({ length: rows * 3072 }, (_, i) => (i * 2654435761) >>> 24),
-    labels: Uint8Array.from({ length: rows }, (_, i) => i % 10),
-    input: [32, 32, 3] as const,
-  });
-  const cifar10 = { train: { ...mnist.train, ...noise(5200) }, test: { ...mnist.test, ...noise(60) } };
+  const noise = (rows: number) => {
+    const words = new Uint32Array(rows * 768);
+    fillWords(parseSeed('noise'), DOMAIN.sampling, 0, 0, words);
+    return {
+      images: new Uint8Array(words.buffer),
+      labels: Uint8Array.from({ length: rows }, (_, i) => i % 10),
+      input: [32, 32, 3] as const,
+    };
+  };
+  const cifar10 = { train: noise(5100), test: noise(60) };
   const kept: Shelf = { get: (name) => shelf.get(name), put: (name, parameters) => shelf.set(name, parameters) };
   lab = { engine, shelf: kept, data: (name) => (name === 'mnist' ? mnist : cifar10), progress: () => undefined };
 });
@@ -184,12 +189,12 @@ test('a damaged result is one line that names the file and says what to do', () 
 
 test('mask-0 actions of a convolutional network run, and their claims are about it', async () => {
   const conv = smaller(figure2, (cell) =>
-    cell.kind === 'ticket' && cell.seed === 0 && ['zero', 'toward_zero_all'].includes(cell.mask0)
+    cell.kind === 'ticket' && cell.seed === 0 && cell.mask0 === 'toward_zero'
       ? { ...cell, rows: 60, validation: 20, test: 20, rounds: 1 }
       : undefined,
   );
   const [{ rows, claims, pictures }] = await conduct([conv], plan, open(), runner);
-  expect(rows).toHaveLength(4);
+  expect(rows).toHaveLength(2);
   expect(pictures.map(({ name }) => name)).toEqual(['figure-02-conv2']);
   expect(claims.map(({ verdict }) => verdict)).toEqual(['not run', 'not run', 'not run', 'not run']);
 }, 60_000);
