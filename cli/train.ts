@@ -8,12 +8,12 @@ import type { Engine } from '../src/engine/engine.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { evaluate, fitLogitScale } from '../src/evaluate.js';
-import { type Architecture, describe, type Network, totalKept, totalWeights, weightCounts } from '../src/network.js';
+import { type Architecture, describe, type Network, outputs, totalKept, totalWeights, weightCounts } from '../src/network.js';
 import type { Seed } from '../src/random.js';
 import { BERNOULLI, type Progress, TOPK, trainBernoulli, trainTopk } from '../src/train.js';
-import { loadDataset } from './datasets.js';
+import { checkFits, loadDataset } from './datasets.js';
 import { checkWritable, writeFileSafely } from './files.js';
-import { densityOption, networkOption, type Output, outputOf, positiveInteger, seedOption, threadsOption } from './options.js';
+import { dataOption, densityOption, networkOption, type Output, outputOf, positiveInteger, seedOption, threadsOption } from './options.js';
 import { trainingBar } from './progress.js';
 
 /** Kept fraction of dense layers, first to last, and passes over the data: chosen on validation rows (bench/README.md). */
@@ -128,7 +128,7 @@ interface Options extends Output {
 export function trainCommand(): Command {
   return new Command('train')
     .description('learn a mask on a random network and write seed + mask')
-    .requiredOption('--data <name>', 'mnist, or a folder of IDX files')
+    .addOption(dataOption())
     .addOption(networkOption())
     .addOption(
       new Option('--method <name>', 'how masks are learned: topk at a given density, or drawn with learned probabilities')
@@ -160,6 +160,7 @@ async function run(options: Options): Promise<void> {
     throw new InvalidArgumentError('--density goes with --method topk: bernoulli masks find their own density');
   if (options.method === 'topk' && options.rescale) throw new InvalidArgumentError('--rescale goes with --method bernoulli');
   const data = loadDataset(options.data);
+  checkFits(data, options.network, outputs(options.network));
   const network = maskNetwork(options.network, options.seed, options.method);
   const layers = weightCounts(network).length;
   const density = spread(options.density ?? [...FC_DENSITY], layers);

@@ -79,7 +79,7 @@ function claims(rows: readonly Row[], plan: Plan, network: NetworkName): Claim[]
 export const figure2: Experiment = {
   name: 'figure-02',
   about: 'figures 2 and 3, mask-0 actions: what pruned weights become, with both controls',
-  minutes: { quick: 1, budget: 150, full: 60000 },
+  minutes: { quick: 2, budget: 150, full: 600000 },
   cells: (plan) =>
     networksOf(plan).flatMap((network) =>
       ticketCells(

@@ -55,7 +55,7 @@ function planes(rows: readonly Row[]): { title: Criterion; plane: Plane }[] {
 export const figure5: Experiment = {
   name: 'figure-05',
   about: 'figures 5, 6 and 9: criteria as regions of the (initial, final) plane, with our weights on it',
-  minutes: { quick: 1, budget: 5, full: 5 },
+  minutes: { quick: 1, budget: 1, full: 1 },
   cells: (plan) => planeCells(plan, 'fc'),
   pictures: (rows, { scale }) => [
     {

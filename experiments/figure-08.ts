@@ -95,7 +95,7 @@ export const signsCells = (plan: Plan, network: NetworkName) =>
 export const figure8: Experiment = {
   name: 'figure-08',
   about: 'mask-1 actions and signs: what kept weights restart from, fc',
-  minutes: { quick: 1, budget: 180, full: 900 },
+  minutes: { quick: 1, budget: 110, full: 500 },
   cells: (plan) => signsCells(plan, 'fc'),
   pictures: (rows, plan) => signsPictures(rows, plan, 'fc', 'figure-08'),
   claims: (rows, plan) => signsClaims(rows, plan, 'fc'),

@@ -30,7 +30,7 @@ function picture(rows: readonly Row[], by: string, name: string, title: string, 
 export const mechanism: Experiment = {
   name: 'mechanism',
   about: 'per criterion, the fraction of pruned weights that training had moved toward zero',
-  minutes: { quick: 1, budget: 440, full: 2000 },
+  minutes: { quick: 1, budget: 150, full: 580 },
   cells: (plan) => [...curveCells(plan), ...criteriaCells(plan, 'fc')],
   select: (rows, plan) => rows.filter((row) => 'towardZero' in row && ('round' in row || row['age'] === lastAge(plan.scale))),
   pictures: (rows, { scale }) => [

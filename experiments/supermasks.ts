@@ -188,7 +188,7 @@ const select = (rows: readonly Row[], { scale }: Plan): Row[] =>
 export const supermasks: Experiment = {
   name: 'supermasks',
   about: 'the table: best criterion, learned masks, learned with rescaling, topk, trained weights; fc',
-  minutes: { quick: 1, budget: 300, full: 6000 },
+  minutes: { quick: 1, budget: 60, full: 460 },
   cells: (plan) => cellsOf(plan, ['fc']),
   also: (plan) => cellsOf(plan, CONV),
   select,
@@ -200,7 +200,7 @@ export const supermasks: Experiment = {
 export const supermasksConv: Experiment = {
   name: 'supermasks-conv',
   about: 'the same table, conv2, conv4 and conv6',
-  minutes: { quick: 2, budget: 900, full: 300000 },
+  minutes: { quick: 3, budget: 700, full: 43000 },
   cells: (plan) => cellsOf(plan, CONV),
   also: (plan) => cellsOf(plan, ['fc']),
   select,

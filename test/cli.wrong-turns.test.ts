@@ -108,7 +108,19 @@ test.each<[what: string, words: string[], line: RegExp]>([
     [...prune, '--rounds', '2', '--mask0', 'toward_zero_all', '--mask1', 'reinit'],
     /goes with mask-1 rewind only, not reinit/,
   ],
-  ['rounds on another input', [...prune, '--rounds', '2', '--network', 'conv2'], /60000 rows x 3072 values/],
+  ['rounds on another input', [...prune, '--rounds', '2', '--network', 'conv2'], /images of 32 x 32 x 3, .* got 28 x 28 x 1 in mnist/],
+  ['a ticket of another input', [...prune, '--network', 'conv2'], /images of 32 x 32 x 3, .* got 28 x 28 x 1 in mnist/],
+  [
+    'train on another input',
+    ['train', '--data', 'mnist', '--network', 'conv2', '--out', 'x.smk'],
+    /images of 32 x 32 x 3, as 32x32x3:conv64-\S+ takes, got 28 x 28 x 1 in mnist. Take other data/,
+  ],
+  [
+    'dense on another input',
+    ['train', '--data', 'mnist', '--network', 'fc:99-10', '--out', 'x.smk'],
+    /images of 99 values, .* got 784 values/,
+  ],
+  ['too few outputs', ['train', '--data', 'mnist', '--network', 'fc:784-9', '--out', 'x.smk'], /labels below 9, .* got 9 in mnist/],
   ['rounds into a file', ['prune', '--data', 'mnist', '--rounds', '2', '--out', 'good.smk'], /cannot write good.smk: it is a file/],
   ['mistyped experiment', ['experiment', 'figure-7', '--out', 'x'], /did you mean figure-07\? expected one of figure-01, .*'figure-7'/],
   ['results nowhere', ['experiment', 'figure-07'], /--out <folder>/],
@@ -125,7 +137,7 @@ test.each<[what: string, words: string[], line: RegExp]>([
     ['experiment', 'figure-05', '--quick', '--draw', '--out', 'damaged'],
     /plane-fc-.*\.json is damaged: .*Delete the file/,
   ],
-  ['unknown data set', ['data', 'get', 'imagenet'], /must be mnist, got imagenet/],
+  ['unknown data set', ['data', 'get', 'imagenet'], /must be mnist, cifar10, got imagenet/],
 ])('%s', (_, words, line) => {
   const before = readdirSync(folder);
   for (const extra of [[], ['--json']]) {
