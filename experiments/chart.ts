@@ -89,6 +89,14 @@ export const mask1Style = (action: Mask1): Style => {
   return styled(MASK1_HUE[action.replace('signed_', '')], !signed && action !== 'rewind');
 };
 
+/** Per cent around and below where all lines of tickets start, the whole network: what the best of them differ in. */
+export function nearTop(lines: readonly Line[]): [low: number, high: number] {
+  const top = Math.max(...lines.flatMap(({ points }) => points.map(({ max }) => max)));
+  const whole = Math.min(...lines.map(({ points }) => points[points.length - 1].mean));
+  const room = Math.max(4 * (top - whole), (100 - whole) / 4, 4);
+  return [Math.max(0, whole - room), Math.min(100, top + room / 20)];
+}
+
 /** For captions: how many seeds stand behind a line. */
 export const seedsText = (rows: readonly Row[]): string => {
   const n = new Set(rows.map((row) => row['seed'])).size;

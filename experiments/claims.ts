@@ -51,7 +51,8 @@ export function inBands(scope: Scope, about: About, bands: readonly Band[], also
   });
   const evidence = bands.map(({ name, values }) => `${name ? `${name} ` : ''}${shown(values)}`);
   const missed = bands.flatMap(({ name, low, high }, i) => (inside[i] ? [] : [`${name ? `${name} ` : ''}outside ${low} to ${high}`]));
-  return judged(scope, about, [...evidence, ...also.map(orderText)], [...inside, ...also.map(orderHolds)], missed);
+  const seeds = Math.min(...bands.map(({ values }) => values.length), ...also.map((order) => differences(order).length));
+  return judged(scope, about, seeds, [...evidence, ...also.map(orderText)], [...inside, ...also.map(orderHolds)], missed);
 }
 
 /** One comparison: `over` is above `under`, by seed. */
@@ -69,7 +70,8 @@ export interface Order {
 export function inOrder(scope: Scope, about: About, orders: readonly Order[]): Claim {
   if (orders.length === 0 || orders.some((order) => differences(order).length === 0)) return notRun(about, scope);
   const missed = orders.filter((order) => !orderHolds(order)).map(({ name }) => `not in four of five seeds: ${name}`);
-  return judged(scope, about, orders.map(orderText), orders.map(orderHolds), missed);
+  const seeds = Math.min(...orders.map((order) => differences(order).length));
+  return judged(scope, about, seeds, orders.map(orderText), orders.map(orderHolds), missed);
 }
 
 function differences({ over, under }: Order): number[] {
@@ -89,10 +91,14 @@ function orderText(order: Order): string {
   return `${order.name}: ${mean < 0 ? '−' : '+'}${Math.abs(mean).toFixed(2)} points, ${seedsThatHold(order)} of ${found.length} seeds${star}`;
 }
 
-/** The verdict of checks: all, some or none of them. */
+/**
+ * The verdict of checks: all, some or none of them.
+ * @param seeds how many stand behind the evidence; fewer than planned are named
+ */
 export function judged(
   scope: Scope,
   about: About,
+  seeds: number,
   evidence: readonly string[],
   checks: readonly boolean[],
   missed: readonly string[] = [],
@@ -100,7 +106,12 @@ export function judged(
   const right = checks.filter(Boolean).length;
   const verdict: Verdict = right === checks.length ? 'holds' : right > 0 ? 'partly' : 'fails';
   const quick = scope.plan.scale === 'quick';
-  const notes = [...(quick ? ['a quick run shows the path and decides nothing'] : missed), ...(scope.shortened ? [scope.shortened] : [])];
+  const planned = scope.plan.runs(scope.network);
+  const notes = [
+    ...(quick ? ['a quick run shows the path and decides nothing'] : missed),
+    ...(seeds < planned ? [`${seeds} of ${planned} seeds so far`] : []),
+    ...(scope.shortened ? [scope.shortened] : []),
+  ];
   return {
     ...about,
     ours: evidence.join('; '),

@@ -2,7 +2,7 @@
 
 import { CRITERIA, type Criterion } from '../src/masks/criteria.js';
 import type { NetworkName, Row } from './cell.js';
-import { CRITERION_STYLE, type Line, seedsText, starsOf } from './chart.js';
+import { CRITERION_STYLE, type Line, nearTop, seedsText, starsOf } from './chart.js';
 import { inOrder, judged, notRun, type Order, type Scope } from './claims.js';
 import type { Claim, Experiment, Picture } from './experiment.js';
 import { type Plan, ticketCells } from './grids.js';
@@ -39,19 +39,13 @@ export function criteriaPictures(rows: readonly Row[], plan: Plan, network: Netw
   );
   const starred = stars.length > 0 ? '; ★: large_final and magnitude_increase differ, paired t test, p < 0.05' : '';
   const caption = `${extentText(plan.scale, network, epochs)}; test accuracy after a round's last epoch; ${seedsText(rows)}${starred}.`;
-  const top = Math.max(...lines.flatMap(({ points }) => points.map(({ max }) => max)));
-  const dense = Math.min(...lines.map(({ points }) => points[points.length - 1].mean));
-  const room = Math.max(4 * (top - dense), network === 'fc' ? 4 : 10);
   const picture = (suffix: string, title: string, range?: [number, number]): Picture => ({
     name: `${name}${suffix}`,
     title: `${title}: ${network} on ${network === 'fc' ? 'MNIST' : 'CIFAR-10'}`,
     caption,
     chart: { kind: 'curves', across: 'kept', yLabel: 'test accuracy, %', lines, stars, range },
   });
-  return [
-    picture('', 'Tickets by mask criterion'),
-    picture('-top', 'The same, the best of them near', [Math.max(0, dense - room), Math.min(100, top + 0.05 * room)]),
-  ];
+  return [picture('', 'Tickets by mask criterion'), picture('-top', 'The same, the best of them near', nearTop(lines))];
 }
 
 export function criteriaClaims(rows: readonly Row[], plan: Plan, network: NetworkName): Claim[] {
@@ -109,6 +103,7 @@ function gains(scope: Scope, dense: Map<number, number>, pruned95: Map<number, n
   return judged(
     scope,
     about,
+    a.length,
     [
       `at 95 % pruned ${signed(-loss)} points`,
       `above the whole network at ${above} of ${between.length} levels, at most ${signed(Math.max(...lead))}`,
@@ -133,6 +128,7 @@ function opposites(scope: Scope, of: (criterion: Criterion) => Row[]): Claim {
   return judged(
     scope,
     about,
+    random.size,
     text,
     leads.map(([a, b]) => a! * b! < 0),
   );
@@ -161,6 +157,7 @@ function best(scope: Scope, of: (criterion: Criterion) => Row[]): Claim {
   return judged(
     scope,
     about,
+    Math.min(...means.map(({ values }) => values.length)),
     [
       `at 20 % kept and below: ${order
         .slice(0, 3)

@@ -3,7 +3,7 @@
 
 import { MASK1, type Mask1 } from '../src/masks/actions.js';
 import type { NetworkName, Row } from './cell.js';
-import { CRITERION_STYLE, type Line, mask1Style, seedsText } from './chart.js';
+import { CRITERION_STYLE, mask1Style, nearTop, seedsText } from './chart.js';
 import { inOrder, type Order, type Scope } from './claims.js';
 import type { Claim, Experiment, Picture } from './experiment.js';
 import { type Plan, ticketCells } from './grids.js';
@@ -31,24 +31,23 @@ const LABELS: Record<Mask1, string> = {
 const armOf = (rows: readonly Row[], mask1: Mask1): Row[] => where(rows, { criterion: 'large_final', mask1 });
 
 export function signsPictures(rows: readonly Row[], plan: Plan, network: NetworkName, name: string): Picture[] {
-  const lines: Line[] = [
+  const lines = [
     ...MASK1.map((mask1) => ({ label: LABELS[mask1], ...mask1Style(mask1), points: pointsOf(armOf(rows, mask1), 'round', 'kept') })),
     {
       label: 'random mask, rewind',
       ...CRITERION_STYLE.random,
       points: pointsOf(where(rows, { criterion: 'random', mask1: 'rewind' }), 'round', 'kept'),
     },
-  ];
-  return [
-    {
-      name,
-      title: `What kept weights restart from: ${network} on ${network === 'fc' ? 'MNIST' : 'CIFAR-10'}`,
-      caption:
-        `${extentText(plan.scale, network)}; masks of large_final; test accuracy after a round's last epoch; ${seedsText(rows)}. ` +
-        'Dashed: signs free. reinit permutes the initial weights of the layer; redraw draws new ones.',
-      chart: { kind: 'curves', across: 'kept', yLabel: 'test accuracy, %', lines: lines.filter(({ points }) => points.length > 0) },
-    },
-  ];
+  ].filter(({ points }) => points.length > 0);
+  const picture = (suffix: string, title: string, range?: [number, number]): Picture => ({
+    name: `${name}${suffix}`,
+    title: `${title}: ${network} on ${network === 'fc' ? 'MNIST' : 'CIFAR-10'}`,
+    caption:
+      `${extentText(plan.scale, network)}; masks of large_final; test accuracy after a round's last epoch; ${seedsText(rows)}. ` +
+      'Dashed: signs free. reinit permutes the initial weights of the layer; redraw draws new ones.',
+    chart: { kind: 'curves', across: 'kept', yLabel: 'test accuracy, %', lines, range },
+  });
+  return [picture('', 'What kept weights restart from'), picture('-top', 'The same, the best of them near', nearTop(lines))];
 }
 
 export function signsClaims(rows: readonly Row[], plan: Plan, network: NetworkName): Claim[] {

@@ -6,7 +6,7 @@ import { inBands, inOrder, shown } from '../experiments/claims.js';
 import { planOf } from '../experiments/conduct.js';
 import { EXPERIMENTS } from '../experiments/index.js';
 
-const plan = planOf('budget');
+const plan = planOf('budget', 1);
 const scope = { plan, network: 'fc' } as const;
 const about = { text: 'a claim', paper: '80 %' };
 const seeds = (...values: number[]) => new Map(values.map((value, seed) => [seed, value]));
@@ -48,9 +48,14 @@ test('orders in four of five seeds', () => {
   expect(order(new Map([[7, 1]]), under).verdict).toBe('not run');
 });
 
+test('fewer seeds than planned are named', () => {
+  const claim = inBands({ ...scope, plan: planOf('budget', 5) }, about, [{ values: [80, 81], low: 74, high: 85 }]);
+  expect(claim).toMatchObject({ verdict: 'holds', note: '2 of 5 seeds so far' });
+});
+
 test('a quick run decides nothing, and a shortened one says so', () => {
   const band = [{ values: [80], low: 74, high: 85 }];
-  const quick = inBands({ ...scope, plan: planOf('quick'), shortened: 'shortened run: less' }, about, band);
+  const quick = inBands({ ...scope, plan: planOf('quick', 1), shortened: 'shortened run: less' }, about, band);
   expect(quick).toMatchObject({
     ours: '80.0 (1 seed)',
     verdict: 'not run',
