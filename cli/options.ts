@@ -41,6 +41,13 @@ export function positiveInteger(text: string): number {
   return n;
 }
 
+export function notNegative(text: string): number {
+  const n = Number(text);
+  if (!(text.trim() !== '' && Number.isFinite(n) && n >= 0))
+    throw new InvalidArgumentError(`expected a number of at least 0, got '${text}'.`);
+  return n;
+}
+
 export function fraction(text: string): number {
   const n = Number(text);
   if (!(text.trim() !== '' && n > 0 && n <= 1)) throw new InvalidArgumentError(`expected a fraction above 0 and at most 1, got '${text}'.`);

@@ -21,6 +21,7 @@ export {
 } from './data.js';
 export type {
   AdamOptions,
+  BernoulliStepOptions,
   BernoulliTrainer,
   Classifier,
   ClassifierOptions,
