@@ -115,7 +115,7 @@ const TOPK_EPOCHS: Record<ScaleName, number> = { quick: 1, budget: 24, full: 100
 /** What is shorter than the paper's definition of learned masks, or undefined where nothing is. */
 export function learnedShortened(scale: ScaleName, network: NetworkName): string | undefined {
   const text = (at: ScaleName) =>
-    `${LEARNED_EPOCHS[at](network)} epochs on ${extentOf(at, network).rows.toLocaleString('en')} training rows`;
+    `learned masks after ${LEARNED_EPOCHS[at](network)} epochs on ${extentOf(at, network).rows.toLocaleString('en')} training rows`;
   return scale === 'full' ? undefined : `shortened run: ${network}: ${text(scale)} (the paper: ${text('full')})`;
 }
 
