@@ -53,7 +53,7 @@ export function criteriaClaims(rows: readonly Row[], plan: Plan, network: Networ
   const of = (criterion: Criterion) => byCriterion(rows, criterion);
   const large = of('large_final');
   const dense = perSeed(where(large, { round: 0 }));
-  const levels = [...groups(where0(large), 'round').values()];
+  const levels = [...groups(pruned(large), 'round').values()];
   const at = (kept: number) => (large.length > 0 ? perSeed(nearLevel(large, kept)) : new Map<number, number>());
   const below: Order = { name: 'large_final over random at every level to 10 %', ...everyLevel(large, of('random')) };
   return [
@@ -71,7 +71,7 @@ export function criteriaClaims(rows: readonly Row[], plan: Plan, network: Networ
   ];
 }
 
-const where0 = (rows: readonly Row[]): Row[] => rows.filter((row) => Number(row['round']) > 0);
+const pruned = (rows: readonly Row[]): Row[] => rows.filter((row) => Number(row['round']) > 0);
 
 /** Per seed the least lead of one criterion over another at levels from 10 % down, against 0. */
 function everyLevel(a: readonly Row[], b: readonly Row[]): Pick<Order, 'over' | 'under'> {
@@ -91,10 +91,10 @@ function everyLevel(a: readonly Row[], b: readonly Row[]): Pick<Order, 'over' | 
 function gains(scope: Scope, dense: Map<number, number>, pruned95: Map<number, number>, levels: Row[][]): Claim {
   const about = { text: `No loss at 95 % pruned and often a gain at 50 to 90 %: ${scope.network}`, paper: 'no loss; often a gain' };
   const [a, b] = pairs(pruned95, dense);
-  if (a.length === 0) return notRun(about, scope);
+  const between = levels.filter(([row]) => Number(row['kept']) <= 0.52 && Number(row['kept']) >= 0.098);
+  if (a.length === 0 || between.length === 0) return notRun(about, scope);
   const mean = (values: number[]) => summary(values).mean;
   const loss = mean(b) - mean(a);
-  const between = levels.filter(([row]) => Number(row['kept']) <= 0.52 && Number(row['kept']) >= 0.098);
   const lead = between.map((rows) => {
     const [ours, whole] = pairs(perSeed(rows), dense);
     return mean(ours) - mean(whole);
@@ -144,7 +144,7 @@ function best(scope: Scope, of: (criterion: Criterion) => Row[]): Claim {
   if (means.some(({ values }) => values.length === 0)) return notRun(about, scope);
   const order = means.map(({ name, values }) => ({ name, mean: summary(values).mean })).sort((a, b) => b.mean - a.mean);
   const leaders = order.slice(0, 2).map(({ name }) => name);
-  const levels = groups(where0(of('large_final')), 'round');
+  const levels = groups(pruned(of('large_final')), 'round');
   let [tested, lower, higher] = [0, 0, 0];
   for (const [round, rows] of levels) {
     const [a, b] = pairs(perSeed(rows), perSeed(where(of('magnitude_increase'), { round })));

@@ -190,7 +190,7 @@ test('a damaged result is one line that names the file and says what to do', () 
 test('mask-0 actions of a convolutional network run, and their claims are about it', async () => {
   const conv = smaller(figure2, (cell) =>
     cell.kind === 'ticket' && cell.seed === 0 && cell.mask0 === 'toward_zero'
-      ? { ...cell, rows: 60, validation: 20, test: 20, rounds: 1 }
+      ? { ...cell, rows: 128, validation: 20, test: 20, rounds: 1 }
       : undefined,
   );
   const [{ rows, claims, pictures }] = await conduct([conv], plan, open(), runner);
