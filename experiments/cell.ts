@@ -96,6 +96,16 @@ const PLANE = z.strictObject({
   points: upTo(100_000),
 });
 
+/** Masks of every criterion and level as the tasks of one model file. */
+const ARCHIVE = z.strictObject({
+  kind: z.literal('archive'),
+  ...SETTING,
+  weights: z.enum(['init', 'constant']),
+  criteria: z.array(z.enum(CRITERIA)).min(1).max(LIST).readonly(),
+  powers: z.array(POWER).min(1).max(LIST).readonly(),
+  epochs: EPOCHS,
+});
+
 /** What ages a mask: masks of one criterion and several ages, under weights and masks put together in different ways. */
 const PROBE = z.strictObject({
   kind: z.literal('probe'),
@@ -106,14 +116,15 @@ const PROBE = z.strictObject({
   learningRate: RATE,
 });
 
-export const CELL = z.discriminatedUnion('kind', [TICKET, CURVE, LEARNED, PLANE, PROBE]);
+export const CELL = z.discriminatedUnion('kind', [TICKET, CURVE, LEARNED, PLANE, PROBE, ARCHIVE]);
 
 export type TicketCell = Readonly<z.infer<typeof TICKET>>;
 export type CurveCell = Readonly<z.infer<typeof CURVE>>;
 export type LearnedCell = Readonly<z.infer<typeof LEARNED>>;
 export type PlaneCell = Readonly<z.infer<typeof PLANE>>;
 export type ProbeCell = Readonly<z.infer<typeof PROBE>>;
-export type Cell = TicketCell | CurveCell | LearnedCell | PlaneCell | ProbeCell;
+export type ArchiveCell = Readonly<z.infer<typeof ARCHIVE>>;
+export type Cell = TicketCell | CurveCell | LearnedCell | PlaneCell | ProbeCell | ArchiveCell;
 /** What every kind of cell has. */
 export type Setting = Pick<Cell, keyof typeof SETTING>;
 
