@@ -2,7 +2,7 @@
 
 import type { Mask0, Mask1 } from '../src/masks/actions.js';
 import { CRITERIA, type Criterion } from '../src/masks/criteria.js';
-import type { ArchiveCell, Cell, CurveCell, LearnedCell, NetworkName, PlaneCell, Setting, TicketCell } from './cell.js';
+import type { ArchiveCell, Cell, CurveCell, LearnedCell, NetworkName, PlaneCell, ProbeCell, Setting, TicketCell } from './cell.js';
 import { extentOf, type ScaleName } from './scale.js';
 
 export interface Plan {
@@ -100,6 +100,22 @@ export const archiveCells = (plan: Plan): ArchiveCell[] =>
       powers: POWERS[plan.scale],
       epochs: lastAge(plan.scale),
     })),
+  );
+
+/** Learning rates of probes: the paper's, and a quarter, at which the same number of epochs moves the weights less. */
+export const PROBE_RATES = [1.2e-3, 3e-4] as const;
+const PROBE_AGES = { quick: [1, 2], budget: [1, 3, 6, 12, 25, 55], full: [1, 3, 6, 12, 25, 55] } as const;
+const PROBE_POWERS = { quick: [4], budget: [2, 4, 6, 8, 10, 12], full: [2, 4, 6, 8, 10, 12] } as const;
+
+/** What ages the masks of fc's curves. */
+export const probeCells = (plan: Plan): ProbeCell[] =>
+  perSeed(plan, 'fc', (setting) =>
+    (['large_final', 'large_final_same_sign'] as const).flatMap((criterion) =>
+      PROBE_RATES.map((learningRate): ProbeCell => {
+        const [ages, powers] = [PROBE_AGES[plan.scale], PROBE_POWERS[plan.scale]];
+        return { kind: 'probe', ...setting, criterion, ages, powers, learningRate };
+      }),
+    ),
   );
 
 const LEARNING_RATES: Record<NetworkName, number> = { fc: 100, conv2: 100, conv4: 50, conv6: 20 };
