@@ -9,12 +9,16 @@ import { DataError } from '../src/data.js';
 import { ShapeError } from '../src/network.js';
 import { dataCommand } from './data.js';
 import { demoCommand } from './demo.js';
+import { diffCommand } from './diff.js';
 import { evalCommand } from './eval.js';
+import { extractCommand } from './extract.js';
 import { inspectCommand } from './inspect.js';
+import { packCommand } from './pack.js';
 import { pruneCommand } from './prune.js';
 import { serveCommand } from './serve.js';
 import { exitOnInterrupt } from './signals.js';
 import { trainCommand } from './train.js';
+import { verifyCommand } from './verify.js';
 
 const { version } = createRequire(import.meta.url)(fileURLToPath(new URL('../../package.json', import.meta.url))) as { version: string };
 
@@ -25,7 +29,12 @@ const program = new Command('seedmask')
     'after',
     '\nExamples:\n  seedmask demo\n  seedmask train --data mnist --network fc --out digits.smk\n  seedmask serve models/trained',
   );
-for (const command of [trainCommand(), pruneCommand(), evalCommand(), inspectCommand(), serveCommand(), dataCommand(), demoCommand()]) {
+const commands = [
+  [trainCommand(), pruneCommand(), evalCommand(), inspectCommand()],
+  [packCommand(), extractCommand(), diffCommand(), verifyCommand()],
+  [serveCommand(), dataCommand(), demoCommand()],
+];
+for (const command of commands.flat()) {
   program.addCommand(command);
 }
 const everyCommand = (command: Command): Command[] => [command, ...command.commands.flatMap(everyCommand)];

@@ -1,4 +1,5 @@
-// Progress of a training run on stderr: a bar on a terminal, one line an epoch elsewhere, nothing with --json.
+// Progress on stderr, nothing with --json. Training: a bar on a terminal, one line an epoch elsewhere. Counting files or tasks: a bar
+// on a terminal, once it takes longer than half a second.
 
 import { Presets, SingleBar } from 'cli-progress';
 import type { Progress } from '../src/train.js';
@@ -47,6 +48,27 @@ export function trainingBar(title: string, quiet: boolean, clear = false): Train
       if (!begun) bar.start(p.steps, part ? p.step : 0, values(p, part));
       begun = true;
       bar.update(p.step, values(p, part));
+    },
+    stop: () => bar.stop(),
+  };
+}
+
+/** @param quiet shows nothing */
+export function countingBar(title: string, total: number, quiet: boolean): { update(done: number): void; stop(): void } {
+  if (quiet || !process.stderr.isTTY) return { update: () => undefined, stop: () => undefined };
+  const format = `${title} {bar} {value} of {total}  {eta_formatted} left`;
+  const bar = new SingleBar(
+    { format, stream: process.stderr, barsize: 24, hideCursor: true, clearOnComplete: true },
+    Presets.shades_classic,
+  );
+  const started = performance.now();
+  let begun = false;
+  return {
+    update(done) {
+      if (!begun && performance.now() - started < 500) return;
+      if (!begun) bar.start(total, done);
+      begun = true;
+      bar.update(done);
     },
     stop: () => bar.stop(),
   };

@@ -9,7 +9,7 @@
 // that no table entry or index column is idle or twice there, and that the parts not looked at are sound.
 
 import type { Network } from '../src/network.js';
-import type { PackedTask, Task } from './container.js';
+import { type PackedTask, standAlone, type Task } from './container.js';
 import { SeedmaskError } from './errors.js';
 import { encodeHeader } from './header.js';
 import {
@@ -37,7 +37,7 @@ import {
   within,
 } from './layout.js';
 import type { TaskHead } from './records.js';
-import { decodePayload, encodePayload, SCHEME_NAMES } from './schemes.js';
+import { decodePayload } from './schemes.js';
 
 /**
  * Gives the bytes offset .. offset + length - 1, fewer only where the file ends. Over HTTP: a GET with the header
@@ -166,11 +166,10 @@ export class Archive {
     return { ...head, mask: decodePayload(this.#weights, payload, taskName(head, index)).mask };
   }
 
-  /** A task with its payload as it stands in the file, decoded once to check it; see `readPacked`. */
+  /** A task with its payload as it stands in the file, under its CRC and not decoded; see `readPacked`. */
   async packedTask(which: number | string): Promise<PackedTask> {
     const { index, ...task } = await this.#located(which);
-    const { mask } = decodePayload(this.#weights, task.payload, taskName(task, index));
-    return this.base.kind === 'task' ? { ...task, payload: encodePayload(this.#weights, mask, SCHEME_NAMES) } : task;
+    return this.base.kind === 'task' ? standAlone(this.#weights, task) : task;
   }
 
   /** Position of a task, -1 if there is none of this id. */

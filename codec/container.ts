@@ -62,7 +62,7 @@ export interface PackedTask extends TaskHead {
   readonly payload: Uint8Array;
 }
 
-/** A model to be taken apart or put together without decoding masks into memory; every payload stands alone. */
+/** A model to be taken apart or put together without decoding its masks; every payload stands alone. */
 export interface PackedModel {
   readonly network: Network;
   readonly tasks: readonly PackedTask[];
@@ -149,14 +149,14 @@ function entropy({ weights, kept }: LayerCount): number {
 
 /**
  * Every check there is: those of a read, and that the file is what Seedmask writes for its content, payload by payload and as a whole.
- * @param onTask is told how many tasks are done
+ * @param onTask is told how many tasks are done, of how many
  * @throws SeedmaskError the first thing that is wrong
  */
 export function verifyModel(
   bytes: Uint8Array,
   limits: Partial<Limits> = {},
   networks?: NetworkLookup,
-  onTask: (done: number) => void = () => undefined,
+  onTask: (done: number, of: number) => void = () => undefined,
 ): Verified {
   const { network, base, weights, tasks } = open(bytes, limits, networks);
   const schemes = Object.fromEntries(SCHEME_NAMES.map((name) => [name, 0])) as Record<SchemeName, number>;
@@ -173,7 +173,7 @@ export function verifyModel(
     if (at >= 0) foreignDeflate++;
     schemes[scheme]++;
     content.add(task, mask);
-    onTask(i + 1);
+    onTask(i + 1, tasks.length);
   });
   const at = firstDifference(assemble(network, base, tasks), bytes);
   if (at >= 0) throw new SeedmaskError('not-canonical', { field: 'the file', got: at });
@@ -181,30 +181,28 @@ export function verifyModel(
 }
 
 /**
- * Reads a model file, checked as `readModel` checks it, but keeps its payloads as they are: views into `bytes`. Payloads that lean on a
- * base task are written anew, so that each stands alone. Throws SeedmaskError.
+ * Reads a model file for its payloads as they are: views into `bytes`, checked by their CRCs and not decoded. Those that lean on a base
+ * task are written anew, so that each stands alone. Throws SeedmaskError.
  */
 export function readPacked(bytes: Uint8Array, limits: Partial<Limits> = {}, networks?: NetworkLookup): PackedModel {
   const { network, base, weights, tasks } = open(bytes, limits, networks);
-  const packed = tasks.map((task, i) => {
-    const { mask } = decodePayload(weights, task.payload, taskName(task, i));
-    return base.kind === 'task' ? { ...task, payload: encodePayload(weights, mask, SCHEME_NAMES) } : task;
-  });
-  return { network, tasks: packed };
+  return { network, tasks: base.kind === 'task' ? tasks.map((task) => standAlone(weights, task)) : tasks };
 }
 
+/** The same task with its payload written anew, without a base. */
+export const standAlone = (weights: readonly number[], task: PackedTask): PackedTask => {
+  const { mask } = decodePayload(weights, task.payload, `task '${task.id}'`);
+  return { ...task, payload: encodePayload(weights, mask, SCHEME_NAMES) };
+};
+
 /**
- * Writes a model file around payloads, byte for byte as they are.
+ * Writes a model file around payloads, byte for byte as they are: who may hold broken ones reads the result.
  * @param options.maskOnly leave the network out: the file names it by its id
- * @throws SeedmaskError as `writeModel`, and for a payload that does not decode
+ * @throws SeedmaskError as `writeModel`
  */
 export function writePacked({ network, tasks }: PackedModel, options: { readonly maskOnly?: boolean } = {}): Uint8Array {
-  const weights = countsOf(network);
   const base: Base = options.maskOnly ? { kind: 'network', id: networkId(network) } : { kind: 'none' };
   checkBase(network, base, tasks);
-  tasks.forEach((task, i) => {
-    decodePayload(weights, task.payload, taskName(task, i));
-  });
   return assemble(network, base, tasks);
 }
 

@@ -20,6 +20,6 @@ export {
 export { ERRORS, type ErrorCode, type ErrorDetails, SeedmaskError } from './errors.js';
 export { DIGITS, networkId, PIXELS_TRANSFORM, type Provenance, type Transform } from './header.js';
 export { type Base, DEFAULT_LIMITS, type Limits, type NetworkLookup } from './layout.js';
-export type { TaskHead } from './records.js';
+export { TASK_ID, type TaskHead } from './records.js';
 export { readSafetensors, type Tensor, type TensorFile, writeSafetensors } from './safetensors.js';
 export { type LayerCount, SCHEMES, type SchemeName } from './schemes.js';

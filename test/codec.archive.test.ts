@@ -355,10 +355,20 @@ describe('packed tasks', () => {
     );
   });
 
-  test('that do not decode are not written', () => {
+  test('move as they are, and a read refuses what does not decode', () => {
     const packed = readPacked(writeModel(TINY_MODEL));
-    const broken = { ...packed.tasks[0], payload: Uint8Array.from([0, 1]) };
-    expect(() => writePacked({ ...packed, tasks: [broken] })).toThrow(expect.objectContaining({ code: 'bad-payload' }));
+    const bytes = writePacked({ ...packed, tasks: [{ ...packed.tasks[0], payload: Uint8Array.from([0, 1, 1]) }] });
+    expect(readPacked(bytes).tasks[0].payload).toEqual(Uint8Array.from([0, 1, 1]));
+    expect(() => readModel(bytes)).toThrow(expect.objectContaining({ code: 'bad-payload' }));
+  });
+
+  test('of a file with a base task stand alone', async () => {
+    const bytes = writeModel(ARCHIVE_MODEL);
+    const alone = writeModel({ ...ARCHIVE_MODEL, base: NONE });
+    expect(writePacked(readPacked(bytes))).toEqual(alone);
+    const opened = await openArchive(ranges(bytes).read);
+    const tasks = await Promise.all(['a', 'a.b', 'b'].map((id) => opened.packedTask(id)));
+    expect(writePacked({ network: TINY, tasks })).toEqual(alone);
   });
 
   test('cost 32 bytes or less in an archive beside the payload: ids, a permutation each, a temperature each', () => {
