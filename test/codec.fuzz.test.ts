@@ -6,6 +6,8 @@
 // Every case is read whole, inspected, verified and read task by task. Only typed errors come out, the readers agree, what is read
 // has one encoding, and no case takes memory beyond the limits it was given.
 
+import assert from 'node:assert/strict';
+import { getHeapStatistics } from 'node:v8';
 import { expect, test } from 'vitest';
 import {
   inspectModel,
@@ -87,13 +89,13 @@ function attempt<T>(work: () => T): Outcome<T> {
 /** What must hold of anything that was read, whoever read it. */
 function sound({ network, tasks }: Model): void {
   const weights = totalWeights(network);
-  expect(weights * tasks.length).toBeLessThanOrEqual(LIMITS.maxWeights);
-  expect(weights).toBeLessThanOrEqual(LIMITS.maxMaskWeights);
+  assert(weights * tasks.length <= LIMITS.maxWeights, `${weights} weights in ${tasks.length} tasks`);
+  assert(weights <= LIMITS.maxMaskWeights, `${weights} weights in a mask`);
   tasks.forEach(({ id, mask, labels, logitScale }, i) => {
     checkMask(network, mask);
-    expect(labels.length).toBeLessThanOrEqual(outputs(network));
-    expect(logitScale).toBeGreaterThan(0);
-    if (i > 0) expect(id > tasks[i - 1].id).toBe(true);
+    assert(labels.length <= outputs(network), `${labels.length} labels`);
+    assert(logitScale > 0, `logit scale ${logitScale}`);
+    if (i > 0) assert(id > tasks[i - 1].id, `${id} after ${tasks[i - 1].id}`);
   });
 }
 
@@ -114,33 +116,37 @@ async function piecewise(bytes: Uint8Array, networks: () => Network | undefined)
     return outcomeOf(error);
   } finally {
     // The first read, then at most the file twice over: a header and a page table longer than it, pages, payloads.
-    expect(asked).toBeLessThanOrEqual(4096 + 2 * Math.max(bytes.length, 4096));
+    assert(asked <= 4096 + 2 * Math.max(bytes.length, 4096), `${asked} bytes asked for`);
   }
 }
 
 /** Runs a case and returns the code that a whole read gives. */
 async function check(bytes: Uint8Array, networks: () => Network | undefined): Promise<string> {
-  const before = process.memoryUsage().arrayBuffers;
+  const before = getHeapStatistics().external_memory;
   const started = performance.now();
   const whole = attempt(() => readModel(bytes, LIMITS, networks));
-  expect(process.memoryUsage().arrayBuffers - before).toBeLessThanOrEqual(BUDGET + 8 * bytes.length);
+  const taken = getHeapStatistics().external_memory - before;
+  assert(taken <= BUDGET + 8 * bytes.length, `${taken} bytes of memory taken`);
   const parts = await piecewise(bytes, networks);
-  expect(attempt(() => inspectModel(bytes, LIMITS, networks)).code).toBe(whole.code);
+  assert.equal(attempt(() => inspectModel(bytes, LIMITS, networks)).code, whole.code);
   if (whole.value) {
     const model = whole.value;
     sound(model);
-    expect(parts.code).toBe('ok');
+    assert.equal(parts.code, 'ok');
     const places = new Set([0, 1, 2, model.tasks.length - 1].filter((place) => place >= 0 && place < model.tasks.length));
-    expect(parts.value).toEqual([...places].map((place) => model.tasks[place]));
-    expect(verifyModel(bytes, LIMITS, networks).tasks).toBe(model.tasks.length);
+    assert.deepEqual(
+      parts.value,
+      [...places].map((place) => model.tasks[place]),
+    );
+    assert.equal(verifyModel(bytes, LIMITS, networks).tasks, model.tasks.length);
     if (model.base.kind !== 'task') {
-      expect(writePacked(readPacked(bytes, LIMITS, networks), { maskOnly: model.base.kind === 'network' })).toEqual(bytes);
+      assert.deepEqual(writePacked(readPacked(bytes, LIMITS, networks), { maskOnly: model.base.kind === 'network' }), bytes);
     }
   } else if (parts.code === 'ok' && parts.value && parts.value.length < 4) {
     // What every task shows to be sound is sound, but for entries and columns that no task uses, and for limits of all masks together.
-    expect(['not-canonical', 'over-limit']).toContain(whole.code);
+    assert(['not-canonical', 'over-limit'].includes(whole.code), `${whole.code}, but every task is sound`);
   }
-  expect(performance.now() - started).toBeLessThan(PATIENCE);
+  assert(performance.now() - started < PATIENCE, 'too slow');
   return whole.code;
 }
 
