@@ -1,8 +1,10 @@
 // One task out of many without reading the rest: how many reads it takes, that it is the task a whole read gives, and that what is
 // read is checked. Then files that hold only a network or only masks.
 
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
+import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
@@ -20,8 +22,13 @@ import {
   writeModel,
   writePacked,
 } from '../codec/index.js';
-import { ATTACKS } from './attacks/files.js';
+import { encode } from '../codec/msgpack.js';
+import { fullMask, type Network } from '../src/network.js';
+import { ATTACKS, MASK_ONLY_ATTACKS, MASKED, seal } from './attacks/files.js';
 import { ARCHIVE_MODEL, randomMask, SMALL_CONV, TINY, TINY_MODEL, task } from './vectors/models.js';
+
+const READER = fileURLToPath(new URL('../codec/reader.py', import.meta.url));
+const python = ['python3', '/usr/bin/python3'].find((name) => spawnSync(name, ['-c', 'import numpy']).status === 0);
 
 const NONE = { kind: 'none' } as const;
 const idOf = (i: number) => `t${String(i).padStart(5, '0')}`;
@@ -304,6 +311,46 @@ describe('mask-only files', () => {
     expect(() => readModel(bytes, {}, () => network)).toThrow(expect.objectContaining(expected));
     expect(() => verifyModel(bytes, {}, () => network)).toThrow(expect.objectContaining(expected));
     await expect(openArchive(ranges(bytes).read, { networks: () => network })).rejects.toMatchObject(expected);
+  });
+
+  test.each(MASK_ONLY_ATTACKS)('%s: %s', async (expected, _, attack) => {
+    const whole = async (read: (bytes: Uint8Array) => unknown) => read(attack);
+    expect(await code(whole((b) => readModel(b, {}, () => MASKED)))).toBe(expected);
+    expect(await code(whole((b) => readPacked(b, {}, () => MASKED)))).toBe(expected === 'bad-payload' ? 'ok' : expected);
+    expect(await code(whole((b) => verifyModel(b, {}, () => MASKED)))).toBe(expected);
+    const opened = openArchive(ranges(attack).read, { networks: () => MASKED, fileBytes: attack.length });
+    expect(await code(opened.then((found) => found.task(0)))).toBe(expected);
+  });
+
+  test.skipIf(!python)('the second reader refuses the same ones, given the same network', () => {
+    const script = `
+import importlib.util, sys, json
+sys.dont_write_bytecode = True
+spec = importlib.util.spec_from_file_location("reader", ${JSON.stringify(READER)}); r = importlib.util.module_from_spec(spec); spec.loader.exec_module(r)
+network, *files = [bytes.fromhex(f) for f in json.load(sys.stdin)]
+other = r.read(network)[0]
+def verdict(data):
+    try:
+        r.read(data, other); return "ok"
+    except (r.Bad, UnicodeDecodeError): return "refused"
+print(json.dumps([verdict(f) for f in files]))`;
+    const network = writeModel({ network: MASKED, base: NONE, tasks: [task(fullMask(MASKED, true), { labels: ['a'] })] });
+    const input = JSON.stringify(
+      [network, ...MASK_ONLY_ATTACKS.map(([, , attack]) => attack)].map((b) => Buffer.from(b as Uint8Array).toString('hex')),
+    );
+    const { stdout, stderr } = spawnSync(python ?? 'python3', ['-c', script], { encoding: 'utf8', input });
+    expect(stderr).toBe('');
+    expect(JSON.parse(stdout)).toEqual(MASK_ONLY_ATTACKS.map(([expected]) => (expected === 'ok' ? 'ok' : 'refused')));
+  });
+
+  test('of a network larger than the limits are refused before a mask is made', async () => {
+    const vast: Network = { ...MASKED, layers: [{ kind: 'dense', units: 2 ** 26, activation: 'linear' }] };
+    const header = encode([networkId(vast), 0, [['a']], 0, 1, 0]);
+    const attack = seal(header, [{ columns: new Uint8Array(0), payload: Uint8Array.from([2, 0]) }], 2);
+    const taken = process.memoryUsage().arrayBuffers;
+    expect(() => readModel(attack, {}, () => vast)).toThrow(expect.objectContaining({ code: 'over-limit' }));
+    await expect(openArchive(ranges(attack).read, { networks: () => vast })).rejects.toMatchObject({ code: 'over-limit' });
+    expect(process.memoryUsage().arrayBuffers - taken).toBeLessThan(2 ** 20);
   });
 
   test('are asked for by the id in the file', async () => {
