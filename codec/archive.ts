@@ -8,8 +8,8 @@
 // it: CRCs, the page table, the weight generator, ids in order, the caller's limits before memory is taken. Only a whole read can see
 // that no table entry or index column is idle or twice there, and that the parts not looked at are sound.
 
-import type { Network } from '../src/network.js';
-import { type PackedTask, standAlone, type Task } from './container.js';
+import { type Network, weightCounts } from '../src/network.js';
+import { decodeTask, type PackedTask, standAlone, type Task } from './container.js';
 import { SeedmaskError } from './errors.js';
 import { encodeHeader } from './header.js';
 import {
@@ -37,7 +37,6 @@ import {
   within,
 } from './layout.js';
 import type { TaskHead } from './records.js';
-import { decodePayload } from './schemes.js';
 
 /**
  * Gives the bytes offset .. offset + length - 1, fewer only where the file ends. Over HTTP: a GET with the header
@@ -78,9 +77,9 @@ export async function openArchive(read: RangeRead, options: ArchiveOptions = {})
   checkCanonical(begun, encodeHeader(header));
   const { base } = header;
   const network = header.network ?? lookedUp(base, base instanceof Uint8Array ? await options.networks?.(base) : undefined);
-  const weights = admit(header, network, limits, Math.min(1, header.tasks));
+  admit(header, network, limits, Math.min(1, header.tasks));
   const table = layout.pages ? await source.range(layout.start, layout.pages * PAGE_BYTES, 'the page table') : new Uint8Array(0);
-  return new Archive(source, begun, network, weights, table, { ...options, limits });
+  return new Archive(source, begun, network, table, { ...options, limits });
 }
 
 /** Reads ranges, and those in the first bytes only once. */
@@ -125,7 +124,6 @@ export class Archive {
   readonly tasks: number;
   readonly #source: Source;
   readonly #begun: Begun;
-  readonly #weights: readonly number[];
   readonly #table: Uint8Array;
   /** Where each page's payloads begin. */
   readonly #starts: number[];
@@ -133,24 +131,16 @@ export class Archive {
   readonly #pages = new Map<number, Promise<Page>>();
 
   /** Use `openArchive`. */
-  constructor(
-    source: Source,
-    begun: Begun,
-    network: Network,
-    weights: readonly number[],
-    table: Uint8Array,
-    options: ArchiveOptions & { readonly limits: Limits },
-  ) {
+  constructor(source: Source, begun: Begun, network: Network, table: Uint8Array, options: ArchiveOptions & { readonly limits: Limits }) {
     const { layout, header } = begun;
     this.network = network;
     this.base = baseOf(header.base);
     this.tasks = layout.tasks;
     this.#source = source;
     this.#begun = begun;
-    this.#weights = weights;
     this.#table = table;
     this.#options = options;
-    const shortest = layout.payloads + layout.tasks * (1 + weights.length);
+    const shortest = layout.payloads + layout.tasks * (1 + weightCounts(network).length);
     if (options.fileBytes !== undefined) need('the index and the shortest payloads', shortest, options.fileBytes);
     this.#starts = [layout.payloads];
     for (let page = 0; page < layout.pages; page++) this.#starts.push(this.#starts[page] + pageEntry(table, page).bytes);
@@ -162,14 +152,14 @@ export class Archive {
    * @throws SeedmaskError bad-task when there is none, and everything that a read of its bytes can find
    */
   async task(which: number | string): Promise<Task> {
-    const { index, payload, ...head } = await this.#located(which);
-    return { ...head, mask: decodePayload(this.#weights, payload, taskName(head, index)).mask };
+    const { index, task } = await this.#located(which);
+    return decodeTask(this.network, task, index).task;
   }
 
   /** A task with its payload as it stands in the file, under its CRC and not decoded; see `readPacked`. */
   async packedTask(which: number | string): Promise<PackedTask> {
-    const { index, ...task } = await this.#located(which);
-    return this.base.kind === 'task' ? standAlone(this.#weights, task) : task;
+    const { index, task } = await this.#located(which);
+    return this.base.kind === 'task' ? standAlone(this.network, task, index) : task;
   }
 
   /** Position of a task, -1 if there is none of this id. */
@@ -200,7 +190,7 @@ export class Archive {
     return all;
   }
 
-  async #located(which: number | string): Promise<PackedTask & { readonly index: number }> {
+  async #located(which: number | string): Promise<{ readonly task: PackedTask; readonly index: number }> {
     const index = typeof which === 'number' ? which : await this.find(which);
     if (!(Number.isInteger(index) && index >= 0 && index < this.tasks)) {
       throw new SeedmaskError('bad-task', { field: 'the task asked for', expected: `one of the ${this.tasks} in the file`, got: which });
@@ -212,7 +202,7 @@ export class Archive {
     const payload = await this.#source.range(at, lengths[place], `the payload of ${taskName(heads[place], index)}`);
     const { width } = this.#begun.layout;
     checkTask(records.subarray(place * width, (place + 1) * width), payload, index);
-    return { ...heads[place], payload, index };
+    return { task: { ...heads[place], payload }, index };
   }
 
   #page(page: number): Promise<Page> {

@@ -7,7 +7,7 @@
 
 import { sha256 } from '@noble/hashes/sha2.js';
 import { ln } from '../src/exact.js';
-import { checkMask, type Mask, type Network, place } from '../src/network.js';
+import { checkMask, type Mask, type Network, place, totalWeights, weightCounts } from '../src/network.js';
 import type { Seed } from '../src/random.js';
 import { SeedmaskError } from './errors.js';
 import { dataValue, encodeHeader, labelsValue, networkId, transformValue, weightCheck } from './header.js';
@@ -44,7 +44,7 @@ import {
 } from './layout.js';
 import { encode } from './msgpack.js';
 import { arrange, dataKind, type TaskHead, writeColumns } from './records.js';
-import { decodePayload, encodePayload, type LayerCount, SCHEME_NAMES, type SchemeName } from './schemes.js';
+import { type DecodedPayload, decodePayload, encodePayload, type LayerCount, SCHEME_NAMES, type SchemeName } from './schemes.js';
 
 export interface Task extends TaskHead {
   readonly mask: Mask;
@@ -107,7 +107,6 @@ export interface Verified {
 interface Opened {
   readonly network: Network;
   readonly base: Base;
-  readonly weights: readonly number[];
   readonly tasks: readonly PackedTask[];
 }
 
@@ -117,21 +116,29 @@ interface Opened {
  * @throws SeedmaskError, and nothing else, for any bytes
  */
 export function readModel(bytes: Uint8Array, limits: Partial<Limits> = {}, networks?: NetworkLookup): Model {
-  const { network, base, weights, tasks } = open(bytes, limits, networks);
-  return {
-    network,
-    base,
-    tasks: tasks.map(({ payload, ...head }, i) => ({ ...head, mask: decodePayload(weights, payload, taskName(head, i)).mask })),
-  };
+  const { network, base, tasks } = open(bytes, limits, networks);
+  return { network, base, tasks: tasks.map((task, i) => decodeTask(network, task, i).task) };
 }
+
+/** A task with its mask, and what its payload says of itself. Throws SeedmaskError. */
+export function decodeTask(network: Network, { payload, ...head }: PackedTask, i: number): DecodedPayload & { readonly task: Task } {
+  const decoded = decodePayload(weightCounts(network), payload, taskName(head, i));
+  return { ...decoded, task: { ...head, mask: decoded.mask } };
+}
+
+/** A task with its mask encoded in the scheme that is shortest. */
+const encodeTask = (network: Network, { mask, ...head }: Task, schemes: readonly SchemeName[]): PackedTask => ({
+  ...head,
+  payload: encodePayload(weightCounts(network), mask, schemes),
+});
 
 /** Sizes and counts of a model file, which is checked as `readModel` checks it, one mask in memory at a time. Throws SeedmaskError. */
 export function inspectModel(bytes: Uint8Array, limits: Partial<Limits> = {}, networks?: NetworkLookup): FileInfo {
-  const { network, base, weights, tasks } = open(bytes, limits, networks);
-  const total = weights.reduce((a, b) => a + b, 0);
+  const { network, base, tasks } = open(bytes, limits, networks);
+  const total = totalWeights(network);
   const content = new ContentHash(network);
   const infos = tasks.map((task, i) => {
-    const { scheme, layers, mask } = decodePayload(weights, task.payload, taskName(task, i));
+    const { scheme, layers, mask } = decodeTask(network, task, i);
     content.add(task, mask);
     const kept = layers.reduce((sum, l) => sum + l.kept, 0);
     const entropyBytes = layers.reduce((sum, l) => sum + entropy(l), 0) / 8;
@@ -158,17 +165,16 @@ export function verifyModel(
   networks?: NetworkLookup,
   onTask: (done: number, of: number) => void = () => undefined,
 ): Verified {
-  const { network, base, weights, tasks } = open(bytes, limits, networks);
+  const { network, base, tasks } = open(bytes, limits, networks);
   const schemes = Object.fromEntries(SCHEME_NAMES.map((name) => [name, 0])) as Record<SchemeName, number>;
   const content = new ContentHash(network);
   let foreignDeflate = 0;
-  tasks.forEach((task, i) => {
-    const field = taskName(task, i);
-    const { scheme, mask } = decodePayload(weights, task.payload, field);
-    const at = firstDifference(encodePayload(weights, mask, [scheme]), task.payload);
+  tasks.forEach((packed, i) => {
+    const { scheme, mask, task } = decodeTask(network, packed, i);
+    const at = firstDifference(encodeTask(network, task, [scheme]).payload, packed.payload);
     if (at >= 0 && scheme !== 'deflate') {
       const got = `bytes that differ from it at ${at}`;
-      throw new SeedmaskError('bad-payload', { field, got, expected: `the one ${scheme} encoding of its mask` });
+      throw new SeedmaskError('bad-payload', { field: taskName(task, i), got, expected: `the one ${scheme} encoding of its mask` });
     }
     if (at >= 0) foreignDeflate++;
     schemes[scheme]++;
@@ -185,15 +191,13 @@ export function verifyModel(
  * task are written anew, so that each stands alone. Throws SeedmaskError.
  */
 export function readPacked(bytes: Uint8Array, limits: Partial<Limits> = {}, networks?: NetworkLookup): PackedModel {
-  const { network, base, weights, tasks } = open(bytes, limits, networks);
-  return { network, tasks: base.kind === 'task' ? tasks.map((task) => standAlone(weights, task)) : tasks };
+  const { network, base, tasks } = open(bytes, limits, networks);
+  return { network, tasks: base.kind === 'task' ? tasks.map((task, i) => standAlone(network, task, i)) : tasks };
 }
 
 /** The same task with its payload written anew, without a base. */
-export const standAlone = (weights: readonly number[], task: PackedTask): PackedTask => {
-  const { mask } = decodePayload(weights, task.payload, `task '${task.id}'`);
-  return { ...task, payload: encodePayload(weights, mask, SCHEME_NAMES) };
-};
+export const standAlone = (network: Network, task: PackedTask, i: number): PackedTask =>
+  encodeTask(network, decodeTask(network, task, i).task, SCHEME_NAMES);
 
 /**
  * Writes a model file around payloads, byte for byte as they are: who may hold broken ones reads the result.
@@ -202,6 +206,7 @@ export const standAlone = (weights: readonly number[], task: PackedTask): Packed
  */
 export function writePacked({ network, tasks }: PackedModel, options: { readonly maskOnly?: boolean } = {}): Uint8Array {
   const base: Base = options.maskOnly ? { kind: 'network', id: networkId(network) } : { kind: 'none' };
+  checkFit(network);
   checkBase(network, base, tasks);
   return assemble(network, base, tasks);
 }
@@ -218,7 +223,7 @@ export function writeModel(model: Model, options: { readonly schemes?: readonly 
   if (!schemes.some((s) => SCHEME_NAMES.includes(s))) {
     throw new SeedmaskError('bad-task', { field: 'schemes', expected: `some of ${SCHEME_NAMES.join(', ')}`, got: schemes });
   }
-  const weights = countsOf(network);
+  checkFit(network);
   checkBase(network, base, tasks);
   tasks.forEach((task, i) => {
     fits(() => checkMask(network, task.mask), 'bad-task', `${taskName(task, i)} mask`, 'one bit for every weight');
@@ -226,15 +231,11 @@ export function writeModel(model: Model, options: { readonly schemes?: readonly 
   return assemble(
     network,
     base,
-    tasks.map(({ mask, ...head }) => ({ ...head, payload: encodePayload(weights, mask, schemes) })),
+    tasks.map((task) => encodeTask(network, task, schemes)),
   );
 }
 
-/** Weights per weighted layer. */
-function countsOf(network: Network): number[] {
-  const placed = fits(() => place(network), 'bad-header', 'layers', 'a network whose layers fit');
-  return placed.filter((p) => p.weights > 0).map((p) => p.weights);
-}
+const checkFit = (network: Network) => fits(() => place(network), 'bad-header', 'layers', 'a network whose layers fit');
 
 function checkBase(network: Network, base: Base, tasks: readonly unknown[]): void {
   if (base.kind === 'network' && String(base.id) !== String(networkId(network))) {
@@ -298,9 +299,9 @@ function open(bytes: Uint8Array, some: Partial<Limits>, networks?: NetworkLookup
   const { start, index, width } = layout;
   const { base } = header;
   const network = header.network ?? lookedUp(base, base instanceof Uint8Array ? networks?.(base) : undefined);
-  const weights = admit(header, network, limits, header.tasks);
+  const layers = admit(header, network, limits, header.tasks).length;
 
-  need('the index and the shortest payloads', layout.payloads - start + header.tasks * (1 + weights.length), bytes.length - start);
+  need('the index and the shortest payloads', layout.payloads - start + header.tasks * (1 + layers), bytes.length - start);
   const records = bytes.subarray(index, layout.payloads);
   const lengths = payloadLengths(records, width);
   const end = lengths.reduce((a, b) => a + b, layout.payloads);
@@ -323,7 +324,7 @@ function open(bytes: Uint8Array, some: Partial<Limits>, networks?: NetworkLookup
     return { ...head, payload };
   });
   checkCanonical(begun, encodeHeader({ ...header, ...arrange(tasks) }));
-  return { network, base: baseOf(base), weights, tasks };
+  return { network, base: baseOf(base), tasks };
 }
 
 /**
