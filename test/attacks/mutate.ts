@@ -250,7 +250,7 @@ function changePayload({ tasks }: Parts, chance: Chance): void {
     }
     case 4:
       // Nothing kept, which fits a network of any size.
-      payload.splice(0, payload.length, chance.of([0, 2]), ...Array.from({ length: 1 + chance.below(3) }, () => 0));
+      payload.splice(0, payload.length, chance.of([0, 2, 3]), ...Array.from({ length: 1 + chance.below(3) }, () => 0));
       break;
     default:
       scramble(payload, chance, true);
@@ -267,7 +267,8 @@ function changeSizes(parts: Parts, chance: Chance): void {
   if (itemsOf(parts.tokens[at])) return;
   parts.tokens[at] = [...encode(chance.of([1, 2, 3, 9, 200, 700, 3000, 20_000, 2 ** 31, 2 ** 32 - 1]))];
   const layers = 1 + chance.below(2);
-  for (const { payload } of parts.tasks) payload.splice(0, payload.length, chance.of([0, 2]), ...Array.from({ length: layers }, () => 0));
+  for (const { payload } of parts.tasks)
+    payload.splice(0, payload.length, chance.of([0, 2, 3]), ...Array.from({ length: layers }, () => 0));
 }
 
 /** Makes counts, widths and the weight check right for what the header now says, if it says anything. */
