@@ -8,7 +8,7 @@ import { countKept, type Mask, weightCounts } from '../src/network.js';
 import { formatSeed, type Seed } from '../src/random.js';
 import { inFile, nameOf, networkDifferences, networkFileOption, networksOf, withArchive } from './models.js';
 import { type Output, outputOf } from './options.js';
-import { countingBar } from './progress.js';
+import { counting } from './progress.js';
 
 /** Two masks of a layer. */
 export interface LayerOverlap {
@@ -81,21 +81,21 @@ async function compare([a, archiveA]: [string, Archive], [b, archiveB]: [string,
   const alone = headsA.length === 1 && headsB.length === 1;
   const namesB = alone ? namesA : headsB.map(({ id }) => nameOf(id, b));
   const placesB = new Map(namesB.map((name, place) => [name, place]));
-  const bar = countingBar('diff', headsA.length, quiet);
   const tasks: TaskDifference[] = [];
   let sameTasks = 0;
-  for (const [place, name] of namesA.entries()) {
-    const placeB = placesB.get(name);
-    bar.update(place + 1);
-    if (placeB === undefined) continue;
-    const taskA = await inFile(a, () => archiveA.task(place));
-    const taskB = await inFile(b, () => archiveB.task(placeB));
-    const layers = comparable ? taskA.mask.map((_, i) => overlap(weightCounts(archiveA.network)[i], taskA.mask, taskB.mask, i)) : null;
-    const differs = [...headDifferences(taskA, taskB), ...(layers?.every((l) => l.hamming === 0) ? [] : ['mask'])];
-    if (differs.length) tasks.push({ task: name, differs, layers });
-    else sameTasks++;
-  }
-  bar.stop();
+  await counting('diff', quiet, async (update) => {
+    for (const [place, name] of namesA.entries()) {
+      const placeB = placesB.get(name);
+      update(place + 1, headsA.length);
+      if (placeB === undefined) continue;
+      const taskA = await inFile(a, () => archiveA.task(place));
+      const taskB = await inFile(b, () => archiveB.task(placeB));
+      const layers = comparable ? taskA.mask.map((_, i) => overlap(weightCounts(archiveA.network)[i], taskA.mask, taskB.mask, i)) : null;
+      const differs = [...headDifferences(taskA, taskB), ...(layers?.every((l) => l.hamming === 0) ? [] : ['mask'])];
+      if (differs.length) tasks.push({ task: name, differs, layers });
+      else sameTasks++;
+    }
+  });
   const inA = new Set(namesA);
   const onlyA = namesA.filter((name) => !placesB.has(name));
   const onlyB = namesB.filter((name) => !inA.has(name));

@@ -9,7 +9,7 @@ import { describe } from '../src/network.js';
 import { DISK, type Disk, makeFolder, writeFileSafely } from './files.js';
 import { hexOf, inFile, LIMITS, nameOf, networkFileOption, networksOf, places, withArchive } from './models.js';
 import { type Output, outputOf } from './options.js';
-import { countingBar } from './progress.js';
+import { counting } from './progress.js';
 
 export interface Extraction {
   readonly task?: readonly string[];
@@ -81,15 +81,14 @@ export async function extract(
     const several = options.all === true || wanted.length > 1;
     if (several) makeFolder(out);
     const inFolder = several || out.endsWith('/') || statSync(out, { throwIfNoEntry: false })?.isDirectory() === true;
-    const bar = countingBar('extract', wanted.length, quiet);
     const files: Extracted[] = [];
-    for (const place of wanted) {
-      const { id, bytes } = await inFile(file, () => single(archive, place, options.maskOnly === true));
-      const path = inFolder ? join(out, `${nameOf(id, file)}.smk`) : out;
-      files.push(await write(id, path, bytes));
-      bar.update(files.length);
-    }
-    bar.stop();
+    await counting('extract', quiet, async (update) => {
+      for (const place of wanted) {
+        const { id, bytes } = await inFile(file, () => single(archive, place, options.maskOnly === true));
+        files.push(await write(id, inFolder ? join(out, `${nameOf(id, file)}.smk`) : out, bytes));
+        update(files.length, wanted.length);
+      }
+    });
     return { network, files };
   });
 }

@@ -7,7 +7,7 @@ import { describe, type Network } from '../src/network.js';
 import { checkWritable, DISK, type Disk, readFile, writeFileSafely } from './files.js';
 import { inFile, LIMITS, type Networks, nameOf, networkDifferences, networkFileOption, networksOf } from './models.js';
 import { type Output, outputOf } from './options.js';
-import { countingBar } from './progress.js';
+import { type Count, counting } from './progress.js';
 
 interface Options extends Output {
   out: string;
@@ -29,8 +29,8 @@ export interface Packing {
   readonly append?: boolean;
   /** The file of --network. */
   readonly network?: string;
-  /** Is told how many inputs are read. */
-  readonly onFile?: (done: number) => void;
+  /** Is told how many files are read. */
+  readonly onFile?: Count;
 }
 
 export interface Packed {
@@ -75,9 +75,7 @@ function named(text: string, before: Named[] = []): Named[] {
 async function run(files: readonly string[], options: Options): Promise<void> {
   const ids = options.id ?? [];
   const inputs = [...files.filter((file) => !ids.some((named) => named.file === file)).map((file) => ({ file })), ...ids];
-  const bar = countingBar('pack', inputs.length, options.json === true);
-  const { network, bytes, tasks, added } = await pack({ ...options, inputs, onFile: bar.update });
-  bar.stop();
+  const { network, bytes, tasks, added } = await counting('pack', options.json === true, (onFile) => pack({ ...options, inputs, onFile }));
   outputOf(options).print(
     { file: options.out, fileBytes: bytes.length, network: describe(network), tasks, added },
     () => `${options.out}: ${tasks} task${tasks === 1 ? '' : 's'}, ${added.length} of them new, ${bytes.length.toLocaleString('en')} bytes`,
@@ -117,7 +115,7 @@ export async function pack({ inputs, out, append, network: named, onFile }: Pack
       tasks.set(task.id, { file, task });
     }
     if (isOld) old = tasks.size;
-    onFile?.(i + 1);
+    onFile?.(i + 1, sources.length);
   }
   const added = [...tasks.keys()].slice(old);
   const sorted = [...tasks.values()].map(({ task }) => task).sort((a, b) => (a.id < b.id ? -1 : 1));

@@ -53,9 +53,15 @@ export function trainingBar(title: string, quiet: boolean, clear = false): Train
   };
 }
 
-/** @param quiet shows nothing */
-export function countingBar(title: string, total: number, quiet: boolean): { update(done: number): void; stop(): void } {
-  if (quiet || !process.stderr.isTTY) return { update: () => undefined, stop: () => undefined };
+/** Tells how many are done, of how many. */
+export type Count = (done: number, of: number) => void;
+
+/**
+ * Shows how many are done while `work` runs, and nothing of it afterwards, however it ends.
+ * @param quiet shows nothing
+ */
+export async function counting<T>(title: string, quiet: boolean, work: (update: Count) => T | Promise<T>): Promise<T> {
+  if (quiet || !process.stderr.isTTY) return work(() => undefined);
   const format = `${title} {bar} {value} of {total}  {eta_formatted} left`;
   const bar = new SingleBar(
     { format, stream: process.stderr, barsize: 24, hideCursor: true, clearOnComplete: true },
@@ -63,13 +69,14 @@ export function countingBar(title: string, total: number, quiet: boolean): { upd
   );
   const started = performance.now();
   let begun = false;
-  return {
-    update(done) {
+  try {
+    return await work((done, of) => {
       if (!begun && performance.now() - started < 500) return;
-      if (!begun) bar.start(total, done);
+      if (!begun) bar.start(of, done);
       begun = true;
       bar.update(done);
-    },
-    stop: () => bar.stop(),
-  };
+    });
+  } finally {
+    bar.stop();
+  }
 }

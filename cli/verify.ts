@@ -6,7 +6,7 @@ import { describe } from '../src/network.js';
 import { readFile } from './files.js';
 import { hexOf, inFile, LIMITS, networkFileOption, networksOf } from './models.js';
 import { type Output, outputOf } from './options.js';
-import { countingBar } from './progress.js';
+import { counting } from './progress.js';
 
 /** What `verifyModel` has checked when it returns. */
 export const CHECKS = [
@@ -48,14 +48,9 @@ async function run(files: readonly string[], options: Options): Promise<void> {
   const found: { readonly file: string; readonly verified: Verified }[] = [];
   for (const file of files) {
     const bytes = readFile(file);
-    let bar: ReturnType<typeof countingBar> | undefined;
-    const verified = await inFile(file, () =>
-      verifyModel(bytes, LIMITS, networks, (done, of) => {
-        bar ??= countingBar(`verify ${file}`, of, options.json === true);
-        bar.update(done);
-      }),
+    const verified = await counting(`verify ${file}`, options.json === true, (update) =>
+      inFile(file, () => verifyModel(bytes, LIMITS, networks, update)),
     );
-    bar?.stop();
     found.push({ file, verified });
   }
   const value = found.map(({ file, verified: { network, base, contentId, ...counts } }) => ({
