@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { loadDataset } from '../dist/cli/datasets.js';
-import { bestTicket, ticketNetwork } from '../dist/cli/prune.js';
+import { bestTicket } from '../dist/cli/prune.js';
 import { FC_DENSITY, FC_EPOCHS, maskNetwork, taskModel, trainTask } from '../dist/cli/train.js';
 import { writeModel } from '../dist/codec/index.js';
 import { fc } from '../dist/models/index.js';
@@ -20,6 +20,7 @@ import { createWasmEngine } from '../dist/src/engine/wasm.js';
 import { criterionMask } from '../dist/src/masks/criteria.js';
 import { fullMask, regenerate } from '../dist/src/network.js';
 import { parseSeed } from '../dist/src/random.js';
+import { ticketNetwork } from '../dist/src/tickets.js';
 import { PAPER, trainDense } from '../dist/src/train.js';
 
 const {

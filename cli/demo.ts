@@ -13,12 +13,13 @@ import { createWasmEngine } from '../src/engine/wasm.js';
 import { criterionMask } from '../src/masks/criteria.js';
 import { fullMask, type Network, regenerate, totalKept, totalWeights } from '../src/network.js';
 import type { Seed } from '../src/random.js';
+import { ticketNetwork } from '../src/tickets.js';
 import { PAPER, trainDense } from '../src/train.js';
 import { loadDataset } from './datasets.js';
 import { makeFolder, writeFileSafely } from './files.js';
 import { type Output, outputOf, portOption, seedOption, threadsOption } from './options.js';
 import { trainingBar } from './progress.js';
-import { bestTicket, ticketNetwork } from './prune.js';
+import { bestTicket } from './prune.js';
 import { untilSignal } from './signals.js';
 import { accuracy, FC_DENSITY, FC_EPOCHS, maskNetwork, taskModel, trainTask } from './train.js';
 

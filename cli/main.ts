@@ -11,6 +11,7 @@ import { dataCommand } from './data.js';
 import { demoCommand } from './demo.js';
 import { diffCommand } from './diff.js';
 import { evalCommand } from './eval.js';
+import { experimentCommand } from './experiment.js';
 import { extractCommand } from './extract.js';
 import { inspectCommand } from './inspect.js';
 import { packCommand } from './pack.js';
@@ -30,11 +31,20 @@ const program = new Command('seedmask')
     '\nExamples:\n  seedmask demo\n  seedmask train --data mnist --network fc --out digits.smk\n  seedmask serve models/trained',
   );
 const commands = [
-  [trainCommand(), pruneCommand(), evalCommand(), inspectCommand()],
-  [packCommand(), extractCommand(), diffCommand(), verifyCommand()],
-  [serveCommand(), dataCommand(), demoCommand()],
+  trainCommand(),
+  pruneCommand(),
+  evalCommand(),
+  inspectCommand(),
+  packCommand(),
+  extractCommand(),
+  diffCommand(),
+  verifyCommand(),
+  serveCommand(),
+  experimentCommand(),
+  dataCommand(),
+  demoCommand(),
 ];
-for (const command of commands.flat()) {
+for (const command of commands) {
   program.addCommand(command);
 }
 const everyCommand = (command: Command): Command[] => [command, ...command.commands.flatMap(everyCommand)];

@@ -15,7 +15,7 @@ import { actionConflict, MASK0, MASK1, type Mask0, type Mask1 } from '../src/mas
 import { CRITERIA, type Criterion, criterionMask, paperRates } from '../src/masks/criteria.js';
 import { type Architecture, describe, type Network, outputs, type Parameters, totalKept, totalWeights } from '../src/network.js';
 import { formatSeed, type Seed } from '../src/random.js';
-import { type TicketOptions, tickets } from '../src/tickets.js';
+import { constantTwin, type TicketOptions, ticketNetwork, tickets } from '../src/tickets.js';
 import { type DenseResult, paperTraining, trainDense } from '../src/train.js';
 import { type LoadedData, loadDataset } from './datasets.js';
 import { checkWritable, writeFileSafely } from './files.js';
@@ -26,17 +26,6 @@ import { accuracy, taskModel } from './train.js';
 
 /** Which untrained weights stand under the mask. */
 export type Untrained = 'init' | 'constant';
-
-/** The network whose training makes the masks: the paper's Glorot normal initialisation. */
-export const ticketNetwork = (architecture: Architecture, seed: Seed): Network => ({
-  ...architecture,
-  distribution: 'normal',
-  sigma: 'glorot',
-  seed,
-});
-
-/** The same network with every weight replaced by a constant of its sign. */
-export const constantTwin = (network: Network): Network => ({ ...network, distribution: 'signed-constant' });
 
 /** Rounds of pruning: 24 leave half a per cent of FC; far fewer than 1000 leave nothing that a rate could cut. */
 function roundCount(text: string): number {

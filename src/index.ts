@@ -78,7 +78,7 @@ export {
   permutation,
   type Seed,
 } from './random.js';
-export { nextTicket, type TicketOptions, type TicketRound, tickets } from './tickets.js';
+export { constantTwin, nextTicket, type TicketOptions, type TicketRound, ticketNetwork, tickets } from './tickets.js';
 export {
   BERNOULLI,
   type BernoulliOptions,

@@ -12,8 +12,20 @@ import type { Dataset, Split } from './data.js';
 import type { Engine } from './engine/engine.js';
 import { actionConflict, type Mask0, type Mask1, restartBy, zeroedBy } from './masks/actions.js';
 import { type Criterion, criterionMaskOf, nextKeep } from './masks/criteria.js';
-import { fullMask, type Mask, type Network, type Parameters, regenerate, ShapeError } from './network.js';
+import { type Architecture, fullMask, type Mask, type Network, type Parameters, regenerate, ShapeError } from './network.js';
+import type { Seed } from './random.js';
 import { type Progress, type TrainOptions, trainDense } from './train.js';
+
+/** The network whose training makes the masks: the paper's Glorot normal initialisation. */
+export const ticketNetwork = (architecture: Architecture, seed: Seed): Network => ({
+  ...architecture,
+  distribution: 'normal',
+  sigma: 'glorot',
+  seed,
+});
+
+/** The same network with every weight replaced by a constant of its sign. */
+export const constantTwin = (network: Network): Network => ({ ...network, distribution: 'signed-constant' });
 
 export interface TicketOptions extends Omit<TrainOptions, 'firstEpoch' | 'onProgress'> {
   /** Rounds of pruning after the round 0 that trains the whole network. */
@@ -21,6 +33,8 @@ export interface TicketOptions extends Omit<TrainOptions, 'firstEpoch' | 'onProg
   readonly criterion: Criterion;
   readonly mask0: Mask0;
   readonly mask1: Mask1;
+  /** Rounds of the paper's rates that one round prunes at once; default 1. */
+  readonly power?: number;
   readonly onProgress?: (progress: Progress, round: number) => void;
 }
 
@@ -69,10 +83,10 @@ export function nextTicket(
   network: Network,
   initial: readonly Float32Array[],
   last: Pick<TicketRound, 'round' | 'mask' | 'start' | 'final'>,
-  { criterion, mask0, mask1 }: Pick<TicketOptions, 'criterion' | 'mask0' | 'mask1'>,
+  { criterion, mask0, mask1, power }: Pick<TicketOptions, 'criterion' | 'mask0' | 'mask1' | 'power'>,
 ): { mask: Uint8Array[]; start: Float32Array[] } {
   const { seed } = network;
-  const mask = criterionMaskOf(criterion, last.start, last.final.weights, nextKeep(network, last.mask), seed, last.mask);
+  const mask = criterionMaskOf(criterion, last.start, last.final.weights, nextKeep(network, last.mask, power), seed, last.mask);
   const start = mask.map((bits, layer) => {
     const weights = { initial: initial[layer], start: last.start[layer], final: last.final.weights[layer] };
     const at = { seed, round: last.round, layer };

@@ -95,6 +95,8 @@ export interface DenseOptions extends TrainOptions {
   readonly start?: readonly Float32Array[];
   /** Trains only these weights; the others keep their start values. */
   readonly mask?: Mask;
+  /** After every epoch (counted from 1), with the parameters for whoever asks. */
+  readonly onEpoch?: (epoch: number, parameters: () => Parameters, valAccuracy: number) => void;
 }
 
 export interface DenseResult {
@@ -128,8 +130,9 @@ export async function trainDense(
         trainer.adam({ ...PAPER, learningRate: options.learningRate });
         return loss;
       },
-      () => {
+      (epoch) => {
         valAccuracy = accuracyOf(trainer.logits(split.validation), labels, outputs(network));
+        options.onEpoch?.(epoch + 1, () => trainer.parameters(), valAccuracy);
         return valAccuracy;
       },
     );

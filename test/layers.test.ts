@@ -5,7 +5,7 @@ import { dirname, join, relative } from 'node:path';
 import { expect, test } from 'vitest';
 
 const ROOT = join(import.meta.dirname, '..');
-const FOLDERS = ['src', 'codec', 'server', 'models', 'cli'];
+const FOLDERS = ['src', 'codec', 'server', 'models', 'experiments', 'cli'];
 const walk = (folder: string): string[] =>
   readdirSync(folder).flatMap((name) => {
     const path = join(folder, name);
@@ -29,7 +29,8 @@ const RULES: [place: string, allowed: RegExp][] = [
   ['codec/', /^(codec\/|src\/(exact|random|network)\.)/],
   ['models/', /^src\//],
   ['server/', /^(server|src|codec|models)\//],
-  ['cli/', /^(cli|server|src|codec|models)\//],
+  ['experiments/', /^(experiments|src|codec|models)\//],
+  ['cli/', /^(cli|experiments|server|src|codec|models)\//],
 ];
 
 interface Import {

@@ -8,6 +8,7 @@ import { expect, test } from 'vitest';
 const ROOT = join(import.meta.dirname, '..');
 const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
   dependencies: Record<string, string>;
+  optionalDependencies: Record<string, string>;
   exports: Record<string, { default: string }>;
   imports: Record<string, Record<string, string>>;
   files: string[];
@@ -32,16 +33,16 @@ test('both sides of #workers are built', () => {
   for (const file of Object.values(manifest.imports['#workers'])) expect(existsSync(join(ROOT, file)), file).toBe(true);
 });
 
-test('files exist, and hold no tests, benchmarks or experiments', () => {
+test('files exist, and hold no tests, benchmarks or results', () => {
   for (const file of manifest.files) {
     expect(existsSync(join(ROOT, file)), file).toBe(true);
-    expect(file).not.toMatch(/^(dist\/)?(test|bench|experiments)\b/);
+    expect(file).not.toMatch(/^(dist\/)?(test|bench|experiments\/results)\b/);
   }
-  for (const folder of ['test', 'bench', 'experiments']) expect(existsSync(join(ROOT, 'dist', folder)), folder).toBe(false);
+  for (const folder of ['test', 'bench', 'experiments/results']) expect(existsSync(join(ROOT, 'dist', folder)), folder).toBe(false);
 });
 
 test('the dependency table of README is exactly package.json, in both directions', () => {
   const [, table] = /## Dependencies\n+([\s\S]*?)\n\n[^|]/.exec(readFileSync(join(ROOT, 'README.md'), 'utf8'))!;
   const listed = [...table.matchAll(/^\| `([^`]+)` \|/gm)].map((row) => row[1]);
-  expect(listed.sort()).toEqual(Object.keys(manifest.dependencies).sort());
+  expect(listed.sort()).toEqual(Object.keys({ ...manifest.dependencies, ...manifest.optionalDependencies }).sort());
 });

@@ -1,0 +1,62 @@
+// One thread of an experiment: an engine and the data, made at the first cell and kept, and a shelf of trained weights in a folder.
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { workerData } from 'piscina';
+import { readSafetensors, type Tensor, writeSafetensors } from '../codec/index.js';
+import type { Lab, Shelf } from '../experiments/lab.js';
+import type { Answer } from '../experiments/pool.js';
+import { runCell } from '../experiments/run.js';
+import { createWasmEngine } from '../src/engine/wasm.js';
+import type { Parameters } from '../src/network.js';
+import { loadDataset } from './datasets.js';
+import { makeFolder, writeFileSafely } from './files.js';
+
+/** Safetensors files in a folder. */
+function shelfIn(folder: string): Shelf {
+  const fileOf = (name: string) => join(folder, `${name}.safetensors`);
+  return {
+    get(name) {
+      let bytes: Uint8Array;
+      try {
+        bytes = readFileSync(fileOf(name));
+      } catch {
+        return undefined;
+      }
+      const { tensors } = readSafetensors(bytes);
+      const all = (kind: string) =>
+        Array.from({ length: tensors.size / 2 }, (_, i) => tensors.get(`layers.${i}.${kind}`)!.values as Float32Array);
+      return { weights: all('weight'), biases: all('bias') };
+    },
+    put(name, { weights, biases }: Parameters) {
+      makeFolder(folder);
+      const tensors = weights.flatMap((values, i): [string, Tensor][] => [
+        [`layers.${i}.weight`, { shape: [values.length], values }],
+        [`layers.${i}.bias`, { shape: [biases![i].length], values: biases![i] }],
+      ]);
+      writeFileSafely(fileOf(name), writeSafetensors(tensors, {}));
+    },
+  };
+}
+
+/** A lab of one thread. */
+export async function makeLab(shelf: string): Promise<Omit<Lab, 'progress' | 'signal'>> {
+  const engine = await createWasmEngine({ threads: 1 });
+  const loaded = new Map<string, ReturnType<Lab['data']>>();
+  return {
+    engine,
+    shelf: shelfIn(shelf),
+    data(name) {
+      if (!loaded.has(name)) loaded.set(name, loadDataset(name));
+      return loaded.get(name)!;
+    },
+  };
+}
+
+const lab = makeLab((workerData as { shelf: string }).shelf);
+
+export const answer: Answer = async ({ cell, progress }) => {
+  const rows = await runCell(cell, { ...(await lab), progress: (fraction) => progress.postMessage(fraction) });
+  progress.close();
+  return rows;
+};
