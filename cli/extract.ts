@@ -4,7 +4,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
-import { type Archive, inspectModel, writeModel, writePacked } from '../codec/index.js';
+import { type Archive, inspectModel, SeedmaskError, writeModel, writePacked } from '../codec/index.js';
 import { describe } from '../src/network.js';
 import { DISK, type Disk, makeFolder, writeFileSafely } from './files.js';
 import { hexOf, inFile, LIMITS, nameOf, networkFileOption, networksOf, places, withArchive } from './models.js';
@@ -69,6 +69,7 @@ export async function extract(
     /** Reads the bytes once more, as whoever gets them will, and writes them. */
     const write = async (task: string | null, path: string, bytes: Uint8Array): Promise<Extracted> => {
       const { contentId } = await inFile(file, () => inspectModel(bytes, LIMITS, () => archive.network));
+      if (isSameFile(path, file)) throw new SeedmaskError('cannot-write', { field: path, got: 'it is the archive itself' });
       writeFileSafely(path, bytes, disk);
       return { task, file: path, fileBytes: bytes.length, contentId: hexOf(contentId) };
     };
@@ -91,6 +92,12 @@ export async function extract(
     });
     return { network, files };
   });
+}
+
+/** Whether two paths lead to one file, by whatever links. */
+function isSameFile(path: string, other: string): boolean {
+  const [a, b] = [path, other].map((name) => statSync(name, { throwIfNoEntry: false, bigint: true }));
+  return a !== undefined && b !== undefined && a.dev === b.dev && a.ino === b.ino;
 }
 
 /** A task as a file of its own, which names it. */

@@ -68,6 +68,8 @@ const half = two.slice();
 half[half.length - 1] ^= 1;
 put('half.smk', half);
 mkdirSync(at('full'));
+mkdirSync(at('own'));
+put('own/a.smk', two);
 mkdirSync(at('masks'));
 writeFileSync(at('masks/b.smk'), bytesOf('b-mask.smk'));
 
@@ -145,6 +147,16 @@ describe('wrong turns', { timeout: 30_000 }, () => {
     ],
     ['extract: all tasks of a network', ['extract', 'network.smk', '--all', '--out', 'x'], /network.smk holds a network and no task/],
     ['extract: masks without their network', ['extract', 'b-mask.smk', '--out', 'x'], lonely],
+    [
+      'extract: over the archive',
+      ['extract', 'two.smk', '--task', 'a', '--out', './two.smk'],
+      /cannot write .\/two.smk: it is the archive itself/,
+    ],
+    [
+      'extract: a task named as its archive, beside it',
+      ['extract', 'own/a.smk', '--all', '--out', 'own'],
+      /own\/a.smk: it is the archive itself/,
+    ],
     ['extract: no such folder', ['extract', 'a.smk', '--out', 'no/such/x.smk'], /cannot write no\/such\/x.smk/],
 
     ['diff: one file', ['diff', 'a.smk'], /missing required argument 'b'/],
