@@ -1,6 +1,6 @@
 // One task of a model file without the rest of it, over anything that gives ranges of bytes: a file, a Blob, a web server.
 //
-//   openArchive    1 read      the first 4 KiB: prefix, header and, of fewer than 400 tasks or so, the page table; else 1 or 2 more
+//   openArchive    1 read      the first 4 KiB: prefix, header and page table; a read more for each of the two that does not fit
 //   task(5)        2 reads     its page of the index (256 records), then its payload
 //   task('name')   2 reads     up to 256 tasks; above, one page for each halving of their number (1,000 tasks: 4 reads at most)
 //
@@ -8,7 +8,7 @@
 // it: CRCs, the page table, the weight generator, ids in order, the caller's limits before memory is taken. Only a whole read can see
 // that no table entry or index column is idle or twice there, and that the parts not looked at are sound.
 
-import { type Network, weightCounts } from '../src/network.js';
+import type { Network } from '../src/network.js';
 import { decodeTask, type PackedTask, standAlone, type Task } from './container.js';
 import { SeedmaskError } from './errors.js';
 import { encodeHeader } from './header.js';
@@ -70,14 +70,23 @@ interface Page {
  */
 export async function openArchive(read: RangeRead, options: ArchiveOptions = {}): Promise<Archive> {
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
-  if (options.fileBytes !== undefined) within('file bytes', options.fileBytes, limits.maxFileBytes);
+  const { fileBytes } = options;
+  if (fileBytes !== undefined) within('file bytes', fileBytes, limits.maxFileBytes);
+  /** What the file claims is held against its size, or if that is not known against the limit, before it is read. */
+  const claim = (field: string, end: number) => {
+    if (fileBytes === undefined) within('file bytes', end, limits.maxFileBytes);
+    else need(field, end, fileBytes);
+  };
   const source = await Source.open(read);
-  const begun = begin(await source.beginning(PREFIX_BYTES + headerLength(source.first)), limits);
+  const headerEnd = PREFIX_BYTES + headerLength(source.first);
+  claim('the header', headerEnd);
+  const begun = begin(await source.beginning(headerEnd), limits);
   const { header, layout } = begun;
   checkCanonical(begun, encodeHeader(header));
   const { base } = header;
   const network = header.network ?? lookedUp(base, base instanceof Uint8Array ? await options.networks?.(base) : undefined);
-  admit(header, network, limits, Math.min(1, header.tasks));
+  const layers = admit(header, network, limits, Math.min(1, header.tasks)).length;
+  claim('the index and the shortest payloads', layout.payloads + layout.tasks * (1 + layers));
   const table = layout.pages ? await source.range(layout.start, layout.pages * PAGE_BYTES, 'the page table') : new Uint8Array(0);
   return new Archive(source, begun, network, table, { ...options, limits });
 }
@@ -140,8 +149,6 @@ export class Archive {
     this.#begun = begun;
     this.#table = table;
     this.#options = options;
-    const shortest = layout.payloads + layout.tasks * (1 + weightCounts(network).length);
-    if (options.fileBytes !== undefined) need('the index and the shortest payloads', shortest, options.fileBytes);
     this.#starts = [layout.payloads];
     for (let page = 0; page < layout.pages; page++) this.#starts.push(this.#starts[page] + pageEntry(table, page).bytes);
     if (layout.pages || layout.tasks === 0) this.#checkEnd(this.#starts[layout.pages]);
@@ -230,12 +237,11 @@ export class Archive {
     return { records, lengths, heads: readHeads(records, this.#begun, first, null) };
   }
 
-  /** Holds the end of the file, as its lengths have it, against the limit and its size. */
+  /** Holds the end of the file, as its lengths have it, against its size, or if that is not known against the limit. */
   #checkEnd(end: number): void {
     const { fileBytes, limits } = this.#options;
-    within('file bytes', end, limits.maxFileBytes);
-    if (fileBytes === undefined) return;
-    need('the whole file', end, fileBytes);
-    if (end < fileBytes) throw new SeedmaskError('trailing-bytes', { got: fileBytes, expected: end });
+    if (fileBytes === undefined) within('file bytes', end, limits.maxFileBytes);
+    else need('the whole file', end, fileBytes);
+    if (fileBytes !== undefined && end < fileBytes) throw new SeedmaskError('trailing-bytes', { got: fileBytes, expected: end });
   }
 }

@@ -99,15 +99,17 @@ function sound({ network, tasks }: Model): void {
   });
 }
 
-/** Reads up to 4 tasks, the last among them, each by its place. */
-async function piecewise(bytes: Uint8Array, networks: () => Network | undefined): Promise<Outcome<Task[]>> {
+/** Reads up to 4 tasks, the last among them, each by its place; `fileBytes` is not always known. */
+async function piecewise(bytes: Uint8Array, networks: () => Network | undefined, fileBytes?: number): Promise<Outcome<Task[]>> {
   let asked = 0;
+  let most = 0;
   try {
     const read = async (offset: number, length: number) => {
       asked += length;
+      most = Math.max(most, length);
       return bytes.slice(offset, offset + length);
     };
-    const archive = await openArchive(read, { fileBytes: bytes.length, limits: LIMITS, networks });
+    const archive = await openArchive(read, { fileBytes, limits: LIMITS, networks });
     const places = new Set([0, 1, 2, archive.tasks - 1].filter((place) => place >= 0 && place < archive.tasks));
     const tasks: Task[] = [];
     for (const place of places) tasks.push(await archive.task(place));
@@ -115,8 +117,9 @@ async function piecewise(bytes: Uint8Array, networks: () => Network | undefined)
   } catch (error) {
     return outcomeOf(error);
   } finally {
+    assert(most <= LIMITS.maxFileBytes, `${most} bytes asked for at once`);
     // The first read, then at most the file twice over: a header and a page table longer than it, pages, payloads.
-    assert(asked <= 4096 + 2 * Math.max(bytes.length, 4096), `${asked} bytes asked for`);
+    if (fileBytes !== undefined) assert(asked <= 4096 + 2 * Math.max(bytes.length, 4096), `${asked} bytes asked for`);
   }
 }
 
@@ -127,7 +130,8 @@ async function check(bytes: Uint8Array, networks: () => Network | undefined): Pr
   const whole = attempt(() => readModel(bytes, LIMITS, networks));
   const taken = getHeapStatistics().external_memory - before;
   assert(taken <= BUDGET + 8 * bytes.length, `${taken} bytes of memory taken`);
-  const parts = await piecewise(bytes, networks);
+  const parts = await piecewise(bytes, networks, bytes.length);
+  if (whole.code !== 'bad-header') await piecewise(bytes, networks);
   assert.equal(attempt(() => inspectModel(bytes, LIMITS, networks)).code, whole.code);
   if (whole.value) {
     const model = whole.value;
