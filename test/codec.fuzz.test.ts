@@ -60,11 +60,13 @@ const corpus: Uint8Array[] = (Object.keys(SCHEMES) as SchemeName[]).flatMap((sch
   ].map((model) => writeModel(model as Model, { schemes: [scheme] })),
 );
 corpus.push(writeModel({ network: SMALL_CONV, base: NONE, tasks: [] }), writeModel({ network: TINY, base: NONE, tasks: [] }));
-/** With a page table; rare, as it is slow. */
+/** With a page table, and longer than a first read; rare, as it is slow. */
 const paged = writeModel({
   network: VECTOR,
   base: NONE,
-  tasks: Array.from({ length: 258 }, (_, i) => task(randomMask(VECTOR, [0.5], { low: i, high: 0 }), { id: `t${100 + i}`, labels: ['a'] })),
+  tasks: Array.from({ length: 258 }, (_, i) =>
+    task(randomMask(VECTOR, [0.5], { low: i, high: 0 }), { id: `task-number-${100 + i}`, labels: ['a'] }),
+  ),
 });
 
 interface Outcome<T> {
