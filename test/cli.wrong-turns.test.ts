@@ -146,7 +146,7 @@ test('eval --json counts every test image; every command has help with an exampl
     expect(status).toBe(0);
     expect(stdout).toMatch(/Examples:\n +seedmask /);
   }
-});
+}, 30_000);
 
 test('train writes a model that eval agrees with, and the same bytes with one thread and two', () => {
   const run = (threads: string) => {
