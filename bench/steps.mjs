@@ -143,6 +143,7 @@ if (found.length > 0) bench.table(`Training FC, ours with ${threads} threads`, '
 
 const convRows = [
   { name: 'conv2 topk .1, batch 60', method: 'topk', density: weightCounts(conv2).map(() => 0.1) },
+  { name: 'conv2 bernoulli, batch 60', method: 'bernoulli' },
   { name: 'conv2 dense Adam, batch 60', method: 'dense' },
 ].filter(({ name }) => bench.wanted(name));
 if (convRows.length > 0) {

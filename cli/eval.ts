@@ -9,9 +9,9 @@ import { createWasmEngine } from '../src/engine/wasm.js';
 import { type Evaluation, evaluate } from '../src/evaluate.js';
 import { inputs } from '../src/network.js';
 import { DOMAIN, permutation } from '../src/random.js';
-import { loadDataset } from './datasets.js';
+import { checkFits, loadDataset } from './datasets.js';
 import { networkFileOption, readTask } from './models.js';
-import { type Output, outputOf, threadsOption } from './options.js';
+import { dataOption, type Output, outputOf, threadsOption } from './options.js';
 
 interface Options extends Output {
   data: string;
@@ -24,7 +24,7 @@ export function evalCommand(): Command {
   return new Command('eval')
     .description('accuracy, calibration and confusion matrix of a task on its test set')
     .argument('<file>', 'model file (.smk)')
-    .requiredOption('--data <name>', 'mnist, or a folder of IDX files')
+    .addOption(dataOption())
     .option('--task <id>', 'which task of a file with several')
     .addOption(networkFileOption())
     .addOption(threadsOption())
@@ -58,21 +58,12 @@ function asSeen(task: Task, test: Dataset): Dataset {
 
 async function run(file: string, options: Options): Promise<void> {
   const { network, task } = await readTask(file, options.task, options.network);
-  const raw = loadDataset(options.data).test;
+  const data = loadDataset(options.data);
+  const raw = data.test;
   const width = inputs(network);
   if (raw.labels.length === 0)
     throw new SeedmaskError('no-dataset', { field: options.data, got: 'no test images', expected: 'at least one' });
-  if (raw.images.length !== raw.labels.length * width) {
-    throw new SeedmaskError('bad-option', {
-      field: '--data',
-      expected: `images of ${width} values, as ${file} takes`,
-      got: raw.images.length / raw.labels.length,
-    });
-  }
-  const most = raw.labels.reduce((a, b) => Math.max(a, b), 0);
-  if (most >= task.labels.length) {
-    throw new SeedmaskError('bad-option', { field: '--data', expected: `labels below ${task.labels.length}, as ${file} has`, got: most });
-  }
+  checkFits(data, network, task.labels.length);
   const test = asSeen(task, raw);
   const engine = await createWasmEngine({ threads: options.threads });
   const classifier = engine.classifier(network, { mask: task.mask, transform: task.transform });

@@ -32,6 +32,9 @@ export const reason = (error: unknown): string => {
   return (code && REASONS[code]) ?? message;
 };
 
+/** The same bytes without Buffer's own slice(), which makes no copy. */
+export const plain = ({ buffer, byteOffset, length }: Buffer): Uint8Array => new Uint8Array(buffer, byteOffset, length);
+
 /** @throws SeedmaskError no-file, or over-limit before memory is taken */
 export function readFile(path: string, limit = DEFAULT_LIMITS.maxFileBytes): Uint8Array {
   try {
@@ -39,7 +42,7 @@ export function readFile(path: string, limit = DEFAULT_LIMITS.maxFileBytes): Uin
     if (!status.isFile()) throw notRegular(path, status.isDirectory());
     const { size } = status;
     if (size > limit) throw new SeedmaskError('over-limit', { field: path, got: `${size} bytes`, expected: `${limit} bytes` });
-    return readFileSync(path);
+    return plain(readFileSync(path));
   } catch (error) {
     if (error instanceof SeedmaskError) throw error;
     throw new SeedmaskError('no-file', { field: path, got: reason(error) });

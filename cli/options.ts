@@ -7,6 +7,7 @@ import * as definitions from '../models/index.js';
 import { type Architecture, type Layer, place } from '../src/network.js';
 import { parseSeed } from '../src/random.js';
 import { readFile } from './files.js';
+import { KNOWN_NAMES } from './known.js';
 
 const WIDTH = z.int().positive().max(1048576);
 const ACTIVATION = z.enum(['linear', 'relu']);
@@ -37,6 +38,13 @@ export function outputOf({ json }: Output): { print(value: object, text: () => s
 export function positiveInteger(text: string): number {
   const n = Number(text);
   if (!(Number.isInteger(n) && n > 0)) throw new InvalidArgumentError(`expected a positive whole number, got '${text}'.`);
+  return n;
+}
+
+export function notNegative(text: string): number {
+  const n = Number(text);
+  if (!(text.trim() !== '' && Number.isFinite(n) && n >= 0))
+    throw new InvalidArgumentError(`expected a number of at least 0, got '${text}'.`);
   return n;
 }
 
@@ -113,6 +121,9 @@ function checked(architecture: Architecture): Architecture {
   }
   return architecture;
 }
+
+export const dataOption = (): Option =>
+  new Option('--data <name>', `${KNOWN_NAMES}, or a folder of IDX files or CIFAR-10 batches`).makeOptionMandatory();
 
 export const networkOption = (): Option =>
   new Option('--network <name>', 'fc, conv2, conv4, conv6, fc:784-300-100-10, or a JSON file')

@@ -7,8 +7,7 @@ import { createHash } from 'node:crypto';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type Model, networkId, SeedmaskError, writeModel } from '../codec/index.js';
 import { type Dataset, imagesOf, type Split, split } from '../src/data.js';
-import { checkTrainingSet } from '../src/engine/checks.js';
-import { type Engine, PIXELS } from '../src/engine/engine.js';
+import type { Engine } from '../src/engine/engine.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { accuracyOf } from '../src/evaluate.js';
 import { actionConflict, MASK0, MASK1, type Mask0, type Mask1 } from '../src/masks/actions.js';
@@ -17,9 +16,19 @@ import { type Architecture, describe, type Network, outputs, type Parameters, to
 import { formatSeed, type Seed } from '../src/random.js';
 import { constantTwin, type TicketOptions, ticketNetwork, tickets } from '../src/tickets.js';
 import { type DenseResult, paperTraining, trainDense } from '../src/train.js';
-import { type LoadedData, loadDataset } from './datasets.js';
+import { checkFits, type LoadedData, loadDataset } from './datasets.js';
 import { checkWritable, writeFileSafely } from './files.js';
-import { fraction, named, networkOption, type Output, outputOf, positiveInteger, seedOption, threadsOption } from './options.js';
+import {
+  dataOption,
+  fraction,
+  named,
+  networkOption,
+  type Output,
+  outputOf,
+  positiveInteger,
+  seedOption,
+  threadsOption,
+} from './options.js';
 import { trainingBar } from './progress.js';
 import { openRun, type RoundRecord } from './rounds.js';
 import { accuracy, taskModel } from './train.js';
@@ -95,7 +104,7 @@ interface Options extends Output {
 export function pruneCommand(): Command {
   return new Command('prune')
     .description('lottery tickets: train, keep some weights, and write the untrained network under the mask, or train on in rounds')
-    .requiredOption('--data <name>', 'mnist, or a folder of IDX files')
+    .addOption(dataOption())
     .addOption(networkOption())
     .addOption(
       new Option(
@@ -140,6 +149,7 @@ Examples:
   seedmask prune --data mnist --network fc --criterion large_final_same_sign --oneshot --weights constant --out untrained.smk
   seedmask prune --data mnist --network fc --criterion large_final --oneshot --keep 0.2 --epochs 55 --out ticket.smk
   seedmask prune --data mnist --network fc --criterion large_final --rounds 24 --epochs 12 --out tickets
+  seedmask prune --data cifar10 --network conv2 --rounds 24 --epochs 20 --out photos
   seedmask prune --data mnist --network fc --rounds 12 --mask0 toward_zero --mask1 signed_reinit --out variant
 
 A run with --rounds that was stopped goes on when it is started again with the same options.`,
@@ -156,6 +166,7 @@ async function once(options: Options): Promise<void> {
   const criterion = options.criterion ?? 'large_final_same_sign';
   checkWritable(options.out);
   const data = loadDataset(options.data);
+  checkFits(data, options.network, outputs(options.network));
   const network = ticketNetwork(options.network, options.seed);
   const engine = await createWasmEngine({ threads: options.threads });
   const parts = split(data.train.labels.length, 5000, options.seed);
@@ -204,10 +215,10 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
   const conflict = actionConflict(mask0, mask1);
   if (conflict) throw new SeedmaskError('bad-option', { field: '--mask1', expected: 'rewind', got: mask1, hint: conflict });
   const data = loadDataset(options.data);
+  checkFits(data, options.network, outputs(options.network));
   const network = ticketNetwork(options.network, seed);
   const parts = split(data.train.labels.length, 5000, seed);
   const training = paperTraining(network);
-  checkTrainingSet(network, { ...data.train, transform: PIXELS }, training.batch);
   const run = openRun(options.out, network, {
     network: describe(network),
     seed: formatSeed(seed),

@@ -8,12 +8,22 @@ import type { Engine } from '../src/engine/engine.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { evaluate, fitLogitScale } from '../src/evaluate.js';
-import { type Architecture, describe, type Network, totalKept, totalWeights, weightCounts } from '../src/network.js';
+import { type Architecture, describe, type Network, outputs, totalKept, totalWeights, weightCounts } from '../src/network.js';
 import type { Seed } from '../src/random.js';
 import { BERNOULLI, type Progress, TOPK, trainBernoulli, trainTopk } from '../src/train.js';
-import { loadDataset } from './datasets.js';
+import { checkFits, loadDataset } from './datasets.js';
 import { checkWritable, writeFileSafely } from './files.js';
-import { densityOption, networkOption, type Output, outputOf, positiveInteger, seedOption, threadsOption } from './options.js';
+import {
+  dataOption,
+  densityOption,
+  networkOption,
+  notNegative,
+  type Output,
+  outputOf,
+  positiveInteger,
+  seedOption,
+  threadsOption,
+} from './options.js';
 import { trainingBar } from './progress.js';
 
 /** Kept fraction of dense layers, first to last, and passes over the data: chosen on validation rows (bench/README.md). */
@@ -71,6 +81,8 @@ export interface TaskOptions {
   readonly method?: Method;
   /** Dynamic weight rescaling (bernoulli). */
   readonly rescale?: boolean;
+  /** Weight of the mean probability of a weight to be kept, in the loss (bernoulli). */
+  readonly penalty?: number;
   /** Kept fraction per weighted layer (topk). */
   readonly density: readonly number[];
   readonly epochs: number;
@@ -117,6 +129,7 @@ interface Options extends Output {
   network: Architecture;
   method: Method;
   rescale?: boolean;
+  penalty?: number;
   density?: number[];
   epochs: number;
   seed: Seed;
@@ -128,7 +141,7 @@ interface Options extends Output {
 export function trainCommand(): Command {
   return new Command('train')
     .description('learn a mask on a random network and write seed + mask')
-    .requiredOption('--data <name>', 'mnist, or a folder of IDX files')
+    .addOption(dataOption())
     .addOption(networkOption())
     .addOption(
       new Option('--method <name>', 'how masks are learned: topk at a given density, or drawn with learned probabilities')
@@ -137,6 +150,7 @@ export function trainCommand(): Command {
     )
     .addOption(densityOption())
     .option('--rescale', 'multiply the drawn weights of a layer by all / drawn (bernoulli)')
+    .option('--penalty <x>', 'weight of the mean probability to be kept in the loss: fewer weights are kept (bernoulli)', notNegative)
     .option('--epochs <n>', 'passes over the training rows', positiveInteger, FC_EPOCHS)
     .addOption(seedOption())
     .addOption(threadsOption())
@@ -149,7 +163,8 @@ export function trainCommand(): Command {
 Examples:
   seedmask train --data mnist --network fc --out digits.smk
   seedmask train --data mnist --network fc:784-100-10 --density 0.05,0.2 --epochs 5 --seed 7 --out small.smk
-  seedmask train --data mnist --network fc --method bernoulli --rescale --epochs 30 --out drawn.smk`,
+  seedmask train --data mnist --network fc --method bernoulli --rescale --epochs 30 --out drawn.smk
+  seedmask train --data mnist --network fc --method bernoulli --rescale --penalty 2 --out fewer.smk`,
     )
     .action(async (options: Options) => run(options));
 }
@@ -158,8 +173,11 @@ async function run(options: Options): Promise<void> {
   checkWritable(options.out);
   if (options.method === 'bernoulli' && options.density)
     throw new InvalidArgumentError('--density goes with --method topk: bernoulli masks find their own density');
-  if (options.method === 'topk' && options.rescale) throw new InvalidArgumentError('--rescale goes with --method bernoulli');
+  if (options.method !== 'bernoulli')
+    for (const name of ['rescale', 'penalty'] as const)
+      if (options[name] !== undefined) throw new InvalidArgumentError(`--${name} goes with --method bernoulli`);
   const data = loadDataset(options.data);
+  checkFits(data, options.network, outputs(options.network));
   const network = maskNetwork(options.network, options.seed, options.method);
   const layers = weightCounts(network).length;
   const density = spread(options.density ?? [...FC_DENSITY], layers);
@@ -168,6 +186,7 @@ async function run(options: Options): Promise<void> {
   const result = await trainTask(engine, network, data, split(data.train.labels.length, 5000, options.seed), {
     method: options.method,
     rescale: options.rescale,
+    penalty: options.penalty,
     density,
     epochs: options.epochs,
     onProgress: bar.update,

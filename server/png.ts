@@ -25,12 +25,11 @@ export function decodePng(bytes: Uint8Array, [height, width, channels]: Shape): 
   } catch (error) {
     throw broken(error instanceof Error ? error.message : String(error));
   }
+  const overBlack = (pixel: number, channel: number) => Math.floor((pixels[4 * pixel + channel] * pixels[4 * pixel + 3] + 127) / 255);
   const values = new Uint8Array(height * width * channels);
   for (let i = 0; i < height * width; i++) {
-    const alpha = pixels[4 * i + 3];
-    const [red, green, blue] = [0, 1, 2].map((c) => Math.floor((pixels[4 * i + c] * alpha + 127) / 255));
-    if (channels === 1) values[i] = Math.floor((299 * red + 587 * green + 114 * blue + 500) / 1000);
-    else values.set([red, green, blue], 3 * i);
+    if (channels === 1) values[i] = Math.floor((299 * overBlack(i, 0) + 587 * overBlack(i, 1) + 114 * overBlack(i, 2) + 500) / 1000);
+    else for (let channel = 0; channel < 3; channel++) values[3 * i + channel] = overBlack(i, channel);
   }
   return values;
 }

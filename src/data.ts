@@ -1,5 +1,5 @@
-// Bytes to typed arrays: IDX files (MNIST and its like) and the seeded split into training and validation rows. The caller reads
-// the files; nothing here touches a disk.
+// Bytes to typed arrays: IDX files (MNIST and its like), CIFAR-10's binary batches, and the seeded split into training and
+// validation rows. The caller reads the files; nothing here touches a disk. No file makes an array larger than itself.
 
 import type { Shape } from './network.js';
 import { DOMAIN, permutation, type Seed } from './random.js';
@@ -34,6 +34,18 @@ export function parseIdx(bytes: Uint8Array, name: string): { shape: number[]; va
   return { shape, values };
 }
 
+/** The IDX file of uint8 values of a shape of 1 to 4 dimensions: what parseIdx reads. */
+export function toIdx(shape: readonly number[], values: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(4 + 4 * shape.length + values.length);
+  bytes.set([0, 0, 8, shape.length]);
+  const view = new DataView(bytes.buffer);
+  shape.forEach((size, i) => {
+    view.setUint32(4 + 4 * i, size);
+  });
+  bytes.set(values, 4 + 4 * shape.length);
+  return bytes;
+}
+
 const hex = (bytes: Uint8Array): string => Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join(' ') || 'nothing';
 
 /** Images and labels of one IDX pair. */
@@ -45,6 +57,41 @@ export function datasetFromIdx(images: Uint8Array, labels: Uint8Array, name: str
     throw new DataError(`${name}: ${pixels.shape[0]} images but ${classes.values.length} labels`);
   }
   return { input: [pixels.shape[1], pixels.shape[2], pixels.shape[3] ?? 1], images: pixels.values, labels: classes.values };
+}
+
+const CIFAR = { height: 32, width: 32, channels: 3, classes: 10 } as const;
+
+/**
+ * Images and labels of CIFAR-10 batches in order (binary version, https://www.cs.toronto.edu/~kriz/cifar.html): records of a label
+ * byte, then 32 x 32 values of red, of green and of blue, row by row.
+ * @throws DataError when a length is no multiple of 3,073 bytes or a label is above 9
+ */
+export function datasetFromCifar(batches: readonly Uint8Array[], name: string): Dataset {
+  const { height, width, channels, classes } = CIFAR;
+  const plane = height * width;
+  const record = 1 + channels * plane;
+  batches.forEach((batch, b) => {
+    if (batch.length === 0 || batch.length % record !== 0) {
+      throw new DataError(`${name} batch ${b + 1}: expected records of ${record} bytes, got ${batch.length} bytes`);
+    }
+    for (let at = 0; at < batch.length; at += record) {
+      if (batch[at] >= classes)
+        throw new DataError(`${name} batch ${b + 1}: record ${at / record} has label ${batch[at]}, expected 0 to ${classes - 1}`);
+    }
+  });
+  const rows = batches.reduce((sum, batch) => sum + batch.length / record, 0);
+  const images = new Uint8Array(rows * channels * plane);
+  const labels = new Uint8Array(rows);
+  let row = 0;
+  for (const batch of batches) {
+    for (let at = 0; at < batch.length; at += record, row++) {
+      labels[row] = batch[at];
+      const image = images.subarray(row * channels * plane, (row + 1) * channels * plane);
+      for (let c = 0; c < channels; c++)
+        for (let pixel = 0; pixel < plane; pixel++) image[pixel * channels + c] = batch[at + 1 + c * plane + pixel];
+    }
+  }
+  return { input: [height, width, channels], images, labels };
 }
 
 export interface Split {

@@ -7,9 +7,21 @@
 //   const classifier = engine.classifier(network, { mask: tasks[0].mask });
 //   const logits = classifier.logits(pixels, 1);       // Int32Array(10): exact, the same on every machine
 
-export { DataError, type Dataset, datasetFromIdx, epochOrder, imagesOf, parseIdx, type Split, split } from './data.js';
+export {
+  DataError,
+  type Dataset,
+  datasetFromCifar,
+  datasetFromIdx,
+  epochOrder,
+  imagesOf,
+  parseIdx,
+  type Split,
+  split,
+  toIdx,
+} from './data.js';
 export type {
   AdamOptions,
+  BernoulliStepOptions,
   BernoulliTrainer,
   Classifier,
   ClassifierOptions,

@@ -202,6 +202,8 @@ export interface BernoulliOptions extends TrainOptions {
   readonly momentum: number;
   /** Dynamic weight rescaling (Zhou et al. 2019, section 5.2). */
   readonly rescale: boolean;
+  /** Weight of the sparsity term: the mean probability of a weight to be kept. Reported losses are without it. Default 0. */
+  readonly penalty?: number;
 }
 
 export interface BernoulliResult extends MaskResult {

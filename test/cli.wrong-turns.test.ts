@@ -54,6 +54,14 @@ test.each<[what: string, words: string[], line: RegExp]>([
     ['train', '--data', 'mnist', '--out', 'x.smk', '--method', 'bernoulli', '--density', '0.1'],
     /--density goes with --method topk/,
   ],
+  ['bad penalty', ['train', '--data', 'mnist', '--out', 'x.smk', '--method', 'bernoulli', '--penalty', '-1'], /at least 0, got '-1'/],
+  ['no penalty', ['train', '--data', 'mnist', '--out', 'x.smk', '--method', 'bernoulli', '--penalty', ''], /at least 0, got ''/],
+  [
+    'penalty where there is none',
+    ['train', '--data', 'mnist', '--out', 'x.smk', '--penalty', '1'],
+    /--penalty goes with --method bernoulli/,
+  ],
+  ['rescaling where there is none', ['train', '--data', 'mnist', '--out', 'x.smk', '--rescale'], /--rescale goes with --method bernoulli/],
   ['bad epochs', ['train', '--data', 'mnist', '--out', 'x.smk', '--epochs', '0'], /positive whole number, got '0'/],
   ['bad network', ['train', '--data', 'mnist', '--out', 'x.smk', '--network', 'resnet'], /conv2, conv4, conv6, fc, .*got 'resnet'/],
   ['bad threads', ['train', '--data', 'mnist', '--out', 'x.smk', '--threads', '65'], /1 to 64 threads, got 65/],
@@ -102,9 +110,21 @@ test.each<[what: string, words: string[], line: RegExp]>([
     [...prune, '--rounds', '2', '--mask0', 'toward_zero_all', '--mask1', 'reinit'],
     /goes with mask-1 rewind only, not reinit/,
   ],
-  ['rounds on another input', [...prune, '--rounds', '2', '--network', 'conv2'], /60000 rows x 3072 values/],
+  ['rounds on another input', [...prune, '--rounds', '2', '--network', 'conv2'], /images of 32 x 32 x 3, .* got 28 x 28 x 1 in mnist/],
+  ['a ticket of another input', [...prune, '--network', 'conv2'], /images of 32 x 32 x 3, .* got 28 x 28 x 1 in mnist/],
+  [
+    'train on another input',
+    ['train', '--data', 'mnist', '--network', 'conv2', '--out', 'x.smk'],
+    /images of 32 x 32 x 3, as 32x32x3:conv64-\S+ takes, got 28 x 28 x 1 in mnist. Take other data/,
+  ],
+  [
+    'dense on another input',
+    ['train', '--data', 'mnist', '--network', 'fc:99-10', '--out', 'x.smk'],
+    /images of 99 values, .* got 784 values/,
+  ],
+  ['too few outputs', ['train', '--data', 'mnist', '--network', 'fc:784-9', '--out', 'x.smk'], /labels below 9, .* got 9 in mnist/],
   ['rounds into a file', ['prune', '--data', 'mnist', '--rounds', '2', '--out', 'good.smk'], /cannot write good.smk: it is a file/],
-  ['unknown data set', ['data', 'get', 'imagenet'], /must be mnist, got imagenet/],
+  ['unknown data set', ['data', 'get', 'imagenet'], /must be mnist, cifar10, got imagenet/],
 ])('%s', (_, words, line) => {
   const before = readdirSync(folder);
   for (const extra of [[], ['--json']]) {

@@ -31,6 +31,9 @@ const SHAPES: [string, Architecture][] = [
     { input: [6, 6, 1], layers: [conv(4), dense(1, 'linear'), dense(5, 'linear'), dense(3, 'linear')] },
   ],
   ['a logit layer with a relu', { input: [4, 4, 4], layers: [conv(8), pool, dense(3)] }],
+  ['an image of logits', { input: [4, 3, 2], layers: [conv(5), conv(3, 'linear')] }],
+  ['pooled logits of a relu', { input: [6, 5, 1], layers: [conv(9), conv(5), pool] }],
+  ['more units than a draw', { input: [3, 3, 6], layers: [conv(70), pool, dense(67), dense(3, 'linear')] }],
   ['a dense layer wider than a block', { input: [12, 12, 4], layers: [conv(4), dense(7, 'linear')] }],
 ];
 
@@ -111,6 +114,36 @@ describe.each([1, 2])('convolutions with %i threads', (threads) => {
           expectSameBits(`scores ${layer} after step ${step}`, s, want.scores()[layer]);
         });
         expectSameBits('logits', got.logits(rows), want.logits(rows));
+      }
+      got.free();
+    });
+
+    test.each([
+      [false, -2],
+      [false, 0],
+      [true, 0],
+      [true, 2],
+    ])('bernoulli training, rescaled %s, scores about %f', (rescale, middle) => {
+      const net = network(architecture, middle === 0 ? 'normal' : 'signed-constant');
+      const counts = weightCounts(net);
+      const data = randomTrainingSet(net, net.seed, 8, PIXELS);
+      const scores = counts.map((n, layer) => randomFloats(net.seed, 700 + layer, n, 3).map((s) => s + middle));
+      const [got, want] = [engine, reference].map((e) => e.bernoulliTrainer(net, data, scores, rescale, 5));
+      for (let step = 0; step < 4; step++) {
+        const rows = Uint32Array.from({ length: 5 - (step % 2) }, (_, i) => (3 * i + step) % 8);
+        expect(got.mask()).toEqual(want.mask());
+        expect(got.gradients(rows)).toBe(want.gradients(rows));
+        counts.forEach((_, layer) => {
+          expectSameBits(`dW${layer}`, got.weightGradient(layer), want.weightGradient(layer));
+        });
+        expectSameBits('logits', got.logits(Uint32Array.of(7, 1)), want.logits(Uint32Array.of(7, 1)));
+        for (const trainer of [got, want]) {
+          trainer.step({ learningRate: 5, momentum: 0.9, penalty: step * counts.length }, step + 1);
+          if (step === 2) trainer.draw(0xffffffff);
+        }
+        got.scores().forEach((s, layer) => {
+          expectSameBits(`scores ${layer} after step ${step}`, s, want.scores()[layer]);
+        });
       }
       got.free();
     });

@@ -94,8 +94,13 @@ export const convArchitecture: fc.Arbitrary<Architecture> = fc
     input: fc.tuple(width(9), width(9), width(5)),
     body: fc.array(fc.oneof(convLayer, convLayer, fc.constant(pool)), { minLength: 1, maxLength: 4 }),
     last: denseLayer(11),
+    image: fc.integer({ min: 0, max: 3 }),
   })
-  .map(({ input, body, last }) => ({ input, layers: [...poolable(input, body), last] }));
+  .map(({ input, body, last, image }) => {
+    const layers = poolable(input, body);
+    // One in four ends in an image, if that leaves it a weight.
+    return { input, layers: image === 0 && layers.some(({ kind }) => kind === 'conv') ? layers : [...layers, last] };
+  });
 
 /** The layers without the pools that an image is too small for. */
 function poolable(input: Shape, layers: readonly Layer[]): Layer[] {

@@ -206,13 +206,14 @@ export function engineSuite(name: string, make: () => Promise<Engine> | Engine, 
           const data = randomTrainingSet(network, s.seed, rows, s.transform);
           const scores = counts.map((n, layer) => randomFloats(s.seed, 500 + layer, n, 8));
           const rescale = s.seed.low % 2 === 1;
+          const penalty = s.biases ? 30 * s.density : undefined;
           const got = engine.bernoulliTrainer(network, data, scores, rescale, s.batch);
           const want = reference.bernoulliTrainer(network, data, scores, rescale, s.batch);
           for (let step = 0; step < 3; step++) {
             expectSameBatch(got, want, pickRows(s.seed, 10 + step, s.batch, rows), counts.length, false);
             expect(got.mask()).toEqual(want.mask());
             for (const trainer of [got, want]) {
-              trainer.step({ learningRate: 20, momentum: 0.9 }, step + 1);
+              trainer.step({ learningRate: 20, momentum: 0.9, penalty }, step + 1);
               if (step === 1) trainer.draw(0xffffffff);
             }
             const wanted = want.scores();

@@ -7,7 +7,7 @@ import { createReferenceEngine } from '../src/engine/reference.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { evaluate, fitLogitScale, softmax } from '../src/evaluate.js';
 import { densityAt } from '../src/masks/topk.js';
-import { countKept, type Network } from '../src/network.js';
+import { countKept, type Network, totalKept } from '../src/network.js';
 import { DOMAIN, fillWords, parseSeed } from '../src/random.js';
 import { BERNOULLI, PAPER, TOPK, trainBernoulli, trainDense, trainTopk } from '../src/train.js';
 
@@ -65,6 +65,19 @@ test('bernoulli masks are learned, with the same bytes by every engine and threa
   expect(results[1]).toEqual(results[0]);
   expect(results[2]).toEqual(results[0]);
   for (const engine of engines) engine.close();
+});
+
+test('the more a penalty weighs, the fewer weights a learned bernoulli mask keeps', async () => {
+  const engine = await createWasmEngine({ threads: 1 });
+  const run = (penalty?: number) =>
+    trainBernoulli(engine, network, data, parts, { ...BERNOULLI, learningRate: 30, epochs: 8, batch: 30, penalty });
+  const results = [await run(), await run(0), await run(1), await run(4)];
+  expect(results[1]).toEqual(results[0]);
+  const [, none, light, heavy] = results.map(({ mask }) => totalKept(mask));
+  expect(light).toBeLessThan(0.8 * none);
+  expect(heavy).toBeLessThan(0.8 * light);
+  expect(results[2].valAccuracy).toBeGreaterThan(0.9);
+  engine.close();
 });
 
 test('dense training gives the same floats with one thread and two', async () => {

@@ -1,8 +1,8 @@
 // What every engine asks of its callers, checked once at the edge: shapes and counts, refused with a ShapeError that says what was
 // found and what was expected.
 
-import { inputs, type Network, outputs, type Parameters, ShapeError, weighted } from '../network.js';
-import type { TrainingSet } from './engine.js';
+import { inputs, type Network, outputs, type Parameters, ShapeError, totalWeights, weighted } from '../network.js';
+import type { BernoulliStepOptions, TrainingSet } from './engine.js';
 
 /** Throws ShapeError unless `raw` holds rows x width values. */
 export function checkInputs(raw: Uint8Array | Float32Array, rows: number, width: number): void {
@@ -42,6 +42,12 @@ export function checkGain(network: Network, gain: readonly number[]): void {
   gain.forEach((value, i) => {
     if (!Number.isFinite(value)) throw new ShapeError(`gain of layer ${i} must be a finite number, got ${value}`);
   });
+}
+
+/** What a Bernoulli step's penalty adds to d loss / d p of each weight; throws RangeError unless it is a number of at least 0. */
+export function pushOf(network: Network, { penalty = 0 }: BernoulliStepOptions): number {
+  if (!(Number.isFinite(penalty) && penalty >= 0)) throw new RangeError(`penalty must be a number of at least 0, got ${penalty}`);
+  return penalty / totalWeights(network);
 }
 
 /** Throws ShapeError unless images and labels are as many as each other and fit the network, and the batch is at least 1. */

@@ -59,6 +59,14 @@ export interface SgdOptions {
   readonly momentum: number;
 }
 
+export interface BernoulliStepOptions extends SgdOptions {
+  /**
+   * Weight of a sparsity term: the mean of p over all weights of the network, times this, is added to what a step descends (the
+   * expected rate of Isik et al. 2023, arXiv 2309.10834). Not in the loss that `gradients` returns. At least 0; default 0.
+   */
+  readonly penalty?: number;
+}
+
 /**
  * A training run on one network. State (weights or scores, optimiser moments, gradients) lives in the engine.
  *
@@ -111,11 +119,12 @@ export interface TopkTrainer extends Trainer {
  */
 export interface BernoulliTrainer extends Trainer {
   /**
-   * Momentum SGD on the scores with the straight-through gradient dL/dm x p(1 - p); then mask `draw` is drawn.
+   * Momentum SGD on the scores with the straight-through gradient (dL/dm + penalty / weights of the network) x p(1 - p); then mask
+   * `draw` is drawn.
    * dL/dm = dL/dW' x (N / S) W - (1 / S) sum of W' dL/dW' over the layer; without rescaling dL/dW' x W. The sum is taken as output times
    * its gradient over samples and units, which is equal (Euler), in f64, ascending.
    */
-  step(options: SgdOptions, draw: number): void;
+  step(options: BernoulliStepOptions, draw: number): void;
   /** Draws mask number `draw` of the present scores. */
   draw(draw: number): void;
   scores(): Float32Array[];

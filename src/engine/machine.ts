@@ -74,6 +74,9 @@ const OPERATIONS = {
   draw: [112, []],
   rescale: [113, []],
   shiftOf: [114, []],
+  stepRows: [115, []],
+  rescaleRows: [116, []],
+  eulerOfRows: [117, []],
 } as const satisfies Record<string, readonly [number, readonly number[]]>;
 
 export type Operation = readonly [name: keyof typeof OPERATIONS, ...operands: number[]];

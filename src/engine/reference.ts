@@ -36,6 +36,7 @@ import {
   checkTrainingSet,
   noBiases,
   pick,
+  pushOf,
 } from './checks.js';
 import { drawMask } from './draws.js';
 import {
@@ -352,11 +353,12 @@ function bernoulliTrainer(
     ...shared,
     biasGradient: () => noBiases('bernoulli'),
     step(options, number) {
+      const push = fround(pushOf(network, options));
       standing.check();
       standing.usedUp();
       scores.forEach((s, layer) => {
         const drawn = countKept(mask[layer]);
-        const shift = rescale && drawn ? fround(layers[layer].euler / drawn) : 0;
+        const shift = fround((rescale && drawn ? fround(layers[layer].euler / drawn) : 0) - push);
         const scoreGradient = layers[layer].dW.map((d, i) => {
           const p = sigmoid32(s[i]);
           return fround(fround(d * fround(factors[layer] * weights[layer][i])) - shift) * fround(p * fround(1 - p));

@@ -8,7 +8,7 @@ import { type Classifier, type ClassifierOptions, type InputTransform, PIXELS } 
 import { Allocations, type Machine, type Operation } from './machine.js';
 import { regenerateLayer } from './regenerate.js';
 import { type Sums, stack } from './wasm-conv.js';
-import { upload } from './wasm-conv-memory.js';
+import { outputsOf, unpad, upload } from './wasm-conv-memory.js';
 
 /** Samples per pass: few, because a sample's activations fill the caches. */
 const CHUNK = 16;
@@ -83,11 +83,10 @@ function program(
   });
   machine.run(layout);
   const width = inputs(network);
-  const count = outputs(network);
   const raw = own.bytes(CHUNK * width * 4);
   const [height, columns, channels] = network.input;
   const { at, sample, row } = net.input;
-  const last = net.layers[net.layers.length - 1].out;
+  const last = net.layers[net.layers.length - 1];
   return {
     bytes: own.held,
     chunk(values, rows, out) {
@@ -98,8 +97,8 @@ function program(
         ['images', raw, 0, rows, height, columns, channels, kind, mean, scale, at, sample, row],
         ...net.layers.flatMap((layer) => layer.forward(rows)),
       ]);
-      const logits = machine[sums](last.at, (rows * last.sample) / 4);
-      for (let i = 0; i < rows; i++) out.set(logits.subarray((i * last.sample) / 4, (i * last.sample) / 4 + count), i * count);
+      const logits = outputsOf(last, rows);
+      unpad<Int32Array | Float32Array>(machine[sums](last.out.at, logits.count), logits, out);
     },
     free: () => own.free(),
   };

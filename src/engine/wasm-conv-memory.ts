@@ -4,7 +4,7 @@
 //   activations, gradients   [sample][y][x][channel], channels padded to 4; a border of zero pixels where a convolution reads
 //   weights                  canonical order with channels padded: conv [filter][ky][kx][channel], dense [unit][y][x][channel]
 
-import type { Placed, Shape } from '../network.js';
+import { type Placed, type Shape, size } from '../network.js';
 import { type Allocations, type Machine, pad4 } from './machine.js';
 
 /** Kernels may touch a tile past the end of what they need. */
@@ -103,6 +103,16 @@ export function weightsOf({ input, layer, output, fanIn }: Placed): Weights {
   return { units: output[2], pitch, channels: input[2], padded, fanIn, count: (output[2] * pitch) / 4 };
 }
 
+/** The outputs of a batch, shaped like weights with a row a sample: the last layer's tensor has no border. */
+export const outputsOf = ({ placed: { output }, out }: { placed: Placed; out: Tensor }, samples: number): Weights => ({
+  units: samples,
+  pitch: out.sample,
+  channels: output[2],
+  padded: pad4(output[2]),
+  fanIn: size(output),
+  count: (samples * out.sample) / 4,
+});
+
 // ---- the border to canonical order ----
 
 /** Canonical order to memory order. */
@@ -118,9 +128,11 @@ export function upload(
   }
 }
 
-/** Memory order to canonical order. */
-export function download(view: Float32Array, { units, pitch, channels, padded, fanIn }: Weights): Float32Array {
-  const out = new Float32Array(units * fanIn);
+/** Memory order to canonical order, as a new array or to `out`. */
+export const download = (view: Float32Array, weights: Weights): Float32Array =>
+  unpad(view, weights, new Float32Array(weights.units * weights.fanIn));
+
+export function unpad<T extends Float32Array | Int32Array>(view: T, { units, pitch, channels, padded, fanIn }: Weights, out: T): T {
   for (let unit = 0, i = 0; unit < units; unit++) {
     for (let k = 0, at = (unit * pitch) / 4; k < fanIn; k += channels, at += padded) {
       for (let c = 0; c < channels; c++) out[i++] = view[at + c];

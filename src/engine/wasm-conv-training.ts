@@ -9,10 +9,10 @@ import { highest } from './highest.js';
 import { Allocations, type Machine, type Operation, pad4 } from './machine.js';
 import { regenerateLayer } from './regenerate.js';
 import { stack, type WeightedLayer } from './wasm-conv.js';
-import { download, upload, type Weights } from './wasm-conv-memory.js';
+import { download, outputsOf, unpad, upload, type Weights } from './wasm-conv-memory.js';
 import { COLLECTED, FIELDS } from './wasm-layers.js';
 
-interface Core extends Omit<Trainer, 'biasGradient' | 'free'> {
+export interface Core extends Omit<Trainer, 'biasGradient' | 'free'> {
   readonly standing: Batch;
   readonly own: Allocations;
   readonly layers: readonly WeightedLayer[];
@@ -21,8 +21,11 @@ interface Core extends Omit<Trainer, 'biasGradient' | 'free'> {
   write(values: ArrayLike<number>, pointer: number, weights: Weights): void;
 }
 
-/** @param prepare operations that lay out the weights, run before each batch if they may have changed */
-function core(
+/**
+ * What the trainers share.
+ * @param density the part of a layer's weights that is not 0, as they stand at the next forward pass
+ */
+export function core(
   machine: Machine,
   network: Network,
   data: TrainingSet,
@@ -67,7 +70,19 @@ function core(
       if (rows.length < 1 || rows.length > batch) throw new ShapeError(`a batch has 1 to ${batch} rows, got ${rows.length}`);
       machine.run([
         ...forward(rows),
-        ['crossEntropy', last.out.at, last.out.sample, rows.length, count, labels, order, last.dOut.at, losses, last.relu],
+        [
+          'crossEntropy',
+          last.out.at,
+          last.out.sample,
+          rows.length,
+          count,
+          last.placed.output[2],
+          labels,
+          order,
+          last.dOut.at,
+          losses,
+          last.relu,
+        ],
         ...backwards.flatMap((layer) => layer.backward(rows.length)),
       ]);
       standing.made();
@@ -86,11 +101,8 @@ function core(
       for (let start = 0; start < rows.length; start += batch) {
         const part = rows.subarray(start, start + batch);
         machine.run(forward(part));
-        const view = machine.f32(last.out.at, (part.length * last.out.sample) / 4);
-        part.forEach((_, i) => {
-          const from = (i * last.out.sample) / 4;
-          out.set(view.subarray(from, from + count), (start + i) * count);
-        });
+        const logits = outputsOf(last, part.length);
+        unpad(machine.f32(last.out.at, logits.count), logits, out.subarray(start * count));
       }
       return out;
     },

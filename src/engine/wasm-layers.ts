@@ -29,12 +29,20 @@ export interface Rule {
   readonly beta2?: number;
   readonly rest2?: number;
   readonly epsilon?: number;
-  /** bernoulli: number of the draw. */
+  /** bernoulli: what a penalty adds to d loss / d p, and the number of the draw. */
+  readonly push?: number;
   readonly draw?: number;
 }
 const KINDS = ['gradient', 'topk', 'adam', 'sgd', 'bernoulli'] as const;
 
-const NUMBERS = ['rate', 'momentum', 'gain', 'beta1', 'rest1', 'beta2', 'rest2', 'epsilon'] as const;
+const NUMBERS = ['rate', 'momentum', 'gain', 'beta1', 'rest1', 'beta2', 'rest2', 'epsilon', 'push'] as const;
+
+/** Writes a rule for the kernels; `seed` and `stream` are those of a draw. */
+export function writeRule(machine: Machine, to: number, rule: Rule, seed: Network['seed'], stream: number): void {
+  machine.u32(to, 1)[0] = KINDS.indexOf(rule.kind);
+  machine.f32(to + 8, NUMBERS.length).set(NUMBERS.map((name) => rule[name] ?? 0));
+  machine.u32(to + 8 + 4 * NUMBERS.length, 4).set([seed.low, seed.high, stream, rule.draw ?? 0]);
+}
 
 const TILE = 128;
 /** COLLECTED of assembly/select.ts. */
@@ -282,13 +290,7 @@ export class Layers {
   }
 
   #write(i: number, rule: Rule): void {
-    const to = this.layers[i].rule;
-    this.#machine.u32(to, 1)[0] = KINDS.indexOf(rule.kind);
-    this.#machine.f32(to, 10).set(
-      NUMBERS.map((name) => rule[name] ?? 0),
-      2,
-    );
-    this.#machine.u32(to, 14).set([this.#seed.low, this.#seed.high, DRAWS + i, rule.draw ?? 0], 10);
+    writeRule(this.#machine, this.layers[i].rule, rule, this.#seed, DRAWS + i);
   }
 
   /** Names the draw that the next forward passes stand on. */

@@ -1,9 +1,20 @@
 // Training on the wasm engine: `gradients` runs the samples phase, a step runs the inputs phase, in which weight gradients are made
 // and used up in registers (wasm-layers.ts). A weight gradient that somebody asks for is made again from what the phases left.
 
-import { checkMask, countKept, kept, type Mask, maskBytes, type Network, type Parameters, ShapeError, weighted } from '../network.js';
+import { checkMask, countKept, kept, type Mask, type Network, nonzero, type Parameters, ShapeError, weighted } from '../network.js';
 import { AdamSteps } from './adam.js';
-import { Batch, checkGain, checkKeep, checkParameters, checkRows, checkScores, checkTrainingSet, noBiases, pick } from './checks.js';
+import {
+  Batch,
+  checkGain,
+  checkKeep,
+  checkParameters,
+  checkRows,
+  checkScores,
+  checkTrainingSet,
+  noBiases,
+  pick,
+  pushOf,
+} from './checks.js';
 import type { BernoulliTrainer, DenseTrainer, TopkTrainer, Trainer, TrainingSet } from './engine.js';
 import { highest } from './highest.js';
 import type { Machine, Operation } from './machine.js';
@@ -201,9 +212,11 @@ export function createBernoulliTrainer(
   return {
     ...shared,
     biasGradient: () => noBiases('bernoulli'),
-    step({ learningRate, momentum }, draw) {
+    step(options, draw) {
+      const { learningRate, momentum } = options;
+      const push = pushOf(network, options);
       step(
-        layers.layers.map(() => ({ kind: 'bernoulli', rate: learningRate, momentum })),
+        layers.layers.map(() => ({ kind: 'bernoulli', rate: learningRate, momentum, push })),
         (samples) => layers.shift(samples),
       );
       layers.setDraw(draw);
@@ -215,13 +228,7 @@ export function createBernoulliTrainer(
     scores: () => layers.layers.map((layer, i) => layers.download(i, layer.score)),
     mask() {
       machine.run([...layers.draw(0), ['meet']]);
-      return layers.layers.map((layer, i) => {
-        const bits = new Uint8Array(maskBytes(layer.units * layer.fanIn));
-        layers.download(i, layer.w).forEach((w, k) => {
-          if (w !== 0) bits[k >> 3] |= 1 << (k & 7);
-        });
-        return bits;
-      });
+      return layers.layers.map((layer, i) => nonzero(layers.download(i, layer.w)));
     },
     free: () => layers.own.free(),
   };

@@ -1,6 +1,5 @@
 // The default engine: WebAssembly SIMD kernels, one or more threads, same bits everywhere. Networks of dense layers have programs of
-// their own (below); networks with convolutions or pools that end in a dense layer are served by wasm-conv.ts. What is left, images
-// as outputs and Bernoulli masks of convolutions, is answered by the reference engine: the same bits, slowly.
+// their own (below); networks with convolutions or pools are served by wasm-conv.ts.
 //
 // Which arithmetic serves a classifier is a rule over the file alone, never over timing or batch:
 //   signed constants, whole pixels, bounds within i32   integer program: signed adds, i16 where bounds allow      wasm-integer.ts
@@ -16,6 +15,7 @@ import { type Classifier, type ClassifierOptions, type Engine, type InputTransfo
 import { Machine } from './machine.js';
 import { createReferenceEngine } from './reference.js';
 import { regenerateLayer } from './regenerate.js';
+import { createConvBernoulliTrainer } from './wasm-conv-bernoulli.js';
 import { createConvClassifier } from './wasm-conv-inference.js';
 import { createConvDenseTrainer, createConvTopkTrainer } from './wasm-conv-training.js';
 import { byNonzeroInputs, type FloatNetwork, type Program } from './wasm-inference.js';
@@ -44,13 +44,10 @@ export async function createWasmEngine(options: { threads?: number } = {}): Prom
     classifier: (...args) => createConvClassifier(machine, ...args),
     denseTrainer: (...args) => createConvDenseTrainer(machine, ...args),
     topkTrainer: (...args) => createConvTopkTrainer(machine, ...args),
-    bernoulliTrainer: reference.bernoulliTrainer,
+    bernoulliTrainer: (...args) => createConvBernoulliTrainer(machine, ...args),
   };
-  /** What makes something for a network: programs of dense layers, of images, or the reference engine. */
-  const serve = (network: Network) => {
-    if (network.layers.every((layer) => layer.kind === 'dense')) return dense;
-    return network.layers.at(-1)?.kind === 'dense' ? conv : reference;
-  };
+  /** What makes something for a network: programs of dense layers, or of images. */
+  const serve = (network: Network) => (network.layers.every((layer) => layer.kind === 'dense') ? dense : conv);
   return {
     name: 'wasm',
     threads,

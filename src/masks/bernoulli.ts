@@ -1,6 +1,7 @@
 // The Bernoulli mask method (Zhou et al. 2019, section 5.1): every weight has a score and is kept with probability sigmoid(score),
 // drawn anew for each batch; scores learn straight-through. What is trained is a distribution over masks. A model file needs one
-// definite mask: here the likelier bit of every weight. The paper reports the mean accuracy of ten drawn masks instead.
+// definite mask: here the likelier bit of every weight. The paper reports the mean accuracy of ten drawn masks instead. A penalty on the
+// mean probability (engine.ts) makes masks keep fewer weights.
 
 import { maskBytes, type Network, weightCounts } from '../network.js';
 

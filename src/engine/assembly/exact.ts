@@ -87,23 +87,57 @@ const SIGMOID = memory.data<f32>([
   5.0000001201e-1, 5.0000001201e-1, 5.0000001201e-1, 5.0000001201e-1,
   1, 1, 1, 1,
 ]);
+/** The exponent of 1. */
+const BIAS = memory.data<i32>([127, 127, 127, 127]);
 
-/** 1 / (1 + e^-x) in f32, four lanes: sigmoid32 of src/exact.ts. The integer k stands in the low bits of k + 3 * 2^22. */
+/**
+ * 1 / (1 + e^-x) in f32 of `count` vectors: sigmoid32 of src/exact.ts on the negatives of its y and r, which changes signs and no bits.
+ * The integer k stands in the low bits of k + 3 * 2^22. Two vectors a turn share the loads of the constants; a last one alone is its
+ * own neighbour.
+ */
+export function sigmoids(from: usize, to: usize, count: u32): void {
+  for (const stop = from + (<usize>count << 4); from < stop; from += 32, to += 32) {
+    const next: usize = from + 16 < stop ? 16 : 0;
+    const log2e = v128.load(SIGMOID, 32), round = v128.load(SIGMOID, 48);
+    const y = clamp(v128.load(from)), z = clamp(v128.load(from + next));
+    const shifted = f32x4.sub(round, f32x4.mul(y, log2e)), moved = f32x4.sub(round, f32x4.mul(z, log2e));
+    const r = remainder(y, f32x4.sub(shifted, round)), q = remainder(z, f32x4.sub(moved, round));
+    let c = v128.load(SIGMOID, 112);
+    const first = v128.load(SIGMOID, 96);
+    let p = f32x4.sub(c, f32x4.mul(first, r)), o = f32x4.sub(c, f32x4.mul(first, q));
+    c = v128.load(SIGMOID, 128);
+    p = f32x4.sub(c, f32x4.mul(p, r)), o = f32x4.sub(c, f32x4.mul(o, q));
+    c = v128.load(SIGMOID, 144);
+    p = f32x4.sub(c, f32x4.mul(p, r)), o = f32x4.sub(c, f32x4.mul(o, q));
+    c = v128.load(SIGMOID, 160);
+    p = f32x4.sub(c, f32x4.mul(p, r)), o = f32x4.sub(c, f32x4.mul(o, q));
+    c = v128.load(SIGMOID, 176);
+    p = f32x4.sub(c, f32x4.mul(p, r)), o = f32x4.sub(c, f32x4.mul(o, q));
+    v128.store(to, finish(p, r, shifted));
+    v128.store(to + next, finish(o, q, moved));
+  }
+}
+
 // @ts-ignore: decorator
 @inline
-export function sigmoid(x: v128): v128 {
-  const y = f32x4.pmin(f32x4.pmax(f32x4.neg(x), v128.load(SIGMOID)), v128.load(SIGMOID, 16));
-  const shifted = f32x4.add(f32x4.mul(y, v128.load(SIGMOID, 32)), v128.load(SIGMOID, 48));
-  const k = f32x4.sub(shifted, v128.load(SIGMOID, 48));
-  const r = f32x4.sub(f32x4.sub(y, f32x4.mul(k, v128.load(SIGMOID, 64))), f32x4.mul(k, v128.load(SIGMOID, 80)));
-  let p = f32x4.add(f32x4.mul(v128.load(SIGMOID, 96), r), v128.load(SIGMOID, 112));
-  p = f32x4.add(f32x4.mul(p, r), v128.load(SIGMOID, 128));
-  p = f32x4.add(f32x4.mul(p, r), v128.load(SIGMOID, 144));
-  p = f32x4.add(f32x4.mul(p, r), v128.load(SIGMOID, 160));
-  p = f32x4.add(f32x4.mul(p, r), v128.load(SIGMOID, 176));
+function clamp(x: v128): v128 {
+  return f32x4.pmax(f32x4.pmin(x, v128.load(SIGMOID, 16)), v128.load(SIGMOID));
+}
+
+/** x + k ln 2 in two steps. */
+// @ts-ignore: decorator
+@inline
+function remainder(x: v128, k: v128): v128 {
+  return f32x4.add(f32x4.add(x, f32x4.mul(k, v128.load(SIGMOID, 64))), f32x4.mul(k, v128.load(SIGMOID, 80)));
+}
+
+/** 1 / (1 + e^-x) from the polynomial p of e^-r. */
+// @ts-ignore: decorator
+@inline
+function finish(p: v128, r: v128, shifted: v128): v128 {
   const one = v128.load(SIGMOID, 192);
-  p = f32x4.add(f32x4.add(f32x4.mul(p, f32x4.mul(r, r)), r), one);
+  const e = f32x4.add(f32x4.sub(f32x4.mul(p, f32x4.mul(r, r)), r), one);
   // (bits + 127) << 23 drops the upper bits of 3 * 2^22, whose low nine are zero.
-  const power = i32x4.shl(i32x4.add(shifted, i32x4.shr_u(one, 23)), 23);
-  return f32x4.div(one, f32x4.add(one, f32x4.mul(p, power)));
+  const power = i32x4.shl(i32x4.add(shifted, v128.load(BIAS)), 23);
+  return f32x4.div(one, f32x4.add(one, f32x4.mul(e, power)));
 }

@@ -9,6 +9,7 @@
 // Codes are the cases below, in the order of OPERATIONS in src/engine/machine.ts.
 
 import { draw, rescale, shiftOf } from './draws';
+import { eulerOfRows, rescaleRows, stepRows } from './rows';
 import { floatTiles } from './float';
 import { emitAll, Rule, stepActive, stepBias, stepInputs } from './inputs';
 import { integerTiles } from './integer';
@@ -76,7 +77,7 @@ export function run(tape: usize, control: usize, t: u32, n: u32): void {
       case 3: compressRows(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), t, n); break;
       case 4: compressColumns(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), t, n); break;
       case 5: product(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), u(o, 10), u(o, 11), t, n); break;
-      case 7: crossEntropy(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), t, n); break;
+      case 7: crossEntropy(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), u(o, 10), t, n); break;
       case 8: adam(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), f(o, 6), f(o, 7), f(o, 8), f(o, 9), f(o, 10), f(o, 11), t, n); break;
       case 9: sgd(u(o, 1), u(o, 2), u(o, 3), u(o, 4), f(o, 5), f(o, 6), t, n); break;
       case 18: sumRows(u(o, 1), u(o, 2), u(o, 3), u(o, 4), t, n); break;
@@ -117,6 +118,9 @@ export function run(tape: usize, control: usize, t: u32, n: u32): void {
       case 112: draw(changetype<Layer>(u(o, 1)), changetype<Rule>(u(o, 2)), u(o, 3), u(o, 4), t, n); break;
       case 113: rescale(changetype<Layer>(u(o, 1)), t, n); break;
       case 114: shiftOf(changetype<Layer>(u(o, 1)), u(o, 2), u(o, 3), t, n); break;
+      case 115: stepRows(changetype<Layer>(u(o, 1)), changetype<Rule>(u(o, 2)), u(o, 3), u(o, 4), u(o, 5), u(o, 6), t, n); break;
+      case 116: rescaleRows(changetype<Layer>(u(o, 1)), u(o, 2), u(o, 3), t, n); break;
+      case 117: eulerOfRows(changetype<Layer>(u(o, 1)), s(o + 4), u(o, 3), u(o, 4), u(o, 5), u(o, 6), t, n); break;
       default: unreachable();
     }
     const alone = code > MEET;

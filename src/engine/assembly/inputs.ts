@@ -7,7 +7,7 @@
 // Ladder, FC as in tiles.ts, first layer, 128 samples, one core: gradients alone 480 us, of them 107 us that a batch of zeros costs too;
 // with the topk step and its lists 650 us (the band collected by a pass of its own: 675 us).
 
-import { bernoulli } from './draws';
+import { bernoulli, bernoulliUnread } from './draws';
 import { first, last } from './threads';
 import { beginCollection, collect, Cut, part, put } from './select';
 import { append, Layer, pad4, sum, TILE, vectors } from './tiles';
@@ -29,6 +29,8 @@ export class Rule {
   beta2: f32;
   rest2: f32;
   epsilon: f32;
+  /** bernoulli: what a penalty adds to d loss / d p. */
+  push: f32;
   /** bernoulli: the network's seed, the layer's stream, the number of the draw. */
   k0: u32;
   k1: u32;
@@ -62,12 +64,16 @@ export function stepInputs(layer: Layer, samples: u32, rule: Rule, scratch: usiz
       let p = mine;
       for (let i = group; i < stop; i++, at += TILE) {
         const last = <usize>load<u32>(ends + (<usize>(i - group) << 2));
+        const unread = p == last;
         sum(p, last, dy, g, count, 0);
         p = last;
         switch (rule.kind) {
           case 0: memory.copy(rule.to + at, g, <usize>count << 4); break;
           case 1: topk(layer, rule, g, at, count, i, tile, t, begin); break;
-          case 4: bernoulli(layer, rule, g, at, count); break;
+          case 4:
+            if (unread) bernoulliUnread(layer, rule, at, count);
+            bernoulli(layer, rule, g, at, count);
+            break;
           default: descend(layer, rule, g, at, count, i, tile);
         }
       }

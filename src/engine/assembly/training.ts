@@ -33,9 +33,19 @@ export function shift(values: usize, count: u32, features: u32, mean: f32, scale
   }
 }
 
-/** Softmax cross-entropy of z[i][0..classes): losses[i] f64, dz = (softmax - onehot) / count, 0 where a ReLU cut z and in the padding. */
+/** Offset of class j where outputs are an image of padded pixels; a dense layer is one pixel. */
+// @ts-ignore: decorator
+@inline
+function output(j: u32, channels: u32): usize {
+  return <usize>((j / channels) * ((channels + 3) & ~3) + (j % channels)) << 2;
+}
+
+/**
+ * Softmax cross-entropy of the `classes` values of z[i]: losses[i] f64, dz = (softmax - onehot) / count, 0 where a ReLU cut z and in
+ * the padding of pixels of `channels` values.
+ */
 export function crossEntropy(
-  z: usize, stride: u32, count: u32, classes: u32, labels: usize, rows: usize, dz: usize, losses: usize, relu: u32, t: u32, n: u32,
+  z: usize, stride: u32, count: u32, classes: u32, channels: u32, labels: usize, rows: usize, dz: usize, losses: usize, relu: u32, t: u32, n: u32,
 ): void {
   const end = last(count, t, n);
   for (let i = first(count, t, n); i < end; i++) {
@@ -43,16 +53,16 @@ export function crossEntropy(
     const q = dz + <usize>i * stride;
     const label = <u32>load<u8>(labels + load<u32>(rows + (<usize>i << 2)));
     let top = load<f32>(p);
-    for (let j: u32 = 1; j < classes; j++) top = max<f32>(top, load<f32>(p + (<usize>j << 2)));
+    for (let j: u32 = 1; j < classes; j++) top = max<f32>(top, load<f32>(p + output(j, channels)));
     let sum: f64 = 0;
-    for (let j: u32 = 0; j < classes; j++) sum += exp(<f64>load<f32>(p + (<usize>j << 2)) - <f64>top);
+    for (let j: u32 = 0; j < classes; j++) sum += exp(<f64>load<f32>(p + output(j, channels)) - <f64>top);
+    memory.fill(q, 0, stride);
     for (let j: u32 = 0; j < classes; j++) {
-      const value = load<f32>(p + (<usize>j << 2));
+      const value = load<f32>(p + output(j, channels));
       const d = <f32>((exp(<f64>value - <f64>top) / sum - (j == label ? 1.0 : 0.0)) / <f64>count);
-      store<f32>(q + (<usize>j << 2), relu && !(value > 0) ? 0 : d);
+      store<f32>(q + output(j, channels), relu && !(value > 0) ? 0 : d);
     }
-    for (let j = classes << 2; j < stride; j += 4) store<f32>(q + j, 0);
-    store<f64>(losses + (<usize>i << 3), ln(sum) - (<f64>load<f32>(p + (<usize>label << 2)) - <f64>top));
+    store<f64>(losses + (<usize>i << 3), ln(sum) - (<f64>load<f32>(p + output(label, channels)) - <f64>top));
   }
 }
 

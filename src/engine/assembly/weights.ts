@@ -52,17 +52,23 @@ function storeBlocks(out: usize, c0: v128, c1: v128, c2: v128, c3: v128, keep: v
   v128.store(out, v128.xor(v128.and(i64x2.shuffle(t2, t3, 1, 3), keep), flip), 48);
 }
 
-/** Writes `blocks` x 4 words (blocks a multiple of 8) from block number `first` to out, each as (word & keep) ^ flip. */
-export function words(k0: u32, k1: u32, first: u64, stream: u32, domain: u32, out: usize, blocks: u32, keep: v128, flip: v128): void {
+/**
+ * Writes the words of `blocks` blocks (a multiple of 8) with numbers first, first + step ... to out, each as (word & keep) ^ flip. The
+ * numbers of eight blocks must not differ above their lower 32 bits.
+ */
+export function words(
+  k0: u32, k1: u32, first: u64, step: u32, stream: u32, domain: u32, out: usize, blocks: u32, keep: v128, flip: v128,
+): void {
+  const a = i32x4.mul(i32x4.splat(step), i32x4(0, 1, 2, 3));
+  const b = i32x4.mul(i32x4.splat(step), i32x4(4, 5, 6, 7));
   const m0 = v128.load32_splat(PHILOX);
   const m1 = v128.load32_splat(PHILOX, 4);
   const w0 = v128.load32_splat(PHILOX, 8);
   const w1 = v128.load32_splat(PHILOX, 12);
   for (let i: u32 = 0; i < blocks; i += 8) {
-    // The first block is a multiple of 8: no carry inside the eight.
-    const block = first + i;
-    let a0 = i32x4.add(i32x4.splat(<u32>block), i32x4(0, 1, 2, 3));
-    let b0 = i32x4.add(a0, i32x4.splat(4));
+    const block = first + <u64>i * step;
+    let a0 = i32x4.add(i32x4.splat(<u32>block), a);
+    let b0 = i32x4.add(i32x4.splat(<u32>block), b);
     let a1 = i32x4.splat(<u32>(block >> 32));
     let b1 = a1;
     let a2 = i32x4.splat(stream);
@@ -227,11 +233,11 @@ export function weights(distribution: i32, sigma: f32, k0: u32, k1: u32, stream:
     const at = out + (<usize>i << 2);
     const block = (first + i) >> 2;
     if (distribution == 1) {
-      words(k0, k1, block, stream, 0, at, CHUNK >> 2, sign, minus);
+      words(k0, k1, block, 1, stream, 0, at, CHUNK >> 2, sign, minus);
     } else if (distribution == 2) {
       packedSigns(minus, k0, k1, stream, (first + i) >> 7, at);
     } else {
-      words(k0, k1, block, stream, 0, at, CHUNK >> 2, all, none);
+      words(k0, k1, block, 1, stream, 0, at, CHUNK >> 2, all, none);
       if (distribution == 3) uniforms(at, bound);
       else if (distribution == 4) normals(at, sigma, ALL);
       else normals(at, sigma, WITHIN_TWO_SIGMA);
@@ -256,7 +262,7 @@ function uniforms(at: usize, bound: v128): void {
 function packedSigns(minus: v128, k0: u32, k1: u32, stream: u32, block: u64, at: usize): void {
   const sign = i32x4.splat(0x8000_0000);
   let bits = at + (CHUNK << 2) - 256;
-  words(k0, k1, block, stream, 1, bits, 16, i32x4.splat(-1), i32x4.splat(0));
+  words(k0, k1, block, 1, stream, 1, bits, 16, i32x4.splat(-1), i32x4.splat(0));
   for (let p = at; p < at + (CHUNK << 2); p += 128, bits += 4) {
     const word = load<u32>(bits);
     for (let s: u32 = 0; s < 32; s += 4) {
