@@ -3,19 +3,20 @@
 import { createHash } from 'node:crypto';
 import Table from 'cli-table3';
 import { Command } from 'commander';
-import { readModel, SeedmaskError, type Task } from '../codec/index.js';
+import { SeedmaskError, type Task } from '../codec/index.js';
 import { type Dataset, withConstants } from '../src/data.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { type Evaluation, evaluate } from '../src/evaluate.js';
 import { inputs } from '../src/network.js';
 import { DOMAIN, permutation } from '../src/random.js';
 import { checkFits, loadDataset } from './datasets.js';
-import { readFile } from './files.js';
+import { networkFileOption, readTask } from './models.js';
 import { dataOption, type Output, outputOf, threadsOption } from './options.js';
 
 interface Options extends Output {
   data: string;
   task?: string;
+  network?: string;
   threads?: number;
 }
 
@@ -25,29 +26,18 @@ export function evalCommand(): Command {
     .argument('<file>', 'model file (.smk)')
     .addOption(dataOption())
     .option('--task <id>', 'which task of a file with several')
+    .addOption(networkFileOption())
     .addOption(threadsOption())
     .option('--json', 'print one JSON object')
     .addHelpText(
       'after',
-      '\nExamples:\n  seedmask eval models/trained/mnist.smk --data mnist\n  seedmask eval --json --data mnist digits.smk',
+      `
+Examples:
+  seedmask eval models/trained/mnist.smk --data mnist
+  seedmask eval --json --data mnist archive.smk --task permuted
+  seedmask eval mask.smk --network network.smk --data mnist`,
     )
     .action(async (file: string, options: Options) => run(file, options));
-}
-
-/** The named task, or the only one. */
-export function pickTask(tasks: readonly Task[], id: string | undefined, file: string): Task {
-  const names = tasks
-    .slice(0, 20)
-    .map((task) => task.id)
-    .join(', ');
-  if (id === undefined) {
-    if (tasks.length === 1) return tasks[0];
-    throw new SeedmaskError('which-task', { field: file, got: names, hint: 'Name one with --task' });
-  }
-  const task = tasks.find((candidate) => candidate.id === id);
-  if (!task)
-    throw new SeedmaskError('bad-task', { field: '--task', expected: `one of ${names || '(a one-task file needs none)'}`, got: id });
-  return task;
 }
 
 /** The test set as the task sees it: its pixel and label permutations applied. */
@@ -67,17 +57,16 @@ function asSeen(task: Task, test: Dataset): Dataset {
 }
 
 async function run(file: string, options: Options): Promise<void> {
-  const model = readModel(readFile(file));
-  const task = pickTask(model.tasks, options.task, file);
+  const { network, task } = await readTask(file, options.task, options.network);
   const data = loadDataset(options.data);
   const raw = data.test;
-  const width = inputs(model.network);
+  const width = inputs(network);
   if (raw.labels.length === 0)
     throw new SeedmaskError('no-dataset', { field: options.data, got: 'no test images', expected: 'at least one' });
-  checkFits(data, model.network, task.labels.length);
+  checkFits(data, network, task.labels.length);
   const test = asSeen(task, raw);
   const engine = await createWasmEngine({ threads: options.threads });
-  const classifier = engine.classifier(model.network, { mask: task.mask, transform: task.transform });
+  const classifier = engine.classifier(network, { mask: task.mask, transform: task.transform });
   const images = task.transform.constant ? withConstants(test.images, task.transform.constant, width) : test.images;
   const result = evaluate(classifier, images, test.labels, { labelNames: task.labels, logitScale: task.logitScale });
   engine.close();

@@ -1,8 +1,21 @@
 // Files, whole or not at all: reading says what is wrong in one line; writing goes to a temporary neighbour and is renamed over.
 
 import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, lstatSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
-import { DEFAULT_LIMITS, SeedmaskError } from '../codec/index.js';
+import {
+  closeSync,
+  fstatSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { DEFAULT_LIMITS, type RangeRead, SeedmaskError } from '../codec/index.js';
 
 const REASONS: Record<string, string> = {
   ENOENT: 'there is no such file or folder',
@@ -26,8 +39,7 @@ export const plain = ({ buffer, byteOffset, length }: Buffer): Uint8Array => new
 export function readFile(path: string, limit = DEFAULT_LIMITS.maxFileBytes): Uint8Array {
   try {
     const status = statSync(path);
-    if (!status.isFile())
-      throw new SeedmaskError('no-file', { field: path, got: status.isDirectory() ? 'it is a folder' : 'it is no regular file' });
+    if (!status.isFile()) throw notRegular(path, status.isDirectory());
     const { size } = status;
     if (size > limit) throw new SeedmaskError('over-limit', { field: path, got: `${size} bytes`, expected: `${limit} bytes` });
     return plain(readFileSync(path));
@@ -37,20 +49,68 @@ export function readFile(path: string, limit = DEFAULT_LIMITS.maxFileBytes): Uin
   }
 }
 
+/** An open file of which ranges are read; nothing else of it is taken into memory. */
+export interface OpenFile {
+  readonly fileBytes: number;
+  readonly read: RangeRead;
+  close(): void;
+}
+
+/** @throws SeedmaskError no-file */
+export function openRanges(path: string): OpenFile {
+  let file: number | undefined;
+  try {
+    file = openSync(path, 'r');
+    const status = fstatSync(file);
+    if (!status.isFile()) throw notRegular(path, status.isDirectory());
+    const handle = file;
+    const read: RangeRead = async (offset, length) => {
+      const bytes = new Uint8Array(Math.max(0, Math.min(length, status.size - offset)));
+      let filled = 0;
+      for (let n = 1; filled < bytes.length && n > 0; filled += n)
+        n = readSync(handle, bytes, filled, bytes.length - filled, offset + filled);
+      return bytes.subarray(0, filled);
+    };
+    return { fileBytes: status.size, read, close: () => closeSync(handle) };
+  } catch (error) {
+    if (file !== undefined) closeSync(file);
+    if (error instanceof SeedmaskError) throw error;
+    throw new SeedmaskError('no-file', { field: path, got: reason(error) });
+  }
+}
+
+const notRegular = (path: string, isFolder: boolean) =>
+  new SeedmaskError('no-file', { field: path, got: isFolder ? 'it is a folder' : 'it is no regular file' });
+
+/** The calls that writing needs, so that a test can hand in some that fail. */
+export interface Disk {
+  openSync(path: string, flags: string, mode: number): number;
+  writeSync(file: number, bytes: Uint8Array, offset: number): number;
+  fsyncSync(file: number): void;
+  closeSync(file: number): void;
+  renameSync(from: string, to: string): void;
+  rmSync(path: string, options: { force: boolean }): void;
+}
+export const DISK: Disk = { openSync, writeSync, fsyncSync, closeSync, renameSync, rmSync };
+
 /** Writes all of it or leaves what was there. Synchronous, so that no signal falls between the write and the rename. */
-export function writeFileSafely(path: string, bytes: Uint8Array): void {
+export function writeFileSafely(path: string, bytes: Uint8Array, disk = DISK): void {
   const temporary = beside(path);
   try {
-    const file = openSync(temporary, 'wx', 0o644);
+    const file = disk.openSync(temporary, 'wx', 0o644);
     try {
-      for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
-      fsyncSync(file);
+      for (let at = 0; at < bytes.length; ) at += disk.writeSync(file, bytes, at);
+      disk.fsyncSync(file);
     } finally {
-      closeSync(file);
+      disk.closeSync(file);
     }
-    renameSync(temporary, path);
+    disk.renameSync(temporary, path);
   } catch (error) {
-    rmSync(temporary, { force: true });
+    try {
+      disk.rmSync(temporary, { force: true });
+    } catch {
+      // The first failure is the one to tell.
+    }
     throw new SeedmaskError('cannot-write', { field: path, got: reason(error) });
   }
 }

@@ -2,22 +2,35 @@
 
 import Table from 'cli-table3';
 import { Command } from 'commander';
-import { contentId, inspectModel, readModel } from '../codec/index.js';
+import { type FileInfo, inspectModel, networkId } from '../codec/index.js';
 import { describe, totalWeights } from '../src/network.js';
 import { formatSeed } from '../src/random.js';
 import { readFile } from './files.js';
+import { hexOf, inFile, LIMITS, networkFileOption, networksOf } from './models.js';
 import { type Output, outputOf } from './options.js';
+
+/** Above this many tasks the table has one row a task instead of one a layer. */
+const DETAILED_TASKS = 20;
 
 export function inspectCommand(): Command {
   return new Command('inspect')
     .description('show what a model file holds')
     .argument('<file>', 'model file (.smk)')
+    .addOption(networkFileOption())
     .option('--json', 'print one JSON object')
-    .addHelpText('after', '\nExamples:\n  seedmask inspect models/trained/mnist.smk\n  seedmask inspect --json digits.smk')
-    .action((file: string, options: Output) => {
+    .addHelpText(
+      'after',
+      `
+Examples:
+  seedmask inspect models/trained/mnist.smk
+  seedmask inspect --json digits.smk
+  seedmask inspect mask.smk --network network.smk`,
+    )
+    .action(async (file: string, options: Output & { network?: string }) => {
       const bytes = readFile(file);
-      const { network, ...info } = inspectModel(bytes);
-      const id = Buffer.from(contentId(readModel(bytes))).toString('hex');
+      const networks = await networksOf(options.network);
+      const info = await inFile(file, () => inspectModel(bytes, LIMITS, networks));
+      const { network, base } = info;
       const weights = totalWeights(network);
       const value = {
         fileBytes: info.fileBytes,
@@ -28,34 +41,55 @@ export function inspectCommand(): Command {
         sigma: network.sigma,
         seed: formatSeed(network.seed),
         weights,
-        contentId: id,
+        networkId: hexOf(networkId(network)),
+        maskOnly: base.kind === 'network',
+        baseTask: base.kind === 'task' ? info.tasks[base.index].id : null,
+        contentId: hexOf(info.contentId),
         tasks: info.tasks,
       };
-      outputOf(options).print(value, () => {
-        const table = new Table({ head: ['task', 'layer', 'weights', 'kept', 'density'], style: { head: [], border: [] } });
-        for (const task of info.tasks) {
-          task.layers.forEach((layer, i) => {
-            table.push([
-              i ? '' : task.id || '(named by its file)',
-              String(i),
-              layer.weights,
-              layer.kept,
-              (layer.kept / layer.weights).toFixed(4),
-            ]);
-          });
-          table.push(['', 'all', weights, task.kept, task.density.toFixed(4)]);
-        }
-        const tasks = info.tasks.map(
-          (task) =>
-            `${task.id || file}: payload ${task.payloadBytes} bytes (${task.scheme}), order-0 entropy ${task.entropyBytes.toFixed(0)} bytes`,
-        );
-        return [
+      outputOf(options).print(value, () =>
+        [
           `${file}: ${info.fileBytes} bytes, ${info.headerBytes} of them not mask; as float32 ${weights * 4} bytes (${((weights * 4) / info.fileBytes).toFixed(0)} x)`,
-          `network ${describe(network)}, ${network.distribution}, sigma ${network.sigma}, seed ${formatSeed(network.seed)}`,
-          `content ${id}`,
-          ...tasks,
-          table.toString(),
-        ].join('\n');
-      });
+          `network ${value.network}, ${value.distribution}, sigma ${value.sigma}, seed ${value.seed}${value.maskOnly ? ', kept in another file' : ''}`,
+          `network id ${value.networkId}`,
+          `content ${value.contentId}`,
+          ...(value.baseTask === null ? [] : [`base task ${value.baseTask}`]),
+          info.tasks.length === 0 ? 'no tasks' : info.tasks.length > DETAILED_TASKS ? tasksOf(info) : layersOf(file, info, weights),
+        ].join('\n'),
+      );
     });
+}
+
+/** A line a task, and a table with a row for every layer. */
+function layersOf(file: string, { tasks }: FileInfo, weights: number): string {
+  const table = new Table({ head: ['task', 'layer', 'weights', 'kept', 'density'], style: { head: [], border: [] } });
+  for (const task of tasks) {
+    task.layers.forEach((layer, i) => {
+      table.push([
+        i ? '' : task.id || '(named by its file)',
+        String(i),
+        layer.weights,
+        layer.kept,
+        (layer.kept / layer.weights).toFixed(4),
+      ]);
+    });
+    table.push(['', 'all', weights, task.kept, task.density.toFixed(4)]);
+  }
+  const lines = tasks.map(
+    (task) =>
+      `${task.id || file}: payload ${task.payloadBytes} bytes (${task.scheme}), order-0 entropy ${task.entropyBytes.toFixed(0)} bytes`,
+  );
+  return [...lines, table.toString()].join('\n');
+}
+
+/** A table with a row for every task. */
+function tasksOf({ tasks }: FileInfo): string {
+  const table = new Table({
+    head: ['task', 'payload bytes', 'scheme', 'entropy bytes', 'kept', 'density'],
+    style: { head: [], border: [] },
+  });
+  for (const { id, payloadBytes, scheme, entropyBytes, kept, density } of tasks) {
+    table.push([id, payloadBytes, scheme, entropyBytes.toFixed(0), kept, density.toFixed(4)]);
+  }
+  return `${tasks.length} tasks\n${table.toString()}`;
 }

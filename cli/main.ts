@@ -7,14 +7,18 @@ import { DataError } from '../src/data.js';
 import { ShapeError } from '../src/network.js';
 import { dataCommand } from './data.js';
 import { demoCommand } from './demo.js';
+import { diffCommand } from './diff.js';
 import { evalCommand } from './eval.js';
 import { experimentCommand } from './experiment.js';
+import { extractCommand } from './extract.js';
 import { inspectCommand } from './inspect.js';
+import { packCommand } from './pack.js';
 import { pruneCommand } from './prune.js';
 import { RELEASE } from './release.js';
 import { serveCommand } from './serve.js';
 import { exitOnInterrupt } from './signals.js';
 import { trainCommand } from './train.js';
+import { verifyCommand } from './verify.js';
 import { workerCommand } from './worker.js';
 
 const program = new Command('seedmask')
@@ -29,6 +33,10 @@ const commands = [
   pruneCommand(),
   evalCommand(),
   inspectCommand(),
+  packCommand(),
+  extractCommand(),
+  diffCommand(),
+  verifyCommand(),
   serveCommand(),
   experimentCommand(),
   workerCommand(),

@@ -1,4 +1,5 @@
-// Progress of a training run on stderr: a bar on a terminal, one line an epoch elsewhere, nothing with --json.
+// Progress on stderr, nothing with --json. Training: a bar on a terminal, one line an epoch elsewhere. Counting files or tasks: a bar
+// on a terminal, once it takes longer than half a second.
 
 import { Presets, SingleBar } from 'cli-progress';
 import type { Progress } from '../src/train.js';
@@ -50,4 +51,32 @@ export function trainingBar(title: string, quiet: boolean, clear = false): Train
     },
     stop: () => bar.stop(),
   };
+}
+
+/** Tells how many are done, of how many. */
+export type Count = (done: number, of: number) => void;
+
+/**
+ * Shows how many are done while `work` runs, and nothing of it afterwards, however it ends.
+ * @param quiet shows nothing
+ */
+export async function counting<T>(title: string, quiet: boolean, work: (update: Count) => T | Promise<T>): Promise<T> {
+  if (quiet || !process.stderr.isTTY) return work(() => undefined);
+  const format = `${title} {bar} {value} of {total}  {eta_formatted} left`;
+  const bar = new SingleBar(
+    { format, stream: process.stderr, barsize: 24, hideCursor: true, clearOnComplete: true },
+    Presets.shades_classic,
+  );
+  const started = performance.now();
+  let begun = false;
+  try {
+    return await work((done, of) => {
+      if (!begun && performance.now() - started < 500) return;
+      if (!begun) bar.start(of, done);
+      begun = true;
+      bar.update(done);
+    });
+  } finally {
+    bar.stop();
+  }
 }

@@ -6,6 +6,7 @@ import { SeedmaskError } from '../codec/index.js';
 import { createHandler, listen, openStore } from '../server/index.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { inputs } from '../src/network.js';
+import { networkFileOption, networksOf } from './models.js';
 import { type Output, outputOf, portOption, threadsOption } from './options.js';
 import { RELEASE } from './release.js';
 import { untilSignal } from './signals.js';
@@ -14,6 +15,7 @@ interface Options extends Output {
   port: number;
   host: string;
   threads?: number;
+  network?: string;
 }
 
 const SHIPPED = fileURLToPath(new URL('../../models/trained', import.meta.url));
@@ -24,16 +26,28 @@ export function serveCommand(): Command {
     .argument('[path]', 'a model file, or a folder of them; default: the models shipped with seedmask')
     .addOption(portOption())
     .option('--host <address>', 'address to listen on; 0.0.0.0 is every network this machine is on', '127.0.0.1')
+    .addOption(networkFileOption())
     .addOption(threadsOption())
     .option('--json', 'print one JSON object once listening')
-    .addHelpText('after', '\nExamples:\n  seedmask serve models/trained\n  seedmask serve digits.smk --port 9000')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  seedmask serve models/trained
+  seedmask serve archive.smk --port 9000
+  seedmask serve masks --network network.smk`,
+    )
     .action(async (path: string | undefined, options: Options) => run(path ?? SHIPPED, options));
 }
 
 async function run(path: string, options: Options): Promise<void> {
-  const store = openStore(path);
+  const store = openStore(path, { networks: await networksOf(options.network) });
   if (store.tasks.size === 0)
-    throw new SeedmaskError('bad-store', { field: path, expected: 'a folder with at least one .smk file', got: 'none' });
+    throw new SeedmaskError('bad-store', {
+      field: path,
+      expected: 'a folder with at least one .smk file, or a file with a task',
+      got: 'none',
+    });
   const engine = await createWasmEngine({ threads: options.threads });
   const server = await listen(createHandler({ engine, store, release: RELEASE }), { port: options.port, host: options.host });
   const tasks = [...store.tasks.values()];

@@ -46,13 +46,14 @@ export const ERRORS = {
   'bad-request': [400, '{field} must be {expected}, got {got}'],
   'bad-shape': [400, '{field} has shape {got}, expected {expected}'],
   'bad-value': [400, '{field} is {got}, expected {expected}'],
-  // ---- listening ----
   // ---- command line ----
   'no-file': [404, 'cannot read {field}: {got}'],
   'cannot-write': [500, 'cannot write {field}: {got}'],
   'bad-option': [400, '{field} must be {expected}, got {got}'],
   'no-dataset': [404, 'no data set in {field}: {got}, expected {expected}'],
   'which-task': [400, '{field} holds several tasks: {got}'],
+  'no-tasks': [400, '{field} holds a network and no task, expected {expected}'],
+  'other-network': [409, '{field} holds masks of another network than {expected}: {got}'],
   'cannot-listen': [500, 'cannot listen on {field}: {got}'],
   // ---- experiments ----
   'no-package': [501, '{field} needs the npm package {got}, which is not installed here'],
@@ -73,20 +74,23 @@ export interface ErrorDetails {
   readonly hint?: string;
 }
 
-/** An expected failure: one clear line as `message`, and its parts for machines. */
+/** An expected failure: one clear line as `message`, and its parts for machines. `file` is the file it is about, when several are open. */
 export class SeedmaskError extends Error {
   override readonly name = 'SeedmaskError';
   readonly code: ErrorCode;
   readonly status: number;
   readonly details: ErrorDetails;
 
-  constructor(code: ErrorCode, details: ErrorDetails = {}) {
+  readonly file: string | undefined;
+
+  constructor(code: ErrorCode, details: ErrorDetails = {}, file?: string) {
     const [status, sentence] = ERRORS[code];
     const text = sentence.replace(/\{(field|expected|got)\}/g, (_, name: 'field' | 'expected' | 'got') => show(details[name]));
-    super(details.hint ? `${text}. ${details.hint}` : text);
+    super(`${file === undefined ? '' : `${file}: `}${text}${details.hint ? `. ${details.hint}` : ''}`);
     this.code = code;
     this.status = status;
     this.details = details;
+    this.file = file;
   }
 }
 

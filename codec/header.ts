@@ -1,9 +1,9 @@
 // The header of a model file, between its MessagePack bytes and its meaning: one positional array
 //
-//   [base?] [input, layers, distribution, sigma, seed, weight check]? transforms, labels, data, tasks, columns, id bytes?
+//   [base?] [input, layers, distribution, sigma, seed, weight check]? [transforms, labels, data, tasks, columns, id bytes?]?
 //
 // `base` is there when the prefix says so: a task index, or the 32-byte id of a network kept elsewhere, and then the network's six
-// fields are not. Transforms, label sets and data sets are tables, each entry stored once; an entry that everybody uses is a number.
+// fields are not. A network-only file has these six and nothing more. Transforms, label sets and data sets are tables, each entry stored once; an entry that everybody uses is a number.
 // Every field is checked here and nowhere else; container.ts lays the bytes out, msgpack.ts spells them.
 
 import { sha256 } from '@noble/hashes/sha2.js';
@@ -44,6 +44,7 @@ export interface Header {
   readonly transforms: readonly Transform[];
   readonly labels: readonly (readonly string[])[];
   readonly data: readonly (DataKind | null)[];
+  /** 0 in a network-only file. */
   readonly tasks: number;
   /** Bit set of the index columns present. */
   readonly columns: number;
@@ -101,9 +102,11 @@ function networkValues(network: Network, check: number): Value[] {
 
 /** The canonical MessagePack bytes of a header. */
 export function encodeHeader(header: Header): Uint8Array {
+  const network = header.network ? networkValues(header.network, header.check) : [];
+  if (header.tasks === 0) return encode(network);
   return encode([
     ...(header.base === null ? [] : [header.base]),
-    ...(header.network ? networkValues(header.network, header.check) : []),
+    ...network,
     tableValue(header.transforms.map(transformValue)),
     tableValue(header.labels.map(labelsValue)),
     tableValue(header.data.map(dataValue)),
@@ -154,6 +157,8 @@ export function decodeHeader(bytes: Uint8Array, hasBase: boolean): Header {
   const inline = !(base instanceof Uint8Array);
   const network = inline ? networkField(list(fields.splice(0, 5), 'the network', 5, 5)) : null;
   const check = inline ? uint(fields.shift(), 'weight check', 0, 0xffffffff) : 0;
+  if (!hasBase && fields.length === 0)
+    return { base, network, check, transforms: [], labels: [], data: [], tasks: 0, columns: 0, idBytes: 0 };
   const transforms = table(fields.shift(), 'transforms', transformField);
   const labels = table(fields.shift(), 'labels', labelsField);
   const data = table(fields.shift(), 'data', dataField);

@@ -1,20 +1,25 @@
 // The codec: model files to models and back. FORMAT.md is the norm; this is its reading in TypeScript, for Node and the browser.
 
+export { type Archive, type ArchiveOptions, openArchive, type RangeRead } from './archive.js';
 export {
-  type Base,
   contentId,
-  DEFAULT_LIMITS,
   type FileInfo,
   inspectModel,
-  type Limits,
   type Model,
-  type NetworkLookup,
+  type PackedModel,
+  type PackedTask,
   readModel,
+  readPacked,
   type Task,
   type TaskInfo,
+  type Verified,
+  verifyModel,
   writeModel,
+  writePacked,
 } from './container.js';
 export { ERRORS, type ErrorCode, type ErrorDetails, SeedmaskError } from './errors.js';
 export { DIGITS, networkId, PIXELS_TRANSFORM, type Provenance, type Transform } from './header.js';
+export { type Base, DEFAULT_LIMITS, type Limits, type NetworkLookup } from './layout.js';
+export { TASK_ID, type TaskHead } from './records.js';
 export { readSafetensors, type Tensor, type TensorFile, writeSafetensors } from './safetensors.js';
 export { type LayerCount, SCHEMES, type SchemeName } from './schemes.js';

@@ -11,7 +11,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { SeedmaskError } from '../codec/errors.js';
-import { type Model, readModel, type Task } from '../codec/index.js';
+import { type Model, type NetworkLookup, readModel, type Task } from '../codec/index.js';
 import type { Network } from '../src/network.js';
 import { nearest } from './nearest.js';
 
@@ -86,6 +86,8 @@ export class Store {
 export interface StoreOptions {
   /** Bytes of one model file at most; default 256 MiB. */
   readonly fileLimit?: number;
+  /** Where the networks of mask-only files come from; without it they are refused. */
+  readonly networks?: NetworkLookup;
 }
 
 /** What a task name and a version label may be: nothing that needs escaping in a URL or a file name. */
@@ -98,8 +100,8 @@ const Labels = z.record(z.string().regex(NAME), z.union([z.int().nonnegative(), 
  * Reads a model file, or a folder of them, whole.
  * @throws SeedmaskError bad-store, bad-model-file (a file that does not decode, by name) or task-clash (both files, by name)
  */
-export function openStore(path: string, { fileLimit = 256 * 1024 * 1024 }: StoreOptions = {}): Store {
-  const catalogue = new Catalogue(fileLimit);
+export function openStore(path: string, { fileLimit = 256 * 1024 * 1024, networks }: StoreOptions = {}): Store {
+  const catalogue = new Catalogue(fileLimit, networks);
   if (!stat(path).isDirectory()) {
     catalogue.add(path, basename(path).replace(/\.smk$/, ''), '1');
     return catalogue.close();
@@ -119,12 +121,14 @@ const NO_LABELS = { file: '', labels: new Map<string, string>() } as const;
 /** Tasks gathered from files so far. */
 class Catalogue {
   readonly #fileLimit: number;
+  readonly #networks: NetworkLookup | undefined;
   readonly #versions = new Map<string, Version[]>();
   /** Task name or folder name -> its labels, and the file they come from. */
   readonly #labels = new Map<string, { readonly file: string; readonly labels: ReadonlyMap<string, string> }>();
 
-  constructor(fileLimit: number) {
+  constructor(fileLimit: number, networks?: NetworkLookup) {
     this.#fileLimit = fileLimit;
+    this.#networks = networks;
   }
 
   /** Adds the tasks of one model file; one task is named `name`, an archive's tasks by their ids. */
@@ -188,7 +192,8 @@ class Catalogue {
     const { size } = stat(file);
     if (size > this.#fileLimit) throw new SeedmaskError('over-limit', { field: `size of ${file}`, expected: this.#fileLimit, got: size });
     try {
-      return readModel(readFileSync(file), { maxFileBytes: this.#fileLimit });
+      // Masks stay packed, eight weights a byte: together no more than the largest file.
+      return readModel(readFileSync(file), { maxFileBytes: this.#fileLimit, maxWeights: 8 * this.#fileLimit }, this.#networks);
     } catch (error) {
       const got = error instanceof Error ? error.message : String(error);
       throw new SeedmaskError('bad-model-file', { field: file, got, hint: 'Fetch it again, or move it out of the folder.' });

@@ -84,7 +84,7 @@ test.each<[what: string, words: string[], line: RegExp]>([
   ['data without labels', ['eval', good, '--data', 'no-labels'], /no train-labels-idx1-ubyte/],
   ['unwritable output', ['train', '--data', 'mnist', '--out', 'no/such/folder/x.smk'], /cannot write no\/such\/folder\/x.smk/],
   ['output is a folder', ['train', '--data', 'mnist', '--out', 'no-labels'], /cannot write no-labels: it is a folder/],
-  ['an empty folder to serve', ['serve', 'empty'], /at least one .smk file, got none/],
+  ['an empty folder to serve', ['serve', 'empty'], /at least one .smk file, or a file with a task, got none/],
   ['a device as a file', ['inspect', '/dev/zero'], /no regular file/],
   ['no command', [], /which command\?/],
   [

@@ -300,7 +300,8 @@ describe('the writer refuses what it cannot store', () => {
     ['unsorted ids', { ...ARCHIVE_MODEL, base: { kind: 'none' }, tasks: [second, first] }, /above the id before it, 'a.b'/],
     ['two tasks of one name', { ...ARCHIVE_MODEL, base: { kind: 'none' }, tasks: [first, first] }, /above the id before it/],
     ['a base task that is not there', { ...ARCHIVE_MODEL, base: { kind: 'task', index: 3 } }, /an index below 3/],
-    ['no tasks', { ...TINY_MODEL, tasks: [] }, /transforms/],
+    ['no tasks and no network', { ...TINY_MODEL, base: { kind: 'network', id: networkId(TINY) }, tasks: [] }, /one task or more, got none/],
+    ['no tasks and one of them the base', { ...TINY_MODEL, base: { kind: 'task', index: 0 }, tasks: [] }, /one task or more, got none/],
     ['a layer that does not fit', { ...TINY_MODEL, network: { ...TINY, layers: [{ kind: 'pool' }] } }, /2x2 pool/],
   ])('%s', (_, m, message) => {
     expect(() => writeModel(m)).toThrow(message);

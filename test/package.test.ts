@@ -17,7 +17,7 @@ const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as
 /** The names README.md and the headers of the index files use. */
 const DOCUMENTED: Record<string, string[]> = {
   '.': ['createWasmEngine', 'createReferenceEngine', 'parseSeed', 'regenerate', 'criterionMask', 'trainTopk', 'trainDense', 'evaluate'],
-  './codec': ['readModel', 'writeModel', 'inspectModel', 'SeedmaskError'],
+  './codec': ['readModel', 'writeModel', 'inspectModel', 'verifyModel', 'openArchive', 'readPacked', 'writePacked', 'SeedmaskError'],
   './models': ['fc', 'conv2', 'conv4', 'conv6'],
   './server': ['createApp', 'createHandler', 'listen'],
 };

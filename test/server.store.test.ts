@@ -3,9 +3,10 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { type Model, SeedmaskError, writeModel } from '../codec/index.js';
+import { DEFAULT_LIMITS, type Model, networkId, SeedmaskError, writeModel } from '../codec/index.js';
 import { openStore } from '../server/index.js';
 import { nearest } from '../server/nearest.js';
+import { fullMask, totalWeights } from '../src/network.js';
 import { folder, oneTask, task, tinyNetwork } from './server.material.js';
 
 const made: string[] = [];
@@ -39,6 +40,20 @@ describe('names and versions', () => {
   });
   test('an archive is named by its stored ids', () => {
     expect([...openStore(disk({ 'all.smk': archive('one', 'two') })).tasks.keys()]).toEqual(['one', 'two']);
+  });
+  test('an archive may hold more weights than one read takes by default', () => {
+    const wide = tinyNetwork([1, 1, 1000], 1000);
+    const empty = task(wide, '', ['a'], { mask: fullMask(wide, false) });
+    const tasks = Array.from({ length: 300 }, (_, i) => ({ ...empty, id: `t${100 + i}` }));
+    expect(tasks.length * totalWeights(wide)).toBeGreaterThan(DEFAULT_LIMITS.maxWeights);
+    const store = openStore(disk({ 'wide.smk': writeModel({ network: wide, base: { kind: 'none' }, tasks }, { schemes: ['raw'] }) }));
+    expect(store.tasks.size).toBe(300);
+  });
+  test('masks alone are served with their network at hand', () => {
+    const id = networkId(network);
+    const files = { 'm.smk': writeModel({ ...model, base: { kind: 'network', id } }), 'n.smk': writeModel({ ...model, tasks: [] }) };
+    expect([...openStore(disk(files), { networks: () => network }).tasks.keys()]).toEqual(['m']);
+    expect(refusal(() => openStore(disk(files))).code).toBe('bad-model-file');
   });
   test('file, folder and labels make one task; versions are ordered as numbers', () => {
     const store = openStore(disk({ 't.smk': model, 't/2.smk': model, 't/10.smk': model, 't/labels.json': '{"stable": 2, "next": "10"}' }));

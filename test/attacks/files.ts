@@ -7,6 +7,7 @@ import { weightCheck } from '../../codec/header.js';
 import { networkId, readModel, writeModel } from '../../codec/index.js';
 import { encode, type Value } from '../../codec/msgpack.js';
 import { encodePayload } from '../../codec/schemes.js';
+import type { Network } from '../../src/network.js';
 import { ARCHIVE_MODEL, TINY, TINY_MODEL } from '../vectors/models.js';
 
 const bytes = (...parts: readonly (ArrayLike<number> | number)[]): Uint8Array =>
@@ -44,16 +45,17 @@ export function open(
   return { header: file.slice(16, start), tasks: parts, flags: file[7] };
 }
 
-/** The weight check of the plain file's network, 6 inputs and 24 weights, or of others. */
-const check = (...units: readonly number[]): number => checkOf(6, ...units);
-const checkOf = (inputs: number, ...units: readonly number[]): number =>
-  weightCheck({
-    input: [1, 1, inputs],
-    layers: units.map((n) => ({ kind: 'dense', units: n, activation: 'linear' })),
-    distribution: 'signed-constant',
-    sigma: 'glorot',
-    seed: { low: 5, high: 0 },
-  });
+/** The network of the plain file: 24 weights, or with other layers. */
+const linear = (...units: readonly number[]): Network => dense(6, ...units);
+/** Linear dense layers after so many inputs. */
+const dense = (inputs: number, ...units: readonly number[]): Network => ({
+  input: [1, 1, inputs],
+  layers: units.map((n) => ({ kind: 'dense', units: n, activation: 'linear' })),
+  distribution: 'signed-constant',
+  sigma: 'glorot',
+  seed: { low: 5, high: 0 },
+});
+const check = (...units: readonly number[]): number => weightCheck(linear(...units));
 /** Header fields of the plain file, in order. */
 const PLAIN: readonly Value[] = [6, [2, 4], 1, 0, 5, check(4), 0, [['a']], 0, 1, 0];
 /** 24 weights, 3 kept, raw: scheme, count, bits. */
@@ -89,10 +91,13 @@ const ids = (...names: readonly string[]) =>
 
 /** One dense layer. */
 const wide = (inputs: number, units: number, payload: Uint8Array): Uint8Array =>
-  plain({ 0: inputs, 1: [2, units], 5: checkOf(inputs, units) }, payload);
+  plain({ 0: inputs, 1: [2, units], 5: weightCheck(dense(inputs, units)) }, payload);
 const PLAIN_NETWORK = readModel(plain()).network;
 /** The plain file's weights, 6 kept. */
 const contexts = encodePayload({ network: PLAIN_NETWORK, pixelPermutation: null }, [bytes(0x12, 0x84, 0x09)], ['context']);
+/** The plain file's network alone, with some fields changed or added. */
+const alone = (change: Record<number, Value> = {}, more: readonly Value[] = [], flags = 0) =>
+  seal(encode([...PLAIN.slice(0, 6).map((value, i) => change[i] ?? value), ...more]), [], flags);
 
 /** [error code, what is wrong, the file] */
 type Attack = readonly [string, string, Uint8Array];
@@ -191,6 +196,15 @@ export const ATTACKS: readonly Attack[] = [
 
   ['wrong-generator', 'a weight check of other weights', plain({ 5: 1 })],
 
+  ['bad-header', 'a network alone, less a field', seal(encode(PLAIN.slice(0, 5)), [])],
+  ['bad-header', 'a network alone and a table', alone({}, [0])],
+  ['bad-header', 'a network alone and a count of no tasks', alone({}, [[], [], [], 0, 0])],
+  ['bad-header', 'a network alone that claims a base', alone({}, [], 2)],
+  ['trailing-bytes', 'a network alone and a byte', bytes(alone(), 0)],
+  ['wrong-generator', 'a network alone of other weights', alone({ 5: 1 })],
+  ['not-canonical', 'a network alone, spelled longer', seal(bytes(0x96, 0xcc, encode(PLAIN.slice(0, 6)).slice(1)), [])],
+  ['over-limit', 'a network alone of 2^28 weights and one more', alone({ 0: 2 ** 28 + 1, 1: [2, 1] })],
+
   ['over-limit', 'a header of 4 GB', bytes(tiny.slice(0, 8), [255, 255, 255, 255], tiny.slice(12))],
   ['over-limit', '4 G tasks', plain({ 9: 0xffffffff })],
   ['over-limit', 'a layer of 2^64 weights', plain({ 0: 0xffffffff, 1: [2, 0xffffffff] })],
@@ -240,4 +254,45 @@ export const ATTACKS: readonly Attack[] = [
     'a base of 31 bytes',
     seal(encode([new Uint8Array(31), ...PLAIN.slice(6)]), [{ columns: bytes(), payload: PLAIN_PAYLOAD }], 2),
   ],
+];
+
+/** What the masks below are masks of, and its id. */
+export const MASKED: Network = linear(4);
+const MASKED_ID = networkId(MASKED);
+const REST = PLAIN.slice(6);
+const masks = (base: Value, change: Record<number, Value> = {}, payload: Uint8Array = PLAIN_PAYLOAD, columns = bytes(), flags = 2) =>
+  seal(encode([base, ...REST.map((value, i) => change[i + 6] ?? value)]), [{ columns, payload }], flags);
+
+/** Files of masks alone, read with MASKED at hand: [error code, what is wrong, the file]. The first would be fine. */
+export const MASK_ONLY_ATTACKS: readonly (readonly [string, string, Uint8Array])[] = [
+  ['ok', 'nothing', masks(MASKED_ID)],
+  ['bad-base', 'the id of another network', masks(networkId(TINY))],
+  ['bad-base', 'an id of zeros', masks(new Uint8Array(32))],
+  ['bad-base', 'an id with one bit flipped', masks(MASKED_ID.map((byte, i) => (i === 31 ? byte ^ 1 : byte)))],
+  ['bad-header', 'an id of 31 bytes', masks(MASKED_ID.slice(1))],
+  ['bad-header', 'an id of 33 bytes', masks(bytes(MASKED_ID, 0))],
+  ['bad-header', 'an id of no bytes', masks(bytes())],
+  ['bad-header', 'an id in hexadecimal', masks(Array.from(MASKED_ID, (b) => b.toString(16).padStart(2, '0')).join(''))],
+  ['bad-header', 'a path', masks('../network.smk')],
+  ['bad-header', 'a list of ids', masks([MASKED_ID, MASKED_ID])],
+  ['bad-header', 'the index of a task, and no network', masks(0)],
+  ['bad-header', 'an id without the flag', masks(MASKED_ID, {}, PLAIN_PAYLOAD, bytes(), 0)],
+  ['bad-header', 'an id and the network as well', seal(encode([MASKED_ID, ...PLAIN]), [{ columns: bytes(), payload: PLAIN_PAYLOAD }], 2)],
+  ['bad-header', 'an id and nothing more', seal(encode([MASKED_ID]), [], 2)],
+  ['bad-header', 'no tasks', seal(encode([MASKED_ID, 0, [['a']], 0, 0, 0]), [], 2)],
+  [
+    'not-canonical',
+    'an id in bin 16',
+    seal(bytes(0x96, 0xc5, 0, encode([MASKED_ID, ...REST]).slice(2)), [{ columns: bytes(), payload: PLAIN_PAYLOAD }], 2),
+  ],
+  ['unknown-flag', 'biases that the network elsewhere would need', masks(MASKED_ID, {}, PLAIN_PAYLOAD, bytes(), 3)],
+  ['bad-header', 'more labels than the network has outputs', masks(MASKED_ID, { 7: [['a', 'b', 'c', 'd', 'e']] })],
+  ['bad-header', 'constant inputs beyond those of the network', masks(MASKED_ID, { 6: [[{ f32: 1 }, { f32: 0 }, bytes(0xff)]] })],
+  ['bad-payload', 'a mask of more layers', masks(MASKED_ID, {}, bytes(0, 3, 3, [0b111, 0, 0, 0b111, 0, 0]))],
+  ['bad-payload', 'a mask of more weights', masks(MASKED_ID, {}, bytes(0, 3, [0b111, 0, 0, 0]))],
+  ['bad-payload', 'bits beyond the weights', masks(MASKED_ID, {}, bytes(2, 25))],
+  ['over-limit', '2^24 tasks', masks(MASKED_ID, { 9: 2 ** 24 })],
+  ['truncated', 'the payload is missing', masks(MASKED_ID).slice(0, -PLAIN_PAYLOAD.length)],
+  ['trailing-bytes', 'the network behind the masks', bytes(masks(MASKED_ID), encode(PLAIN.slice(0, 6)))],
+  ['bad-checksum', 'a bit of the id', patched(masks(MASKED_ID), 30, masks(MASKED_ID)[30] ^ 1)],
 ];

@@ -1,0 +1,107 @@
+// seedmask extract: tasks of an archive as files of their own, or the network alone. Only the tasks asked for are read; payloads move
+// byte for byte, and each file is written whole or not at all.
+
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command, Option } from 'commander';
+import { type Archive, inspectModel, SeedmaskError, writeModel, writePacked } from '../codec/index.js';
+import { describe } from '../src/network.js';
+import { DISK, type Disk, makeFolder, writeFileSafely } from './files.js';
+import { hexOf, inFile, LIMITS, nameOf, networkFileOption, networksOf, places, withArchive } from './models.js';
+import { type Output, outputOf } from './options.js';
+import { counting } from './progress.js';
+
+export interface Extraction {
+  readonly task?: readonly string[];
+  readonly all?: boolean;
+  readonly maskOnly?: boolean;
+  readonly networkOnly?: boolean;
+  readonly network?: string;
+  readonly out: string;
+}
+
+/** A file that was written; `task` is its id in the archive, null for a network alone. */
+export interface Extracted {
+  readonly task: string | null;
+  readonly file: string;
+  readonly fileBytes: number;
+  readonly contentId: string;
+}
+
+export function extractCommand(): Command {
+  return new Command('extract')
+    .description('write tasks of an archive to files of their own, named by the file')
+    .argument('<archive>', 'model file (.smk)')
+    .addOption(new Option('--task <id...>', 'the tasks to extract; a file of one task needs none').conflicts('all'))
+    .option('--all', 'every task')
+    .requiredOption('--out <path>', 'one task: a file, or a folder that exists; several: a folder, of files ID.smk')
+    .option('--mask-only', 'leave the network out: the files name it by its id')
+    .addOption(new Option('--network-only', 'the network without any task').conflicts(['task', 'all', 'maskOnly']))
+    .addOption(networkFileOption())
+    .option('--json', 'print one JSON object')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  seedmask extract archive.smk --task mnist --out mnist.smk
+  seedmask extract archive.smk --all --out tasks
+  seedmask extract archive.smk --network-only --out network.smk
+  seedmask extract archive.smk --all --mask-only --out masks`,
+    )
+    .action(async (file: string, options: Extraction & Output) => {
+      const { network, files } = await extract(file, options, options.json === true);
+      outputOf(options).print({ archive: file, network, files }, () =>
+        files.map((f) => `${f.file}: ${f.fileBytes.toLocaleString('en')} bytes, content ${f.contentId}`).join('\n'),
+      );
+    });
+}
+
+/** Extracts and writes. Throws SeedmaskError; a file that could not be written is as it was. */
+export async function extract(
+  file: string,
+  options: Extraction,
+  quiet = true,
+  disk: Disk = DISK,
+): Promise<{ readonly network: string; readonly files: readonly Extracted[] }> {
+  const { out } = options;
+  return withArchive(file, await networksOf(options.network), async (archive) => {
+    const network = describe(archive.network);
+    /** Reads the bytes once more, as whoever gets them will, and writes them. */
+    const write = async (task: string | null, path: string, bytes: Uint8Array): Promise<Extracted> => {
+      const { contentId } = await inFile(file, () => inspectModel(bytes, LIMITS, () => archive.network));
+      if (isSameFile(path, file)) throw new SeedmaskError('cannot-write', { field: path, got: 'it is the archive itself' });
+      writeFileSafely(path, bytes, disk);
+      return { task, file: path, fileBytes: bytes.length, contentId: hexOf(contentId) };
+    };
+    if (options.networkOnly) {
+      const bytes = writeModel({ network: archive.network, base: { kind: 'none' }, tasks: [] });
+      return { network, files: [await write(null, out, bytes)] };
+    }
+    const wanted =
+      options.all && archive.tasks > 0 ? Array.from({ length: archive.tasks }, (_, i) => i) : await places(archive, options.task, file);
+    const several = options.all === true || wanted.length > 1;
+    if (several) makeFolder(out);
+    const inFolder = several || out.endsWith('/') || statSync(out, { throwIfNoEntry: false })?.isDirectory() === true;
+    const files: Extracted[] = [];
+    await counting('extract', quiet, async (update) => {
+      for (const place of wanted) {
+        const { id, bytes } = await inFile(file, () => single(archive, place, options.maskOnly === true));
+        files.push(await write(id, inFolder ? join(out, `${nameOf(id, file)}.smk`) : out, bytes));
+        update(files.length, wanted.length);
+      }
+    });
+    return { network, files };
+  });
+}
+
+/** Whether two paths lead to one file, by whatever links. */
+function isSameFile(path: string, other: string): boolean {
+  const [a, b] = [path, other].map((name) => statSync(name, { throwIfNoEntry: false, bigint: true }));
+  return a !== undefined && b !== undefined && a.dev === b.dev && a.ino === b.ino;
+}
+
+/** A task as a file of its own, which names it. */
+async function single(archive: Archive, place: number, maskOnly: boolean): Promise<{ readonly id: string; readonly bytes: Uint8Array }> {
+  const task = await archive.packedTask(place);
+  return { id: task.id, bytes: writePacked({ network: archive.network, tasks: [{ ...task, id: '' }] }, { maskOnly }) };
+}

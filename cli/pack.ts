@@ -1,0 +1,148 @@
+// seedmask pack: one file of many tasks, or more tasks for it. Payloads move byte for byte; the new archive is written beside the old
+// one and renamed over it.
+
+import { Command, InvalidArgumentError } from 'commander';
+import { inspectModel, type PackedTask, readPacked, SeedmaskError, TASK_ID, writePacked } from '../codec/index.js';
+import { describe, type Network } from '../src/network.js';
+import { checkWritable, DISK, type Disk, readFile, writeFileSafely } from './files.js';
+import { inFile, LIMITS, type Networks, nameOf, networkDifferences, networkFileOption, networksOf } from './models.js';
+import { type Output, outputOf } from './options.js';
+import { type Count, counting } from './progress.js';
+
+interface Options extends Output {
+  out: string;
+  append?: boolean;
+  id?: Named[];
+  network?: string;
+}
+
+/** An input and, from --id, the name of its one task. */
+export interface Named {
+  readonly file: string;
+  readonly id?: string;
+}
+
+export interface Packing {
+  readonly inputs: readonly Named[];
+  readonly out: string;
+  /** Keep the tasks that `out` holds. */
+  readonly append?: boolean;
+  /** The file of --network. */
+  readonly network?: string;
+  /** Is told how many files are read. */
+  readonly onFile?: Count;
+}
+
+export interface Packed {
+  readonly network: Network;
+  readonly bytes: Uint8Array;
+  readonly tasks: number;
+  /** Ids that were not in the archive before. */
+  readonly added: readonly string[];
+}
+
+export function packCommand(): Command {
+  return new Command('pack')
+    .description('put the tasks of model files that share a network into one archive')
+    .argument('[files...]', 'model files (.smk): of one task, named by the file; archives, by their ids; a network alone adds no task')
+    .requiredOption('--out <archive>', 'model file to write (.smk)')
+    .option('--append', 'keep the tasks that the archive already holds')
+    .option('--id <name=file>', 'a file of one task and the id it gets; may be repeated', named)
+    .addOption(networkFileOption())
+    .option('--json', 'print one JSON object')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  seedmask pack tasks/*.smk --out archive.smk
+  seedmask pack new.smk --append --out archive.smk
+  seedmask pack --id mnist=run7/best.smk --id permuted=run8/best.smk --out archive.smk
+  seedmask pack network.smk mask-a.smk mask-b.smk --out archive.smk`,
+    )
+    .action(async (files: string[], options: Options) => run(files, options));
+}
+
+function named(text: string, before: Named[] = []): Named[] {
+  const [, id, file] = /^([^=]*)=(.+)$/s.exec(text) ?? [];
+  if (id === undefined || !TASK_ID.test(id)) {
+    throw new InvalidArgumentError(
+      `expected NAME=FILE with a name of 1 to 128 of A-Z a-z 0-9 . _ ~ -, the first a letter or digit, got '${text}'.`,
+    );
+  }
+  return [...before, { file, id }];
+}
+
+async function run(files: readonly string[], options: Options): Promise<void> {
+  const ids = options.id ?? [];
+  const inputs = [...files.filter((file) => !ids.some((named) => named.file === file)).map((file) => ({ file })), ...ids];
+  const { network, bytes, tasks, added } = await counting('pack', options.json === true, (onFile) => pack({ ...options, inputs, onFile }));
+  outputOf(options).print(
+    { file: options.out, fileBytes: bytes.length, network: describe(network), tasks, added },
+    () => `${options.out}: ${tasks} task${tasks === 1 ? '' : 's'}, ${added.length} of them new, ${bytes.length.toLocaleString('en')} bytes`,
+  );
+}
+
+/**
+ * Packs and writes.
+ * @throws SeedmaskError; then the old archive, if there was one, is as it was
+ */
+export async function pack({ inputs, out, append, network: named, onFile }: Packing, disk: Disk = DISK): Promise<Packed> {
+  if (inputs.length === 0) throw new SeedmaskError('bad-option', { field: 'the files to pack', expected: 'one or more', got: 'none' });
+  checkWritable(out);
+  const sources = [...(append ? [{ file: out }] : []), ...inputs];
+  const networks = await networksOf(
+    named,
+    sources.map(({ file }) => file),
+  );
+  const tasks = new Map<string, { readonly file: string; readonly task: PackedTask }>();
+  let first: { readonly file: string; readonly network: Network } | undefined;
+  let old = 0;
+  for (const [i, source] of sources.entries()) {
+    const { file } = source;
+    const isOld = append === true && i === 0;
+    const { network, tasks: found } = await readSource(source, networks, !isOld);
+    first ??= { file, network };
+    const differences = networkDifferences(first.network, network).map(([what, here, there]) => `${what} ${there} instead of ${here}`);
+    if (differences.length) {
+      throw new SeedmaskError('other-network', { field: file, expected: first.file, got: differences.join(', ') });
+    }
+    for (const task of found) {
+      const other = tasks.get(task.id);
+      if (other) {
+        const hint = 'Rename one with --id NAME=FILE';
+        throw new SeedmaskError('task-clash', { field: `task ${task.id}`, got: `${other.file} and ${file}`, hint });
+      }
+      tasks.set(task.id, { file, task });
+    }
+    if (isOld) old = tasks.size;
+    onFile?.(i + 1, sources.length);
+  }
+  const added = [...tasks.keys()].slice(old);
+  const sorted = [...tasks.values()].map(({ task }) => task).sort((a, b) => (a.id < b.id ? -1 : 1));
+  const network = (first as NonNullable<typeof first>).network;
+  const bytes = writePacked({ network, tasks: sorted });
+  writeFileSafely(out, bytes, disk);
+  return { network, bytes, tasks: sorted.length, added };
+}
+
+/** The tasks of an input under the ids they get. What is new to the archive is decoded once, to know that it can be. */
+async function readSource({ file, id }: Named, networks: Networks, isNew: boolean) {
+  const bytes = readFile(file);
+  const { network, tasks } = await inFile(file, () => {
+    if (isNew) inspectModel(bytes, LIMITS, networks);
+    return readPacked(bytes, LIMITS, networks);
+  });
+  if (id !== undefined && tasks.length !== 1) {
+    throw new SeedmaskError('bad-option', { field: `--id ${id}=${file}`, expected: 'a file of one task', got: `${tasks.length} tasks` });
+  }
+  return {
+    network,
+    tasks: tasks.map((task): PackedTask => {
+      const its = id ?? nameOf(task.id, file);
+      if (TASK_ID.test(its)) return { ...task, id: its };
+      const hint = 'Give it one with --id NAME=FILE';
+      const expected = '1 to 128 of A-Z a-z 0-9 . _ ~ -, the first a letter or digit';
+      throw new SeedmaskError('bad-task', { field: `the id of ${file}`, expected, got: its, hint });
+    }),
+  };
+}

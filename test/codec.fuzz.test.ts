@@ -1,0 +1,184 @@
+// The whole reader against files that are nearly right (attacks/mutate.ts): 20,000 cases here, any number in a long job:
+//
+//   SEEDMASK_FUZZ_CASES=1000000 npx vitest run test/codec.fuzz.test.ts
+//   SEEDMASK_FUZZ_FIRST=8412 SEEDMASK_FUZZ_CASES=1 ...           one case again; SEEDMASK_FUZZ_SEED: other cases
+//
+// Every case is read whole, inspected, verified and read task by task. Only typed errors come out, the readers agree, what is read
+// has one encoding, and no case takes memory beyond the limits it was given.
+
+import assert from 'node:assert/strict';
+import { getHeapStatistics } from 'node:v8';
+import { expect, test } from 'vitest';
+import {
+  inspectModel,
+  type Limits,
+  type Model,
+  networkId,
+  openArchive,
+  readModel,
+  readPacked,
+  SCHEMES,
+  type SchemeName,
+  SeedmaskError,
+  type Task,
+  verifyModel,
+  writeModel,
+  writePacked,
+} from '../codec/index.js';
+import { checkMask, fullMask, type Network, outputs, totalWeights } from '../src/network.js';
+import { Chance, mutated } from './attacks/mutate.js';
+import { ARCHIVE_MODEL, randomMask, SMALL_CONV, TINY, TINY_MODEL, task } from './vectors/models.js';
+
+const number = (name: string, otherwise: number) => Number(process.env[name] ?? otherwise);
+const SEED = number('SEEDMASK_FUZZ_SEED', 1905);
+const FIRST = number('SEEDMASK_FUZZ_FIRST', 0);
+const CASES = number('SEEDMASK_FUZZ_CASES', 20_000);
+
+const LIMITS: Limits = { maxFileBytes: 1 << 16, maxWeights: 1 << 16, maxMaskWeights: 1 << 15, maxTasks: 1000 };
+/** What a case may take beside its file: masks, the first weights of each layer as floats and as bytes, hashes. */
+const BUDGET = 2 ** 21;
+const PATIENCE = 10_000;
+
+const VECTOR: Network = {
+  ...TINY,
+  input: [1, 1, 3],
+  layers: [{ kind: 'dense', units: 4, activation: 'linear' }],
+  distribution: 'signed-constant',
+};
+const NONE = { kind: 'none' } as const;
+const corpus: Uint8Array[] = (Object.keys(SCHEMES) as SchemeName[]).flatMap((scheme) =>
+  [
+    TINY_MODEL,
+    ARCHIVE_MODEL,
+    { network: VECTOR, base: NONE, tasks: [task(fullMask(VECTOR, true), { labels: ['a'] })] },
+    {
+      network: SMALL_CONV,
+      base: NONE,
+      tasks: ['a', 'b'].map((id, low) => task(randomMask(SMALL_CONV, [0.2, 0.7], { low, high: 0 }), { id })),
+    },
+    { ...TINY_MODEL, base: { kind: 'network', id: networkId(TINY) } },
+  ].map((model) => writeModel(model as Model, { schemes: [scheme] })),
+);
+corpus.push(writeModel({ network: SMALL_CONV, base: NONE, tasks: [] }), writeModel({ network: TINY, base: NONE, tasks: [] }));
+/** With a page table, and longer than a first read; rare, as it is slow. */
+const paged = writeModel({
+  network: VECTOR,
+  base: NONE,
+  tasks: Array.from({ length: 258 }, (_, i) =>
+    task(randomMask(VECTOR, [0.5], { low: i, high: 0 }), { id: `task-number-${100 + i}`, labels: ['a'] }),
+  ),
+});
+
+interface Outcome<T> {
+  /** The code of the error, or 'ok'. */
+  readonly code: string;
+  readonly value?: T;
+}
+
+function outcomeOf(error: unknown): Outcome<never> {
+  if (error instanceof SeedmaskError) return { code: error.code };
+  throw error;
+}
+
+function attempt<T>(work: () => T): Outcome<T> {
+  try {
+    return { code: 'ok', value: work() };
+  } catch (error) {
+    return outcomeOf(error);
+  }
+}
+
+/** What must hold of anything that was read, whoever read it. */
+function sound({ network, tasks }: Model): void {
+  const weights = totalWeights(network);
+  assert(weights * tasks.length <= LIMITS.maxWeights, `${weights} weights in ${tasks.length} tasks`);
+  assert(weights <= LIMITS.maxMaskWeights, `${weights} weights in a mask`);
+  tasks.forEach(({ id, mask, labels, logitScale }, i) => {
+    checkMask(network, mask);
+    assert(labels.length <= outputs(network), `${labels.length} labels`);
+    assert(logitScale > 0, `logit scale ${logitScale}`);
+    if (i > 0) assert(id > tasks[i - 1].id, `${id} after ${tasks[i - 1].id}`);
+  });
+}
+
+/** Reads up to 4 tasks, the last among them, each by its place; `fileBytes` is not always known. */
+async function piecewise(bytes: Uint8Array, networks: () => Network | undefined, fileBytes?: number): Promise<Outcome<Task[]>> {
+  let asked = 0;
+  let most = 0;
+  try {
+    const read = async (offset: number, length: number) => {
+      asked += length;
+      most = Math.max(most, length);
+      return bytes.slice(offset, offset + length);
+    };
+    const archive = await openArchive(read, { fileBytes, limits: LIMITS, networks });
+    const places = new Set([0, 1, 2, archive.tasks - 1].filter((place) => place >= 0 && place < archive.tasks));
+    const tasks: Task[] = [];
+    for (const place of places) tasks.push(await archive.task(place));
+    return { code: 'ok', value: tasks };
+  } catch (error) {
+    return outcomeOf(error);
+  } finally {
+    assert(most <= LIMITS.maxFileBytes, `${most} bytes asked for at once`);
+    // The first read, then at most the file twice over: a header and a page table longer than it, pages, payloads.
+    if (fileBytes !== undefined) assert(asked <= 4096 + 2 * Math.max(bytes.length, 4096), `${asked} bytes asked for`);
+  }
+}
+
+/** Runs a case and returns the code that a whole read gives. */
+async function check(bytes: Uint8Array, networks: () => Network | undefined): Promise<string> {
+  const before = getHeapStatistics().external_memory;
+  const started = performance.now();
+  const whole = attempt(() => readModel(bytes, LIMITS, networks));
+  const taken = getHeapStatistics().external_memory - before;
+  assert(taken <= BUDGET + 8 * bytes.length, `${taken} bytes of memory taken`);
+  const parts = await piecewise(bytes, networks, bytes.length);
+  if (whole.code !== 'bad-header') await piecewise(bytes, networks);
+  assert.equal(attempt(() => inspectModel(bytes, LIMITS, networks)).code, whole.code);
+  if (whole.value) {
+    const model = whole.value;
+    sound(model);
+    assert.equal(parts.code, 'ok');
+    const places = new Set([0, 1, 2, model.tasks.length - 1].filter((place) => place >= 0 && place < model.tasks.length));
+    assert.deepEqual(
+      parts.value,
+      [...places].map((place) => model.tasks[place]),
+    );
+    assert.equal(verifyModel(bytes, LIMITS, networks).tasks, model.tasks.length);
+    if (model.base.kind !== 'task') {
+      assert.deepEqual(writePacked(readPacked(bytes, LIMITS, networks), { maskOnly: model.base.kind === 'network' }), bytes);
+    }
+  } else if (parts.code === 'ok' && parts.value && parts.value.length < 4) {
+    // What every task shows to be sound is sound, but for entries and columns that no task uses, and for limits of all masks together.
+    assert(['not-canonical', 'over-limit'].includes(whole.code), `${whole.code}, but every task is sound`);
+  }
+  assert(performance.now() - started < PATIENCE, 'too slow');
+  return whole.code;
+}
+
+test(
+  `${CASES} files that are nearly right: typed errors only, within the limits`,
+  async () => {
+    const seen = new Map<string, number>();
+    for (let n = FIRST; n < FIRST + CASES; n++) {
+      const chance = new Chance(SEED, n);
+      const bytes = mutated(chance.once(100) ? [paged] : corpus, chance);
+      const network = chance.of([TINY, TINY, TINY, TINY, SMALL_CONV, undefined]);
+      try {
+        const code = await check(bytes, () => network);
+        seen.set(code, (seen.get(code) ?? 0) + 1);
+      } catch (error) {
+        throw new Error(`case ${n} of seed ${SEED}, ${Buffer.from(bytes).toString('hex').slice(0, 2000)}`, { cause: error });
+      }
+    }
+    if (process.env['SEEDMASK_FUZZ_CASES']) console.log(Object.fromEntries([...seen].sort()));
+    if (CASES < 20_000) return;
+    // Deep enough: every way a file can be refused was met, and enough was read to compare the readers.
+    const refusals = ['not-a-model-file', 'unknown-version', 'unknown-flag', 'truncated', 'trailing-bytes', 'bad-checksum', 'bad-header'];
+    const deep = ['not-canonical', 'unknown-scheme', 'bad-payload', 'wrong-generator', 'over-limit', 'bad-task', 'bad-base'];
+    expect([...seen.keys()].sort()).toEqual([...refusals, ...deep, 'ok'].sort());
+    expect(seen.get('ok')).toBeGreaterThan(CASES / 50);
+    for (const code of deep) expect(seen.get(code), code).toBeGreaterThan(CASES / 1000);
+  },
+  Math.max(120_000, CASES * 10),
+);
