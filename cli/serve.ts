@@ -1,6 +1,5 @@
 // seedmask serve: model files over HTTP until a signal; the first one drains, the second one ends at once.
 
-import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { SeedmaskError } from '../codec/index.js';
@@ -8,6 +7,7 @@ import { createHandler, listen, openStore } from '../server/index.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { inputs } from '../src/network.js';
 import { type Output, outputOf, portOption, threadsOption } from './options.js';
+import { RELEASE } from './release.js';
 import { untilSignal } from './signals.js';
 
 interface Options extends Output {
@@ -35,8 +35,7 @@ async function run(path: string, options: Options): Promise<void> {
   if (store.tasks.size === 0)
     throw new SeedmaskError('bad-store', { field: path, expected: 'a folder with at least one .smk file', got: 'none' });
   const engine = await createWasmEngine({ threads: options.threads });
-  const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
-  const server = await listen(createHandler({ engine, store, release: version }), { port: options.port, host: options.host });
+  const server = await listen(createHandler({ engine, store, release: RELEASE }), { port: options.port, host: options.host });
   const tasks = [...store.tasks.values()];
   const [first] = tasks;
   const width = inputs(first.versions[0].network);
