@@ -5,7 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-for (const program of ['regeneration', 'inference', 'steps', 'target']) {
+for (const program of ['regeneration', 'codec', 'inference', 'steps', 'target']) {
   const file = fileURLToPath(new URL(`${program}.mjs`, import.meta.url));
   const { status } = spawnSync(process.execPath, [file, ...process.argv.slice(2)], { stdio: 'inherit' });
   if (status !== 0) process.exit(status ?? 1);

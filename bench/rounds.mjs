@@ -33,16 +33,16 @@ const short = (x) => (x >= 100 ? Math.round(x).toLocaleString('en') : x.toPrecis
 /** Median (minimum .. maximum). */
 export const range = (list) => `${short(median(list))} (${short(Math.min(...list))} .. ${short(Math.max(...list))})`;
 
-/** Calls per second over about `seconds`, after one call that warms up. */
-export function rate(call, seconds) {
+/** Calls per second over about `seconds`, after one call that warms up; `now` is a clock in milliseconds. */
+export function rate(call, seconds, now = () => performance.now()) {
   call();
   let calls = 0;
-  const start = performance.now();
-  while (performance.now() - start < seconds * 1000) {
+  const start = now();
+  while (now() - start < seconds * 1000) {
     call();
     calls++;
   }
-  return calls / ((performance.now() - start) / 1000);
+  return calls / ((now() - start) / 1000);
 }
 
 /** One run of a bench program: its options, a folder for files, its peers, its tables. */
@@ -140,6 +140,18 @@ export function openBench(options = {}) {
       for (const { name, ours, best, ratios, peers, others } of lines) {
         const beside = others.map((p) => `${p} ${short(median(peers[p]))}`).join(', ');
         say(`| ${name} | ${range(ours)} | ${best ? `${best} ${range(peers[best])}` : ''} | ${best ? range(ratios) : ''} | ${beside} |`);
+      }
+    },
+
+    /** A table of facts: rows of equal columns. */
+    list(title, unit, rows) {
+      if (rows.length === 0) return;
+      tables.push({ title, unit, rows });
+      const columns = Object.keys(rows[0]);
+      say(`\n${title}; ${unit}\n\n| ${columns.join(' | ')} |\n|${'---|'.repeat(columns.length)}`);
+      for (const row of rows) {
+        const cells = columns.map((column) => (typeof row[column] === 'number' ? row[column].toLocaleString('en') : row[column]));
+        say(`| ${cells.join(' | ')} |`);
       }
     },
 

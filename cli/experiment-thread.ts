@@ -3,12 +3,14 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { workerData } from 'piscina';
-import { readSafetensors, type Tensor, writeSafetensors } from '../codec/index.js';
+import { readSafetensors, SeedmaskError, type Tensor, writeSafetensors } from '../codec/index.js';
+import { nameOf } from '../experiments/cell.js';
 import type { Lab, Shelf } from '../experiments/lab.js';
 import type { Answer } from '../experiments/pool.js';
 import { runCell } from '../experiments/run.js';
+import { DataError } from '../src/data.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
-import type { Parameters } from '../src/network.js';
+import { type Parameters, ShapeError } from '../src/network.js';
 import { loadDataset } from './datasets.js';
 import { makeFolder, writeFileSafely } from './files.js';
 
@@ -56,7 +58,13 @@ export async function makeLab(shelf: string): Promise<Omit<Lab, 'progress' | 'si
 const lab = makeLab((workerData as { shelf: string }).shelf);
 
 export const answer: Answer = async ({ cell, progress }) => {
-  const rows = await runCell(cell, { ...(await lab), progress: (fraction) => progress.postMessage(fraction) });
-  progress.close();
-  return rows;
+  try {
+    return { rows: await runCell(cell, { ...(await lab), progress: (fraction) => progress.postMessage(fraction) }) };
+  } catch (error) {
+    if (error instanceof SeedmaskError) return { code: error.code, details: error.details };
+    if (!(error instanceof DataError || error instanceof ShapeError)) throw error;
+    return { code: 'cell-failed', details: { field: nameOf(cell), got: error.message } };
+  } finally {
+    progress.close();
+  }
 };

@@ -1,25 +1,32 @@
 // seedmask experiment: the paper's figures and tables, each with one command. Results are tidy CSV, JSON and SVG in a folder, with one
 // HTML report over all that the folder holds; a run that was stopped goes on where it stopped.
 
+import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { MultiBar, Presets } from 'cli-progress';
 import { Command, Option } from 'commander';
-import { nameOf } from '../experiments/cell.js';
-import { conduct, planOf, type Runner } from '../experiments/conduct.js';
+import { SeedmaskError } from '../codec/index.js';
+import { type Conducted, conduct, planOf, type Runner } from '../experiments/conduct.js';
 import { EXPERIMENTS } from '../experiments/index.js';
-import { runHere } from '../experiments/pool.js';
+import { openPool, runHere } from '../experiments/pool.js';
+import { runOnQueue } from '../experiments/queue.js';
+import { addressOf, connect, PATIENCE } from '../experiments/redis.js';
+import { report } from '../experiments/report.js';
 import type { ScaleName } from '../experiments/scale.js';
 import { openStore } from '../experiments/store.js';
 import { makeFolder, writeFileSafely } from './files.js';
 import { named, type Output, outputOf, positiveInteger } from './options.js';
+import { RELEASE } from './release.js';
+import { sweepBar } from './sweep.js';
 
 interface Options extends Output {
   runs?: number;
   quick?: boolean;
   full?: boolean;
+  draw?: boolean;
   threads?: number;
+  queue?: string;
   out: string;
 }
 
@@ -37,7 +44,11 @@ export function experimentCommand(): Command {
     .option('--runs <n>', 'seeds 0 .. n-1; default: 5 of fc, 3 of the others', positiveInteger)
     .addOption(new Option('--quick', 'a shortened run that proves the path in under a minute').conflicts('full'))
     .option('--full', "the paper's definition: all rows, all epochs, all rounds (days)")
+    .addOption(new Option('--draw', 'draw from what the folder holds; run nothing').conflicts(['threads', 'queue']))
     .option('--threads <n>', 'cells at a time; default: one a core', positiveInteger)
+    .addOption(
+      new Option('--queue <url>', 'have cells run by the workers of a queue: redis://[:PASSWORD@]HOST[:PORT]').conflicts('threads'),
+    )
     .requiredOption('--out <folder>', 'folder of results; what is there is not computed again')
     .option('--json', 'print one JSON object')
     .addHelpText(
@@ -49,52 +60,91 @@ ${list}
 Examples:
   seedmask experiment figure-07 --quick --out quick
   seedmask experiment figure-07 --out results
-  seedmask experiment all --out results`,
+  seedmask experiment all --out results
+  seedmask experiment all --draw --out results
+  seedmask experiment all --out results --queue redis://lab:6379      and on every machine: seedmask worker --queue redis://lab:6379
+
+A run that was stopped goes on when it is started again; --draw shows how far it is.
+With --queue the missing cells wait in Redis for workers, and their results are stored as they come. Stopped and started again, it adds no
+cell twice and collects what was done in between (Redis keeps it for a week). An outage of Redis of up to ${PATIENCE} s is waited out.`,
     )
     .action(async (chosen: string[], options: Options) => {
       const experiments = chosen.includes('all') ? EXPERIMENTS : EXPERIMENTS.filter(({ name }) => chosen.includes(name));
       const scale: ScaleName = options.quick ? 'quick' : options.full ? 'full' : 'budget';
+      const plan = planOf(scale, options.runs);
+      if (options.draw && !existsSync(join(options.out, 'cells'))) throw nothingToDraw(chosen, scale, options.out);
       makeFolder(options.out);
       const store = openStore(options.out, writeFileSafely);
-      const run = here(options.threads ?? availableParallelism(), join(options.out, 'trained'), options.json === true);
-      const results = await conduct(experiments, planOf(scale, options.runs), store, run);
+      const quiet = options.json === true;
+      const run = options.queue
+        ? queued(options.queue, quiet)
+        : here(options.threads ?? availableParallelism(), join(options.out, 'trained'), quiet);
+      const shown = options.draw ? experiments.filter((e) => e.cells(plan).some((cell) => store.rows(cell))) : experiments;
+      if (shown.length === 0) throw nothingToDraw(chosen, scale, options.out);
+      const results = await conduct(shown, plan, store, options.draw ? nothing : run);
+      store.write('report.html', new TextEncoder().encode(await report(EXPERIMENTS, plan, store)));
       outputOf(options).print(
         {
           scale,
           folder: options.out,
-          experiments: results.map(({ experiment, rows, claims }) => ({ name: experiment.name, rows: rows.length, claims })),
+          report: join(options.out, 'report.html'),
+          experiments: results.map(({ experiment, rows, claims, missing }) => ({
+            name: experiment.name,
+            rows: rows.length,
+            missing,
+            claims,
+          })),
         },
-        () => results.map(({ experiment, rows }) => `${experiment.name}: ${rows.length} rows`).join('\n'),
+        () => [...results.flatMap(linesOf), join(options.out, 'report.html')].join('\n'),
       );
     });
 }
 
-/** Runs cells on this machine, with a bar on a terminal and a line a cell elsewhere. */
+const nothing: Runner = async () => undefined;
+
+const nothingToDraw = (names: readonly string[], scale: ScaleName, folder: string): SeedmaskError =>
+  new SeedmaskError('bad-store', {
+    field: folder,
+    expected: `a folder that holds results of ${names.join(', ')} at the ${scale} scale`,
+    got: 'none',
+    hint: 'Leave --draw away to compute them',
+  });
+
+/** How it went, then a line a claim. */
+const linesOf = ({ experiment, rows, missing, claims }: Conducted): string[] => [
+  `${experiment.name}: ${rows.length} rows${missing > 0 ? `, ${missing} cells not run yet` : ''}`,
+  ...claims.map(({ text, ours, verdict }) => `  ${verdict.padEnd(7)}  ${text}${ours ? `: ${ours}` : ''}`),
+];
+
+/** Runs cells on this machine. */
 const here =
   (threads: number, shelf: string, quiet: boolean): Runner =>
-  async (cells, done) => {
-    const bars = new MultiBar(
-      { format: '{bar} {percentage}%  {value}/{total} cells  {what}  {eta_formatted} left', stream: process.stderr, hideCursor: true },
-      Presets.shades_classic,
-    );
-    const live = !quiet && process.stderr.isTTY;
-    const bar = live && cells.length > 0 ? bars.create(cells.length, 0, { what: '' }) : undefined;
-    const under = new Map<string, number>();
-    let finished = 0;
+  async (cells, store) => {
+    if (cells.length === 0) return;
+    const pool = await openPool(THREAD, shelf, threads);
+    const bar = sweepBar(cells.length, quiet, store);
     try {
-      await runHere(cells, THREAD, shelf, threads, {
-        progress(cell, fraction) {
-          under.set(nameOf(cell), fraction);
-          bar?.update(finished + [...under.values()].reduce((sum, f) => sum + f, 0), { what: nameOf(cell) });
-        },
-        done(cell, rows, seconds) {
-          under.delete(nameOf(cell));
-          finished++;
-          done(cell, rows, seconds);
-          if (!live && !quiet) console.error(`${finished}/${cells.length} ${nameOf(cell)}: ${seconds.toFixed(0)} s`);
-        },
-      });
+      await runHere(cells, pool, threads, bar);
     } finally {
-      bars.stop();
+      bar.stop();
     }
   };
+
+/** Has cells run by the workers of a queue. */
+const queued = (url: string, quiet: boolean): Runner => {
+  const address = addressOf(url);
+  return async (cells, store) => {
+    if (cells.length === 0) return;
+    const bar = sweepBar(cells.length, quiet, store);
+    try {
+      const connection = await connect(address, bar.say);
+      try {
+        await runOnQueue(cells, connection, RELEASE, bar, bar.say);
+      } finally {
+        connection.close();
+      }
+    } finally {
+      bar.stop();
+    }
+  };
+};

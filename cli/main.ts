@@ -1,8 +1,6 @@
 #!/usr/bin/env node
 // The command line: one file a command, errors in one place. An expected failure is one line on stderr and exit 1.
 
-import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
 import { Command, CommanderError } from 'commander';
 import { SeedmaskError } from '../codec/index.js';
 import { DataError } from '../src/data.js';
@@ -16,16 +14,16 @@ import { extractCommand } from './extract.js';
 import { inspectCommand } from './inspect.js';
 import { packCommand } from './pack.js';
 import { pruneCommand } from './prune.js';
+import { RELEASE } from './release.js';
 import { serveCommand } from './serve.js';
 import { exitOnInterrupt } from './signals.js';
 import { trainCommand } from './train.js';
 import { verifyCommand } from './verify.js';
-
-const { version } = createRequire(import.meta.url)(fileURLToPath(new URL('../../package.json', import.meta.url))) as { version: string };
+import { workerCommand } from './worker.js';
 
 const program = new Command('seedmask')
   .description('neural networks whose weights are never stored: a model file is seed + mask')
-  .version(version)
+  .version(RELEASE)
   .addHelpText(
     'after',
     '\nExamples:\n  seedmask demo\n  seedmask train --data mnist --network fc --out digits.smk\n  seedmask serve models/trained',
@@ -41,6 +39,7 @@ const commands = [
   verifyCommand(),
   serveCommand(),
   experimentCommand(),
+  workerCommand(),
   dataCommand(),
   demoCommand(),
 ];

@@ -1,6 +1,5 @@
 // seedmask serve: model files over HTTP until a signal; the first one drains, the second one ends at once.
 
-import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { SeedmaskError } from '../codec/index.js';
@@ -9,6 +8,7 @@ import { createWasmEngine } from '../src/engine/wasm.js';
 import { inputs } from '../src/network.js';
 import { networkFileOption, networksOf } from './models.js';
 import { type Output, outputOf, portOption, threadsOption } from './options.js';
+import { RELEASE } from './release.js';
 import { untilSignal } from './signals.js';
 
 interface Options extends Output {
@@ -49,8 +49,7 @@ async function run(path: string, options: Options): Promise<void> {
       got: 'none',
     });
   const engine = await createWasmEngine({ threads: options.threads });
-  const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
-  const server = await listen(createHandler({ engine, store, release: version }), { port: options.port, host: options.host });
+  const server = await listen(createHandler({ engine, store, release: RELEASE }), { port: options.port, host: options.host });
   const tasks = [...store.tasks.values()];
   const [first] = tasks;
   const width = inputs(first.versions[0].network);

@@ -7,9 +7,10 @@
 
 import { sha256 } from '@noble/hashes/sha2.js';
 import { ln } from '../src/exact.js';
-import { checkMask, type Mask, type Network, place, totalWeights, weightCounts } from '../src/network.js';
+import { checkMask, type Mask, type Network, place, totalWeights } from '../src/network.js';
 import type { Seed } from '../src/random.js';
 import { SeedmaskError } from './errors.js';
+import type { Surroundings } from './grids.js';
 import { dataValue, encodeHeader, labelsValue, networkId, transformValue, weightCheck } from './header.js';
 import {
   admit,
@@ -110,6 +111,8 @@ interface Opened {
   readonly tasks: readonly PackedTask[];
 }
 
+const around = (network: Network, head: TaskHead): Surroundings => ({ network, pixelPermutation: head.data?.pixelPermutation ?? null });
+
 /**
  * Reads a model file.
  * @param networks where a mask-only file's network comes from
@@ -122,14 +125,14 @@ export function readModel(bytes: Uint8Array, limits: Partial<Limits> = {}, netwo
 
 /** A task with its mask, and what its payload says of itself. Throws SeedmaskError. */
 export function decodeTask(network: Network, { payload, ...head }: PackedTask, i: number): DecodedPayload & { readonly task: Task } {
-  const decoded = decodePayload(weightCounts(network), payload, taskName(head, i));
+  const decoded = decodePayload(around(network, head), payload, taskName(head, i));
   return { ...decoded, task: { ...head, mask: decoded.mask } };
 }
 
 /** A task with its mask encoded in the scheme that is shortest. */
 const encodeTask = (network: Network, { mask, ...head }: Task, schemes: readonly SchemeName[]): PackedTask => ({
   ...head,
-  payload: encodePayload(weightCounts(network), mask, schemes),
+  payload: encodePayload(around(network, head), mask, schemes),
 });
 
 /** Sizes and counts of a model file, which is checked as `readModel` checks it, one mask in memory at a time. Throws SeedmaskError. */

@@ -55,6 +55,11 @@ export const ERRORS = {
   'no-tasks': [400, '{field} holds a network and no task, expected {expected}'],
   'other-network': [409, '{field} holds masks of another network than {expected}: {got}'],
   'cannot-listen': [500, 'cannot listen on {field}: {got}'],
+  // ---- experiments ----
+  'no-package': [501, '{field} needs the npm package {got}, which is not installed here'],
+  'no-queue': [503, 'cannot work on the queue at {field}: {got}'],
+  'bad-cell': [422, '{field} is not what Seedmask put there: {got}'],
+  'cell-failed': [500, '{field} failed: {got}'],
   internal: [500, 'the server failed on this request'],
 } as const satisfies Record<string, readonly [number, string]>;
 

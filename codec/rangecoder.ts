@@ -11,14 +11,25 @@ const FLOOR = 0x100_0000;
 /** Endings from shortest to longest: 4 - dropped bytes of low follow the settled ones. */
 const DROPPED = [4, 3, 2, 1, 0];
 
-/** Writes bits with 16-bit probabilities. */
-export class RangeEncoder {
+/** A coder that writes a bit, or reads one whatever bit it is given: a model runs the same loop over both. */
+export interface BitCoder {
+  /**
+   * @param one probability of a 1 in 1/65536, 1..65535
+   * @returns the bit
+   */
+  code(one: number, bit: number): number;
+  /** Whether there was nothing left to read: what comes now is made up. */
+  readonly spent: boolean;
+}
+
+/** Writes bits. */
+export class RangeEncoder implements BitCoder {
   readonly #bytes: number[] = [];
   #low = 0;
   #range = FULL - 1;
+  readonly spent = false;
 
-  /** @param one probability of a 1 in 1/65536, 1..65535 */
-  put(bit: number, one: number): void {
+  code(one: number, bit: number): number {
     const bound = (this.#range >>> 16) * one;
     if (bit) this.#range = bound;
     else {
@@ -29,6 +40,7 @@ export class RangeEncoder {
       this.#range *= 256;
       this.#shift();
     }
+    return bit;
   }
 
   /** Ends the stream. */
@@ -60,42 +72,47 @@ export class RangeEncoder {
 }
 
 /** Reads what RangeEncoder wrote; past the end it reads zeros, at most four of which a whole stream may need. */
-export class RangeDecoder {
+export class RangeDecoder implements BitCoder {
   readonly #bytes: Uint8Array;
   #next = 0;
-  #code = 0;
-  #low = 0;
-  #range = FULL - 1;
+  /** [code, low, range]: typed, so that no step allocates. */
+  readonly #state = Uint32Array.of(0, 0, FULL - 1);
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
     for (let i = 0; i < 4; i++) this.#shift();
   }
 
-  /** @param one probability of a 1 in 1/65536, 1..65535 */
-  get(one: number): number {
-    const bound = (this.#range >>> 16) * one;
-    const bit = this.#code < bound ? 1 : 0;
-    if (bit) this.#range = bound;
+  code(one: number): number {
+    const state = this.#state;
+    const range = state[2];
+    const bound = Math.imul(range >>> 16, one) >>> 0;
+    const bit = state[0] < bound ? 1 : 0;
+    if (bit) state[2] = bound;
     else {
-      this.#code -= bound;
-      this.#low = (this.#low + bound) >>> 0;
-      this.#range -= bound;
+      state[0] -= bound;
+      state[1] += bound;
+      state[2] = range - bound;
     }
-    while (this.#range < FLOOR) {
-      this.#range *= 256;
-      this.#low = (this.#low << 8) >>> 0;
+    while (state[2] < FLOOR) {
+      state[2] *= 256;
+      state[1] *= 256;
       this.#shift();
     }
     return bit;
   }
 
+  get spent(): boolean {
+    return this.#next > this.#bytes.length + 4;
+  }
+
   /** Whether the stream ended exactly where, and with the bytes with which, the encoder would have ended it. */
   finished(): boolean {
+    const [code, low, range] = this.#state;
     for (const dropped of DROPPED) {
       const unit = 256 ** dropped;
-      const rest = (unit - (this.#low % unit)) % unit;
-      if (rest < this.#range) return this.#code === rest && this.#next - this.#bytes.length === dropped;
+      const rest = (unit - (low % unit)) % unit;
+      if (rest < range) return code === rest && this.#next - this.#bytes.length === dropped;
     }
     return false;
   }
@@ -103,6 +120,6 @@ export class RangeDecoder {
   #shift(): void {
     const byte = this.#next < this.#bytes.length ? this.#bytes[this.#next] : 0;
     this.#next++;
-    this.#code = ((this.#code << 8) | byte) >>> 0;
+    this.#state[0] = (this.#state[0] << 8) | byte;
   }
 }

@@ -4,17 +4,20 @@
 //   deflate   the raw bytes compressed (RFC 1951): what any language can read
 //   adaptive  range coded; a bit's probability is the share of ones among the bits still to come, which the count makes known:
 //             drawing without replacement, so a layer costs log2 of the binomial (n over k), the least that k and n allow
+//   context   range coded; a bit's probability comes from the model of context.ts
 // A new scheme is a new id; ids never change meaning.
 
 import { deflateRaw, Z_FINISH, Z_STREAM_END, ZStream, zlibInflate, zlibInflateInit2 } from 'pako';
-import { countKept, kept, type Mask, maskBytes } from '../src/network.js';
+import { countKept, kept, type Mask, maskBytes, weighted } from '../src/network.js';
+import { ContextModel, shareOfOnes } from './context.js';
 import { SeedmaskError } from './errors.js';
-import { RangeDecoder, RangeEncoder } from './rangecoder.js';
+import { fitsModel, gridOf, type Surroundings } from './grids.js';
+import { type BitCoder, RangeDecoder, RangeEncoder } from './rangecoder.js';
 
 /** Schemes with their ids in a payload. */
-export const SCHEMES = { raw: 0, deflate: 1, adaptive: 2 } as const;
+export const SCHEMES = { raw: 0, deflate: 1, adaptive: 2, context: 3 } as const;
 export type SchemeName = keyof typeof SCHEMES;
-export const SCHEME_NAMES: readonly SchemeName[] = ['raw', 'deflate', 'adaptive'];
+export const SCHEME_NAMES: readonly SchemeName[] = ['raw', 'deflate', 'adaptive', 'context'];
 
 /** A layer's weights and how many of them are kept. */
 export interface LayerCount {
@@ -32,29 +35,38 @@ const isMixed = (layer: LayerCount): boolean => layer.kept > 0 && layer.kept < l
 
 /**
  * The shortest payload among `schemes`; of equally short ones the lowest id.
- * @param weights weights per layer; the mask must have passed `checkMask`
+ * @param mask must have passed `checkMask`
+ * @throws SeedmaskError 'bad-task' when `schemes` has none that takes the network
  */
-export function encodePayload(weights: readonly number[], mask: Mask, schemes: readonly SchemeName[]): Uint8Array {
-  const layers = weights.map((n, i) => ({ weights: n, kept: countKept(mask[i]) }));
+export function encodePayload(around: Surroundings, mask: Mask, schemes: readonly SchemeName[]): Uint8Array {
+  const layers = weighted(around.network).map(({ weights }, i) => ({ weights, kept: countKept(mask[i]) }));
   const raw = concat(mask.filter((_, i) => isMixed(layers[i])));
-  const bodies = SCHEME_NAMES.filter((name) => schemes.includes(name)).map((name) => ({
+  const coded = (scheme: RangeScheme): Uint8Array => {
+    const coder = new RangeEncoder();
+    codeLayers(scheme, around, layers, coder, mask);
+    return coder.finish();
+  };
+  const bodies = SCHEME_NAMES.filter((name) => schemes.includes(name) && (name !== 'context' || fitsModel(around.network))).map((name) => ({
     name,
-    body: name === 'raw' ? raw : name === 'deflate' ? deflateRaw(raw, { level: 9 }) : encodeAdaptive(layers, mask),
+    body: name === 'raw' ? raw : name === 'deflate' ? deflateRaw(raw, { level: 9 }) : coded(name),
   }));
+  if (bodies.length === 0) {
+    throw new SeedmaskError('bad-task', { field: 'schemes', expected: 'one that takes every layer of the network', got: schemes });
+  }
   const best = bodies.reduce((a, b) => (b.body.length < a.body.length ? b : a));
   return concat([Uint8Array.from([SCHEMES[best.name], ...layers.flatMap((l) => leb128(l.kept))]), best.body]);
 }
 
 /**
- * Decodes a whole payload, or throws 'unknown-scheme' or 'bad-payload'; takes no more memory than the mask and the payload's size.
- * @param weights weights per layer, already held against the caller's limit
+ * Decodes a whole payload, or throws 'unknown-scheme' or 'bad-payload'; takes no more memory than the mask, the payload's size and,
+ * for the context scheme, 40 MB. The network's weights are already held against the caller's limit.
  * @param field what error messages call this task
  */
-export function decodePayload(weights: readonly number[], payload: Uint8Array, field: string): DecodedPayload {
+export function decodePayload(around: Surroundings, payload: Uint8Array, field: string): DecodedPayload {
   const scheme = SCHEME_NAMES.find((name) => SCHEMES[name] === payload[0]);
   if (!scheme) throw new SeedmaskError('unknown-scheme', { field, got: payload[0], expected: SCHEME_NAMES.join(', ') });
   let at = 1;
-  const layers = weights.map((n, i) => {
+  const layers = weighted(around.network).map(({ weights: n }, i) => {
     let count = 0;
     let unit = 1;
     let byte: number;
@@ -71,7 +83,7 @@ export function decodePayload(weights: readonly number[], payload: Uint8Array, f
   const body = payload.subarray(at);
   const mixed = layers.filter(isMixed);
   const rawBytes = mixed.reduce((sum, l) => sum + maskBytes(l.weights), 0);
-  if (scheme === 'adaptive') return { scheme, layers, mask: decodeAdaptive(layers, body, field) };
+  if (scheme === 'adaptive' || scheme === 'context') return { scheme, layers, mask: decodeRange(scheme, around, layers, body, field) };
   const raw = scheme === 'deflate' ? inflate(body, rawBytes, field) : body;
   if (raw.length !== rawBytes) throw bad(field, `${raw.length} bytes of bits`, `${rawBytes}`);
   return { scheme, layers, mask: splitRaw(layers, raw, field) };
@@ -124,40 +136,51 @@ function inflate(body: Uint8Array, size: number, field: string): Uint8Array {
   );
 }
 
-/** Probability of a kept weight, in 1/65536, when `ones` of the `left` weights to come are kept (0 < ones < left < 2^31). */
-const shareOfOnes = (ones: number, left: number): number => Math.min(Math.max(Math.floor((ones * 65536) / left), 1), 65535);
+type RangeScheme = 'adaptive' | 'context';
 
-function encodeAdaptive(layers: readonly LayerCount[], mask: Mask): Uint8Array {
-  const coder = new RangeEncoder();
-  layers.forEach((layer, l) => {
-    let ones = layer.kept;
-    for (let left = layer.weights; ones > 0 && ones < left; left--) {
-      const bit = kept(mask[l], layer.weights - left);
-      coder.put(bit, shareOfOnes(ones, left));
-      ones -= bit;
-    }
-  });
-  return coder.finish();
-}
+/** A coded bit shrinks the coder's range by 1/65,793 or more, so a byte tells fewer than this many apart. */
+const MOST_BITS_A_BYTE = 2 ** 19;
 
-function decodeAdaptive(layers: readonly LayerCount[], body: Uint8Array, field: string): Uint8Array[] {
+function decodeRange(
+  scheme: RangeScheme,
+  around: Surroundings,
+  layers: readonly LayerCount[],
+  body: Uint8Array,
+  field: string,
+): Uint8Array[] {
+  if (scheme === 'context' && !fitsModel(around.network)) throw bad(field, 'the context scheme', 'another, for layers of this size');
+  const least = layers.reduce((sum, { weights, kept }) => sum + Math.min(kept, weights - kept), 0);
+  const most = (body.length + 5) * MOST_BITS_A_BYTE;
+  if (least >= most) throw bad(field, `${least} or more bits in ${body.length} bytes`, `fewer than ${most}`);
   const coder = new RangeDecoder(body);
   const mask = emptyMask(layers);
-  layers.forEach((layer, l) => {
-    const n = layer.weights;
-    const bits = mask[l];
-    let ones = layer.kept;
-    let i = 0;
-    for (; ones > 0 && ones < n - i; i++) {
-      if (coder.get(shareOfOnes(ones, n - i))) {
-        bits[i >> 3] |= 1 << (i & 7);
-        ones--;
-      }
-    }
-    if (ones > 0) keepFrom(bits, i, n);
-  });
+  codeLayers(scheme, around, layers, coder, mask);
   if (!coder.finished()) throw bad(field, 'a range coder that does not end with the payload', 'the one encoding of the mask');
   return mask;
+}
+
+/** Passes every bit that the counts leave open through a coder; a mask of zeros is filled with what a decoder reads. */
+function codeLayers(scheme: RangeScheme, around: Surroundings, layers: readonly LayerCount[], coder: BitCoder, mask: Mask): void {
+  const model = new ContextModel();
+  weighted(around.network).forEach((placed, i) => {
+    if (!isMixed(layers[i])) {
+      model.skip();
+      if (layers[i].kept) keepFrom(mask[i], 0, layers[i].weights);
+    } else if (scheme === 'context') model.code(gridOf(around, placed, layers[i].kept), coder, mask[i]);
+    else codeAdaptive(layers[i], coder, mask[i]);
+  });
+}
+
+function codeAdaptive({ weights, kept: count }: LayerCount, coder: BitCoder, bits: Uint8Array): void {
+  let ones = count;
+  let i = 0;
+  for (; ones > 0 && ones < weights - i; i++) {
+    if (coder.code(shareOfOnes(ones, weights - i), kept(bits, i))) {
+      bits[i >> 3] |= 1 << (i & 7);
+      ones--;
+    }
+  }
+  if (ones > 0) keepFrom(bits, i, weights);
 }
 
 /** Sets bits start .. end-1. */

@@ -1,85 +1,147 @@
 // A cell is one piece of an experiment's grid: everything that decides one result, as plain JSON. Equal cells give equal rows on any
 // machine, so a cell has a name made from its content, is computed once, and serves every figure that asks for it.
+//
+// The schemas are closed and limited, because cells are also read from files and queues: what passes is safe to run, if not quick.
 
 import { createHash } from 'node:crypto';
-import type * as definitions from '../models/index.js';
-import type { Mask0, Mask1 } from '../src/masks/actions.js';
-import type { Criterion } from '../src/masks/criteria.js';
+import { z } from 'zod';
+import * as definitions from '../models/index.js';
+import { actionConflict, MASK0, MASK1 } from '../src/masks/actions.js';
+import { CRITERIA } from '../src/masks/criteria.js';
 
 export type NetworkName = keyof typeof definitions;
 
 /** The paper's data for a network: digits for fc, CIFAR-10 for the convolutional ones. */
 export const dataOf = (network: NetworkName): 'mnist' | 'cifar10' => (network === 'fc' ? 'mnist' : 'cifar10');
 
+const upTo = (most: number) => z.int().min(1).max(most);
+const EPOCHS = upTo(10_000);
+const POWER = upTo(100);
+const LIST = 100;
+const RATE = z.number().positive().max(1e6);
+const AGES = z
+  .array(EPOCHS)
+  .min(1)
+  .max(LIST)
+  .readonly()
+  .refine((ages) => ages.every((age, i) => i === 0 || age > ages[i - 1]), 'expected ascending numbers');
+
 /** What is trained, on how much. */
-export interface Setting {
-  readonly network: NetworkName;
+const SETTING = {
+  network: z.enum(Object.keys(definitions) as [NetworkName, ...NetworkName[]]),
   /** Seed of the weights, the split, the batch order and every other draw. */
-  readonly seed: number;
-  /** Training rows used, the first of the seed's split. */
-  readonly rows: number;
+  seed: z.int().min(0),
+  /** Training rows used, the first of the seed's split: at least a batch of every method. */
+  rows: z.int().min(128).max(60_000),
   /** Validation and test rows used, the first of each: 5,000 and 10,000 are all. */
-  readonly validation: number;
-  readonly test: number;
-}
+  validation: upTo(5000),
+  test: upTo(10_000),
+};
 
 /** Iterative pruning: round 0 trains the whole network, each further round prunes and trains what is left. */
-export interface TicketCell extends Setting {
-  readonly kind: 'ticket';
-  readonly criterion: Criterion;
-  readonly mask0: Mask0;
-  readonly mask1: Mask1;
-  readonly rounds: number;
-  /** Rounds of the paper's rates that one round prunes at once. */
-  readonly power: number;
-  /** Epochs in every round. */
-  readonly epochs: number;
-}
+const TICKET = z
+  .strictObject({
+    kind: z.literal('ticket'),
+    ...SETTING,
+    criterion: z.enum(CRITERIA),
+    mask0: z.enum(MASK0),
+    mask1: z.enum(MASK1),
+    rounds: upTo(100),
+    /** Rounds of the paper's rates that one round prunes at once. */
+    power: POWER,
+    /** Epochs in every round. */
+    epochs: EPOCHS,
+  })
+  .superRefine(({ mask0, mask1 }, { addIssue }) => {
+    const conflict = actionConflict(mask0, mask1);
+    if (conflict) addIssue({ code: 'custom', path: ['mask1'], message: conflict });
+  });
 
 /** Untrained supermasks: masks of every criterion, level and age under initial weights and signed constants. */
-export interface CurveCell extends Setting {
-  readonly kind: 'curve';
-  readonly criteria: readonly Criterion[];
+const CURVE = z.strictObject({
+  kind: z.literal('curve'),
+  ...SETTING,
+  criteria: z.array(z.enum(CRITERIA)).min(1).max(LIST).readonly(),
   /** Levels: rounds of the paper's rates that a mask prunes at once. */
-  readonly powers: readonly number[];
+  powers: z.array(POWER).min(1).max(LIST).readonly(),
   /** Epochs of training after which masks are taken, ascending. */
-  readonly ages: readonly number[];
-}
+  ages: AGES,
+});
 
 /** A learned supermask of an untrained network. */
-export interface LearnedCell extends Setting {
-  readonly kind: 'learned';
-  readonly method: 'bernoulli' | 'topk';
-  readonly weights: 'init' | 'constant';
-  /** Dynamic weight rescaling (bernoulli). */
-  readonly rescale: boolean;
-  /** Kept fraction per layer (topk), the last of them for all further layers; empty for bernoulli. */
-  readonly density: readonly number[];
-  readonly learningRate: number;
-  readonly epochs: number;
-}
+const LEARNED = z
+  .strictObject({
+    kind: z.literal('learned'),
+    ...SETTING,
+    method: z.enum(['bernoulli', 'topk']),
+    weights: z.enum(['init', 'constant']),
+    /** Dynamic weight rescaling (bernoulli). */
+    rescale: z.boolean(),
+    /** Kept fraction per layer (topk), the last of them for all further layers; empty for bernoulli. */
+    density: z.array(z.number().positive().max(1)).max(LIST).readonly(),
+    learningRate: RATE,
+    epochs: EPOCHS,
+  })
+  .refine(({ method, density }) => (method === 'topk') === density.length > 0, {
+    path: ['density'],
+    error: 'expected fractions for topk, none for bernoulli',
+  });
 
 /** Points (initial, final) of every layer after training: what the criteria look at. */
-export interface PlaneCell extends Setting {
-  readonly kind: 'plane';
-  readonly epochs: number;
+const PLANE = z.strictObject({
+  kind: z.literal('plane'),
+  ...SETTING,
+  epochs: EPOCHS,
   /** Weights sampled a layer, evenly by position. */
-  readonly points: number;
-}
+  points: upTo(100_000),
+});
+
+/** Masks of every criterion and level as the tasks of one model file. */
+const ARCHIVE = z.strictObject({
+  kind: z.literal('archive'),
+  ...SETTING,
+  weights: z.enum(['init', 'constant']),
+  criteria: z.array(z.enum(CRITERIA)).min(1).max(LIST).readonly(),
+  powers: z.array(POWER).min(1).max(LIST).readonly(),
+  epochs: EPOCHS,
+});
 
 /** What ages a mask: masks of one criterion and several ages, under weights and masks put together in different ways. */
-export interface ProbeCell extends Setting {
-  readonly kind: 'probe';
-  readonly criterion: Criterion;
-  readonly powers: readonly number[];
-  readonly ages: readonly number[];
-  readonly learningRate: number;
-}
+const PROBE = z.strictObject({
+  kind: z.literal('probe'),
+  ...SETTING,
+  criterion: z.enum(CRITERIA),
+  powers: z.array(POWER).min(1).max(LIST).readonly(),
+  ages: AGES,
+  learningRate: RATE,
+});
 
-export type Cell = TicketCell | CurveCell | LearnedCell | PlaneCell | ProbeCell;
+export const CELL = z.discriminatedUnion('kind', [TICKET, CURVE, LEARNED, PLANE, PROBE, ARCHIVE]);
+
+export type TicketCell = Readonly<z.infer<typeof TICKET>>;
+export type CurveCell = Readonly<z.infer<typeof CURVE>>;
+export type LearnedCell = Readonly<z.infer<typeof LEARNED>>;
+export type PlaneCell = Readonly<z.infer<typeof PLANE>>;
+export type ProbeCell = Readonly<z.infer<typeof PROBE>>;
+export type ArchiveCell = Readonly<z.infer<typeof ARCHIVE>>;
+export type Cell = TicketCell | CurveCell | LearnedCell | PlaneCell | ProbeCell | ArchiveCell;
+/** What every kind of cell has. */
+export type Setting = Pick<Cell, keyof typeof SETTING>;
 
 /** One tidy row of a result: what it is about, and what was measured. */
 export type Row = Readonly<Record<string, string | number>>;
+
+/** What is kept of a cell that was computed, in a folder or a queue. */
+export const RESULT = z.strictObject({
+  cell: CELL,
+  rows: z.array(z.record(z.string(), z.union([z.string(), z.number()]))),
+  /** How long it took where it ran; decides nothing. */
+  seconds: z.number(),
+});
+export type Result = z.infer<typeof RESULT>;
+
+/** A failed check in one line. */
+export const explained = (error: z.ZodError): string => z.prettifyError(error).replace(/\s*\n\s*/g, ' ');
 
 /** A file name for a cell: a few words to read, then its content's hash. */
 export function nameOf(cell: Cell): string {

@@ -1,7 +1,7 @@
 // Conducts an experiment: runs the cells that the folder lacks, wherever `run` runs them, then writes NAME.csv, NAME.json and its SVGs.
 
 import { type Cell, nameOf, type Row } from './cell.js';
-import type { Claim, Experiment, Picture } from './experiment.js';
+import type { Claim, Experiment, Picture, Table } from './experiment.js';
 import type { Plan } from './grids.js';
 import { RUNS } from './scale.js';
 import { csv, type Store } from './store.js';
@@ -13,41 +13,73 @@ export interface Conducted {
   readonly experiment: Experiment;
   readonly rows: readonly Row[];
   readonly pictures: readonly Picture[];
+  readonly tables: readonly Table[];
   readonly claims: readonly Claim[];
+  /** Further files of it. */
+  readonly files: readonly { readonly name: string; readonly bytes: Uint8Array }[];
+  /** The cells whose rows it shows. */
+  readonly cells: readonly Cell[];
+  /** Cells of its plan that the folder holds, and those it lacks. */
+  readonly done: number;
+  readonly missing: number;
 }
 
 /** The plan of a scale; `runs` overrides the number of seeds. */
 export const planOf = (scale: Plan['scale'], runs?: number): Plan => ({ scale, runs: (network) => runs ?? RUNS[scale](network) });
 
+/** Cells that start from weights which others train come last: two that start together would train the same twice. */
+const turn = (cell: Cell): number => (cell.kind === 'plane' || cell.kind === 'archive' ? 1e9 : 0) + cell.seed;
+
 /** Cells of several experiments, each once, seeds outermost so that whole seeds finish first; those not yet in the store. */
 export function missing(experiments: readonly Experiment[], plan: Plan, store: Store): Cell[] {
   const all = new Map(experiments.flatMap((e) => e.cells(plan)).map((cell) => [nameOf(cell), cell]));
-  return [...all.values()].filter((cell) => !store.rows(cell)).sort((a, b) => a.seed - b.seed);
+  return [...all.values()].filter((cell) => !store.rows(cell)).sort((a, b) => turn(a) - turn(b));
 }
 
 /** Runs what is missing and writes the results of every experiment. */
 export async function conduct(experiments: readonly Experiment[], plan: Plan, store: Store, run: Runner): Promise<Conducted[]> {
   await run(missing(experiments, plan, store), (cell, rows, seconds) => store.add(cell, rows, seconds));
-  return experiments.map((experiment) => publish(experiment, plan, store));
+  const all: Conducted[] = [];
+  for (const experiment of experiments) all.push(await publish(experiment, plan, store));
+  return all;
 }
 
-/** Writes the results of an experiment from the cells that are there. */
-export function publish(experiment: Experiment, plan: Plan, store: Store): Conducted {
-  const cells = experiment.cells(plan);
-  const done = cells.filter((cell) => store.rows(cell));
-  const all = done.flatMap((cell) => store.rows(cell)!);
+/** What an experiment makes of the cells that are there. */
+export function results(experiment: Experiment, plan: Plan, store: Store): Conducted {
+  const own = experiment.cells(plan);
+  const done = own.filter((cell) => store.rows(cell));
+  const also = (experiment.also?.(plan) ?? []).filter((cell) => store.rows(cell));
+  const all = [...done, ...also].flatMap((cell) => store.rows(cell)!);
   const rows = experiment.select?.(all, plan) ?? all;
-  const pictures = experiment.pictures(rows, plan);
-  const claims = experiment.claims(rows, plan);
-  store.write(`${experiment.name}.csv`, csv(rows));
-  const config = {
-    experiment: experiment.name,
-    about: experiment.about,
-    scale: plan.scale,
-    cells: done,
-    missing: cells.length - done.length,
+  return {
+    experiment,
+    rows,
+    pictures: rows.length > 0 ? experiment.pictures(rows, plan) : [],
+    tables: experiment.tables?.(rows, plan) ?? [],
+    claims: experiment.claims(rows, plan),
+    files: experiment.files?.(all, plan) ?? [],
+    done: done.length,
+    cells: [...done, ...also],
+    missing: own.length - done.length,
   };
-  store.write(`${experiment.name}.json`, `${JSON.stringify({ ...config, claims }, null, 1)}\n`);
-  for (const { name, svg } of pictures) store.write(`${name}.svg`, svg);
-  return { experiment, rows, pictures, claims };
+}
+
+/** Writes NAME.csv, NAME.json, its drawings and its further files from the cells that are there. */
+export async function publish(experiment: Experiment, plan: Plan, store: Store): Promise<Conducted> {
+  const conducted = results(experiment, plan, store);
+  const { rows, pictures, tables, claims, files, cells, missing } = conducted;
+  const { name, about } = experiment;
+  const text = (value: string) => new TextEncoder().encode(value);
+  // Loaded where something is drawn: it takes longer to load than most commands run.
+  const { drawnAlone } = await import('./plot.js');
+  store.write(`${name}.csv`, text(csv(rows)));
+  store.write(
+    `${name}.json`,
+    text(
+      `${JSON.stringify({ experiment: name, about, scale: plan.scale, cells, missing, claims, tables, files: files.map((file) => file.name) }, null, 1)}\n`,
+    ),
+  );
+  for (const picture of pictures) store.write(`${picture.name}.svg`, text(drawnAlone(picture)));
+  for (const file of files) store.write(file.name, file.bytes);
+  return conducted;
 }

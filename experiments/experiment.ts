@@ -1,16 +1,28 @@
 // An experiment is a figure or table of the paper as a value: the cells it needs, and what it makes of their rows.
 
 import type { Cell, Row } from './cell.js';
+import type { Chart } from './chart.js';
 import type { Plan } from './grids.js';
 import type { ScaleName } from './scale.js';
 
-/** A drawing for the report. */
+/** A drawing: a file of its own, and a part of the report. */
 export interface Picture {
   /** File name without `.svg`. */
   readonly name: string;
   readonly title: string;
-  readonly svg: string;
+  /** What was run, how often, and how to read it. */
+  readonly caption: string;
+  readonly chart: Chart;
 }
+
+export interface Table {
+  readonly title: string;
+  readonly caption: string;
+  readonly head: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+}
+
+export type Verdict = 'holds' | 'partly' | 'fails' | 'not run';
 
 export interface Claim {
   /** What the paper says, with the number of its acceptance band where there is one. */
@@ -18,7 +30,7 @@ export interface Claim {
   readonly paper: string;
   /** Our numbers: mean, least, greatest, runs. */
   readonly ours: string;
-  readonly verdict: 'holds' | 'partly' | 'fails' | 'not run';
+  readonly verdict: Verdict;
   /** Why, where it does not hold, and what was done differently. */
   readonly note?: string;
 }
@@ -30,8 +42,13 @@ export interface Experiment {
   /** Minutes on two cores, rounded, alone and from nothing. */
   readonly minutes: Record<ScaleName, number>;
   cells(plan: Plan): Cell[];
-  /** The rows of its cells that go into its CSV; default all. */
+  /** Cells of other experiments whose rows it shows too where they are there; never run for it. */
+  also?(plan: Plan): Cell[];
+  /** The rows of its cells that go into its CSV and to what follows; default all. */
   select?(rows: readonly Row[], plan: Plan): Row[];
   pictures(rows: readonly Row[], plan: Plan): Picture[];
+  tables?(rows: readonly Row[], plan: Plan): Table[];
   claims(rows: readonly Row[], plan: Plan): Claim[];
+  /** Further files, from all rows of its cells. */
+  files?(rows: readonly Row[], plan: Plan): { readonly name: string; readonly bytes: Uint8Array }[];
 }

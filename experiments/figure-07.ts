@@ -1,19 +1,188 @@
 // Figure 7: which weights to keep. Test accuracy of lottery tickets by kept fraction, every criterion, FC on MNIST.
 
-import { CRITERIA } from '../src/masks/criteria.js';
-import type { Experiment } from './experiment.js';
-import { ticketCells } from './grids.js';
+import { CRITERIA, type Criterion } from '../src/masks/criteria.js';
+import type { NetworkName, Row } from './cell.js';
+import { CRITERION_STYLE, type Line, nearTop, seedsText, starsOf } from './chart.js';
+import { inOrder, judged, notRun, type Order, type Scope } from './claims.js';
+import type { Claim, Experiment, Picture } from './experiment.js';
+import { type Plan, ticketCells } from './grids.js';
+import { deepMeans, groups, nearLevel, pairs, perSeed, pointsOf, where } from './rows.js';
+import { extentText, shortened } from './scale.js';
+import { pairedTest, SIGNIFICANT, summary } from './statistics.js';
+
+/** Levels of the claims: 20 % and 10 % are the acceptance bands' (A14). */
+const [DEEP, DEEPER] = [0.2, 0.1];
+/** Binomial standard error of 10,000 test images at 98 %, in per cent. */
+const ONE_ERROR = 0.14;
+const OPPOSITES: [Criterion, Criterion][] = [
+  ['large_final', 'small_final'],
+  ['large_init', 'small_init'],
+  ['large_init_large_final', 'small_init_small_final'],
+];
+/** The criteria that the paper compares in this figure; those of signs came later. */
+const COMPARED = CRITERIA.filter((name) => !name.endsWith('_sign'));
+
+export const byCriterion = (rows: readonly Row[], criterion: Criterion): Row[] => where(rows, { criterion });
+
+export function criteriaPictures(rows: readonly Row[], plan: Plan, network: NetworkName, name: string, epochs?: number): Picture[] {
+  const lines = CRITERIA.map(
+    (criterion): Line => ({
+      label: criterion,
+      ...CRITERION_STYLE[criterion],
+      points: pointsOf(byCriterion(rows, criterion), 'round', 'kept'),
+    }),
+  ).filter(({ points }) => points.length > 0);
+  const stars = starsOf(
+    groups(byCriterion(rows, 'large_final'), 'round'),
+    groups(byCriterion(rows, 'magnitude_increase'), 'round'),
+    'kept',
+  );
+  const starred = stars.length > 0 ? '; ★: large_final and magnitude_increase differ, paired t test, p < 0.05' : '';
+  const caption = `${extentText(plan.scale, network, epochs)}; test accuracy after a round's last epoch; ${seedsText(rows)}${starred}.`;
+  const picture = (suffix: string, title: string, range?: [number, number]): Picture => ({
+    name: `${name}${suffix}`,
+    title: `${title}: ${network} on ${network === 'fc' ? 'MNIST' : 'CIFAR-10'}`,
+    caption,
+    chart: { kind: 'curves', across: 'kept', yLabel: 'test accuracy, %', lines, stars, range },
+  });
+  return [picture('', 'Tickets by mask criterion'), picture('-top', 'The same, the best of them near', nearTop(lines))];
+}
+
+export function criteriaClaims(rows: readonly Row[], plan: Plan, network: NetworkName): Claim[] {
+  const scope: Scope = { plan, network, shortened: shortened(plan.scale, network) };
+  const of = (criterion: Criterion) => byCriterion(rows, criterion);
+  const large = of('large_final');
+  const dense = perSeed(where(large, { round: 0 }));
+  const levels = [...groups(pruned(large), 'round').values()];
+  const at = (kept: number) => (large.length > 0 ? perSeed(nearLevel(large, kept)) : new Map<number, number>());
+  const below: Order = { name: 'large_final over random at every level to 10 %', ...everyLevel(large, of('random')) };
+  return [
+    inOrder(
+      scope,
+      {
+        text: `A14: large_final tickets of ${network} keep up with the whole network at 20 % kept, random ones fall behind`,
+        paper: 'at least the whole network; random below',
+      },
+      [{ name: 'at 20 % kept over the whole network', over: at(DEEP), under: dense, slack: ONE_ERROR }, below],
+    ),
+    gains(scope, dense, at(0.05), levels),
+    opposites(scope, of),
+    best(scope, of),
+  ];
+}
+
+const pruned = (rows: readonly Row[]): Row[] => rows.filter((row) => Number(row['round']) > 0);
+
+/** Per seed the least lead of one criterion over another at levels from 10 % down, against 0. */
+function everyLevel(a: readonly Row[], b: readonly Row[]): Pick<Order, 'over' | 'under'> {
+  const over = new Map<number, number>();
+  for (const [round, rows] of groups(a, 'round')) {
+    if (Number(rows[0]['kept']) > DEEPER * 1.1) continue;
+    const other = perSeed(where(b, { round }));
+    for (const [seed, value] of perSeed(rows)) {
+      const lead = value - (other.get(seed) ?? Number.NaN);
+      if (!Number.isNaN(lead)) over.set(seed, Math.min(lead, over.get(seed) ?? lead));
+    }
+  }
+  return { over, under: new Map([...over.keys()].map((seed) => [seed, 0])) };
+}
+
+/** No loss at 95 % pruned, and often a gain at 50 to 90 %. */
+function gains(scope: Scope, dense: Map<number, number>, pruned95: Map<number, number>, levels: Row[][]): Claim {
+  const about = { text: `No loss at 95 % pruned and often a gain at 50 to 90 %: ${scope.network}`, paper: 'no loss; often a gain' };
+  const [a, b] = pairs(pruned95, dense);
+  const between = levels.filter(([row]) => Number(row['kept']) <= 0.52 && Number(row['kept']) >= 0.098);
+  if (a.length === 0 || between.length === 0) return notRun(about, scope);
+  const mean = (values: number[]) => summary(values).mean;
+  const loss = mean(b) - mean(a);
+  const lead = between.map((rows) => {
+    const [ours, whole] = pairs(perSeed(rows), dense);
+    return mean(ours) - mean(whole);
+  });
+  const above = lead.filter((d) => d > 0).length;
+  return judged(
+    scope,
+    about,
+    a.length,
+    [
+      `at 95 % pruned ${signed(-loss)} points`,
+      `above the whole network at ${above} of ${between.length} levels, at most ${signed(Math.max(...lead))}`,
+    ],
+    [loss <= ONE_ERROR, above * 2 > between.length],
+    loss <= ONE_ERROR ? [] : [`a loss is more than one standard error of the test set, ${ONE_ERROR} points`],
+  );
+}
+
+/** Members of a pair lie on opposite sides of random. */
+function opposites(scope: Scope, of: (criterion: Criterion) => Row[]): Claim {
+  const about = { text: `Six criteria form three opposite pairs around random: ${scope.network}`, paper: 'three of three' };
+  const random = deepMeans(of('random'), DEEP);
+  const leads = OPPOSITES.map((pair) =>
+    pair.map((name) => {
+      const [a, b] = pairs(deepMeans(of(name), DEEP), random);
+      return a.length === 0 ? undefined : summary(a).mean - summary(b).mean;
+    }),
+  );
+  if (leads.flat().includes(undefined)) return notRun(about, scope);
+  const text = OPPOSITES.map(([a, b], i) => `${a} ${signed(leads[i][0]!)}, ${b} ${signed(leads[i][1]!)} points to random`);
+  return judged(
+    scope,
+    about,
+    random.size,
+    text,
+    leads.map(([a, b]) => a! * b! < 0),
+  );
+}
+
+/** large_final and magnitude_increase lead, and where they differ. */
+function best(scope: Scope, of: (criterion: Criterion) => Row[]): Claim {
+  const about = {
+    text: `large_final and magnitude_increase are the two best criteria: ${scope.network}`,
+    paper: 'both best; stars where they differ at p = 0.05',
+  };
+  const means = COMPARED.map((name) => ({ name, values: [...deepMeans(of(name), DEEP).values()] }));
+  if (means.some(({ values }) => values.length === 0)) return notRun(about, scope);
+  const order = means.map(({ name, values }) => ({ name, mean: summary(values).mean })).sort((a, b) => b.mean - a.mean);
+  const leaders = order.slice(0, 2).map(({ name }) => name);
+  const levels = groups(pruned(of('large_final')), 'round');
+  let [tested, lower, higher] = [0, 0, 0];
+  for (const [round, rows] of levels) {
+    const [a, b] = pairs(perSeed(rows), perSeed(where(of('magnitude_increase'), { round })));
+    const p = pairedTest(a, b);
+    if (p === undefined) continue;
+    tested++;
+    if (p < SIGNIFICANT && summary(a).mean > summary(b).mean) higher++;
+    if (p < SIGNIFICANT && summary(a).mean < summary(b).mean) lower++;
+  }
+  return judged(
+    scope,
+    about,
+    Math.min(...means.map(({ values }) => values.length)),
+    [
+      `at 20 % kept and below: ${order
+        .slice(0, 3)
+        .map(({ name, mean }) => `${name} ${mean.toFixed(1)}`)
+        .join(', ')}`,
+      `stars at ${higher + lower} of ${tested} levels (large_final better at ${higher}, magnitude_increase at ${lower})`,
+    ],
+    (['large_final', 'magnitude_increase'] as const).map((name) => leaders.includes(name)),
+  );
+}
+
+const signed = (points: number): string => `${points < 0 ? '−' : '+'}${Math.abs(points).toFixed(2)}`;
+
+export const criteriaCells = (plan: Plan, network: NetworkName) =>
+  ticketCells(
+    plan,
+    network,
+    CRITERIA.map((criterion) => ({ criterion })),
+  );
 
 export const figure7: Experiment = {
   name: 'figure-07',
-  about: 'criteria: tickets of every mask criterion by kept fraction',
-  minutes: { quick: 1, budget: 80, full: 600 },
-  cells: (plan) =>
-    ticketCells(
-      plan,
-      'fc',
-      CRITERIA.map((criterion) => ({ criterion })),
-    ),
-  pictures: () => [],
-  claims: () => [],
+  about: 'criteria: tickets of every mask criterion by kept fraction, fc',
+  minutes: { quick: 1, budget: 120, full: 550 },
+  cells: (plan) => criteriaCells(plan, 'fc'),
+  pictures: (rows, plan) => criteriaPictures(rows, plan, 'fc', 'figure-07'),
+  claims: (rows, plan) => criteriaClaims(rows, plan, 'fc'),
 };

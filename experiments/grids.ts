@@ -2,7 +2,7 @@
 
 import type { Mask0, Mask1 } from '../src/masks/actions.js';
 import { CRITERIA, type Criterion } from '../src/masks/criteria.js';
-import type { Cell, CurveCell, LearnedCell, NetworkName, PlaneCell, Setting, TicketCell } from './cell.js';
+import type { ArchiveCell, Cell, CurveCell, LearnedCell, NetworkName, PlaneCell, ProbeCell, Setting, TicketCell } from './cell.js';
 import { extentOf, type ScaleName } from './scale.js';
 
 export interface Plan {
@@ -26,8 +26,14 @@ export interface Arm {
   readonly mask1?: Mask1;
 }
 
-export const ticketCells = (plan: Plan, network: NetworkName, arms: readonly Arm[]): TicketCell[] => {
-  const { rounds, power, epochs } = extentOf(plan.scale, network);
+/** @param epochs in every round; default the scale's */
+export const ticketCells = (
+  plan: Plan,
+  network: NetworkName,
+  arms: readonly Arm[],
+  epochs = extentOf(plan.scale, network).epochs,
+): TicketCell[] => {
+  const { rounds, power } = extentOf(plan.scale, network);
   return perSeed(plan, network, (setting) =>
     arms.map(({ criterion, mask0 = 'zero', mask1 = 'rewind' }) => ({
       kind: 'ticket',
@@ -44,18 +50,73 @@ export const ticketCells = (plan: Plan, network: NetworkName, arms: readonly Arm
 
 const AGES = { quick: [1, 2], budget: [1, 2, 3, 6, 12, 25, 55], full: [1, 2, 3, 6, 12, 25, 55] } as const;
 const POWERS = { quick: [4, 8], budget: range(24), full: range(24) } as const;
+/** Of convolutional networks: scoring a mask costs as much as training on as many rows, so few criteria and every third level. */
+const CONV_CRITERIA = ['random', 'large_final', 'large_final_same_sign'] as const;
+const CONV_POWERS = { quick: [4], budget: [2, 4, 6, 9, 12], full: range(24) } as const;
 
-/** Untrained masks of the fully connected network, at the paper's 55 epochs and earlier. */
-export const curveCells = (plan: Plan): CurveCell[] =>
-  perSeed(plan, 'fc', (setting) => [{ kind: 'curve', ...setting, criteria: CRITERIA, powers: POWERS[plan.scale], ages: AGES[plan.scale] }]);
+/** Untrained masks: of fc at the paper's 55 epochs and earlier, of the others after training. */
+export const curveCells = (plan: Plan, network: NetworkName = 'fc'): CurveCell[] =>
+  perSeed(plan, network, (setting) => [{ kind: 'curve', ...setting, ...gridOf(plan.scale, network) }]);
+
+const gridOf = (scale: ScaleName, network: NetworkName): Pick<CurveCell, 'criteria' | 'powers' | 'ages'> =>
+  network === 'fc'
+    ? { criteria: CRITERIA, powers: POWERS[scale], ages: AGES[scale] }
+    : { criteria: CONV_CRITERIA, powers: CONV_POWERS[scale], ages: [extentOf(scale, network).epochs] };
 
 /** The oldest masks of the curves: the paper's. */
-export const lastAge = (scale: ScaleName): number => Math.max(...AGES[scale]);
+export const lastAge = (scale: ScaleName, network: NetworkName = 'fc'): number => Math.max(...gridOf(scale, network).ages);
 
-export const planeCells = (plan: Plan, network: NetworkName, points: number): PlaneCell[] =>
+/** One line for captions: how masks of curves were made; default at the oldest age. */
+export function curveText(scale: ScaleName, network: NetworkName, ages: readonly number[] = [lastAge(scale, network)]): string {
+  const rows = extentOf(scale, network).rows.toLocaleString('en');
+  return `${network}: masks after ${ages.join(', ')} ${ages.length === 1 && ages[0] === 1 ? 'epoch' : 'epochs'} on ${rows} training rows, pruned once`;
+}
+
+/** All ages of the curves. */
+export const agesOf = (scale: ScaleName, network: NetworkName = 'fc'): readonly number[] => gridOf(scale, network).ages;
+
+/** What is shorter than the paper's definition of curves, or undefined where nothing is. */
+export const curvesShortened = (scale: ScaleName, network: NetworkName): string | undefined =>
+  lastAge(scale, network) === lastAge('full', network) && extentOf(scale, network).rows === extentOf('full', network).rows
+    ? undefined
+    : `shortened run: ${curveText(scale, network)} (the paper: ${lastAge('full', network)} epochs)`;
+
+/** Weights sampled a layer for drawing. */
+const PLANE_POINTS = 2000;
+
+export const planeCells = (plan: Plan, network: NetworkName): PlaneCell[] =>
   perSeed({ ...plan, runs: () => 1 }, network, (setting) => [
-    { kind: 'plane', ...setting, epochs: network === 'fc' ? lastAge(plan.scale) : extentOf(plan.scale, network).epochs, points },
+    { kind: 'plane', ...setting, epochs: lastAge(plan.scale, network), points: PLANE_POINTS },
   ]);
+
+/** The masks of fc's curves at the paper's age as two files, of the first seed. */
+export const archiveCells = (plan: Plan): ArchiveCell[] =>
+  perSeed({ ...plan, runs: () => 1 }, 'fc', (setting) =>
+    (['init', 'constant'] as const).map((weights) => ({
+      kind: 'archive',
+      ...setting,
+      weights,
+      criteria: CRITERIA,
+      powers: POWERS[plan.scale],
+      epochs: lastAge(plan.scale),
+    })),
+  );
+
+/** Learning rates of probes: the paper's, and a quarter, at which the same number of epochs moves the weights less. */
+export const PROBE_RATES = [1.2e-3, 3e-4] as const;
+const PROBE_AGES = { quick: [1, 2], budget: [1, 3, 6, 12, 25, 55], full: [1, 3, 6, 12, 25, 55] } as const;
+const PROBE_POWERS = { quick: [4], budget: [2, 4, 6, 8, 10, 12], full: [2, 4, 6, 8, 10, 12] } as const;
+
+/** What ages the masks of fc's curves. */
+export const probeCells = (plan: Plan): ProbeCell[] =>
+  perSeed(plan, 'fc', (setting) =>
+    (['large_final', 'large_final_same_sign'] as const).flatMap((criterion) =>
+      PROBE_RATES.map((learningRate): ProbeCell => {
+        const [ages, powers] = [PROBE_AGES[plan.scale], PROBE_POWERS[plan.scale]];
+        return { kind: 'probe', ...setting, criterion, ages, powers, learningRate };
+      }),
+    ),
+  );
 
 const LEARNING_RATES: Record<NetworkName, number> = { fc: 100, conv2: 100, conv4: 50, conv6: 20 };
 const LEARNED_EPOCHS: Record<ScaleName, (network: NetworkName) => number> = {
@@ -66,6 +127,13 @@ const LEARNED_EPOCHS: Record<ScaleName, (network: NetworkName) => number> = {
 /** Kept fractions of topk masks: of fc the command line's default, of the others one half, which Ramanujan et al. 2020 call safe. */
 const TOPK_DENSITY: Record<NetworkName, readonly number[]> = { fc: [0.025, 0.08, 0.3], conv2: [0.5], conv4: [0.5], conv6: [0.5] };
 const TOPK_EPOCHS: Record<ScaleName, number> = { quick: 1, budget: 24, full: 100 };
+
+/** What is shorter than the paper's definition of learned masks, or undefined where nothing is. */
+export function learnedShortened(scale: ScaleName, network: NetworkName): string | undefined {
+  const text = (at: ScaleName) =>
+    `learned masks after ${LEARNED_EPOCHS[at](network)} epochs on ${extentOf(at, network).rows.toLocaleString('en')} training rows`;
+  return scale === 'full' ? undefined : `shortened run: ${network}: ${text(scale)} (the paper: ${text('full')})`;
+}
 
 /** The paper's learned masks, both kinds of weights, with and without rescaling, and topk. */
 export const learnedCells = (plan: Plan, network: NetworkName): LearnedCell[] =>

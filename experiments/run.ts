@@ -4,6 +4,7 @@ import { criterionMask, paperRates } from '../src/masks/criteria.js';
 import { fullMask, kept, type Mask, type Parameters, regenerate, totalKept, totalWeights, weighted } from '../src/network.js';
 import { constantTwin, type TicketRound, tickets } from '../src/tickets.js';
 import { BERNOULLI, paperTraining, TOPK, trainBernoulli, trainTopk } from '../src/train.js';
+import { archiveRows } from './archive.js';
 import type { Cell, CurveCell, LearnedCell, PlaneCell, Row, TicketCell } from './cell.js';
 import { type Bench, benchOf, type Lab, trainedAt } from './lab.js';
 import { probeRows } from './probe.js';
@@ -19,6 +20,8 @@ export async function runCell(cell: Cell, lab: Lab): Promise<Row[]> {
       return learnedRows(cell, lab, bench);
     case 'plane':
       return planeRows(cell, lab, bench);
+    case 'archive':
+      return archiveRows(cell, lab, bench);
     case 'probe':
       return probeRows(cell, lab, bench);
   }
@@ -48,7 +51,7 @@ async function ticketRows(cell: TicketCell, lab: Lab, bench: Bench): Promise<Row
   return rows;
 }
 
-/** Of the weights that `after` prunes and the round kept: the fraction that ended nearer to zero than they began. */
+/** Of the weights that `after` prunes and the round kept: the fraction that ended nearer to zero than they began; 0 of none. */
 function towardZero({ mask, start, final }: Pick<TicketRound, 'mask' | 'start' | 'final'>, after: Mask): number {
   let [pruned, nearer] = [0, 0];
   start.forEach((layer, l) => {
@@ -58,7 +61,7 @@ function towardZero({ mask, start, final }: Pick<TicketRound, 'mask' | 'start' |
       if (Math.abs(final.weights[l][i]) < Math.abs(value)) nearer++;
     });
   });
-  return nearer / pruned;
+  return pruned === 0 ? 0 : nearer / pruned;
 }
 
 /** Rows for every age x criterion x level x kind of weights, and the two without a mask: untrained (age 0) and trained. */

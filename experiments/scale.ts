@@ -36,10 +36,15 @@ export function extentOf(scale: ScaleName, network: NetworkName): Extent {
 }
 
 /** One line for captions: what was run. */
-export function extentText(scale: ScaleName, network: NetworkName): string {
-  const { rows, epochs, rounds, power } = extentOf(scale, network);
+export function extentText(scale: ScaleName, network: NetworkName, epochs = extentOf(scale, network).epochs): string {
+  const { rows, rounds, power } = extentOf(scale, network);
   const share = power === 1 ? '' : `, each pruning ${power} of the paper's`;
-  return `${network}: ${rows.toLocaleString('en')} training rows, ${epochs} epochs a round, ${rounds} rounds${share}`;
+  return `${network}: ${rows.toLocaleString('en')} training rows, ${epochs} ${epochs === 1 ? 'epoch' : 'epochs'} a round, ${rounds} rounds${share}`;
+}
+
+/** What is shorter than the paper's definition, or undefined where nothing is. */
+export function shortened(scale: ScaleName, network: NetworkName): string | undefined {
+  return scale === 'full' ? undefined : `shortened run: ${extentText(scale, network)} (the paper: ${extentText('full', network)})`;
 }
 
 /** Runs (seeds) by default: the paper's five; three where a run is costly. */

@@ -5,14 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:f
 import { join } from 'node:path';
 import { z } from 'zod';
 import { SeedmaskError } from '../codec/index.js';
-import { type Cell, nameOf, type Row } from './cell.js';
-
-const RESULT = z.strictObject({
-  cell: z.record(z.string(), z.unknown()),
-  rows: z.array(z.record(z.string(), z.union([z.string(), z.number()]))),
-  /** How long it took where it ran; decides nothing. */
-  seconds: z.number(),
-});
+import { type Cell, explained, nameOf, RESULT, type Result, type Row } from './cell.js';
 
 export interface Store {
   readonly folder: string;
@@ -20,7 +13,7 @@ export interface Store {
   rows(cell: Cell): readonly Row[] | undefined;
   add(cell: Cell, rows: readonly Row[], seconds: number): void;
   /** Writes another file of the folder. */
-  write(name: string, text: string): void;
+  write(name: string, bytes: Uint8Array): void;
 }
 
 const LEFT_OVER = /\.json\.[0-9a-f]{12}\.tmp$/;
@@ -34,37 +27,48 @@ export function openStore(folder: string, write: (path: string, bytes: Uint8Arra
   mkdirSync(cells, { recursive: true });
   for (const name of readdirSync(cells)) if (LEFT_OVER.test(name)) rmSync(join(cells, name));
   const fileOf = (cell: Cell) => join(cells, `${nameOf(cell)}.json`);
+  const known = new Map<string, readonly Row[]>();
   return {
     folder,
     rows(cell) {
-      const file = fileOf(cell);
-      if (!existsSync(file)) return undefined;
-      const expected = `the result of ${nameOf(cell)}`;
-      try {
-        const result = RESULT.parse(JSON.parse(readFileSync(file, 'utf8')));
-        if (nameOf(result.cell as unknown as Cell) === nameOf(cell)) return result.rows;
-      } catch (error) {
-        const got = error instanceof z.ZodError ? z.prettifyError(error).replace(/\s*\n\s*/g, ' ') : (error as Error).message;
-        throw new SeedmaskError('broken-run', { field: file, got, expected, hint: 'Delete the file: the cell is computed again' });
-      }
-      throw new SeedmaskError('broken-run', {
-        field: file,
-        got: 'another cell',
-        expected,
-        hint: 'Delete the file: the cell is computed again',
-      });
+      const name = nameOf(cell);
+      const found = known.get(name) ?? stored(fileOf(cell), name);
+      if (found) known.set(name, found);
+      return found;
     },
-    add: (cell, rows, seconds) => write(fileOf(cell), text(`${JSON.stringify({ cell, rows, seconds: Math.round(seconds) })}\n`)),
-    write: (name, content) => write(join(folder, name), text(content)),
+    add(cell, rows, seconds) {
+      const result: Result = { cell, rows: [...rows], seconds: Math.round(seconds) };
+      write(fileOf(cell), new TextEncoder().encode(`${JSON.stringify(result)}\n`));
+      known.set(nameOf(cell), rows);
+    },
+    write: (name, bytes) => write(join(folder, name), bytes),
   };
 }
 
-const text = (value: string): Uint8Array => new TextEncoder().encode(value);
+/** The rows in a cell's file, or undefined where there is none. */
+function stored(file: string, name: string): readonly Row[] | undefined {
+  if (!existsSync(file)) return undefined;
+  const damaged = (got: string) =>
+    new SeedmaskError('broken-run', {
+      field: file,
+      got,
+      expected: `the result of ${name}`,
+      hint: 'Delete the file: the cell is computed again',
+    });
+  let result: Result;
+  try {
+    result = RESULT.parse(JSON.parse(readFileSync(file, 'utf8')));
+  } catch (error) {
+    throw damaged(error instanceof z.ZodError ? explained(error) : (error as Error).message);
+  }
+  if (nameOf(result.cell) !== name) throw damaged('another cell');
+  return result.rows;
+}
 
 /** Tidy CSV (RFC 4180): the union of the rows' columns in order of appearance. */
 export function csv(rows: readonly Row[]): string {
   const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))];
   const field = (value: string | number | undefined) =>
-    typeof value === 'string' && /[",\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : String(value ?? '');
+    typeof value === 'string' && /[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : String(value ?? '');
   return [columns, ...rows.map((row) => columns.map((column) => row[column]))].map((line) => `${line.map(field).join(',')}\n`).join('');
 }

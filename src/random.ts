@@ -82,28 +82,36 @@ export function philox(seed: Seed, c0: number, c1: number, c2: number, c3: numbe
   out[offset + 3] = c3;
 }
 
-/** The upper 32 bits of an unsigned 32 x 32 bit product, from exact 16-bit pieces. */
+/** The upper 32 bits of an unsigned 32 x 32 bit product, as an int32, from exact products of 16-bit halves. */
 function multiplyHigh(a: number, b: number): number {
   const aLow = a & 0xffff;
   const aHigh = a >>> 16;
   const bLow = b & 0xffff;
   const bHigh = b >>> 16;
-  const middle = aHigh * bLow + ((aLow * bLow) >>> 16);
-  return aHigh * bHigh + Math.floor((middle + aLow * bHigh) / 65536);
+  const upper = Math.imul(aHigh, bLow);
+  const lower = Math.imul(aLow, bHigh);
+  const carry = (Math.imul(aLow, bLow) >>> 16) + (upper & 0xffff) + (lower & 0xffff);
+  return (Math.imul(aHigh, bHigh) + (upper >>> 16) + (lower >>> 16) + (carry >>> 16)) | 0;
 }
 
 /** The 32-bit words start .. start+out.length-1 of a stream. */
 export function fillWords(seed: Seed, domain: Domain, stream: number, start: number, out: Uint32Array): void {
   const block = new Uint32Array(4);
-  let held = -1;
-  for (let i = 0; i < out.length; i++) {
-    const index = start + i;
-    const number = Math.floor(index / 4);
-    if (number !== held) {
-      philox(seed, number >>> 0, Math.floor(number / 4294967296), stream, domain, block, 0);
-      held = number;
-    }
-    out[i] = block[index & 3];
+  let number = Math.floor(start / 4);
+  const next = (into: Uint32Array, at: number) => {
+    philox(seed, number >>> 0, Math.floor(number / 4294967296), stream, domain, into, at);
+    number++;
+  };
+  let i = 0;
+  let lane = start % 4;
+  if (lane > 0) {
+    next(block, 0);
+    while (lane < 4 && i < out.length) out[i++] = block[lane++];
+  }
+  for (; i + 4 <= out.length; i += 4) next(out, i);
+  if (i < out.length) {
+    next(block, 0);
+    for (lane = 0; i < out.length; i++) out[i] = block[lane++];
   }
 }
 
@@ -239,7 +247,7 @@ export function permutation(n: number, seed: Seed, domain: Domain, stream = 0): 
     const reject = (4294967296 - range) % range;
     let w = word();
     while (Math.imul(w, range) >>> 0 < reject) w = word();
-    const j = multiplyHigh(w, range);
+    const j = multiplyHigh(w, range) >>> 0;
     const held = order[i];
     order[i] = order[j];
     order[j] = held;

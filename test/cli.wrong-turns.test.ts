@@ -8,6 +8,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { DIGITS, type Model, PIXELS_TRANSFORM, writeModel } from '../codec/index.js';
+import { nameOf } from '../experiments/cell.js';
+import { planOf } from '../experiments/conduct.js';
+import { figure5 } from '../experiments/figure-05.js';
 import { fc } from '../models/index.js';
 import { fullMask } from '../src/network.js';
 import { parseSeed } from '../src/random.js';
@@ -31,6 +34,9 @@ const good = path('good.smk', bytes);
 const flipped = bytes.slice();
 flipped[30] ^= 4;
 path('archive.smk', writeModel({ ...one, tasks: ['a', 'b'].map((id) => ({ ...task, id })) }));
+mkdirSync(join(folder, 'damaged', 'cells'), { recursive: true });
+for (const cell of figure5.cells(planOf('quick')))
+  writeFileSync(join(folder, 'damaged', 'cells', `${nameOf(cell)}.json`), '{"cell":{},"rows":[{}');
 mkdirSync(join(folder, 'no-labels'));
 mkdirSync(join(folder, 'empty'));
 // An IDX file of no images: magic, zero rows of 28 x 28.
@@ -124,6 +130,21 @@ test.each<[what: string, words: string[], line: RegExp]>([
   ],
   ['too few outputs', ['train', '--data', 'mnist', '--network', 'fc:784-9', '--out', 'x.smk'], /labels below 9, .* got 9 in mnist/],
   ['rounds into a file', ['prune', '--data', 'mnist', '--rounds', '2', '--out', 'good.smk'], /cannot write good.smk: it is a file/],
+  ['mistyped experiment', ['experiment', 'figure-7', '--out', 'x'], /did you mean figure-07\? expected one of figure-01, .*'figure-7'/],
+  ['results nowhere', ['experiment', 'figure-07'], /--out <folder>/],
+  ['results into a file', ['experiment', 'figure-07', '--quick', '--out', 'good.smk'], /cannot write good.smk: it is a file/],
+  ['no seeds', ['experiment', 'figure-07', '--runs', '0', '--out', 'x'], /positive whole number, got '0'/],
+  ['quick and full', ['experiment', 'figure-07', '--quick', '--full', '--out', 'x'], /'--quick' cannot be used with option '--full'/],
+  [
+    'nothing to draw',
+    ['experiment', 'figure-07', '--draw', '--out', 'empty'],
+    /empty must be a folder that holds results of figure-07 at the budget scale, got none. Leave --draw away/,
+  ],
+  [
+    'results that are damaged',
+    ['experiment', 'figure-05', '--quick', '--draw', '--out', 'damaged'],
+    /plane-fc-.*\.json is damaged: .*Delete the file/,
+  ],
   ['unknown data set', ['data', 'get', 'imagenet'], /must be mnist, cifar10, got imagenet/],
 ])('%s', (_, words, line) => {
   const before = readdirSync(folder);
@@ -161,12 +182,12 @@ test('eval --json counts every test image; every command has help with an exampl
   const result = JSON.parse(seedmask('eval', '--json', good, '--data', 'mnist').stdout);
   expect(result).toMatchObject({ task: '', samples: 10000 });
   expect(result.logitsSha256).toMatch(/^[0-9a-f]{64}$/);
-  for (const command of ['train', 'prune', 'eval', 'inspect', 'serve', 'demo']) {
+  for (const command of ['train', 'prune', 'eval', 'inspect', 'serve', 'experiment', 'worker', 'demo']) {
     const { status, stdout } = seedmask(command, '--help');
     expect(status).toBe(0);
     expect(stdout).toMatch(/Examples:\n +seedmask /);
   }
-}, 30_000);
+}, 60_000);
 
 test('train writes a model that eval agrees with, and the same bytes with one thread and two', () => {
   const run = (threads: string) => {

@@ -2,10 +2,12 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { inspectModel, readModel, SeedmaskError, writeModel } from '../codec/index.js';
+import { inspectModel, readModel, SCHEMES, SeedmaskError, writeModel } from '../codec/index.js';
 import { encode, scan, type Value } from '../codec/msgpack.js';
+import { decodePayload, encodePayload } from '../codec/schemes.js';
+import { weightCounts } from '../src/network.js';
 import { ATTACKS, open, plain, seal } from './attacks/files.js';
-import { ARCHIVE_MODEL, randomMask, TINY, TINY_MODEL, task } from './vectors/models.js';
+import { ARCHIVE_MODEL, PATCHES_MODEL, randomMask, TINY, TINY_MODEL, task } from './vectors/models.js';
 
 /** The code of the SeedmaskError that reading throws; any other exception passes through, no exception is 'ok'. */
 function outcome(bytes: Uint8Array): string {
@@ -83,6 +85,7 @@ describe('damage', () => {
     ['one task', writeModel(TINY_MODEL)],
     ['three tasks, raw', writeModel(ARCHIVE_MODEL, { schemes: ['raw'] })],
     ['deflate', writeModel(TINY_MODEL, { schemes: ['deflate'] })],
+    ['contexts', writeModel(PATCHES_MODEL, { schemes: ['context'] })],
   ] as const;
 
   test.each(files)('%s: every truncation is refused', (_, bytes) => {
@@ -103,6 +106,8 @@ describe('forgery: with right checksums, a file is refused or is the one file of
     { bytes: writeModel(TINY_MODEL, { schemes: ['adaptive'] }), tasks: 1 },
     { bytes: writeModel(ARCHIVE_MODEL, { schemes: ['adaptive'] }), tasks: 3 },
     { bytes: writeModel(ARCHIVE_MODEL, { schemes: ['raw'] }), tasks: 3 },
+    { bytes: writeModel(ARCHIVE_MODEL, { schemes: ['context'] }), tasks: 3 },
+    { bytes: writeModel(PATCHES_MODEL, { schemes: ['context'] }), tasks: 1 },
     { bytes: plain(), tasks: 1 },
   ];
   const limits = { maxWeights: 1e5, maxTasks: 100 };
@@ -120,7 +125,7 @@ describe('forgery: with right checksums, a file is refused or is the one file of
     }
   }
 
-  test('bytes of header, index and payloads', () => {
+  test('bytes of header, index and payloads', { timeout: 60_000 }, () => {
     const edit = fc.record({ part: fc.nat(2), task: fc.nat(2), at: fc.nat(200), kind: fc.nat(2), value: fc.nat(255) });
     let read = 0;
     fc.assert(
@@ -145,6 +150,32 @@ describe('forgery: with right checksums, a file is refused or is the one file of
       { seed: 1907, numRuns: 6000 },
     );
     expect(read).toBeGreaterThan(50);
+  });
+
+  test('bodies of any bytes, with any counts', { timeout: 60_000 }, () => {
+    const around = { network: PATCHES_MODEL.network, pixelPermutation: null };
+    const counts = weightCounts(around.network).map((n) => fc.nat(n));
+    let read = 0;
+    fc.assert(
+      fc.property(
+        fc.constantFrom('adaptive' as const, 'context' as const),
+        fc.tuple(...counts),
+        fc.uint8Array({ maxLength: 60 }),
+        (scheme, kept, body) => {
+          // Counts below 2^14 in LEB128.
+          const leb = kept.flatMap((k) => (k < 128 ? [k] : [(k & 127) | 128, k >> 7]));
+          const payload = Uint8Array.from([SCHEMES[scheme], ...leb, ...body]);
+          try {
+            expect(encodePayload(around, decodePayload(around, payload, 'a task').mask, [scheme])).toEqual(payload);
+            read++;
+          } catch (error) {
+            if (!(error instanceof SeedmaskError)) throw error;
+          }
+        },
+      ),
+      { seed: 41, numRuns: 4000 },
+    );
+    expect(read).toBeGreaterThan(0);
   });
 
   test('values of header fields', () => {

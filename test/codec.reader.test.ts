@@ -6,13 +6,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
-import { contentId, inspectModel, type Model, networkId, writeModel } from '../codec/index.js';
+import { contentId, inspectModel, type Model, networkId, readModel, writeModel } from '../codec/index.js';
 import { kept, type Network, regenerate } from '../src/network.js';
 import { DISTRIBUTIONS, type Distribution, DOMAIN, fillWords } from '../src/random.js';
 import { ATTACKS, plain } from './attacks/files.js';
 import { ARCHIVE_MODEL, FC, randomMask, SMALL_CONV, TINY, TINY_MODEL, task } from './vectors/models.js';
 
-const READER = fileURLToPath(new URL('../codec/reader.py', import.meta.url));
+const CODEC = fileURLToPath(new URL('../codec', import.meta.url));
 const python = ['python3', '/usr/bin/python3'].find((name) => spawnSync(name, ['-c', 'import numpy']).status === 0);
 const folder = mkdtempSync(join(tmpdir(), 'seedmask-reader-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -23,7 +23,7 @@ function put(name: string, bytes: Uint8Array): string {
   writeFileSync(path, bytes);
   return path;
 }
-const run = (...args: string[]) => spawnSync(python ?? 'python3', [READER, ...args], { encoding: 'utf8' });
+const run = (...args: string[]) => spawnSync(python ?? 'python3', ['-B', join(CODEC, 'reader.py'), ...args], { encoding: 'utf8' });
 
 /** Plain loops over integers: the signed constants' signs, rows of uint8 images, exact. */
 function integerLogits(network: Network, mask: readonly Uint8Array[], image: Uint8Array): number[] {
@@ -103,13 +103,13 @@ describe.skipIf(!python)('reader.py', () => {
     // 2^20 weights reach |z| > 5 about once; the check in the file covers 4,096, so the whole layer is compared here by its digest.
     const network: Network = { ...TINY, input: [1, 1, 1024], layers: [{ kind: 'dense', units: 1024, activation: 'linear' }], distribution };
     const script = `
-import importlib.util, hashlib, numpy as np
-spec = importlib.util.spec_from_file_location("reader", ${JSON.stringify(READER)}); r = importlib.util.module_from_spec(spec)
-import sys; sys.dont_write_bytecode = True; spec.loader.exec_module(r)
+import hashlib, sys, numpy as np
+sys.path.insert(0, ${JSON.stringify(CODEC)})
+import reader_weights as r
 n = {"seed": ${(BigInt(network.seed.high) << 32n) | BigInt(network.seed.low)}, "distribution": ${DISTRIBUTIONS[distribution]}}
 w = r.weights(n, {"sigma": np.float32(0.125), "stream": 0}, 2**20)
 print(hashlib.sha256(w.astype("<f4").tobytes()).hexdigest())`;
-    const { stdout, stderr } = spawnSync(python ?? 'python3', ['-c', script], { encoding: 'utf8' });
+    const { stdout, stderr } = spawnSync(python ?? 'python3', ['-B', '-c', script], { encoding: 'utf8' });
     expect(stderr).toBe('');
     const [weights] = regenerate(network);
     return crypto.subtle.digest('SHA-256', new Uint8Array(weights.buffer as ArrayBuffer)).then((digest) => {
@@ -127,6 +127,31 @@ print(hashlib.sha256(w.astype("<f4").tobytes()).hexdigest())`;
       }),
     );
     agree('pages', { network: SMALL_CONV, base: { kind: 'none' }, tasks });
+  });
+
+  test('every committed vector, every scheme', () => {
+    const vectors = ['model-v1', 'schemes-v1'].flatMap((name) =>
+      JSON.parse(readFileSync(new URL(`./vectors/${name}.json`, import.meta.url), 'utf8')),
+    ) as { name: string; scheme: string; file: string; networkId: string; contentId: string; masks: string[][] }[];
+    const script = `
+import json, sys
+sys.path.insert(0, ${JSON.stringify(CODEC)})
+import reader as r
+def say(file):
+    network, tasks, content = r.read(bytes.fromhex(file))
+    return [network["id"].hex(), content.hex(), [t["packed"].hex() for t in tasks], [t["scheme"] for t in tasks]]
+print(json.dumps([say(f) for f in json.load(sys.stdin)]))`;
+    const input = JSON.stringify(vectors.map((v) => v.file));
+    const { stdout, stderr } = spawnSync(python ?? 'python3', ['-B', '-c', script], { encoding: 'utf8', input });
+    expect(stderr).toBe('');
+    const expected = vectors.map((v) => [v.networkId, v.contentId, v.masks.map((m) => m.join('')), v.masks.map(() => v.scheme)]);
+    expect(JSON.parse(stdout)).toEqual(expected);
+    expect(vectors.length).toBeGreaterThan(15);
+  });
+
+  test('a whole trained file', { timeout: 60_000 }, () => {
+    const trained = readModel(readFileSync(new URL('../models/trained/mnist-tiny.smk', import.meta.url)));
+    expect(agree('trained', trained).tasks[0].scheme).toBe('context');
   });
 
   test('masks whose network is in another file', () => {
@@ -158,15 +183,15 @@ print(hashlib.sha256(w.astype("<f4").tobytes()).hexdigest())`;
     // One process for all of them: starting Python a hundred times is what would take long.
     const paths = [plain(), ...ATTACKS.map(([, , bytes]) => bytes)].map((bytes, i) => put(`attack-${i}.smk`, bytes));
     const script = `
-import importlib.util, sys, json
-sys.dont_write_bytecode = True
-spec = importlib.util.spec_from_file_location("reader", ${JSON.stringify(READER)}); r = importlib.util.module_from_spec(spec); spec.loader.exec_module(r)
+import json, sys
+sys.path.insert(0, ${JSON.stringify(CODEC)})
+import reader as r
 def verdict(path):
     try:
         r.read(open(path, "rb").read()); return "ok"
     except (r.Bad, UnicodeDecodeError): return "refused"
 print(json.dumps([verdict(p) for p in json.load(sys.stdin)]))`;
-    const { stdout, stderr } = spawnSync(python ?? 'python3', ['-c', script], { encoding: 'utf8', input: JSON.stringify(paths) });
+    const { stdout, stderr } = spawnSync(python ?? 'python3', ['-B', '-c', script], { encoding: 'utf8', input: JSON.stringify(paths) });
     expect(stderr).toBe('');
     const [first, ...verdicts]: string[] = JSON.parse(stdout);
     expect(first).toBe('ok');

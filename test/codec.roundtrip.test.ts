@@ -2,10 +2,31 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { contentId, inspectModel, type Model, networkId, readModel, type SchemeName, writeModel } from '../codec/index.js';
-import { fullMask, type Layer, type Network } from '../src/network.js';
-import { DISTRIBUTIONS, type Distribution } from '../src/random.js';
-import { ARCHIVE_MODEL, FC, randomMask, SMALL_CONV, TINY, TINY_MODEL, task } from './vectors/models.js';
+import {
+  contentId,
+  inspectModel,
+  type Model,
+  networkId,
+  readModel,
+  SCHEMES,
+  type SchemeName,
+  type Task,
+  writeModel,
+} from '../codec/index.js';
+import { fullMask, type Layer, type Network, regenerate } from '../src/network.js';
+import { DISTRIBUTIONS, type Distribution, DOMAIN, permutation } from '../src/random.js';
+import {
+  ARCHIVE_MODEL,
+  FC,
+  PACKED_MODEL,
+  PATCHES_MODEL,
+  PERMUTED_MODEL,
+  randomMask,
+  SMALL_CONV,
+  TINY,
+  TINY_MODEL,
+  task,
+} from './vectors/models.js';
 
 const half = fc.nat(0xffffffff);
 const seed = fc.record({ low: half, high: half });
@@ -72,28 +93,43 @@ const model: fc.Arbitrary<Model> = fc
   }));
 
 describe('any model', () => {
-  test('comes back as it was, and its bytes are written again the same', () => {
+  test('comes back as it was, and its bytes are written again the same', { timeout: 60_000 }, () => {
     fc.assert(
       fc.property(model, (m) => {
         const bytes = writeModel(m);
         const back = readModel(bytes);
         expect(back).toEqual(m);
         expect(writeModel(back)).toEqual(bytes);
+        for (const scheme of ['raw', 'adaptive'] as const) {
+          expect(bytes.length).toBeLessThanOrEqual(writeModel(m, { schemes: [scheme] }).length);
+        }
       }),
       { seed: 20240, numRuns: 150 },
     );
   });
 
   test('is the same content in every scheme', () => {
-    for (const m of [TINY_MODEL, ARCHIVE_MODEL]) {
+    for (const m of [TINY_MODEL, ARCHIVE_MODEL, PATCHES_MODEL, PERMUTED_MODEL, PACKED_MODEL]) {
       const id = contentId(m);
-      for (const scheme of ['raw', 'deflate', 'adaptive'] as const) {
+      for (const scheme of Object.keys(SCHEMES) as SchemeName[]) {
         const bytes = writeModel(m, { schemes: [scheme] });
         expect(inspectModel(bytes).tasks.map((t) => t.scheme)).toEqual(m.tasks.map(() => scheme));
         expect(readModel(bytes)).toEqual(m);
         expect(contentId(readModel(bytes))).toEqual(id);
       }
     }
+  });
+
+  test('comes back from contexts too, and its bytes are written again the same', { timeout: 60_000 }, () => {
+    fc.assert(
+      fc.property(model, (m) => {
+        const bytes = writeModel(m, { schemes: ['context'] });
+        const back = readModel(bytes);
+        expect(back).toEqual(m);
+        expect(writeModel(back, { schemes: ['context'] })).toEqual(bytes);
+      }),
+      { seed: 20261, numRuns: 150 },
+    );
   });
 
   test('has another content id when anything that matters changes', () => {
@@ -183,19 +219,55 @@ describe('the bytes are few', () => {
     (density) => {
       const m: Model = { network: FC, base: { kind: 'none' }, tasks: [task(randomMask(FC, density, { low: 11, high: 12 }))] };
       const [info] = inspectModel(writeModel(m)).tasks;
-      expect(info.scheme).toBe('adaptive');
       expect(info.payloadBytes).toBeLessThanOrEqual(info.entropyBytes * 1.001 + 16);
       expect(info.payloadBytes).toBeGreaterThan(info.entropyBytes - 16);
     },
   );
 
+  // Bounds of the design for learned masks (0.75) and what patches without any context would cost (1).
+  test('contexts tell patches of signs in less than three quarters of the entropy, also under permuted pixels', () => {
+    const network: Network = { ...FC, layers: FC.layers.slice(-1) };
+    const mask = (order: ArrayLike<number>): Uint8Array[] => {
+      const weights = regenerate(network)[0];
+      const bits = new Uint8Array(weights.length / 8);
+      for (let i = 0; i < weights.length; i++) {
+        const pixel = order[i % 784];
+        const patch = (Math.floor(pixel / 28 / 7) + Math.floor((pixel % 28) / 7) + Math.floor(i / 784)) % 3;
+        if (patch === (weights[i] > 0 ? 0 : 1)) bits[i >> 3] |= 1 << (i & 7);
+      }
+      return [bits];
+    };
+    const seed = { low: 5, high: 6 };
+    const payload = (order: ArrayLike<number>, data: Task['data']) =>
+      inspectModel(writeModel({ network, base: { kind: 'none' }, tasks: [task(mask(order), { data })] })).tasks[0];
+    const data = { dataset: 'mnist', pixelPermutation: null, labelPermutation: null };
+    const plain = payload(
+      Array.from({ length: 784 }, (_, i) => i),
+      data,
+    );
+    const order = permutation(784, seed, DOMAIN.pixelPermutation);
+    const known = payload(order, { ...data, pixelPermutation: seed });
+    const unknown = payload(order, data);
+    expect(plain.scheme).toBe('context');
+    expect(plain.payloadBytes).toBeLessThan(0.75 * plain.entropyBytes);
+    expect(known.payloadBytes).toBeLessThan(0.75 * known.entropyBytes);
+    expect(unknown.payloadBytes).toBeGreaterThan(0.95 * unknown.entropyBytes);
+  });
+
+  test('a scheme that does not take the network is not asked', () => {
+    const network: Network = { ...TINY, input: [1, 1, 2 ** 20 + 1], layers: [{ kind: 'dense', units: 1, activation: 'linear' }] };
+    const m: Model = { network, base: { kind: 'none' }, tasks: [task(fullMask(network, true), { labels: ['a'] })] };
+    expect(() => writeModel(m, { schemes: ['context'] })).toThrow(/schemes must be one that takes every layer of the network/);
+    expect(readModel(writeModel(m))).toEqual(m);
+  });
+
   test('layers that keep nothing or everything cost only their count', () => {
-    const sizes = (['raw', 'deflate', 'adaptive'] as SchemeName[]).map((scheme) => {
+    const sizes = (['raw', 'deflate', 'adaptive', 'context'] as SchemeName[]).map((scheme) => {
       const m: Model = { network: FC, base: { kind: 'none' }, tasks: [task(fullMask(FC, true))] };
       return inspectModel(writeModel(m, { schemes: [scheme] })).tasks[0].payloadBytes;
     });
     // scheme byte + counts 235200, 30000 and 1000 in 3, 3 and 2 bytes; an empty deflate stream is 03 00
-    expect(sizes).toEqual([9, 11, 9]);
+    expect(sizes).toEqual([9, 11, 9, 9]);
   });
 
   test('inspect counts what is there', () => {

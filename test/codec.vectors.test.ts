@@ -1,11 +1,12 @@
-// Committed bytes: the format cannot drift without this file saying so. test/vectors/model-v1.json was written once by writeModel
-// from ./vectors/models.ts and checked by codec/reader.py; it is never written again, a new version of the format gets a new file.
+// Committed bytes: the format cannot drift without this file saying so. test/vectors/model-v1.json and schemes-v1.json were written once
+// by writeModel from ./vectors/models.ts and are read by codec/reader.py as well (codec.reader.test.ts); they are never written again,
+// what is new in the format gets a new file.
 
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { contentId, networkId, readModel, type SchemeName, writeModel } from '../codec/index.js';
+import { contentId, networkId, readModel, SCHEMES, type SchemeName, writeModel } from '../codec/index.js';
 import { RangeDecoder, RangeEncoder } from '../codec/rangecoder.js';
-import { ARCHIVE_MODEL, TINY_MODEL } from './vectors/models.js';
+import { ARCHIVE_MODEL, PACKED_MODEL, PATCHES_MODEL, PERMUTED_MODEL, TINY_MODEL } from './vectors/models.js';
 
 interface Vector {
   readonly name: string;
@@ -16,12 +17,20 @@ interface Vector {
   /** Packed bits per task and layer. */
   readonly masks: readonly (readonly string[])[];
 }
-const vectors: readonly Vector[] = JSON.parse(readFileSync(new URL('./vectors/model-v1.json', import.meta.url), 'utf8'));
+const vectors: readonly Vector[] = ['model-v1', 'schemes-v1'].flatMap((name) =>
+  JSON.parse(readFileSync(new URL(`./vectors/${name}.json`, import.meta.url), 'utf8')),
+);
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
-const models = { tiny: TINY_MODEL, archive: ARCHIVE_MODEL };
+const models = new Map([
+  ['tiny', TINY_MODEL],
+  ['archive', ARCHIVE_MODEL],
+  ['patches', PATCHES_MODEL],
+  ['permuted', PERMUTED_MODEL],
+  ['packed', PACKED_MODEL],
+]);
 
 describe.each(vectors)('$name, $scheme', ({ name, scheme, file, masks, ...ids }) => {
-  const model = models[name === 'tiny' ? 'tiny' : 'archive'];
+  const model = models.get(name)!;
   const read = readModel(Uint8Array.from(Buffer.from(file, 'hex')));
 
   test('is read as the model it was', () => {
@@ -37,7 +46,7 @@ describe.each(vectors)('$name, $scheme', ({ name, scheme, file, masks, ...ids })
 });
 
 test('there is a vector for every scheme', () => {
-  expect(new Set(vectors.map((v) => v.scheme))).toEqual(new Set(['raw', 'deflate', 'adaptive']));
+  expect(new Set(vectors.map((v) => v.scheme))).toEqual(new Set(Object.keys(SCHEMES)));
 });
 
 describe('range coder', () => {
@@ -47,22 +56,22 @@ describe('range coder', () => {
     const shares = bits.map((_, i) => [1, 65535, 32768, 40000, 3][i % 5]);
     const encoder = new RangeEncoder();
     bits.forEach((bit, i) => {
-      encoder.put(Number(bit), shares[i]);
+      encoder.code(shares[i], Number(bit));
     });
     const bytes = encoder.finish();
     const decoder = new RangeDecoder(bytes);
-    expect(bits.map((_, i) => decoder.get(shares[i]) === 1)).toEqual(bits);
+    expect(bits.map((_, i) => decoder.code(shares[i]) === 1)).toEqual(bits);
     expect(decoder.finished()).toBe(true);
   });
 
   test('has one stream for its bits: any other is refused or says other bits', () => {
     const bits = Array.from({ length: 40 }, (_, i) => Number(i % 3 === 0));
     const encoder = new RangeEncoder();
-    for (const bit of bits) encoder.put(bit, 20000);
+    for (const bit of bits) encoder.code(20000, bit);
     const bytes = encoder.finish();
     const ends = (stream: Uint8Array) => {
       const decoder = new RangeDecoder(stream);
-      const same = bits.every((bit) => decoder.get(20000) === bit);
+      const same = bits.every((bit) => decoder.code(20000) === bit);
       return same && decoder.finished();
     };
     expect(ends(bytes)).toBe(true);

@@ -128,7 +128,7 @@ export function upload(
   }
 }
 
-/** Memory order to canonical order, as a new array or to `out`. */
+/** Memory order to canonical order. */
 export const download = (view: Float32Array, weights: Weights): Float32Array =>
   unpad(view, weights, new Float32Array(weights.units * weights.fanIn));
 

@@ -4,8 +4,9 @@
 import CRC32C from 'crc-32/crc32c.js';
 import { deflateRaw } from 'pako';
 import { weightCheck } from '../../codec/header.js';
-import { networkId, writeModel } from '../../codec/index.js';
+import { networkId, readModel, writeModel } from '../../codec/index.js';
 import { encode, type Value } from '../../codec/msgpack.js';
+import { encodePayload } from '../../codec/schemes.js';
 import type { Network } from '../../src/network.js';
 import { ARCHIVE_MODEL, TINY, TINY_MODEL } from '../vectors/models.js';
 
@@ -44,15 +45,15 @@ export function open(
   return { header: file.slice(16, start), tasks: parts, flags: file[7] };
 }
 
-/** The network of the plain file: 24 weights, or with other layers. */
-const linear = (...units: readonly number[]): Network => ({
-  input: [1, 1, 6],
+/** A network of linear dense layers: the plain file's, 6 inputs and 24 weights, or another. */
+const linear = (inputs: number, ...units: readonly number[]): Network => ({
+  input: [1, 1, inputs],
   layers: units.map((n) => ({ kind: 'dense', units: n, activation: 'linear' })),
   distribution: 'signed-constant',
   sigma: 'glorot',
   seed: { low: 5, high: 0 },
 });
-const check = (...units: readonly number[]): number => weightCheck(linear(...units));
+const check = (...units: readonly number[]): number => weightCheck(linear(6, ...units));
 /** Header fields of the plain file, in order. */
 const PLAIN: readonly Value[] = [6, [2, 4], 1, 0, 5, check(4), 0, [['a']], 0, 1, 0];
 /** 24 weights, 3 kept, raw: scheme, count, bits. */
@@ -89,9 +90,16 @@ const ids = (...names: readonly string[]) =>
 /** The plain file's network alone, with some fields changed or added. */
 const alone = (change: Record<number, Value> = {}, more: readonly Value[] = [], flags = 0) =>
   seal(encode([...PLAIN.slice(0, 6).map((value, i) => change[i] ?? value), ...more]), [], flags);
+/** One dense layer. */
+const wide = (inputs: number, units: number, payload: Uint8Array): Uint8Array =>
+  plain({ 0: inputs, 1: [2, units], 5: weightCheck(linear(inputs, units)) }, payload);
+const PLAIN_NETWORK = readModel(plain()).network;
+/** The plain file's weights, 6 kept. */
+const contexts = encodePayload({ network: PLAIN_NETWORK, pixelPermutation: null }, [bytes(0x12, 0x84, 0x09)], ['context']);
 
 /** [error code, what is wrong, the file] */
-export const ATTACKS: readonly (readonly [string, string, Uint8Array])[] = [
+type Attack = readonly [string, string, Uint8Array];
+export const ATTACKS: readonly Attack[] = [
   ['not-a-model-file', 'a PNG', bytes([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a])],
   ['not-a-model-file', 'line ends were converted', patched(tiny, 4, 0x0a)],
   ['truncated', 'nothing at all', bytes()],
@@ -202,7 +210,7 @@ export const ATTACKS: readonly (readonly [string, string, Uint8Array])[] = [
   ['over-limit', 'few weights on 2^60 pixels', plain({ 0: [2 ** 30, 2 ** 30, 1], 1: [4, 1] })],
   ['over-limit', '2^28 weights and one more, all zero', plain({ 0: 2 ** 28 + 1, 1: [2, 1] }, bytes(0, 0))],
 
-  ['unknown-scheme', 'scheme 3', plain({}, bytes(3, 0))],
+  ['unknown-scheme', 'scheme 4', plain({}, bytes(4, 0))],
   [
     'bad-payload',
     'no kept count',
@@ -225,6 +233,17 @@ export const ATTACKS: readonly (readonly [string, string, Uint8Array])[] = [
   ['bad-payload', 'a range coder cut short', plain({}, bytes(2, 3))],
   ['bad-payload', 'a range coder and more', plain({}, bytes(2, 3, [1, 2, 3, 4, 5, 6]))],
   ['bad-payload', 'a range coder with nothing to say', plain({}, bytes(2, 0, [0]))],
+  ['bad-payload', 'contexts without a body', plain({}, contexts.slice(0, 2))],
+  ['bad-payload', 'contexts and more', plain({}, bytes(contexts, 0))],
+  ['bad-payload', 'contexts with nothing to say', plain({}, bytes(3, 24, [0]))],
+  ['bad-payload', 'contexts of another kept count', plain({}, bytes(3, 7, contexts.slice(2)))],
+  ['bad-payload', 'contexts for 2^20 inputs and one more', wide(2 ** 20 + 1, 1, bytes(3, 1, [1, 2, 3]))],
+  ['bad-payload', 'contexts for 2^20 units and one more', wide(1, 2 ** 20 + 1, bytes(3, 1, [1, 2, 3]))],
+  // 2^27 of 2^28 weights kept, in LEB128: a mask of 32 MB is never made, and no random word either.
+  ...([2, 3] as const).map((scheme): Attack => {
+    const most = bytes(scheme, [0x80, 0x80, 0x80, 0x40], new Uint8Array(200).fill(1));
+    return ['bad-payload', `scheme ${scheme}: 2^27 ones in 200 bytes`, wide(2 ** 20, 2 ** 8, most)];
+  }),
 
   ['bad-base', 'a base task that is not there', seal(encode([1, ...PLAIN]), [{ columns: bytes(), payload: PLAIN_PAYLOAD }], 2)],
   ['bad-base', 'masks without their network', writeModel({ ...TINY_MODEL, base: { kind: 'network', id: networkId(TINY) } })],
@@ -236,7 +255,7 @@ export const ATTACKS: readonly (readonly [string, string, Uint8Array])[] = [
 ];
 
 /** What the masks below are masks of, and its id. */
-export const MASKED: Network = linear(4);
+export const MASKED: Network = linear(6, 4);
 const MASKED_ID = networkId(MASKED);
 const REST = PLAIN.slice(6);
 const masks = (base: Value, change: Record<number, Value> = {}, payload: Uint8Array = PLAIN_PAYLOAD, columns = bytes(), flags = 2) =>

@@ -1,8 +1,8 @@
 // Sample models for the codec's tests, all from fixed numbers: networks by hand, mask bits from Philox (domain 3, the sampling domain).
 
 import { DIGITS, type Model, PIXELS_TRANSFORM, type Task } from '../../codec/index.js';
-import { maskBytes, type Network, weightCounts } from '../../src/network.js';
-import { DOMAIN, fillWords, type Seed } from '../../src/random.js';
+import { fullMask, maskBytes, type Network, regenerate, weightCounts, weighted } from '../../src/network.js';
+import { type Distribution, DOMAIN, fillWords, type Seed } from '../../src/random.js';
 
 /** A mask whose layer i keeps each weight with probability density[i mod length]. */
 export function randomMask(network: Network, density: readonly number[], seed: Seed): Uint8Array[] {
@@ -93,5 +93,78 @@ export const ARCHIVE_MODEL: Model = {
       labels: TINY_LABELS,
       transform: { scale: 1, mean: 0, constant: null },
     }),
+  ],
+};
+
+/** Images, pools, filters and vectors; sizes in the random words; a full layer between two others. */
+export const PATCHES: Network = {
+  input: [6, 5, 2],
+  layers: [
+    { kind: 'conv', filters: 4, activation: 'relu' },
+    { kind: 'pool' },
+    { kind: 'dense', units: 9, activation: 'relu' },
+    { kind: 'dense', units: 2, activation: 'relu' },
+    { kind: 'dense', units: 7, activation: 'linear' },
+  ],
+  distribution: 'truncated-normal',
+  sigma: 'glorot',
+  seed: { low: 0xfedcba98, high: 0x76543210 },
+};
+
+/** What contexts see in learned masks: patches of one sign, units and inputs that keep more than others. */
+export function patchedMask(network: Network, density: number, bits: Seed): Uint8Array[] {
+  const weights = regenerate(network);
+  return weighted(network).map(({ fanIn, weights: n, stream }) => {
+    const words = new Uint32Array(n);
+    fillWords(bits, DOMAIN.sampling, stream, 0, words);
+    const mask = new Uint8Array(maskBytes(n));
+    for (let i = 0; i < n; i++) {
+      const wave = Math.sign(((i % fanIn) % 13) - 6) * Math.sign(weights[stream][i]) * (Math.floor(i / fanIn) % 2 ? 1 : -1);
+      const p = wave > 0 ? 2 * density : density / 8;
+      if (words[i] < p * 2 ** 32) mask[i >> 3] |= 1 << (i & 7);
+    }
+    return mask;
+  });
+}
+
+/** One task whose payload holds layers told by counts alone, between layers that are coded. */
+export const PATCHES_MODEL: Model = {
+  network: PATCHES,
+  base: { kind: 'none' },
+  tasks: [
+    task(
+      patchedMask(PATCHES, 0.3, { low: 31, high: 0 }).map((bits, i) => (i === 2 ? fullMask(PATCHES, true)[i] : bits)),
+      { labels: TINY_LABELS },
+    ),
+  ],
+};
+
+const permuted = (distribution: Distribution): Network => ({
+  ...PATCHES,
+  input: [7, 6, 1],
+  layers: [
+    { kind: 'dense', units: 8, activation: 'relu' },
+    { kind: 'dense', units: 3, activation: 'linear' },
+  ],
+  distribution,
+});
+const PERMUTED = permuted('signed-constant');
+const PACKED = permuted('packed-signed-constant');
+const permutedData = { dataset: 'mnist', pixelPermutation: { low: 77, high: 1 }, labelPermutation: null };
+
+/** Signed constants over permuted pixels: sizes are known, and where each pixel belongs. */
+export const PERMUTED_MODEL: Model = {
+  network: PERMUTED,
+  base: { kind: 'none' },
+  tasks: [task(patchedMask(PERMUTED, 0.2, { low: 32, high: 0 }), { labels: TINY_LABELS, data: permutedData })],
+};
+
+/** Packed signs, pixels in place, and two tasks. */
+export const PACKED_MODEL: Model = {
+  network: PACKED,
+  base: { kind: 'none' },
+  tasks: [
+    task(patchedMask(PACKED, 0.1, { low: 33, high: 0 }), { id: 'a', labels: TINY_LABELS }),
+    task(patchedMask(PACKED, 0.4, { low: 34, high: 0 }), { id: 'b', labels: TINY_LABELS, data: permutedData }),
   ],
 };

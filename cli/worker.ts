@@ -1,0 +1,92 @@
+// seedmask worker: computes cells of experiments that wait in a queue, on as many machines as it is started on.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Command, InvalidArgumentError } from 'commander';
+import { SeedmaskError } from '../codec/index.js';
+import { openPool } from '../experiments/pool.js';
+import { ATTEMPTS } from '../experiments/queue.js';
+import { addressOf, connect, PATIENCE } from '../experiments/redis.js';
+import { workOn } from '../experiments/worker.js';
+import { type Output, outputOf, positiveInteger } from './options.js';
+import { RELEASE } from './release.js';
+import { untilSignal } from './signals.js';
+
+interface Options extends Output {
+  queue: string;
+  threads?: number;
+  lock: number;
+  drain?: boolean;
+}
+
+const THREAD = fileURLToPath(new URL('./experiment-thread.js', import.meta.url));
+
+export function workerCommand(): Command {
+  return new Command('worker')
+    .description('computes cells of experiments that wait in a queue (seedmask experiment --queue)')
+    .requiredOption('--queue <url>', 'redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], rediss:// for TLS')
+    .option('--threads <n>', 'cells at a time; default: one a core', positiveInteger)
+    .option('--lock <seconds>', 'unheard of for so long, a worker counts as dead and its cells go to others', seconds, 30)
+    .option('--drain', 'end when the queue has no cell left that can be computed here')
+    .option('--json', 'print one JSON object at the end')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  seedmask worker --queue redis://lab:6379
+  seedmask worker --queue redis://:PASSWORD@lab:6379/1 --threads 4 --drain
+
+Ctrl-C or SIGTERM gives the cells under way back to the queue and exits 0; a second one ends at once. A cell that fails is tried ${ATTEMPTS}
+times; one whose data set is not on this machine goes back at once. An outage of Redis of up to ${PATIENCE} s is waited out. Cells of another
+version of Seedmask are left alone.
+
+A worker computes whatever cell the queue holds, within fixed limits but for as long as it takes: keep the queue on a trusted network.`,
+    )
+    .action(run);
+}
+
+/** An hour at most: timers count in 32-bit milliseconds, and a dead worker's cells wait so long. */
+function seconds(text: string): number {
+  const n = positiveInteger(text);
+  if (n > 3600) throw new InvalidArgumentError(`expected 1 to 3600 seconds, got ${n}.`);
+  return n;
+}
+
+async function run(options: Options): Promise<void> {
+  const json = options.json === true;
+  const say = (line: string) => {
+    if (!json) console.error(line);
+  };
+  const stop = new AbortController();
+  untilSignal().then(() => stop.abort());
+  const connection = await connect(addressOf(options.queue), say);
+  const threads = options.threads ?? availableParallelism();
+  const shelf = mkdtempSync(join(tmpdir(), 'seedmask-worker-'));
+  const pool = await openPool(THREAD, shelf, threads);
+  try {
+    say(`taking cells from ${connection.shown}, ${threads} at a time`);
+    const tally = await workOn(connection, RELEASE, pool, {
+      threads,
+      lock: options.lock,
+      drain: options.drain === true,
+      stop: stop.signal,
+      say,
+    });
+    outputOf(options).print(tally, () => `${tally.computed} computed, ${tally.failed} failed, ${tally.returned} given back`);
+    if (tally.left > 0) {
+      throw new SeedmaskError('no-dataset', {
+        field: connection.shown,
+        got: `${tally.left} cells are left`,
+        expected: 'their data set on this machine',
+        hint: 'seedmask data list',
+      });
+    }
+  } finally {
+    connection.close();
+    await pool.close();
+    // A thread that was stopped may be putting its last file there.
+    rmSync(shelf, { recursive: true, force: true, maxRetries: 10 });
+  }
+}

@@ -1,0 +1,290 @@
+// The model of the context scheme: how probable the next mask bit is, from everything a reader knows before it.
+//
+// A layer is a grid of inputs seen by one unit after the other. The log odds of a bit are those of the layer's share of ones plus a
+// weighted sum of contexts; the weights are learned on the way (logistic mixing, Mahoney 2005), and go on from layer to layer.
+//
+//   near       the share of ones among this input and its neighbours in the units before: pixels know theirs, as do a filter's 3 x 3 taps
+//   unit       the share of ones in this unit so far
+//   fan        the share of ones of the unit, in the layer before, that feeds this input
+//   agreement  how far the bits beside this one in the unit came as a surprise, each with its weight's sign, against this weight's sign:
+//              what is kept are patches of one sign, so a kept + speaks for the + beside it and against the -
+//   surprise   the same without signs
+//   size       the share of ones by the random word, 32 classes of |u|, once with the agreement and once with how well this input has
+//              been predicted so far; in networks whose masks never follow sizes (packed signs) there is none
+//
+// Integers below 2^31 only, so any language gets the same bits; FORMAT.md states the same rules. Encoder and decoder run this one loop.
+// A new context (the bit of a base mask, say) is one more term: a class, its shares, an initial weight.
+
+import { kept } from '../src/network.js';
+import type { BitCoder } from './rangecoder.js';
+
+/** A layer as the model sees it; 0 < kept < all. */
+export interface Grid {
+  readonly units: number;
+  /** [height, width, channels] of what one unit sees: the input of a dense layer, 3 x 3 taps of a filter. */
+  readonly shape: readonly [number, number, number];
+  readonly kept: number;
+  /** Whether the random words have sizes: then a hint is sign * 32 + size, else sign alone. */
+  readonly sized: boolean;
+  /** Writes the hints of a unit's weights, in the order of the weights: sign 1 is positive, sizes are 0 .. 31. */
+  readonly hints: (unit: number, out: Uint8Array) => void;
+  /** Which input stands at a place of the grid; null where they stand in order. */
+  readonly inputs: Uint32Array | null;
+}
+
+/** The most inputs and the most units of a layer: what the model remembers of them stays below 40 MB. */
+export const MAX_SIDE = 2 ** 20;
+
+// ---- log odds: x stands for odds of (257/256)^x ----
+
+const LIMIT = 2847;
+const EVEN = 2 ** 20;
+
+/** squash(x) at LIMIT + x: the probability of log odds x, in 1/65536. */
+const SQUASH = (() => {
+  const table = new Int32Array(2 * LIMIT + 1);
+  for (let x = 0, odds = EVEN; x <= LIMIT; x++, odds += Math.floor(odds / 256)) {
+    table[LIMIT + x] = Math.floor((65536 * odds) / (odds + EVEN));
+    table[LIMIT - x] = 65536 - table[LIMIT + x];
+  }
+  return table;
+})();
+
+/** stretch(p): the largest x with squash(x) <= p. */
+const STRETCH = (() => {
+  const table = new Int16Array(65536).fill(-LIMIT);
+  for (let p = 1, x = -LIMIT; p < 65536; p++) {
+    while (x < LIMIT && SQUASH[LIMIT + x + 1] <= p) x++;
+    table[p] = x;
+  }
+  return table;
+})();
+
+/** Probability of a kept weight, in 1/65536, when `ones` of the `left` weights to come are kept (0 < ones < left < 2^31). */
+export const shareOfOnes = (ones: number, left: number): number => Math.min(Math.max(Math.floor((ones * 65536) / left), 1), 65535);
+
+// ---- shares of ones, learned: in 2^-30, with how many bits they stand for ----
+
+const MOST_SEEN = 1023;
+const PACE = Int32Array.from({ length: MOST_SEEN + 1 }, (_, seen) => Math.floor(4096 / (seen + 1)));
+
+const learned = (share: number, bit: number, seen: number): number =>
+  bit ? share + (Math.imul((2 ** 30 - share) >> 10, PACE[seen]) >> 2) : share - (Math.imul(share >> 10, PACE[seen]) >> 2);
+
+/** Shares of the classes of a context. */
+class Shares {
+  readonly share: Int32Array;
+  readonly #seen: Uint16Array;
+
+  constructor(classes: number, first: number, seen: number) {
+    this.share = new Int32Array(classes).fill(first);
+    this.#seen = new Uint16Array(classes).fill(seen);
+  }
+
+  learn(at: number, bit: number): void {
+    const seen = this.#seen[at];
+    this.share[at] = learned(this.share[at], bit, seen);
+    if (seen < MOST_SEEN) this.#seen[at] = seen + 1;
+  }
+}
+
+const between = (x: number, low: number, high: number): number => (x < low ? low : x > high ? high : x);
+
+// ---- what came as a surprise beside a place ----
+
+/** Errors of the bits before a place in its unit, fading with distance: to the left in its row, and in the rows above. */
+class Field {
+  readonly #channels: number;
+  readonly #left: Int32Array;
+  readonly #above: Int32Array;
+  readonly #errors: Int32Array;
+
+  constructor(row: number, channels: number) {
+    this.#channels = channels;
+    this.#left = new Int32Array(channels);
+    this.#above = new Int32Array(row);
+    this.#errors = new Int32Array(row);
+  }
+
+  clear(): void {
+    this.#left.fill(0);
+    this.#above.fill(0);
+  }
+
+  /** @param i place in the row, of channel q */
+  at(i: number, q: number): number {
+    return this.#left[q] + this.#above[i];
+  }
+
+  put(i: number, q: number, error: number): void {
+    this.#errors[i] = error;
+    this.#left[q] = (9 * (this.#left[q] + error)) >> 4;
+  }
+
+  endRow(): void {
+    const errors = this.#errors;
+    const above = this.#above;
+    const c = this.#channels;
+    for (let i = 0; i < above.length; i++) {
+      const beside = (i >= c ? errors[i - c] : 0) + (i + c < above.length ? errors[i + c] : 0);
+      above[i] = (9 * (16 * (above[i] + errors[i]) + 11 * beside)) >> 8;
+    }
+    this.#left.fill(0);
+  }
+}
+
+/** Class 0 .. 12 of a mean error in 2^-16, by its upper 7 bits: steps of half an octave, the first up to 2^10. */
+const LEVEL = Uint8Array.from({ length: 128 }, (_, upper) => {
+  const octave = 31 - Math.clz32(upper);
+  return octave < 1 ? 0 : 2 * (octave - 1) + ((upper >> (octave - 1)) & 1);
+});
+
+/** Log odds of the shares of the inputs, each blurred over its neighbours by 1 2 1 both ways; the border repeats. */
+function blur(shares: Int32Array, row: number, c: number, sums: Int32Array, origin: number, out: Int16Array): void {
+  for (let start = 0; start < shares.length; start += row) {
+    for (let i = start; i < start + row; i++) {
+      const before = i - start >= c ? i - c : i;
+      const after = i + c < start + row ? i + c : i;
+      sums[i] = (shares[before] >> 14) + 2 * (shares[i] >> 14) + (shares[after] >> 14);
+    }
+  }
+  for (let i = 0; i < out.length; i++) {
+    const up = i >= row ? i - row : i;
+    const down = i + row < out.length ? i + row : i;
+    out[i] = STRETCH[(sums[up] + 2 * sums[i] + sums[down]) >> 4] - origin;
+  }
+}
+
+const term = (weight: number, odds: number): number => Math.imul(weight, odds) >> 4;
+const taught = (weight: number, error: number, odds: number): number =>
+  between(weight + ((Math.imul(error, odds) + 8192) >> 14), -MOST_WEIGHT, MOST_WEIGHT);
+
+// ---- the model ----
+
+/** In 2^-16. */
+const FIRST_WEIGHTS = [49152, 49152, 49152, 81920, 16384, 40960, 40960];
+const MOST_WEIGHT = 2 ** 18 - 1;
+const INPUT_SEEN = 4;
+const UNIT_SEEN = 6;
+const SIZE_SEEN = 4;
+const FIRST_MISSED = 2 ** 14;
+
+/** One payload's model: weights and fan pass from layer to layer. */
+export class ContextModel {
+  #weights = FIRST_WEIGHTS;
+  #fan = new Int16Array(0);
+
+  /** Passes a layer that its count tells. */
+  skip(): void {
+    this.#fan = new Int16Array(0);
+  }
+
+  /**
+   * Codes a layer.
+   * @param bits the mask to write, or zeros to be filled by what is read
+   */
+  code(grid: Grid, coder: BitCoder, bits: Uint8Array): void {
+    const { units, shape, sized } = grid;
+    const [height, width, channels] = shape;
+    const row = width * channels;
+    const inputs = height * row;
+    const first = shareOfOnes(grid.kept, units * inputs) << 14;
+    const origin = STRETCH[first >> 14];
+
+    const inputShares = new Shares(inputs, first, INPUT_SEEN);
+    const bySizeAgreement = new Shares(32 * 16, first, SIZE_SEEN);
+    const bySizeLevel = new Shares(32 * 16, first, SIZE_SEEN);
+    const fan = this.#fan.length === channels ? this.#fan : new Int16Array(channels);
+    const unitOdds = new Int16Array(units);
+    const near = new Int16Array(inputs);
+    const sums = new Int32Array(inputs);
+    const missed = new Int32Array(sized ? inputs : 0).fill(FIRST_MISSED);
+    const hints = new Uint8Array(inputs);
+    const signed = new Field(row, channels);
+    const plain = new Field(row, channels);
+    let [w0, w1, w2, w3, w4, w5, w6] = this.#weights;
+
+    let ones = grid.kept;
+    let left = units * inputs;
+    for (let unit = 0; unit < units && ones > 0 && !coder.spent; unit++) {
+      grid.hints(unit, hints);
+      blur(inputShares.share, row, channels, sums, origin, near);
+      signed.clear();
+      plain.clear();
+      let unitShare = first;
+      let unitSeen = UNIT_SEEN;
+      let across = 0;
+      for (let i = 0, inRow = 0, q = 0; i < inputs; i++, left--) {
+        const input = grid.inputs ? grid.inputs[i] : i;
+        const at = unit * inputs + input;
+        if (ones === 0) break;
+        if (ones === left) {
+          bits[at >> 3] |= 1 << (at & 7);
+          ones--;
+          continue;
+        }
+        const hint = hints[input];
+        const sign = 2 * (sized ? hint >> 5 : hint) - 1;
+        const agreement = Math.imul(sign, signed.at(inRow, q) + (across >> 2));
+        const x0 = near[i];
+        const x1 = STRETCH[unitShare >> 14] - origin;
+        const x2 = fan[q];
+        const x3 = agreement >> 7;
+        const x4 = plain.at(inRow, q) >> 7;
+        let sum = term(w0, x0) + term(w1, x1) + term(w2, x2) + term(w3, x3) + term(w4, x4);
+        let x5 = 0;
+        let x6 = 0;
+        let sizeAgreement = 0;
+        let sizeLevel = 0;
+        if (sized) {
+          const size = 16 * (hint & 31);
+          sizeAgreement = size + between((agreement >> 14) + 8, 0, 15);
+          sizeLevel = size + LEVEL[missed[i] >> 9];
+          x5 = STRETCH[bySizeAgreement.share[sizeAgreement] >> 14] - origin;
+          x6 = STRETCH[bySizeLevel.share[sizeLevel] >> 14] - origin;
+          sum += term(w5, x5) + term(w6, x6);
+        }
+        const one = SQUASH[LIMIT + between(origin + (sum >> 12), -LIMIT, LIMIT)];
+        const bit = coder.code(one, kept(bits, at));
+        const error = (bit << 16) - one;
+
+        w0 = taught(w0, error, x0);
+        w1 = taught(w1, error, x1);
+        w2 = taught(w2, error, x2);
+        w3 = taught(w3, error, x3);
+        w4 = taught(w4, error, x4);
+        inputShares.learn(i, bit);
+        unitShare = learned(unitShare, bit, unitSeen);
+        if (unitSeen < MOST_SEEN) unitSeen++;
+        if (sized) {
+          w5 = taught(w5, error, x5);
+          w6 = taught(w6, error, x6);
+          bySizeAgreement.learn(sizeAgreement, bit);
+          bySizeLevel.learn(sizeLevel, bit);
+          missed[i] += (Math.abs(error) - missed[i]) >> 4;
+        }
+        const signedError = Math.imul(sign, error);
+        signed.put(inRow, q, signedError);
+        plain.put(inRow, q, error);
+        across = (7 * (across + signedError)) >> 3;
+        if (bit) {
+          bits[at >> 3] |= 1 << (at & 7);
+          ones--;
+        }
+        inRow++;
+        if (++q === channels) {
+          q = 0;
+          across = 0;
+          if (inRow === row) {
+            inRow = 0;
+            signed.endRow();
+            plain.endRow();
+          }
+        }
+      }
+      unitOdds[unit] = STRETCH[unitShare >> 14] - origin;
+    }
+    this.#weights = [w0, w1, w2, w3, w4, w5, w6];
+    this.#fan = unitOdds;
+  }
+}

@@ -1,0 +1,61 @@
+// What both sides of a file know of a mask's layers without the mask: the shape that a unit sees, and the random words of its weights.
+// Words are made unit by unit and not kept: a file that claims many weights takes no memory for them.
+
+import { type Network, type Placed, weighted } from '../src/network.js';
+import { DOMAIN, fillWords, permutation, type Seed } from '../src/random.js';
+import { type Grid, MAX_SIDE } from './context.js';
+
+/** What a payload is read with. */
+export interface Surroundings {
+  readonly network: Network;
+  /** How the task's pixels were permuted, or null: a mask is modelled with its pixels where they belong. */
+  readonly pixelPermutation: Seed | null;
+}
+
+/** Whether the context scheme takes the network: no layer has more inputs or units than the model remembers. */
+export const fitsModel = (network: Network): boolean =>
+  weighted(network).every((layer) => layer.fanIn <= MAX_SIDE && layer.weights / layer.fanIn <= MAX_SIDE);
+
+/** The grid of a weighted layer that keeps `kept` of its weights. */
+export function gridOf({ network, pixelPermutation }: Surroundings, layer: Placed, kept: number): Grid {
+  const { weights, fanIn, input } = layer;
+  const permuted = pixelPermutation && layer.layer.kind === 'dense' && layer.layer === network.layers[0];
+  return {
+    units: weights / fanIn,
+    shape: layer.layer.kind === 'conv' ? [3, 3, input[2]] : input,
+    kept,
+    sized: network.distribution !== 'packed-signed-constant',
+    hints: network.distribution === 'packed-signed-constant' ? packedSigns(network.seed, layer) : signsAndSizes(network.seed, layer),
+    inputs: permuted ? inverse(permutation(fanIn, pixelPermutation, DOMAIN.pixelPermutation)) : null,
+  };
+}
+
+function packedSigns(seed: Seed, { fanIn, stream }: Placed) {
+  const words = new Uint32Array(Math.ceil(fanIn / 32) + 1);
+  return (unit: number, out: Uint8Array) => {
+    const start = unit * fanIn;
+    const first = Math.floor(start / 32);
+    fillWords(seed, DOMAIN.packedSigns, stream, first, words);
+    for (let i = 0, bit = start - 32 * first; i < fanIn; i++, bit++) out[i] = (words[bit >> 5] >>> (bit & 31)) & 1;
+  };
+}
+
+function signsAndSizes(seed: Seed, { fanIn, stream }: Placed) {
+  const words = new Uint32Array(fanIn);
+  return (unit: number, out: Uint8Array) => {
+    fillWords(seed, DOMAIN.weights, stream, unit * fanIn, words);
+    for (let i = 0; i < fanIn; i++) {
+      const word = words[i];
+      // No branch: signs are random.
+      out[i] = ((word >>> 31) << 5) | (((word ^ ~(word >> 31)) >>> 26) & 31);
+    }
+  };
+}
+
+function inverse(order: Uint32Array): Uint32Array {
+  const out = new Uint32Array(order.length);
+  order.forEach((to, from) => {
+    out[to] = from;
+  });
+  return out;
+}

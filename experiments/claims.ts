@@ -1,0 +1,128 @@
+// From numbers to verdicts. A claim is about a mean (is it in the acceptance band?) or about an order (is one arm above the other, seed
+// by seed?). Verdicts are computed, never written down: too few rows give `not run`, and so does a quick run, which shows the path and
+// decides nothing. Whatever is shorter than the paper's definition says so in the note.
+
+import type { NetworkName } from './cell.js';
+import type { Claim, Verdict } from './experiment.js';
+import type { Plan } from './grids.js';
+import { pairs } from './rows.js';
+import { pairedTest, SIGNIFICANT, summary } from './statistics.js';
+
+/** What was run: decides the note. */
+export interface Scope {
+  readonly plan: Plan;
+  readonly network: NetworkName;
+  /** How it was shortened at a scale, or undefined where it is the paper's definition. */
+  readonly shortened?: string;
+}
+
+interface About {
+  readonly text: string;
+  readonly paper: string;
+}
+
+/** An order holds if so many of the seeds show it: four of five (A15 and A16 of the acceptance bands). */
+const ENOUGH = 0.8;
+
+/** "97.7 (97.5 to 97.9, 5 seeds)" */
+export function shown(values: readonly number[], digits = 1): string {
+  const { mean, min, max, n } = summary(values);
+  const f = (v: number) => v.toFixed(digits);
+  return n === 1 ? `${f(mean)} (1 seed)` : `${f(mean)} (${f(min)} to ${f(max)}, ${n} seeds)`;
+}
+
+/** One number that was measured, and the band its mean has to lie in. */
+export interface Band {
+  readonly name?: string;
+  /** Per cent by seed. */
+  readonly values: readonly number[];
+  readonly low: number;
+  readonly high: number;
+  /** What every single value has to lie in, where that is asked for. */
+  readonly each?: readonly [low: number, high: number];
+}
+
+/** A claim about means: every one of them in its band. */
+export function inBands(scope: Scope, about: About, bands: readonly Band[], also: readonly Order[] = []): Claim {
+  if (bands.some(({ values }) => values.length === 0) || also.some((order) => differences(order).length === 0)) return notRun(about, scope);
+  const inside = bands.map(({ values, low, high, each }) => {
+    const { mean, min, max } = summary(values);
+    return mean >= low && mean <= high && (!each || (min >= each[0] && max <= each[1]));
+  });
+  const evidence = bands.map(({ name, values }) => `${name ? `${name} ` : ''}${shown(values)}`);
+  const missed = bands.flatMap(({ name, low, high }, i) => (inside[i] ? [] : [`${name ? `${name} ` : ''}outside ${low} to ${high}`]));
+  const seeds = Math.min(...bands.map(({ values }) => values.length), ...also.map((order) => differences(order).length));
+  return judged(scope, about, seeds, [...evidence, ...also.map(orderText)], [...inside, ...also.map(orderHolds)], missed);
+}
+
+/** One comparison: `over` is above `under`, by seed. */
+export interface Order {
+  readonly name: string;
+  readonly over: ReadonlyMap<number, number>;
+  readonly under: ReadonlyMap<number, number>;
+  /** How far below a seed may fall and still count: 0 unless told. */
+  readonly slack?: number;
+  /** Every seed has to show it, not four of five. */
+  readonly every?: boolean;
+}
+
+/** A claim about orders: each in at least four of five seeds. */
+export function inOrder(scope: Scope, about: About, orders: readonly Order[]): Claim {
+  if (orders.length === 0 || orders.some((order) => differences(order).length === 0)) return notRun(about, scope);
+  const missed = orders.filter((order) => !orderHolds(order)).map(({ name }) => `not in four of five seeds: ${name}`);
+  const seeds = Math.min(...orders.map((order) => differences(order).length));
+  return judged(scope, about, seeds, orders.map(orderText), orders.map(orderHolds), missed);
+}
+
+function differences({ over, under }: Order): number[] {
+  const [a, b] = pairs(over, under);
+  return a.map((value, i) => value - b[i]);
+}
+
+const seedsThatHold = (order: Order): number => differences(order).filter((d) => (order.slack ? d >= -order.slack : d > 0)).length;
+
+const orderHolds = (order: Order): boolean => seedsThatHold(order) >= (order.every ? 1 : ENOUGH) * differences(order).length;
+
+function orderText(order: Order): string {
+  const found = differences(order);
+  const { mean } = summary(found);
+  const p = pairedTest(...pairs(order.over, order.under));
+  const star = p !== undefined && p < SIGNIFICANT ? ' ★' : '';
+  return `${order.name}: ${mean < 0 ? '−' : '+'}${Math.abs(mean).toFixed(2)} points, ${seedsThatHold(order)} of ${found.length} seeds${star}`;
+}
+
+/**
+ * The verdict of checks: all, some or none of them.
+ * @param seeds how many stand behind the evidence; fewer than planned are named
+ */
+export function judged(
+  scope: Scope,
+  about: About,
+  seeds: number,
+  evidence: readonly string[],
+  checks: readonly boolean[],
+  missed: readonly string[] = [],
+): Claim {
+  const right = checks.filter(Boolean).length;
+  const verdict: Verdict = right === checks.length ? 'holds' : right > 0 ? 'partly' : 'fails';
+  const quick = scope.plan.scale === 'quick';
+  const planned = scope.plan.runs(scope.network);
+  const notes = [
+    ...(quick ? ['a quick run shows the path and decides nothing'] : missed),
+    ...(seeds < planned ? [`${seeds} of ${planned} seeds so far`] : []),
+    ...(scope.shortened ? [scope.shortened] : []),
+  ];
+  return {
+    ...about,
+    ours: evidence.join('; '),
+    verdict: quick ? 'not run' : verdict,
+    ...(notes.length > 0 ? { note: notes.join('; ') } : {}),
+  };
+}
+
+export const notRun = (about: About, { network }: Scope): Claim => ({
+  ...about,
+  ours: '',
+  verdict: 'not run',
+  note: `needs cells of ${network} that are not there`,
+});

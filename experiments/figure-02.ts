@@ -1,0 +1,97 @@
+// Figures 2 and 3: what pruned weights become. Frozen at zero, at their initial value, or at zero only if training moved them toward it
+// (variant 1; variant 2 also for kept weights), with two controls that zero as many weights in other places.
+
+import { MASK0, type Mask0 } from '../src/masks/actions.js';
+import type { NetworkName, Row } from './cell.js';
+import { type Line, type Style, seedsText, styled } from './chart.js';
+import { inOrder } from './claims.js';
+import type { Claim, Experiment, Picture } from './experiment.js';
+import { type Plan, ticketCells } from './grids.js';
+import { deepMeans, pointsOf, where } from './rows.js';
+import { extentText, shortened } from './scale.js';
+
+const LABELS: Record<Mask0, string> = {
+  zero: 'zero',
+  init: 'initial value',
+  toward_zero: 'zero if toward (v. 1)',
+  toward_zero_all: 'kept too (v. 2)',
+  toward_zero_reshuffled: 'as many, anywhere',
+  toward_zero_reversed: 'zero if away',
+};
+const STYLES: Record<Mask0, Style> = {
+  zero: styled('blue'),
+  init: styled('orange'),
+  toward_zero: styled('green'),
+  toward_zero_all: styled('purple'),
+  toward_zero_reshuffled: styled('grey', true),
+  toward_zero_reversed: styled('green', true),
+};
+
+/** Levels at which arms are compared. */
+const DEEP = 0.5;
+
+const networksOf = ({ scale }: Plan): NetworkName[] => (scale === 'full' ? ['conv2', 'conv4', 'conv6'] : ['conv2']);
+
+function picture(rows: readonly Row[], plan: Plan, network: NetworkName): Picture {
+  const lines = MASK0.map(
+    (mask0): Line => ({ label: LABELS[mask0], ...STYLES[mask0], points: pointsOf(where(rows, { mask0 }), 'round', 'kept') }),
+  );
+  return {
+    name: `figure-02-${network}`,
+    title: `What pruned weights become: ${network} on CIFAR-10`,
+    caption: `${extentText(plan.scale, network)}; masks of large_final; test accuracy after a round's last epoch; ${seedsText(rows)}.`,
+    chart: { kind: 'curves', across: 'kept', yLabel: 'test accuracy, %', lines: lines.filter(({ points }) => points.length > 0) },
+  };
+}
+
+function claims(rows: readonly Row[], plan: Plan, network: NetworkName): Claim[] {
+  const scope = { plan, network, shortened: shortened(plan.scale, network) };
+  const arm = (mask0: Mask0) => deepMeans(where(rows, { network, mask0 }), DEEP);
+  const over = (better: Mask0, worse: Mask0, slack?: number) => ({
+    name: `${better} over ${worse}`,
+    over: arm(better),
+    under: arm(worse),
+    slack,
+  });
+  return [
+    inOrder(
+      scope,
+      { text: `A16: pruned weights of ${network} are better zero than frozen at their initial values`, paper: 'zero above initial' },
+      [over('zero', 'init')],
+    ),
+    inOrder(
+      scope,
+      { text: `A16: variant 1 (zero only what moved toward zero) is above both, in ${network}`, paper: 'above zero and initial' },
+      [over('toward_zero', 'zero'), over('toward_zero', 'init')],
+    ),
+    inOrder(
+      scope,
+      { text: `A16: variant 2 (kept weights restart from zero too) is not below variant 1, in ${network}`, paper: 'at least variant 1' },
+      [over('toward_zero_all', 'toward_zero', 0.25)],
+    ),
+    inOrder(scope, { text: `Controls: as many zeros in other places of ${network} do not do it`, paper: 'both below variant 1' }, [
+      over('toward_zero', 'toward_zero_reshuffled'),
+      over('toward_zero', 'toward_zero_reversed'),
+    ]),
+  ];
+}
+
+export const figure2: Experiment = {
+  name: 'figure-02',
+  about: 'figures 2 and 3, mask-0 actions: what pruned weights become, with both controls',
+  minutes: { quick: 2, budget: 150, full: 600000 },
+  cells: (plan) =>
+    networksOf(plan).flatMap((network) =>
+      ticketCells(
+        plan,
+        network,
+        MASK0.map((mask0) => ({ criterion: 'large_final', mask0 })),
+      ),
+    ),
+  pictures: (rows, plan) =>
+    networksOf(plan)
+      .map((network) => ({ network, own: where(rows, { network }) }))
+      .filter(({ own }) => own.length > 0)
+      .map(({ network, own }) => picture(own, plan, network)),
+  claims: (rows, plan) => networksOf(plan).flatMap((network) => claims(rows, plan, network)),
+};

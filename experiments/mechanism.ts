@@ -1,0 +1,75 @@
+// The mechanism: why some criteria work. A mask that zeroes weights which training moved toward zero does a part of the training itself;
+// so, for every criterion, the fraction of the weights it prunes that had moved toward zero, by round, and for masks taken once.
+
+import { CRITERIA, type Criterion } from '../src/masks/criteria.js';
+import type { Row } from './cell.js';
+import { CRITERION_STYLE, type Line, seedsText } from './chart.js';
+import { inOrder } from './claims.js';
+import type { Experiment, Picture } from './experiment.js';
+import { criteriaCells } from './figure-07.js';
+import { curveCells, curvesShortened, curveText, lastAge, type Plan } from './grids.js';
+import { nearLevel, perSeed, pointsOf, where } from './rows.js';
+import { extentText } from './scale.js';
+
+/** Rows of one-shot masks carry their age; tickets' carry their round. */
+const oneShot = (rows: readonly Row[]): Row[] => where(rows, { weights: 'init' });
+const inRounds = (rows: readonly Row[]): Row[] => rows.filter((row) => 'round' in row);
+
+function picture(rows: readonly Row[], by: string, name: string, title: string, caption: string): Picture[] {
+  const lines = CRITERIA.map(
+    (criterion): Line => ({
+      label: criterion,
+      ...CRITERION_STYLE[criterion],
+      points: pointsOf(where(rows, { criterion }), by, 'kept', 'towardZero'),
+    }),
+  ).filter(({ points }) => points.length > 0);
+  const chart = { kind: 'curves', across: 'kept', yLabel: 'of the pruned weights, moved toward zero, %', lines } as const;
+  return lines.length === 0 ? [] : [{ name, title, caption: `${caption}; ${seedsText(rows)}.`, chart }];
+}
+
+export const mechanism: Experiment = {
+  name: 'mechanism',
+  about: 'per criterion, the fraction of pruned weights that training had moved toward zero',
+  minutes: { quick: 1, budget: 150, full: 580 },
+  cells: (plan) => [...curveCells(plan), ...criteriaCells(plan, 'fc')],
+  select: (rows, plan) => rows.filter((row) => 'towardZero' in row && ('round' in row || row['age'] === lastAge(plan.scale))),
+  pictures: (rows, { scale }) => [
+    ...picture(
+      oneShot(rows),
+      'power',
+      'mechanism-once',
+      'Pruned weights that had moved toward zero, masks taken once: fc on MNIST',
+      `${curveText(scale, 'fc')}`,
+    ),
+    ...picture(
+      inRounds(rows),
+      'round',
+      'mechanism-rounds',
+      'Pruned weights that had moved toward zero, round by round: fc on MNIST',
+      `${extentText(scale, 'fc')}; of the weights that a round prunes`,
+    ),
+  ],
+  claims(rows: readonly Row[], plan: Plan) {
+    const scope = { plan, network: 'fc', shortened: curvesShortened(plan.scale, 'fc') } as const;
+    const of = (criterion: Criterion) => {
+      const own = where(oneShot(rows), { criterion });
+      return own.length === 0 ? new Map<number, number>() : perSeed(nearLevel(own, 0.5), 'towardZero');
+    };
+    const over = (a: Criterion, b: Criterion) => ({ name: `${a} over ${b}`, over: of(a), under: of(b) });
+    return [
+      inOrder(
+        scope,
+        {
+          text: 'Criteria that make good tickets prune weights which training moved toward zero, at half kept more of them than chance does; their opposites fewer',
+          paper: 'good criteria above random',
+        },
+        [
+          over('large_final', 'random'),
+          over('magnitude_increase', 'random'),
+          over('large_final_same_sign', 'random'),
+          over('random', 'small_final'),
+        ],
+      ),
+    ];
+  },
+};

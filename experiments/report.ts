@@ -1,0 +1,99 @@
+// One page over everything that a folder of results holds: the paper's claims with our evidence and verdicts, then every figure and
+// table with its caption, its command and its data. One file: drawings and styles are inside, and nothing is fetched.
+
+import type { Conducted } from './conduct.js';
+import { results } from './conduct.js';
+import type { Claim, Experiment, Table, Verdict } from './experiment.js';
+import type { Plan } from './grids.js';
+import { escaped } from './html.js';
+import type { Store } from './store.js';
+
+const STYLE = `
+:root { color-scheme: light dark; --ground: #fff; --text: #1b1e23; --soft: #5a616b; --line: #d9dce1; --raised: #f5f6f8;
+  --holds: #17803d; --partly: #9a6700; --fails: #c2332b; --none: #6a717b; }
+@media (prefers-color-scheme: dark) { :root { --ground: #16181d; --text: #e4e6ea; --soft: #a2a9b4; --line: #343941; --raised: #1e2127;
+  --holds: #4cc271; --partly: #dba93a; --fails: #f2766c; --none: #8d95a1; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 1rem; max-width: 62rem; background: var(--ground); color: var(--text); font: 16px/1.5 system-ui, sans-serif; }
+h1 { font-size: 1.5rem; line-height: 1.25; } h2 { margin-top: 2.5rem; border-top: 1px solid var(--line); padding-top: 1rem; font-size: 1.2rem; } h3 { font-size: 1rem; margin-bottom: .3rem; }
+p.soft, figcaption, .note { color: var(--soft); font-size: .875rem; }
+figure { margin: 1rem 0; } .wide { overflow-x: auto; } .wide svg { display: block; min-width: 40rem; max-width: 100%; height: auto; }
+table { border-collapse: collapse; width: 100%; font-size: .9rem; } th, td { text-align: left; vertical-align: top; padding: .4rem .6rem .4rem 0; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
+.claims th:nth-child(1) { width: 32%; } .claims th:nth-child(2) { width: 20%; } summary { cursor: pointer; margin-top: 1rem; }
+th { font-weight: 600; } .data td, .data th { overflow-wrap: normal; min-width: 5rem; }
+.verdict { font-weight: 600; white-space: nowrap; } .holds { color: var(--holds); } .partly { color: var(--partly); } .fails { color: var(--fails); } .not-run { color: var(--none); }
+code { background: var(--raised); padding: .1rem .35rem; border-radius: .25rem; font-size: .85em; overflow-wrap: anywhere; } a { color: inherit; }
+@media (max-width: 40rem) { .claims thead { display: none; } .claims tr { display: block; border-bottom: 1px solid var(--line); padding: .6rem 0; } .claims td { display: block; border: 0; padding: .1rem 0; } .claims td[data-name]::before { content: attr(data-name) ": "; color: var(--soft); } }
+`;
+
+/** The folder's page, from every experiment that has rows at this scale. */
+export async function report(experiments: readonly Experiment[], plan: Plan, store: Store): Promise<string> {
+  const { drawn } = await import('./plot.js');
+  const all = experiments.map((experiment) => results(experiment, plan, store));
+  const parts = all.filter(({ done }) => done > 0).map((one) => section(one, plan, drawn));
+  return page(
+    `<h1>Deconstructing Lottery Tickets, run again</h1>
+<p>Zhou, Lan, Liu and Yosinski 2019, <a href="https://arxiv.org/abs/1905.01067">arXiv 1905.01067</a>: what the paper says, and what Seedmask measures. Numbers are test accuracies in per cent, mean (least to greatest, seeds); whatever is chosen is chosen on validation rows. Scale: ${escaped(SCALES[plan.scale])}.</p>
+${claimsTable(all.flatMap(({ claims }) => claims))}
+${parts.join('\n')}`,
+  );
+}
+
+const SCALES: Record<Plan['scale'], string> = {
+  quick: 'quick, which shows the path and decides nothing',
+  budget: 'budget, shortened where a note or a caption says so',
+  full: "full, the paper's definition",
+};
+
+const page = (body: string): string => `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>Deconstructing Lottery Tickets, run again</title>
+<style>${STYLE}</style></head>
+<body>
+${body}
+</body></html>
+`;
+
+const CLASS: Record<Verdict, string> = { holds: 'holds', partly: 'partly', fails: 'fails', 'not run': 'not-run' };
+
+function claimsTable(claims: readonly Claim[]): string {
+  const of = (verdict: Verdict) => claims.filter((claim) => claim.verdict === verdict);
+  const counts = (Object.keys(CLASS) as Verdict[]).map((verdict) => `${of(verdict).length} ${verdict}`);
+  const idle = of('not run');
+  return `<h2>The paper's claims</h2>
+<p class="soft">${counts.join(', ')}. Verdicts are computed from the rows; ★: paired t test, p &lt; 0.05.</p>
+${rowsOf(claims.filter((claim) => !idle.includes(claim)))}
+${idle.length > 0 ? `<details><summary>${idle.length} not run</summary>${rowsOf(idle)}</details>` : ''}`;
+}
+
+function rowsOf(claims: readonly Claim[]): string {
+  const cell = (name: string, text: string, note = '') =>
+    `<td${text ? ` data-name="${name}"` : ''}>${escaped(text)}${note ? `<div class="note">${escaped(note)}</div>` : ''}</td>`;
+  const rows = claims.map(
+    ({ text, paper, ours, verdict, note }) =>
+      `<tr><td>${escaped(text)}</td>${cell('the paper', paper)}${cell('ours', ours, note)}<td class="verdict ${CLASS[verdict]}">${verdict}</td></tr>`,
+  );
+  return `<table class="claims"><thead><tr><th>claim</th><th>the paper</th><th>ours</th><th>verdict</th></tr></thead><tbody>
+${rows.join('\n')}
+</tbody></table>`;
+}
+
+function section(
+  { experiment, pictures, tables, files, missing }: Conducted,
+  plan: Plan,
+  draw: (picture: Conducted['pictures'][number]) => string,
+): string {
+  const { name, about } = experiment;
+  const scale = plan.scale === 'budget' ? '' : ` --${plan.scale}`;
+  const links = [`${name}.csv`, `${name}.json`, ...pictures.map((p) => `${p.name}.svg`), ...files.map((f) => f.name)];
+  const absent = missing > 0 ? ` ${missing} of its cells have not been run yet.` : '';
+  return `<h2 id="${name}">${name}: ${escaped(about)}</h2>
+<p><code>npx seedmask experiment ${name}${scale} --out FOLDER</code></p>
+${tables.map(tableOf).join('\n')}
+${pictures.map((picture) => `<figure><h3>${escaped(picture.title)}</h3><div class="wide">${draw(picture)}</div><figcaption>${escaped(picture.caption)}</figcaption></figure>`).join('\n')}
+<p class="soft">Data: ${links.map((link) => `<a href="${link}">${link}</a>`).join(', ')}.${absent}</p>`;
+}
+
+const tableOf = ({ title, caption, head, rows }: Table): string =>
+  `<figure><h3>${escaped(title)}</h3><div class="wide"><table class="data"><thead><tr>${head.map((cell) => `<th>${escaped(cell)}</th>`).join('')}</tr></thead><tbody>
+${rows.map((row) => `<tr>${row.map((cell) => `<td>${escaped(cell)}</td>`).join('')}</tr>`).join('\n')}
+</tbody></table></div><figcaption>${escaped(caption)}</figcaption></figure>`;

@@ -1,0 +1,42 @@
+// What several runs say together: mean, least and greatest, and whether two arms that share their seeds differ (Student's paired t test).
+
+import { createRequire } from 'node:module';
+
+export interface Summary {
+  readonly mean: number;
+  readonly min: number;
+  readonly max: number;
+  readonly n: number;
+}
+
+/** @throws RangeError without values */
+export function summary(values: readonly number[]): Summary {
+  if (values.length === 0) throw new RangeError('a summary needs at least one value');
+  return {
+    mean: values.reduce((sum, v) => sum + v, 0) / values.length,
+    min: Math.min(...values),
+    max: Math.max(...values),
+    n: values.length,
+  };
+}
+
+/** Differences count as real below this two-sided p; the paper's. */
+export const SIGNIFICANT = 0.05;
+
+/**
+ * Two-sided p of the paired t test that `a` and `b` have one mean; undefined below two pairs, 1 when no pair differs.
+ * @param a values by run
+ * @param b values of the same runs, in the same order
+ */
+export function pairedTest(a: readonly number[], b: readonly number[]): number | undefined {
+  const n = a.length;
+  if (n !== b.length) throw new RangeError(`pairs need as many values on each side, got ${n} and ${b.length}`);
+  if (n < 2) return undefined;
+  const differences = a.map((value, i) => value - b[i]);
+  const { mean } = summary(differences);
+  const variance = differences.reduce((sum, d) => sum + (d - mean) ** 2, 0) / (n - 1);
+  if (variance === 0) return mean === 0 ? 1 : 0;
+  // Required when first used: every command would wait for it at its start.
+  const { studentt } = createRequire(import.meta.url)('jstat') as typeof import('jstat');
+  return 2 * studentt.cdf(-Math.abs(mean) / Math.sqrt(variance / n), n - 1);
+}

@@ -1,0 +1,210 @@
+// The paper's table of supermasks: the best a criterion gives (level chosen on validation rows, test rows reported), learned masks with
+// and without rescaling (the mean of ten drawn masks, as the paper reports, and the one definite mask that a model file holds), our topk
+// masks, and trained weights. One column a network.
+
+import { CRITERIA } from '../src/masks/criteria.js';
+import type { NetworkName, Row } from './cell.js';
+import { seedsText } from './chart.js';
+import { inBands, shown } from './claims.js';
+import type { Claim, Experiment, Picture, Table } from './experiment.js';
+import { WEIGHTS, type Weights } from './figure-10.js';
+import { curveCells, curvesShortened, curveText, lastAge, learnedCells, learnedShortened, type Plan } from './grids.js';
+import { bestOfSeeds, percents, where } from './rows.js';
+import { summary } from './statistics.js';
+
+const CONV: readonly NetworkName[] = ['conv2', 'conv4', 'conv6'];
+const NETWORKS: readonly NetworkName[] = ['fc', ...CONV];
+
+interface Line {
+  readonly label: string;
+  /** Test accuracies in per cent, one a seed. */
+  readonly values: number[];
+  /** The paper's number, if it has one. */
+  readonly paper?: number;
+  /** Per cent of the weights kept, one a seed. */
+  readonly kept?: number[];
+  /** Of the best criterion: which ones they were. */
+  readonly names?: string;
+}
+
+type Numbers = Record<NetworkName, number>;
+const numbersOf = (fc: number, conv2: number, conv4: number, conv6: number): Numbers => ({ fc, conv2, conv4, conv6 });
+
+/** The paper's table. */
+const PAPER = {
+  criterion: { init: numbersOf(79.3, 22.3, 23.7, 24.0), constant: numbersOf(86.3, 37.4, 39.7, 41.0) },
+  learned: { init: numbersOf(95.3, 64.4, 65.4, 65.3), constant: numbersOf(96.4, 66.3, 66.2, 65.4) },
+  rescaled: { init: numbersOf(97.8, 65.0, 71.7, 76.3), constant: numbersOf(98.0, 66.0, 72.5, 76.5) },
+  trained: numbersOf(97.7, 69.2, 75.4, 78.3),
+};
+
+const bernoulli = (rows: readonly Row[], weights: Weights, rescale: boolean): Row[] =>
+  where(rows, { method: 'bernoulli', weights, rescale: rescale ? 'yes' : 'no' });
+
+/** The table's lines of one network; those without rows have no values. */
+function linesOf(all: readonly Row[], network: NetworkName): Line[] {
+  const rows = where(all, { network });
+  const both = <T>(of: (weights: Weights) => T[]): T[] => [...of('init'), ...of('constant')];
+  const kept = (of: readonly Row[]) => of.map((row) => 100 * Number(row['kept']));
+  const criteria = (weights: Weights): Line[] => {
+    const masks = where(rows, { weights }).filter((row) => CRITERIA.some((name) => name === row['criterion']));
+    const same = bestOfSeeds(where(masks, { criterion: 'large_final_same_sign' }));
+    const best = bestOfSeeds(masks);
+    const names = [...new Set(best.map((row) => row['criterion']))].join(', ');
+    return [
+      {
+        label: `large_final_same_sign, ${WEIGHTS[weights]}`,
+        values: percents(same),
+        paper: PAPER.criterion[weights][network],
+        kept: kept(same),
+      },
+      { label: `best criterion, ${WEIGHTS[weights]}`, values: percents(best), kept: kept(best), names },
+    ];
+  };
+  const learned = (weights: Weights): Line[] =>
+    [false, true].flatMap((rescale) => {
+      const own = bernoulli(rows, weights, rescale);
+      const label = `learned${rescale ? ' + rescaling' : ''}, ${WEIGHTS[weights]}`;
+      return [
+        {
+          label: `${label}: mean of 10 drawn`,
+          values: percents(own, 'drawnTestAccuracy'),
+          paper: PAPER[rescale ? 'rescaled' : 'learned'][weights][network],
+        },
+        { label: `${label}: definite mask`, values: percents(own), kept: kept(own) },
+      ];
+    });
+  const topk = where(rows, { method: 'topk' });
+  return [
+    ...both(criteria),
+    ...both(learned),
+    { label: 'topk, signed constants (ours)', values: percents(topk), kept: kept(topk) },
+    { label: 'trained weights', values: percents(where(rows, { weights: 'trained' })), paper: PAPER.trained[network] },
+  ];
+}
+
+const present = (rows: readonly Row[]): NetworkName[] => NETWORKS.filter((network) => where(rows, { network }).length > 0);
+
+/** "79.1 (76.4 to 80.2, 5 seeds), 32 % kept" */
+function cellOf({ values, kept = [], names }: Line): string {
+  if (values.length === 0) return 'not run';
+  const level = kept.length > 0 ? `, ${summary(kept).mean.toPrecision(2)} % kept` : '';
+  return `${shown(values)}${level}${names ? `, ${names}` : ''}`;
+}
+
+function tables(rows: readonly Row[], { scale }: Plan): Table[] {
+  const networks = present(rows);
+  const columns = networks.map((network) => linesOf(rows, network));
+  const texts = networks
+    .flatMap((network) => [curveText(scale, network), learnedShortened(scale, network)])
+    .filter((part) => part !== undefined);
+  if (networks.length === 0) return [];
+  return [
+    {
+      title: 'Supermasks, learned masks and trained weights',
+      caption: `Test accuracy, %: mean and range over the seeds; levels of criteria are chosen on validation rows. ${texts.join('; ')}.`,
+      head: ['', ...networks.flatMap((network) => [network, 'the paper'])],
+      rows: columns[0].map(({ label }, i) => [label, ...columns.flatMap((lines) => [cellOf(lines[i]), lines[i].paper?.toFixed(1) ?? ''])]),
+    },
+  ];
+}
+
+const pictures = (rows: readonly Row[], plan: Plan, prefix: string, networks: readonly NetworkName[]): Picture[] =>
+  present(rows)
+    .filter((network) => networks.includes(network))
+    .map((network) => ({
+      name: network === 'fc' ? prefix : `${prefix}-${network}`,
+      title: `Supermasks, learned masks and trained weights: ${network}`,
+      caption: `${curveText(plan.scale, network)}; test accuracy; ${seedsText(where(rows, { network }))}; red: the paper.`,
+      chart: {
+        kind: 'bars',
+        bars: linesOf(rows, network)
+          .filter(({ values }) => values.length > 0)
+          .map(({ label, values, paper }) => ({ label, paper, ...summary(values) })),
+      },
+    }));
+
+/** Claims A6 to A10 about fc, or A11 to A13 about the convolutional networks. */
+function fcClaims(rows: readonly Row[], plan: Plan): Claim[] {
+  const own = where(rows, { network: 'fc' });
+  const learned = (text: string, weights: Weights, rescale: boolean, low: number, high: number, paper: string) =>
+    inBands({ plan, network: 'fc', shortened: learnedShortened(plan.scale, 'fc') }, { text, paper }, [
+      { values: percents(bernoulli(own, weights, rescale), 'drawnTestAccuracy'), low, high },
+    ]);
+  return [
+    inBands(
+      { plan, network: 'fc', shortened: curvesShortened(plan.scale, 'fc') },
+      { text: 'A6: trained weights', paper: '97.7 %; 97.3 to 98.4' },
+      [{ values: percents(where(own, { weights: 'trained' })), low: 97.3, high: 98.4 }],
+    ),
+    learned('A7: learned masks, initial weights', 'init', false, 94.3, 96.5, '95.3 %; 94.3 to 96.5'),
+    learned('A8: learned masks, signed constants', 'constant', false, 95.4, 97.3, '96.4 %; 95.4 to 97.3'),
+    learned('A9: learned masks with rescaling, initial weights', 'init', true, 97.0, 98.3, '97.8 %; 97.0 to 98.3'),
+    learned('A10: learned masks with rescaling, signed constants', 'constant', true, 97.3, 98.4, '98.0 %; 97.3 to 98.4'),
+  ];
+}
+
+function convClaims(rows: readonly Row[], plan: Plan): Claim[] {
+  const scope = (network: NetworkName) => ({ plan, network, shortened: curvesShortened(plan.scale, network) });
+  const best = (weights: Weights) => percents(bestOfSeeds(where(rows, { network: 'conv6', weights, criterion: 'large_final_same_sign' })));
+  const around = (target: number, tolerance: number) => ({ low: target - tolerance, high: target + tolerance });
+  return [
+    inBands(
+      scope('conv6'),
+      {
+        text: 'A11: large_final_same_sign in conv6, signed constants and initial weights',
+        paper: '41.0 % and 24.0 %; 36 to 45 and 19 to 29',
+      },
+      [
+        { name: WEIGHTS.constant, values: best('constant'), low: 36, high: 45 },
+        { name: WEIGHTS.init, values: best('init'), low: 19, high: 29 },
+      ],
+    ),
+    ...CONV.flatMap((network) => [
+      inBands(scope(network), { text: `A12: trained weights of ${network}`, paper: `${PAPER.trained[network]} %, ± 1.5` }, [
+        { values: percents(where(rows, { network, weights: 'trained' })), ...around(PAPER.trained[network], 1.5) },
+      ]),
+      inBands(
+        { ...scope(network), shortened: learnedShortened(plan.scale, network) },
+        { text: `A13: learned masks of ${network} with rescaling, signed constants`, paper: `${PAPER.rescaled.constant[network]} %, ± 2` },
+        [
+          {
+            values: percents(bernoulli(where(rows, { network }), 'constant', true), 'drawnTestAccuracy'),
+            ...around(PAPER.rescaled.constant[network], 2),
+          },
+        ],
+      ),
+    ]),
+  ];
+}
+
+const cellsOf = (plan: Plan, networks: readonly NetworkName[]) =>
+  networks.flatMap((network) => [...curveCells(plan, network), ...learnedCells(plan, network)]);
+
+/** Masks and trained weights of the oldest age, and learned masks. */
+const select = (rows: readonly Row[], { scale }: Plan): Row[] =>
+  rows.filter((row) => 'method' in row || row['age'] === lastAge(scale, row['network'] as NetworkName));
+
+export const supermasks: Experiment = {
+  name: 'supermasks',
+  about: 'the table: best criterion, learned masks, learned with rescaling, topk, trained weights; fc',
+  minutes: { quick: 1, budget: 60, full: 460 },
+  cells: (plan) => cellsOf(plan, ['fc']),
+  also: (plan) => cellsOf(plan, CONV),
+  select,
+  pictures: (rows, plan) => pictures(rows, plan, 'supermasks', ['fc']),
+  tables,
+  claims: fcClaims,
+};
+
+export const supermasksConv: Experiment = {
+  name: 'supermasks-conv',
+  about: 'the same table, conv2, conv4 and conv6',
+  minutes: { quick: 3, budget: 700, full: 43000 },
+  cells: (plan) => cellsOf(plan, CONV),
+  also: (plan) => cellsOf(plan, ['fc']),
+  select,
+  pictures: (rows, plan) => pictures(rows, plan, 'supermasks', CONV),
+  tables,
+  claims: convClaims,
+};

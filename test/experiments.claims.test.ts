@@ -1,0 +1,164 @@
+// Verdicts follow from rows: on rows made by hand a claim holds, holds in part, fails, or has not been run.
+
+import { expect, test } from 'vitest';
+import type { Row } from '../experiments/cell.js';
+import { inBands, inOrder, shown } from '../experiments/claims.js';
+import { planOf } from '../experiments/conduct.js';
+import { EXPERIMENTS } from '../experiments/index.js';
+
+const plan = planOf('budget', 1);
+const scope = { plan, network: 'fc' } as const;
+const about = { text: 'a claim', paper: '80 %' };
+const seeds = (...values: number[]) => new Map(values.map((value, seed) => [seed, value]));
+
+test('means in bands', () => {
+  const band = { low: 74, high: 85 };
+  expect(inBands(scope, about, [{ values: [79, 81], ...band }])).toEqual({
+    ...about,
+    ours: '80.0 (79.0 to 81.0, 2 seeds)',
+    verdict: 'holds',
+  });
+  expect(inBands(scope, about, [{ values: [90], ...band }])).toMatchObject({ verdict: 'fails', note: 'outside 74 to 85' });
+  expect(
+    inBands(scope, about, [
+      { values: [80], ...band },
+      { name: 'other', values: [9], ...band },
+    ]),
+  ).toMatchObject({ verdict: 'partly', note: 'other outside 74 to 85' });
+  expect(inBands(scope, about, [{ values: [74, 85], ...band, each: [75, 90] }]).verdict).toBe('fails');
+  expect(inBands(scope, about, [{ values: [], ...band }])).toEqual({
+    ...about,
+    ours: '',
+    verdict: 'not run',
+    note: 'needs cells of fc that are not there',
+  });
+});
+
+test('orders in four of five seeds', () => {
+  const order = (over: Map<number, number>, under: Map<number, number>, more = {}) =>
+    inOrder(scope, about, [{ name: 'a over b', over, under, ...more }]);
+  const under = seeds(5, 5, 5, 5, 5);
+  expect(order(seeds(6, 6, 6, 6, 4), under)).toEqual({ ...about, ours: 'a over b: +0.60 points, 4 of 5 seeds', verdict: 'holds' });
+  expect(order(seeds(6, 6, 6, 4, 4), under)).toMatchObject({ verdict: 'fails', note: 'not in four of five seeds: a over b' });
+  expect(order(seeds(6, 6, 6, 6, 4), under, { every: true }).verdict).toBe('fails');
+  expect(order(seeds(4.9, 4.9), under).verdict).toBe('fails');
+  expect(order(seeds(4.9, 4.9), under, { slack: 0.2 }).verdict).toBe('holds');
+  expect(order(seeds(6.1, 6, 6.2), under).ours).toMatch(/★$/);
+  expect(order(new Map(), under).verdict).toBe('not run');
+  expect(order(new Map([[7, 1]]), under).verdict).toBe('not run');
+});
+
+test('fewer seeds than planned are named', () => {
+  const claim = inBands({ ...scope, plan: planOf('budget', 5) }, about, [{ values: [80, 81], low: 74, high: 85 }]);
+  expect(claim).toMatchObject({ verdict: 'holds', note: '2 of 5 seeds so far' });
+});
+
+test('a quick run decides nothing, and a shortened one says so', () => {
+  const band = [{ values: [80], low: 74, high: 85 }];
+  const quick = inBands({ ...scope, plan: planOf('quick', 1), shortened: 'shortened run: less' }, about, band);
+  expect(quick).toMatchObject({
+    ours: '80.0 (1 seed)',
+    verdict: 'not run',
+    note: 'a quick run shows the path and decides nothing; shortened run: less',
+  });
+  expect(inBands({ ...scope, shortened: 'shortened run: less' }, about, band)).toMatchObject({
+    verdict: 'holds',
+    note: 'shortened run: less',
+  });
+});
+
+test('what is shown of values', () => {
+  expect(shown([1.26])).toBe('1.3 (1 seed)');
+  expect(shown([97, 98], 2)).toBe('97.50 (97.00 to 98.00, 2 seeds)');
+});
+
+test('without rows nothing has been run, in any experiment', () => {
+  for (const { name, claims, tables } of EXPERIMENTS) {
+    for (const claim of claims([], plan)) expect(claim, name).toMatchObject({ verdict: 'not run', ours: '' });
+    expect(tables?.([], plan) ?? []).toEqual([]);
+  }
+});
+
+const claimsOf = (name: string, rows: Row[]) => EXPERIMENTS.find((e) => e.name === name)!.claims(rows, plan);
+const KEPT = [1, 0.8, 0.51, 0.33, 0.21, 0.11, 0.05, 0.02, 0.01];
+
+/** Rows of tickets that keep `accuracy(kept, seed)`. */
+const tickets = (arm: Row, accuracy: (kept: number, seed: number) => number): Row[] =>
+  [0, 1, 2, 3, 4].flatMap((seed) =>
+    KEPT.map((kept, round) => {
+      const value = accuracy(kept, seed) + 0.0001 * seed;
+      return {
+        network: 'fc',
+        criterion: 'large_final',
+        mask0: 'zero',
+        mask1: 'rewind',
+        ...arm,
+        seed,
+        round,
+        kept,
+        valAccuracy: value,
+        testAccuracy: value,
+      };
+    }),
+  );
+
+/** Test accuracy of a criterion deep down, relative to random's. */
+const LEADS = {
+  random: 0,
+  large_final: 0.05,
+  small_final: -0.05,
+  large_init: 0.01,
+  small_init: -0.01,
+  large_init_large_final: 0.02,
+  small_init_small_final: -0.02,
+  magnitude_increase: 0.045,
+  movement: 0.015,
+};
+const criteria = (leads: Record<string, number>): Row[] =>
+  Object.entries(leads).flatMap(([criterion, lead]) =>
+    tickets({ criterion }, (kept, seed) => (kept === 1 ? 0.97 : 0.93 + lead + 0.002 * seed * kept)),
+  );
+
+test('figure 7 on rows as the paper has them, and on rows turned round', () => {
+  expect(claimsOf('figure-07', criteria(LEADS)).map((c) => c.verdict)).toEqual(['holds', 'holds', 'holds', 'holds']);
+  const turned = Object.fromEntries(Object.entries(LEADS).map(([name, lead]) => [name, name.startsWith('small') ? lead : -lead]));
+  expect(claimsOf('figure-07', criteria(turned)).map((c) => c.verdict)).toEqual(['fails', 'fails', 'fails', 'fails']);
+  const { random: _, ...without } = LEADS;
+  expect(claimsOf('figure-07', criteria(without)).map((c) => c.verdict)).toEqual(['not run', 'holds', 'not run', 'not run']);
+});
+
+const restarts = (signed: number, free: number): Row[] =>
+  [
+    ['rewind', 0.97] as const,
+    ...['reinit', 'redraw', 'reshuffle', 'constant'].flatMap((name) => [[name, free] as const, [`signed_${name}`, signed] as const]),
+  ].flatMap(([mask1, accuracy]) => tickets({ mask1 }, () => accuracy));
+
+test('figure 8 on rows where signs matter, and where they do not', () => {
+  expect(claimsOf('figure-08', restarts(0.96, 0.9)).map((c) => c.verdict)).toEqual(['holds', 'holds', 'holds']);
+  expect(claimsOf('figure-08', restarts(0.9, 0.98)).map((c) => c.verdict)).toEqual(['fails', 'holds', 'fails']);
+});
+
+test('figure 10 chooses on validation rows', () => {
+  const row = (criterion: string, weights: string, power: number, valAccuracy: number, testAccuracy: number): Row => ({
+    network: 'fc',
+    seed: 0,
+    age: 55,
+    criterion,
+    weights,
+    power,
+    kept: 0.8 ** power,
+    valAccuracy,
+    testAccuracy,
+  });
+  const rows = [
+    row('large_final_same_sign', 'init', 1, 0.8, 0.78),
+    row('large_final_same_sign', 'init', 2, 0.79, 0.99),
+    row('large_final_same_sign', 'constant', 1, 0.88, 0.87),
+    row('large_final_diff_sign', 'init', 1, 0.1, 0.11),
+    row('small_final', 'init', 1, 0.3, 0.31),
+  ];
+  const [a3, a4, a5] = claimsOf('figure-10', rows);
+  expect(a3).toMatchObject({ ours: '78.0 (1 seed)', verdict: 'holds' });
+  expect(a4).toMatchObject({ ours: '87.0 (1 seed); over initial weights: +9.00 points, 1 of 1 seeds', verdict: 'holds' });
+  expect(a5).toMatchObject({ verdict: 'partly', note: 'small_final outside 0 to 20' });
+});

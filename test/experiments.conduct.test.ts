@@ -1,0 +1,200 @@
+// Experiments end to end, small and in this thread: cells run once, results are files, a second run computes nothing and writes the same
+// bytes, and what is damaged is named.
+
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { loadDataset } from '../cli/datasets.js';
+import { writeFileSafely } from '../cli/files.js';
+import { readModel } from '../codec/index.js';
+import { type Cell, nameOf } from '../experiments/cell.js';
+import { conduct, missing, planOf, type Runner, results } from '../experiments/conduct.js';
+import type { Experiment } from '../experiments/experiment.js';
+import { figure2 } from '../experiments/figure-02.js';
+import { figure5 } from '../experiments/figure-05.js';
+import { figure7 } from '../experiments/figure-07.js';
+import { figure10 } from '../experiments/figure-10.js';
+import { EXPERIMENTS } from '../experiments/index.js';
+import type { Lab, Shelf } from '../experiments/lab.js';
+import { report } from '../experiments/report.js';
+import { runCell } from '../experiments/run.js';
+import { openStore } from '../experiments/store.js';
+import type { Engine } from '../src/engine/engine.js';
+import { createWasmEngine } from '../src/engine/wasm.js';
+import { kept, type Parameters, totalKept } from '../src/network.js';
+import { DOMAIN, fillWords, parseSeed } from '../src/random.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'seedmask-experiments-'));
+const plan = planOf('quick');
+const shelf = new Map<string, Parameters>();
+let engine: Engine;
+let lab: Lab;
+
+beforeAll(async () => {
+  engine = await createWasmEngine({ threads: 1 });
+  const mnist = loadDataset('mnist');
+  // Noise in the shape of CIFAR-10: enough to see that the convolutional path runs.
+  const noise = (rows: number) => {
+    const words = new Uint32Array(rows * 768);
+    fillWords(parseSeed('noise'), DOMAIN.sampling, 0, 0, words);
+    return {
+      images: new Uint8Array(words.buffer),
+      labels: Uint8Array.from({ length: rows }, (_, i) => i % 10),
+      input: [32, 32, 3] as const,
+    };
+  };
+  const cifar10 = { train: noise(5100), test: noise(60) };
+  const kept: Shelf = { get: (name) => shelf.get(name), put: (name, parameters) => shelf.set(name, parameters) };
+  lab = { engine, shelf: kept, data: (name) => (name === 'mnist' ? mnist : cifar10), progress: () => undefined };
+});
+afterAll(() => {
+  engine.close();
+  rmSync(folder, { recursive: true });
+});
+
+let computed: string[] = [];
+const runner: Runner = async (cells, done) => {
+  for (const cell of cells) {
+    computed.push(nameOf(cell));
+    done(cell, await runCell(cell, lab), 1);
+  }
+};
+const open = () => openStore(folder, writeFileSafely);
+const files = () =>
+  new Map(readdirSync(folder, { withFileTypes: true }).flatMap((f) => (f.isFile() ? [[f.name, readFileSync(join(folder, f.name))]] : [])));
+
+/** An experiment on less of everything. */
+const smaller = (experiment: Experiment, change: (cell: Cell) => Cell | undefined): Experiment => ({
+  ...experiment,
+  cells: (p) => experiment.cells(p).flatMap((cell) => change(cell) ?? []),
+});
+const LESS = { rows: 600, validation: 200, test: 200 };
+const ARMS = ['large_final', 'magnitude_increase', 'random'];
+const little = [
+  smaller(figure5, (cell) => (cell.kind === 'plane' ? { ...cell, ...LESS, epochs: 1, points: 100 } : undefined)),
+  smaller(figure7, (cell) => (cell.kind === 'ticket' && ARMS.includes(cell.criterion) ? { ...cell, ...LESS } : undefined)),
+  smaller(figure10, (cell) =>
+    cell.kind === 'curve' || cell.kind === 'archive'
+      ? { ...cell, ...LESS, criteria: ['large_final', 'small_final'], powers: [4] }
+      : undefined,
+  ),
+];
+
+test('runs what is missing, writes every file, and a second run computes nothing and writes the same bytes', async () => {
+  const first = await conduct(little, plan, open(), runner);
+  expect(computed).toHaveLength(11);
+  expect(first.map(({ missing, rows }) => missing === 0 && rows.length > 0)).toEqual([true, true, true]);
+  const before = files();
+  expect([...before.keys()].sort()).toEqual(
+    [
+      ...['figure-05', 'figure-07', 'figure-10'].flatMap((name) => [`${name}.csv`, `${name}.json`]),
+      ...['figure-05.svg', 'figure-07.svg', 'figure-07-top.svg', 'figure-10-constant.svg', 'figure-10-init.svg'],
+      ...['figure-10-constant.smk', 'figure-10-init.smk'],
+    ].sort(),
+  );
+  computed = [];
+  await conduct(little, plan, open(), runner);
+  expect(computed).toEqual([]);
+  expect(files()).toEqual(before);
+}, 60_000);
+
+test('the CSV is tidy: a row a round, criterion and seed, and no bytes of archives', () => {
+  const lines = (name: string) => readFileSync(join(folder, name), 'utf8').trimEnd().split('\n');
+  const [head, ...rows] = lines('figure-07.csv');
+  expect(head).toBe('network,criterion,mask0,mask1,seed,round,kept,valAccuracy,testAccuracy,towardZero');
+  expect(rows).toHaveLength(ARMS.length * 2 * 3);
+  expect(lines('figure-10.csv')[0]).not.toMatch(/base64|sha256/);
+  const config = JSON.parse(readFileSync(join(folder, 'figure-07.json'), 'utf8'));
+  expect(config).toMatchObject({ experiment: 'figure-07', scale: 'quick', missing: 0 });
+  expect(config.cells).toHaveLength(6);
+});
+
+test('archives hold a task a mask, and say in their cell what they are', () => {
+  for (const weights of ['init', 'constant']) {
+    const bytes = readFileSync(join(folder, `figure-10-${weights}.smk`));
+    const { network, tasks } = readModel(bytes);
+    expect(network.distribution).toBe(weights === 'init' ? 'normal' : 'signed-constant');
+    expect(tasks.map(({ id }) => id)).toEqual([`${weights}-large_final-p04`, `${weights}-small_final-p04`]);
+    // large_final and small_final at .8^4 = .41 of a layer, .66 of the last, share few weights.
+    const [large, small] = tasks.map(({ mask }) => mask);
+    expect(totalKept(large)).toBe(Math.round(235200 * 0.8 ** 4) + Math.round(30000 * 0.8 ** 4) + Math.round(1000 * 0.9 ** 4));
+    let both = 0;
+    for (let i = 0; i < 235200; i++) both += kept(large[0], i) & kept(small[0], i);
+    expect(both).toBe(0);
+    const name = readdirSync(join(folder, 'cells')).filter(
+      (file) => file.startsWith('archive') && readFileSync(join(folder, 'cells', file), 'utf8').includes(`"weights":"${weights}"`),
+    );
+    const [row] = JSON.parse(readFileSync(join(folder, 'cells', name[0]), 'utf8')).rows;
+    expect(row.sha256).toBe(createHash('sha256').update(bytes).digest('hex'));
+  }
+});
+
+test('a run that was stopped goes on: whole cells are kept, the others computed, the bytes are those of one run', async () => {
+  const before = files();
+  const cells = little[1].cells(plan);
+  rmSync(join(folder, 'cells', `${nameOf(cells[1])}.json`));
+  writeFileSync(join(folder, 'cells', `${nameOf(cells[1])}.json.0123456789ab.tmp`), '{"cell":');
+  expect(missing(little, plan, open()).map(nameOf)).toEqual([nameOf(cells[1])]);
+  await expect(conduct(little, plan, open(), () => Promise.reject(new Error('stopped')))).rejects.toThrow('stopped');
+  expect(files()).toEqual(before);
+  computed = [];
+  await conduct(little, plan, open(), runner);
+  expect(computed).toEqual([nameOf(cells[1])]);
+  expect(files()).toEqual(before);
+  expect(readdirSync(join(folder, 'cells')).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+}, 60_000);
+
+test('results of some seeds are shown, and what is missing is counted', async () => {
+  const more = results(little[1], planOf('quick', 3), open());
+  expect([more.done, more.missing]).toEqual([6, 3]);
+  expect(more.pictures[0].caption).toContain('2 seeds');
+  const one = results(little[1], planOf('quick', 1), open());
+  expect(one.pictures[0].caption).toContain('1 seed: no range, no test');
+  expect(one.pictures[0].caption).not.toContain('★');
+});
+
+test('the report is one page: claims with verdicts, drawings inside, nothing fetched', async () => {
+  const others = EXPERIMENTS.filter(({ name }) => !little.some((own) => own.name === name));
+  const page = await report([...little, ...others], plan, open());
+  expect(page).toMatch(/^<!doctype html>/);
+  expect(page).not.toMatch(/<script|<link|@import|url\((?!#)|src=|NaN|undefined/);
+  expect(page.match(/<svg /g)).toHaveLength(5);
+  expect(page).toContain('npx seedmask experiment figure-07 --quick --out FOLDER');
+  for (const { name } of little) expect(page).toContain(`id="${name}"`);
+  for (const { name } of others) expect(page).not.toContain(`id="${name}"`);
+  expect(page).toContain('A14: ');
+  expect(page.match(/<\/tr>/g)!.length).toBe(page.match(/<tr>/g)!.length);
+  for (const link of page.matchAll(/href="([^":]+)"/g)) expect([...files().keys()]).toContain(link[1]);
+});
+
+test('a damaged result is one line that names the file and says what to do', () => {
+  const [cell, other] = little[0].cells(plan).concat(little[1].cells(plan));
+  const file = join(folder, 'cells', `${nameOf(cell)}.json`);
+  const whole = readFileSync(file);
+  for (const text of [
+    '',
+    '{"cell":',
+    '[]',
+    '{"cell":{},"rows":[{"a":null}],"seconds":1}',
+    JSON.stringify({ cell: other, rows: [], seconds: 1 }),
+  ]) {
+    writeFileSync(file, text);
+    expect(() => open().rows(cell)).toThrow(/^[^\n]*plane-fc-[^\n]*\.json is damaged: [^\n]+Delete the file: the cell is computed again$/);
+  }
+  writeFileSync(file, whole);
+  expect(open().rows(cell)).toHaveLength(300);
+});
+
+test('mask-0 actions of a convolutional network run, and their claims are about it', async () => {
+  const conv = smaller(figure2, (cell) =>
+    cell.kind === 'ticket' && cell.seed === 0 && cell.mask0 === 'toward_zero'
+      ? { ...cell, rows: 128, validation: 20, test: 20, rounds: 1 }
+      : undefined,
+  );
+  const [{ rows, claims, pictures }] = await conduct([conv], plan, open(), runner);
+  expect(rows).toHaveLength(2);
+  expect(pictures.map(({ name }) => name)).toEqual(['figure-02-conv2']);
+  expect(claims.map(({ verdict }) => verdict)).toEqual(['not run', 'not run', 'not run', 'not run']);
+}, 60_000);
