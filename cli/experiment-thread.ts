@@ -1,45 +1,16 @@
 // One thread of an experiment: an engine and the data, made at the first cell and kept, and a shelf of trained weights in a folder.
 
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { workerData } from 'piscina';
-import { readSafetensors, SeedmaskError, type Tensor, writeSafetensors } from '../codec/index.js';
+import { SeedmaskError } from '../codec/index.js';
 import { nameOf } from '../experiments/cell.js';
-import type { Lab, Shelf } from '../experiments/lab.js';
+import type { Lab } from '../experiments/lab.js';
 import type { Answer } from '../experiments/pool.js';
 import { runCell } from '../experiments/run.js';
 import { DataError } from '../src/data.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
-import { type Parameters, ShapeError } from '../src/network.js';
+import { ShapeError } from '../src/network.js';
 import { loadDataset } from './datasets.js';
-import { makeFolder, writeFileSafely } from './files.js';
-
-/** Safetensors files in a folder. */
-function shelfIn(folder: string): Shelf {
-  const fileOf = (name: string) => join(folder, `${name}.safetensors`);
-  return {
-    get(name) {
-      let bytes: Uint8Array;
-      try {
-        bytes = readFileSync(fileOf(name));
-      } catch {
-        return undefined;
-      }
-      const { tensors } = readSafetensors(bytes);
-      const all = (kind: string) =>
-        Array.from({ length: tensors.size / 2 }, (_, i) => tensors.get(`layers.${i}.${kind}`)!.values as Float32Array);
-      return { weights: all('weight'), biases: all('bias') };
-    },
-    put(name, { weights, biases }: Parameters) {
-      makeFolder(folder);
-      const tensors = weights.flatMap((values, i): [string, Tensor][] => [
-        [`layers.${i}.weight`, { shape: [values.length], values }],
-        [`layers.${i}.bias`, { shape: [biases![i].length], values: biases![i] }],
-      ]);
-      writeFileSafely(fileOf(name), writeSafetensors(tensors, {}));
-    },
-  };
-}
+import { shelfIn } from './shelf.js';
 
 /** A lab of one thread. */
 export async function makeLab(shelf: string): Promise<Omit<Lab, 'progress' | 'signal'>> {

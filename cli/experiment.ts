@@ -74,6 +74,7 @@ cell twice and collects what was done in between (Redis keeps it for a week). An
       const plan = planOf(scale, options.runs);
       if (options.draw && !existsSync(join(options.out, 'cells'))) throw nothingToDraw(chosen, scale, options.out);
       makeFolder(options.out);
+      makeFolder(join(options.out, 'cells'));
       const store = openStore(options.out, writeFileSafely);
       const quiet = options.json === true;
       const run = options.queue

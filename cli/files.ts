@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import {
   closeSync,
+  existsSync,
   fstatSync,
   fsyncSync,
   lstatSync,
@@ -15,6 +16,7 @@ import {
   statSync,
   writeSync,
 } from 'node:fs';
+import { dirname } from 'node:path';
 import { DEFAULT_LIMITS, type RangeRead, SeedmaskError } from '../codec/index.js';
 
 const REASONS: Record<string, string> = {
@@ -139,8 +141,21 @@ function beside(path: string): string {
 /** Makes a folder for output, with its parents. */
 export function makeFolder(path: string): void {
   try {
-    mkdirSync(path, { recursive: true });
+    make(path);
   } catch (error) {
     throw new SeedmaskError('cannot-write', { field: path, got: reason(error) });
+  }
+}
+
+/** One folder at a time: below /proc Node's own recursion never ends. */
+function make(path: string): void {
+  const there = () => statSync(path, { throwIfNoEntry: false })?.isDirectory();
+  if (there()) return;
+  if (!existsSync(dirname(path))) make(dirname(path));
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    // Another thread may have made it meanwhile.
+    if (!there()) throw error;
   }
 }

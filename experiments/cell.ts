@@ -134,7 +134,7 @@ export type Row = Readonly<Record<string, string | number>>;
 /** What is kept of a cell that was computed, in a folder or a queue. */
 export const RESULT = z.strictObject({
   cell: CELL,
-  rows: z.array(z.record(z.string(), z.union([z.string(), z.number()]))),
+  rows: z.array(z.record(z.string(), z.union([z.string(), z.number()]))).min(1),
   /** How long it took where it ran; decides nothing. */
   seconds: z.number(),
 });

@@ -39,6 +39,8 @@ for (const cell of figure5.cells(planOf('quick')))
   writeFileSync(join(folder, 'damaged', 'cells', `${nameOf(cell)}.json`), '{"cell":{},"rows":[{}');
 mkdirSync(join(folder, 'no-labels'));
 mkdirSync(join(folder, 'empty'));
+mkdirSync(join(folder, 'file-as-cells'));
+writeFileSync(join(folder, 'file-as-cells', 'cells'), '');
 // An IDX file of no images: magic, zero rows of 28 x 28.
 writeFileSync(join(folder, 'no-labels', 'train-images-idx3-ubyte'), Uint8Array.from([0, 0, 8, 3, 0, 0, 0, 0, 0, 0, 0, 28, 0, 0, 0, 28]));
 
@@ -133,6 +135,12 @@ test.each<[what: string, words: string[], line: RegExp]>([
   ['mistyped experiment', ['experiment', 'figure-7', '--out', 'x'], /did you mean figure-07\? expected one of figure-01, .*'figure-7'/],
   ['results nowhere', ['experiment', 'figure-07'], /--out <folder>/],
   ['results into a file', ['experiment', 'figure-07', '--quick', '--out', 'good.smk'], /cannot write good.smk: it is a file/],
+  [
+    'results into a folder whose cells are a file',
+    ['experiment', 'figure-07', '--quick', '--out', 'file-as-cells'],
+    /cannot write file-as-cells\/cells: it is a file/,
+  ],
+  ['results below /proc', ['experiment', 'figure-07', '--quick', '--out', '/proc/x'], /cannot write \/proc\/x: there is no such file/],
   ['no seeds', ['experiment', 'figure-07', '--runs', '0', '--out', 'x'], /positive whole number, got '0'/],
   ['quick and full', ['experiment', 'figure-07', '--quick', '--full', '--out', 'x'], /'--quick' cannot be used with option '--full'/],
   [

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadDataset } from '../cli/datasets.js';
 import { writeFileSafely } from '../cli/files.js';
+import { shelfIn } from '../cli/shelf.js';
 import { readModel } from '../codec/index.js';
 import { type Cell, nameOf } from '../experiments/cell.js';
 import { conduct, missing, planOf, type Runner, results } from '../experiments/conduct.js';
@@ -169,6 +170,24 @@ test('the report is one page: claims with verdicts, drawings inside, nothing fet
   for (const link of page.matchAll(/href="([^":]+)"/g)) expect([...files().keys()]).toContain(link[1]);
 });
 
+test('trained weights that are damaged, or of another network or seed, count as forgotten', () => {
+  const trained = join(folder, 'trained');
+  const disk = shelfIn(trained);
+  const weights = { weights: [Float32Array.of(1, 2)], biases: [Float32Array.of(3)] };
+  expect(disk.get('a')).toBeUndefined();
+  disk.put('a', weights);
+  expect(disk.get('a')).toEqual(weights);
+  const bytes = readFileSync(join(trained, 'a.safetensors'));
+  writeFileSync(join(trained, 'b.safetensors'), bytes);
+  expect(disk.get('b')).toBeUndefined();
+  for (const length of [0, 7, bytes.length - 1]) {
+    writeFileSync(join(trained, 'a.safetensors'), bytes.subarray(0, length));
+    expect(disk.get('a')).toBeUndefined();
+  }
+  disk.put('a', weights);
+  expect(disk.get('a')).toEqual(weights);
+});
+
 test('a damaged result is one line that names the file and says what to do', () => {
   const [cell, other] = little[0].cells(plan).concat(little[1].cells(plan));
   const file = join(folder, 'cells', `${nameOf(cell)}.json`);
@@ -178,7 +197,8 @@ test('a damaged result is one line that names the file and says what to do', () 
     '{"cell":',
     '[]',
     '{"cell":{},"rows":[{"a":null}],"seconds":1}',
-    JSON.stringify({ cell: other, rows: [], seconds: 1 }),
+    JSON.stringify({ cell, rows: [], seconds: 1 }),
+    JSON.stringify({ cell: other, rows: [{ a: 1 }], seconds: 1 }),
   ]) {
     writeFileSync(file, text);
     expect(() => open().rows(cell)).toThrow(/^[^\n]*plane-fc-[^\n]*\.json is damaged: [^\n]+Delete the file: the cell is computed again$/);
