@@ -5,7 +5,7 @@ import type { Mask1 } from '../src/masks/actions.js';
 import type { Criterion } from '../src/masks/criteria.js';
 import type { Row } from './cell.js';
 import { type Point, pairs, perSeed } from './rows.js';
-import { pairedTest, SIGNIFICANT, type Summary } from './statistics.js';
+import { differ, type Summary } from './statistics.js';
 
 export interface Style {
   readonly colour: string;
@@ -97,11 +97,16 @@ export function nearTop(lines: readonly Line[]): [low: number, high: number] {
   return [Math.max(0, whole - room), Math.min(100, top + room / 20)];
 }
 
-/** For captions: how many seeds stand behind a line. */
-export const seedsText = (rows: readonly Row[]): string => {
-  const n = new Set(rows.map((row) => row['seed'])).size;
-  return n === 1 ? '1 seed: no range, no test' : `mean and range of ${n} seeds`;
-};
+/** For captions: how many seeds stand behind a mark. Where a run is under way, other marks may have other seeds, and more of them. */
+export function seedsText(marks: readonly Pick<Summary, 'n'>[]): string {
+  const counts = marks.map(({ n }) => n);
+  const [least, most] = [Math.min(...counts), Math.max(...counts)];
+  if (most === 1) return '1 seed: no range, no test';
+  return `mean and range of ${least === most ? most : `${least} to ${most}`} seeds`;
+}
+
+/** The same of lines. */
+export const seedsOf = (lines: readonly Line[]): string => seedsText(lines.flatMap(({ points }) => points));
 
 /** Stars at the x where the rows of two lines, paired by seed, differ; above the higher mean. */
 export function starsOf(
@@ -111,7 +116,6 @@ export function starsOf(
 ): { x: number; y: number }[] {
   return [...a].flatMap(([at, rows]) => {
     const [left, right] = pairs(perSeed(rows), perSeed(b.get(at) ?? []));
-    const p = pairedTest(left, right);
-    return p !== undefined && p < SIGNIFICANT ? [{ x: Number(rows[0][x]), y: Math.max(...left, ...right) }] : [];
+    return differ(left, right) ? [{ x: Number(rows[0][x]), y: Math.max(...left, ...right) }] : [];
   });
 }

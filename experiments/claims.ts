@@ -6,7 +6,7 @@ import type { NetworkName } from './cell.js';
 import type { Claim, Verdict } from './experiment.js';
 import type { Plan } from './grids.js';
 import { pairs } from './rows.js';
-import { pairedTest, SIGNIFICANT, summary } from './statistics.js';
+import { differ, summary } from './statistics.js';
 
 /** What was run: decides the note. */
 export interface Scope {
@@ -86,9 +86,9 @@ const orderHolds = (order: Order): boolean => seedsThatHold(order) >= (order.eve
 function orderText(order: Order): string {
   const found = differences(order);
   const { mean } = summary(found);
-  const p = pairedTest(...pairs(order.over, order.under));
-  const star = p !== undefined && p < SIGNIFICANT ? ' ★' : '';
-  return `${order.name}: ${mean < 0 ? '−' : '+'}${Math.abs(mean).toFixed(2)} points, ${seedsThatHold(order)} of ${found.length} seeds${star}`;
+  const star = differ(...pairs(order.over, order.under)) ? ' ★' : '';
+  const within = order.slack ? ` (${order.slack} below still counts)` : '';
+  return `${order.name}: ${mean < 0 ? '−' : '+'}${Math.abs(mean).toFixed(2)} points, ${seedsThatHold(order)} of ${found.length} seeds${within}${star}`;
 }
 
 /**

@@ -3,7 +3,7 @@
 
 import type { Criterion } from '../src/masks/criteria.js';
 import type { Row } from './cell.js';
-import { type Line, type Style, seedsText, styled } from './chart.js';
+import { type Line, type Style, seedsOf, styled } from './chart.js';
 import { inOrder } from './claims.js';
 import { bestOfAges } from './early-masks.js';
 import type { Claim, Experiment, Picture } from './experiment.js';
@@ -37,7 +37,7 @@ function causes(rows: readonly Row[], criterion: Criterion): Picture {
   return {
     name: `early-masks-why-${criterion}`,
     title: `What ages a mask of ${criterion}: fc on MNIST`,
-    caption: `Test accuracy under the mask, by its age; undone: the initial weights with one thing put back to what training had made of it, or one layer's mask to the youngest. Level chosen on validation rows for every point; ${seedsText(own)}.`,
+    caption: `Test accuracy under the mask, by its age; undone: the initial weights with one thing put back to what training had made of it, or one layer's mask to the youngest. Level chosen on validation rows for every point; ${seedsOf(lines)}.`,
     chart: { kind: 'curves', across: 'epochs', yLabel: 'test accuracy, %', lines },
   };
 }
@@ -53,12 +53,12 @@ function distance(rows: readonly Row[]): Picture {
         points: pointsOf(own, 'age', 'movement'),
       };
     }),
-  );
+  ).filter(({ points }) => points.length > 0);
   return {
     name: 'early-masks-why-distance',
     title: 'Masks age by the distance that weights have moved: fc on MNIST',
-    caption: `Test accuracy of untrained masks after 1 to ${Math.max(...rows.map((row) => Number(row['age'])))} epochs at two learning rates; ${seedsText(rows)}.`,
-    chart: { kind: 'curves', across: 'moved', yLabel: 'test accuracy, %', lines: lines.filter(({ points }) => points.length > 0) },
+    caption: `Test accuracy of untrained masks after 1 to ${Math.max(...rows.map((row) => Number(row['age'])))} epochs at two learning rates; ${seedsOf(lines)}.`,
+    chart: { kind: 'curves', across: 'moved', yLabel: 'test accuracy, %', lines },
   };
 }
 
@@ -109,6 +109,12 @@ export const earlyMasksWhy: Experiment = {
   about: 'what ages a mask: signs, magnitudes, offsets, layers, distance moved',
   minutes: { quick: 1, budget: 30, full: 30 },
   cells: (plan) => probeCells(plan),
-  pictures: (rows) => (rows.length === 0 ? [] : [...CRITERIA.map((criterion) => causes(rows, criterion)), distance(rows)]),
+  pictures: (rows) =>
+    rows.length === 0
+      ? []
+      : [
+          ...CRITERIA.filter((name) => where(rows, { criterion: name, learningRate: RATE }).length > 0).map((name) => causes(rows, name)),
+          distance(rows),
+        ],
   claims,
 };

@@ -3,7 +3,7 @@
 
 import { CRITERIA, type Criterion } from '../src/masks/criteria.js';
 import type { Row } from './cell.js';
-import { CRITERION_STYLE, type Line, seedsText } from './chart.js';
+import { CRITERION_STYLE, type Line, seedsOf } from './chart.js';
 import { inOrder } from './claims.js';
 import type { Experiment, Picture } from './experiment.js';
 import { WEIGHTS, type Weights } from './figure-10.js';
@@ -24,7 +24,7 @@ function picture(rows: readonly Row[], { scale }: Plan, weights: Weights): Pictu
   return {
     name: `early-masks-${weights}`,
     title: `Supermasks by the age of the mask, ${WEIGHTS[weights]}: fc on MNIST`,
-    caption: `${curveText(scale, 'fc', agesOf(scale))}; test accuracy without any trained weight, the level of every point chosen on validation rows; ${seedsText(rows)}.`,
+    caption: `${curveText(scale, 'fc', agesOf(scale))}; test accuracy without any trained weight, the level of every point chosen on validation rows; ${seedsOf(lines)}.`,
     chart: { kind: 'curves', across: 'epochs', yLabel: 'test accuracy, %', lines },
   };
 }

@@ -3,7 +3,7 @@
 import type { Row } from './cell.js';
 import { seedsText } from './chart.js';
 import { inBands } from './claims.js';
-import type { Experiment } from './experiment.js';
+import type { Experiment, Picture } from './experiment.js';
 import { curveCells, curvesShortened, curveText, lastAge, type Plan } from './grids.js';
 import { bestOfSeeds, nearLevel, percents, where } from './rows.js';
 import { summary } from './statistics.js';
@@ -24,19 +24,18 @@ export const figure1: Experiment = {
   minutes: { quick: 1, budget: 33, full: 33 },
   cells: (plan) => curveCells(plan),
   select: (rows, plan) => bars(rows, plan).flatMap((bar) => bar.rows),
-  pictures: (rows, plan) => [
-    {
+  pictures(rows, plan) {
+    const shown = bars(rows, plan)
+      .filter((bar) => bar.rows.length > 0)
+      .map(({ label, paper, rows }) => ({ label, paper, ...summary(percents(rows)) }));
+    const picture: Picture = {
       name: 'figure-01',
       title: 'Untrained networks on MNIST',
-      caption: `${curveText(plan.scale, 'fc')}; test accuracy of initial weights that no training has touched, level chosen on validation rows; ${seedsText(rows)}; red: the paper.`,
-      chart: {
-        kind: 'bars',
-        bars: bars(rows, plan)
-          .filter((bar) => bar.rows.length > 0)
-          .map(({ label, paper, rows }) => ({ label, paper, ...summary(percents(rows)) })),
-      },
-    },
-  ],
+      caption: `${curveText(plan.scale, 'fc')}; test accuracy of initial weights that no training has touched, level chosen on validation rows; ${seedsText(shown)}; red: the paper.`,
+      chart: { kind: 'bars', bars: shown },
+    };
+    return [picture];
+  },
   claims(rows, plan) {
     const scope = { plan, network: 'fc', shortened: curvesShortened(plan.scale, 'fc') } as const;
     const [initial, random, large] = bars(rows, plan).map((bar) => percents(bar.rows));

@@ -3,7 +3,7 @@
 
 import { MASK0, type Mask0 } from '../src/masks/actions.js';
 import type { NetworkName, Row } from './cell.js';
-import { type Line, type Style, seedsText, styled } from './chart.js';
+import { type Line, type Style, seedsOf, styled } from './chart.js';
 import { inOrder } from './claims.js';
 import type { Claim, Experiment, Picture } from './experiment.js';
 import { type Plan, ticketCells } from './grids.js';
@@ -35,12 +35,12 @@ const networksOf = ({ scale }: Plan): NetworkName[] => (scale === 'full' ? ['con
 function picture(rows: readonly Row[], plan: Plan, network: NetworkName): Picture {
   const lines = MASK0.map(
     (mask0): Line => ({ label: LABELS[mask0], ...STYLES[mask0], points: pointsOf(where(rows, { mask0 }), 'round', 'kept') }),
-  );
+  ).filter(({ points }) => points.length > 0);
   return {
     name: `figure-02-${network}`,
     title: `What pruned weights become: ${network} on CIFAR-10`,
-    caption: `${extentText(plan.scale, network)}; masks of large_final; test accuracy after a round's last epoch; ${seedsText(rows)}.`,
-    chart: { kind: 'curves', across: 'kept', yLabel: 'test accuracy, %', lines: lines.filter(({ points }) => points.length > 0) },
+    caption: `${extentText(plan.scale, network)}; masks of large_final; test accuracy after a round's last epoch; ${seedsOf(lines)}.`,
+    chart: { kind: 'curves', across: 'kept', yLabel: 'test accuracy, %', lines },
   };
 }
 

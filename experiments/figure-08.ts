@@ -3,7 +3,7 @@
 
 import { MASK1, type Mask1 } from '../src/masks/actions.js';
 import type { NetworkName, Row } from './cell.js';
-import { CRITERION_STYLE, mask1Style, nearTop, seedsText } from './chart.js';
+import { CRITERION_STYLE, mask1Style, nearTop, seedsOf } from './chart.js';
 import { inOrder, type Order, type Scope } from './claims.js';
 import type { Claim, Experiment, Picture } from './experiment.js';
 import { type Plan, ticketCells } from './grids.js';
@@ -43,7 +43,7 @@ export function signsPictures(rows: readonly Row[], plan: Plan, network: Network
     name: `${name}${suffix}`,
     title: `${title}: ${network} on ${network === 'fc' ? 'MNIST' : 'CIFAR-10'}`,
     caption:
-      `${extentText(plan.scale, network)}; masks of large_final; test accuracy after a round's last epoch; ${seedsText(rows)}. ` +
+      `${extentText(plan.scale, network)}; masks of large_final; test accuracy after a round's last epoch; ${seedsOf(lines)}. ` +
       'Dashed: signs free. reinit permutes the initial weights of the layer; redraw draws new ones.',
     chart: { kind: 'curves', across: 'kept', yLabel: 'test accuracy, %', lines, range },
   });

@@ -3,7 +3,7 @@
 
 import { CRITERIA, type Criterion } from '../src/masks/criteria.js';
 import type { Row } from './cell.js';
-import { CRITERION_STYLE, type Line, seedsText } from './chart.js';
+import { CRITERION_STYLE, type Line, seedsOf } from './chart.js';
 import { inBands } from './claims.js';
 import type { Experiment, Picture } from './experiment.js';
 import { archiveCells, curveCells, curvesShortened, curveText, lastAge, type Plan } from './grids.js';
@@ -23,7 +23,7 @@ function picture(rows: readonly Row[], { scale }: Plan, weights: Weights): Pictu
   return {
     name: `figure-10-${weights}`,
     title: `Supermasks of an untrained network, ${WEIGHTS[weights]}: fc on MNIST`,
-    caption: `${curveText(scale, 'fc')}; test accuracy without any trained weight, biases zero; ${seedsText(rows)}.`,
+    caption: `${curveText(scale, 'fc')}; test accuracy without any trained weight, biases zero; ${seedsOf(lines)}.`,
     chart: { kind: 'curves', across: 'kept', yLabel: 'test accuracy, %', lines },
   };
 }

@@ -3,7 +3,7 @@
 
 import { CRITERIA, type Criterion } from '../src/masks/criteria.js';
 import type { Row } from './cell.js';
-import { CRITERION_STYLE, type Line, seedsText } from './chart.js';
+import { CRITERION_STYLE, type Line, seedsOf } from './chart.js';
 import { inOrder } from './claims.js';
 import type { Experiment, Picture } from './experiment.js';
 import { criteriaCells } from './figure-07.js';
@@ -24,7 +24,7 @@ function picture(rows: readonly Row[], by: string, name: string, title: string, 
     }),
   ).filter(({ points }) => points.length > 0);
   const chart = { kind: 'curves', across: 'kept', yLabel: 'of the pruned weights, moved toward zero, %', lines } as const;
-  return lines.length === 0 ? [] : [{ name, title, caption: `${caption}; ${seedsText(rows)}.`, chart }];
+  return lines.length === 0 ? [] : [{ name, title, caption: `${caption}; ${seedsOf(lines)}.`, chart }];
 }
 
 export const mechanism: Experiment = {

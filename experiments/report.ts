@@ -21,7 +21,7 @@ p.soft, figcaption, .note { color: var(--soft); font-size: .875rem; }
 figure { margin: 1rem 0; } .wide { overflow-x: auto; } .wide svg { display: block; min-width: 40rem; max-width: 100%; height: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; } th, td { text-align: left; vertical-align: top; padding: .4rem .6rem .4rem 0; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
 .claims th:nth-child(1) { width: 32%; } .claims th:nth-child(2) { width: 20%; } summary { cursor: pointer; margin-top: 1rem; }
-th { font-weight: 600; } .data td, .data th { overflow-wrap: normal; min-width: 5rem; }
+th { font-weight: 600; } .claims th { overflow-wrap: normal; } .data td, .data th { overflow-wrap: normal; min-width: 5rem; }
 .verdict { font-weight: 600; white-space: nowrap; } .holds { color: var(--holds); } .partly { color: var(--partly); } .fails { color: var(--fails); } .not-run { color: var(--none); }
 code { background: var(--raised); padding: .1rem .35rem; border-radius: .25rem; font-size: .85em; overflow-wrap: anywhere; } a { color: inherit; }
 @media (max-width: 40rem) { .claims thead { display: none; } .claims tr { display: block; border-bottom: 1px solid var(--line); padding: .6rem 0; } .claims td { display: block; border: 0; padding: .1rem 0; } .claims td[data-name]::before { content: attr(data-name) ": "; color: var(--soft); } }

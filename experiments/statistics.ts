@@ -21,7 +21,12 @@ export function summary(values: readonly number[]): Summary {
 }
 
 /** Differences count as real below this two-sided p; the paper's. */
-export const SIGNIFICANT = 0.05;
+const SIGNIFICANT = 0.05;
+/** Of two pairs no star: accuracies are whole counts, two equal differences are common, and their p is 0. */
+export const PAIRS = 3;
+
+/** Whether a star is due: enough pairs, and they differ. */
+export const differ = (a: readonly number[], b: readonly number[]): boolean => a.length >= PAIRS && pairedTest(a, b)! < SIGNIFICANT;
 
 /**
  * Two-sided p of the paired t test that `a` and `b` have one mean; undefined below two pairs, 1 when no pair differs.

@@ -42,7 +42,10 @@ test('orders in four of five seeds', () => {
   expect(order(seeds(6, 6, 6, 4, 4), under)).toMatchObject({ verdict: 'fails', note: 'not in four of five seeds: a over b' });
   expect(order(seeds(6, 6, 6, 6, 4), under, { every: true }).verdict).toBe('fails');
   expect(order(seeds(4.9, 4.9), under).verdict).toBe('fails');
-  expect(order(seeds(4.9, 4.9), under, { slack: 0.2 }).verdict).toBe('holds');
+  expect(order(seeds(4.9, 4.9), under, { slack: 0.2 })).toMatchObject({
+    ours: 'a over b: −0.10 points, 2 of 2 seeds (0.2 below still counts)',
+    verdict: 'holds',
+  });
   expect(order(seeds(6.1, 6, 6.2), under).ours).toMatch(/★$/);
   expect(order(new Map(), under).verdict).toBe('not run');
   expect(order(new Map([[7, 1]]), under).verdict).toBe('not run');
@@ -125,6 +128,24 @@ test('figure 7 on rows as the paper has them, and on rows turned round', () => {
   expect(claimsOf('figure-07', criteria(turned)).map((c) => c.verdict)).toEqual(['fails', 'fails', 'fails', 'fails']);
   const { random: _, ...without } = LEADS;
   expect(claimsOf('figure-07', criteria(without)).map((c) => c.verdict)).toEqual(['not run', 'holds', 'not run', 'not run']);
+});
+
+test('no loss at 95 % pruned is judged at such a level, or not at all', () => {
+  const [, deep] = claimsOf('figure-07', criteria(LEADS));
+  expect(deep.ours).toMatch(/^at 95\.0 % pruned /);
+  const [, shallow] = claimsOf(
+    'figure-07',
+    criteria(LEADS).filter((row) => Number(row['kept']) > 0.09),
+  );
+  expect(shallow).toMatchObject({ ours: '', verdict: 'not run', note: 'no level near: the nearest prunes 89.0 %' });
+});
+
+test('A22 is about accuracy and kept weights', () => {
+  const verdict = (testAccuracy: number, kept: number) =>
+    claimsOf('supermasks', [{ network: 'fc', seed: 0, method: 'topk', weights: 'constant', kept, testAccuracy }]).at(-1)!;
+  expect(verdict(0.981, 0.032)).toMatchObject({ verdict: 'holds', ours: 'test accuracy 98.1 (1 seed); per cent kept 3.2 (1 seed)' });
+  expect(verdict(0.981, 0.2).verdict).toBe('partly');
+  expect(verdict(0.9, 0.2).verdict).toBe('fails');
 });
 
 const restarts = (signed: number, free: number): Row[] =>

@@ -3,9 +3,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Row } from '../experiments/cell.js';
-import { starsOf } from '../experiments/chart.js';
+import { seedsText, starsOf } from '../experiments/chart.js';
 import { bestOfSeeds, deepMeans, groups, nearLevel, pairs, pointsOf, where } from '../experiments/rows.js';
-import { pairedTest, summary } from '../experiments/statistics.js';
+import { differ, pairedTest, summary } from '../experiments/statistics.js';
 import { csv } from '../experiments/store.js';
 
 // p of scipy.stats.ttest_rel(a, b).pvalue, SciPy 1.17.1.
@@ -25,6 +25,19 @@ test('the paired t test of one pair, of equal runs, of a constant difference, of
   expect(pairedTest([1, 2, 3], [1, 2, 3])).toBe(1);
   expect(pairedTest([2, 3, 4], [1, 2, 3])).toBe(0);
   expect(() => pairedTest([1, 2], [1])).toThrow(/2 and 1/);
+});
+
+test('a star needs three pairs: two equal differences are common', () => {
+  expect(differ([2, 3], [1, 2])).toBe(false);
+  expect(differ([97.83, 98.13], [97.8, 98.1])).toBe(false);
+  expect(differ([91.2, 92.5, 90.8], [88.1, 89.9, 88.0])).toBe(true);
+  expect(differ([1, 2, 3], [1, 2, 3])).toBe(false);
+});
+
+test('captions tell the seeds behind a mark, not those of all marks together', () => {
+  expect(seedsText([{ n: 1 }, { n: 1 }])).toBe('1 seed: no range, no test');
+  expect(seedsText([{ n: 2 }, { n: 2 }])).toBe('mean and range of 2 seeds');
+  expect(seedsText([{ n: 1 }, { n: 3 }])).toBe('mean and range of 1 to 3 seeds');
 });
 
 test('p is a probability, whatever the scale of the values', () => {
