@@ -2,6 +2,7 @@
 
 import type { Mask0, Mask1 } from '../src/masks/actions.js';
 import { CRITERIA, type Criterion } from '../src/masks/criteria.js';
+import { BERNOULLI } from '../src/train.js';
 import type { ArchiveCell, Cell, CurveCell, LearnedCell, NetworkName, PlaneCell, ProbeCell, Setting, TicketCell } from './cell.js';
 import { extentOf, type ScaleName } from './scale.js';
 
@@ -130,11 +131,15 @@ const TOPK_DENSITY: Record<NetworkName, readonly number[]> = { fc: [0.025, 0.08,
 const TOPK_RATES: Record<NetworkName, number> = { fc: 0.15, conv2: 0.005, conv4: 0.005, conv6: 0.005 };
 const TOPK_EPOCHS: Record<ScaleName, number> = { quick: 1, budget: 24, full: 100 };
 
-/** What is shorter than the paper's definition of learned masks, or undefined where nothing is. */
-export function learnedShortened(scale: ScaleName, network: NetworkName): string | undefined {
-  const text = (at: ScaleName) =>
-    `learned masks after ${LEARNED_EPOCHS[at](network)} epochs on ${extentOf(at, network).rows.toLocaleString('en')} training rows`;
-  return scale === 'full' ? undefined : `shortened run: ${network}: ${text(scale)} (the paper: ${text('full')})`;
+/**
+ * How learned masks differ from the source of their definition, at every scale in the batches: for fc the authors' command, for the
+ * others a later re-run, because the paper's own numbers are not known to us.
+ */
+export function learnedShortened(scale: ScaleName, network: NetworkName): string {
+  const text = (at: ScaleName, batch: number) =>
+    `${LEARNED_EPOCHS[at](network)} epochs on ${extentOf(at, network).rows.toLocaleString('en')} training rows in batches of ${batch}`;
+  const [source, batch] = network === 'fc' ? ['the authors', 250] : ['the re-run by Ramanujan et al. 2020', 60];
+  return `${scale === 'full' ? '' : 'shortened run: '}${network}: learned masks after ${text(scale, BERNOULLI.batch)} (${source}: ${text('full', batch)})`;
 }
 
 /** The paper's learned masks, both kinds of weights, with and without rescaling, and topk. */

@@ -11,7 +11,20 @@ export async function optional<T>(purpose: string, name: string, load: () => Pro
   try {
     return await load();
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error;
-    throw new SeedmaskError('no-package', { field: purpose, got: name, hint: `Run: npm install ${name}` });
+    throw refused(error, purpose, name);
   }
 }
+
+/** The same of a package that is required, where nothing can wait. */
+export function optionalNow<T>(purpose: string, name: string, load: () => T): T {
+  try {
+    return load();
+  } catch (error) {
+    throw refused(error, purpose, name);
+  }
+}
+
+const refused = (error: unknown, purpose: string, name: string): unknown =>
+  /^(ERR_)?MODULE_NOT_FOUND$/.test(String((error as NodeJS.ErrnoException).code))
+    ? new SeedmaskError('no-package', { field: purpose, got: name, hint: `Run: npm install ${name}` })
+    : error;

@@ -1,6 +1,9 @@
 // What several runs say together: mean, least and greatest, and whether two arms that share their seeds differ (Student's paired t test).
 
 import { createRequire } from 'node:module';
+import { optionalNow } from './optional.js';
+
+const require = createRequire(import.meta.url);
 
 export interface Summary {
   readonly mean: number;
@@ -42,6 +45,6 @@ export function pairedTest(a: readonly number[], b: readonly number[]): number |
   const variance = differences.reduce((sum, d) => sum + (d - mean) ** 2, 0) / (n - 1);
   if (variance === 0) return mean === 0 ? 1 : 0;
   // Required when first used: every command would wait for it at its start.
-  const { studentt } = createRequire(import.meta.url)('jstat') as typeof import('jstat');
+  const { studentt } = optionalNow('a paired test', 'jstat', () => require('jstat') as typeof import('jstat'));
   return 2 * studentt.cdf(-Math.abs(mean) / Math.sqrt(variance / n), n - 1);
 }

@@ -95,9 +95,7 @@ function cellOf({ values, kept = [], names }: Line): string {
 function tables(rows: readonly Row[], { scale }: Plan): Table[] {
   const networks = present(rows);
   const columns = networks.map((network) => linesOf(rows, network));
-  const texts = networks
-    .flatMap((network) => [curveText(scale, network), learnedShortened(scale, network)])
-    .filter((part) => part !== undefined);
+  const texts = networks.flatMap((network) => [curveText(scale, network), learnedShortened(scale, network)]);
   if (networks.length === 0) return [];
   return [
     {

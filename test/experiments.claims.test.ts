@@ -140,6 +140,17 @@ test('no loss at 95 % pruned is judged at such a level, or not at all', () => {
   expect(shallow).toMatchObject({ ours: '', verdict: 'not run', note: 'no level near: the nearest prunes 89.0 %' });
 });
 
+test('learned masks say at every scale what they do otherwise', () => {
+  for (const scale of ['budget', 'full'] as const) {
+    const rows = [{ network: 'fc', seed: 0, method: 'bernoulli', weights: 'init', rescale: 'no', drawnTestAccuracy: 0.953 }];
+    const [, a7] = EXPERIMENTS.find((e) => e.name === 'supermasks')!.claims(rows, planOf(scale, 1));
+    expect(a7).toMatchObject({
+      verdict: 'holds',
+      note: expect.stringMatching(/in batches of 128 \(the authors: 2000 epochs .* of 250\)$/),
+    });
+  }
+});
+
 test('A22 is about accuracy and kept weights', () => {
   const verdict = (testAccuracy: number, kept: number) =>
     claimsOf('supermasks', [{ network: 'fc', seed: 0, method: 'topk', weights: 'constant', kept, testAccuracy }]).at(-1)!;

@@ -1,9 +1,11 @@
 // Numbers behind the figures: the paired test against SciPy, summaries, rows picked and matched by seed, CSV.
 
+import { createRequire } from 'node:module';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Row } from '../experiments/cell.js';
 import { seedsText, starsOf } from '../experiments/chart.js';
+import { optionalNow } from '../experiments/optional.js';
 import { bestOfSeeds, deepMeans, groups, nearLevel, pairs, pointsOf, where } from '../experiments/rows.js';
 import { differ, pairedTest, summary } from '../experiments/statistics.js';
 import { csv } from '../experiments/store.js';
@@ -125,6 +127,17 @@ test('a star stands where a paired test tells two lines apart, and nowhere with 
   ];
   expect(starsOf(a, b, 'kept')).toEqual([{ x: 0.5, y: 92.5 }]);
   expect(starsOf(line([[0.5]]), line([[0.9]]), 'kept')).toEqual([]);
+});
+
+test('a package that is not there is named with the command that installs it', () => {
+  const missing = () => createRequire(import.meta.url)('no-such-package');
+  expect(() => optionalNow('a test', 'no-such-package', missing)).toThrow(
+    /^a test needs the npm package no-such-package, .*npm install no-such-package$/,
+  );
+  const broken = () => {
+    throw new Error('broken');
+  };
+  expect(() => optionalNow('a test', 'x', broken)).toThrow(/^broken$/);
 });
 
 test('CSV quotes what RFC 4180 says, and leaves a hole where a row lacks a column', () => {
