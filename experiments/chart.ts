@@ -20,8 +20,8 @@ export interface Line extends Style {
 /** Mean lines with bands from least to greatest. */
 export interface Curves {
   readonly kind: 'curves';
-  /** What is across: kept fraction (log, falling), or epochs (log, rising). */
-  readonly across: 'kept' | 'epochs';
+  /** What is across: kept fraction (log, falling), epochs or distance moved (log, rising). */
+  readonly across: 'kept' | 'epochs' | 'moved';
   readonly yLabel: string;
   readonly lines: readonly Line[];
   /** Per cent shown; default all. */

@@ -3,6 +3,7 @@
 import { type Cell, nameOf, type Row } from './cell.js';
 import type { Claim, Experiment, Picture, Table } from './experiment.js';
 import type { Plan } from './grids.js';
+import { optional } from './optional.js';
 import { RUNS } from './scale.js';
 import { csv, type Store } from './store.js';
 
@@ -46,10 +47,15 @@ export async function conduct(experiments: readonly Experiment[], plan: Plan, st
 
 /** What an experiment makes of the cells that are there. */
 export function results(experiment: Experiment, plan: Plan, store: Store): Conducted {
+  const held = (cells: readonly Cell[]) =>
+    cells.flatMap((cell) => {
+      const rows = store.rows(cell);
+      return rows ? [{ cell, rows }] : [];
+    });
   const own = experiment.cells(plan);
-  const done = own.filter((cell) => store.rows(cell));
-  const also = (experiment.also?.(plan) ?? []).filter((cell) => store.rows(cell));
-  const all = [...done, ...also].flatMap((cell) => store.rows(cell)!);
+  const done = held(own);
+  const shown = [...done, ...held(experiment.also?.(plan) ?? [])];
+  const all = shown.flatMap((one) => one.rows);
   const rows = experiment.select?.(all, plan) ?? all;
   return {
     experiment,
@@ -59,7 +65,7 @@ export function results(experiment: Experiment, plan: Plan, store: Store): Condu
     claims: experiment.claims(rows, plan),
     files: experiment.files?.(all, plan) ?? [],
     done: done.length,
-    cells: [...done, ...also],
+    cells: shown.map(({ cell }) => cell),
     missing: own.length - done.length,
   };
 }
@@ -71,7 +77,7 @@ export async function publish(experiment: Experiment, plan: Plan, store: Store):
   const { name, about } = experiment;
   const text = (value: string) => new TextEncoder().encode(value);
   // Loaded where something is drawn: it takes longer to load than most commands run.
-  const { drawnAlone } = await import('./plot.js');
+  const { drawnAlone } = await optional('drawing', '@observablehq/plot linkedom', () => import('./plot.js'));
   store.write(`${name}.csv`, text(csv(rows)));
   store.write(
     `${name}.json`,

@@ -1,6 +1,7 @@
 // The paper's figures and tables, and what we add, in the order of the report.
 
 import { earlyMasks } from './early-masks.js';
+import { earlyMasksWhy } from './early-masks-why.js';
 import type { Experiment } from './experiment.js';
 import { figure1 } from './figure-01.js';
 import { figure2 } from './figure-02.js';
@@ -28,4 +29,5 @@ export const EXPERIMENTS: readonly Experiment[] = [
   supermasksConv,
   mechanism,
   earlyMasks,
+  earlyMasksWhy,
 ];

@@ -62,8 +62,23 @@ function plotted(options: Plot.PlotOptions & { width: number; height: number }):
   return { svg, body: svg.innerHTML.replace(/<style>[\s\S]*?<\/style>/, '') };
 }
 
-const KEPT_TICKS = [1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001];
-const AGE_TICKS = [1, 2, 3, 6, 12, 25, 55];
+/** What stands under a chart, by what is across. */
+const ACROSS: Record<
+  Curves['across'],
+  { readonly label: string; readonly ticks: readonly number[]; readonly format: (x: number) => string }
+> = {
+  kept: {
+    label: 'weights kept',
+    ticks: [1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001],
+    format: (x) => `${Number((100 * x).toPrecision(2))} %`,
+  },
+  epochs: { label: 'epochs of training before the mask is taken', ticks: [1, 2, 3, 6, 12, 25, 55], format: (x) => String(Math.round(x)) },
+  moved: {
+    label: 'distance that training moved the weights, |wf − wi| / |wi|',
+    ticks: [0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10],
+    format: (x) => String(Number(x.toPrecision(2))),
+  },
+};
 const MARGIN = { left: 48, top: 26, bottom: 42 };
 const LABELS = 186;
 const TICKS = 8;
@@ -71,6 +86,7 @@ const TICKS = 8;
 function curves(chart: Curves): Drawing {
   const [width, height] = [WIDTH, 430];
   const { lines, across } = chart;
+  const { label, ticks, format } = ACROSS[across];
   // Plot hides labels between the decades of a log scale, so the logarithm is taken here.
   const log = Math.log10;
   const xs = lines.flatMap(({ points }) => points.map(({ x }) => x));
@@ -90,11 +106,11 @@ function curves(chart: Curves): Drawing {
     y: { domain: range },
     marks: [
       Plot.gridY({ ticks: TICKS, stroke: 'currentColor', strokeOpacity: 0.14 }),
-      Plot.axisX((across === 'kept' ? KEPT_TICKS : AGE_TICKS).filter(within).map(log), {
-        label: across === 'kept' ? 'weights kept' : 'epochs of training before the mask is taken',
+      Plot.axisX(ticks.filter(within).map(log), {
+        label,
         labelAnchor: 'center',
         labelArrow: false,
-        tickFormat: (at: number) => (across === 'kept' ? `${Number((100 * 10 ** at).toPrecision(2))} %` : String(Math.round(10 ** at))),
+        tickFormat: (at: number) => format(10 ** at),
       }),
       Plot.axisY({ label: chart.yLabel, labelArrow: false, ticks: TICKS }),
       Plot.areaY(points, {

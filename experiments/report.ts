@@ -6,6 +6,7 @@ import { results } from './conduct.js';
 import type { Claim, Experiment, Table, Verdict } from './experiment.js';
 import type { Plan } from './grids.js';
 import { escaped } from './html.js';
+import { optional } from './optional.js';
 import type { Store } from './store.js';
 
 const STYLE = `
@@ -28,7 +29,7 @@ code { background: var(--raised); padding: .1rem .35rem; border-radius: .25rem; 
 
 /** The folder's page, from every experiment that has rows at this scale. */
 export async function report(experiments: readonly Experiment[], plan: Plan, store: Store): Promise<string> {
-  const { drawn } = await import('./plot.js');
+  const { drawn } = await optional('drawing', '@observablehq/plot linkedom', () => import('./plot.js'));
   const all = experiments.map((experiment) => results(experiment, plan, store));
   const parts = all.filter(({ done }) => done > 0).map((one) => section(one, plan, drawn));
   return page(

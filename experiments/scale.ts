@@ -1,5 +1,5 @@
 // How much of the paper's definition is run. `budget` fits a two-core machine in a day and is what experiments/results holds; `full` is
-// the paper's definition; `quick` proves the path in under a minute.
+// the paper's definition; `quick` proves the path in about a minute.
 
 import type { NetworkName, Setting } from './cell.js';
 

@@ -27,42 +27,32 @@ export function openStore(folder: string, write: (path: string, bytes: Uint8Arra
   mkdirSync(cells, { recursive: true });
   for (const name of readdirSync(cells)) if (LEFT_OVER.test(name)) rmSync(join(cells, name));
   const fileOf = (cell: Cell) => join(cells, `${nameOf(cell)}.json`);
-  const known = new Map<string, readonly Row[]>();
   return {
     folder,
     rows(cell) {
-      const name = nameOf(cell);
-      const found = known.get(name) ?? stored(fileOf(cell), name);
-      if (found) known.set(name, found);
-      return found;
+      const file = fileOf(cell);
+      if (!existsSync(file)) return undefined;
+      const expected = `the result of ${nameOf(cell)}`;
+      try {
+        const result = RESULT.parse(JSON.parse(readFileSync(file, 'utf8')));
+        if (nameOf(result.cell) === nameOf(cell)) return result.rows;
+      } catch (error) {
+        const got = error instanceof z.ZodError ? explained(error) : (error as Error).message;
+        throw new SeedmaskError('broken-run', { field: file, got, expected, hint: 'Delete the file: the cell is computed again' });
+      }
+      throw new SeedmaskError('broken-run', {
+        field: file,
+        got: 'another cell',
+        expected,
+        hint: 'Delete the file: the cell is computed again',
+      });
     },
     add(cell, rows, seconds) {
       const result: Result = { cell, rows: [...rows], seconds: Math.round(seconds) };
       write(fileOf(cell), new TextEncoder().encode(`${JSON.stringify(result)}\n`));
-      known.set(nameOf(cell), rows);
     },
     write: (name, bytes) => write(join(folder, name), bytes),
   };
-}
-
-/** The rows in a cell's file, or undefined where there is none. */
-function stored(file: string, name: string): readonly Row[] | undefined {
-  if (!existsSync(file)) return undefined;
-  const damaged = (got: string) =>
-    new SeedmaskError('broken-run', {
-      field: file,
-      got,
-      expected: `the result of ${name}`,
-      hint: 'Delete the file: the cell is computed again',
-    });
-  let result: Result;
-  try {
-    result = RESULT.parse(JSON.parse(readFileSync(file, 'utf8')));
-  } catch (error) {
-    throw damaged(error instanceof z.ZodError ? explained(error) : (error as Error).message);
-  }
-  if (nameOf(result.cell) !== name) throw damaged('another cell');
-  return result.rows;
 }
 
 /** Tidy CSV (RFC 4180): the union of the rows' columns in order of appearance. */

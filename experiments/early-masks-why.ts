@@ -1,0 +1,114 @@
+// Why early masks are better: supermasks of several ages with one cause at a time undone (probe.ts), and the same training at a quarter
+// of the learning rate, which asks whether epochs or the distance that weights have moved is what ages a mask.
+
+import type { Criterion } from '../src/masks/criteria.js';
+import type { Row } from './cell.js';
+import { type Line, type Style, seedsText, styled } from './chart.js';
+import { inOrder } from './claims.js';
+import { bestOfAges } from './early-masks.js';
+import type { Claim, Experiment, Picture } from './experiment.js';
+import { type Plan, PROBE_RATES, probeCells } from './grids.js';
+import { groups, perSeed, pointsOf, where } from './rows.js';
+import { extentOf } from './scale.js';
+
+const CRITERIA: readonly Criterion[] = ['large_final', 'large_final_same_sign'];
+const [RATE] = PROBE_RATES;
+
+/** What is undone, in words, by the names of probe.ts. */
+const UNDONE: Readonly<Record<string, Style & { readonly text: string }>> = {
+  init: { text: 'initial weights', ...styled('blue') },
+  init_final_signs: { text: 'flipped signs', ...styled('green', true) },
+  final_init_signs: { text: 'lost magnitudes', ...styled('orange', true) },
+  final: { text: 'signs and magnitudes', ...styled('orange') },
+  init_centred: { text: 'class offsets', ...styled('purple', true) },
+  constant: { text: 'all magnitudes equal', ...styled('red') },
+  young_1: { text: 'age of layer 1', ...styled('teal') },
+  young_2: { text: 'age of layer 2', ...styled('teal', true) },
+  young_3: { text: 'age of layer 3', ...styled('grey', true) },
+};
+
+/** Accuracy by age, one line for every cause undone. */
+function causes(rows: readonly Row[], criterion: Criterion): Picture {
+  const own = where(rows, { criterion, learningRate: RATE });
+  const lines = Object.entries(UNDONE).map(([weights, { text, ...style }]): Line => {
+    const label = weights === 'init' ? text : `undone: ${text}`;
+    return { label, ...style, points: pointsOf(bestOfAges(where(own, { weights })), 'age', 'age') };
+  });
+  return {
+    name: `early-masks-why-${criterion}`,
+    title: `What ages a mask of ${criterion}: fc on MNIST`,
+    caption: `Test accuracy under the mask, by its age; undone: the initial weights with one thing put back to what training had made of it, or one layer's mask to the youngest. Level chosen on validation rows for every point; ${seedsText(own)}.`,
+    chart: { kind: 'curves', across: 'epochs', yLabel: 'test accuracy, %', lines },
+  };
+}
+
+/** Accuracy of untrained masks by the distance moved, at two learning rates. */
+function distance(rows: readonly Row[]): Picture {
+  const lines = CRITERIA.flatMap((criterion, c) =>
+    PROBE_RATES.map((learningRate, r): Line => {
+      const own = bestOfAges(where(rows, { criterion, learningRate, weights: 'init' }));
+      return {
+        label: `${criterion.replace('large_final_', '')}, rate ${learningRate}`,
+        ...styled(c === 0 ? 'blue' : 'green', r === 1),
+        points: pointsOf(own, 'age', 'movement'),
+      };
+    }),
+  );
+  return {
+    name: 'early-masks-why-distance',
+    title: 'Masks age by the distance that weights have moved: fc on MNIST',
+    caption: `Test accuracy of untrained masks after 1 to ${Math.max(...rows.map((row) => Number(row['age'])))} epochs at two learning rates; ${seedsText(rows)}.`,
+    chart: { kind: 'curves', across: 'moved', yLabel: 'test accuracy, %', lines: lines.filter(({ points }) => points.length > 0) },
+  };
+}
+
+/** By seed, at the oldest age, the accuracy under a mask with one cause undone. */
+function oldest(rows: readonly Row[], criterion: Criterion, weights: string, learningRate: number = RATE): Map<number, number> {
+  const best = bestOfAges(where(rows, { criterion, weights, learningRate }));
+  const ages = [...groups(best, 'age').keys()].map(Number);
+  return perSeed(where(best, { age: Math.max(...ages, 0) }));
+}
+
+function claims(rows: readonly Row[], plan: Plan): Claim[] {
+  const { rows: trained } = extentOf(plan.scale, 'fc');
+  const scope = { plan, network: 'fc', shortened: trained === 55000 ? undefined : `${trained} training rows` } as const;
+  const paper = 'not looked at';
+  const over = (criterion: Criterion, better: string, worse: string) => ({
+    name: `${criterion}, ${better} over ${worse}`,
+    over: oldest(rows, criterion, better),
+    under: oldest(rows, criterion, worse),
+  });
+  const slower = (criterion: Criterion) => ({
+    name: `${criterion}, rate ${PROBE_RATES[1]} over ${RATE}`,
+    over: oldest(rows, criterion, 'init', PROBE_RATES[1]),
+    under: oldest(rows, criterion, 'init'),
+  });
+  return [
+    inOrder(scope, { text: 'Old masks of large_final fail by flipped signs: with the signs of training they classify again', paper }, [
+      over('large_final', 'init_final_signs', 'init'),
+      over('large_final', 'init_final_signs', 'final_init_signs'),
+    ]),
+    inOrder(scope, { text: 'Old masks that kept their signs fail by magnitudes: trained or equal ones classify again', paper }, [
+      over('large_final_same_sign', 'final_init_signs', 'init'),
+      over('large_final_same_sign', 'constant', 'init'),
+    ]),
+    inOrder(scope, { text: 'Lost biases of the last layer are a smaller part of it than signs or magnitudes', paper }, [
+      over('large_final', 'init_final_signs', 'init_centred'),
+      over('large_final_same_sign', 'final_init_signs', 'init_centred'),
+    ]),
+    inOrder(
+      scope,
+      { text: 'Distance ages a mask, not epochs: as many epochs at a quarter of the learning rate leave better masks', paper },
+      CRITERIA.map(slower),
+    ),
+  ];
+}
+
+export const earlyMasksWhy: Experiment = {
+  name: 'early-masks-why',
+  about: 'what ages a mask: signs, magnitudes, offsets, layers, distance moved',
+  minutes: { quick: 1, budget: 30, full: 30 },
+  cells: (plan) => probeCells(plan),
+  pictures: (rows) => (rows.length === 0 ? [] : [...CRITERIA.map((criterion) => causes(rows, criterion)), distance(rows)]),
+  claims,
+};
