@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -341,9 +341,9 @@ describe('mask-only files', () => {
 
   test.skipIf(!python)('the second reader refuses the same ones, given the same network', () => {
     const script = `
-import importlib.util, os, sys, json
+import importlib.util, sys, json
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.dirname(${JSON.stringify(READER)}))
+sys.path.insert(0, ${JSON.stringify(dirname(READER))})
 spec = importlib.util.spec_from_file_location("reader", ${JSON.stringify(READER)}); r = importlib.util.module_from_spec(spec); spec.loader.exec_module(r)
 network, *files = [bytes.fromhex(f) for f in json.load(sys.stdin)]
 other = r.read(network)[0]

@@ -45,17 +45,15 @@ export function open(
   return { header: file.slice(16, start), tasks: parts, flags: file[7] };
 }
 
-/** The network of the plain file: 24 weights, or with other layers. */
-const linear = (...units: readonly number[]): Network => dense(6, ...units);
-/** Linear dense layers after so many inputs. */
-const dense = (inputs: number, ...units: readonly number[]): Network => ({
+/** A network of linear dense layers: the plain file's, 6 inputs and 24 weights, or another. */
+const linear = (inputs: number, ...units: readonly number[]): Network => ({
   input: [1, 1, inputs],
   layers: units.map((n) => ({ kind: 'dense', units: n, activation: 'linear' })),
   distribution: 'signed-constant',
   sigma: 'glorot',
   seed: { low: 5, high: 0 },
 });
-const check = (...units: readonly number[]): number => weightCheck(linear(...units));
+const check = (...units: readonly number[]): number => weightCheck(linear(6, ...units));
 /** Header fields of the plain file, in order. */
 const PLAIN: readonly Value[] = [6, [2, 4], 1, 0, 5, check(4), 0, [['a']], 0, 1, 0];
 /** 24 weights, 3 kept, raw: scheme, count, bits. */
@@ -89,15 +87,15 @@ const ids = (...names: readonly string[]) =>
     names.map((id) => ({ columns: bytes(new TextEncoder().encode(id.padEnd(2, '\0'))), payload: PLAIN_PAYLOAD })),
   );
 
-/** One dense layer. */
-const wide = (inputs: number, units: number, payload: Uint8Array): Uint8Array =>
-  plain({ 0: inputs, 1: [2, units], 5: weightCheck(dense(inputs, units)) }, payload);
-const PLAIN_NETWORK = readModel(plain()).network;
-/** The plain file's weights, 6 kept. */
-const contexts = encodePayload({ network: PLAIN_NETWORK, pixelPermutation: null }, [bytes(0x12, 0x84, 0x09)], ['context']);
 /** The plain file's network alone, with some fields changed or added. */
 const alone = (change: Record<number, Value> = {}, more: readonly Value[] = [], flags = 0) =>
   seal(encode([...PLAIN.slice(0, 6).map((value, i) => change[i] ?? value), ...more]), [], flags);
+/** One dense layer. */
+const wide = (inputs: number, units: number, payload: Uint8Array): Uint8Array =>
+  plain({ 0: inputs, 1: [2, units], 5: weightCheck(linear(inputs, units)) }, payload);
+const PLAIN_NETWORK = readModel(plain()).network;
+/** The plain file's weights, 6 kept. */
+const contexts = encodePayload({ network: PLAIN_NETWORK, pixelPermutation: null }, [bytes(0x12, 0x84, 0x09)], ['context']);
 
 /** [error code, what is wrong, the file] */
 type Attack = readonly [string, string, Uint8Array];
@@ -257,7 +255,7 @@ export const ATTACKS: readonly Attack[] = [
 ];
 
 /** What the masks below are masks of, and its id. */
-export const MASKED: Network = linear(4);
+export const MASKED: Network = linear(6, 4);
 const MASKED_ID = networkId(MASKED);
 const REST = PLAIN.slice(6);
 const masks = (base: Value, change: Record<number, Value> = {}, payload: Uint8Array = PLAIN_PAYLOAD, columns = bytes(), flags = 2) =>
