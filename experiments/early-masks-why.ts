@@ -14,30 +14,29 @@ import { extentOf } from './scale.js';
 const CRITERIA: readonly Criterion[] = ['large_final', 'large_final_same_sign'];
 const [RATE] = PROBE_RATES;
 
-/** What is undone, in words, by the names of probe.ts. */
-const UNDONE: Readonly<Record<string, Style & { readonly text: string }>> = {
-  init: { text: 'initial weights', ...styled('blue') },
-  init_final_signs: { text: 'flipped signs', ...styled('green', true) },
-  final_init_signs: { text: 'lost magnitudes', ...styled('orange', true) },
-  final: { text: 'signs and magnitudes', ...styled('orange') },
-  init_centred: { text: 'class offsets', ...styled('purple', true) },
-  constant: { text: 'all magnitudes equal', ...styled('red') },
-  young_1: { text: 'age of layer 1', ...styled('teal') },
-  young_2: { text: 'age of layer 2', ...styled('teal', true) },
-  young_3: { text: 'age of layer 3', ...styled('grey', true) },
+/** The weights and masks of probe.ts in words. */
+const VARIANTS: Readonly<Record<string, Style & { readonly label: string }>> = {
+  init: { label: 'initial weights', ...styled('blue') },
+  init_final_signs: { label: 'trained signs', ...styled('green', true) },
+  final_init_signs: { label: 'trained magnitudes', ...styled('orange', true) },
+  final: { label: 'trained weights', ...styled('orange') },
+  init_centred: { label: 'fitted class offsets', ...styled('purple', true) },
+  constant: { label: 'equal magnitudes', ...styled('red') },
+  young_1: { label: 'young mask of layer 1', ...styled('teal') },
+  young_2: { label: 'young mask of layer 2', ...styled('teal', true) },
+  young_3: { label: 'young mask of layer 3', ...styled('grey', true) },
 };
 
-/** Accuracy by age, one line for every cause undone. */
+/** Accuracy by age, one line for every cause that is undone. */
 function causes(rows: readonly Row[], criterion: Criterion): Picture {
   const own = where(rows, { criterion, learningRate: RATE });
-  const lines = Object.entries(UNDONE).map(([weights, { text, ...style }]): Line => {
-    const label = weights === 'init' ? text : `undone: ${text}`;
-    return { label, ...style, points: pointsOf(bestOfAges(where(own, { weights })), 'age', 'age') };
-  });
+  const lines = Object.entries(VARIANTS).map(
+    ([weights, style]): Line => ({ ...style, points: pointsOf(bestOfAges(where(own, { weights })), 'age', 'age') }),
+  );
   return {
     name: `early-masks-why-${criterion}`,
     title: `What ages a mask of ${criterion}: fc on MNIST`,
-    caption: `Test accuracy under the mask, by its age; undone: the initial weights with one thing put back to what training had made of it, or one layer's mask to the youngest. Level chosen on validation rows for every point; ${seedsOf(lines)}.`,
+    caption: `Test accuracy under the mask, by its age; each other line is the initial weights with one thing changed: signs or magnitudes as training left them, magnitudes all equal, offsets of the classes fitted, or one layer under the youngest mask. Level chosen on validation rows for every point; ${seedsOf(lines)}.`,
     chart: { kind: 'curves', across: 'epochs', yLabel: 'test accuracy, %', lines },
   };
 }

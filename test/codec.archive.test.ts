@@ -3,8 +3,10 @@
 
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { dirname } from 'node:path';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -277,6 +279,20 @@ describe('network-only files', () => {
       damaged[i >> 3] ^= 1 << (i & 7);
       expect(() => readModel(damaged), `bit ${i}`).toThrow(SeedmaskError);
     }
+  });
+
+  test.skipIf(!python)('are read by the second reader, with the same ids', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'seedmask-network-'));
+    writeFileSync(join(folder, 'network.smk'), bytes);
+    const { stdout, stderr } = spawnSync(python ?? 'python3', ['-B', READER, join(folder, 'network.smk')], { encoding: 'utf8' });
+    rmSync(folder, { recursive: true });
+    expect(stderr).toBe('');
+    expect(JSON.parse(stdout)).toMatchObject({
+      fileBytes: bytes.length,
+      networkId: Buffer.from(networkId(SMALL_CONV)).toString('hex'),
+      contentId: Buffer.from(inspectModel(bytes).contentId).toString('hex'),
+      tasks: [],
+    });
   });
 
   test('open with one read and hold no task', async () => {
