@@ -159,6 +159,15 @@ print(json.dumps([say(f) for f in json.load(sys.stdin)]))`;
     agree('masks', { ...TINY_MODEL, base: { kind: 'network', id: networkId(TINY) } }, '--network', other);
   });
 
+  test('a permutation that no layer is modelled in is not made', { timeout: 30_000 }, () => {
+    const network: Network = { ...SMALL_CONV, input: [8192, 8192, 1], layers: [{ kind: 'conv', filters: 2, activation: 'relu' }] };
+    const data = { dataset: 'mnist', pixelPermutation: { low: 3, high: 0 }, labelPermutation: null };
+    const mask = randomMask(network, [0.5], { low: 22, high: 0 });
+    const bytes = writeModel({ network, base: { kind: 'none' }, tasks: [task(mask, { data })] }, { schemes: ['context'] });
+    const { status, stdout } = run(put('permuted-conv.smk', bytes));
+    expect([status, JSON.parse(stdout).contentId]).toEqual([0, hex(contentId(readModel(bytes)))]);
+  });
+
   test.each([
     ['dense', FC, [0.02, 0.05, 0.3]],
     ['conv and pool', { ...SMALL_CONV, input: [28, 28, 1] as const }, [0.4]],

@@ -171,6 +171,8 @@ export const ATTACKS: readonly Attack[] = [
   ['not-canonical', 'registered labels written out', plain({ 1: [2, 10], 5: check(10), 7: [Array.from('0123456789')] }, bytes(0, 0))],
   ['not-canonical', 'a registered data set written out', plain({ 8: [['mnist', 0]] })],
   ['not-canonical', 'an integer where a float stands', plain({ 6: [[3, { f32: 0 }]] })],
+  ['not-canonical', 'a float for the registered transform', plain({ 6: [{ f32: 0 }] })],
+  ['not-canonical', 'a float for the registered labels', plain({ 1: [2, 10], 5: check(10), 7: [{ f32: 0 }] }, bytes(0, 0))],
   ['not-canonical', 'a label in overlong UTF-8', relabelled([0xc1, 0xa1])],
   ['not-canonical', 'a label that is no UTF-8', relabelled([0xff, 0x61])],
   ['not-canonical', 'a label with half a surrogate pair', relabelled([0xed, 0xa0, 0x80])],
@@ -211,6 +213,14 @@ export const ATTACKS: readonly Attack[] = [
   ['over-limit', '2^28 weights and one more, all zero', plain({ 0: 2 ** 28 + 1, 1: [2, 1] }, bytes(0, 0))],
 
   ['unknown-scheme', 'scheme 4', plain({}, bytes(4, 0))],
+  [
+    'unknown-scheme',
+    'a task without a payload',
+    seal(
+      encode([...PLAIN.slice(0, 9), 2, 1, 1]),
+      [bytes(), PLAIN_PAYLOAD].map((payload, i) => ({ columns: bytes(0x61 + i), payload })),
+    ),
+  ],
   [
     'bad-payload',
     'no kept count',
