@@ -189,7 +189,7 @@ class Catalogue {
   }
 
   #read(file: string): Model {
-    const { size } = stat(file);
+    const size = sizeOf(file);
     if (size > this.#fileLimit) throw new SeedmaskError('over-limit', { field: `size of ${file}`, expected: this.#fileLimit, got: size });
     try {
       // Masks stay packed, eight weights a byte: together no more than the largest file.
@@ -203,7 +203,7 @@ class Catalogue {
 
 function readLabels(file: string): Map<string, string> {
   const expected = 'JSON such as {"stable": 1}: label names with version numbers';
-  const { size } = stat(file);
+  const size = sizeOf(file);
   if (size > LABELS_LIMIT) throw new SeedmaskError('over-limit', { field: `size of ${file}`, expected: LABELS_LIMIT, got: size });
   let parsed: unknown;
   try {
@@ -223,4 +223,12 @@ function stat(path: string) {
   const found = statSync(path, { throwIfNoEntry: false });
   if (!found) throw new SeedmaskError('bad-store', { field: path, expected: 'a model file or a folder of them', got: 'nothing there' });
   return found;
+}
+
+/** Size of a regular file: a pipe or a device has none, and reading it may never end. */
+function sizeOf(file: string): number {
+  const found = stat(file);
+  if (!found.isFile())
+    throw new SeedmaskError('bad-store', { field: file, expected: 'a regular file', got: 'a pipe, a device or a folder' });
+  return found.size;
 }
