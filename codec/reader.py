@@ -7,7 +7,7 @@ reader_weights.py regenerates weights, reader_masks.py decodes masks; the three 
 Checks everything FORMAT.md asks for, prints one JSON object (sizes, counts, ids of network and content), writes the packed mask bits
 of all tasks to OUT, and for signed constants prints the integer logits of the first N images. A bad file is one line and exit 1.
 """
-import argparse, gzip, hashlib, json, math, re, struct, sys
+import argparse, gzip, hashlib, json, math, re, struct, sys, zlib
 import numpy as np
 from reader_masks import Bad, check, decode_payload
 from reader_weights import signs_and_words, weights
@@ -268,11 +268,13 @@ def main():
             with open(options.bits, "wb") as f: f.write(b"".join(t["packed"] for t in tasks))
         if options.logits:
             raw = load(options.logits[0])
+            check(0 <= options.task < len(tasks), "no such task")
+            check(len(raw) >= 16, "not an IDX file of images of this size")
             magic, n, h, w = struct.unpack(">4I", raw[:16])
             check(magic == 2051 and len(raw) == 16 + n * h * w == 16 + n * math.prod(network["input"]), "not an IDX file of images of this size")
             images = np.frombuffer(raw, np.uint8, offset=16).reshape(n, h * w)[:int(options.logits[1])]
             summary["logits"] = logits(network, tasks[options.task], images).tolist()
-    except (Bad, OSError, UnicodeDecodeError) as error:
+    except (Bad, OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         sys.exit(f"{options.file}: {error}")
     print(json.dumps(summary))
 

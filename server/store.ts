@@ -195,6 +195,12 @@ class Catalogue {
       // Masks stay packed, eight weights a byte: together no more than the largest file.
       return readModel(readFileSync(file), { maxFileBytes: this.#fileLimit, maxWeights: 8 * this.#fileLimit }, this.#networks);
     } catch (error) {
+      if (error instanceof SeedmaskError && error.code === 'bad-base') {
+        // Its own advice is too long for one line, and not what a server's user can do.
+        const { message } = new SeedmaskError('bad-base', { ...error.details, hint: undefined });
+        const hint = 'Name the file that holds the network with --network.';
+        throw new SeedmaskError('bad-model-file', { field: file, got: message, hint });
+      }
       const got = error instanceof Error ? error.message : String(error);
       throw new SeedmaskError('bad-model-file', { field: file, got, hint: 'Fetch it again, or move it out of the folder.' });
     }

@@ -188,6 +188,22 @@ print(json.dumps([say(f) for f in json.load(sys.stdin)]))`;
     expect(new Set(expected.flat()).size).toBeGreaterThan(5);
   });
 
+  test('wrong turns of its command are one line', () => {
+    const model = put('turns.smk', plain());
+    const short = put('short.idx', new Uint8Array(10));
+    const turns: [RegExp, ...string[]][] = [
+      [/no such task/, model, '--logits', short, '1', '--task', '1'],
+      [/not an IDX file/, model, '--logits', short, '1'],
+      [/end-of-stream/, put('cut.smk', Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3))],
+      [/No such file/, 'nothing.smk'],
+    ];
+    for (const [line, ...words] of turns) {
+      const { status, stdout, stderr } = run(...words);
+      expect([status, stdout, stderr.trimEnd()]).toEqual([1, '', expect.stringMatching(line)]);
+      expect(stderr.trimEnd()).not.toContain('\n');
+    }
+  });
+
   test('refuses every attack in one line, and reads the file they start from', () => {
     // One process for all of them: starting Python a hundred times is what would take long.
     const paths = [plain(), ...ATTACKS.map(([, , bytes]) => bytes)].map((bytes, i) => put(`attack-${i}.smk`, bytes));

@@ -54,7 +54,11 @@ describe('names and versions', () => {
     const id = networkId(network);
     const files = { 'm.smk': writeModel({ ...model, base: { kind: 'network', id } }), 'n.smk': writeModel({ ...model, tasks: [] }) };
     expect([...openStore(disk(files), { networks: () => network }).tasks.keys()]).toEqual(['m']);
-    expect(refusal(() => openStore(disk(files))).code).toBe('bad-model-file');
+    const { code, message } = refusal(() => openStore(disk(files)));
+    expect([code, message]).toEqual([
+      'bad-model-file',
+      expect.stringMatching(/needs the network [0-9a-f]{64}, got none. Name .* --network.$/),
+    ]);
   });
   test('file, folder and labels make one task; versions are ordered as numbers', () => {
     const store = openStore(disk({ 't.smk': model, 't/2.smk': model, 't/10.smk': model, 't/labels.json': '{"stable": 2, "next": "10"}' }));
