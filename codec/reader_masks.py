@@ -30,6 +30,7 @@ def decode_payload(network, payload, pixels):
     body, mixed = payload[at:], [i for i, (n, k) in enumerate(zip(sizes, kept)) if 0 < k < n]
     least = sum(min(kept[i], sizes[i] - kept[i]) for i in mixed)
     check(scheme < 2 or least < 2**19 * (len(body) + 5), "payload: more bits than it can tell")
+    check(scheme < 3 or all(max(l["fanIn"], l["units"]) <= 2**20 for l in network["weighted"]), "payload: a layer too large for scheme 3")
     masks = [np.full(n, k > 0, np.uint8) for n, k in zip(sizes, kept)]
     if scheme >= 2:
         coder, model = RangeDecoder(body), Model() if scheme == 3 else None
@@ -107,7 +108,6 @@ class Model:
     def start(self, network, layer, ones, pixels):
         self.h, self.w, self.c = h, w, c = (3, 3, layer["shape"][2]) if layer["kind"] == "conv" else layer["shape"]
         n, self.inputs, units = layer["weights"], layer["fanIn"], layer["units"]
-        check(self.inputs <= 2**20 and units <= 2**20, "payload: a layer too large for scheme 3")
         moved = pixels is not None and layer is network["layers"][0] and layer["kind"] == "dense"
         places = np.argsort(permutation(self.inputs, pixels)) if moved else np.arange(self.inputs)
         coded = (np.arange(units)[:, None] * self.inputs + places).reshape(-1)

@@ -248,6 +248,7 @@ export const ATTACKS: readonly Attack[] = [
   ['bad-payload', 'contexts with nothing to say', plain({}, bytes(3, 24, [0]))],
   ['bad-payload', 'contexts of another kept count', plain({}, bytes(3, 7, contexts.slice(2)))],
   ['bad-payload', 'contexts for 2^20 inputs and one more', wide(2 ** 20 + 1, 1, bytes(3, 1, [1, 2, 3]))],
+  ['bad-payload', 'contexts for 2^20 inputs and one more, none kept', wide(2 ** 20 + 1, 1, bytes(3, 0))],
   ['bad-payload', 'contexts for 2^20 units and one more', wide(1, 2 ** 20 + 1, bytes(3, 1, [1, 2, 3]))],
   // 2^27 of 2^28 weights kept, in LEB128: a mask of 32 MB is never made, and no random word either.
   ...([2, 3] as const).map((scheme): Attack => {
