@@ -99,6 +99,7 @@ def read_network(fields):
     check(one > 0, "header: sigma")
     network = {"input": (h, w, c), "distribution": whole(kind, 1, 5, "distribution"), "seed": whole(seed, 0, 2**64 - 1, "seed")}
     layers, codes = [], iter(items(codes, 1, 2048, "layers"))
+    check(h * w * c <= MAX_WEIGHTS, "an input too large")
     for code in codes:
         if whole(code, 0, 4, "layer code") == 0:
             check(h > 1 and w > 1, "header: a pool of one pixel")

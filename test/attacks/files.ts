@@ -93,6 +93,8 @@ const alone = (change: Record<number, Value> = {}, more: readonly Value[] = [], 
 /** One dense layer. */
 const wide = (inputs: number, units: number, payload: Uint8Array): Uint8Array =>
   plain({ 0: inputs, 1: [2, units], 5: weightCheck(linear(inputs, units)) }, payload);
+/** A filter over two channels, each of as many pixels as there may be values. */
+const BROAD: Network = { ...linear(1, 1), input: [2 ** 14, 2 ** 14, 2], layers: [{ kind: 'conv', filters: 1, activation: 'linear' }] };
 const PLAIN_NETWORK = readModel(plain()).network;
 /** The plain file's weights, 6 kept. */
 const contexts = encodePayload({ network: PLAIN_NETWORK, pixelPermutation: null }, [bytes(0x12, 0x84, 0x09)], ['context']);
@@ -210,6 +212,7 @@ export const ATTACKS: readonly Attack[] = [
   ['over-limit', 'a layer of 2^64 weights', plain({ 0: 0xffffffff, 1: [2, 0xffffffff] })],
   ['over-limit', 'layers whose product wraps to 0 in 32 bits', plain({ 0: [65536, 65536, 1], 1: [2, 65536] })],
   ['over-limit', 'few weights on 2^60 pixels', plain({ 0: [2 ** 30, 2 ** 30, 1], 1: [4, 1] })],
+  ['over-limit', 'few weights on 2^29 values that 2^28 follow', plain({ 0: BROAD.input, 1: [4, 1], 5: weightCheck(BROAD) })],
   ['over-limit', '2^28 weights and one more, all zero', plain({ 0: 2 ** 28 + 1, 1: [2, 1] }, bytes(0, 0))],
 
   ['unknown-scheme', 'scheme 4', plain({}, bytes(4, 0))],
