@@ -62,9 +62,11 @@ export interface OpenFile {
 export function openRanges(path: string): OpenFile {
   let file: number | undefined;
   try {
+    // Asked first: opening a pipe would wait for who writes to it.
+    const found = statSync(path);
+    if (!found.isFile()) throw notRegular(path, found.isDirectory());
     file = openSync(path, 'r');
     const status = fstatSync(file);
-    if (!status.isFile()) throw notRegular(path, status.isDirectory());
     const handle = file;
     const read: RangeRead = async (offset, length) => {
       const bytes = new Uint8Array(Math.max(0, Math.min(length, status.size - offset)));

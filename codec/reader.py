@@ -7,10 +7,10 @@ reader_weights.py regenerates weights, reader_masks.py decodes masks; the three 
 Checks everything FORMAT.md asks for, prints one JSON object (sizes, counts, ids of network and content), writes the packed mask bits
 of all tasks to OUT, and for signed constants prints the integer logits of the first N images. A bad file is one line and exit 1.
 """
-import argparse, gzip, hashlib, json, math, re, struct, sys
+import argparse, gzip, hashlib, json, math, re, struct, sys, zlib
 import numpy as np
 from reader_masks import Bad, check, decode_payload
-from reader_weights import permutation, signs_and_words, weights
+from reader_weights import signs_and_words, weights
 
 MAGIC, MAX_HEADER, MAX_WEIGHTS, PAGE = b"\x89SMK\r\n", 2**24, 2**28, 256
 DIGITS = [str(i) for i in range(10)]
@@ -99,6 +99,7 @@ def read_network(fields):
     check(one > 0, "header: sigma")
     network = {"input": (h, w, c), "distribution": whole(kind, 1, 5, "distribution"), "seed": whole(seed, 0, 2**64 - 1, "seed")}
     layers, codes = [], iter(items(codes, 1, 2048, "layers"))
+    check(h * w * c <= MAX_WEIGHTS, "an input too large")
     for code in codes:
         if whole(code, 0, 4, "layer code") == 0:
             check(h > 1 and w > 1, "header: a pool of one pixel")
@@ -127,7 +128,7 @@ def check_entries(tables, network):
     for entries in tables:
         check(len({pack(e) for e in entries}) == len(entries), "header: a table has an entry twice")
     for t in tables[0]:
-        if t == 0: continue
+        if type(t) is int and t == 0: continue
         scale, mean = (finite(v, "a transform") for v in items(t, 2, 3, "a transform")[:2])
         check(len(t) == 3 or scale != np.float32(1 / 255) or mean != 0 or math.copysign(1, mean) < 0, "header: the registered transform written out")
         constant = t[2] if len(t) == 3 else bytes((inputs + 7) // 8)
@@ -136,7 +137,7 @@ def check_entries(tables, network):
     texts = []
     for l in tables[1]:
         check(l != DIGITS, "header: the registered labels written out")
-        texts += items(DIGITS if l == 0 else l, 1, network["outputs"], "a label set")
+        texts += items(DIGITS if type(l) is int and l == 0 else l, 1, network["outputs"], "a label set")
     for d in tables[2]:
         check(not isinstance(d, list) or len(d) == 2 and d[0] != "mnist", "header: a data set")
         whole(d[1] if isinstance(d, list) else d, 0, 3 if isinstance(d, list) else 4, "data set")
@@ -203,8 +204,7 @@ def read(data, other=None):
         transform, labels, kind = (entries[row[name]] for name, entries in zip(TABLES, tables))
         permuted = kind[1] if isinstance(kind, list) else max(kind - 1, 0)
         check((permuted & 1 or not row["pixelSeed"]) and (permuted & 2 or not row["labelSeed"]), "a seed without a permutation")
-        order = permutation(math.prod(network["input"]), row["pixelSeed"]) if permuted & 1 and payload[0] == 3 else None
-        scheme, kept, masks = decode_payload(network, payload, order)
+        scheme, kept, masks = decode_payload(network, payload, row["pixelSeed"] if permuted & 1 else None)
         packed = b"".join(np.packbits(m, bitorder="little").tobytes() for m in masks)
         seeds = [struct.pack("<Q", row[name]) for name, bit in (("pixelSeed", 1), ("labelSeed", 2)) if permuted & bit]
         hashed.update(pack([row["id"].decode(), F32(row["scale"]), transform, labels, kind, *seeds]) + packed)
@@ -269,11 +269,13 @@ def main():
             with open(options.bits, "wb") as f: f.write(b"".join(t["packed"] for t in tasks))
         if options.logits:
             raw = load(options.logits[0])
+            check(0 <= options.task < len(tasks), "no such task")
+            check(len(raw) >= 16, "not an IDX file of images of this size")
             magic, n, h, w = struct.unpack(">4I", raw[:16])
             check(magic == 2051 and len(raw) == 16 + n * h * w == 16 + n * math.prod(network["input"]), "not an IDX file of images of this size")
             images = np.frombuffer(raw, np.uint8, offset=16).reshape(n, h * w)[:int(options.logits[1])]
             summary["logits"] = logits(network, tasks[options.task], images).tolist()
-    except (Bad, OSError, UnicodeDecodeError) as error:
+    except (Bad, OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         sys.exit(f"{options.file}: {error}")
     print(json.dumps(summary))
 

@@ -1,7 +1,7 @@
 """Masks from payloads, in every scheme: section "Payload" of FORMAT.md, for reader.py."""
 import zlib
 import numpy as np
-from reader_weights import signs_and_words
+from reader_weights import permutation, signs_and_words
 
 
 class Bad(Exception):
@@ -16,10 +16,10 @@ def clamp(x, low, high):
     return low if x < low else high if x > high else x
 
 
-def decode_payload(network, payload, order):
-    """Scheme, kept counts and masks, one byte a weight. `order` is that of permuted pixels, or None."""
+def decode_payload(network, payload, pixels):
+    """Scheme, kept counts and masks, one byte a weight. `pixels` is the seed of permuted pixels, or None."""
+    check(payload and payload[0] <= 3, "unknown mask scheme")
     scheme, at, kept = payload[0], 1, []
-    check(scheme <= 3, "unknown mask scheme")
     sizes = [l["weights"] for l in network["weighted"]]
     for n in sizes:
         end = next((i for i in range(at, min(at + 5, len(payload))) if payload[i] < 128), None)
@@ -30,11 +30,12 @@ def decode_payload(network, payload, order):
     body, mixed = payload[at:], [i for i, (n, k) in enumerate(zip(sizes, kept)) if 0 < k < n]
     least = sum(min(kept[i], sizes[i] - kept[i]) for i in mixed)
     check(scheme < 2 or least < 2**19 * (len(body) + 5), "payload: more bits than it can tell")
+    check(scheme < 3 or all(max(l["fanIn"], l["units"]) <= 2**20 for l in network["weighted"]), "payload: a layer too large for scheme 3")
     masks = [np.full(n, k > 0, np.uint8) for n, k in zip(sizes, kept)]
     if scheme >= 2:
         coder, model = RangeDecoder(body), Model() if scheme == 3 else None
         for i, layer in enumerate(network["weighted"]):
-            if i in mixed: masks[i] = decode_layer(coder, network, layer, kept[i], model, order)
+            if i in mixed: masks[i] = decode_layer(coder, network, layer, kept[i], model, pixels)
             elif model: model.fan = []
         check(coder.finished(), "payload: the range coder does not end with it")
         return scheme, kept, masks
@@ -72,10 +73,10 @@ class RangeDecoder:
         return self.code == -self.low % 256**dropped and self.at - self.size == dropped
 
 
-def decode_layer(coder, network, layer, ones, model, order):
+def decode_layer(coder, network, layer, ones, model, pixels):
     """Schemes 2 (no model) and 3: bits in the order in which they are coded, then in that of the weights."""
     n, bits = layer["weights"], []
-    coded = model.start(network, layer, ones, order) if model else np.arange(n)
+    coded = model.start(network, layer, ones, pixels) if model else np.arange(n)
     for i in range(n):
         if ones == 0 or ones == n - i: break
         p = model.expect(i) if model else clamp(ones * 65536 // (n - i), 1, 65535)
@@ -104,12 +105,12 @@ class Model:
     """The context scheme, names as in FORMAT.md; the weights of the terms and fan pass from layer to layer."""
     weight, fan = (49152, 49152, 49152, 81920, 16384, 40960, 40960), []
 
-    def start(self, network, layer, ones, order):
+    def start(self, network, layer, ones, pixels):
         self.h, self.w, self.c = h, w, c = (3, 3, layer["shape"][2]) if layer["kind"] == "conv" else layer["shape"]
         n, self.inputs, units = layer["weights"], layer["fanIn"], layer["units"]
-        check(self.inputs <= 2**20 and units <= 2**20, "payload: a layer too large for scheme 3")
-        moved = order is not None and layer is network["layers"][0] and layer["kind"] == "dense"
-        coded = (np.arange(units)[:, None] * self.inputs + (np.argsort(order) if moved else np.arange(self.inputs))).reshape(-1)
+        moved = pixels is not None and layer is network["layers"][0] and layer["kind"] == "dense"
+        places = np.argsort(permutation(self.inputs, pixels)) if moved else np.arange(self.inputs)
+        coded = (np.arange(units)[:, None] * self.inputs + places).reshape(-1)
         positive, u = signs_and_words(network, layer, n)
         self.positive, self.size = positive[coded].tolist(), None
         if u is not None: self.size = ((np.where(positive, u, ~u) >> np.uint64(26)) & np.uint64(31))[coded].tolist()

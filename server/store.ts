@@ -189,12 +189,18 @@ class Catalogue {
   }
 
   #read(file: string): Model {
-    const { size } = stat(file);
+    const size = sizeOf(file);
     if (size > this.#fileLimit) throw new SeedmaskError('over-limit', { field: `size of ${file}`, expected: this.#fileLimit, got: size });
     try {
       // Masks stay packed, eight weights a byte: together no more than the largest file.
       return readModel(readFileSync(file), { maxFileBytes: this.#fileLimit, maxWeights: 8 * this.#fileLimit }, this.#networks);
     } catch (error) {
+      if (error instanceof SeedmaskError && error.code === 'bad-base') {
+        // Its own advice is too long for one line, and not what a server's user can do.
+        const { message } = new SeedmaskError('bad-base', { ...error.details, hint: undefined });
+        const hint = 'Name the file that holds the network with --network.';
+        throw new SeedmaskError('bad-model-file', { field: file, got: message, hint });
+      }
       const got = error instanceof Error ? error.message : String(error);
       throw new SeedmaskError('bad-model-file', { field: file, got, hint: 'Fetch it again, or move it out of the folder.' });
     }
@@ -203,7 +209,7 @@ class Catalogue {
 
 function readLabels(file: string): Map<string, string> {
   const expected = 'JSON such as {"stable": 1}: label names with version numbers';
-  const { size } = stat(file);
+  const size = sizeOf(file);
   if (size > LABELS_LIMIT) throw new SeedmaskError('over-limit', { field: `size of ${file}`, expected: LABELS_LIMIT, got: size });
   let parsed: unknown;
   try {
@@ -223,4 +229,12 @@ function stat(path: string) {
   const found = statSync(path, { throwIfNoEntry: false });
   if (!found) throw new SeedmaskError('bad-store', { field: path, expected: 'a model file or a folder of them', got: 'nothing there' });
   return found;
+}
+
+/** Size of a regular file: a pipe or a device has none, and reading it may never end. */
+function sizeOf(file: string): number {
+  const found = stat(file);
+  if (!found.isFile())
+    throw new SeedmaskError('bad-store', { field: file, expected: 'a regular file', got: 'a pipe, a device or a folder' });
+  return found.size;
 }

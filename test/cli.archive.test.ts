@@ -77,6 +77,26 @@ const packing = ['pack', '--out', 'x.smk'];
 const other = /other.smk holds masks of another network than a.smk: seed 8 instead of 7/;
 const lonely = /b-mask.smk: a mask-only file needs the network [0-9a-f]{64}, got none. Name the file that holds it with --network/;
 
+test.skipIf(process.platform === 'win32').each(['pack', 'extract', 'diff', 'verify', 'eval', 'serve'])(
+  '%s does not wait for a pipe',
+  (command) => {
+    const pipe = `${command}.pipe`;
+    expect(spawnSync('mkfifo', [at(pipe)]).status).toBe(0);
+    const rest = {
+      pack: ['--out', 'x'],
+      extract: ['--out', 'x'],
+      diff: ['a.smk'],
+      verify: [],
+      eval: ['--data', 'mnist'],
+      serve: ['--port', '0'],
+    };
+    const words = [command, pipe, ...rest[command as keyof typeof rest]];
+    const { status, stderr } = spawnSync(process.execPath, [MAIN, ...words], { encoding: 'utf8', cwd: folder, timeout: 20_000 });
+    rmSync(at(pipe));
+    expect([status, stderr]).toEqual([1, expect.stringContaining('regular file')]);
+  },
+);
+
 describe('wrong turns', { timeout: 30_000 }, () => {
   /** Every file with its content. */
   const snapshot = () =>

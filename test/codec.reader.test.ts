@@ -159,6 +159,15 @@ print(json.dumps([say(f) for f in json.load(sys.stdin)]))`;
     agree('masks', { ...TINY_MODEL, base: { kind: 'network', id: networkId(TINY) } }, '--network', other);
   });
 
+  test('a permutation that no layer is modelled in is not made', { timeout: 30_000 }, () => {
+    const network: Network = { ...SMALL_CONV, input: [8192, 8192, 1], layers: [{ kind: 'conv', filters: 2, activation: 'relu' }] };
+    const data = { dataset: 'mnist', pixelPermutation: { low: 3, high: 0 }, labelPermutation: null };
+    const mask = randomMask(network, [0.5], { low: 22, high: 0 });
+    const bytes = writeModel({ network, base: { kind: 'none' }, tasks: [task(mask, { data })] }, { schemes: ['context'] });
+    const { status, stdout } = run(put('permuted-conv.smk', bytes));
+    expect([status, JSON.parse(stdout).contentId]).toEqual([0, hex(contentId(readModel(bytes)))]);
+  });
+
   test.each([
     ['dense', FC, [0.02, 0.05, 0.3]],
     ['conv and pool', { ...SMALL_CONV, input: [28, 28, 1] as const }, [0.4]],
@@ -177,6 +186,22 @@ print(json.dumps([say(f) for f in json.load(sys.stdin)]))`;
     const expected = [0, 1, 2].map((row) => integerLogits(network, mask, images.subarray(16 + row * 784, 16 + (row + 1) * 784)));
     expect(summary.logits).toEqual(expected);
     expect(new Set(expected.flat()).size).toBeGreaterThan(5);
+  });
+
+  test('wrong turns of its command are one line', () => {
+    const model = put('turns.smk', plain());
+    const short = put('short.idx', new Uint8Array(10));
+    const turns: [RegExp, ...string[]][] = [
+      [/no such task/, model, '--logits', short, '1', '--task', '1'],
+      [/not an IDX file/, model, '--logits', short, '1'],
+      [/end-of-stream/, put('cut.smk', Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3))],
+      [/No such file/, 'nothing.smk'],
+    ];
+    for (const [line, ...words] of turns) {
+      const { status, stdout, stderr } = run(...words);
+      expect([status, stdout, stderr.trimEnd()]).toEqual([1, '', expect.stringMatching(line)]);
+      expect(stderr.trimEnd()).not.toContain('\n');
+    }
   });
 
   test('refuses every attack in one line, and reads the file they start from', () => {

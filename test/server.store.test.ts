@@ -1,5 +1,6 @@
 // Models on disk: names, versions, labels, and every way a folder can be wrong, each one clear line that names the file.
 
+import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -53,7 +54,11 @@ describe('names and versions', () => {
     const id = networkId(network);
     const files = { 'm.smk': writeModel({ ...model, base: { kind: 'network', id } }), 'n.smk': writeModel({ ...model, tasks: [] }) };
     expect([...openStore(disk(files), { networks: () => network }).tasks.keys()]).toEqual(['m']);
-    expect(refusal(() => openStore(disk(files))).code).toBe('bad-model-file');
+    const { code, message } = refusal(() => openStore(disk(files)));
+    expect([code, message]).toEqual([
+      'bad-model-file',
+      expect.stringMatching(/needs the network [0-9a-f]{64}, got none. Name .* --network.$/),
+    ]);
   });
   test('file, folder and labels make one task; versions are ordered as numbers', () => {
     const store = openStore(disk({ 't.smk': model, 't/2.smk': model, 't/10.smk': model, 't/labels.json': '{"stable": 2, "next": "10"}' }));
@@ -117,6 +122,14 @@ describe('a store opens whole or not at all', () => {
     expect(refusal(() => openStore('/nowhere/at/all')).message).toBe(
       '/nowhere/at/all must be a model file or a folder of them, got nothing there',
     );
+  });
+  test.skipIf(process.platform === 'win32')('a pipe and a device are not read', () => {
+    const root = disk({ 'a.smk': model });
+    expect(spawnSync('mkfifo', [join(root, 'b.smk')]).status).toBe(0);
+    for (const path of [root, '/dev/zero']) {
+      const { code, message } = refusal(() => openStore(path));
+      expect([code, message]).toEqual(['bad-store', expect.stringMatching(/(b.smk|zero) must be a regular file, got a pipe, a device/)]);
+    }
   });
   test('a file over the limit is not read', () => {
     const error = refusal(() => openStore(disk({ 'a.smk': model }), { fileLimit: 10 }));

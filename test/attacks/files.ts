@@ -93,6 +93,8 @@ const alone = (change: Record<number, Value> = {}, more: readonly Value[] = [], 
 /** One dense layer. */
 const wide = (inputs: number, units: number, payload: Uint8Array): Uint8Array =>
   plain({ 0: inputs, 1: [2, units], 5: weightCheck(linear(inputs, units)) }, payload);
+/** A filter over two channels, each of as many pixels as there may be values. */
+const BROAD: Network = { ...linear(1, 1), input: [2 ** 14, 2 ** 14, 2], layers: [{ kind: 'conv', filters: 1, activation: 'linear' }] };
 const PLAIN_NETWORK = readModel(plain()).network;
 /** The plain file's weights, 6 kept. */
 const contexts = encodePayload({ network: PLAIN_NETWORK, pixelPermutation: null }, [bytes(0x12, 0x84, 0x09)], ['context']);
@@ -171,6 +173,8 @@ export const ATTACKS: readonly Attack[] = [
   ['not-canonical', 'registered labels written out', plain({ 1: [2, 10], 5: check(10), 7: [Array.from('0123456789')] }, bytes(0, 0))],
   ['not-canonical', 'a registered data set written out', plain({ 8: [['mnist', 0]] })],
   ['not-canonical', 'an integer where a float stands', plain({ 6: [[3, { f32: 0 }]] })],
+  ['not-canonical', 'a float for the registered transform', plain({ 6: [{ f32: 0 }] })],
+  ['not-canonical', 'a float for the registered labels', plain({ 1: [2, 10], 5: check(10), 7: [{ f32: 0 }] }, bytes(0, 0))],
   ['not-canonical', 'a label in overlong UTF-8', relabelled([0xc1, 0xa1])],
   ['not-canonical', 'a label that is no UTF-8', relabelled([0xff, 0x61])],
   ['not-canonical', 'a label with half a surrogate pair', relabelled([0xed, 0xa0, 0x80])],
@@ -208,9 +212,18 @@ export const ATTACKS: readonly Attack[] = [
   ['over-limit', 'a layer of 2^64 weights', plain({ 0: 0xffffffff, 1: [2, 0xffffffff] })],
   ['over-limit', 'layers whose product wraps to 0 in 32 bits', plain({ 0: [65536, 65536, 1], 1: [2, 65536] })],
   ['over-limit', 'few weights on 2^60 pixels', plain({ 0: [2 ** 30, 2 ** 30, 1], 1: [4, 1] })],
+  ['over-limit', 'few weights on 2^29 values that 2^28 follow', plain({ 0: BROAD.input, 1: [4, 1], 5: weightCheck(BROAD) })],
   ['over-limit', '2^28 weights and one more, all zero', plain({ 0: 2 ** 28 + 1, 1: [2, 1] }, bytes(0, 0))],
 
   ['unknown-scheme', 'scheme 4', plain({}, bytes(4, 0))],
+  [
+    'unknown-scheme',
+    'a task without a payload',
+    seal(
+      encode([...PLAIN.slice(0, 9), 2, 1, 1]),
+      [bytes(), PLAIN_PAYLOAD].map((payload, i) => ({ columns: bytes(0x61 + i), payload })),
+    ),
+  ],
   [
     'bad-payload',
     'no kept count',
@@ -238,6 +251,7 @@ export const ATTACKS: readonly Attack[] = [
   ['bad-payload', 'contexts with nothing to say', plain({}, bytes(3, 24, [0]))],
   ['bad-payload', 'contexts of another kept count', plain({}, bytes(3, 7, contexts.slice(2)))],
   ['bad-payload', 'contexts for 2^20 inputs and one more', wide(2 ** 20 + 1, 1, bytes(3, 1, [1, 2, 3]))],
+  ['bad-payload', 'contexts for 2^20 inputs and one more, none kept', wide(2 ** 20 + 1, 1, bytes(3, 0))],
   ['bad-payload', 'contexts for 2^20 units and one more', wide(1, 2 ** 20 + 1, bytes(3, 1, [1, 2, 3]))],
   // 2^27 of 2^28 weights kept, in LEB128: a mask of 32 MB is never made, and no random word either.
   ...([2, 3] as const).map((scheme): Attack => {
