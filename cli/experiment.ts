@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
 import { SeedmaskError } from '../codec/index.js';
-import { type Conducted, conduct, planOf, type Runner } from '../experiments/conduct.js';
+import { type Conducted, conduct, planOf, type Runner, results } from '../experiments/conduct.js';
 import { EXPERIMENTS } from '../experiments/index.js';
 import { openPool, runHere } from '../experiments/pool.js';
 import { runOnQueue } from '../experiments/queue.js';
@@ -82,21 +82,22 @@ cell twice and collects what was done in between (Redis keeps it for a week). An
         : here(options.threads ?? availableParallelism(), join(options.out, 'trained'), quiet);
       const shown = options.draw ? experiments.filter((e) => e.cells(plan).some((cell) => store.rows(cell))) : experiments;
       if (shown.length === 0) throw nothingToDraw(chosen, scale, options.out);
-      const results = await conduct(shown, plan, store, options.draw ? nothing : run);
-      store.write('report.html', new TextEncoder().encode(await report(EXPERIMENTS, plan, store)));
+      const conducted = await conduct(shown, plan, store, options.draw ? nothing : run);
+      const all = EXPERIMENTS.map((one) => conducted.find(({ experiment }) => experiment === one) ?? results(one, plan, store));
+      store.write('report.html', new TextEncoder().encode(await report(all, plan)));
       outputOf(options).print(
         {
           scale,
           folder: options.out,
           report: join(options.out, 'report.html'),
-          experiments: results.map(({ experiment, rows, claims, missing }) => ({
+          experiments: conducted.map(({ experiment, rows, claims, missing }) => ({
             name: experiment.name,
             rows: rows.length,
             missing,
             claims,
           })),
         },
-        () => [...results.flatMap(linesOf), join(options.out, 'report.html')].join('\n'),
+        () => [...conducted.flatMap(linesOf), join(options.out, 'report.html')].join('\n'),
       );
     });
 }

@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type Model, networkId, SeedmaskError, writeModel } from '../codec/index.js';
-import { type Dataset, imagesOf, type Split, split } from '../src/data.js';
+import { type Dataset, imagesOf, labelsOf, type Split, split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { accuracyOf } from '../src/evaluate.js';
@@ -69,7 +69,7 @@ export function bestTicket(
 ): Ticket {
   const untrained = weights === 'init' ? network : constantTwin(network);
   const images = imagesOf(data.train, parts.validation);
-  const labels = Uint8Array.from(parts.validation, (row) => data.train.labels[row]);
+  const labels = labelsOf(data.train, parts.validation);
   // keep = .8^p for a p that need not be whole: the last layer then keeps .9^p.
   const powers = keep === undefined ? Array.from({ length: MOST_ROUNDS }, (_, i) => i + 1) : [Math.log(keep) / Math.log(0.8)];
   let best: { mask: Uint8Array[]; rounds: number; valAccuracy: number } | null = null;

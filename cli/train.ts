@@ -3,11 +3,12 @@
 
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { DIGITS, type Model, PIXELS_TRANSFORM, writeModel } from '../codec/index.js';
-import { type Dataset, imagesOf, type Split, split } from '../src/data.js';
+import { type Dataset, imagesOf, labelsOf, type Split, split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { evaluate, fitLogitScale } from '../src/evaluate.js';
+import { spread } from '../src/masks/topk.js';
 import { type Architecture, describe, type Network, outputs, totalKept, totalWeights, weightCounts } from '../src/network.js';
 import type { Seed } from '../src/random.js';
 import { BERNOULLI, type Progress, TOPK, trainBernoulli, trainTopk } from '../src/train.js';
@@ -56,7 +57,7 @@ export const maskNetwork = (architecture: Architecture, seed: Seed, method: Meth
 /** A one-task model with its temperature fitted on validation rows. */
 export function taskModel(engine: Engine, network: Network, mask: Uint8Array[], data: Dataset, rows: Uint32Array, dataset: string): Model {
   const classifier = engine.classifier(network, { mask });
-  const labels = Uint8Array.from(rows, (row) => data.labels[row]);
+  const labels = labelsOf(data, rows);
   const names = classifier.outputs === DIGITS.length ? DIGITS : Array.from({ length: classifier.outputs }, (_, i) => String(i));
   const logitScale = fitLogitScale(classifier, imagesOf(data, rows), labels, names.length);
   classifier.free();
@@ -106,7 +107,7 @@ export async function trainTask(
   const trainSeconds = (performance.now() - started) / 1000;
   const modelOf = (mask: Uint8Array[]) => taskModel(engine, network, mask, data.train, parts.validation, data.name);
   const images = imagesOf(data.train, parts.validation);
-  const labels = Uint8Array.from(parts.validation, (row) => data.train.labels[row]);
+  const labels = labelsOf(data.train, parts.validation);
   const accuracies = (model: Model) => ({
     valAccuracy: accuracy(engine, model, images, labels),
     testAccuracy: accuracy(engine, model, data.test.images, data.test.labels),
@@ -220,7 +221,3 @@ async function run(options: Options): Promise<void> {
   );
   engine.close();
 }
-
-/** One density a layer: a shorter list repeats its last entry. */
-export const spread = (density: readonly number[], layers: number): number[] =>
-  Array.from({ length: layers }, (_, i) => density[Math.min(i, density.length - 1)]);

@@ -4,7 +4,7 @@
 
 import { createHash } from 'node:crypto';
 import { DIGITS, PIXELS_TRANSFORM, type Task, writeModel } from '../codec/index.js';
-import { imagesOf } from '../src/data.js';
+import { imagesOf, labelsOf } from '../src/data.js';
 import { fitLogitScale } from '../src/evaluate.js';
 import { criterionMask, paperRates } from '../src/masks/criteria.js';
 import { type Mask, type Network, regenerate } from '../src/network.js';
@@ -43,7 +43,7 @@ export async function archiveRows(cell: ArchiveCell, lab: Lab, bench: Bench): Pr
 
 function taskOf(id: string, network: Network, mask: Mask, cell: ArchiveCell, lab: Lab, { train, parts }: Bench): Task {
   const rows = parts.validation.subarray(0, SCALE_ROWS);
-  const labels = Uint8Array.from(rows, (row) => train.labels[row]);
+  const labels = labelsOf(train, rows);
   const classifier = lab.engine.classifier(network, { mask });
   try {
     const logitScale = fitLogitScale(classifier, imagesOf(train, rows), labels, DIGITS.length);

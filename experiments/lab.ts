@@ -1,7 +1,7 @@
 // What a cell needs around it: an engine, data, and a shelf on which trained weights wait for the next cell that starts from them.
 
 import * as definitions from '../models/index.js';
-import { type Dataset, imagesOf, type Split, split } from '../src/data.js';
+import { type Dataset, imagesOf, labelsOf, type Split, split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
 import { accuracyOf } from '../src/evaluate.js';
 import { type Architecture, type Mask, type Network, outputs, type Parameters } from '../src/network.js';
@@ -51,7 +51,7 @@ export function benchOf(lab: Lab, setting: Setting): Bench {
   const whole = split(train.labels.length, VALIDATION_ROWS, seed);
   const parts = { train: whole.train.subarray(0, setting.rows), validation: whole.validation.subarray(0, setting.validation) };
   const sets = [
-    { images: imagesOf(train, parts.validation), labels: Uint8Array.from(parts.validation, (row) => train.labels[row]) },
+    { images: imagesOf(train, parts.validation), labels: labelsOf(train, parts.validation) },
     {
       images: test.images.subarray(0, setting.test * (test.images.length / test.labels.length)),
       labels: test.labels.subarray(0, setting.test),

@@ -15,7 +15,7 @@
 // the fraction whose sign training changed, `magnitude` the mean |wi| over that of all weights, averaged over layers.
 
 import { criterionMask, paperRates } from '../src/masks/criteria.js';
-import { kept, type Mask, type Parameters, regenerate, totalKept, totalWeights } from '../src/network.js';
+import { density, kept, type Mask, type Parameters, regenerate } from '../src/network.js';
 import { constantTwin } from '../src/tickets.js';
 import type { ProbeCell, Row } from './cell.js';
 import { type Bench, type Lab, type Score, trainedAt } from './lab.js';
@@ -52,7 +52,7 @@ export async function probeRows(cell: ProbeCell, lab: Lab, bench: Bench): Promis
         scores[`young_${layer + 1}`] = bench.score(network, { mask: mask.map((bits, l) => (l === layer ? young[l] : bits)) });
       });
       const about = { network: cell.network, seed: cell.seed, criterion, learningRate, age: ages[at], power };
-      const state = { kept: totalKept(mask) / totalWeights(network), ...measures(initial, final, mask) };
+      const state = { kept: density(network, mask), ...measures(initial, final, mask) };
       for (const [weights, score] of Object.entries(scores)) rows.push({ ...about, ...state, weights, ...score });
       lab.progress(0.3 + (0.7 * (rows.length / Object.keys(scores).length)) / (powers.length * ages.length));
       await new Promise((resolve) => setTimeout(resolve, 0));

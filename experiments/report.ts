@@ -2,12 +2,10 @@
 // table with its caption, its command and its data. One file: drawings and styles are inside, and nothing is fetched.
 
 import type { Conducted } from './conduct.js';
-import { results } from './conduct.js';
-import type { Claim, Experiment, Table, Verdict } from './experiment.js';
+import type { Claim, Table, Verdict } from './experiment.js';
 import type { Plan } from './grids.js';
 import { escaped } from './html.js';
 import { optional } from './optional.js';
-import type { Store } from './store.js';
 
 const STYLE = `
 :root { color-scheme: light dark; --ground: #fff; --text: #1b1e23; --soft: #5a616b; --line: #d9dce1; --raised: #f5f6f8;
@@ -28,9 +26,8 @@ code { background: var(--raised); padding: .1rem .35rem; border-radius: .25rem; 
 `;
 
 /** The folder's page, from every experiment that has rows at this scale. */
-export async function report(experiments: readonly Experiment[], plan: Plan, store: Store): Promise<string> {
+export async function report(all: readonly Conducted[], plan: Plan): Promise<string> {
   const { drawn } = await optional('drawing', '@observablehq/plot linkedom', () => import('./plot.js'));
-  const all = experiments.map((experiment) => results(experiment, plan, store));
   const parts = all.filter(({ done }) => done > 0).map((one) => section(one, plan, drawn));
   return page(
     `<h1>Deconstructing Lottery Tickets, run again</h1>

@@ -1,13 +1,15 @@
 // From a cell to its rows. Everything random comes from the cell's seed, so the rows are the same on any machine.
 
 import { criterionMask, paperRates } from '../src/masks/criteria.js';
-import { fullMask, kept, type Mask, type Parameters, regenerate, totalKept, totalWeights, weighted } from '../src/network.js';
+import { spread } from '../src/masks/topk.js';
+import { density, fullMask, kept, type Mask, regenerate, weighted } from '../src/network.js';
 import { constantTwin, type TicketRound, tickets } from '../src/tickets.js';
 import { BERNOULLI, paperTraining, TOPK, trainBernoulli, trainTopk } from '../src/train.js';
 import { archiveRows } from './archive.js';
 import type { Cell, CurveCell, LearnedCell, PlaneCell, Row, TicketCell } from './cell.js';
 import { type Bench, benchOf, type Lab, trainedAt } from './lab.js';
 import { probeRows } from './probe.js';
+import { summary } from './statistics.js';
 
 export async function runCell(cell: Cell, lab: Lab): Promise<Row[]> {
   const bench = benchOf(lab, cell);
@@ -27,8 +29,6 @@ export async function runCell(cell: Cell, lab: Lab): Promise<Row[]> {
   }
 }
 
-const density = (mask: Mask, bench: Bench): number => totalKept(mask) / totalWeights(bench.network);
-
 /** Rows a round; `towardZero` is, of the weights pruned just then, the fraction that the round before had moved toward zero. */
 async function ticketRows(cell: TicketCell, lab: Lab, bench: Bench): Promise<Row[]> {
   const { network } = bench;
@@ -45,7 +45,7 @@ async function ticketRows(cell: TicketCell, lab: Lab, bench: Bench): Promise<Row
   };
   for await (const round of tickets(lab.engine, network, bench.train, bench.parts, options, last)) {
     const score = bench.score(network, { parameters: round.final });
-    rows.push({ ...about, round: round.round, kept: density(round.mask, bench), ...score, towardZero: towardZero(last, round.mask) });
+    rows.push({ ...about, round: round.round, kept: density(network, round.mask), ...score, towardZero: towardZero(last, round.mask) });
     last = round;
   }
   return rows;
@@ -95,7 +95,7 @@ async function curveRows(cell: CurveCell, lab: Lab, bench: Bench): Promise<Row[]
         const shrunk = towardZero({ mask: full, start: initial, final: parameters }, mask);
         for (const { weights, under } of kinds) {
           const score = bench.score(under, { mask });
-          rows.push({ ...about, age, criterion, weights, power, kept: density(mask, bench), ...score, towardZero: shrunk });
+          rows.push({ ...about, age, criterion, weights, power, kept: density(network, mask), ...score, towardZero: shrunk });
         }
         lab.progress(0.3 + (0.7 * ++done) / total);
         await new Promise((resolve) => setTimeout(resolve, 0));
@@ -117,31 +117,30 @@ async function learnedRows(cell: LearnedCell, lab: Lab, bench: Bench): Promise<R
     onProgress: ({ step, steps }: { step: number; steps: number }) => lab.progress(step / steps),
   };
   const about = { network: cell.network, seed: cell.seed, method, weights, rescale: rescale ? 'yes' : 'no', learningRate, epochs };
-  const layers = weighted(network).length;
-  const densities = Array.from({ length: layers }, (_, i) => cell.density[Math.min(i, cell.density.length - 1)]);
+  const densities = spread(cell.density, weighted(network).length);
   const { train, parts } = bench;
   const learned =
     method === 'bernoulli'
       ? await trainBernoulli(lab.engine, network, train, parts, { ...BERNOULLI, ...options, rescale })
       : { ...(await trainTopk(lab.engine, network, train, parts, { ...TOPK, ...options, density: densities })), drawn: [] };
-  const row = { ...about, epoch: learned.epoch, kept: density(learned.mask, bench), ...bench.score(network, { mask: learned.mask }) };
+  const row = { ...about, epoch: learned.epoch, kept: density(network, learned.mask), ...bench.score(network, { mask: learned.mask }) };
   if (learned.drawn.length === 0) return [row];
   const drawn = learned.drawn.map((mask) => bench.score(network, { mask }));
-  const mean = (values: readonly number[]) => values.reduce((sum, v) => sum + v, 0) / values.length;
+  const test = summary(drawn.map((s) => s.testAccuracy));
   return [
     {
       ...row,
-      drawnValAccuracy: mean(drawn.map((s) => s.valAccuracy)),
-      drawnTestAccuracy: mean(drawn.map((s) => s.testAccuracy)),
-      drawnTestMin: Math.min(...drawn.map((s) => s.testAccuracy)),
-      drawnTestMax: Math.max(...drawn.map((s) => s.testAccuracy)),
+      drawnValAccuracy: summary(drawn.map((s) => s.valAccuracy)).mean,
+      drawnTestAccuracy: test.mean,
+      drawnTestMin: test.min,
+      drawnTestMax: test.max,
     },
   ];
 }
 
 /** Rows of sampled weights. */
 async function planeRows(cell: PlaneCell, lab: Lab, bench: Bench): Promise<Row[]> {
-  const [{ weights }] = (await trainedAt(lab, cell, bench, [cell.epochs])) satisfies Parameters[];
+  const [{ weights }] = await trainedAt(lab, cell, bench, [cell.epochs]);
   return regenerate(bench.network).flatMap((layer, l) => {
     const step = Math.max(1, Math.floor(layer.length / cell.points));
     return Array.from({ length: Math.min(cell.points, Math.floor(layer.length / step)) }, (_, k): Row => {

@@ -123,6 +123,9 @@ export function imagesOf({ input, images }: Dataset, rows: Uint32Array): Uint8Ar
   return out;
 }
 
+/** The labels of some rows. */
+export const labelsOf = ({ labels }: Dataset, rows: Uint32Array): Uint8Array => Uint8Array.from(rows, (row) => labels[row]);
+
 /** A copy of the rows with 0 in every input declared constant (one bit an input, least significant first). */
 export function withConstants<T extends Uint8Array | Float32Array>(raw: T, constant: Uint8Array, width: number): T {
   const values = raw.slice() as T;

@@ -182,6 +182,9 @@ export function countKept(bits: Uint8Array): number {
 /** Number of kept weights of all layers. */
 export const totalKept = (mask: Mask): number => mask.reduce((sum, bits) => sum + countKept(bits), 0);
 
+/** The fraction of all weights that a mask keeps. */
+export const density = (network: Architecture, mask: Mask): number => totalKept(mask) / totalWeights(network);
+
 /** Throws ShapeError unless the mask has the network's layers, lengths and zero padding. */
 export function checkMask(architecture: Architecture, mask: Mask): void {
   const counts = weightCounts(architecture);

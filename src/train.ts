@@ -1,7 +1,7 @@
 // The training loops: network + engine + data + schedule -> weights or a mask. Everything random comes from one seed (split, batch
 // order, first scores), so a run gives the same bytes with any number of threads. Choices are made on validation rows only.
 
-import { type Dataset, epochOrder, imagesOf, type Split } from './data.js';
+import { type Dataset, epochOrder, imagesOf, labelsOf, type Split } from './data.js';
 import type { Engine, InputTransform } from './engine/engine.js';
 import { PIXELS } from './engine/engine.js';
 import { accuracyOf } from './evaluate.js';
@@ -87,8 +87,6 @@ async function loop(
   }
   return steps;
 }
-
-const labelsOf = (data: Dataset, rows: Uint32Array): Uint8Array => Uint8Array.from(rows, (row) => data.labels[row]);
 
 export interface DenseOptions extends TrainOptions {
   /** Default: the regenerated initialisation. */

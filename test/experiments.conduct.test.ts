@@ -158,7 +158,10 @@ test('results of some seeds are shown, and what is missing is counted', async ()
 
 test('the report is one page: claims with verdicts, drawings inside, nothing fetched', async () => {
   const others = EXPERIMENTS.filter(({ name }) => !little.some((own) => own.name === name));
-  const page = await report([...little, ...others], plan, open());
+  const page = await report(
+    [...little, ...others].map((experiment) => results(experiment, plan, open())),
+    plan,
+  );
   expect(page).toMatch(/^<!doctype html>/);
   expect(page).not.toMatch(/<script|<link|@import|url\((?!#)|src=|NaN|undefined/);
   expect(page.match(/<svg /g)).toHaveLength(5);

@@ -32,3 +32,7 @@ export const keepAt = (network: Network, density: readonly number[]): number[] =
 
 /** Keeps the variance of activations: He initialisation of the kept weights. */
 export const gainAt = (density: readonly number[]): number[] => density.map((d) => Math.fround(1 / Math.sqrt(d)));
+
+/** One density a layer: a shorter list repeats its last entry. */
+export const spread = (density: readonly number[], layers: number): number[] =>
+  Array.from({ length: layers }, (_, i) => density[Math.min(i, density.length - 1)]);
