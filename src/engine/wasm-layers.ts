@@ -109,7 +109,7 @@ export class Layers {
     this.#room = room;
     this.own = own;
     this.#images = own.bytes(data.images.length);
-    machine.u8(this.#images, data.images.length).set(data.images);
+    this.show(data.images);
     this.#labels = own.bytes(data.labels.length);
     machine.u8(this.#labels, data.labels.length).set(data.labels);
     this.#order = own.bytes(room * 4);
@@ -245,6 +245,11 @@ export class Layers {
       machine.u32(address, 1)[0] = offset;
       machine.f32(address + 4, 1)[0] = weights[((unit >> 5) * fanIn + input) * 32 + (unit & 31)];
     }
+  }
+
+  /** The images of the training set, from now on. */
+  show(images: Uint8Array): void {
+    this.#machine.u8(this.#images, images.length).set(images);
   }
 
   /** From the batch's images to the logits, as rows. */
