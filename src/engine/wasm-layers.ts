@@ -82,12 +82,13 @@ export interface LayersOptions {
 export class Layers {
   readonly own: Allocations;
   readonly layers: readonly TrainedLayer[];
+  /** Address of the training set's images. */
+  readonly images: number;
   readonly #machine: Machine;
   readonly #data: TrainingSet;
   readonly #seed: Network['seed'];
   readonly #room: number;
   readonly #fields: Record<string, number>[];
-  readonly #images: number;
   readonly #labels: number;
   readonly #order: number;
   readonly #losses: number;
@@ -108,8 +109,8 @@ export class Layers {
     this.#seed = network.seed;
     this.#room = room;
     this.own = own;
-    this.#images = own.bytes(data.images.length);
-    this.show(data.images);
+    this.images = own.bytes(data.images.length);
+    machine.u8(this.images, data.images.length).set(data.images);
     this.#labels = own.bytes(data.labels.length);
     machine.u8(this.#labels, data.labels.length).set(data.labels);
     this.#order = own.bytes(room * 4);
@@ -247,18 +248,13 @@ export class Layers {
     }
   }
 
-  /** The images of the training set, from now on. */
-  show(images: Uint8Array): void {
-    this.#machine.u8(this.#images, images.length).set(images);
-  }
-
   /** From the batch's images to the logits, as rows. */
   forward(rows: Uint32Array): Operation[] {
     this.#machine.u32(this.#order, rows.length).set(rows);
     const { mean, scale } = this.#data.transform;
     const n = rows.length;
     const first = this.#fields[0];
-    const tape: Operation[] = [['gatherColumns', this.#images, this.#order, n, first.fanIn, mean, scale, first.xC, this.#raw]];
+    const tape: Operation[] = [['gatherColumns', this.images, this.#order, n, first.fanIn, mean, scale, first.xC, this.#raw]];
     if (this.#draw !== null) tape.push(['meet'], ...this.draw(n), ['meet']);
     if (!first.sparse) tape.push(['flip', first.xC, first.xR, first.fanIn, this.#room, n, 1]);
     this.#fields.forEach((layer, i) => {

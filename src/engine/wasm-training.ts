@@ -86,7 +86,7 @@ function core(machine: Machine, layers: Layers, data: TrainingSet, batch: number
     show(images) {
       checkInputs(images, data.labels.length, layers.layers[0].fanIn);
       standing.usedUp();
-      layers.show(images);
+      machine.u8(layers.images, images.length).set(images);
     },
   };
 }
