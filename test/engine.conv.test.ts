@@ -128,7 +128,12 @@ describe.each([1, 2])('convolutions with %i threads', (threads) => {
         });
         // From one form of the layers to the other, and everything kept once.
         const now = step === 2 ? counts : step === 3 ? counts.map((n) => n >> 1) : keep;
-        for (const trainer of [got, want]) trainer.step({ learningRate: 0.3, momentum: 0.9 }, now, gain);
+        for (const trainer of [got, want]) {
+          trainer.step({ learningRate: 0.3, momentum: 0.9 }, now, gain);
+          if (step !== 1) continue;
+          trainer.nudge(counts.map((n, layer) => randomFloats(net.seed, 520 + layer, n, 1)));
+          trainer.show(randomPixels({ low: 4, high: 4 }, data.images.length));
+        }
         got.scores().forEach((s, layer) => {
           expectSameBits(`scores ${layer} after step ${step}`, s, want.scores()[layer]);
         });

@@ -10,6 +10,7 @@
 
 import { exp, ln } from '../exact.js';
 import { type Placed, type Shape, size } from '../network.js';
+import type { InputTransform } from './engine.js';
 
 /** Activations of one sample in one layer. */
 export type Values = Float32Array | Int32Array;
@@ -186,4 +187,11 @@ export function softmaxCrossEntropy(logits: Float32Array, label: number, samples
     dLogits[j] = (power / sum - (j === label ? 1 : 0)) / samples;
   });
   return ln(sum) - (logits[label] - largest);
+}
+
+/** (value - mean) * scale, each operation rounded to f32. */
+export function transformed(raw: Uint8Array | Float32Array, transform: InputTransform): Float32Array {
+  const mean = fround(transform.mean);
+  const scale = fround(transform.scale);
+  return Float32Array.from(raw, (value) => fround(fround(value - mean) * scale));
 }
