@@ -6,7 +6,7 @@ import type { Engine, InputTransform, Trainer } from './engine/engine.js';
 import { PIXELS } from './engine/engine.js';
 import { accuracyOf } from './evaluate.js';
 import { EVALUATION_DRAWS, evenScores, likelierMask } from './masks/bernoulli.js';
-import { densityAt, gainAt, initialScores, keepAt } from './masks/topk.js';
+import { densityAt, gainAt, initialScores, keepAt, SCHEDULE } from './masks/topk.js';
 import { type Mask, type Network, outputs, type Parameters, regenerate } from './network.js';
 
 export interface Progress {
@@ -158,7 +158,7 @@ export interface TopkOptions extends TrainOptions {
   readonly momentum: number;
   /** First scores are uniform in [0, scoreRange). */
   readonly scoreRange: number;
-  /** Makes training prefer masks that take fewer bits; default: none. */
+  /** Makes training prefer masks that take fewer bits, once the density has arrived; default: none. */
   readonly rate?: Rate;
 }
 
@@ -209,7 +209,7 @@ export async function trainTopk(engine: Engine, network: Network, data: Dataset,
         const density = densityAt(options.density, index + 1, steps);
         const learningRate = (options.learningRate / 2) * (1 + cosinePi(index / steps));
         trainer.step({ learningRate, momentum: options.momentum }, keepAt(network, density), gainAt(density));
-        if (rate && (index + 1) % RATE_EVERY === 0) {
+        if (rate && index >= SCHEDULE * steps && (index + 1) % RATE_EVERY === 0) {
           // As far as the momentum of a constant gradient carries in as many steps.
           const push = (-rate.weight * RATE_EVERY * learningRate) / (1 - options.momentum);
           const costs = rate.costs(trainer.mask(keepAt(network, density)));
