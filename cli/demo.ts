@@ -17,11 +17,11 @@ import { ticketNetwork } from '../src/tickets.js';
 import { PAPER, trainDense } from '../src/train.js';
 import { loadDataset } from './datasets.js';
 import { makeFolder, writeFileSafely } from './files.js';
+import { accuracy, FC_DENSITY, FC_EPOCHS, maskNetwork, RATE, SHIFT, taskModel, trainTask } from './learn.js';
 import { type Output, outputOf, portOption, seedOption, threadsOption } from './options.js';
 import { trainingBar } from './progress.js';
 import { bestTicket } from './prune.js';
 import { untilSignal } from './signals.js';
-import { accuracy, FC_DENSITY, FC_EPOCHS, maskNetwork, taskModel, trainTask } from './train.js';
 
 const EPOCHS = 3;
 
@@ -102,6 +102,8 @@ async function run(options: Options): Promise<void> {
   const learned = await trainTask(engine, maskNetwork(fc, options.seed), data, parts, {
     density: FC_DENSITY,
     epochs: FC_EPOCHS,
+    shift: SHIFT,
+    rate: RATE,
     onProgress: maskBar.update,
   });
   maskBar.stop();

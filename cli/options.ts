@@ -41,6 +41,13 @@ export function positiveInteger(text: string): number {
   return n;
 }
 
+export function wholeNumber(text: string): number {
+  const n = Number(text);
+  if (!(text.trim() !== '' && Number.isInteger(n) && n >= 0))
+    throw new InvalidArgumentError(`expected a whole number of at least 0, got '${text}'.`);
+  return n;
+}
+
 export function notNegative(text: string): number {
   const n = Number(text);
   if (!(text.trim() !== '' && Number.isFinite(n) && n >= 0))

@@ -18,6 +18,7 @@ import { constantTwin, type TicketOptions, ticketNetwork, tickets } from '../src
 import { type DenseResult, paperTraining, trainDense } from '../src/train.js';
 import { checkFits, type LoadedData, loadDataset } from './datasets.js';
 import { checkWritable, writeFileSafely } from './files.js';
+import { accuracy, taskModel } from './learn.js';
 import {
   dataOption,
   fraction,
@@ -31,7 +32,6 @@ import {
 } from './options.js';
 import { trainingBar } from './progress.js';
 import { openRun, type RoundRecord } from './rounds.js';
-import { accuracy, taskModel } from './train.js';
 
 /** Which untrained weights stand under the mask. */
 export type Untrained = 'init' | 'constant';

@@ -3,7 +3,7 @@
 // holds a whole number of rounds, and the run goes on after the last of them.
 //
 // Tensors, i counting the layers with weights: layers.i.weight (after training), layers.i.bias, layers.i.mask (a byte a weight, 1 kept),
-// layers.i.start (as the round began). Dense weights are [out, in], conv weights [out, 3, 3, in].
+// layers.i.start (as the round began). Dense weights are [out, in], conv weights [out, k, k, in].
 
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, rmSync } from 'node:fs';
@@ -139,7 +139,7 @@ function readRun(index: string, setup: Setup): Run {
 // ---- a round as tensors ----
 
 const shapes = (network: Network): number[][] =>
-  weighted(network).map(({ layer, input, output, fanIn }) => (layer.kind === 'conv' ? [output[2], 3, 3, input[2]] : [output[2], fanIn]));
+  weighted(network).map(({ input, output, fanIn, kernel }) => (kernel ? [output[2], kernel, kernel, input[2]] : [output[2], fanIn]));
 
 function toTensors(network: Network, { mask, start, final }: TicketRound): [string, Tensor][] {
   return shapes(network).flatMap((shape, i): [string, Tensor][] => [

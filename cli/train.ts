@@ -1,22 +1,21 @@
 // seedmask train: learn a mask on a network whose weights never change, and write it as seed + mask. Two methods: topk (small files)
-// and the paper's bernoulli.
+// and the paper's bernoulli. With a target, densities are searched (target.ts); with --squeeze, the mask is squeezed (squeeze.ts).
 
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { DIGITS, type Model, PIXELS_TRANSFORM, writeModel } from '../codec/index.js';
-import { type Dataset, imagesOf, labelsOf, type Split, split } from '../src/data.js';
-import type { Engine } from '../src/engine/engine.js';
+import { writeModel } from '../codec/index.js';
+import { split } from '../src/data.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
-import { evaluate, fitLogitScale } from '../src/evaluate.js';
 import { spread } from '../src/masks/topk.js';
-import { type Architecture, describe, type Network, outputs, totalKept, totalWeights, weightCounts } from '../src/network.js';
+import { type Architecture, describe, outputs, totalKept, totalWeights, weightCounts } from '../src/network.js';
 import type { Seed } from '../src/random.js';
-import { BERNOULLI, type Progress, TOPK, trainBernoulli, trainTopk } from '../src/train.js';
 import { checkFits, loadDataset } from './datasets.js';
 import { checkWritable, writeFileSafely } from './files.js';
+import { FC_DENSITY, FC_EPOCHS, METHODS, type Method, maskNetwork, RATE, SHIFT, type TrainedTask, trainTask } from './learn.js';
 import {
   dataOption,
   densityOption,
+  fraction,
   networkOption,
   notNegative,
   type Output,
@@ -24,106 +23,14 @@ import {
   positiveInteger,
   seedOption,
   threadsOption,
+  wholeNumber,
 } from './options.js';
-import { trainingBar } from './progress.js';
+import { counting, trainingBar } from './progress.js';
+import { type SqueezeReport, squeezeTask, withCheck } from './squeeze.js';
+import { type Goal, list, type Outcome, search, type Trial } from './target.js';
 
-/** Kept fraction of dense layers, first to last, and passes over the data: chosen on validation rows (bench/README.md). */
-export const FC_DENSITY = [0.025, 0.08, 0.3] as const;
-export const FC_EPOCHS = 24;
-
-/** What `--method` accepts. */
-export const METHODS = ['topk', 'bernoulli'] as const;
-export type Method = (typeof METHODS)[number];
-
-export interface TrainedTask {
-  readonly model: Model;
-  readonly bytes: Uint8Array;
-  readonly valAccuracy: number;
-  readonly testAccuracy: number;
-  readonly trainSeconds: number;
-  readonly steps: number;
-  /** bernoulli: mean accuracies of ten drawn masks, which is what the paper reports. */
-  readonly drawn: { readonly valAccuracy: number; readonly testAccuracy: number } | null;
-}
-
-/** The network of a learned mask: packed signs, one bit a weight; He's constant, for bernoulli Glorot's as in the paper. */
-export const maskNetwork = (architecture: Architecture, seed: Seed, method: Method = 'topk'): Network => ({
-  ...architecture,
-  distribution: 'packed-signed-constant',
-  sigma: method === 'topk' ? 'he' : 'glorot',
-  seed,
-});
-
-/** A one-task model with its temperature fitted on validation rows. */
-export function taskModel(engine: Engine, network: Network, mask: Uint8Array[], data: Dataset, rows: Uint32Array, dataset: string): Model {
-  const classifier = engine.classifier(network, { mask });
-  const labels = labelsOf(data, rows);
-  const names = classifier.outputs === DIGITS.length ? DIGITS : Array.from({ length: classifier.outputs }, (_, i) => String(i));
-  const logitScale = fitLogitScale(classifier, imagesOf(data, rows), labels, names.length);
-  classifier.free();
-  const provenance = { dataset, pixelPermutation: null, labelPermutation: null };
-  return {
-    network,
-    base: { kind: 'none' },
-    tasks: [{ id: '', mask, transform: PIXELS_TRANSFORM, labels: names, data: provenance, logitScale }],
-  };
-}
-
-/** Accuracy of a one-task model on labelled images. */
-export function accuracy(engine: Engine, model: Model, images: Uint8Array, labels: Uint8Array): number {
-  const [task] = model.tasks;
-  const classifier = engine.classifier(model.network, { mask: task.mask, transform: task.transform });
-  const result = evaluate(classifier, images, labels, { labelNames: task.labels, logitScale: task.logitScale });
-  classifier.free();
-  return result.accuracy;
-}
-
-export interface TaskOptions {
-  readonly method?: Method;
-  /** Dynamic weight rescaling (bernoulli). */
-  readonly rescale?: boolean;
-  /** Weight of the mean probability of a weight to be kept, in the loss (bernoulli). */
-  readonly penalty?: number;
-  /** Kept fraction per weighted layer (topk). */
-  readonly density: readonly number[];
-  readonly epochs: number;
-  readonly onProgress?: (progress: Progress) => void;
-  readonly signal?: AbortSignal;
-}
-
-/** Learns a mask and packs it; everything is chosen on validation rows, the test set is only reported. */
-export async function trainTask(
-  engine: Engine,
-  network: Network,
-  data: { readonly train: Dataset; readonly test: Dataset; readonly name: string },
-  parts: Split,
-  options: TaskOptions,
-): Promise<TrainedTask> {
-  const started = performance.now();
-  const learned =
-    options.method === 'bernoulli'
-      ? await trainBernoulli(engine, network, data.train, parts, { ...BERNOULLI, ...options, rescale: options.rescale ?? false })
-      : { ...(await trainTopk(engine, network, data.train, parts, { ...TOPK, ...options })), drawn: [] };
-  const trainSeconds = (performance.now() - started) / 1000;
-  const modelOf = (mask: Uint8Array[]) => taskModel(engine, network, mask, data.train, parts.validation, data.name);
-  const images = imagesOf(data.train, parts.validation);
-  const labels = labelsOf(data.train, parts.validation);
-  const accuracies = (model: Model) => ({
-    valAccuracy: accuracy(engine, model, images, labels),
-    testAccuracy: accuracy(engine, model, data.test.images, data.test.labels),
-  });
-  const model = modelOf(learned.mask);
-  const drawn = learned.drawn.map((mask) => accuracies(modelOf(mask)));
-  const mean = (of: (a: (typeof drawn)[number]) => number) => drawn.reduce((sum, a) => sum + of(a), 0) / drawn.length;
-  return {
-    model,
-    bytes: writeModel(model),
-    ...accuracies(model),
-    trainSeconds,
-    steps: learned.steps,
-    drawn: drawn.length ? { valAccuracy: mean((a) => a.valAccuracy), testAccuracy: mean((a) => a.testAccuracy) } : null,
-  };
-}
+/** Training runs of a search. */
+const TRIALS = 6;
 
 interface Options extends Output {
   data: string;
@@ -132,6 +39,12 @@ interface Options extends Output {
   rescale?: boolean;
   penalty?: number;
   density?: number[];
+  rate?: number;
+  shift?: number;
+  targetBytes?: number;
+  targetAccuracy?: number;
+  trials?: number;
+  squeeze?: boolean;
   epochs: number;
   seed: Seed;
   threads?: number;
@@ -150,6 +63,23 @@ export function trainCommand(): Command {
         .default('topk'),
     )
     .addOption(densityOption())
+    .option('--target-bytes <n>', 'search the densities that give the best accuracy in a file of at most n bytes (topk)', positiveInteger)
+    .addOption(
+      new Option('--target-accuracy <a>', 'search the densities that reach an accuracy on validation rows in the fewest bytes (topk)')
+        .argParser(fraction)
+        .conflicts('targetBytes'),
+    )
+    .option('--trials <n>', `with a target: the most training runs, the first of them short (default: ${TRIALS})`, positiveInteger)
+    .option(
+      '--squeeze',
+      'after training, flip bits that save bytes and do not raise the training loss; half of the validation rows check it',
+    )
+    .option(
+      '--shift <pixels>',
+      `move training images by up to so many pixels, anew in every epoch (default: ${SHIFT}, bernoulli 0)`,
+      wholeNumber,
+    )
+    .option('--rate <x>', `nats of training loss that a bit of the file is worth (topk; default: ${RATE})`, notNegative)
     .option('--rescale', 'multiply the drawn weights of a layer by all / drawn (bernoulli)')
     .option('--penalty <x>', 'weight of the mean probability to be kept in the loss: fewer weights are kept (bernoulli)', notNegative)
     .option('--epochs <n>', 'passes over the training rows', positiveInteger, FC_EPOCHS)
@@ -164,60 +94,106 @@ export function trainCommand(): Command {
 Examples:
   seedmask train --data mnist --network fc --out digits.smk
   seedmask train --data mnist --network fc:784-100-10 --density 0.05,0.2 --epochs 5 --seed 7 --out small.smk
+  seedmask train --data mnist --network fc --target-bytes 2000 --out at-most-2000.smk
+  seedmask train --data mnist --network fc --target-accuracy 0.975 --trials 8 --squeeze --out good-enough.smk
   seedmask train --data mnist --network fc --method bernoulli --rescale --epochs 30 --out drawn.smk
   seedmask train --data mnist --network fc --method bernoulli --rescale --penalty 2 --out fewer.smk`,
     )
     .action(async (options: Options) => run(options));
 }
 
+/** What goes with one method alone. */
+const ONLY = {
+  topk: ['density', 'rate', 'targetBytes', 'targetAccuracy', 'squeeze'],
+  bernoulli: ['rescale', 'penalty'],
+} as const;
+/** The option as it is typed. */
+const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
+function checkOptions(options: Options): void {
+  const other = options.method === 'topk' ? 'bernoulli' : 'topk';
+  const wrong = ONLY[other].find((name) => options[name] !== undefined);
+  if (wrong === 'density') throw new InvalidArgumentError('--density goes with --method topk: bernoulli masks find their own density');
+  if (wrong) throw new InvalidArgumentError(`${flagOf(wrong)} goes with --method ${other}`);
+  if (options.trials !== undefined && goalOf(options) === null)
+    throw new InvalidArgumentError('--trials goes with --target-bytes or --target-accuracy');
+}
+
+const goalOf = ({ targetBytes, targetAccuracy }: Options): Goal | null =>
+  targetBytes !== undefined ? { bytes: targetBytes } : targetAccuracy !== undefined ? { accuracy: targetAccuracy } : null;
+
 async function run(options: Options): Promise<void> {
   checkWritable(options.out);
-  if (options.method === 'bernoulli' && options.density)
-    throw new InvalidArgumentError('--density goes with --method topk: bernoulli masks find their own density');
-  if (options.method !== 'bernoulli')
-    for (const name of ['rescale', 'penalty'] as const)
-      if (options[name] !== undefined) throw new InvalidArgumentError(`--${name} goes with --method bernoulli`);
+  checkOptions(options);
   const data = loadDataset(options.data);
   checkFits(data, options.network, outputs(options.network));
-  const network = maskNetwork(options.network, options.seed, options.method);
-  const layers = weightCounts(network).length;
-  const density = spread(options.density ?? [...FC_DENSITY], layers);
+  const { method, rescale, penalty, epochs, shift = method === 'topk' ? SHIFT : 0, rate = RATE } = options;
+  const network = maskNetwork(options.network, options.seed, method);
+  const weights = weightCounts(network);
+  const base = spread(options.density ?? [...FC_DENSITY], weights.length);
   const engine = options.engine === 'reference' ? createReferenceEngine() : await createWasmEngine({ threads: options.threads });
-  const bar = trainingBar('train', options.json === true);
-  const result = await trainTask(engine, network, data, split(data.train.labels.length, 5000, options.seed), {
-    method: options.method,
-    rescale: options.rescale,
-    penalty: options.penalty,
-    density,
-    epochs: options.epochs,
-    onProgress: bar.update,
-  });
-  bar.stop();
-  writeFileSafely(options.out, result.bytes);
+  const quiet = options.json === true;
+  const goal = goalOf(options);
+  const rows = split(data.train.labels.length, 5000, options.seed);
+  const { parts, check } = options.squeeze ? withCheck(rows) : { parts: rows, check: null };
+  const learn = async (density: readonly number[], epochs: number): Promise<TrainedTask> => {
+    const bar = trainingBar('train', quiet || (goal !== null && !process.stderr.isTTY), goal !== null);
+    const settings = { method, rescale, penalty, shift, rate, density, epochs, onProgress: bar.update };
+    const task = await trainTask(engine, network, data, parts, settings);
+    bar.stop();
+    return task;
+  };
+  const trials: (Outcome & { readonly density: readonly number[]; readonly epochs: number; readonly reached: boolean })[] = [];
+  const onTrial = ({ density, epochs, outcome: { valAccuracy, fileBytes } }: Trial<TrainedTask>, reached: boolean) => {
+    trials.push({ density, epochs, valAccuracy, fileBytes, reached });
+    if (quiet) return;
+    if (trials.length === 1) console.error('trial  epochs  validation   bytes  target   densities');
+    const columns = [String(trials.length).padStart(5), String(epochs).padStart(6), valAccuracy.toFixed(4).padStart(10)];
+    console.error(`${columns.join('  ')}  ${String(fileBytes).padStart(6)}  ${reached ? 'reached' : 'missed '}  ${list(density)}`);
+  };
+  const { outcome: learned } = goal
+    ? await search({ weights, goal, base, epochs, trials: options.trials ?? TRIALS, run: learn, onTrial })
+    : { outcome: await learn(base, epochs) };
+  const enough = ({ valAccuracy }: Outcome) => !goal || !('accuracy' in goal) || valAccuracy >= goal.accuracy;
+  const squeezed =
+    check &&
+    (await counting('squeeze', quiet, (update) =>
+      squeezeTask(engine, learned, data, { parts, check, enough, onProgress: ({ round, rounds }) => update(round, rounds) }),
+    ));
+  const result = squeezed?.task ?? learned;
+  writeFileSafely(options.out, writeModel(result.model));
   const kept = totalKept(result.model.tasks[0].mask);
-  const weights = totalWeights(network);
+  const all = totalWeights(network);
   outputOf(options).print(
     {
       network: describe(network),
-      weights,
+      weights: all,
       kept,
-      density: kept / weights,
+      density: kept / all,
       valAccuracy: result.valAccuracy,
       testAccuracy: result.testAccuracy,
       ...(result.drawn && { drawnValAccuracy: result.drawn.valAccuracy, drawnTestAccuracy: result.drawn.testAccuracy }),
-      fileBytes: result.bytes.length,
+      fileBytes: result.fileBytes,
       trainSeconds: result.trainSeconds,
       steps: result.steps,
       stepsPerSecond: result.steps / result.trainSeconds,
+      ...(goal && { trials }),
+      ...(squeezed && { squeeze: squeezed.report }),
       file: options.out,
     },
     () =>
-      `${describe(network)}, ${weights.toLocaleString('en')} weights, ${kept.toLocaleString('en')} kept\n` +
+      `${describe(network)}, ${all.toLocaleString('en')} weights, ${kept.toLocaleString('en')} kept\n` +
       `validation ${result.valAccuracy.toFixed(4)}   test ${result.testAccuracy.toFixed(4)}   ${result.trainSeconds.toFixed(1)} s\n` +
       (result.drawn
         ? `mean of ten drawn masks: validation ${result.drawn.valAccuracy.toFixed(4)}   test ${result.drawn.testAccuracy.toFixed(4)}\n`
         : '') +
-      `${options.out}: ${result.bytes.length.toLocaleString('en')} bytes`,
+      (squeezed ? `${textOf(squeezed.report)}\n` : '') +
+      `${options.out}: ${result.fileBytes.toLocaleString('en')} bytes`,
   );
   engine.close();
 }
+
+const textOf = (report: SqueezeReport): string =>
+  `squeezed ${report.bytesBefore.toLocaleString('en')} to ${report.bytesAfter.toLocaleString('en')} bytes by ${report.flips} flips, ` +
+  `${report.taken ? 'taken' : 'not taken'}: training loss ${report.lossBefore.toFixed(4)} to ${report.lossAfter.toFixed(4)}, ` +
+  `accuracy on rows that chose nothing ${report.checkAccuracyBefore.toFixed(4)} to ${report.checkAccuracyAfter.toFixed(4)}`;

@@ -151,8 +151,8 @@ export function inspectModel(bytes: Uint8Array, limits: Partial<Limits> = {}, ne
   return { fileBytes: bytes.length, headerBytes: bytes.length - payloads, network, base, tasks: infos, contentId: content.digest() };
 }
 
-/** n * H(k / n) in bits. */
-function entropy({ weights, kept }: LayerCount): number {
+/** n * H(k / n) in bits: what a layer's mask takes for a coder that knows its count alone. */
+export function entropy({ weights, kept }: LayerCount): number {
   const part = (k: number) => (k > 0 ? k * ln(weights / k) : 0);
   return (part(kept) + part(weights - kept)) / ln(2);
 }

@@ -54,6 +54,7 @@ export const ERRORS = {
   'which-task': [400, '{field} holds several tasks: {got}'],
   'no-tasks': [400, '{field} holds a network and no task, expected {expected}'],
   'other-network': [409, '{field} holds masks of another network than {expected}: {got}'],
+  'missed-target': [422, '{field} {expected} is not reached: the {got}'],
   'cannot-listen': [500, 'cannot listen on {field}: {got}'],
   // ---- experiments ----
   'no-package': [501, '{field} needs the npm package {got}, which is not installed here'],

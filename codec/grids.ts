@@ -22,7 +22,7 @@ export function gridOf({ network, pixelPermutation }: Surroundings, layer: Place
   const permuted = pixelPermutation && layer.layer.kind === 'dense' && layer.layer === network.layers[0];
   return {
     units: weights / fanIn,
-    shape: layer.layer.kind === 'conv' ? [3, 3, input[2]] : input,
+    shape: layer.kernel ? [layer.kernel, layer.kernel, input[2]] : input,
     kept,
     sized: network.distribution !== 'packed-signed-constant',
     hints: network.distribution === 'packed-signed-constant' ? packedSigns(network.seed, layer) : signsAndSizes(network.seed, layer),

@@ -8,7 +8,21 @@
 
 import { sha256 } from '@noble/hashes/sha2.js';
 import CRC32C from 'crc-32/crc32c.js';
-import { inputs, type Layer, type Network, place, type Shape, ShapeError, type SigmaRule, sigmaOf, weighted } from '../src/network.js';
+import {
+  type Activation,
+  inputs,
+  type Layer,
+  MAX_KERNEL,
+  type Network,
+  type Padding,
+  place,
+  type Shape,
+  ShapeError,
+  type SigmaRule,
+  sigmaOf,
+  weighted,
+  windowOf,
+} from '../src/network.js';
 import { DISTRIBUTIONS, type Distribution, fillWeights, type Seed } from '../src/random.js';
 import { SeedmaskError } from './errors.js';
 import { decode, encode, type Value } from './msgpack.js';
@@ -57,8 +71,19 @@ export const DIGITS: readonly string[] = Array.from({ length: 10 }, (_, i) => St
 /** 0-255 pixels / 255, transform 0. */
 export const PIXELS_TRANSFORM: Transform = { scale: Math.fround(1 / 255), mean: 0, constant: null };
 
-/** Layer codes; a pool's is followed by no size. */
-const LAYERS = ['pool', 'dense relu', 'dense linear', 'conv relu', 'conv linear'] as const;
+/** Layer codes: a pool's is followed by no size, and those after `conv linear` by the side of the kernel as well. */
+const LAYERS = [
+  'pool',
+  'dense relu',
+  'dense linear',
+  'conv relu',
+  'conv linear',
+  'conv relu same',
+  'conv linear same',
+  'conv relu valid',
+  'conv linear valid',
+] as const;
+type LayerWords = [kind: Layer['kind'], activation: Activation, padding?: Padding];
 const MAX_LAYERS = 1024;
 const CHECKED_WEIGHTS = 4096;
 
@@ -83,8 +108,10 @@ const tableValue = (entries: readonly Value[]): Value => (entries.length === 1 &
 
 const layerValues = (layer: Layer): number[] => {
   if (layer.kind === 'pool') return [0];
-  const code = LAYERS.indexOf(`${layer.kind} ${layer.activation}`);
-  return [code, layer.kind === 'dense' ? layer.units : layer.filters];
+  if (layer.kind === 'dense') return [LAYERS.indexOf(`dense ${layer.activation}`), layer.units];
+  const { kernel, padding } = windowOf(layer);
+  if (kernel === 3 && padding === 'same') return [LAYERS.indexOf(`conv ${layer.activation}`), layer.filters];
+  return [LAYERS.indexOf(`conv ${layer.activation} ${padding}`), layer.filters, kernel];
 };
 
 function networkValues(network: Network, check: number): Value[] {
@@ -179,16 +206,18 @@ function networkField([inputValue, layersValue, distributionId, sigmaValue, seed
   const size = (value: unknown, field: string) => uint(value, field, 1, 0xffffffff);
   const sizes = Array.isArray(inputValue) ? list(inputValue, 'input shape', 3, 3) : [1, 1, inputValue];
   const input: Shape = [size(sizes[0], 'input height'), size(sizes[1], 'input width'), size(sizes[2], 'input channels')];
-  const codes = list(layersValue, 'layers', 1, 2 * MAX_LAYERS);
+  const codes = list(layersValue, 'layers', 1, 3 * MAX_LAYERS);
   const layers: Layer[] = [];
   for (let i = 0; i < codes.length; ) {
-    const code = LAYERS[uint(codes[i++], 'layer code', 0, LAYERS.length - 1)];
-    if (code === 'pool') layers.push({ kind: 'pool' });
-    else {
-      const units = size(codes[i++], 'layer size');
-      const activation = code.endsWith('relu') ? 'relu' : 'linear';
-      layers.push(code.startsWith('dense') ? { kind: 'dense', units, activation } : { kind: 'conv', filters: units, activation });
+    const [kind, activation, padding] = LAYERS[uint(codes[i++], 'layer code', 0, LAYERS.length - 1)].split(' ') as LayerWords;
+    if (kind === 'pool') {
+      layers.push({ kind });
+      continue;
     }
+    const units = size(codes[i++], 'layer size');
+    if (kind === 'dense') layers.push({ kind, units, activation });
+    else if (padding === undefined) layers.push({ kind, filters: units, activation });
+    else layers.push({ kind, filters: units, activation, kernel: uint(codes[i++], 'kernel', 1, MAX_KERNEL), padding });
   }
   if (layers.length > MAX_LAYERS) throw wrong('layers', `at most ${MAX_LAYERS}`, layers.length);
   const network = {

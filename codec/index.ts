@@ -3,6 +3,7 @@
 export { type Archive, type ArchiveOptions, openArchive, type RangeRead } from './archive.js';
 export {
   contentId,
+  entropy,
   type FileInfo,
   inspectModel,
   type Model,
@@ -18,8 +19,10 @@ export {
   writePacked,
 } from './container.js';
 export { ERRORS, type ErrorCode, type ErrorDetails, SeedmaskError } from './errors.js';
+export { settleFreeBits } from './free.js';
 export { DIGITS, networkId, PIXELS_TRANSFORM, type Provenance, type Transform } from './header.js';
 export { type Base, DEFAULT_LIMITS, type Limits, type NetworkLookup } from './layout.js';
+export { keepCosts } from './rate.js';
 export { TASK_ID, type TaskHead } from './records.js';
 export { readSafetensors, type Tensor, type TensorFile, writeSafetensors } from './safetensors.js';
 export { type LayerCount, SCHEMES, type SchemeName } from './schemes.js';

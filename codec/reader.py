@@ -98,21 +98,25 @@ def read_network(fields):
     one = finite(items(sigma, 1, 1, "sigma")[0], "sigma") if isinstance(sigma, list) else whole(sigma, 0, 1, "sigma") + 1
     check(one > 0, "header: sigma")
     network = {"input": (h, w, c), "distribution": whole(kind, 1, 5, "distribution"), "seed": whole(seed, 0, 2**64 - 1, "seed")}
-    layers, codes = [], iter(items(codes, 1, 2048, "layers"))
+    layers, codes = [], iter(items(codes, 1, 3072, "layers"))
     check(h * w * c <= MAX_WEIGHTS, "an input too large")
     for code in codes:
-        if whole(code, 0, 4, "layer code") == 0:
+        if whole(code, 0, 8, "layer code") == 0:
             check(h > 1 and w > 1, "header: a pool of one pixel")
             h, w = h // 2, w // 2
             layers.append({"kind": "pool", "weights": 0})
         else:
             units, conv = whole(next(codes, None), 1, 2**32 - 1, "layer size"), code > 2
-            fan_in, fan_out = (9 * c, 9 * units) if conv else (h * w * c, units)
+            k = whole(next(codes, None), 1, 16, "kernel") if code > 4 else 3
+            lost = k - 1 if code > 6 else 0
+            check(code < 5 or lost or k != 3, "header: a 3x3 kernel written out")
+            check(h > lost and w > lost, "header: a kernel larger than its image")
+            fan_in, fan_out = (k * k * c, k * k * units) if conv else (h * w * c, units)
             rule = math.sqrt(2 / (fan_in + (0 if sigma == 1 else fan_out)))
             layers.append({"kind": "conv" if conv else "dense", "shape": (h, w, c), "units": units, "relu": code % 2 == 1, "fanIn": fan_in,
-                           "weights": fan_in * units, "stream": sum(l["weights"] > 0 for l in layers),
+                           "kernel": k, "lost": lost, "weights": fan_in * units, "stream": sum(l["weights"] > 0 for l in layers),
                            "sigma": np.float32(one if isinstance(sigma, list) else rule)})
-            h, w, c = (h, w, units) if conv else (1, 1, units)
+            h, w, c = (h - lost, w - lost, units) if conv else (1, 1, units)
         check(h * w * c <= MAX_WEIGHTS and layers[-1]["weights"] < 2**31, "a layer too large")
     network["layers"], network["outputs"] = layers, h * w * c
     network["weighted"] = weighted = [l for l in layers if l["weights"]]
@@ -238,8 +242,10 @@ def logits(network, task, images):
             x = (x.reshape(len(x), -1) @ signs.reshape(layer["units"], -1).T)[:, None, None, :]
         else:
             h, w, c = layer["shape"]
-            around, taps = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), signs.reshape(layer["units"], 3, 3, c)
-            x = sum(around[:, i:i + h, j:j + w] @ taps[:, i, j].T for i in range(3) for j in range(3))
+            k, lost = layer["kernel"], layer["lost"]
+            border = (0, 0) if lost else ((k - 1) // 2, k // 2)
+            around, taps = np.pad(x, ((0, 0), border, border, (0, 0))), signs.reshape(layer["units"], k, k, c)
+            x = sum(around[:, i:i + h - lost, j:j + w - lost] @ taps[:, i, j].T for i in range(k) for j in range(k))
         if layer["relu"]: x = np.maximum(x, 0)
     return x.reshape(len(x), -1)
 

@@ -106,7 +106,7 @@ class Model:
     weight, fan = (49152, 49152, 49152, 81920, 16384, 40960, 40960), []
 
     def start(self, network, layer, ones, pixels):
-        self.h, self.w, self.c = h, w, c = (3, 3, layer["shape"][2]) if layer["kind"] == "conv" else layer["shape"]
+        self.h, self.w, self.c = h, w, c = (layer["kernel"], layer["kernel"], layer["shape"][2]) if layer["kind"] == "conv" else layer["shape"]
         n, self.inputs, units = layer["weights"], layer["fanIn"], layer["units"]
         moved = pixels is not None and layer is network["layers"][0] and layer["kind"] == "dense"
         places = np.argsort(permutation(self.inputs, pixels)) if moved else np.arange(self.inputs)

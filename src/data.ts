@@ -2,7 +2,7 @@
 // validation rows. The caller reads the files; nothing here touches a disk. No file makes an array larger than itself.
 
 import type { Shape } from './network.js';
-import { DOMAIN, permutation, type Seed } from './random.js';
+import { DOMAIN, fillWords, permutation, type Seed } from './random.js';
 
 /** Labelled images: rows x inputs uint8, sample-major (NHWC), one label a row. */
 export interface Dataset {
@@ -111,6 +111,36 @@ export function split(rows: number, validation: number, seed: Seed): Split {
 /** The rows of one epoch in the order they are visited. */
 export function epochOrder(rows: Uint32Array, seed: Seed, epoch: number): Uint32Array {
   return permutation(rows.length, seed, DOMAIN.batchOrder, epoch).map((i) => rows[i]);
+}
+
+/**
+ * The images with those of some rows moved by whole pixels, each by -reach .. reach both ways as the seed and the epoch draw it; what
+ * moves in is 0. A network that is shown other places of the same digits learns what does not depend on the place.
+ * @param out where to write them; images of other rows stay as they are there
+ */
+export function shiftImages(
+  { input, images }: Dataset,
+  rows: Uint32Array,
+  reach: number,
+  seed: Seed,
+  epoch: number,
+  out: Uint8Array,
+): void {
+  const [height, width, channels] = input;
+  const line = width * channels;
+  const words = new Uint32Array(rows.length);
+  fillWords(seed, DOMAIN.shifts, epoch, 0, words);
+  const shift = (draw: number) => (draw % (2 * reach + 1)) - reach;
+  rows.forEach((row, i) => {
+    const from = images.subarray(row * height * line, (row + 1) * height * line);
+    const to = out.subarray(row * height * line, (row + 1) * height * line).fill(0);
+    const down = shift(words[i] >>> 16);
+    const right = Math.max(-width, Math.min(width, shift(words[i] & 0xffff))) * channels;
+    for (let y = Math.max(0, down); y < Math.min(height, height + down); y++) {
+      const start = (y - down) * line;
+      to.set(from.subarray(start + Math.max(0, -right), start + line - Math.max(0, right)), y * line + Math.max(0, right));
+    }
+  });
 }
 
 /** A copy of the images of some rows, for evaluation. */

@@ -55,6 +55,13 @@ function likelihood(logits: ArrayLike<number>, labels: Uint8Array, outputs: numb
   return nll / labels.length;
 }
 
+/** Mean negative log-likelihood of labelled raw images under softmax(logitScale x logits), nats; at most 700 a sample. */
+export function meanNll(classifier: Classifier, images: Uint8Array, labels: Uint8Array, classes: number, logitScale: number): number {
+  const logits = classifier.logits(images, labels.length);
+  const scale = logitScale * (logits instanceof Int32Array ? classifier.scale : 1);
+  return likelihood(logits, labels, classifier.outputs, classes, scale);
+}
+
 /**
  * Classifies labelled raw images and scores the answers.
  * @param images rows x classifier.inputs raw values

@@ -1,6 +1,6 @@
 // A network is a layer list, a seed and a weight distribution; a mask is one bit per weight. Together they are a classifier.
 //
-//   input [H, W, C] -> dense | conv 3x3 'same' stride 1 | max-pool 2x2 stride 2 -> logits
+//   input [H, W, C] -> dense | conv k x k, stride 1, 'same' or 'valid' | max-pool 2x2 stride 2 -> logits
 //
 // Activations belong to weighted layers. Tensors are NHWC, so flattening before a dense layer moves nothing and is no layer.
 // Order of weights = PRNG index = mask bit: dense W[out][in]; conv W[out][ky][kx][in]. There are no biases in a stored network.
@@ -9,10 +9,20 @@
 import { type Distribution, fillWeights, type Seed } from './random.js';
 
 export type Activation = 'linear' | 'relu';
-export type Layer =
-  | { readonly kind: 'dense'; readonly units: number; readonly activation: Activation }
-  | { readonly kind: 'conv'; readonly filters: number; readonly activation: Activation }
-  | { readonly kind: 'pool' };
+export type Layer = { readonly kind: 'dense'; readonly units: number; readonly activation: Activation } | Conv | { readonly kind: 'pool' };
+
+/** `same` keeps height and width: floor((k - 1) / 2) zeros above and to the left, the rest below and to the right; `valid` adds none. */
+export type Padding = 'same' | 'valid';
+export interface Conv {
+  readonly kind: 'conv';
+  readonly filters: number;
+  readonly activation: Activation;
+  /** Side of the square kernel, 1 to MAX_KERNEL; default 3. */
+  readonly kernel?: number;
+  /** Default `same`. */
+  readonly padding?: Padding;
+}
+export const MAX_KERNEL = 16;
 
 /** [height, width, channels]; a plain vector of n features is [1, 1, n]. */
 export type Shape = readonly [number, number, number];
@@ -24,7 +34,7 @@ export interface Architecture {
 }
 
 /**
- * How sigma follows from a layer's fan-in and fan-out (for conv: 9 x channels in, 9 x filters out), or one stored f32 for all layers.
+ * How sigma follows from a layer's fan-in and fan-out (for conv: k x k x channels in, k x k x filters out), or one stored f32 for all layers.
  * `glorot` = sqrt(2 / (fanIn + fanOut)), the paper's; `he` = sqrt(2 / fanIn). Never depends on a mask's density.
  */
 export type SigmaRule = 'glorot' | 'he' | number;
@@ -53,6 +63,10 @@ export interface Placed {
   readonly weights: number;
   readonly fanIn: number;
   readonly fanOut: number;
+  /** Side of a convolution's kernel; 0 for other layers. */
+  readonly kernel: number;
+  /** Rows of zeros that a convolution reads above its input, and columns to the left of it. */
+  readonly before: number;
   /** Position among the weighted layers, which is the PRNG stream; -1 for a pool. */
   readonly stream: number;
 }
@@ -77,22 +91,29 @@ export function place(architecture: Architecture): Placed[] {
     if (layer.kind === 'pool') {
       if (h < 2 || w < 2) throw new ShapeError(`layer ${i}: a 2x2 pool needs at least 2x2 pixels, got ${h}x${w}`);
       const output: Shape = [Math.floor(h / 2), Math.floor(w / 2), c];
-      next = { layer, input, output, weights: 0, fanIn: 0, fanOut: 0, stream: -1 };
+      next = { layer, input, output, weights: 0, fanIn: 0, fanOut: 0, kernel: 0, before: 0, stream: -1 };
     } else if (layer.kind === 'conv') {
       checkWidth(layer.filters, i, 'filters');
+      const { kernel, padding } = windowOf(layer);
+      checkKernel(kernel, padding, input, i);
+      const taps = kernel * kernel;
+      const lost = padding === 'valid' ? kernel - 1 : 0;
       next = {
         layer,
         input,
-        output: [h, w, layer.filters],
-        weights: 9 * c * layer.filters,
-        fanIn: 9 * c,
-        fanOut: 9 * layer.filters,
+        output: [h - lost, w - lost, layer.filters],
+        weights: taps * c * layer.filters,
+        fanIn: taps * c,
+        fanOut: taps * layer.filters,
+        kernel,
+        before: padding === 'valid' ? 0 : (kernel - 1) >> 1,
         stream,
       };
     } else {
       checkWidth(layer.units, i, 'units');
       const n = size(input);
-      next = { layer, input, output: [1, 1, layer.units], weights: n * layer.units, fanIn: n, fanOut: layer.units, stream };
+      const { units } = layer;
+      next = { layer, input, output: [1, 1, units], weights: n * units, fanIn: n, fanOut: units, kernel: 0, before: 0, stream };
     }
     if (next.stream >= 0) stream++;
     placed.push(next);
@@ -100,6 +121,18 @@ export function place(architecture: Architecture): Placed[] {
   });
   if (stream === 0) throw new ShapeError('a network needs at least one layer with weights');
   return placed;
+}
+
+/** What a convolution says of its kernel, with the defaults. */
+export const windowOf = ({ kernel = 3, padding = 'same' }: Conv): { kernel: number; padding: Padding } => ({ kernel, padding });
+
+function checkKernel(kernel: number, padding: Padding, [h, w]: Shape, layer: number): void {
+  if (!(Number.isInteger(kernel) && kernel > 0 && kernel <= MAX_KERNEL))
+    throw new ShapeError(`layer ${layer}: kernel must be an integer from 1 to ${MAX_KERNEL}, got ${kernel}`);
+  if (padding === 'valid' && (h < kernel || w < kernel))
+    throw new ShapeError(
+      `layer ${layer}: a ${kernel}x${kernel} kernel without padding needs at least ${kernel}x${kernel} pixels, got ${h}x${w}`,
+    );
 }
 
 function checkWidth(n: number, layer: number, what: string): void {

@@ -25,6 +25,7 @@ export const DOMAIN = {
   labelPermutation: 6,
   dataSplit: 7,
   batchOrder: 8,
+  shifts: 9,
 } as const;
 export type Domain = (typeof DOMAIN)[keyof typeof DOMAIN];
 

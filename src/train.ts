@@ -1,12 +1,12 @@
 // The training loops: network + engine + data + schedule -> weights or a mask. Everything random comes from one seed (split, batch
 // order, first scores), so a run gives the same bytes with any number of threads. Choices are made on validation rows only.
 
-import { type Dataset, epochOrder, imagesOf, labelsOf, type Split } from './data.js';
-import type { Engine, InputTransform } from './engine/engine.js';
+import { type Dataset, epochOrder, imagesOf, labelsOf, type Split, shiftImages } from './data.js';
+import type { Engine, InputTransform, Trainer } from './engine/engine.js';
 import { PIXELS } from './engine/engine.js';
 import { accuracyOf } from './evaluate.js';
 import { EVALUATION_DRAWS, evenScores, likelierMask } from './masks/bernoulli.js';
-import { densityAt, gainAt, initialScores, keepAt } from './masks/topk.js';
+import { densityAt, gainAt, initialScores, keepAt, SCHEDULE } from './masks/topk.js';
 import { type Mask, type Network, outputs, type Parameters, regenerate } from './network.js';
 
 export interface Progress {
@@ -29,6 +29,8 @@ export interface TrainOptions {
   readonly transform?: InputTransform;
   /** The number of the first epoch, which decides its batch order; default 0. */
   readonly firstEpoch?: number;
+  /** Training images are moved by up to so many whole pixels both ways, anew in every epoch (data.ts); default 0. */
+  readonly shift?: number;
   readonly onProgress?: (progress: Progress) => void;
   readonly signal?: AbortSignal;
 }
@@ -52,7 +54,9 @@ const REPORT_EVERY = 50;
 
 /** Runs `step` over all epochs, reports, and lets other work in between; the last partial batch of an epoch is dropped. */
 async function loop(
+  trainer: Trainer,
   network: Network,
+  data: Dataset,
   split: Split,
   options: TrainOptions,
   step: (rows: Uint32Array, index: number, steps: number) => number,
@@ -60,10 +64,16 @@ async function loop(
 ): Promise<number> {
   const perEpoch = Math.floor(split.train.length / options.batch);
   const steps = perEpoch * options.epochs;
+  const shown = options.shift ? data.images.slice() : null;
   let index = 0;
   let valAccuracy: number | null = null;
   for (let epoch = 0; epoch < options.epochs; epoch++) {
-    const order = epochOrder(split.train, network.seed, (options.firstEpoch ?? 0) + epoch);
+    const number = (options.firstEpoch ?? 0) + epoch;
+    const order = epochOrder(split.train, network.seed, number);
+    if (shown) {
+      shiftImages(data, split.train, options.shift!, network.seed, number, shown);
+      trainer.show(shown);
+    }
     let [loss, count] = [0, 0];
     for (let i = 0; i < perEpoch; i++) {
       loss += step(order.subarray(i * options.batch, (i + 1) * options.batch), index++, steps);
@@ -120,7 +130,9 @@ export async function trainDense(
   let valAccuracy = 0;
   try {
     const steps = await loop(
+      trainer,
       network,
+      data,
       split,
       options,
       (rows) => {
@@ -146,7 +158,22 @@ export interface TopkOptions extends TrainOptions {
   readonly momentum: number;
   /** First scores are uniform in [0, scoreRange). */
   readonly scoreRange: number;
+  /** Makes training prefer masks that take fewer bits, once the density has arrived; default: none. */
+  readonly rate?: Rate;
 }
+
+/** What the bits of a mask cost, as whoever writes it knows (codec/rate.ts). */
+export interface Rate {
+  /** Nats of training loss that a bit of the file is worth. */
+  readonly weight: number;
+  /** Bits that keeping each weight costs above pruning it, under a mask: one value a weight, canonical order. */
+  readonly costs: (mask: Mask) => readonly Float32Array[];
+}
+
+/** Steps between looks at what bits cost. */
+const RATE_EVERY = 200;
+/** Bits: a weight that costs more than this loses its score no faster. */
+const MOST_BITS = 8;
 
 export interface MaskResult {
   readonly mask: Uint8Array[];
@@ -168,10 +195,13 @@ export async function trainTopk(engine: Engine, network: Network, data: Dataset,
   const labels = labelsOf(data, split.validation);
   const target = keepAt(network, options.density);
   const perEpoch = Math.floor(split.train.length / options.batch);
+  const { rate } = options;
   let best: { mask: Uint8Array[]; valAccuracy: number; epoch: number } | null = null;
   try {
     const steps = await loop(
+      trainer,
       network,
+      data,
       split,
       options,
       (rows, index, steps) => {
@@ -179,6 +209,12 @@ export async function trainTopk(engine: Engine, network: Network, data: Dataset,
         const density = densityAt(options.density, index + 1, steps);
         const learningRate = (options.learningRate / 2) * (1 + cosinePi(index / steps));
         trainer.step({ learningRate, momentum: options.momentum }, keepAt(network, density), gainAt(density));
+        if (rate && index >= SCHEDULE * steps && (index + 1) % RATE_EVERY === 0) {
+          // As far as the momentum of a constant gradient carries in as many steps.
+          const push = (-rate.weight * RATE_EVERY * learningRate) / (1 - options.momentum);
+          const costs = rate.costs(trainer.mask(keepAt(network, density)));
+          trainer.nudge(costs.map((bits) => bits.map((cost) => push * Math.max(-MOST_BITS, Math.min(MOST_BITS, cost)))));
+        }
         if ((index + 1) % perEpoch === 0) trainer.select(keepAt(network, density), gainAt(density));
         return loss;
       },
@@ -228,7 +264,9 @@ export async function trainBernoulli(
   let best: Omit<MaskResult, 'steps'> = { mask: [], valAccuracy: -1, epoch: 0 };
   try {
     const steps = await loop(
+      trainer,
       network,
+      data,
       split,
       options,
       (rows, index) => {

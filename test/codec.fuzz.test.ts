@@ -27,7 +27,7 @@ import {
 } from '../codec/index.js';
 import { checkMask, fullMask, type Network, outputs, totalWeights } from '../src/network.js';
 import { Chance, mutated } from './attacks/mutate.js';
-import { ARCHIVE_MODEL, randomMask, SMALL_CONV, TINY, TINY_MODEL, task } from './vectors/models.js';
+import { ARCHIVE_MODEL, randomMask, SMALL_CONV, TINY, TINY_MODEL, task, WINDOWS_MODEL } from './vectors/models.js';
 
 const number = (name: string, otherwise: number) => Number(process.env[name] ?? otherwise);
 const SEED = number('SEEDMASK_FUZZ_SEED', 1905);
@@ -56,6 +56,7 @@ const corpus: Uint8Array[] = (Object.keys(SCHEMES) as SchemeName[]).flatMap((sch
       base: NONE,
       tasks: ['a', 'b'].map((id, low) => task(randomMask(SMALL_CONV, [0.2, 0.7], { low, high: 0 }), { id })),
     },
+    WINDOWS_MODEL,
     { ...TINY_MODEL, base: { kind: 'network', id: networkId(TINY) } },
   ].map((model) => writeModel(model as Model, { schemes: [scheme] })),
 );

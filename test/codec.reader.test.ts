@@ -10,7 +10,7 @@ import { contentId, inspectModel, type Model, networkId, readModel, writeModel }
 import { kept, type Network, regenerate } from '../src/network.js';
 import { DISTRIBUTIONS, type Distribution, DOMAIN, fillWords } from '../src/random.js';
 import { ATTACKS, plain } from './attacks/files.js';
-import { ARCHIVE_MODEL, FC, randomMask, SMALL_CONV, TINY, TINY_MODEL, task } from './vectors/models.js';
+import { ARCHIVE_MODEL, FC, randomMask, SMALL_CONV, TINY, TINY_MODEL, task, WINDOWS } from './vectors/models.js';
 
 const CODEC = fileURLToPath(new URL('../codec', import.meta.url));
 const python = ['python3', '/usr/bin/python3'].find((name) => spawnSync(name, ['-c', 'import numpy']).status === 0);
@@ -51,21 +51,24 @@ function integerLogits(network: Network, mask: readonly Uint8Array[], image: Uin
       for (let unit = 0; unit < layer.units; unit++) out.push(x.reduce((sum, value, i) => sum + sign(unit * x.length + i) * value, 0));
       [h, w, c] = [1, 1, layer.units];
     } else {
-      for (let y = 0; y < h; y++) {
-        for (let z = 0; z < w; z++) {
+      const { kernel = 3, padding } = layer;
+      // The window of an output begins so far from it, and so many rows and columns have no output.
+      const [begin, lost] = padding === 'valid' ? [0, kernel - 1] : [-Math.floor((kernel - 1) / 2), 0];
+      for (let y = 0; y < h - lost; y++) {
+        for (let z = 0; z < w - lost; z++) {
           for (let f = 0; f < layer.filters; f++) {
             let sum = 0;
-            for (let i = 0; i < 9; i++) {
-              const v = y + Math.floor(i / 3) - 1;
-              const u = z + (i % 3) - 1;
+            for (let i = 0; i < kernel * kernel; i++) {
+              const v = y + Math.floor(i / kernel) + begin;
+              const u = z + (i % kernel) + begin;
               if (v < 0 || v >= h || u < 0 || u >= w) continue;
-              for (let k = 0; k < c; k++) sum += sign((f * 9 + i) * c + k) * x[(v * w + u) * c + k];
+              for (let k = 0; k < c; k++) sum += sign((f * kernel * kernel + i) * c + k) * x[(v * w + u) * c + k];
             }
             out.push(sum);
           }
         }
       }
-      c = layer.filters;
+      [h, w, c] = [h - lost, w - lost, layer.filters];
     }
     x = layer.activation === 'relu' ? out.map((value) => Math.max(value, 0)) : out;
     stream++;
@@ -130,7 +133,7 @@ print(hashlib.sha256(w.astype("<f4").tobytes()).hexdigest())`;
   });
 
   test('every committed vector, every scheme', () => {
-    const vectors = ['model-v1', 'schemes-v1'].flatMap((name) =>
+    const vectors = ['model-v1', 'schemes-v1', 'kernels-v1'].flatMap((name) =>
       JSON.parse(readFileSync(new URL(`./vectors/${name}.json`, import.meta.url), 'utf8')),
     ) as { name: string; scheme: string; file: string; networkId: string; contentId: string; masks: string[][] }[];
     const script = `
@@ -171,6 +174,7 @@ print(json.dumps([say(f) for f in json.load(sys.stdin)]))`;
   test.each([
     ['dense', FC, [0.02, 0.05, 0.3]],
     ['conv and pool', { ...SMALL_CONV, input: [28, 28, 1] as const }, [0.4]],
+    ['kernels of every kind', { ...WINDOWS, input: [28, 28, 1] as const, layers: [...WINDOWS.layers, ...FC.layers.slice(2)] }, [0.1, 0.4]],
     ['packed signs', { ...FC, distribution: 'packed-signed-constant' as const }, [0.1]],
   ])('%s: the integer logits of plain loops', (name, network: Network, density) => {
     const images = new Uint8Array(16 + 3 * 784);

@@ -13,7 +13,7 @@ import {
   type Task,
   writeModel,
 } from '../codec/index.js';
-import { fullMask, type Layer, type Network, regenerate } from '../src/network.js';
+import { fullMask, type Layer, MAX_KERNEL, type Network, place, regenerate } from '../src/network.js';
 import { DISTRIBUTIONS, type Distribution, DOMAIN, permutation } from '../src/random.js';
 import {
   ARCHIVE_MODEL,
@@ -35,6 +35,15 @@ const size = fc.integer({ min: 1, max: 9 });
 const layer: fc.Arbitrary<Layer> = fc.oneof(
   fc.record({ kind: fc.constant('dense' as const), units: fc.integer({ min: 1, max: 40 }), activation }),
   fc.record({ kind: fc.constant('conv' as const), filters: size, activation }),
+  // 3x3 with zeros around the image is the record above.
+  fc
+    .oneof(
+      fc.record({ kernel: fc.constantFrom(1, 2, 4, 5, MAX_KERNEL), padding: fc.constant('same' as const) }),
+      fc.record({ kernel: fc.constantFrom(1, 2, 3), padding: fc.constant('valid' as const) }),
+    )
+    .chain((window) =>
+      fc.record({ kind: fc.constant('conv' as const), filters: size, activation }).map((conv) => ({ ...conv, ...window })),
+    ),
 );
 const network: fc.Arbitrary<Network> = fc.record({
   input: fc.oneof(
@@ -52,8 +61,15 @@ const network: fc.Arbitrary<Network> = fc.record({
   sigma: fc.oneof(fc.constantFrom('glorot' as const, 'he' as const, 1), fc.float({ min: Math.fround(0.001), max: 8, noNaN: true })),
   seed,
 });
-/** A pool needs 2x2 pixels below it. */
-const fits = (n: Network) => n.layers.every((l) => l.kind !== 'pool') || (n.layers[0].kind === 'conv' && n.input[0] > 1 && n.input[1] > 1);
+/** A pool needs 2x2 pixels below it, a kernel without padding as many as its own. */
+function fits(n: Network): boolean {
+  try {
+    place(n);
+    return true;
+  } catch {
+    return false;
+  }
+}
 const outputs = (n: Network) => {
   const last = n.layers.filter((l) => l.kind !== 'pool').at(-1);
   return last?.kind === 'dense' ? last.units : last?.kind === 'conv' ? last.filters : 0;

@@ -9,7 +9,17 @@ import { createReferenceEngine } from '../src/engine/reference.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { type Architecture, inputs, type Network, place, weightCounts } from '../src/network.js';
 import type { Distribution } from '../src/random.js';
-import { conv, dense, pool, randomFloats, randomMask, randomParameters, randomPixels, randomTrainingSet } from './engine.material.js';
+import {
+  conv,
+  dense,
+  pool,
+  randomFloats,
+  randomMask,
+  randomParameters,
+  randomPixels,
+  randomTrainingSet,
+  window,
+} from './engine.material.js';
 import { expectSameBits } from './engine.suite.js';
 
 // The reference engine is slow, and the machine may be busy.
@@ -34,6 +44,15 @@ const SHAPES: [string, Architecture][] = [
   ['an image of logits', { input: [4, 3, 2], layers: [conv(5), conv(3, 'linear')] }],
   ['pooled logits of a relu', { input: [6, 5, 1], layers: [conv(9), conv(5), pool] }],
   ['more units than a draw', { input: [3, 3, 6], layers: [conv(70), pool, dense(67), dense(3, 'linear')] }],
+  ['LeNet-5 in small', { input: [12, 13, 1], layers: [window(5, 5, 'valid'), pool, window(7, 3, 'valid'), dense(9), dense(4, 'linear')] }],
+  ['five by five, a border of two', { input: [6, 7, 3], layers: [window(9, 5), window(5, 5), pool, dense(4, 'linear')] }],
+  ['even kernels', { input: [6, 5, 2], layers: [window(5, 2), window(6, 4), window(3, 2, 'valid'), dense(4, 'linear')] }],
+  ['kernels of one pixel', { input: [4, 5, 6], layers: [window(7, 1), window(33, 1, 'valid'), pool, dense(4, 'linear')] }],
+  ['a kernel larger than the image', { input: [3, 2, 2], layers: [window(5, 7), window(4, 16), dense(3, 'linear')] }],
+  ['a kernel as large as the image', { input: [4, 4, 3], layers: [window(6, 4, 'valid'), window(5, 3), dense(3, 'linear')] }],
+  ['slices of channels under an even kernel', { input: [14, 4, 1], layers: [window(32, 1), window(4, 2), dense(3, 'linear')] }],
+  ['slices of channels under a large one', { input: [5, 6, 1], layers: [window(32, 1), window(4, 5, 'valid'), dense(3, 'linear')] }],
+  ['wide images without a border', { input: [5, 30, 4], layers: [window(6, 3, 'valid'), window(5, 2), pool, dense(3, 'linear')] }],
   ['a dense layer wider than a block', { input: [12, 12, 4], layers: [conv(4), dense(7, 'linear')] }],
 ];
 
@@ -109,7 +128,12 @@ describe.each([1, 2])('convolutions with %i threads', (threads) => {
         });
         // From one form of the layers to the other, and everything kept once.
         const now = step === 2 ? counts : step === 3 ? counts.map((n) => n >> 1) : keep;
-        for (const trainer of [got, want]) trainer.step({ learningRate: 0.3, momentum: 0.9 }, now, gain);
+        for (const trainer of [got, want]) {
+          trainer.step({ learningRate: 0.3, momentum: 0.9 }, now, gain);
+          if (step !== 1) continue;
+          trainer.nudge(counts.map((n, layer) => randomFloats(net.seed, 520 + layer, n, 1)));
+          trainer.show(randomPixels({ low: 4, high: 4 }, data.images.length));
+        }
         got.scores().forEach((s, layer) => {
           expectSameBits(`scores ${layer} after step ${step}`, s, want.scores()[layer]);
         });

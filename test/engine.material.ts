@@ -11,6 +11,7 @@ import {
   maskBytes,
   type Network,
   outputs,
+  type Padding,
   type Parameters,
   place,
   type Shape,
@@ -68,6 +69,14 @@ export function randomTrainingSet(architecture: Architecture, seed: Seed, rows: 
 
 export const dense = (units: number, activation: Activation = 'relu'): Layer => ({ kind: 'dense', units, activation });
 export const conv = (filters: number, activation: Activation = 'relu'): Layer => ({ kind: 'conv', filters, activation });
+/** A convolution with another kernel than 3x3, or without padding. */
+export const window = (filters: number, kernel: number, padding: Padding = 'same', activation: Activation = 'relu'): Layer => ({
+  kind: 'conv',
+  filters,
+  activation,
+  kernel,
+  padding,
+});
 export const pool: Layer = { kind: 'pool' };
 
 /** A network of signed constants. */
@@ -83,6 +92,8 @@ const activation = fc.constantFrom<Activation>('relu', 'relu', 'linear');
 const width = (max: number) => fc.integer({ min: 1, max });
 const denseLayer = (max: number) => fc.tuple(width(max), activation).map(([units, a]) => dense(units, a));
 const convLayer = fc.tuple(width(9), activation).map(([filters, a]) => conv(filters, a));
+const padding = fc.constantFrom<Padding>('same', 'valid');
+const windowLayer = fc.tuple(width(7), width(7), padding, activation).map(([filters, kernel, p, a]) => window(filters, kernel, p, a));
 
 export const denseArchitecture: fc.Arbitrary<Architecture> = fc.record({
   input: fc.tuple(fc.constant(1), fc.constant(1), width(67)),
@@ -92,24 +103,23 @@ export const denseArchitecture: fc.Arbitrary<Architecture> = fc.record({
 export const convArchitecture: fc.Arbitrary<Architecture> = fc
   .record({
     input: fc.tuple(width(9), width(9), width(5)),
-    body: fc.array(fc.oneof(convLayer, convLayer, fc.constant(pool)), { minLength: 1, maxLength: 4 }),
+    body: fc.array(fc.oneof(convLayer, windowLayer, fc.constant(pool)), { minLength: 1, maxLength: 4 }),
     last: denseLayer(11),
     image: fc.integer({ min: 0, max: 3 }),
   })
   .map(({ input, body, last, image }) => {
-    const layers = poolable(input, body);
+    const layers = fitting(input, body);
     // One in four ends in an image, if that leaves it a weight.
     return { input, layers: image === 0 && layers.some(({ kind }) => kind === 'conv') ? layers : [...layers, last] };
   });
 
-/** The layers without the pools that an image is too small for. */
-function poolable(input: Shape, layers: readonly Layer[]): Layer[] {
+/** The layers without those that an image is too small for. */
+function fitting(input: Shape, layers: readonly Layer[]): Layer[] {
   let [height, columns] = input;
   return layers.filter((layer) => {
-    if (layer.kind !== 'pool') return true;
-    if (height < 2 || columns < 2) return false;
-    height >>= 1;
-    columns >>= 1;
+    const least = layer.kind === 'pool' ? 2 : layer.kind === 'conv' && layer.padding === 'valid' ? layer.kernel! : 1;
+    if (height < least || columns < least) return false;
+    [height, columns] = [height, columns].map((side) => (layer.kind === 'pool' ? side >> 1 : side - least + 1));
     return true;
   });
 }
@@ -154,17 +164,21 @@ export function evaluate(
   x: number[],
 ): number[] {
   let values = x;
-  for (const { layer, input, output, stream } of place(architecture)) {
+  for (const { layer, input, output, kernel, stream } of place(architecture)) {
     const [height, width, channels] = input;
+    // What 'same' loses nothing for: as many zeros above as below, one less of an even kernel's odd number.
+    const zeros = Math.floor((output[0] + kernel - 1 - height) / 2);
     const at = (y: number, x: number, c: number) =>
       y < 0 || y >= height || x < 0 || x >= width ? 0 : values[(y * width + x) * channels + c];
     const sum = (y: number, x: number, unit: number) => {
       let z = biases ? biases[stream][unit] : 0;
       if (layer.kind === 'dense') for (let i = 0; i < values.length; i++) z += weights[stream][unit * values.length + i] * values[i];
       else
-        for (let k = 0; k < 9; k++)
+        for (let k = 0; k < kernel * kernel; k++)
           for (let c = 0; c < channels; c++)
-            z += weights[stream][(unit * 9 + k) * channels + c] * at(y + Math.floor(k / 3) - 1, x + (k % 3) - 1, c);
+            z +=
+              weights[stream][(unit * kernel * kernel + k) * channels + c] *
+              at(y + Math.floor(k / kernel) - zeros, x + (k % kernel) - zeros, c);
       return z;
     };
     const one = (y: number, x: number, unit: number) => {

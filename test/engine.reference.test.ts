@@ -17,7 +17,7 @@ import {
   weightCounts,
   weighted,
 } from '../src/network.js';
-import { conv, dense, evaluate, net, pool, randomFloats, randomParameters, randomTrainingSet } from './engine.material.js';
+import { conv, dense, evaluate, net, pool, randomFloats, randomParameters, randomTrainingSet, window } from './engine.material.js';
 import { engineSuite, expectSameBits } from './engine.suite.js';
 
 engineSuite('reference', createReferenceEngine, { conv: true });
@@ -27,6 +27,18 @@ const { seed: SEED } = net([1, 1, 1]);
 
 /** Every layer kind, both activations, an odd size under a pool, a pool after a linear conv. */
 const EVERYTHING = net([7, 5, 2], conv(4), conv(3, 'linear'), pool, conv(4), dense(6), dense(4, 'linear'));
+/** Kernels of one pixel, of even and odd size, larger than the image, with zeros around it and without. */
+const WINDOWS = net(
+  [8, 7, 2],
+  window(3, 5),
+  window(4, 4, 'same', 'linear'),
+  window(3, 3, 'valid'),
+  pool,
+  window(4, 7),
+  window(3, 2, 'valid', 'linear'),
+  window(5, 1),
+  dense(4, 'linear'),
+);
 
 function meanLoss(architecture: Architecture, weights: number[][], biases: number[][], data: TrainingSet): number {
   const width = inputs(architecture);
@@ -41,21 +53,24 @@ function meanLoss(architecture: Architecture, weights: number[][], biases: numbe
 
 const all = (count: number): Uint32Array => Uint32Array.from(Array(count).keys());
 
-test('loss and gradients are the numeric derivatives of a double-precision network', () => {
-  const data = randomTrainingSet(EVERYTHING, SEED, 3, { scale: 1 / 255, mean: 100 });
-  const start = randomParameters(EVERYTHING, SEED, true);
-  const trainer = engine.denseTrainer(EVERYTHING, data, start, 3);
+test.each([
+  ['every layer kind', EVERYTHING],
+  ['kernels of every kind', WINDOWS],
+])('loss and gradients are the numeric derivatives of a double-precision network: %s', (_, network) => {
+  const data = randomTrainingSet(network, SEED, 3, { scale: 1 / 255, mean: 100 });
+  const start = randomParameters(network, SEED, true);
+  const trainer = engine.denseTrainer(network, data, start, 3);
   const weights = start.weights.map((w) => Array.from(w));
   const biases = start.biases!.map((b) => Array.from(b));
   const loss = trainer.gradients(all(3));
-  expect(loss).toBeCloseTo(meanLoss(EVERYTHING, weights, biases, data), 6);
+  expect(loss).toBeCloseTo(meanLoss(network, weights, biases, data), 6);
   const h = 1e-6;
   const slope = (values: number[], i: number) => {
     const held = values[i];
     values[i] = held + h;
-    const above = meanLoss(EVERYTHING, weights, biases, data);
+    const above = meanLoss(network, weights, biases, data);
     values[i] = held - h;
-    const below = meanLoss(EVERYTHING, weights, biases, data);
+    const below = meanLoss(network, weights, biases, data);
     values[i] = held;
     return (above - below) / (2 * h);
   };
@@ -81,12 +96,12 @@ describe('TensorFlow.js on its cpu backend', () => {
     await tf.setBackend('cpu');
   });
 
-  /** Its kernels are [in, out] and [3, 3, in, out]. */
+  /** Its kernels are [in, out] and [k, k, in, out]. */
   const variablesOf = (architecture: Architecture, { weights, biases }: Parameters): tf.Variable[] =>
-    weighted(architecture).flatMap(({ layer, input, fanIn, output, stream }) => {
+    weighted(architecture).flatMap(({ input, fanIn, output, kernel, stream }) => {
       const w =
-        layer.kind === 'conv'
-          ? tf.tensor(weights[stream], [output[2], 3, 3, input[2]]).transpose([1, 2, 3, 0])
+        kernel > 0
+          ? tf.tensor(weights[stream], [output[2], kernel, kernel, input[2]]).transpose([1, 2, 3, 0])
           : tf.tensor(weights[stream], [output[2], fanIn]).transpose();
       return [tf.variable(w), tf.variable(tf.tensor1d(biases![stream]))];
     });
@@ -106,7 +121,7 @@ describe('TensorFlow.js on its cpu backend', () => {
       const [w, b] = next.splice(0, 2);
       x =
         layer.kind === 'conv'
-          ? tf.conv2d(x as tf.Tensor4D, w as tf.Variable<tf.Rank.R4>, 1, 'same')
+          ? tf.conv2d(x as tf.Tensor4D, w as tf.Variable<tf.Rank.R4>, 1, layer.padding ?? 'same')
           : tf.matMul(x.reshape([x.shape[0], -1]), w as tf.Variable<tf.Rank.R2>);
       x = x.add(b);
       if (layer.activation === 'relu') x = x.relu();
@@ -121,6 +136,7 @@ describe('TensorFlow.js on its cpu backend', () => {
 
   test.each([
     ['conv', EVERYTHING, 5],
+    ['kernels', WINDOWS, 5],
     ['dense', net([1, 1, 30], dense(20), dense(12), dense(5, 'linear')), 16],
   ])('%s: logits, loss, gradients and 20 steps of Adam agree', (_, network, rows) => {
     const data = randomTrainingSet(network, SEED, rows, PIXELS);

@@ -185,6 +185,8 @@ export function engineSuite(name: string, make: () => Promise<Engine> | Engine, 
                 gains.map((g) => g + step / 7),
               );
               if (step === 1) trainer.select(keepAt(density / 2), gains);
+              if (step === 2) trainer.nudge(counts.map((n, layer) => randomFloats(s.seed, 450 + layer, n, 1)));
+              if (step === 2) trainer.show(randomPixels({ low: s.seed.low, high: 1 }, data.images.length));
             }
             const wanted = want.scores();
             got.scores().forEach((score, layer) => {
@@ -341,6 +343,9 @@ export function engineSuite(name: string, make: () => Promise<Engine> | Engine, 
       topk.gradients(rows);
       topk.select([2, 2], [1, 1]);
       expect(() => topk.step(sgd, [2, 2], [1, 1])).toThrow(none);
+      topk.gradients(rows);
+      topk.show(data.images);
+      expect(() => topk.step(sgd, [2, 2], [1, 1])).toThrow(none);
       const bernoulli = engine.bernoulliTrainer(network, data, scores, true, 4);
       bernoulli.gradients(rows);
       bernoulli.draw(7);
@@ -368,7 +373,12 @@ export function engineSuite(name: string, make: () => Promise<Engine> | Engine, 
       refuse(() => engine.topkTrainer(network, data, scores, [1e6, 1], ones, 2));
       refuse(() => engine.topkTrainer(network, data, scores, [0.5, 1], ones, 2));
       refuse(() => engine.topkTrainer(network, data, scores, ones, [Number.NaN, 1], 2));
+      const topk = engine.topkTrainer(network, data, scores, ones, ones, 2);
+      refuse(() => topk.nudge(scores.slice(1)));
+      refuse(() => topk.nudge(scores.map((s) => s.subarray(1))));
+      topk.free();
       const trainer = engine.denseTrainer(network, data, start, 2);
+      refuse(() => trainer.show(data.images.subarray(1)));
       refuse(() => trainer.gradients(Uint32Array.of()));
       refuse(() => trainer.gradients(Uint32Array.of(0, 1, 2)));
       refuse(() => trainer.gradients(Uint32Array.of(4)));

@@ -87,8 +87,25 @@ test('a pool drops the odd last row and column, and has no stream', () => {
   expect(placed.map((p) => p.weights)).toEqual([108, 0, 0, 8]);
 });
 
+test('a kernel has its own taps; without padding it loses the rows and columns that it does not fit', () => {
+  const [same, valid, even] = place(
+    net([9, 8, 3], { ...conv(4), kernel: 5 }, { ...conv(2), kernel: 5, padding: 'valid' }, { ...conv(6), kernel: 4 }, dense(2)),
+  );
+  expect([same.output, valid.output, even.output]).toEqual([
+    [9, 8, 4],
+    [5, 4, 2],
+    [5, 4, 6],
+  ]);
+  expect([same.weights, same.fanIn, same.fanOut]).toEqual([300, 75, 100]);
+  // Two zeros before and after; none; one before and two after, as TensorFlow's 'same'.
+  expect([same.before, valid.before, even.before]).toEqual([2, 0, 1]);
+});
+
 test('each layer reads what the one before writes', () => {
-  const layers = fc.array(fc.constantFrom(conv(3), conv(5), dense(4), pool), { minLength: 1, maxLength: 6 });
+  const layers = fc.array(fc.constantFrom(conv(3), conv(5), { ...conv(2), kernel: 4, padding: 'valid' as const }, dense(4), pool), {
+    minLength: 1,
+    maxLength: 6,
+  });
   const side = fc.integer({ min: 1, max: 12 });
   fc.assert(
     fc.property(fc.tuple(side, side, side), layers, (input, list) => {
@@ -101,8 +118,10 @@ test('each layer reads what the one before writes', () => {
           if (p.layer.kind === 'dense') expect(p.fanIn).toBe(size(p.input));
         });
       } catch (error) {
-        // Only a pool on an image too small for it is refused.
-        expect(String(error)).toMatch(/^ShapeError: layer \d: a 2x2 pool needs at least 2x2 pixels, got (1x\d+|\d+x1)$/);
+        // Only a pool or a kernel on an image too small for it is refused.
+        expect(String(error)).toMatch(
+          /^ShapeError: layer \d: a (2x2 pool needs at least 2x2 pixels, got (1x\d+|\d+x1)|4x4 kernel without padding needs at least 4x4 pixels, got ([1-3]x\d+|\d+x[1-3]))$/,
+        );
       }
     }),
     { seed: 1, numRuns: 200 },
@@ -115,6 +134,13 @@ test.each([
   [net([1, 4, 1], pool, dense(2)), 'layer 0: a 2x2 pool needs at least 2x2 pixels, got 1x4'],
   [net([1, 1, 4], dense(0)), 'layer 0: units must be a positive integer, got 0'],
   [net([4, 4, 1], pool, conv(-1)), 'layer 1: filters must be a positive integer, got -1'],
+  [net([4, 4, 1], { ...conv(2), kernel: 0 }), 'layer 0: kernel must be an integer from 1 to 16, got 0'],
+  [net([4, 4, 1], { ...conv(2), kernel: 17 }), 'layer 0: kernel must be an integer from 1 to 16, got 17'],
+  [net([4, 4, 1], { ...conv(2), kernel: 2.5 }), 'layer 0: kernel must be an integer from 1 to 16, got 2.5'],
+  [
+    net([9, 8, 1], pool, { ...conv(2), kernel: 5, padding: 'valid' }),
+    'layer 1: a 5x5 kernel without padding needs at least 5x5 pixels, got 4x4',
+  ],
   [net([4, 4, 1], pool), 'a network needs at least one layer with weights'],
 ])('refused: %#', (architecture, message) => {
   expect(() => place(architecture)).toThrow(new ShapeError(message));

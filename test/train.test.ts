@@ -54,6 +54,33 @@ test('a mask is learned, exactly at its density, with the same bytes by every en
   for (const engine of engines) engine.close();
 });
 
+test('a mask is learned from moved images, with the same bytes by every engine and thread count', async () => {
+  const engines: Engine[] = [createReferenceEngine(), await createWasmEngine({ threads: 1 }), await createWasmEngine({ threads: 2 })];
+  const results = [];
+  for (const engine of engines) results.push(await trainTopk(engine, network, data, parts, { ...options, epochs: 3, shift: 1 }));
+  const still = await trainTopk(engines[1], network, data, parts, { ...options, epochs: 3 });
+  expect(results[0].mask).not.toEqual(still.mask);
+  expect(results[1]).toEqual(results[0]);
+  expect(results[2]).toEqual(results[0]);
+  for (const engine of engines) engine.close();
+});
+
+test('where bits cost more, fewer weights are kept: with the same bytes by every engine, and nothing else changes without a rate', async () => {
+  const engines: Engine[] = [createReferenceEngine(), await createWasmEngine({ threads: 2 })];
+  // A bit more for every weight of the first layer that sees an even pixel; 27 batches an epoch, so costs are looked at twice.
+  const costs = () => [Float32Array.from({ length: 384 }, (_, i) => (i % 2 ? 0 : 1)), new Float32Array(72)];
+  const run = (engine: Engine, weight: number) =>
+    trainTopk(engine, network, data, parts, { ...options, epochs: 18, rate: { weight, costs } });
+  const even = (mask: readonly Uint8Array[]) => mask[0].reduce((sum, byte) => sum + countKept(Uint8Array.of(byte & 0x55)), 0);
+  const none = await run(engines[1], 0);
+  expect(none).toEqual(await trainTopk(engines[1], network, data, parts, { ...options, epochs: 18 }));
+  const [got, want] = [await run(engines[1], 0.002), await run(engines[0], 0.002)];
+  expect(got).toEqual(want);
+  expect(got.mask.map(countKept)).toEqual([96, 36]);
+  expect(even(got.mask)).toBeLessThan(0.8 * even(none.mask));
+  for (const engine of engines) engine.close();
+});
+
 test('bernoulli masks are learned, with the same bytes by every engine and thread count', async () => {
   const engines: Engine[] = [createReferenceEngine(), await createWasmEngine({ threads: 1 }), await createWasmEngine({ threads: 2 })];
   const results = [];

@@ -70,7 +70,7 @@ export interface BernoulliStepOptions extends SgdOptions {
 /**
  * A training run on one network. State (weights or scores, optimiser moments, gradients) lives in the engine.
  *
- * A step, `select` and `draw` use the batch of the last `gradients` up: whoever wants to step or to see gradients then calls
+ * A step, `show`, `select` and `draw` use the batch of the last `gradients` up: whoever wants to step or to see gradients then calls
  * `gradients` again, or gets an Error.
  */
 export interface Trainer {
@@ -85,6 +85,11 @@ export interface Trainer {
   biasGradient(layer: number): Float32Array;
   /** Logits of the training set's rows under the current effective weights: rows.length x outputs. */
   logits(rows: Uint32Array): Float32Array;
+  /**
+   * Replaces the images of the training set, as many as there are; labels stay.
+   * @throws ShapeError when there are more or fewer values
+   */
+  show(images: Uint8Array): void;
   free(): void;
 }
 
@@ -106,6 +111,11 @@ export interface TopkTrainer extends Trainer {
   step(options: SgdOptions, keep: readonly number[], gain: readonly number[]): void;
   /** Keeps the `keep` highest scores of each layer (and those equal to the last of them). */
   select(keep: readonly number[], gain: readonly number[]): void;
+  /**
+   * Adds to the scores, each sum rounded to f32. The mask follows at the next step or selection.
+   * @param amounts finite, one a weight, canonical order
+   */
+  nudge(amounts: readonly Float32Array[]): void;
   scores(): Float32Array[];
   /** Exactly `keep` weights per layer: the highest scores, ties to the lower index. */
   mask(keep: readonly number[]): Uint8Array[];

@@ -3,13 +3,14 @@
 // the identity makes them integer arithmetic, exact because bounds.ts has shown that the sums fit. Backward loops are f32 only.
 //
 //   dense  z[o] = sum over i of w[o][i] x[i]
-//   conv   z[y][x][f] = sum over (ky, kx, c) of w[f][ky][kx][c] x[y + ky - 1][x + kx - 1][c], outside the image nothing
+//   conv   z[y][x][f] = sum over (ky, kx, c) of w[f][ky][kx][c] x[y + ky - before][x + kx - before][c], outside the image nothing
 //   pool   the largest of 2x2; an odd last row or column is dropped
 //
 // Gradients d... accumulate into the arrays they are given, so that a batch is a loop over its samples in ascending order.
 
 import { exp, ln } from '../exact.js';
-import { type Placed, size } from '../network.js';
+import { type Placed, type Shape, size } from '../network.js';
+import type { InputTransform } from './engine.js';
 
 /** Activations of one sample in one layer. */
 export type Values = Float32Array | Int32Array;
@@ -59,18 +60,19 @@ function dense(placed: Placed, x: Values, w: ArrayLike<number>, round: Round, z:
 }
 
 function conv(placed: Placed, x: Values, w: ArrayLike<number>, round: Round, z: Values): void {
-  const [height, width, channels] = placed.input;
-  const filters = placed.output[2];
+  const { input, kernel, before } = placed;
+  const channels = input[2];
+  const [height, width, filters] = placed.output;
   for (let y = 0; y < height; y++) {
     for (let column = 0; column < width; column++) {
       for (let f = 0; f < filters; f++) {
         let sum = 0;
-        for (let ky = 0; ky < 3; ky++) {
-          for (let kx = 0; kx < 3; kx++) {
-            const from = pixel(placed, y + ky - 1, column + kx - 1);
+        for (let ky = 0; ky < kernel; ky++) {
+          for (let kx = 0; kx < kernel; kx++) {
+            const from = pixel(input, y + ky - before, column + kx - before);
             if (from < 0) continue;
-            const kernel = (f * 9 + ky * 3 + kx) * channels;
-            for (let c = 0; c < channels; c++) sum = round(sum + round(w[kernel + c] * x[from * channels + c]));
+            const tap = ((f * kernel + ky) * kernel + kx) * channels;
+            for (let c = 0; c < channels; c++) sum = round(sum + round(w[tap + c] * x[from * channels + c]));
           }
         }
         z[(y * width + column) * filters + f] = sum;
@@ -79,9 +81,8 @@ function conv(placed: Placed, x: Values, w: ArrayLike<number>, round: Round, z: 
   }
 }
 
-/** Index of a pixel of the layer's input, or -1 outside the image. */
-function pixel(placed: Placed, y: number, x: number): number {
-  const [height, width] = placed.input;
+/** Index of a pixel, or -1 outside the image. */
+function pixel([height, width]: Shape, y: number, x: number): number {
   return y < 0 || y >= height || x < 0 || x >= width ? -1 : y * width + x;
 }
 
@@ -143,30 +144,33 @@ function denseBackward(placed: Placed, x: Float32Array, w: Float32Array, dz: Flo
   }
 }
 
-/** Visits each pixel and kernel place: the pixel's output has `read` one input pixel, the pixel's input has one `reader`. */
 function convBackward(placed: Placed, x: Float32Array, w: Float32Array, dz: Float32Array, dW: Float32Array, dx: Float32Array): void {
-  const [height, width, channels] = placed.input;
-  const filters = placed.output[2];
-  for (let y = 0; y < height; y++) {
-    for (let column = 0; column < width; column++) {
-      for (let ky = 0; ky < 3; ky++) {
-        for (let kx = 0; kx < 3; kx++) {
-          const here = y * width + column;
-          const read = pixel(placed, y + ky - 1, column + kx - 1);
-          const reader = pixel(placed, y - ky + 1, column - kx + 1);
-          for (let f = 0; f < filters; f++) {
-            const kernel = (f * 9 + ky * 3 + kx) * channels;
-            for (let c = 0; c < channels; c++) {
-              const at = kernel + c;
-              const to = here * channels + c;
-              if (read >= 0) dW[at] = fround(dW[at] + fround(dz[here * filters + f] * x[read * channels + c]));
-              if (reader >= 0) dx[to] = fround(dx[to] + fround(w[at] * dz[reader * filters + f]));
-            }
-          }
-        }
-      }
+  const { input, output, kernel, before } = placed;
+  const channels = input[2];
+  const filters = output[2];
+  /** Visits each pixel of an image and each tap; of a tap's weights, `at(f)` is the first of filter f. */
+  const visit = ([height, width]: Shape, tap: (y: number, x: number, ky: number, kx: number, at: (f: number) => number) => void) => {
+    for (let y = 0; y < height; y++)
+      for (let x = 0; x < width; x++)
+        for (let ky = 0; ky < kernel; ky++)
+          for (let kx = 0; kx < kernel; kx++) tap(y, x, ky, kx, (f) => ((f * kernel + ky) * kernel + kx) * channels);
+  };
+  visit(output, (y, column, ky, kx, at) => {
+    const read = pixel(input, y + ky - before, column + kx - before);
+    if (read < 0) return;
+    const d = (y * output[1] + column) * filters;
+    for (let f = 0; f < filters; f++) {
+      for (let c = 0; c < channels; c++) dW[at(f) + c] = fround(dW[at(f) + c] + fround(dz[d + f] * x[read * channels + c]));
     }
-  }
+  });
+  visit(input, (y, column, ky, kx, at) => {
+    const reader = pixel(output, y - ky + before, column - kx + before);
+    if (reader < 0) return;
+    const to = (y * input[1] + column) * channels;
+    for (let f = 0; f < filters; f++) {
+      for (let c = 0; c < channels; c++) dx[to + c] = fround(dx[to + c] + fround(w[at(f) + c] * dz[reader * filters + f]));
+    }
+  });
 }
 
 /**
@@ -183,4 +187,11 @@ export function softmaxCrossEntropy(logits: Float32Array, label: number, samples
     dLogits[j] = (power / sum - (j === label ? 1 : 0)) / samples;
   });
   return ln(sum) - (logits[label] - largest);
+}
+
+/** (value - mean) * scale, each operation rounded to f32. */
+export function transformed(raw: Uint8Array | Float32Array, transform: InputTransform): Float32Array {
+  const mean = fround(transform.mean);
+  const scale = fround(transform.scale);
+  return Float32Array.from(raw, (value) => fround(fround(value - mean) * scale));
 }

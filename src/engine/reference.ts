@@ -46,14 +46,13 @@ import {
   type ClassifierOptions,
   type DenseTrainer,
   type Engine,
-  type InputTransform,
   PIXELS,
   type SgdOptions,
   type TopkTrainer,
   type Trainer,
   type TrainingSet,
 } from './engine.js';
-import { type Arithmetic, backward, F32, forward, INTEGER, softmaxCrossEntropy, type Values } from './plain.js';
+import { type Arithmetic, backward, F32, forward, INTEGER, softmaxCrossEntropy, transformed, type Values } from './plain.js';
 
 const fround = Math.fround;
 
@@ -98,13 +97,6 @@ function classifier(network: Network, options: ClassifierOptions = {}): Classifi
   };
 }
 
-/** (value - mean) * scale, each operation rounded to f32. */
-function transformed(raw: Uint8Array | Float32Array, transform: InputTransform): Float32Array {
-  const mean = fround(transform.mean);
-  const scale = fround(transform.scale);
-  return Float32Array.from(raw, (value) => fround(fround(value - mean) * scale));
-}
-
 /** The input and every layer's output for one sample. */
 function walk<V extends Values>(
   network: Network,
@@ -143,8 +135,9 @@ function gradientsOf(
     dBias: new Float32Array(layer.output[2]),
     euler: 0,
   }));
+  let { images } = data;
   const sample = (row: number): Float32Array[] => {
-    const values = data.images.subarray(row * width, (row + 1) * width);
+    const values = images.subarray(row * width, (row + 1) * width);
     return walk(network, transformed(values, data.transform), weights, biases, F32);
   };
   const standing = new Batch();
@@ -184,6 +177,11 @@ function gradientsOf(
         out.set(sample(row).at(-1)!, i * count);
       });
       return out;
+    },
+    show(others) {
+      checkInputs(others, data.labels.length, width);
+      standing.usedUp();
+      images = others.slice();
     },
   };
 }
@@ -315,6 +313,12 @@ function topkTrainer(
       standing.usedUp();
       thresholds = scores.map((s, layer) => threshold(s, keep[layer]));
       select(gain);
+    },
+    nudge(amounts) {
+      checkScores(network, amounts);
+      scores.forEach((s, layer) => {
+        for (let i = 0; i < s.length; i++) s[i] += amounts[layer][i];
+      });
     },
     scores: () => scores.map((s) => s.slice()),
     mask(keep) {

@@ -32,12 +32,27 @@ export interface Weights {
   readonly count: number;
 }
 
-export function allocateTensor(own: Allocations, [height, width, channels]: Shape, bordered: boolean, batch: number): Tensor {
+/** What a kernel's window is moved over: how an image becomes the next, forwards or backwards. */
+export type Geometry = Pick<Placed, 'input' | 'output' | 'kernel' | 'before'>;
+
+/** How a convolution's input gradient is a convolution of its output gradient: the kernel mirrored. */
+export const backwards = ({ input, output, kernel, before }: Geometry): Geometry => ({
+  input: output,
+  output: input,
+  kernel,
+  before: kernel - 1 - before,
+});
+
+/** Columns of zeros that windows read to the right of the input, and rows below it. */
+const after = ({ input, output, kernel, before }: Geometry): number => output[1] + kernel - 1 - before - input[1];
+
+/** @param reader the layer that reads the tensor: a convolution wants a border of zeros */
+export function allocateTensor(own: Allocations, [height, width, channels]: Shape, reader: Placed | undefined, batch: number): Tensor {
   const pixel = pad4(channels) * 4;
-  const border = bordered ? 1 : 0;
-  const row = (width + 2 * border) * pixel;
-  const sample = spread((height + 2 * border) * row);
-  return { at: lines(own, pad4(batch) * sample + SLACK) + border * (row + pixel), sample, row };
+  const [before, border] = reader?.kernel ? [reader.before, reader.before + after(reader)] : [0, 0];
+  const row = (width + border) * pixel;
+  const sample = spread((height + border) * row);
+  return { at: lines(own, pad4(batch) * sample + SLACK) + before * (row + pixel), sample, row };
 }
 
 /** Zeroed bytes from the start of a cache line. */
@@ -66,7 +81,7 @@ export function workspace(machine: Machine, own: Allocations, placed: readonly P
   const stride = usedBytes(batch);
   const room = Math.ceil(largest(roomOf) / 64) * 64 + SLACK;
   const units = largest(({ output }) => pad4(output[2]));
-  const lists = largest(({ layer, input, output }) => (layer.kind === 'dense' ? pad4(batch) : 12 * input[1]) * pad4(output[2]) * 8);
+  const lists = largest(({ layer, output }) => (layer.kind === 'dense' ? pad4(batch) : 12 * output[1]) * pad4(output[2]) * 8);
   return {
     scratch: lines(own, machine.threads * room),
     room,
@@ -83,23 +98,31 @@ export const usedBytes = (samples: number): number => (samples > 16 ? Math.ceil(
 
 export const featuresOf = ([height, width, channels]: Shape): number => height * width * pad4(channels);
 
-/** Bytes of a channel plane: rows that share a zero column, two more rows and a pixel (assembly/kept.ts). */
-export const planeOf = ([height, width]: Shape): number => (Math.ceil(((height + 2) * (width + 1) + 4) / 16) | 1) * 64;
+/** Positions from a row of a channel plane to the next: rows share their zero columns (assembly/kept.ts). */
+export const pitchOf = (geometry: Geometry): number => geometry.input[1] + Math.max(geometry.before, after(geometry));
+
+/** Bytes of a channel plane: the rows that windows read, and the last one's columns. */
+export const planeOf = (geometry: Geometry): number => {
+  const { output, kernel } = geometry;
+  return (Math.ceil(((output[0] + kernel - 1) * pitchOf(geometry) + kernel + 1) / 16) | 1) * 64;
+};
 
 /** Scratch bytes that one thread needs in either form and direction of a layer (assembly/kept.ts, listed.ts, gradient.ts). */
-function roomOf({ layer, input, output }: Placed): number {
+function roomOf(placed: Placed): number {
+  const { layer, input, output, kernel } = placed;
   if (layer.kind === 'dense') return 2048;
   if (layer.kind === 'pool') return 0;
   const most = Math.max(pad4(input[2]), pad4(output[2]));
-  const kept = most * (planeOf(input) + 192 + 4);
-  const listed = input[1] * 128 + 3 * (input[1] * 4 + 32 + input[1] * most * 8);
-  const sliced = 14 * (input[1] + 2) * pad4(input[2]) * 4;
+  const kept = most * (Math.max(planeOf(placed), planeOf(backwards(placed))) + 192 + 4);
+  const wide = Math.max(input[1], output[1]);
+  const listed = wide * 128 + kernel * ((wide + kernel) * 4 + 32 + wide * most * 8);
+  const sliced = (12 + kernel - 1) * (output[1] + kernel - 1) * pad4(input[2]) * 4;
   return Math.max(kept, listed, sliced) + SLACK;
 }
 
-export function weightsOf({ input, layer, output, fanIn }: Placed): Weights {
+export function weightsOf({ input, layer, output, fanIn, kernel }: Placed): Weights {
   const padded = pad4(input[2]);
-  const pitch = layer.kind === 'conv' ? 9 * padded * 4 : spread(featuresOf(input) * 4);
+  const pitch = layer.kind === 'conv' ? kernel * kernel * padded * 4 : spread(featuresOf(input) * 4);
   return { units: output[2], pitch, channels: input[2], padded, fanIn, count: (output[2] * pitch) / 4 };
 }
 

@@ -1,9 +1,20 @@
 // Training of networks with convolutions and pools: the layers of wasm-conv.ts, forward and backward over a batch, with the optimiser
 // kernels of assembly/training.ts. A step is two tapes: loss and gradients, then the update.
 
-import { checkMask, countKept, kept, type Mask, type Network, outputs, type Parameters, ShapeError } from '../network.js';
+import { checkMask, countKept, inputs, kept, type Mask, type Network, outputs, type Parameters, ShapeError } from '../network.js';
 import { AdamSteps } from './adam.js';
-import { Batch, checkGain, checkKeep, checkParameters, checkRows, checkScores, checkTrainingSet, noBiases, pick } from './checks.js';
+import {
+  Batch,
+  checkGain,
+  checkInputs,
+  checkKeep,
+  checkParameters,
+  checkRows,
+  checkScores,
+  checkTrainingSet,
+  noBiases,
+  pick,
+} from './checks.js';
 import type { DenseTrainer, TopkTrainer, Trainer, TrainingSet } from './engine.js';
 import { highest } from './highest.js';
 import { Allocations, type Machine, type Operation, pad4 } from './machine.js';
@@ -105,6 +116,11 @@ export function core(
         unpad(machine.f32(last.out.at, logits.count), logits, out.subarray(start * count));
       }
       return out;
+    },
+    show(images) {
+      checkInputs(images, data.labels.length, inputs(network));
+      standing.usedUp();
+      machine.u8(pixels, images.length).set(images);
     },
   };
 }
@@ -211,11 +227,15 @@ export function createConvTopkTrainer(
     return { ...layer, at, score, cut };
   });
 
-  /** Cuts each layer at its keep-th highest score; `first`: nothing has been collected yet. */
-  function choose(keep: readonly number[], first: boolean): Operation[] {
+  /** Whether the scores moved since a step collected those around the last cut. */
+  let moved = true;
+  /** Cuts each layer at its keep-th highest score. */
+  function choose(keep: readonly number[]): Operation[] {
+    const fresh = moved;
+    moved = false;
     keeping = keep;
     const tape = layers.flatMap(({ at, cut, weights }, i): Operation[] => {
-      if (keep[i] < weights.units * weights.fanIn) return [['choose', at, keep[i], i, first ? 1 : 0]];
+      if (keep[i] < weights.units * weights.fanIn) return [['choose', at, keep[i], i, fresh ? 1 : 0]];
       machine.f32(cut, 3).fill(Number.NEGATIVE_INFINITY);
       return [];
     });
@@ -223,7 +243,7 @@ export function createConvTopkTrainer(
   }
   const emit = (gain: readonly number[]) => layers.map(({ at }, i): Operation => ['topkRun', at, 0, 0, 0, gain[i]]);
 
-  machine.run([...choose(startKeep, true), ...emit(startGain)]);
+  machine.run([...choose(startKeep), ...emit(startGain)]);
   return {
     ...shared,
     biasGradient: () => noBiases('topk'),
@@ -233,13 +253,24 @@ export function createConvTopkTrainer(
       standing.check();
       standing.usedUp();
       const move = layers.map(({ at, gradient }, i): Operation => ['topkRun', at, gradient, learningRate, momentum, gain[i]]);
-      machine.run([...choose(keep, false), ...move]);
+      machine.run([...choose(keep), ...move]);
     },
     select(keep, gain) {
       checkKeep(network, keep);
       checkGain(network, gain);
       standing.usedUp();
-      machine.run([...choose(keep, false), ...emit(gain)]);
+      machine.run([...choose(keep), ...emit(gain)]);
+    },
+    nudge(amounts) {
+      checkScores(network, amounts);
+      layers.forEach(({ score, weights }, i) => {
+        write(
+          read(score, weights).map((s, k) => s + amounts[i][k]),
+          score,
+          weights,
+        );
+      });
+      moved = true;
     },
     scores: () => layers.map(({ score, weights }) => read(score, weights)),
     mask(keep) {

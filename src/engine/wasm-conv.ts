@@ -8,8 +8,11 @@ import { type Network, type Placed, place, type Shape } from '../network.js';
 import { type Allocations, type Machine, type Operation, pad4 } from './machine.js';
 import {
   allocateTensor,
+  backwards,
   featuresOf,
+  type Geometry,
   lines,
+  pitchOf,
   planeOf,
   SLACK,
   type Tensor,
@@ -81,7 +84,7 @@ const NONE: Tensor = { at: 0, sample: 0, row: 0 };
 /** Lays out a network's layers in memory of `own`. */
 export function stack(machine: Machine, own: Allocations, network: Network, options: Options): Stack {
   const placed = place(network);
-  const tensor = (shape: Shape, reader: Placed | undefined) => allocateTensor(own, shape, reader?.layer.kind === 'conv', options.batch);
+  const tensor = (shape: Shape, reader: Placed | undefined) => allocateTensor(own, shape, reader, options.batch);
   const input = tensor(network.input, placed[0]);
   const shared = workspace(machine, own, placed, options.batch);
   const layers: Layer[] = [];
@@ -121,10 +124,14 @@ interface Context {
 }
 
 /** Writes a kernel's Shape (assembly/image.ts). */
-function shapeOf({ machine, own }: Context, image: Shape, filters: number, x: Tensor, out: Tensor): number {
-  const pointer = own.bytes(9 * 4);
-  const [height, width, channels] = image;
-  machine.u32(pointer, 9).set([height, width, pad4(channels), pad4(filters), x.sample, x.row, out.sample, out.row, planeOf(image)]);
+function shapeOf({ machine, own }: Context, geometry: Geometry, x: Tensor, out: Tensor): number {
+  const [height, width, channels] = geometry.input;
+  const [outHeight, outWidth, filters] = geometry.output;
+  const { kernel, before } = geometry;
+  const images = [height, width, pad4(channels), pad4(filters), x.sample, x.row, out.sample, out.row, outHeight, outWidth];
+  const fields = [...images, kernel, before, pitchOf(geometry), planeOf(geometry)];
+  const pointer = own.bytes(fields.length * 4);
+  machine.u32(pointer, fields.length).set(fields);
   return pointer;
 }
 
@@ -132,7 +139,7 @@ function shapeOf({ machine, own }: Context, image: Shape, filters: number, x: Te
 
 function poolLayer(context: Context): Layer {
   const { placed, x, out, dOut, below, options } = context;
-  const shape = shapeOf(context, placed.input, placed.input[2], x, out);
+  const shape = shapeOf(context, placed, x, out);
   return {
     placed,
     relu: 0,
@@ -168,26 +175,27 @@ function convLayer(context: Context): WeightedLayer {
   const { own, placed, x, below, out, dOut, pooled, shared, options } = context;
   const layer = held(context);
   const { relu, value, bias, gradient, dBias, weights } = layer;
-  const [height, width] = placed.input;
+  const { kernel } = placed;
+  const taps = kernel * kernel;
   const channels = weights.padded;
   const filters = pad4(weights.units);
   const downwards = options.training && below !== undefined;
   const shapes = {
-    forth: shapeOf(context, placed.input, filters, x, out),
-    back: downwards ? shapeOf(context, [height, width, filters], channels, dOut, below.dOut) : 0,
+    forth: shapeOf(context, placed, x, out),
+    back: downwards ? shapeOf(context, backwards(placed), dOut, below.dOut) : 0,
   };
-  const tiles = (lanes: number, inner: number) => lines(own, Math.ceil(lanes / 32) * 9 * inner * 128 + SLACK);
-  const listsOf = (rows: number, inner: number) => ({ lists: own.bytes(rows * 9 * inner * 8), counts: own.bytes(rows * 4) });
+  const tiles = (lanes: number, inner: number) => lines(own, Math.ceil(lanes / 32) * taps * inner * 128 + SLACK);
+  const listsOf = (rows: number, inner: number) => ({ lists: own.bytes(rows * taps * inner * 8), counts: own.bytes(rows * 4) });
   const kept = { forth: listsOf(filters, channels), back: downwards ? listsOf(channels, filters) : { lists: 0, counts: 0 } };
   const listed = options.sums === 'f32' ? { forth: tiles(filters, channels), back: downwards ? tiles(channels, filters) : 0 } : null;
   let sparse = { forth: true, back: true };
 
-  const row = (width + 1) * 4;
-  const plane = planeOf(placed.input);
+  const planes = ([placed, backwards(placed)] as const).map((geometry) => ({ row: pitchOf(geometry) * 4, plane: planeOf(geometry) }));
+  const [ahead, behind] = planes;
   const { units, pitch } = weights;
-  const [tapRow, tap] = [12 * channels, 4 * channels];
-  // Mirrored: the first kernel row reads the image row below, the first column the pixel to the right.
-  const last = 2 * row + 8;
+  const [tapRow, tap] = [4 * kernel * channels, 4 * channels];
+  // Mirrored: the first kernel row reads the last image row of the window, the first column its last pixel.
+  const last = (kernel - 1) * (behind.row + 4);
 
   return {
     ...layer,
@@ -199,46 +207,46 @@ function convLayer(context: Context): WeightedLayer {
       };
       const { forth, back } = kept;
       const tape: Operation[] = [];
-      if (listed && !sparse.forth) tape.push(['lanes', value, tap, channels, 4, units, pitch, listed.forth]);
+      if (listed && !sparse.forth) tape.push(['lanes', value, taps, tap, channels, 4, units, pitch, listed.forth]);
       else
         tape.push([
           'keptLists',
           value,
           units,
           pitch,
-          3,
+          kernel,
           tapRow,
-          row,
+          ahead.row,
           tap,
           4,
           channels,
           4,
-          plane,
+          ahead.plane,
           0,
           forth.lists,
           forth.counts,
-          9 * channels,
+          taps * channels,
         ]);
       if (!downwards) return tape;
-      if (listed && !sparse.back) tape.push(['lanes', value, tap, filters, pitch, channels, 4, listed.back]);
+      if (listed && !sparse.back) tape.push(['lanes', value, taps, tap, filters, pitch, channels, 4, listed.back]);
       else
         tape.push([
           'keptLists',
           value,
           channels,
           4,
-          3,
+          kernel,
           tapRow,
-          -row,
+          -behind.row,
           tap,
           -4,
           filters,
           pitch,
-          plane,
+          behind.plane,
           last,
           back.lists,
           back.counts,
-          9 * filters,
+          taps * filters,
         ]);
       return tape;
     },
@@ -277,7 +285,7 @@ function denseLayer(context: Context): WeightedLayer {
   let sparse = false;
   return {
     ...layer,
-    shape: shapeOf(context, [1, 1, placed.input[2]], units, x, out),
+    shape: shapeOf(context, placed, x, out),
     prepare(density) {
       sparse = density < KEPT_BACK;
       if (options.training || (options.sums === 'f32' && density > KEPT_DENSE)) return [];

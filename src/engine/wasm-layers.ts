@@ -82,12 +82,13 @@ export interface LayersOptions {
 export class Layers {
   readonly own: Allocations;
   readonly layers: readonly TrainedLayer[];
+  /** Address of the training set's images. */
+  readonly images: number;
   readonly #machine: Machine;
   readonly #data: TrainingSet;
   readonly #seed: Network['seed'];
   readonly #room: number;
   readonly #fields: Record<string, number>[];
-  readonly #images: number;
   readonly #labels: number;
   readonly #order: number;
   readonly #losses: number;
@@ -108,8 +109,8 @@ export class Layers {
     this.#seed = network.seed;
     this.#room = room;
     this.own = own;
-    this.#images = own.bytes(data.images.length);
-    machine.u8(this.#images, data.images.length).set(data.images);
+    this.images = own.bytes(data.images.length);
+    machine.u8(this.images, data.images.length).set(data.images);
     this.#labels = own.bytes(data.labels.length);
     machine.u8(this.#labels, data.labels.length).set(data.labels);
     this.#order = own.bytes(room * 4);
@@ -253,7 +254,7 @@ export class Layers {
     const { mean, scale } = this.#data.transform;
     const n = rows.length;
     const first = this.#fields[0];
-    const tape: Operation[] = [['gatherColumns', this.#images, this.#order, n, first.fanIn, mean, scale, first.xC, this.#raw]];
+    const tape: Operation[] = [['gatherColumns', this.images, this.#order, n, first.fanIn, mean, scale, first.xC, this.#raw]];
     if (this.#draw !== null) tape.push(['meet'], ...this.draw(n), ['meet']);
     if (!first.sparse) tape.push(['flip', first.xC, first.xR, first.fanIn, this.#room, n, 1]);
     this.#fields.forEach((layer, i) => {

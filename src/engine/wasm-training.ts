@@ -6,6 +6,7 @@ import { AdamSteps } from './adam.js';
 import {
   Batch,
   checkGain,
+  checkInputs,
   checkKeep,
   checkParameters,
   checkRows,
@@ -82,6 +83,11 @@ function core(machine: Machine, layers: Layers, data: TrainingSet, batch: number
       fresh = false;
       return out;
     },
+    show(images) {
+      checkInputs(images, data.labels.length, layers.layers[0].fanIn);
+      standing.usedUp();
+      machine.u8(layers.images, images.length).set(images);
+    },
   };
 }
 
@@ -156,15 +162,19 @@ export function createTopkTrainer(
   });
   layers.prepareCuts();
 
+  /** Whether the scores moved since a step collected those around the last cut. */
+  let moved = true;
   /** The operations that cut each layer at its keep-th highest score; kernels follow the density. */
-  function cut(keep: readonly number[], first: boolean): Operation[] {
+  function cut(keep: readonly number[]): Operation[] {
     layers.layers.forEach(({ fanIn, units }, i) => {
       layers.setSparse(i, runsOnLists(i, keep[i], units * fanIn));
     });
-    return layers.choose(keep, first);
+    const fresh = moved;
+    moved = false;
+    return layers.choose(keep, fresh);
   }
   const emit = (gain: readonly number[]) => layers.layers.map(({ at }, i): Operation => ['emitAll', at, gain[i]]);
-  machine.run([...cut(startKeep, true), ...emit(startGain), ['meet']]);
+  machine.run([...cut(startKeep), ...emit(startGain), ['meet']]);
 
   return {
     ...shared,
@@ -174,14 +184,25 @@ export function createTopkTrainer(
       checkGain(network, gain);
       step(
         gain.map((g) => ({ kind: 'topk', rate: learningRate, momentum, gain: g })),
-        () => cut(keep, false),
+        () => cut(keep),
       );
     },
     select(keep, gain) {
       checkKeep(network, keep);
       checkGain(network, gain);
       standing.usedUp();
-      machine.run([...cut(keep, false), ...emit(gain), ['meet']]);
+      machine.run([...cut(keep), ...emit(gain), ['meet']]);
+    },
+    nudge(amounts) {
+      checkScores(network, amounts);
+      layers.layers.forEach(({ score }, i) => {
+        layers.upload(
+          i,
+          layers.download(i, score).map((s, k) => s + amounts[i][k]),
+          score,
+        );
+      });
+      moved = true;
     },
     scores: () => layers.layers.map((layer, i) => layers.download(i, layer.score)),
     mask(keep) {

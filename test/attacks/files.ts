@@ -95,6 +95,7 @@ const wide = (inputs: number, units: number, payload: Uint8Array): Uint8Array =>
   plain({ 0: inputs, 1: [2, units], 5: weightCheck(linear(inputs, units)) }, payload);
 /** A filter over two channels, each of as many pixels as there may be values. */
 const BROAD: Network = { ...linear(1, 1), input: [2 ** 14, 2 ** 14, 2], layers: [{ kind: 'conv', filters: 1, activation: 'linear' }] };
+const SPELLED_OUT: Network = { ...linear(6, 1), layers: [{ kind: 'conv', filters: 4, activation: 'relu' }] };
 const PLAIN_NETWORK = readModel(plain()).network;
 /** The plain file's weights, 6 kept. */
 const contexts = encodePayload({ network: PLAIN_NETWORK, pixelPermutation: null }, [bytes(0x12, 0x84, 0x09)], ['context']);
@@ -139,12 +140,19 @@ export const ATTACKS: readonly Attack[] = [
   ['bad-header', 'an input of zero pixels', plain({ 0: [0, 1, 1] })],
   ['bad-header', 'an input of two dimensions', plain({ 0: [1, 6] })],
   ['bad-header', 'no layers', plain({ 1: [] })],
-  ['bad-header', 'a layer code that is not known', plain({ 1: [5, 4] })],
+  ['bad-header', 'a layer code that is not known', plain({ 1: [9, 4] })],
+  ['bad-header', 'a convolution without its kernel', plain({ 1: [7, 4] })],
+  ['bad-header', 'a kernel of no pixels', plain({ 1: [5, 4, 0] })],
+  ['bad-header', 'a kernel too large', plain({ 1: [6, 4, 17] })],
+  ['bad-header', 'a kernel that is a text', plain({ 1: [5, 4, '5'] })],
+  ['bad-header', 'a kernel larger than its image, without padding', plain({ 0: [4, 5, 1], 1: [7, 4, 5] })],
+  ['bad-header', 'a kernel after the record that has none', plain({ 1: [3, 4, 5] })],
   ['bad-header', 'a dense layer of no size', plain({ 1: [2] })],
   ['bad-header', 'a dense layer of size 0', plain({ 1: [2, 0] })],
   ['bad-header', 'only a pool', plain({ 0: [4, 4, 1], 1: [0] })],
   ['bad-header', 'a pool of one pixel', plain({ 1: [0, 2, 4] })],
   ['bad-header', '1,025 layers', plain({ 0: 1, 1: Array.from({ length: 2050 }, (_, i) => (i & 1 ? 1 : 2)) })],
+  ['bad-header', '1,025 layers with kernels', plain({ 0: 1, 1: Array.from({ length: 3075 }, (_, i) => [6, 1, 1][i % 3]) })],
   ['bad-header', 'a distribution that is not known', plain({ 2: 6 })],
   ['bad-header', 'a sigma rule that is not known', plain({ 3: 2 })],
   ['bad-header', 'sigma zero', plain({ 3: [{ f32: 0 }] })],
@@ -165,6 +173,7 @@ export const ATTACKS: readonly Attack[] = [
   ['bad-header', 'an index column that is not known', plain({ 10: 128 })],
   ['bad-header', 'an id column of no width', seal(encode([...PLAIN.slice(0, 10), 1, 0]), [])],
 
+  ['not-canonical', 'a 3x3 kernel written out', plain({ 1: [5, 4, 3], 5: weightCheck(SPELLED_OUT) })],
   ['not-canonical', 'a number in two bytes instead of one', spelled(1, 1, [0xcc, 6])],
   ['bad-header', 'a number in nine bytes instead of one', spelled(1, 1, [0xcf, 0, 0, 0, 0, 0, 0, 0, 6])],
   ['not-canonical', 'a seed in nine bytes instead of one', spelled(7, 1, [0xcf, 0, 0, 0, 0, 0, 0, 0, 5])],

@@ -139,6 +139,28 @@ export const PATCHES_MODEL: Model = {
   ],
 };
 
+/** Kernels of every kind of record: 3x3 same as ever, others, even ones, without padding; the taps are contexts. */
+export const WINDOWS: Network = {
+  input: [9, 8, 2],
+  layers: [
+    { kind: 'conv', filters: 4, activation: 'relu', kernel: 5, padding: 'same' },
+    { kind: 'conv', filters: 3, activation: 'linear', kernel: 4, padding: 'same' },
+    { kind: 'conv', filters: 5, activation: 'relu', kernel: 3, padding: 'valid' },
+    { kind: 'conv', filters: 4, activation: 'linear', kernel: 2, padding: 'valid' },
+    { kind: 'conv', filters: 3, activation: 'relu' },
+    { kind: 'conv', filters: 6, activation: 'linear', kernel: 1, padding: 'same' },
+    { kind: 'dense', units: 3, activation: 'linear' },
+  ],
+  distribution: 'signed-constant',
+  sigma: 'he',
+  seed: { low: 55, high: 66 },
+};
+export const WINDOWS_MODEL: Model = {
+  network: WINDOWS,
+  base: { kind: 'none' },
+  tasks: [task(patchedMask(WINDOWS, 0.25, { low: 35, high: 0 }), { labels: TINY_LABELS })],
+};
+
 const permuted = (distribution: Distribution): Network => ({
   ...PATCHES,
   input: [7, 6, 1],

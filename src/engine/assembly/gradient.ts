@@ -1,8 +1,8 @@
 // The weight gradient of a convolution from the non-zeros of dZ: after ReLU and max-pool four fifths of dZ are zero.
 //
-//   dW[filter][ky][0..3 channels) += dz * x[y + ky - 1][x - 1 .. x + 1]     for each non-zero dz of the filter, sample, y, x ascending
+//   dW[filter][ky][0..k channels) += dz * x[y + ky - before][x - before .. +k)     for each non-zero dz of the filter, sample, y, x ascending
 //
-// Three neighbouring pixels are contiguous, so a kernel row is one strip of 3 x channels. Filters are dealt to the threads. A few
+// Neighbouring pixels are contiguous, so a kernel row is one strip of k x channels. Filters are dealt to the threads. A few
 // image rows at a time: their non-zeros are listed by filter, then every filter's list walks the same pixels while they are cached.
 //
 // Ladder (as in walk.ts; 17 % of dZ not zero, microseconds an image; in brackets an image of 4 channels):
@@ -23,10 +23,10 @@ const SLICE: usize = 64;
 
 /**
  * @param x has a border of zeros; out and dz have the same geometry
- * @param gradient [filter][9][channels], overwritten
+ * @param gradient [filter][ky][kx][channels], overwritten
  * @param dBias 0, or sums of dz by filter, overwritten
  * @param lists 8 bytes for each value of ROWS image rows of dZ; counts 4 bytes a filter
- * @param scratch `room` bytes a thread: ROWS + 2 rows of x, or a kernel row of weights
+ * @param scratch `room` bytes a thread: ROWS + k - 1 rows of x, or a kernel row of weights
  */
 export function convGradient(
   shape: Shape, count: u32, x: usize, dz: usize, gradient: usize, dBias: usize, lists: usize, counts: usize,
@@ -37,53 +37,57 @@ export function convGradient(
   if (end <= begin) return;
   const pixel = <usize>shape.channels << 2;
   const row = <usize>shape.xRow;
-  const strip = pixel * 3;
-  const kernel = strip * 3;
+  const side = <usize>shape.kernel;
+  const more = shape.kernel - 1;
+  const strip = pixel * side;
+  const kernel = strip * side;
   const sliced = pixel > SLICE && pixel % SLICE == 0;
   const slices = scratch + <usize>t * room;
-  const sliceRow = <usize>(shape.width + 2) * SLICE;
-  const capacity = <usize>(ROWS * shape.width) << 3;
+  const sliceRow = <usize>(shape.outWidth + more) * SLICE;
+  const sliceStrip = side * SLICE;
+  const capacity = <usize>(ROWS * shape.outWidth) << 3;
   memory.fill(gradient + <usize>begin * kernel, 0, <usize>(end - begin) * kernel);
   if (dBias) memory.fill(dBias + (<usize>begin << 2), 0, <usize>(end - begin) << 2);
   for (let sample: u32 = 0; sample < count; sample++) {
-    for (let y: u32 = 0; y < shape.height; y += ROWS) {
-      const rows = min<u32>(ROWS, shape.height - y);
+    for (let y: u32 = 0; y < shape.outHeight; y += ROWS) {
+      const rows = min<u32>(ROWS, shape.outHeight - y);
       const z = dz + <usize>sample * shape.outSample + <usize>y * shape.outRow;
-      const corner = x + <usize>sample * shape.xSample + <usize>y * row - row - pixel;
+      const corner = x + <usize>sample * shape.xSample + <usize>y * row - <usize>shape.before * (row + pixel);
       collect(shape, z, rows, begin, end, lists, capacity, counts, <u32>(sliced ? sliceRow : row), <u32>(sliced ? SLICE : pixel));
       if (dBias) addBiases(begin, end, lists, capacity, counts, dBias);
       if (sliced) {
-        slice(shape, corner, rows + 2, slices);
-        for (let at: usize = 0, s = slices; at < strip; at += 3 * SLICE, s += <usize>(rows + 2) * sliceRow) {
-          sweep(12, s, sliceRow, strip, gradient + at, kernel, begin, end, lists, capacity, counts);
+        slice(shape, corner, rows + more, slices);
+        for (let at: usize = 0, s = slices; at < strip; at += sliceStrip, s += <usize>(rows + more) * sliceRow) {
+          sweepStrip(sliceStrip, side, s, sliceRow, strip, gradient + at, kernel, begin, end, lists, capacity, counts);
         }
-      } else if (pixel == 16) {
+      } else if (pixel == 16 && side == 3) {
         for (let f = begin; f < end; f++) {
           walk9(lists + <usize>f * capacity, ending(lists, capacity, counts, f), corner, row, gradient + <usize>f * kernel);
         }
       } else {
-        for (let at: usize = 0; at < strip; ) {
-          const vectors = widest(<u32>((strip - at) >> 4));
-          sweep(vectors, corner + at, row, strip, gradient + at, kernel, begin, end, lists, capacity, counts);
-          at += <usize>vectors << 4;
-        }
+        sweepStrip(strip, side, corner, row, strip, gradient, kernel, begin, end, lists, capacity, counts);
       }
     }
   }
-  if (sliced) for (let f = begin; f < end; f++) for (let ky: usize = 0; ky < 3; ky++) order(gradient + <usize>f * kernel + ky * strip, pixel, slices);
+  if (sliced) for (let f = begin; f < end; f++) for (let ky: usize = 0; ky < side; ky++) order(gradient + <usize>f * kernel + ky * strip, side, pixel, slices);
 }
 
-/** All filters' lists over one strip of x in the three kernel rows. */
+/** All filters' lists over `wide` bytes of x in all kernel rows. */
 // @ts-ignore: decorator
 @inline
-function sweep(
-  vectors: u32, x: usize, row: usize, strip: usize, gradient: usize, kernel: usize, begin: u32, end: u32, lists: usize, capacity: usize, counts: usize,
+function sweepStrip(
+  wide: usize, side: usize, x: usize, row: usize, strip: usize, gradient: usize, kernel: usize, begin: u32, end: u32,
+  lists: usize, capacity: usize, counts: usize,
 ): void {
-  for (let ky: usize = 0; ky < 3; ky++, x += row) {
-    for (let f = begin; f < end; f++) {
-      const sum = gradient + <usize>f * kernel + ky * strip;
-      walk<f32>(vectors, lists + <usize>f * capacity, ending(lists, capacity, counts, f), x, sum, sum);
+  for (let at: usize = 0; at < wide; ) {
+    const vectors = widest(<u32>((wide - at) >> 4));
+    for (let ky: usize = 0, from = x + at; ky < side; ky++, from += row) {
+      for (let f = begin; f < end; f++) {
+        const sum = gradient + <usize>f * kernel + ky * strip + at;
+        walk<f32>(vectors, lists + <usize>f * capacity, ending(lists, capacity, counts, f), from, sum, sum);
+      }
     }
+    at += <usize>vectors << 4;
   }
 }
 
@@ -105,7 +109,7 @@ function addBiases(begin: u32, end: u32, lists: usize, capacity: usize, counts: 
 
 /** Copies rows of x as slices [channel / 16][row][column][channel % 16]. */
 function slice(shape: Shape, x: usize, rows: u32, out: usize): void {
-  const wide = shape.width + 2;
+  const wide = shape.outWidth + shape.kernel - 1;
   const pixel = <usize>shape.channels << 2;
   const size = <usize>(rows * wide) * SLICE;
   for (let y: u32 = 0; y < rows; y++) {
@@ -123,10 +127,10 @@ function slice(shape: Shape, x: usize, rows: u32, out: usize): void {
 }
 
 /** Brings a kernel row of weights from [channel / 16][kx][channel % 16] to [kx][channel]. */
-function order(weights: usize, pixel: usize, room: usize): void {
-  memory.copy(room, weights, pixel * 3);
+function order(weights: usize, side: usize, pixel: usize, room: usize): void {
+  memory.copy(room, weights, pixel * side);
   for (let c: usize = 0, p = room; c < pixel; c += SLICE) {
-    for (let kx: usize = 0; kx < 3; kx++, p += SLICE) memory.copy(weights + kx * pixel + c, p, SLICE);
+    for (let kx: usize = 0; kx < side; kx++, p += SLICE) memory.copy(weights + kx * pixel + c, p, SLICE);
   }
 }
 
@@ -135,7 +139,7 @@ function collect(
   shape: Shape, dz: usize, rows: u32, begin: u32, end: u32, lists: usize, capacity: usize, counts: usize, rowStep: u32, step: u32,
 ): void {
   const pixel = <usize>shape.filters << 2;
-  const whole = shape.width & ~3;
+  const whole = shape.outWidth & ~3;
   for (let f = begin; f < end; f += 4) {
     const l0 = lists + <usize>f * capacity, l1 = l0 + capacity, l2 = l1 + capacity, l3 = l2 + capacity;
     let q0 = l0, q1 = l1, q2 = l2, q3 = l3;
@@ -154,7 +158,7 @@ function collect(
         q2 = append4(q2, offsets, i64x2.shuffle(high, high2, 0, 2));
         q3 = append4(q3, offsets, i64x2.shuffle(high, high2, 1, 3));
       }
-      for (; k < shape.width; k++, p += pixel, offset += step) {
+      for (; k < shape.outWidth; k++, p += pixel, offset += step) {
         q0 = append(q0, offset, load<u32>(p));
         q1 = append(q1, offset, load<u32>(p, 4));
         q2 = append(q2, offset, load<u32>(p, 8));

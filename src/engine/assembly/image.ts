@@ -7,7 +7,8 @@
 
 import { first, last } from './threads';
 
-/** One layer's geometry, written once by JavaScript: x is its input, out its output; strides in bytes, channels padded. */
+/** One layer's geometry, written once by JavaScript: x is its input, out its output; strides in bytes, channels padded. A kernel's window
+ * of an output pixel (y, x) begins at pixel (y - before, x - before) of the input, and reads zeros outside. */
 // @ts-ignore: decorator
 @unmanaged
 export class Shape {
@@ -20,7 +21,14 @@ export class Shape {
   xRow: u32;
   outSample: u32;
   outRow: u32;
-  /** Bytes of one channel plane where a kernel works on planes (kept.ts). */
+  /** Of the output. */
+  outHeight: u32;
+  outWidth: u32;
+  /** Side of a convolution's kernel; 0 for other layers. */
+  kernel: u32;
+  before: u32;
+  /** Where a kernel works on channel planes (kept.ts): positions from a row to the next, and bytes of a plane. */
+  pitch: u32;
   plane: u32;
 }
 

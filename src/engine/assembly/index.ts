@@ -95,7 +95,7 @@ export function run(tape: usize, control: usize, t: u32, n: u32): void {
       case 68: keptDense<f32>(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), u(o, 10), t, n); break;
       case 69: keptDense<i32>(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), u(o, 10), t, n); break;
       case 70: dense(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), u(o, 10), u(o, 11), t, n); break;
-      case 71: lanes(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), t, n); break;
+      case 71: lanes(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), t, n); break;
       case 72: listedConv(s(o), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), u(o, 10), u(o, 11), t, n); break;
       case 73: convGradient(s(o), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), u(o, 10), t, n); break;
       case 74: denseBack(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), t, n); break;

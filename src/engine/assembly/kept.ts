@@ -1,11 +1,11 @@
 // Kept weights over many outputs at once: convolution under a sparse mask, forward and input gradient, f32 or i32.
 //
-// A convolution lays each sample out as channel planes whose rows share one zero column, so that a kept weight is ONE offset for all
-// output positions and 48 positions in a row are 12 vectors, whatever the width of the image (the shared column is computed and
-// thrown away: 1 position in width + 1):
+// A convolution lays each sample out as channel planes whose rows share their zero columns, so that a kept weight is ONE offset for all
+// output positions and 48 positions in a row are 12 vectors, whatever the width of the image (what lies beyond an output row is computed
+// and thrown away: with a 3x3 kernel 1 position in width + 1):
 //
-//   plane (width 3)   0 0 0 0 | 0 a b c | 0 d e f | 0 0 0 0 | 0      position = row * (width + 1) + column
-//   strip             acc[0..48) of a filter += weight * plane[channel][position + ky * (width + 1) + kx ..]
+//   plane (width 3, kernel 3)   0 0 0 0 | 0 a b c | 0 d e f | 0 0 0 0 | 0      position = row * pitch + column
+//   strip                       acc[0..48) of a filter += weight * plane[channel][position + ky * pitch + kx ..]
 //
 // A tile of 48 positions goes through all filters while its three rows of all channels stay in the first cache. The input gradient
 // is the same walk over planes of dZ with mirrored offsets.
@@ -56,12 +56,12 @@ export function keptLists(
 function planes(shape: Shape, x: usize, out: usize): void {
   const pixel = <usize>shape.channels << 2;
   const plane = <usize>shape.plane;
-  const pitch = <usize>(shape.width + 1) << 2;
+  const pitch = <usize>shape.pitch << 2;
   const wide = shape.width;
   memory.fill(out, 0, <usize>shape.channels * plane);
   for (let y: u32 = 0; y < shape.height; y++) {
     const row = x + <usize>y * shape.xRow;
-    const to = out + <usize>(y + 1) * pitch + 4;
+    const to = out + <usize>(y + shape.before) * pitch + (<usize>shape.before << 2);
     if (wide < 4) {
       for (let c: u32 = 0; c < shape.channels; c++) {
         for (let k: u32 = 0; k < wide; k++) store<u32>(to + <usize>c * plane + (<usize>k << 2), load<u32>(row + k * pixel + (<usize>c << 2)));
@@ -82,14 +82,13 @@ function planes(shape: Shape, x: usize, out: usize): void {
   }
 }
 
-/** Offset of the output of position k in a sample, or `nowhere` for the shared column and what lies past the end. */
+/** Offset of the output of position k in a sample, or `nowhere` beyond the row and past the end. */
 // @ts-ignore: decorator
 @inline
 function place(shape: Shape, k: u32, nowhere: usize): usize {
-  const pitch = shape.width + 1;
-  const y = k / pitch;
-  const x = k % pitch;
-  if (y >= shape.height || x == shape.width) return nowhere;
+  const y = k / shape.pitch;
+  const x = k % shape.pitch;
+  if (y >= shape.outHeight || x >= shape.outWidth) return nowhere;
   return <usize>y * shape.outRow + ((<usize>x * shape.filters) << 2);
 }
 
@@ -136,10 +135,10 @@ export function keptConv<T>(
   shape: Shape, count: u32, x: usize, out: usize, lists: usize, counts: usize, bias: usize, relu: u32, gate: usize,
   scratch: usize, room: u32, t: u32, n: u32,
 ): void {
-  const area = shape.height * (shape.width + 1);
+  const area = shape.outHeight * shape.pitch;
   const tiles = (area + TILE - 1) / TILE;
   const filters = shape.filters;
-  const capacity = <usize>(9 * shape.channels) << 3;
+  const capacity = <usize>(shape.kernel * shape.kernel * shape.channels) << 3;
   const base = scratch + <usize>t * room;
   const strips = base + <usize>shape.channels * shape.plane;
   const nowhere = strips + <usize>filters * STRIP;

@@ -145,14 +145,14 @@ export function rescaleRows(layer: Layer, pitch: u32, bytes: u32, t: u32, n: u32
 /**
  * What rescaling adds to the scores' gradient (`shiftOf`), from outputs and their gradients that are images: in f64 over samples and
  * (y, x, channel), ascending. Thread `who` alone.
- * @param shape its out strides and filters
+ * @param shape its output
  */
 export function eulerOfRows(layer: Layer, shape: Shape, samples: u32, out: usize, dOut: usize, who: u32, t: u32, n: u32): void {
   if (t != who % n) return;
-  const bytes = <usize>(shape.width * shape.filters) << 2;
+  const bytes = <usize>(shape.outWidth * shape.filters) << 2;
   let total: f64 = 0;
   for (let s: u32 = 0; s < samples; s++) {
-    for (let y: u32 = 0; y < shape.height; y++) {
+    for (let y: u32 = 0; y < shape.outHeight; y++) {
       const at = <usize>s * shape.outSample + <usize>y * shape.outRow;
       for (let k = at; k < at + bytes; k += 16) {
         const d = v128.load(dOut + k);

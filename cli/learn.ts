@@ -1,0 +1,119 @@
+// Learning a task: a mask on a network whose weights never change, packed as seed + mask with its temperature and its free bits settled.
+// Everything is chosen on validation rows; test rows are only reported.
+
+import { DIGITS, keepCosts, type Model, PIXELS_TRANSFORM, settleFreeBits, writeModel } from '../codec/index.js';
+import { type Dataset, imagesOf, labelsOf, type Split } from '../src/data.js';
+import type { Engine } from '../src/engine/engine.js';
+import { evaluate, fitLogitScale } from '../src/evaluate.js';
+import type { Architecture, Mask, Network } from '../src/network.js';
+import type { Seed } from '../src/random.js';
+import { BERNOULLI, type Progress, TOPK, trainBernoulli, trainTopk } from '../src/train.js';
+
+/** Kept fraction of dense layers, first to last, and passes over the data: chosen on validation rows (bench/README.md). */
+export const FC_DENSITY = [0.025, 0.08, 0.3] as const;
+export const FC_EPOCHS = 24;
+/** Pixels by which training images are moved at most, and the worth of a bit in nats of training loss: the same. */
+export const SHIFT = 1;
+export const RATE = 3e-6;
+
+/** What `--method` accepts. */
+export const METHODS = ['topk', 'bernoulli'] as const;
+export type Method = (typeof METHODS)[number];
+
+export interface TrainedTask {
+  readonly model: Model;
+  readonly fileBytes: number;
+  readonly valAccuracy: number;
+  readonly testAccuracy: number;
+  readonly trainSeconds: number;
+  readonly steps: number;
+  /** bernoulli: mean accuracies of ten drawn masks, which is what the paper reports. */
+  readonly drawn: { readonly valAccuracy: number; readonly testAccuracy: number } | null;
+}
+
+/** The network of a learned mask: packed signs, one bit a weight; He's constant, for bernoulli Glorot's as in the paper. */
+export const maskNetwork = (architecture: Architecture, seed: Seed, method: Method = 'topk'): Network => ({
+  ...architecture,
+  distribution: 'packed-signed-constant',
+  sigma: method === 'topk' ? 'he' : 'glorot',
+  seed,
+});
+
+/** A one-task model with its temperature fitted on validation rows, and its free bits as they are cheapest. */
+export function taskModel(engine: Engine, network: Network, mask: Uint8Array[], set: Dataset, rows: Uint32Array, dataset: string): Model {
+  const classifier = engine.classifier(network, { mask });
+  const labels = labelsOf(set, rows);
+  const names = classifier.outputs === DIGITS.length ? DIGITS : Array.from({ length: classifier.outputs }, (_, i) => String(i));
+  const logitScale = fitLogitScale(classifier, imagesOf(set, rows), labels, names.length);
+  classifier.free();
+  const data = { dataset, pixelPermutation: null, labelPermutation: null };
+  const task = settleFreeBits(network, { id: '', mask, transform: PIXELS_TRANSFORM, labels: names, data, logitScale });
+  return { network, base: { kind: 'none' }, tasks: [task] };
+}
+
+/** Accuracy of a one-task model on labelled images. */
+export function accuracy(engine: Engine, model: Model, images: Uint8Array, labels: Uint8Array): number {
+  const [task] = model.tasks;
+  const classifier = engine.classifier(model.network, { mask: task.mask, transform: task.transform });
+  const result = evaluate(classifier, images, labels, { labelNames: task.labels, logitScale: task.logitScale });
+  classifier.free();
+  return result.accuracy;
+}
+
+/** Accuracies of a one-task model on validation rows and on the test set. */
+export const accuracies = (
+  engine: Engine,
+  model: Model,
+  data: { readonly train: Dataset; readonly test: Dataset },
+  validation: Uint32Array,
+): { valAccuracy: number; testAccuracy: number } => ({
+  valAccuracy: accuracy(engine, model, imagesOf(data.train, validation), labelsOf(data.train, validation)),
+  testAccuracy: accuracy(engine, model, data.test.images, data.test.labels),
+});
+
+export interface TaskOptions {
+  readonly method?: Method;
+  /** Dynamic weight rescaling (bernoulli). */
+  readonly rescale?: boolean;
+  /** Weight of the mean probability of a weight to be kept, in the loss (bernoulli). */
+  readonly penalty?: number;
+  /** Kept fraction per weighted layer (topk). */
+  readonly density: readonly number[];
+  /** Nats of training loss that a bit of the file is worth (topk); 0 for none. */
+  readonly rate?: number;
+  /** Pixels by which training images are moved at most; 0 for none. */
+  readonly shift?: number;
+  readonly epochs: number;
+  readonly onProgress?: (progress: Progress) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** Learns a mask and packs it; everything is chosen on validation rows, the test set is only reported. */
+export async function trainTask(
+  engine: Engine,
+  network: Network,
+  data: { readonly train: Dataset; readonly test: Dataset; readonly name: string },
+  parts: Split,
+  options: TaskOptions,
+): Promise<TrainedTask> {
+  const started = performance.now();
+  const costs = (mask: Mask) => keepCosts({ network, pixelPermutation: null }, mask);
+  const rate = options.rate ? { weight: options.rate, costs } : undefined;
+  const learned =
+    options.method === 'bernoulli'
+      ? await trainBernoulli(engine, network, data.train, parts, { ...BERNOULLI, ...options, rescale: options.rescale ?? false })
+      : { ...(await trainTopk(engine, network, data.train, parts, { ...TOPK, ...options, rate })), drawn: [] };
+  const trainSeconds = (performance.now() - started) / 1000;
+  const modelOf = (mask: Uint8Array[]) => taskModel(engine, network, mask, data.train, parts.validation, data.name);
+  const model = modelOf(learned.mask);
+  const drawn = learned.drawn.map((mask) => accuracies(engine, modelOf(mask), data, parts.validation));
+  const mean = (of: (a: (typeof drawn)[number]) => number) => drawn.reduce((sum, a) => sum + of(a), 0) / drawn.length;
+  return {
+    model,
+    fileBytes: writeModel(model).length,
+    ...accuracies(engine, model, data, parts.validation),
+    trainSeconds,
+    steps: learned.steps,
+    drawn: drawn.length ? { valAccuracy: mean((a) => a.valAccuracy), testAccuracy: mean((a) => a.testAccuracy) } : null,
+  };
+}

@@ -1,0 +1,65 @@
+// --squeeze: the rate-distortion pass of src/squeeze.ts over a learned task. Half of the validation rows choose (epoch, densities,
+// temperature); the other half choose nothing and check what the flips have done. A squeezed mask that loses there is thrown away.
+
+import { keepCosts, writeModel } from '../codec/index.js';
+import { type Dataset, imagesOf, labelsOf, type Split } from '../src/data.js';
+import type { Engine } from '../src/engine/engine.js';
+import { type SqueezeProgress, squeeze } from '../src/squeeze.js';
+import { accuracies, accuracy, type TrainedTask, taskModel } from './learn.js';
+
+/** The most accuracy on the checking rows that a squeezed mask may lose. */
+const MOST_LOST = 0.002;
+
+export interface SqueezeReport {
+  /** Whether the squeezed mask was taken. */
+  readonly taken: boolean;
+  readonly flips: number;
+  readonly bytesBefore: number;
+  readonly bytesAfter: number;
+  /** Nats, training rows. */
+  readonly lossBefore: number;
+  readonly lossAfter: number;
+  /** On the rows that chose nothing. */
+  readonly checkAccuracyBefore: number;
+  readonly checkAccuracyAfter: number;
+}
+
+export interface SqueezeSettings {
+  readonly parts: Split;
+  readonly check: Uint32Array;
+  /** What a squeezed task must still be, beside passing the check. */
+  readonly enough: (task: TrainedTask) => boolean;
+  readonly onProgress?: (progress: SqueezeProgress) => void;
+}
+
+/** The validation rows in two halves, alternately: those that choose, and those that check. */
+export function withCheck({ train, validation }: Split): { parts: Split; check: Uint32Array } {
+  return { parts: { train, validation: validation.filter((_, i) => i % 2 === 0) }, check: validation.filter((_, i) => i % 2 === 1) };
+}
+
+/** The task in fewer bytes, or as it was. */
+export async function squeezeTask(
+  engine: Engine,
+  before: TrainedTask,
+  data: { readonly train: Dataset; readonly test: Dataset; readonly name: string },
+  { parts, check, enough, onProgress }: SqueezeSettings,
+): Promise<{ task: TrainedTask; report: SqueezeReport }> {
+  const { network, tasks } = before.model;
+  const [task] = tasks;
+  const { mask, flips, lossBefore, lossAfter } = await squeeze(engine, network, data.train, parts.train, task.mask, {
+    logitScale: task.logitScale,
+    costs: (bits) => keepCosts({ network, pixelPermutation: null }, bits),
+    bytes: (bits) => writeModel({ ...before.model, tasks: [{ ...task, mask: bits }] }).length,
+    onProgress,
+  });
+  const model = taskModel(engine, network, mask, data.train, parts.validation, data.name);
+  const after = { ...before, model, fileBytes: writeModel(model).length, ...accuracies(engine, model, data, parts.validation) };
+  const [images, labels] = [imagesOf(data.train, check), labelsOf(data.train, check)];
+  const [checkAccuracyBefore, checkAccuracyAfter] = [before, after].map((one) => accuracy(engine, one.model, images, labels));
+  const taken = checkAccuracyAfter >= checkAccuracyBefore - MOST_LOST && after.fileBytes <= before.fileBytes && enough(after);
+  const bytes = { bytesBefore: before.fileBytes, bytesAfter: after.fileBytes };
+  return {
+    task: taken ? after : before,
+    report: { taken, flips, ...bytes, lossBefore, lossAfter, checkAccuracyBefore, checkAccuracyAfter },
+  };
+}
