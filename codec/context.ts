@@ -11,9 +11,11 @@
 //   surprise   the same without signs
 //   size       the share of ones by the random word, 32 classes of |u|, once with the agreement and once with how well this input has
 //              been predicted so far; in networks whose masks never follow sizes (packed signs) there is none
+//   base       where another task's mask is known: the share of ones by its bit here and how many of its four neighbours are kept
 //
 // Integers below 2^31 only, so any language gets the same bits; FORMAT.md states the same rules. Encoder and decoder run this one loop.
-// A new context (the bit of a base mask, say) is one more term: a class, its shares, an initial weight.
+// A new context is one more term: a class, its shares, an initial weight. The helpers of the loop are short because V8 inlines what
+// has few bytecodes wherever it is called, and the rest only up to a sum that this loop exceeds; that is a quarter of its speed.
 
 import { kept } from '../src/network.js';
 import type { BitCoder } from './rangecoder.js';
@@ -30,6 +32,8 @@ export interface Grid {
   readonly hints: (unit: number, out: Uint8Array) => void;
   /** Which input stands at a place of the grid; null where they stand in order. */
   readonly inputs: Uint32Array | null;
+  /** The layer's bits in the mask of the base task, where there is one. */
+  readonly base: Uint8Array | null;
 }
 
 /** The most inputs and the most units of a layer: what the model remembers of them stays below 40 MB. */
@@ -65,14 +69,14 @@ export const shareOfOnes = (ones: number, left: number): number => Math.min(Math
 
 // ---- shares of ones, learned: in 2^-30, with how many bits they stand for ----
 
+const { imul } = Math;
+const ONE = 2 ** 30;
 const MOST_SEEN = 1023;
 const PACE = Int32Array.from({ length: MOST_SEEN + 1 }, (_, seen) => Math.floor(4096 / (seen + 1)));
 
 /** How far a bit moves a share. */
 const moved = (share: number, bit: number, pace: number): number => (((bit ? ONE - share : share) >> 10) * pace) >> 2;
 
-const { imul } = Math;
-const ONE = 2 ** 30;
 const between = (x: number, low: number, high: number): number => (x < low ? low : x > high ? high : x);
 
 // ---- what came as a surprise beside a place ----
@@ -127,18 +131,33 @@ function blur(shares: Int32Array, row: number, c: number, sums: Int32Array, orig
   }
 }
 
+/** Classes 0 .. 9 of a unit's places by a base mask: twice the kept ones of the four beside a place in the grid, and its own bit. */
+function compare(base: Uint8Array, first: number, { inputs }: Grid, row: number, c: number, out: Uint8Array): void {
+  for (let i = 0; i < out.length; i++) out[i] = kept(base, first + (inputs ? inputs[i] : i));
+  for (let i = 0; i < out.length; i++) {
+    const inRow = i % row;
+    const beside =
+      (inRow >= c ? out[i - c] & 1 : 0) +
+      (inRow + c < row ? out[i + c] & 1 : 0) +
+      (i >= row ? out[i - row] & 1 : 0) +
+      (i + row < out.length ? out[i + row] & 1 : 0);
+    out[i] += 2 * beside;
+  }
+}
+
 const term = (weight: number, odds: number): number => imul(weight, odds) >> 4;
 const step = (error: number, odds: number): number => (imul(error, odds) + 8192) >> 14;
 
 // ---- the model ----
 
 /** In 2^-16. */
-const FIRST_WEIGHTS = [49152, 49152, 49152, 81920, 16384, 40960, 40960];
+const FIRST_WEIGHTS = [49152, 49152, 49152, 81920, 16384, 40960, 40960, 65536];
 const HIGH_WEIGHT = 2 ** 18 - 1;
 const LOW_WEIGHT = -HIGH_WEIGHT;
 const INPUT_SEEN = 4;
 const UNIT_SEEN = 6;
 const SIZE_SEEN = 4;
+const BASE_SEEN = 4;
 const FIRST_MISSED = 2 ** 14;
 
 /** One payload's model: weights and fan pass from layer to layer. */
@@ -156,7 +175,7 @@ export class ContextModel {
    * @param bits the mask to write, or zeros to be filled by what is read
    */
   code(grid: Grid, coder: BitCoder, bits: Uint8Array): void {
-    const { units, shape, sized } = grid;
+    const { units, shape, sized, base } = grid;
     const [height, width, channels] = shape;
     const row = width * channels;
     const inputs = height * row;
@@ -167,23 +186,27 @@ export class ContextModel {
     const seen = new Uint16Array(inputs).fill(INPUT_SEEN);
     const sizeShare = new Int32Array(1024).fill(first);
     const sizeSeen = new Uint16Array(1024).fill(SIZE_SEEN);
+    const baseShare = new Int32Array(10).fill(first);
+    const baseSeen = new Uint16Array(10).fill(BASE_SEEN);
     const fan = this.#fan.length === channels ? this.#fan : new Int16Array(channels);
     const unitOdds = new Int16Array(units);
     const near = new Int16Array(inputs);
     const sums = new Int32Array(inputs);
     const missed = new Int32Array(sized ? inputs : 0).fill(FIRST_MISSED);
     const hints = new Uint8Array(inputs);
+    const beside = new Uint8Array(base ? inputs : 0);
     const signed = new Field(row, channels);
     const plain = new Field(row, channels);
     const { left: signedLeft, above: signedAbove, errors: signedErrors } = signed;
     const { left: plainLeft, above: plainAbove, errors: plainErrors } = plain;
-    let [w0, w1, w2, w3, w4, w5, w6] = this.#weights;
+    let [w0, w1, w2, w3, w4, w5, w6, w7] = this.#weights;
 
     let ones = grid.kept;
     let left = units * inputs;
     for (let unit = 0; unit < units && ones > 0 && !coder.spent; unit++) {
       grid.hints(unit, hints);
       blur(share, row, channels, sums, origin, near);
+      if (base) compare(base, unit * inputs, grid, row, channels, beside);
       signed.clear();
       plain.clear();
       let unitShare = first;
@@ -219,6 +242,11 @@ export class ContextModel {
           x6 = STRETCH[sizeShare[sizeLevel] >> 14] - origin;
           sum += term(w5, x5) + term(w6, x6);
         }
+        let x7 = 0;
+        if (base) {
+          x7 = STRETCH[baseShare[beside[i]] >> 14] - origin;
+          sum += term(w7, x7);
+        }
         const one = SQUASH[LIMIT + between(origin + (sum >> 12), -LIMIT, LIMIT)];
         const bit = coder.code(one, kept(bits, at));
         const error = (bit << 16) - one;
@@ -241,6 +269,12 @@ export class ContextModel {
           sizeShare[sizeLevel] += imul(up, moved(sizeShare[sizeLevel], bit, PACE[sizeSeen[sizeLevel]]));
           if (sizeSeen[sizeLevel] < MOST_SEEN) sizeSeen[sizeLevel]++;
           missed[i] += (Math.abs(error) - missed[i]) >> 4;
+        }
+        if (base) {
+          const c = beside[i];
+          w7 = between(w7 + step(error, x7), LOW_WEIGHT, HIGH_WEIGHT);
+          baseShare[c] += imul(up, moved(baseShare[c], bit, PACE[baseSeen[c]]));
+          if (baseSeen[c] < MOST_SEEN) baseSeen[c]++;
         }
         const signedError = imul(sign, error);
         signedErrors[inRow + channels] = signedError;
@@ -265,7 +299,7 @@ export class ContextModel {
       }
       unitOdds[unit] = STRETCH[unitShare >> 14] - origin;
     }
-    this.#weights = [w0, w1, w2, w3, w4, w5, w6];
+    this.#weights = [w0, w1, w2, w3, w4, w5, w6, w7];
     this.#fan = unitOdds;
   }
 }
