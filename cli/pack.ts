@@ -1,8 +1,8 @@
-// seedmask pack: one file of many tasks, or more tasks for it. Payloads move byte for byte; the new archive is written beside the old
-// one and renamed over it.
+// seedmask pack: one file of many tasks, or more tasks for it. Payloads move byte for byte, unless bases are chosen for them anew; the new
+// archive is written beside the old one and renamed over it.
 
 import { Command, InvalidArgumentError } from 'commander';
-import { inspectModel, type PackedTask, readPacked, SeedmaskError, TASK_ID, writePacked } from '../codec/index.js';
+import { inspectModel, type PackedTask, readPacked, rebase, SeedmaskError, TASK_ID, writePacked } from '../codec/index.js';
 import { describe, type Network } from '../src/network.js';
 import { checkWritable, DISK, type Disk, readFile, writeFileSafely } from './files.js';
 import { inFile, LIMITS, type Networks, nameOf, networkDifferences, networkFileOption, networksOf } from './models.js';
@@ -14,6 +14,7 @@ interface Options extends Output {
   append?: boolean;
   id?: Named[];
   network?: string;
+  base?: string;
 }
 
 /** An input and, from --id, the name of its one task. */
@@ -29,8 +30,12 @@ export interface Packing {
   readonly append?: boolean;
   /** The file of --network. */
   readonly network?: string;
+  /** What masks lean on: the id of a task, 'auto', or 'none'; left out, they lean on what they did. */
+  readonly base?: string;
   /** Is told how many files are read. */
   readonly onFile?: Count;
+  /** Is told how many tasks have been tried with a base. */
+  readonly onTask?: Count;
 }
 
 export interface Packed {
@@ -39,6 +44,8 @@ export interface Packed {
   readonly tasks: number;
   /** Ids that were not in the archive before. */
   readonly added: readonly string[];
+  /** How many tasks lean on a base. */
+  readonly leaning: number;
 }
 
 export function packCommand(): Command {
@@ -48,6 +55,7 @@ export function packCommand(): Command {
     .requiredOption('--out <archive>', 'model file to write (.smk)')
     .option('--append', 'keep the tasks that the archive already holds')
     .option('--id <name=file>', 'a file of one task and the id it gets; may be repeated', named)
+    .option('--base <name>', "the task whose mask the others' are stored against where that is shorter, auto for the best, or none")
     .addOption(networkFileOption())
     .option('--json', 'print one JSON object')
     .addHelpText(
@@ -56,6 +64,7 @@ export function packCommand(): Command {
 Examples:
   seedmask pack tasks/*.smk --out archive.smk
   seedmask pack new.smk --append --out archive.smk
+  seedmask pack tasks/*.smk --base auto --out archive.smk
   seedmask pack --id mnist=run7/best.smk --id permuted=run8/best.smk --out archive.smk
   seedmask pack network.smk mask-a.smk mask-b.smk --out archive.smk`,
     )
@@ -75,10 +84,14 @@ function named(text: string, before: Named[] = []): Named[] {
 async function run(files: readonly string[], options: Options): Promise<void> {
   const ids = options.id ?? [];
   const inputs = [...files.filter((file) => !ids.some((named) => named.file === file)).map((file) => ({ file })), ...ids];
-  const { network, bytes, tasks, added } = await counting('pack', options.json === true, (onFile) => pack({ ...options, inputs, onFile }));
+  const { network, bytes, tasks, added, leaning } = await counting('pack', options.json === true, (onFile) =>
+    pack({ ...options, inputs, onFile, onTask: onFile }),
+  );
+  const leans = leaning ? `, ${leaning} lean${leaning === 1 ? 's' : ''} on a base` : '';
   outputOf(options).print(
-    { file: options.out, fileBytes: bytes.length, network: describe(network), tasks, added },
-    () => `${options.out}: ${tasks} task${tasks === 1 ? '' : 's'}, ${added.length} of them new, ${bytes.length.toLocaleString('en')} bytes`,
+    { file: options.out, fileBytes: bytes.length, network: describe(network), tasks, added, leaning },
+    () =>
+      `${options.out}: ${tasks} task${tasks === 1 ? '' : 's'}, ${added.length} of them new${leans}, ${bytes.length.toLocaleString('en')} bytes`,
   );
 }
 
@@ -86,7 +99,7 @@ async function run(files: readonly string[], options: Options): Promise<void> {
  * Packs and writes.
  * @throws SeedmaskError; then the old archive, if there was one, is as it was
  */
-export async function pack({ inputs, out, append, network: named, onFile }: Packing, disk: Disk = DISK): Promise<Packed> {
+export async function pack({ inputs, out, append, network: named, base, onFile, onTask }: Packing, disk: Disk = DISK): Promise<Packed> {
   if (inputs.length === 0) throw new SeedmaskError('bad-option', { field: 'the files to pack', expected: 'one or more', got: 'none' });
   checkWritable(out);
   const sources = [...(append ? [{ file: out }] : []), ...inputs];
@@ -120,9 +133,11 @@ export async function pack({ inputs, out, append, network: named, onFile }: Pack
   const added = [...tasks.keys()].slice(old);
   const sorted = [...tasks.values()].map(({ task }) => task).sort((a, b) => (a.id < b.id ? -1 : 1));
   const network = (first as NonNullable<typeof first>).network;
-  const bytes = writePacked({ network, tasks: sorted });
+  const model = base === undefined ? { network, tasks: sorted } : rebase({ network, tasks: sorted }, base, onTask);
+  const bytes = writePacked(model);
   writeFileSafely(out, bytes, disk);
-  return { network, bytes, tasks: sorted.length, added };
+  const leaning = model.tasks.filter((task) => task.base !== undefined).length;
+  return { network, bytes, tasks: sorted.length, added, leaning };
 }
 
 /** The tasks of an input under the ids they get. What is new to the archive is decoded once, to know that it can be. */

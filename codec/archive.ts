@@ -2,15 +2,16 @@
 //
 //   openArchive    1 read      the first 4 KiB: prefix, header and page table; a read more for each of the two that does not fit
 //   task(5)        2 reads     its page of the index (256 records), then its payload
+//                  4 reads     for a task that leans on a base on another page: that page and its payload too
 //   task('name')   2 reads     up to 256 tasks; above, one page for each halving of their number (1,000 tasks: 4 reads at most)
 //
 // What lies in the first 4 KiB is never read again, and the pages last used are kept. What is read is checked as a whole read checks
 // it: CRCs, the page table, the weight generator, ids in order, the caller's limits before memory is taken. Only a whole read can see
 // that no table entry or index column is idle or twice there, and that the parts not looked at are sound.
 
-import type { Network } from '../src/network.js';
-import { decodeTask, type PackedTask, standAlone, type Task } from './container.js';
+import { type Network, totalWeights } from '../src/network.js';
 import { SeedmaskError } from './errors.js';
+import type { BaseMask } from './grids.js';
 import { encodeHeader } from './header.js';
 import {
   admit,
@@ -37,6 +38,8 @@ import {
   within,
 } from './layout.js';
 import type { TaskHead } from './records.js';
+import { basePlace } from './schemes.js';
+import { checkBaseTask, decodeTask, type PackedTask, standAlone, type Task } from './tasks.js';
 
 /**
  * Gives the bytes offset .. offset + length - 1, fewer only where the file ends. Over HTTP: a GET with the header
@@ -45,7 +48,7 @@ import type { TaskHead } from './records.js';
 export type RangeRead = (offset: number, length: number) => Promise<Uint8Array>;
 
 export interface ArchiveOptions {
-  /** `maxWeights` and `maxMaskWeights` hold for one mask, as no call here decodes two. */
+  /** `maxMaskWeights` holds for one mask, `maxWeights` for one and the base that it leans on: no call here decodes more. */
   readonly limits?: Partial<Limits>;
   /** Where a mask-only file's network comes from. */
   readonly networks?: (id: Uint8Array) => Network | undefined | Promise<Network | undefined>;
@@ -159,14 +162,24 @@ export class Archive {
    * @throws SeedmaskError bad-task when there is none, and everything that a read of its bytes can find
    */
   async task(which: number | string): Promise<Task> {
-    const { index, task } = await this.#located(which);
-    return decodeTask(this.network, task, index).task;
+    const { task, index, base } = await this.#withBase(which);
+    return decodeTask(this.network, task, index, base).task;
   }
 
-  /** A task with its payload as it stands in the file, under its CRC and not decoded; see `readPacked`. */
+  /** A task with its payload as it stands in the file, under its CRC and not decoded; one that leans on a base is written anew without. */
   async packedTask(which: number | string): Promise<PackedTask> {
-    const { index, task } = await this.#located(which);
-    return this.base.kind === 'task' ? standAlone(this.network, task, index) : task;
+    const { task, index, base } = await this.#withBase(which);
+    return standAlone(this.network, task, index, base);
+  }
+
+  async #withBase(which: number | string): Promise<{ readonly task: PackedTask; readonly index: number; readonly base?: BaseMask }> {
+    const { task, index } = await this.#located(which);
+    const place = basePlace(task.payload, taskName(task, index));
+    if (place === null) return { task, index };
+    within('weights of a task and its base', 2 * totalWeights(this.network), this.#options.limits.maxWeights);
+    const other = place < this.tasks ? (await this.#located(place)).task : task;
+    checkBaseTask(task, index, place, place < this.tasks ? basePlace(other.payload, taskName(other, place)) !== null : undefined);
+    return { task: { ...task, base: other.id }, index, base: { place, mask: decodeTask(this.network, other, place).mask } };
   }
 
   /** Position of a task, -1 if there is none of this id. */

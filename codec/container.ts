@@ -10,7 +10,6 @@ import { ln } from '../src/exact.js';
 import { checkMask, type Mask, type Network, place, totalWeights } from '../src/network.js';
 import type { Seed } from '../src/random.js';
 import { SeedmaskError } from './errors.js';
-import type { Surroundings } from './grids.js';
 import { dataValue, encodeHeader, labelsValue, networkId, transformValue, weightCheck } from './header.js';
 import {
   admit,
@@ -45,11 +44,8 @@ import {
 } from './layout.js';
 import { encode } from './msgpack.js';
 import { arrange, dataKind, type TaskHead, writeColumns } from './records.js';
-import { type DecodedPayload, decodePayload, encodePayload, type LayerCount, SCHEME_NAMES, type SchemeName } from './schemes.js';
-
-export interface Task extends TaskHead {
-  readonly mask: Mask;
-}
+import { type LayerCount, SCHEME_NAMES, type SchemeName } from './schemes.js';
+import { Bases, baseToTry, decodeTask, encodeTask, nameBases, type PackedTask, placeBases, type Task } from './tasks.js';
 
 export interface Model {
   readonly network: Network;
@@ -58,12 +54,7 @@ export interface Model {
   readonly tasks: readonly Task[];
 }
 
-/** A task whose mask is still in its stored form. */
-export interface PackedTask extends TaskHead {
-  readonly payload: Uint8Array;
-}
-
-/** A model to be taken apart or put together without decoding its masks; every payload stands alone. */
+/** A model to be taken apart or put together without decoding its masks. */
 export interface PackedModel {
   readonly network: Network;
   readonly tasks: readonly PackedTask[];
@@ -78,6 +69,8 @@ export interface TaskInfo {
   /** Sum over layers of n * H(k / n) / 8. */
   readonly entropyBytes: number;
   readonly scheme: SchemeName;
+  /** Id of the task that the payload leans on, or null. */
+  readonly base: string | null;
   readonly layers: readonly LayerCount[];
 }
 
@@ -111,8 +104,6 @@ interface Opened {
   readonly tasks: readonly PackedTask[];
 }
 
-const around = (network: Network, head: TaskHead): Surroundings => ({ network, pixelPermutation: head.data?.pixelPermutation ?? null });
-
 /**
  * Reads a model file.
  * @param networks where a mask-only file's network comes from
@@ -120,32 +111,31 @@ const around = (network: Network, head: TaskHead): Surroundings => ({ network, p
  */
 export function readModel(bytes: Uint8Array, limits: Partial<Limits> = {}, networks?: NetworkLookup): Model {
   const { network, base, tasks } = open(bytes, limits, networks);
-  return { network, base, tasks: tasks.map((task, i) => decodeTask(network, task, i).task) };
+  const bases = new Bases(network, tasks);
+  return { network, base, tasks: tasks.map((task, i) => decodeTask(network, task, i, bases.of(task)).task) };
 }
 
-/** A task with its mask, and what its payload says of itself. Throws SeedmaskError. */
-export function decodeTask(network: Network, { payload, ...head }: PackedTask, i: number): DecodedPayload & { readonly task: Task } {
-  const decoded = decodePayload(around(network, head), payload, taskName(head, i));
-  return { ...decoded, task: { ...head, mask: decoded.mask } };
-}
-
-/** A task with its mask encoded in the scheme that is shortest. */
-const encodeTask = (network: Network, { mask, ...head }: Task, schemes: readonly SchemeName[]): PackedTask => ({
-  ...head,
-  payload: encodePayload(around(network, head), mask, schemes),
-});
-
-/** Sizes and counts of a model file, which is checked as `readModel` checks it, one mask in memory at a time. Throws SeedmaskError. */
+/** Sizes and counts of a model file, which is checked as `readModel` checks it, one mask and its base in memory at a time. Throws SeedmaskError. */
 export function inspectModel(bytes: Uint8Array, limits: Partial<Limits> = {}, networks?: NetworkLookup): FileInfo {
   const { network, base, tasks } = open(bytes, limits, networks);
   const total = totalWeights(network);
   const content = new ContentHash(network);
+  const bases = new Bases(network, tasks);
   const infos = tasks.map((task, i) => {
-    const { scheme, layers, mask } = decodeTask(network, task, i);
+    const { scheme, layers, mask } = decodeTask(network, task, i, bases.of(task));
     content.add(task, mask);
     const kept = layers.reduce((sum, l) => sum + l.kept, 0);
     const entropyBytes = layers.reduce((sum, l) => sum + entropy(l), 0) / 8;
-    return { id: task.id, payloadBytes: task.payload.length, kept, density: kept / total, entropyBytes, scheme, layers };
+    return {
+      id: task.id,
+      payloadBytes: task.payload.length,
+      kept,
+      density: kept / total,
+      entropyBytes,
+      scheme,
+      base: task.base ?? null,
+      layers,
+    };
   });
   const payloads = infos.reduce((sum, t) => sum + t.payloadBytes, 0);
   return { fileBytes: bytes.length, headerBytes: bytes.length - payloads, network, base, tasks: infos, contentId: content.digest() };
@@ -171,10 +161,12 @@ export function verifyModel(
   const { network, base, tasks } = open(bytes, limits, networks);
   const schemes = Object.fromEntries(SCHEME_NAMES.map((name) => [name, 0])) as Record<SchemeName, number>;
   const content = new ContentHash(network);
+  const bases = new Bases(network, tasks);
   let foreignDeflate = 0;
   tasks.forEach((packed, i) => {
-    const { scheme, mask, task } = decodeTask(network, packed, i);
-    const at = firstDifference(encodeTask(network, task, [scheme]).payload, packed.payload);
+    const known = bases.of(packed);
+    const { scheme, mask, task } = decodeTask(network, packed, i, known);
+    const at = firstDifference(encodeTask(network, task, [scheme], known).payload, packed.payload);
     if (at >= 0 && scheme !== 'deflate') {
       const got = `bytes that differ from it at ${at}`;
       throw new SeedmaskError('bad-payload', { field: taskName(task, i), got, expected: `the one ${scheme} encoding of its mask` });
@@ -190,20 +182,15 @@ export function verifyModel(
 }
 
 /**
- * Reads a model file for its payloads as they are: views into `bytes`, checked by their CRCs and not decoded. Those that lean on a base
- * task are written anew, so that each stands alone. Throws SeedmaskError.
+ * Reads a model file for its payloads as they are: views into `bytes`, checked by their CRCs and not decoded. Throws SeedmaskError.
  */
 export function readPacked(bytes: Uint8Array, limits: Partial<Limits> = {}, networks?: NetworkLookup): PackedModel {
-  const { network, base, tasks } = open(bytes, limits, networks);
-  return { network, tasks: base.kind === 'task' ? tasks.map((task, i) => standAlone(network, task, i)) : tasks };
+  const { network, tasks } = open(bytes, limits, networks);
+  return { network, tasks };
 }
 
-/** The same task with its payload written anew, without a base. */
-export const standAlone = (network: Network, task: PackedTask, i: number): PackedTask =>
-  encodeTask(network, decodeTask(network, task, i).task, SCHEME_NAMES);
-
 /**
- * Writes a model file around payloads, byte for byte as they are: who may hold broken ones reads the result.
+ * Writes a model file around payloads, as they are but for the places of bases: who may hold broken ones reads the result.
  * @param options.maskOnly leave the network out: the file names it by its id
  * @throws SeedmaskError as `writeModel`
  */
@@ -231,11 +218,8 @@ export function writeModel(model: Model, options: { readonly schemes?: readonly 
   tasks.forEach((task, i) => {
     fits(() => checkMask(network, task.mask), 'bad-task', `${taskName(task, i)} mask`, 'one bit for every weight');
   });
-  return assemble(
-    network,
-    base,
-    tasks.map((task) => encodeTask(network, task, schemes)),
-  );
+  const written = tasks.map((task, i) => encodeTask(network, task, schemes, baseToTry(tasks, task, i)));
+  return assemble(network, base, written);
 }
 
 const checkFit = (network: Network) => fits(() => place(network), 'bad-header', 'layers', 'a network whose layers fit');
@@ -251,7 +235,8 @@ function checkBase(network: Network, base: Base, tasks: readonly unknown[]): voi
 }
 
 /** Lays the parts out, and reads the result once: what cannot be read is not written. */
-function assemble(network: Network, base: Base, tasks: readonly PackedTask[]): Uint8Array {
+function assemble(network: Network, base: Base, unplaced: readonly PackedTask[]): Uint8Array {
+  const tasks = placeBases(unplaced);
   const arranged = arrange(tasks.map((task) => ({ ...task, logitScale: Math.fround(task.logitScale) })));
   const header = encodeHeader({
     ...arranged,
@@ -327,7 +312,10 @@ function open(bytes: Uint8Array, some: Partial<Limits>, networks?: NetworkLookup
     return { ...head, payload };
   });
   checkCanonical(begun, encodeHeader({ ...header, ...arrange(tasks) }));
-  return { network, base: baseOf(base), tasks };
+  const named = nameBases(tasks);
+  const leaning = named.filter((task) => task.base !== undefined).length;
+  within('weights of all tasks and their bases', (tasks.length + leaning) * totalWeights(network), limits.maxWeights);
+  return { network, base: baseOf(base), tasks: named };
 }
 
 /**

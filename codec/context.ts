@@ -11,9 +11,11 @@
 //   surprise   the same without signs
 //   size       the share of ones by the random word, 32 classes of |u|, once with the agreement and once with how well this input has
 //              been predicted so far; in networks whose masks never follow sizes (packed signs) there is none
+//   base       where another task's mask is known: the share of ones by its bit here and how many of its four neighbours are kept
 //
 // Integers below 2^31 only, so any language gets the same bits; FORMAT.md states the same rules. Encoder and decoder run this one loop.
-// A new context (the bit of a base mask, say) is one more term: a class, its shares, an initial weight.
+// A new context is one more term: a class, its shares, an initial weight. The helpers of the loop are short because V8 inlines what
+// has few bytecodes wherever it is called, and the rest only up to a sum that this loop exceeds; that is a quarter of its speed.
 
 import { kept } from '../src/network.js';
 import type { BitCoder } from './rangecoder.js';
@@ -30,6 +32,8 @@ export interface Grid {
   readonly hints: (unit: number, out: Uint8Array) => void;
   /** Which input stands at a place of the grid; null where they stand in order. */
   readonly inputs: Uint32Array | null;
+  /** The layer's bits in the mask of the base task, where there is one. */
+  readonly base: Uint8Array | null;
 }
 
 /** The most inputs and the most units of a layer: what the model remembers of them stays below 40 MB. */
@@ -65,28 +69,13 @@ export const shareOfOnes = (ones: number, left: number): number => Math.min(Math
 
 // ---- shares of ones, learned: in 2^-30, with how many bits they stand for ----
 
+const { imul } = Math;
+const ONE = 2 ** 30;
 const MOST_SEEN = 1023;
 const PACE = Int32Array.from({ length: MOST_SEEN + 1 }, (_, seen) => Math.floor(4096 / (seen + 1)));
 
-const learned = (share: number, bit: number, seen: number): number =>
-  bit ? share + (Math.imul((2 ** 30 - share) >> 10, PACE[seen]) >> 2) : share - (Math.imul(share >> 10, PACE[seen]) >> 2);
-
-/** Shares of the classes of a context. */
-class Shares {
-  readonly share: Int32Array;
-  readonly #seen: Uint16Array;
-
-  constructor(classes: number, first: number, seen: number) {
-    this.share = new Int32Array(classes).fill(first);
-    this.#seen = new Uint16Array(classes).fill(seen);
-  }
-
-  learn(at: number, bit: number): void {
-    const seen = this.#seen[at];
-    this.share[at] = learned(this.share[at], bit, seen);
-    if (seen < MOST_SEEN) this.#seen[at] = seen + 1;
-  }
-}
+/** How far a bit moves a share. */
+const moved = (share: number, bit: number, pace: number): number => (((bit ? ONE - share : share) >> 10) * pace) >> 2;
 
 const between = (x: number, low: number, high: number): number => (x < low ? low : x > high ? high : x);
 
@@ -94,42 +83,29 @@ const between = (x: number, low: number, high: number): number => (x < low ? low
 
 /** Errors of the bits before a place in its unit, fading with distance: to the left in its row, and in the rows above. */
 class Field {
-  readonly #channels: number;
-  readonly #left: Int32Array;
-  readonly #above: Int32Array;
-  readonly #errors: Int32Array;
+  readonly left: Int32Array;
+  readonly above: Int32Array;
+  /** This row's, with zeros on both sides. */
+  readonly errors: Int32Array;
 
   constructor(row: number, channels: number) {
-    this.#channels = channels;
-    this.#left = new Int32Array(channels);
-    this.#above = new Int32Array(row);
-    this.#errors = new Int32Array(row);
+    this.left = new Int32Array(channels);
+    this.above = new Int32Array(row);
+    this.errors = new Int32Array(row + 2 * channels);
   }
 
   clear(): void {
-    this.#left.fill(0);
-    this.#above.fill(0);
-  }
-
-  /** @param i place in the row, of channel q */
-  at(i: number, q: number): number {
-    return this.#left[q] + this.#above[i];
-  }
-
-  put(i: number, q: number, error: number): void {
-    this.#errors[i] = error;
-    this.#left[q] = (9 * (this.#left[q] + error)) >> 4;
+    this.left.fill(0);
+    this.above.fill(0);
   }
 
   endRow(): void {
-    const errors = this.#errors;
-    const above = this.#above;
-    const c = this.#channels;
+    const { left, above, errors } = this;
+    const c = left.length;
     for (let i = 0; i < above.length; i++) {
-      const beside = (i >= c ? errors[i - c] : 0) + (i + c < above.length ? errors[i + c] : 0);
-      above[i] = (9 * (16 * (above[i] + errors[i]) + 11 * beside)) >> 8;
+      above[i] = (9 * (16 * (above[i] + errors[i + c]) + 11 * (errors[i] + errors[i + 2 * c]))) >> 8;
     }
-    this.#left.fill(0);
+    left.fill(0);
   }
 }
 
@@ -155,18 +131,33 @@ function blur(shares: Int32Array, row: number, c: number, sums: Int32Array, orig
   }
 }
 
-const term = (weight: number, odds: number): number => Math.imul(weight, odds) >> 4;
-const taught = (weight: number, error: number, odds: number): number =>
-  between(weight + ((Math.imul(error, odds) + 8192) >> 14), -MOST_WEIGHT, MOST_WEIGHT);
+/** Classes 0 .. 9 of a unit's places by a base mask: twice the kept ones of the four beside a place in the grid, and its own bit. */
+function compare(base: Uint8Array, first: number, { inputs }: Grid, row: number, c: number, out: Uint8Array): void {
+  for (let i = 0; i < out.length; i++) out[i] = kept(base, first + (inputs ? inputs[i] : i));
+  for (let i = 0; i < out.length; i++) {
+    const inRow = i % row;
+    const beside =
+      (inRow >= c ? out[i - c] & 1 : 0) +
+      (inRow + c < row ? out[i + c] & 1 : 0) +
+      (i >= row ? out[i - row] & 1 : 0) +
+      (i + row < out.length ? out[i + row] & 1 : 0);
+    out[i] += 2 * beside;
+  }
+}
+
+const term = (weight: number, odds: number): number => imul(weight, odds) >> 4;
+const step = (error: number, odds: number): number => (imul(error, odds) + 8192) >> 14;
 
 // ---- the model ----
 
 /** In 2^-16. */
-const FIRST_WEIGHTS = [49152, 49152, 49152, 81920, 16384, 40960, 40960];
-const MOST_WEIGHT = 2 ** 18 - 1;
+const FIRST_WEIGHTS = [49152, 49152, 49152, 81920, 16384, 40960, 40960, 65536];
+const HIGH_WEIGHT = 2 ** 18 - 1;
+const LOW_WEIGHT = -HIGH_WEIGHT;
 const INPUT_SEEN = 4;
 const UNIT_SEEN = 6;
 const SIZE_SEEN = 4;
+const BASE_SEEN = 4;
 const FIRST_MISSED = 2 ** 14;
 
 /** One payload's model: weights and fan pass from layer to layer. */
@@ -184,31 +175,38 @@ export class ContextModel {
    * @param bits the mask to write, or zeros to be filled by what is read
    */
   code(grid: Grid, coder: BitCoder, bits: Uint8Array): void {
-    const { units, shape, sized } = grid;
+    const { units, shape, sized, base } = grid;
     const [height, width, channels] = shape;
     const row = width * channels;
     const inputs = height * row;
     const first = shareOfOnes(grid.kept, units * inputs) << 14;
     const origin = STRETCH[first >> 14];
 
-    const inputShares = new Shares(inputs, first, INPUT_SEEN);
-    const bySizeAgreement = new Shares(32 * 16, first, SIZE_SEEN);
-    const bySizeLevel = new Shares(32 * 16, first, SIZE_SEEN);
+    const share = new Int32Array(inputs).fill(first);
+    const seen = new Uint16Array(inputs).fill(INPUT_SEEN);
+    const sizeShare = new Int32Array(1024).fill(first);
+    const sizeSeen = new Uint16Array(1024).fill(SIZE_SEEN);
+    const baseShare = new Int32Array(10).fill(first);
+    const baseSeen = new Uint16Array(10).fill(BASE_SEEN);
     const fan = this.#fan.length === channels ? this.#fan : new Int16Array(channels);
     const unitOdds = new Int16Array(units);
     const near = new Int16Array(inputs);
     const sums = new Int32Array(inputs);
     const missed = new Int32Array(sized ? inputs : 0).fill(FIRST_MISSED);
     const hints = new Uint8Array(inputs);
+    const beside = new Uint8Array(base ? inputs : 0);
     const signed = new Field(row, channels);
     const plain = new Field(row, channels);
-    let [w0, w1, w2, w3, w4, w5, w6] = this.#weights;
+    const { left: signedLeft, above: signedAbove, errors: signedErrors } = signed;
+    const { left: plainLeft, above: plainAbove, errors: plainErrors } = plain;
+    let [w0, w1, w2, w3, w4, w5, w6, w7] = this.#weights;
 
     let ones = grid.kept;
     let left = units * inputs;
     for (let unit = 0; unit < units && ones > 0 && !coder.spent; unit++) {
       grid.hints(unit, hints);
-      blur(inputShares.share, row, channels, sums, origin, near);
+      blur(share, row, channels, sums, origin, near);
+      if (base) compare(base, unit * inputs, grid, row, channels, beside);
       signed.clear();
       plain.clear();
       let unitShare = first;
@@ -225,12 +223,12 @@ export class ContextModel {
         }
         const hint = hints[input];
         const sign = 2 * (sized ? hint >> 5 : hint) - 1;
-        const agreement = Math.imul(sign, signed.at(inRow, q) + (across >> 2));
+        const agreement = imul(sign, signedLeft[q] + signedAbove[inRow] + (across >> 2));
         const x0 = near[i];
         const x1 = STRETCH[unitShare >> 14] - origin;
         const x2 = fan[q];
         const x3 = agreement >> 7;
-        const x4 = plain.at(inRow, q) >> 7;
+        const x4 = (plainLeft[q] + plainAbove[inRow]) >> 7;
         let sum = term(w0, x0) + term(w1, x1) + term(w2, x2) + term(w3, x3) + term(w4, x4);
         let x5 = 0;
         let x6 = 0;
@@ -239,33 +237,50 @@ export class ContextModel {
         if (sized) {
           const size = 16 * (hint & 31);
           sizeAgreement = size + between((agreement >> 14) + 8, 0, 15);
-          sizeLevel = size + LEVEL[missed[i] >> 9];
-          x5 = STRETCH[bySizeAgreement.share[sizeAgreement] >> 14] - origin;
-          x6 = STRETCH[bySizeLevel.share[sizeLevel] >> 14] - origin;
+          sizeLevel = 512 + size + LEVEL[missed[i] >> 9];
+          x5 = STRETCH[sizeShare[sizeAgreement] >> 14] - origin;
+          x6 = STRETCH[sizeShare[sizeLevel] >> 14] - origin;
           sum += term(w5, x5) + term(w6, x6);
+        }
+        let x7 = 0;
+        if (base) {
+          x7 = STRETCH[baseShare[beside[i]] >> 14] - origin;
+          sum += term(w7, x7);
         }
         const one = SQUASH[LIMIT + between(origin + (sum >> 12), -LIMIT, LIMIT)];
         const bit = coder.code(one, kept(bits, at));
         const error = (bit << 16) - one;
 
-        w0 = taught(w0, error, x0);
-        w1 = taught(w1, error, x1);
-        w2 = taught(w2, error, x2);
-        w3 = taught(w3, error, x3);
-        w4 = taught(w4, error, x4);
-        inputShares.learn(i, bit);
-        unitShare = learned(unitShare, bit, unitSeen);
+        w0 = between(w0 + step(error, x0), LOW_WEIGHT, HIGH_WEIGHT);
+        w1 = between(w1 + step(error, x1), LOW_WEIGHT, HIGH_WEIGHT);
+        w2 = between(w2 + step(error, x2), LOW_WEIGHT, HIGH_WEIGHT);
+        w3 = between(w3 + step(error, x3), LOW_WEIGHT, HIGH_WEIGHT);
+        w4 = between(w4 + step(error, x4), LOW_WEIGHT, HIGH_WEIGHT);
+        const up = 2 * bit - 1;
+        share[i] += imul(up, moved(share[i], bit, PACE[seen[i]]));
+        if (seen[i] < MOST_SEEN) seen[i]++;
+        unitShare += imul(up, moved(unitShare, bit, PACE[unitSeen]));
         if (unitSeen < MOST_SEEN) unitSeen++;
         if (sized) {
-          w5 = taught(w5, error, x5);
-          w6 = taught(w6, error, x6);
-          bySizeAgreement.learn(sizeAgreement, bit);
-          bySizeLevel.learn(sizeLevel, bit);
+          w5 = between(w5 + step(error, x5), LOW_WEIGHT, HIGH_WEIGHT);
+          w6 = between(w6 + step(error, x6), LOW_WEIGHT, HIGH_WEIGHT);
+          sizeShare[sizeAgreement] += imul(up, moved(sizeShare[sizeAgreement], bit, PACE[sizeSeen[sizeAgreement]]));
+          if (sizeSeen[sizeAgreement] < MOST_SEEN) sizeSeen[sizeAgreement]++;
+          sizeShare[sizeLevel] += imul(up, moved(sizeShare[sizeLevel], bit, PACE[sizeSeen[sizeLevel]]));
+          if (sizeSeen[sizeLevel] < MOST_SEEN) sizeSeen[sizeLevel]++;
           missed[i] += (Math.abs(error) - missed[i]) >> 4;
         }
-        const signedError = Math.imul(sign, error);
-        signed.put(inRow, q, signedError);
-        plain.put(inRow, q, error);
+        if (base) {
+          const c = beside[i];
+          w7 = between(w7 + step(error, x7), LOW_WEIGHT, HIGH_WEIGHT);
+          baseShare[c] += imul(up, moved(baseShare[c], bit, PACE[baseSeen[c]]));
+          if (baseSeen[c] < MOST_SEEN) baseSeen[c]++;
+        }
+        const signedError = imul(sign, error);
+        signedErrors[inRow + channels] = signedError;
+        plainErrors[inRow + channels] = error;
+        signedLeft[q] = (9 * (signedLeft[q] + signedError)) >> 4;
+        plainLeft[q] = (9 * (plainLeft[q] + error)) >> 4;
         across = (7 * (across + signedError)) >> 3;
         if (bit) {
           bits[at >> 3] |= 1 << (at & 7);
@@ -284,7 +299,7 @@ export class ContextModel {
       }
       unitOdds[unit] = STRETCH[unitShare >> 14] - origin;
     }
-    this.#weights = [w0, w1, w2, w3, w4, w5, w6];
+    this.#weights = [w0, w1, w2, w3, w4, w5, w6, w7];
     this.#fan = unitOdds;
   }
 }

@@ -1,13 +1,21 @@
 // What both sides of a file know of a mask's layers without the mask: the shape that a unit sees, and the random words of its weights.
 // Words are made unit by unit and not kept: a file that claims many weights takes no memory for them.
 
-import { type Network, type Placed, weighted } from '../src/network.js';
+import { type Mask, type Network, type Placed, weighted } from '../src/network.js';
 import { DOMAIN, fillWords, permutation, type Seed } from '../src/random.js';
 import { type Grid, MAX_SIDE } from './context.js';
+
+/** A task of the same file whose mask is known, and its place in the index. */
+export interface BaseMask {
+  readonly place: number;
+  readonly mask: Mask;
+}
 
 /** What a payload is read with. */
 export interface Surroundings {
   readonly network: Network;
+  /** What a payload of the related scheme leans on. */
+  readonly base?: BaseMask | undefined;
   /** How the task's pixels were permuted, or null: a mask is modelled with its pixels where they belong. */
   readonly pixelPermutation: Seed | null;
 }
@@ -17,7 +25,7 @@ export const fitsModel = (network: Network): boolean =>
   weighted(network).every((layer) => layer.fanIn <= MAX_SIDE && layer.weights / layer.fanIn <= MAX_SIDE);
 
 /** The grid of a weighted layer that keeps `kept` of its weights. */
-export function gridOf({ network, pixelPermutation }: Surroundings, layer: Placed, kept: number): Grid {
+export function gridOf({ network, pixelPermutation, base }: Surroundings, layer: Placed, kept: number): Grid {
   const { weights, fanIn, input } = layer;
   const permuted = pixelPermutation && layer.layer.kind === 'dense' && layer.layer === network.layers[0];
   return {
@@ -27,6 +35,7 @@ export function gridOf({ network, pixelPermutation }: Surroundings, layer: Place
     sized: network.distribution !== 'packed-signed-constant',
     hints: network.distribution === 'packed-signed-constant' ? packedSigns(network.seed, layer) : signsAndSizes(network.seed, layer),
     inputs: permuted ? inverse(permutation(fanIn, pixelPermutation, DOMAIN.pixelPermutation)) : null,
+    base: base ? base.mask[layer.stream] : null,
   };
 }
 

@@ -1,6 +1,7 @@
 // The codec: model files to models and back. FORMAT.md is the norm; this is its reading in TypeScript, for Node and the browser.
 
 export { type Archive, type ArchiveOptions, openArchive, type RangeRead } from './archive.js';
+export { rebase } from './bases.js';
 export {
   contentId,
   entropy,
@@ -8,10 +9,8 @@ export {
   inspectModel,
   type Model,
   type PackedModel,
-  type PackedTask,
   readModel,
   readPacked,
-  type Task,
   type TaskInfo,
   type Verified,
   verifyModel,
@@ -26,3 +25,4 @@ export { keepCosts } from './rate.js';
 export { TASK_ID, type TaskHead } from './records.js';
 export { readSafetensors, type Tensor, type TensorFile, writeSafetensors } from './safetensors.js';
 export { type LayerCount, SCHEMES, type SchemeName } from './schemes.js';
+export type { PackedTask, Task } from './tasks.js';

@@ -95,8 +95,8 @@ export class RangeDecoder implements BitCoder {
       state[2] = range - bound;
     }
     while (state[2] < FLOOR) {
-      state[2] *= 256;
-      state[1] *= 256;
+      state[2] <<= 8;
+      state[1] <<= 8;
       this.#shift();
     }
     return bit;

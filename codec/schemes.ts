@@ -5,6 +5,7 @@
 //   adaptive  range coded; a bit's probability is the share of ones among the bits still to come, which the count makes known:
 //             drawing without replacement, so a layer costs log2 of the binomial (n over k), the least that k and n allow
 //   context   range coded; a bit's probability comes from the model of context.ts
+//   related   as context, and the model knows the mask of another task of the file, whose place stands before the counts
 // A new scheme is a new id; ids never change meaning.
 
 import { deflateRaw, Z_FINISH, Z_STREAM_END, ZStream, zlibInflate, zlibInflateInit2 } from 'pako';
@@ -15,9 +16,9 @@ import { fitsModel, gridOf, type Surroundings } from './grids.js';
 import { type BitCoder, RangeDecoder, RangeEncoder } from './rangecoder.js';
 
 /** Schemes with their ids in a payload. */
-export const SCHEMES = { raw: 0, deflate: 1, adaptive: 2, context: 3 } as const;
+export const SCHEMES = { raw: 0, deflate: 1, adaptive: 2, context: 3, related: 4 } as const;
 export type SchemeName = keyof typeof SCHEMES;
-export const SCHEME_NAMES: readonly SchemeName[] = ['raw', 'deflate', 'adaptive', 'context'];
+export const SCHEME_NAMES: readonly SchemeName[] = ['raw', 'deflate', 'adaptive', 'context', 'related'];
 
 /** A layer's weights and how many of them are kept. */
 export interface LayerCount {
@@ -46,44 +47,67 @@ export function encodePayload(around: Surroundings, mask: Mask, schemes: readonl
     codeLayers(scheme, around, layers, coder, mask);
     return coder.finish();
   };
-  const bodies = SCHEME_NAMES.filter((name) => schemes.includes(name) && (name !== 'context' || fitsModel(around.network))).map((name) => ({
-    name,
-    body: name === 'raw' ? raw : name === 'deflate' ? deflateRaw(raw, { level: 9 }) : coded(name),
-  }));
-  if (bodies.length === 0) {
+  const takes = (name: SchemeName) =>
+    schemes.includes(name) && (!isModelled(name) || fitsModel(around.network)) && (name !== 'related' || around.base !== undefined);
+  const counts = layers.flatMap((l) => leb128(l.kept));
+  const payloads = SCHEME_NAMES.filter(takes).map((name) => {
+    const base = name === 'related' && around.base ? leb128(around.base.place) : [];
+    const body = name === 'raw' ? raw : name === 'deflate' ? deflateRaw(raw, { level: 9 }) : coded(name);
+    return concat([Uint8Array.from([SCHEMES[name], ...base, ...counts]), body]);
+  });
+  if (payloads.length === 0) {
     throw new SeedmaskError('bad-task', { field: 'schemes', expected: 'one that takes every layer of the network', got: schemes });
   }
-  const best = bodies.reduce((a, b) => (b.body.length < a.body.length ? b : a));
-  return concat([Uint8Array.from([SCHEMES[best.name], ...layers.flatMap((l) => leb128(l.kept))]), best.body]);
+  return payloads.reduce((a, b) => (b.length < a.length ? b : a));
+}
+
+/** The place of the task that a payload leans on, or null. Throws 'bad-payload'. */
+export const basePlace = (payload: Uint8Array, field: string): number | null =>
+  payload[0] === SCHEMES.related ? readNumber(payload, 1, field, 'the place of its base').value : null;
+
+/** The same payload, leaning on a task at another place. */
+export function withBasePlace(payload: Uint8Array, place: number): Uint8Array {
+  const { end } = readNumber(payload, 1, 'a task', 'the place of its base');
+  return concat([Uint8Array.from([SCHEMES.related, ...leb128(place)]), payload.subarray(end)]);
+}
+
+/** Reads a number below 2^35 in LEB128, in its shortest form. */
+function readNumber(payload: Uint8Array, start: number, field: string, what: string): { readonly value: number; readonly end: number } {
+  let at = start;
+  let value = 0;
+  let unit = 1;
+  let byte: number;
+  do {
+    if (at >= payload.length) throw bad(field, 'the payload ends', what);
+    byte = payload[at++];
+    value += (byte & 127) * unit;
+    unit *= 128;
+  } while (byte & 128 && unit < 128 ** 5);
+  if (byte & 128) throw bad(field, 'a number that does not end', what);
+  if (byte === 0 && unit > 128) throw bad(field, 'a padded number', `${what} in its shortest form`);
+  return { value, end: at };
 }
 
 /**
- * Decodes a whole payload, or throws 'unknown-scheme' or 'bad-payload'; takes no more memory than the mask, the payload's size and,
+ * Decodes a whole payload, or throws 'unknown-scheme', 'bad-payload' or 'bad-base'; takes no more memory than the mask, the payload's size and,
  * for the context scheme, 40 MB. The network's weights are already held against the caller's limit.
  * @param field what error messages call this task
  */
 export function decodePayload(around: Surroundings, payload: Uint8Array, field: string): DecodedPayload {
   const scheme = SCHEME_NAMES.find((name) => SCHEMES[name] === payload[0]);
   if (!scheme) throw new SeedmaskError('unknown-scheme', { field, got: payload[0], expected: SCHEME_NAMES.join(', ') });
-  let at = 1;
+  let at = scheme === 'related' ? readNumber(payload, 1, field, 'the place of its base').end : 1;
   const layers = weighted(around.network).map(({ weights: n }, i) => {
-    let count = 0;
-    let unit = 1;
-    let byte: number;
-    do {
-      if (at >= payload.length) throw bad(field, 'the payload ends', `the kept count of layer ${i}`);
-      byte = payload[at++];
-      count += (byte & 127) * unit;
-      unit *= 128;
-    } while (byte & 128 && unit < 128 ** 5);
-    if (byte === 0 && unit > 128) throw bad(field, 'a padded number', `the kept count of layer ${i} in its shortest form`);
-    if (byte & 128 || count > n) throw bad(field, `${count} or more kept in layer ${i}`, `at most ${n}`);
-    return { weights: n, kept: count };
+    const { value, end } = readNumber(payload, at, field, `the kept count of layer ${i}`);
+    at = end;
+    if (value > n) throw bad(field, `${value} kept in layer ${i}`, `at most ${n}`);
+    return { weights: n, kept: value };
   });
   const body = payload.subarray(at);
   const mixed = layers.filter(isMixed);
   const rawBytes = mixed.reduce((sum, l) => sum + maskBytes(l.weights), 0);
-  if (scheme === 'adaptive' || scheme === 'context') return { scheme, layers, mask: decodeRange(scheme, around, layers, body, field) };
+  if (scheme === 'related' && !around.base) throw new SeedmaskError('bad-base', { field, expected: 'the mask it leans on', got: 'none' });
+  if (scheme !== 'raw' && scheme !== 'deflate') return { scheme, layers, mask: decodeRange(scheme, around, layers, body, field) };
   const raw = scheme === 'deflate' ? inflate(body, rawBytes, field) : body;
   if (raw.length !== rawBytes) throw bad(field, `${raw.length} bytes of bits`, `${rawBytes}`);
   return { scheme, layers, mask: splitRaw(layers, raw, field) };
@@ -136,7 +160,9 @@ function inflate(body: Uint8Array, size: number, field: string): Uint8Array {
   );
 }
 
-type RangeScheme = 'adaptive' | 'context';
+type RangeScheme = Exclude<SchemeName, 'raw' | 'deflate'>;
+
+const isModelled = (scheme: SchemeName): boolean => scheme === 'context' || scheme === 'related';
 
 /** A coded bit shrinks the coder's range by 1/65,793 or more, so a byte tells fewer than this many apart. */
 const MOST_BITS_A_BYTE = 2 ** 19;
@@ -148,7 +174,7 @@ function decodeRange(
   body: Uint8Array,
   field: string,
 ): Uint8Array[] {
-  if (scheme === 'context' && !fitsModel(around.network)) throw bad(field, 'the context scheme', 'another, for layers of this size');
+  if (isModelled(scheme) && !fitsModel(around.network)) throw bad(field, `the ${scheme} scheme`, 'another, for layers of this size');
   const least = layers.reduce((sum, { weights, kept }) => sum + Math.min(kept, weights - kept), 0);
   const most = (body.length + 5) * MOST_BITS_A_BYTE;
   if (least >= most) throw bad(field, `${least} or more bits in ${body.length} bytes`, `fewer than ${most}`);
@@ -162,11 +188,12 @@ function decodeRange(
 /** Passes every bit that the counts leave open through a coder; a mask of zeros is filled with what a decoder reads. */
 function codeLayers(scheme: RangeScheme, around: Surroundings, layers: readonly LayerCount[], coder: BitCoder, mask: Mask): void {
   const model = new ContextModel();
+  const known = scheme === 'related' ? around : { ...around, base: undefined };
   weighted(around.network).forEach((placed, i) => {
     if (!isMixed(layers[i])) {
       model.skip();
       if (layers[i].kept) keepFrom(mask[i], 0, layers[i].weights);
-    } else if (scheme === 'context') model.code(gridOf(around, placed, layers[i].kept), coder, mask[i]);
+    } else if (isModelled(scheme)) model.code(gridOf(known, placed, layers[i].kept), coder, mask[i]);
     else codeAdaptive(layers[i], coder, mask[i]);
   });
 }

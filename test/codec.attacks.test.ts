@@ -7,6 +7,7 @@ import { encode, scan, type Value } from '../codec/msgpack.js';
 import { decodePayload, encodePayload } from '../codec/schemes.js';
 import { weightCounts } from '../src/network.js';
 import { ATTACKS, open, plain, seal } from './attacks/files.js';
+import { runs } from './codec.effort.js';
 import { ARCHIVE_MODEL, PATCHES_MODEL, randomMask, TINY, TINY_MODEL, task } from './vectors/models.js';
 
 /** The code of the SeedmaskError that reading throws; any other exception passes through, no exception is 'ok'. */
@@ -147,9 +148,9 @@ describe('forgery: with right checksums, a file is refused or is the one file of
         }
         if (accepted(seal(parts.header, parts.tasks, parts.flags))) read++;
       }),
-      { seed: 1907, numRuns: 6000 },
+      { seed: 1907, numRuns: runs(6000) },
     );
-    expect(read).toBeGreaterThan(50);
+    expect(read).toBeGreaterThan(runs(50));
   });
 
   test('bodies of any bytes, with any counts', { timeout: 60_000 }, () => {
@@ -173,9 +174,9 @@ describe('forgery: with right checksums, a file is refused or is the one file of
           }
         },
       ),
-      { seed: 41, numRuns: 4000 },
+      { seed: 41, numRuns: runs(4000) },
     );
-    expect(read).toBeGreaterThan(0);
+    expect(read).toBeGreaterThan(runs(0));
   });
 
   test('values of header fields', () => {
@@ -197,7 +198,7 @@ describe('forgery: with right checksums, a file is refused or is the one file of
         const { header, tasks } = open(plain({ ...change }), 1);
         accepted(seal(header, tasks, hasBase ? 2 : 0));
       }),
-      { seed: 77, numRuns: 4000 },
+      { seed: 77, numRuns: runs(4000) },
     );
   });
 
@@ -207,7 +208,7 @@ describe('forgery: with right checksums, a file is refused or is the one file of
         accepted(seal(noise, []));
         accepted(seal(encode([...noise]), []));
       }),
-      { seed: 5, numRuns: 3000 },
+      { seed: 5, numRuns: runs(3000) },
     );
   });
 });

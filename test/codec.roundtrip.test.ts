@@ -15,6 +15,7 @@ import {
 } from '../codec/index.js';
 import { fullMask, type Layer, MAX_KERNEL, type Network, place, regenerate } from '../src/network.js';
 import { DISTRIBUTIONS, type Distribution, DOMAIN, permutation } from '../src/random.js';
+import { runs } from './codec.effort.js';
 import {
   ARCHIVE_MODEL,
   FC,
@@ -120,7 +121,7 @@ describe('any model', () => {
           expect(bytes.length).toBeLessThanOrEqual(writeModel(m, { schemes: [scheme] }).length);
         }
       }),
-      { seed: 20240, numRuns: 150 },
+      { seed: 20240, numRuns: runs(150) },
     );
   });
 
@@ -144,7 +145,7 @@ describe('any model', () => {
         expect(back).toEqual(m);
         expect(writeModel(back, { schemes: ['context'] })).toEqual(bytes);
       }),
-      { seed: 20261, numRuns: 150 },
+      { seed: 20261, numRuns: runs(150) },
     );
   });
 

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { readSafetensors, SeedmaskError, type Tensor, writeSafetensors } from '../codec/index.js';
+import { runs } from './codec.effort.js';
 
 const python = ['python3', '/usr/bin/python3'].find((name) => spawnSync(name, ['-c', 'import numpy']).status === 0);
 
@@ -57,7 +58,7 @@ test('any arrays come back', () => {
         for (const [name, value] of Object.entries(named)) expect(file.tensors.get(name)).toEqual(value);
       },
     ),
-    { numRuns: 100, seed: 4 },
+    { numRuns: runs(100), seed: 4 },
   );
 });
 

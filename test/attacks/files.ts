@@ -224,7 +224,7 @@ export const ATTACKS: readonly Attack[] = [
   ['over-limit', 'few weights on 2^29 values that 2^28 follow', plain({ 0: BROAD.input, 1: [4, 1], 5: weightCheck(BROAD) })],
   ['over-limit', '2^28 weights and one more, all zero', plain({ 0: 2 ** 28 + 1, 1: [2, 1] }, bytes(0, 0))],
 
-  ['unknown-scheme', 'scheme 4', plain({}, bytes(4, 0))],
+  ['unknown-scheme', 'scheme 5', plain({}, bytes(5, 0))],
   [
     'unknown-scheme',
     'a task without a payload',

@@ -231,7 +231,7 @@ function changePayload({ tasks }: Parts, chance: Chance): void {
   const count = 1 + chance.below(2);
   switch (chance.below(8)) {
     case 0:
-      payload[0] = chance.below(5);
+      payload[0] = chance.below(6);
       break;
     case 1:
       if (count < payload.length) payload[count] = chance.of([0, 1, (payload[count] + 1) & 255, (payload[count] + 255) & 255, 128, 255]);

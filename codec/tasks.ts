@@ -1,0 +1,121 @@
+// A task between its payload and its mask. A payload may lean on another task of the same file, its base, whose mask it is modelled
+// with. A base leans on none, so a task is read with at most one other, nothing goes in circles, and no file forces a chain of reads.
+// In a file a base is a place in the index; wherever tasks may move, it is an id.
+
+import type { Mask, Network } from '../src/network.js';
+import { SeedmaskError } from './errors.js';
+import type { BaseMask, Surroundings } from './grids.js';
+import { taskName } from './layout.js';
+import type { TaskHead } from './records.js';
+import { basePlace, type DecodedPayload, decodePayload, encodePayload, SCHEME_NAMES, type SchemeName, withBasePlace } from './schemes.js';
+
+export interface Task extends TaskHead {
+  readonly mask: Mask;
+  /** Id of the task that its payload leans on; when writing, of one that it may lean on. It is no part of the content. */
+  readonly base?: string;
+}
+
+/** A task whose mask is still in its stored form. */
+export interface PackedTask extends TaskHead {
+  readonly payload: Uint8Array;
+  /** Id of the task that the payload leans on, which goes where it goes. */
+  readonly base?: string;
+}
+
+const around = (network: Network, head: TaskHead, base: BaseMask | undefined): Surroundings => ({
+  network,
+  pixelPermutation: head.data?.pixelPermutation ?? null,
+  base,
+});
+
+/**
+ * A task with its mask, and what its payload says of itself. Throws SeedmaskError.
+ * @param base what the payload leans on, if it does
+ */
+export function decodeTask(
+  network: Network,
+  { payload, ...head }: PackedTask,
+  place: number,
+  base?: BaseMask,
+): DecodedPayload & { readonly task: Task } {
+  const decoded = decodePayload(around(network, head, base), payload, taskName(head, place));
+  return { ...decoded, task: { ...head, mask: decoded.mask } };
+}
+
+/**
+ * A task with its mask encoded in the scheme that is shortest.
+ * @param known the mask of the task that it may lean on, which its `base` names
+ */
+export function encodeTask(network: Network, { mask, base, ...head }: Task, schemes: readonly SchemeName[], known?: BaseMask): PackedTask {
+  const payload = encodePayload(around(network, head, known), mask, schemes);
+  const leans = base !== undefined && basePlace(payload, 'a task') !== null;
+  return { ...head, payload, ...(leans ? { base } : {}) };
+}
+
+/** The same task with its payload written anew, without its base. */
+export function standAlone(network: Network, packed: PackedTask, place: number, known: BaseMask | undefined): PackedTask {
+  if (!known) return packed;
+  const { base: _, ...task } = decodeTask(network, packed, place, known).task;
+  return encodeTask(network, task, SCHEME_NAMES);
+}
+
+/** Masks that others lean on. The last one is kept, as a base has many that lean on it. */
+export class Bases {
+  readonly #network: Network;
+  readonly #tasks: readonly PackedTask[];
+  readonly #places: ReadonlyMap<string, number>;
+  #last: BaseMask | undefined;
+
+  constructor(network: Network, tasks: readonly PackedTask[]) {
+    this.#network = network;
+    this.#tasks = tasks;
+    this.#places = placesOf(tasks);
+  }
+
+  /** What a task leans on. */
+  of({ base }: PackedTask): BaseMask | undefined {
+    const place = base === undefined ? undefined : this.#places.get(base);
+    if (place === undefined) return undefined;
+    if (this.#last?.place !== place) this.#last = { place, mask: decodeTask(this.#network, this.#tasks[place], place).mask };
+    return this.#last;
+  }
+}
+
+const placesOf = (tasks: readonly TaskHead[]): ReadonlyMap<string, number> => new Map(tasks.map(({ id }, place) => [id, place]));
+
+/** Throws 'bad-base' unless the base of a task is there and leans on none. */
+export function checkBaseTask(head: TaskHead, place: number, base: number | string, leans: boolean | undefined): void {
+  if (leans === false) return;
+  const expected = 'another task of the file that leans on none itself as its base';
+  throw new SeedmaskError('bad-base', { field: taskName(head, place), expected, got: leans ? `task ${base}, which does` : `task ${base}` });
+}
+
+/** Tasks of a file with the ids of their bases in place of the places. Throws 'bad-base', or 'bad-payload' for a place cut short. */
+export function nameBases(tasks: readonly PackedTask[]): PackedTask[] {
+  const places = tasks.map((task, i) => basePlace(task.payload, taskName(task, i)));
+  return tasks.map((task, i) => {
+    const place = places[i];
+    if (place === null) return task;
+    checkBaseTask(task, i, place, place < tasks.length ? places[place] !== null : undefined);
+    return { ...task, base: tasks[place].id };
+  });
+}
+
+/** Tasks in the order of a file, each payload with the place that its base has there. Throws 'bad-base'. */
+export function placeBases(tasks: readonly PackedTask[]): PackedTask[] {
+  const places = placesOf(tasks);
+  return tasks.map((task, i) => {
+    if (task.base === undefined && basePlace(task.payload, 'a task') === null) return task;
+    const place = places.get(task.base ?? '') ?? -1;
+    checkBaseTask(task, i, task.base ?? 'of no name', place < 0 ? undefined : tasks[place].base !== undefined);
+    return { ...task, payload: withBasePlace(task.payload, place) };
+  });
+}
+
+/** The mask that a task may lean on when it is written. Throws 'bad-base'. */
+export function baseToTry(tasks: readonly Task[], task: Task, i: number): BaseMask | undefined {
+  if (task.base === undefined) return undefined;
+  const place = tasks.findIndex(({ id }) => id === task.base);
+  checkBaseTask(task, i, task.base, place < 0 ? undefined : tasks[place].base !== undefined);
+  return { place, mask: tasks[place].mask };
+}
