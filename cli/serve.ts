@@ -41,7 +41,7 @@ Examples:
 }
 
 async function run(path: string, options: Options): Promise<void> {
-  const store = openStore(path, { networks: await networksOf(options.network) });
+  const store = await openStore(path, { networks: await networksOf(options.network) });
   if (store.tasks.size === 0)
     throw new SeedmaskError('bad-store', {
       field: path,

@@ -34,6 +34,13 @@ export const ERRORS = {
   'unknown-task-label': [404, 'task {field} has no version label {got}, only {expected}'],
   'admin-closed': [403, '{got} is closed: this server has no admin key'],
   draining: [503, 'the server is shutting down'],
+  starting: [503, 'the server is not ready yet: {got}'],
+  'unloaded-task': [503, 'task {field} is not loaded: {got}'],
+  overloaded: [503, '{got} are waiting for an answer, the limit is {expected}'],
+  'lost-worker': [503, 'the thread that worked on {field} was lost: {got}'],
+  'over-key-limit': [429, 'key {field} has {got} under way, its limit is {expected}'],
+  deadline: [504, 'no answer within the deadline: {got}'],
+  'client-gone': [499, 'the client has closed the connection'],
   'no-body': [400, 'the request has no body, expected {expected}'],
   'broken-body': [400, 'the body could not be read: {got}'],
   'large-body': [413, 'the body is larger than {expected}'],
@@ -72,6 +79,8 @@ export interface ErrorDetails {
   readonly got?: unknown;
   /** What to do about it. */
   readonly hint?: string;
+  /** Whole seconds after which the same request may succeed: the Retry-After header of a 503 or 429. */
+  readonly retryAfter?: number;
 }
 
 /** An expected failure: one clear line as `message`, and its parts for machines. `file` is the file it is about, when several are open. */

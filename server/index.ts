@@ -3,4 +3,15 @@
 export { createApp, type ServerOptions } from './app.js';
 export { createHandler, type Handler } from './handler.js';
 export { type Listening, type ListenOptions, listen } from './listen.js';
-export { openStore, type ServedTask, Store, type StoreOptions, type Version, type Wanted } from './store.js';
+export type { BatchEvent, RequestEvent, Scheduler, SchedulerListener, Wish } from './scheduler.js';
+export {
+  type Entry,
+  openStore,
+  type ServedTask,
+  type State,
+  Store,
+  type StoreEvent,
+  type StoreOptions,
+  type Version,
+  type Wanted,
+} from './store.js';

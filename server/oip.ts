@@ -86,7 +86,7 @@ async function infer(call: Call, service: Service): Promise<Answer> {
   const request = checked(Infer, parseJson(body), '', 'Send {"inputs": [{"name": "pixels", "shape": [n, inputs], "datatype", "data"}]}.');
   const wanted = request.outputs?.map((output, i) => checked(Output, output, `/outputs/${i}`).name) ?? ['probabilities', 'label'];
   const rows = tensorRows(checked(Tensor, request.inputs[0], '/inputs/0'), version, service.rowLimit);
-  const answer = await service.classifiers.classify(version, rows);
+  const answer = await service.scheduler.classify(version, rows, { gone: call.gone });
   return json({
     model_name: param(call, 'model'),
     model_version: version.number,

@@ -4,13 +4,15 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import { SeedmaskError } from '../codec/errors.js';
 import type { BodyReader } from './bodies.js';
-import type { Classifiers } from './classify.js';
+import type { Scheduler } from './scheduler.js';
 import type { Store } from './store.js';
 
 /** What routes work with. */
 export interface Service {
+  /** What is served, in which state; load, unload, stored masks, events (store.ts). */
   readonly store: Store;
-  readonly classifiers: Classifiers;
+  /** Rows in, probabilities out, and who waits how long for what (scheduler.ts). */
+  readonly scheduler: Scheduler;
   readonly rowLimit: number;
   readonly readBody: BodyReader;
   /** False from the moment a shutdown begins. */
@@ -25,6 +27,8 @@ export interface Call {
   readonly params: Readonly<Record<string, string | undefined>>;
   readonly headers: IncomingHttpHeaders;
   body(): Promise<Uint8Array>;
+  /** Whether the client has closed the connection: nothing more need be computed for it. */
+  gone(): boolean;
 }
 
 export interface Answer {
@@ -64,7 +68,9 @@ export function failure(error: unknown, service: Service): Answer {
     return failure(new SeedmaskError('internal', { hint: 'It is a fault of the server and was reported there.' }), service);
   }
   const { field, expected, got, hint } = error.details;
-  const headers = error.code === 'wrong-method' ? { Allow: short(expected) ?? '' } : undefined;
+  const headers: Record<string, string> = {};
+  if (error.code === 'wrong-method') headers['Allow'] = short(expected) ?? '';
+  if (error.details.retryAfter !== undefined) headers['Retry-After'] = String(error.details.retryAfter);
   return json({ error: error.message, code: error.code, field, expected: short(expected), got: short(got), hint }, error.status, headers);
 }
 
@@ -80,7 +86,7 @@ export async function respond(
 ) {
   let answer: Answer;
   try {
-    answer = await route.answer({ params, headers: req.headers, body: () => service.readBody(req, res) });
+    answer = await route.answer({ params, headers: req.headers, body: () => service.readBody(req, res), gone: () => res.destroyed });
   } catch (error) {
     answer = failure(error, service);
   }

@@ -11,7 +11,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { SeedmaskError } from '../codec/errors.js';
-import { type Model, type NetworkLookup, readModel, type Task } from '../codec/index.js';
+import { contentId, type Model, type NetworkLookup, networkId, readModel, type Task, writeModel } from '../codec/index.js';
 import type { Network } from '../src/network.js';
 import { nearest } from './nearest.js';
 
@@ -20,6 +20,7 @@ export interface Version {
   /** Decimal digits. */
   readonly number: string;
   readonly network: Network;
+  /** Routes use its head alone: masks are decoded when they are asked for. */
   readonly task: Task;
   readonly file: string;
 }
@@ -38,13 +39,92 @@ export interface Wanted {
   readonly label?: string;
 }
 
-/** The tasks of a server. */
+/** As the Open Inference Protocol's repository index has it: READY answers requests (if need be after decoding a mask). */
+export type State = 'READY' | 'UNAVAILABLE' | 'LOADING' | 'UNLOADING';
+
+/** One version of one task in the repository index, or one file that cannot be served at all. */
+export interface Entry {
+  readonly name: string;
+  /** '' where the file does not open. */
+  readonly version: string;
+  readonly state: State;
+  /** Why it is not READY, or why a newer file was not taken; '' when there is nothing to say. */
+  readonly reason: string;
+}
+
+/** Something happened to a version, or to a file before it had any. */
+export interface StoreEvent {
+  readonly kind: 'loaded' | 'unloaded' | 'failed';
+  readonly name: string;
+  readonly version: string;
+  readonly file: string;
+  /** Of 'failed'. */
+  readonly error?: SeedmaskError;
+  /** Of 'loaded': milliseconds from the wish to the mask. */
+  readonly ms?: number;
+}
+
+/** The tasks of a server, as they stand now. */
 export class Store {
+  /** By name, in ascending order. */
   readonly tasks: ReadonlyMap<string, ServedTask>;
+  readonly #listeners = new Set<(event: StoreEvent) => void>();
 
   /** @param tasks by name */
   constructor(tasks: Iterable<ServedTask>) {
     this.tasks = new Map([...tasks].map((task) => [task.name, task]));
+  }
+
+  /** Masks in memory, decoded, and their bytes. */
+  get resident(): { readonly tasks: number; readonly bytes: number } {
+    return { tasks: this.tasks.size, bytes: 0 };
+  }
+
+  /** The tasks behind `after` (null: from the beginning) in order of name, at most `count`; `next` is the `after` of the next page. */
+  page(after: string | null, count: number): { readonly tasks: readonly ServedTask[]; readonly next: string | null } {
+    const names = [...this.tasks.keys()];
+    const from = after === null ? 0 : names.findIndex((name) => name > after);
+    const page = from < 0 ? [] : names.slice(from, from + count);
+    const next = from >= 0 && from + count < names.length ? page[page.length - 1] : null;
+    return { tasks: page.map((name) => this.task(name)), next };
+  }
+
+  /** The repository index, by name and version. */
+  *entries(): Iterable<Entry> {
+    for (const { name, versions } of this.tasks.values())
+      for (const { number } of versions) yield { name, version: number, state: 'READY', reason: '' };
+  }
+
+  /**
+   * Looks at the files of a task again and decodes its masks; also undoes `unload`. What cannot be read leaves what was served.
+   * @throws SeedmaskError (by rejection) unknown-task, bad-model-file, bad-store, task-clash
+   */
+  async load(name: string): Promise<void> {
+    this.task(name);
+  }
+
+  /**
+   * Takes a task out of service and frees its masks as soon as their last request is done; it stays out until `load`.
+   * @throws SeedmaskError (by rejection) unknown-task
+   */
+  async unload(name: string): Promise<void> {
+    this.task(name);
+  }
+
+  /**
+   * The stored mask as a mask-only model file, and its content id in hex (64 digits).
+   * @throws SeedmaskError (by rejection) bad-model-file, unloaded-task
+   */
+  async maskFile(version: Version): Promise<{ readonly bytes: Uint8Array; readonly id: string }> {
+    const { network, task } = version;
+    const model: Model = { network, base: { kind: 'network', id: networkId(network) }, tasks: [task] };
+    return { bytes: writeModel(model), id: Buffer.from(contentId(model)).toString('hex') };
+  }
+
+  /** From now on `listener` is told, synchronously; call what is returned to end that. */
+  subscribe(listener: (event: StoreEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** @throws SeedmaskError unknown-task, with the nearest known name */
@@ -100,7 +180,7 @@ const Labels = z.record(z.string().regex(NAME), z.union([z.int().nonnegative(), 
  * Reads a model file, or a folder of them, whole.
  * @throws SeedmaskError bad-store, bad-model-file (a file that does not decode, by name) or task-clash (both files, by name)
  */
-export function openStore(path: string, { fileLimit = 256 * 1024 * 1024, networks }: StoreOptions = {}): Store {
+export async function openStore(path: string, { fileLimit = 256 * 1024 * 1024, networks }: StoreOptions = {}): Promise<Store> {
   const catalogue = new Catalogue(fileLimit, networks);
   if (!stat(path).isDirectory()) {
     catalogue.add(path, basename(path).replace(/\.smk$/, ''), '1');

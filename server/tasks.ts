@@ -43,7 +43,10 @@ function describeTask(task: ServedTask) {
 async function classify(call: Call, service: Service): Promise<Answer> {
   const version = service.store.version(param(call, 'task'));
   const rows = decodeRows(await call.body(), call.headers['content-type'], version, service.rowLimit);
-  const answer = { task: param(call, 'task'), predictions: predictions(await service.classifiers.classify(version, rows)) };
+  const answer = {
+    task: param(call, 'task'),
+    predictions: predictions(await service.scheduler.classify(version, rows, { gone: call.gone })),
+  };
   if (!/\bapplication\/(x-|vnd\.)?msgpack\b/i.test(call.headers.accept ?? '')) return json(answer);
   return { status: 200, type: 'application/msgpack', body: encodeMsgpack(answer) };
 }

@@ -51,7 +51,7 @@ async function predict(call: Call, service: Service): Promise<Answer> {
   const rows = row
     ? rowsOf(unnamedRows(request.instances), { ...options, field: '/instances', batch: '{"instances": [[...]]}' })
     : rowsOf(...unnamedColumn(request.inputs, { ...options, batch: '{"inputs": [[...]]}', field: '/inputs' }));
-  const answers = lists(await service.classifiers.classify(version, rows));
+  const answers = lists(await service.scheduler.classify(version, rows, { gone: call.gone }));
   return json(row ? { predictions: answers } : { outputs: answers });
 }
 

@@ -12,7 +12,7 @@ import type { Classifier, Engine } from '../src/engine/engine.js';
 import { engine, get, oneTask, post, raw, sampleStore, serve, storeOf, tinyNetwork } from './server.material.js';
 
 const ROWS = { instances: [[0, 255, 10, 3]] };
-const store = sampleStore();
+const store = await sampleStore();
 
 /** An engine whose classifiers are watched: how many live, and what they do before they answer. */
 function watched(before: () => void = () => {}): { readonly engine: Engine; live(): number; made(): number } {
@@ -126,9 +126,9 @@ test('a fault of the server is a 500 that tells the client nothing, and is repor
   await server.close();
 });
 
-describe('compiled tasks', () => {
+describe('compiled tasks', async () => {
   const rows = { values: Uint8Array.of(0, 255, 10, 3), count: 1 };
-  const three = storeOf({
+  const three = await storeOf({
     'a.smk': oneTask(tinyNetwork()),
     'b.smk': oneTask(tinyNetwork([2, 2, 1], 3, 1)),
     'c.smk': oneTask(tinyNetwork([2, 2, 1], 3, 2)),
@@ -170,7 +170,7 @@ describe('compiled tasks', () => {
   test('inputs declared constant are replaced by 0', async () => {
     // bit 1: the second input, whatever the client sends there
     const transform = { scale: Math.fround(1 / 255), mean: 0, constant: Uint8Array.of(0b0010) };
-    const constant = storeOf({ 'a.smk': oneTask(tinyNetwork(), ['x', 'y', 'z'], { transform }) }).version('a');
+    const constant = (await storeOf({ 'a.smk': oneTask(tinyNetwork(), ['x', 'y', 'z'], { transform }) })).version('a');
     const classifiers = new Classifiers(engine, 1e6);
     const plain = await classifiers.classify(a, { values: Uint8Array.of(9, 0, 10, 3), count: 1 });
     for (const values of [Uint8Array.of(9, 255, 10, 3), Float32Array.of(9, 77, 10, 3)]) {
@@ -181,7 +181,7 @@ describe('compiled tasks', () => {
   });
 
   test('the logit scale sharpens', async () => {
-    const sharp = storeOf({ 'a.smk': oneTask(tinyNetwork(), ['x', 'y', 'z'], { logitScale: 3 }) }).version('a');
+    const sharp = (await storeOf({ 'a.smk': oneTask(tinyNetwork(), ['x', 'y', 'z'], { logitScale: 3 }) })).version('a');
     const classifiers = new Classifiers(engine, 1e6);
     const [plain, scaled] = [await classifiers.classify(a, rows), await classifiers.classify(sharp, rows)];
     const cubes = Array.from(plain.probabilities, (p) => p ** 3);
