@@ -8,12 +8,12 @@ import { bodyReader } from './bodies.js';
 import { Classifiers } from './classify.js';
 import { oipRoutes } from './oip.js';
 import { failure, type Route, respond, type Service } from './routes.js';
-import { Scheduler } from './scheduler.js';
+import { Scheduler, type SchedulerOptions } from './scheduler.js';
 import type { Store } from './store.js';
 import { taskRoutes } from './tasks.js';
 import { tfservingRoutes } from './tfserving.js';
 
-export interface ServerOptions {
+export interface ServerOptions extends SchedulerOptions {
   readonly engine: Engine;
   readonly store: Store;
   /** Bytes of a body at most, before and after Content-Encoding; default 16 MiB. */
@@ -34,7 +34,7 @@ export interface ServerOptions {
 export function createService(options: ServerOptions): { readonly service: Service; readonly routes: readonly Route[] } {
   const service: Service = {
     store: options.store,
-    scheduler: new Scheduler(new Classifiers(options.engine, options.compiledLimit ?? 256 * 1024 * 1024)),
+    scheduler: new Scheduler(options.store, new Classifiers(options.engine, options.compiledLimit ?? 256 * 1024 * 1024), options),
     rowLimit: options.rowLimit ?? 32768,
     readBody: bodyReader(options.bodyLimit ?? 16 * 1024 * 1024),
     ready: options.ready ?? (() => true),
