@@ -140,7 +140,7 @@ export class Store {
       hint: near
         ? `Did you mean ${near}?`
         : this.tasks.size
-          ? `Known here: ${known}${this.tasks.size > 5 ? ', ...' : ''}.`
+          ? `Known here: ${known}${this.tasks.size > 5 ? ` and ${this.tasks.size - 5} more` : ''}.`
           : 'No task is loaded.',
     });
   }
