@@ -20,7 +20,7 @@ export function appOf(service: Service, web?: string): Express {
   for (const before of service.before) app.use(before);
   for (const route of routes) {
     if (route.path === '/' && web !== undefined) app.use(express.static(web));
-    const run: RequestHandler = (req, res) => respond(route, named(req.params), req, res, service, (answer) => partial(answer, req, res));
+    const run: RequestHandler = (req, res) => respond(route, named(req.params), req, res, service, (answer) => partial(answer, req));
     if (route.method === 'GET') app.get(route.pattern, run);
     else app.post(route.pattern, run);
   }
