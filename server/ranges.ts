@@ -23,4 +23,4 @@ export function partial(answer: Answer, req: Request): Answer {
 
 /** Whether If-None-Match lists a tag, weak or not; our tags hold no comma. */
 const names = (list: string | undefined, etag: string): boolean =>
-  list !== undefined && list.split(',').some((tag) => tag.trim() === '*' || tag.trim().replace(/^W\//, '') === etag);
+  list?.split(',').some((tag) => tag.trim() === '*' || tag.trim().replace(/^W\//, '') === etag) ?? false;

@@ -35,7 +35,7 @@ export interface Service {
   /** False from the moment a shutdown begins. */
   ready(): boolean;
   /** Told about failures that are not the client's. */
-  report(error: unknown): void;
+  report(error: unknown, requestId: string): void;
   /** Told about every answer. */
   answered(exchange: Exchange): void;
 }
@@ -173,7 +173,7 @@ export async function respond(
     const call = { params, headers: req.headers, query, arrived: started, caller, body, gone };
     answer = await compressed(finish(await run(call)), req.headers['accept-encoding']);
   } catch (error) {
-    if (!(error instanceof SeedmaskError)) service.report(error);
+    if (!(error instanceof SeedmaskError)) service.report(error, trace.id);
     answer = failure(error, req);
   }
   const { status, code, type, body, headers } = answer;

@@ -32,7 +32,7 @@ export interface ServerOptions {
   /** False makes readiness answer 503: for an owner that drains the app itself. Default: always ready. */
   readonly ready?: () => boolean;
   /** Told about failures that are not the client's; default: the log, or one line on stderr. */
-  readonly report?: (error: unknown) => void;
+  readonly report?: (error: unknown, requestId: string) => void;
   /** The version that /v2 names; default '0'. */
   readonly release?: string;
   /** Who may use what (`readKeys`); default: anyone, everything but load and unload. */
@@ -69,7 +69,9 @@ export function createService(options: ServerOptions): Service {
     abstain,
     before: beforeOf(options),
     ready: options.ready ?? (() => true),
-    report: options.report ?? ((error: unknown) => (log ? log.error({ err: error }, 'failed') : console.error(error))),
+    report:
+      options.report ??
+      ((error: unknown, requestId: string) => (log ? log.error({ err: error, requestId }, 'failed') : console.error(error))),
     answered: (exchange: Exchange) => {
       meters.answered(exchange);
       if (log) write(log, exchange);
@@ -116,7 +118,8 @@ function beforeOf({ cors: origins, helmet: protect }: ServerOptions): RequestHan
     before.push(helmet({ contentSecurityPolicy: { directives }, crossOriginEmbedderPolicy: true }));
   }
   if (origins !== undefined) {
-    const origin = typeof origins === 'string' ? origins : [...origins];
+    const list = typeof origins === 'string' ? [origins] : [...origins];
+    const origin = list.includes('*') ? '*' : list;
     before.push(cors({ origin, methods: ['GET', 'HEAD', 'POST'], exposedHeaders: EXPOSED, maxAge: 600 }));
   }
   return before;
