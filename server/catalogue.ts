@@ -98,7 +98,7 @@ export class Catalogue {
       hint: near
         ? `Did you mean ${near}?`
         : this.#tasks.size
-          ? `Known here: ${known}${this.#tasks.size > 5 ? ', ...' : ''}.`
+          ? `Known here: ${known}${this.#tasks.size > 5 ? ` and ${this.#tasks.size - 5} more` : ''}.`
           : 'No task is loaded.',
     });
   }

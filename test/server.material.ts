@@ -92,7 +92,7 @@ export async function post(url: string, body: unknown, headers: Record<string, s
     type,
     headers: response.headers,
     bytes: content,
-    json: type === 'application/json' ? JSON.parse(Buffer.from(content).toString()) : null,
+    json: /^application\/(problem\+)?json$/.test(type ?? '') ? JSON.parse(Buffer.from(content).toString()) : null,
   };
 }
 
