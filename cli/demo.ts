@@ -113,7 +113,7 @@ async function run(options: Options): Promise<void> {
   const sizes = { float32Bytes: float32.length, gzipBytes: gzipSync(float32).length };
   say(tableOf(rows, totalWeights(network), sizes, dense.valAccuracy));
 
-  const store = openStore(options.out);
+  const store = await openStore(options.out);
   const handler = createHandler({ engine, store });
   const server = await listen(handler, { port: options.port });
   const digit = data.test.images.subarray(0, 784);

@@ -12,6 +12,7 @@ import { evalCommand } from './eval.js';
 import { experimentCommand } from './experiment.js';
 import { extractCommand } from './extract.js';
 import { inspectCommand } from './inspect.js';
+import { keysCommand } from './keys.js';
 import { packCommand } from './pack.js';
 import { pruneCommand } from './prune.js';
 import { RELEASE } from './release.js';
@@ -38,6 +39,7 @@ const commands = [
   diffCommand(),
   verifyCommand(),
   serveCommand(),
+  keysCommand(),
   experimentCommand(),
   workerCommand(),
   dataCommand(),

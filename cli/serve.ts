@@ -1,33 +1,49 @@
 // seedmask serve: model files over HTTP until a signal; the first one drains, the second one ends at once.
 
+import { statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
+import { destination, pino } from 'pino';
 import { SeedmaskError } from '../codec/index.js';
 import { createHandler, listen, openStore } from '../server/index.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { inputs } from '../src/network.js';
+import { accessOf, type KeyOptions, keyOptions } from './keys.js';
 import { networkFileOption, networksOf } from './models.js';
-import { type Output, outputOf, portOption, threadsOption } from './options.js';
+import { fraction, type Output, outputOf, portOption, threadsOption } from './options.js';
 import { RELEASE } from './release.js';
 import { untilSignal } from './signals.js';
 
-interface Options extends Output {
+interface Options extends Output, KeyOptions {
   port: number;
   host: string;
   threads?: number;
   network?: string;
+  cors?: string[];
+  helmet?: boolean;
+  log: Level;
+  abstain?: number;
+  web?: string;
 }
+
+const LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+type Level = (typeof LEVELS)[number];
 
 const SHIPPED = fileURLToPath(new URL('../../models/trained', import.meta.url));
 
 export function serveCommand(): Command {
-  return new Command('serve')
+  const command = new Command('serve')
     .description('serve model files over HTTP')
     .argument('[path]', 'a model file, or a folder of them; default: the models shipped with seedmask')
     .addOption(portOption())
     .option('--host <address>', 'address to listen on; 0.0.0.0 is every network this machine is on', '127.0.0.1')
     .addOption(networkFileOption())
     .addOption(threadsOption())
+    .option('--abstain <p>', 'least probability of a label; below it the label is null', fraction)
+    .option('--cors <origin...>', "origins whose pages may ask; '*' for all")
+    .option('--helmet', 'send protective headers for browsers with every answer')
+    .addOption(new Option('--log <level>', 'JSON lines on stderr; debug has one for every request').choices(LEVELS).default('info'))
+    .option('--web <folder>', 'static files, with an index.html for /')
     .option('--json', 'print one JSON object once listening')
     .addHelpText(
       'after',
@@ -35,13 +51,21 @@ export function serveCommand(): Command {
 Examples:
   seedmask serve models/trained
   seedmask serve archive.smk --port 9000
-  seedmask serve masks --network network.smk`,
+  seedmask serve masks --network network.smk
+  seedmask serve models/trained --keys keys.json --admin-key-file admin.key --cors https://example.org --log debug`,
     )
     .action(async (path: string | undefined, options: Options) => run(path ?? SHIPPED, options));
+  for (const option of keyOptions()) command.addOption(option);
+  return command;
 }
 
 async function run(path: string, options: Options): Promise<void> {
-  const store = openStore(path, { networks: await networksOf(options.network) });
+  const access = accessOf(options);
+  const web = options.web === undefined ? undefined : folderOf(options.web);
+  // A reader of the log that goes away takes no request with it.
+  const stderr = destination(2).on('error', () => {});
+  const log = pino({ level: options.log, base: null }, stderr);
+  const store = await openStore(path, { networks: await networksOf(options.network) });
   if (store.tasks.size === 0)
     throw new SeedmaskError('bad-store', {
       field: path,
@@ -49,7 +73,9 @@ async function run(path: string, options: Options): Promise<void> {
       got: 'none',
     });
   const engine = await createWasmEngine({ threads: options.threads });
-  const server = await listen(createHandler({ engine, store, release: RELEASE }), { port: options.port, host: options.host });
+  const { cors, helmet, abstain } = options;
+  const handler = createHandler({ engine, store, release: RELEASE, ...access, cors, helmet, abstain, web, log });
+  const server = await listen(handler, { port: options.port, host: options.host });
   const tasks = [...store.tasks.values()];
   const [first] = tasks;
   const width = inputs(first.versions[0].network);
@@ -66,4 +92,10 @@ async function run(path: string, options: Options): Promise<void> {
   await untilSignal();
   await server.close();
   engine.close();
+}
+
+/** @throws SeedmaskError no-file */
+function folderOf(path: string): string {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return path;
+  throw new SeedmaskError('no-file', { field: path, got: 'there is no such folder' });
 }

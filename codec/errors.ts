@@ -33,7 +33,24 @@ export const ERRORS = {
   'unknown-task-version': [404, 'task {field} has no version {got}, only {expected}'],
   'unknown-task-label': [404, 'task {field} has no version label {got}, only {expected}'],
   'admin-closed': [403, '{got} is closed: this server has no admin key'],
+  'no-key': [401, 'this route needs an API key'],
+  'unknown-key': [401, 'the API key is not known here'],
+  'not-admin': [403, 'the key of {got} is no admin key'],
+  'forbidden-task': [403, 'this API key may not use the task {got}, only {expected}'],
+  'key-limit': [429, 'the key of {field} has made its {expected}'],
+  'bad-keys': [422, '{field} must be {expected}'],
+  'unknown-network': [404, 'no network with the id {got}'],
+  'unknown-content': [404, '{field} has the content id {got}, not {expected}'],
+  'bad-range': [416, 'the range {got} lies outside the {expected} bytes'],
+  'malformed-v1': [400, 'Malformed request: {got}'],
   draining: [503, 'the server is shutting down'],
+  starting: [503, 'the server is not ready yet: {got}'],
+  'unloaded-task': [503, 'task {field} is not loaded: {got}'],
+  overloaded: [503, '{got} are waiting for an answer, the limit is {expected}'],
+  'lost-worker': [503, 'the thread that worked on {field} was lost: {got}'],
+  'over-key-limit': [429, 'key {field} has {got} under way, its limit is {expected}'],
+  deadline: [504, 'no answer within the deadline: {got}'],
+  'client-gone': [499, 'the client has closed the connection'],
   'no-body': [400, 'the request has no body, expected {expected}'],
   'broken-body': [400, 'the body could not be read: {got}'],
   'large-body': [413, 'the body is larger than {expected}'],
@@ -73,6 +90,8 @@ export interface ErrorDetails {
   readonly got?: unknown;
   /** What to do about it. */
   readonly hint?: string;
+  /** Whole seconds after which the same request may succeed: the Retry-After header of a 503 or 429. */
+  readonly retryAfter?: number;
 }
 
 /** An expected failure: one clear line as `message`, and its parts for machines. `file` is the file it is about, when several are open. */

@@ -2,8 +2,9 @@
 // everything else to the Express app of the same service. Both run the same route functions; Express alone costs more than a row.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { appOf, createService, type ServerOptions } from './app.js';
+import { appOf } from './app.js';
 import { respond } from './routes.js';
+import { createService, type ServerOptions } from './service.js';
 
 /** A listener for `http.createServer`, `listen`, or `app.use`. */
 export interface Handler {
@@ -16,9 +17,10 @@ export interface Handler {
 export function createHandler(options: ServerOptions): Handler {
   let draining = false;
   const ready = () => !draining && (options.ready?.() ?? true);
-  const { service, routes } = createService({ ...options, ready });
-  const app = appOf(service, routes);
-  const hot = routes.filter((route) => route.hot);
+  const service = createService({ ...options, ready });
+  const app = appOf(service, options.web);
+  // Headers of helmet and cors are Express's work: where they are wanted, every request takes that way.
+  const hot = service.before.length > 0 ? [] : service.routes.filter((route) => route.hot);
   const listener = (req: IncomingMessage, res: ServerResponse): void => {
     const path = (req.url ?? '').split('?', 1)[0];
     for (const route of hot) {

@@ -1,6 +1,19 @@
 // The server as a library: open a store, make an app or a handler, listen.
 
-export { createApp, type ServerOptions } from './app.js';
+export { createApp } from './app.js';
+export { hashOf, type KeyRecord, readAdminKey, readKeys } from './gate.js';
 export { createHandler, type Handler } from './handler.js';
 export { type Listening, type ListenOptions, listen } from './listen.js';
-export { openStore, type ServedTask, Store, type StoreOptions, type Version, type Wanted } from './store.js';
+export type { BatchEvent, RequestEvent, Scheduler, SchedulerListener, Wish } from './scheduler.js';
+export type { ServerOptions } from './service.js';
+export {
+  type Entry,
+  openStore,
+  type ServedTask,
+  type State,
+  Store,
+  type StoreEvent,
+  type StoreOptions,
+  type Version,
+  type Wanted,
+} from './store.js';

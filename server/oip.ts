@@ -1,54 +1,175 @@
-// The Open Inference Protocol (KServe v2, Triton): health, metadata and infer over JSON tensors. A task is a model with one input
-// `pixels` [-1, inputs] and two outputs, `probabilities` [-1, classes] and `label` [-1]. Unknown parameters pass.
-// Loading and unloading models is closed: no admin key exists, and an open repository API is how other servers were taken over.
+// The Open Inference Protocol (KServe v2, Triton) but for infer itself: health, metadata, the repository and statistics. A task is a
+// model with one input `pixels` [-1, inputs] and two outputs, `probabilities` [-1, classes] and `label` [-1].
+//
+// Its clients send no Content-Type, post without a body, and take nothing but 200 for success. Loading and unloading need the admin
+// key: an open repository API is how other servers were taken over. The index is public.
 
 import { z } from 'zod';
 import { SeedmaskError } from '../codec/errors.js';
 import { inputs } from '../src/network.js';
 import { checked, parseJson } from './bodies.js';
-import type { Classified } from './classify.js';
-import { type Answer, type Call, json, param, type Route, type Service } from './routes.js';
-import { brief, checkCount, type Rows, rowsOf, shapeOf } from './rows.js';
+import { inferRoutes, MODELS } from './oip-infer.js';
+import { type About, type Answer, type Call, json, param, type Route, route, type Service } from './routes.js';
 import type { Version } from './store.js';
 import { VALUES } from './tasks.js';
 
-const MODEL = String.raw`^\/v2\/models\/(?<model>[^\/]+)(?:\/versions\/(?<version>[^\/]+))?`;
+/** The extensions that are there, by Triton's names. */
+const EXTENSIONS = ['binary_tensor_data', 'classification', 'model_repository', 'statistics'] as const;
+
+const Live = z.strictObject({ live: z.boolean() });
+const Ready = z.strictObject({
+  live: z.boolean().optional(),
+  name: z.string().optional(),
+  ready: z.boolean(),
+  error: z.string().optional(),
+});
+const ServerMetadata = z.strictObject({ name: z.string(), version: z.string(), extensions: z.array(z.enum(EXTENSIONS)) });
+const TensorMetadata = z.strictObject({ name: z.string(), datatype: z.string(), shape: z.array(z.int()) });
+const ModelMetadata = z.strictObject({
+  name: z.string(),
+  versions: z.array(z.string()),
+  platform: z.string(),
+  inputs: z.array(TensorMetadata),
+  outputs: z.array(TensorMetadata),
+  parameters: z.record(z.string(), z.string()),
+});
+const Duration = z.strictObject({ count: z.int(), ns: z.int() });
+const Statistics = z.strictObject({
+  model_stats: z.array(
+    z.strictObject({
+      name: z.string(),
+      version: z.string(),
+      last_inference: z.int().describe('milliseconds since 1970'),
+      inference_count: z.int().describe('rows'),
+      execution_count: z.int().describe('runs of the engine'),
+      inference_stats: z.strictObject({
+        success: Duration,
+        fail: Duration,
+        queue: Duration,
+        compute_input: Duration,
+        compute_infer: Duration,
+        compute_output: Duration,
+        cache_hit: Duration,
+      }),
+      batch_stats: z.array(
+        z.strictObject({ batch_size: z.int(), compute_input: Duration, compute_infer: Duration, compute_output: Duration }),
+      ),
+    }),
+  ),
+});
+const IndexRequest = z.looseObject({ ready: z.boolean().optional().describe('true: only what answers requests') });
+const Index = z.array(
+  z.strictObject({
+    name: z.string(),
+    version: z.string(),
+    state: z.enum(['READY', 'UNAVAILABLE', 'LOADING', 'UNLOADING']),
+    reason: z.string(),
+  }),
+);
+const LoadRequest = z.looseObject({
+  parameters: z.looseObject({ config: z.never('absent: a model file says everything about itself').optional() }).optional(),
+});
+const UnloadRequest = z.looseObject({ parameters: z.looseObject({ unload_dependents: z.boolean().optional() }).optional() });
 
 /** @param release the version that server metadata names */
 export function oipRoutes(service: Service, release: string): Route[] {
-  const get = (pattern: RegExp, answer: Route['answer']): Route => ({ method: 'GET', pattern, answer });
-  const closed = () => {
-    throw new SeedmaskError('admin-closed', {
-      field: 'the path',
-      expected: 'a route for clients',
-      got: '/v2/repository',
-      hint: 'Change the model files and restart the server; GET /tasks lists what is served.',
-    });
-  };
-  const repository = /^\/v2\/repository(?:\/.*)?$/;
+  const { store } = service;
+  const about = (summary: string, gives: z.ZodType, more: Partial<About> = {}): About => ({
+    tag: 'Open Inference Protocol v2',
+    summary,
+    gives: { 'application/json': gives },
+    ...more,
+  });
+  const open = { access: 'open' } as const;
+  const admin = { access: 'admin' } as const;
+  const draining = { also: { 503: 'the same object with ready false: the server is shutting down or not ready yet' } };
+  const find = (call: Call): Version => store.version(param(call, 'model'), { version: call.params['version'] });
   return [
-    { method: 'POST', pattern: new RegExp(`${MODEL}\\/infer\\/?$`), hot: true, answer: (call) => infer(call, service) },
-    get(/^\/v2\/?$/, () => json({ name: 'seedmask', version: release, extensions: [] })),
-    get(/^\/v2\/health\/live\/?$/, () => json({ live: true })),
-    get(/^\/v2\/health\/ready\/?$/, () => readiness({ live: true }, service)),
-    get(new RegExp(`${MODEL}\\/?$`), (call) => json(metadata(find(call, service), call, service))),
-    get(new RegExp(`${MODEL}\\/ready\\/?$`), (call) => {
-      find(call, service);
-      return readiness({ name: param(call, 'model') }, service);
-    }),
-    { method: 'GET', pattern: repository, answer: closed },
-    { method: 'POST', pattern: repository, answer: closed },
+    ...inferRoutes(service),
+    route(
+      'GET',
+      '/v2',
+      about('Name, version and extensions of the server', ServerMetadata),
+      () => json({ name: 'seedmask', version: release, extensions: EXTENSIONS }),
+      open,
+    ),
+    route('GET', '/v2/health/live', about('Whether the server runs', Live), () => json({ live: true }), open),
+    route(
+      'GET',
+      '/v2/health/ready',
+      about('Whether the server takes requests', Ready, draining),
+      () => readiness({ live: true }, service),
+      open,
+    ),
+    route('GET', '/v2/models/stats', about('Counts and times of every version that is served', Statistics), ({ caller }) =>
+      json({ model_stats: [...store.tasks.keys()].filter((name) => caller.allows(name)).flatMap((name) => statistics(name, service)) }),
+    ),
+    ...MODELS.flatMap((path) => [
+      route('GET', path, about('Inputs and outputs of a model', ModelMetadata), (call) => json(metadata(find(call), call, service))),
+      route('GET', `${path}/ready`, about('Whether a model takes requests', Ready, draining), (call) => {
+        find(call);
+        return readiness({ name: param(call, 'model') }, service);
+      }),
+      route('GET', `${path}/stats`, about('Counts and times of a model', Statistics), (call) => {
+        const name = param(call, 'model');
+        if (call.params['version'] === undefined) return json({ model_stats: statistics(name, service) });
+        return json({ model_stats: [service.statistics.of(name, find(call))] });
+      }),
+    ]),
+    route(
+      'POST',
+      '/v2/repository/index',
+      about('All versions of all models, and files that cannot be served', Index, {
+        takes: { 'application/json': IndexRequest },
+        optionalBody: true,
+      }),
+      async (call) => {
+        const { ready } = optional(IndexRequest, await call.body());
+        const entries = [...store.entries()];
+        return json(ready ? entries.filter(({ state }) => state === 'READY') : entries);
+      },
+      open,
+    ),
+    route(
+      'POST',
+      '/v2/repository/models/{model}/load',
+      about('Look at the files of a model again and load it', z.strictObject({}), {
+        takes: { 'application/json': LoadRequest },
+        optionalBody: true,
+      }),
+      async (call) => {
+        optional(LoadRequest, await call.body());
+        await store.load(param(call, 'model'));
+        return json({});
+      },
+      admin,
+    ),
+    route(
+      'POST',
+      '/v2/repository/models/{model}/unload',
+      about('Take a model out of service', z.strictObject({}), { takes: { 'application/json': UnloadRequest }, optionalBody: true }),
+      async (call) => {
+        optional(UnloadRequest, await call.body());
+        await store.unload(param(call, 'model'));
+        return json({});
+      },
+      admin,
+    ),
   ];
 }
 
-const find = (call: Call, { store }: Service): Version => store.version(param(call, 'model'), { version: call.params['version'] });
+/** A body that may be missing. */
+const optional = <T>(schema: z.ZodType<T>, body: Uint8Array): T => checked(schema, body.length === 0 ? {} : parseJson(body));
 
 function readiness(about: Readonly<Record<string, unknown>>, service: Service): Answer {
   if (service.ready()) return json({ ...about, ready: true });
   return json({ ...about, ready: false, error: new SeedmaskError('draining').message }, 503);
 }
 
-function metadata({ network, task }: Version, call: Call, { store }: Service) {
+const statistics = (name: string, service: Service) =>
+  service.store.task(name).versions.map((version) => service.statistics.of(name, version));
+
+function metadata({ network, task }: Version, call: Call, { store }: Service): z.infer<typeof ModelMetadata> {
   const name = param(call, 'model');
   return {
     name,
@@ -61,81 +182,4 @@ function metadata({ network, task }: Version, call: Call, { store }: Service) {
     ],
     parameters: { values: VALUES, labels: task.labels.join(' ').slice(0, 1000) },
   };
-}
-
-const Infer = z.looseObject({
-  id: z.string().optional(),
-  inputs: z.array(z.unknown()).length(1, 'a list of one tensor, named pixels'),
-  outputs: z.array(z.unknown()).max(16, 'a list of at most 16 outputs').optional(),
-});
-const Tensor = z.looseObject({
-  name: z.literal('pixels', "'pixels'"),
-  shape: z.array(z.int('a whole number').nonnegative('a whole number of at least 0')).max(8, 'a shape of at most 8 dimensions'),
-  datatype: z.enum(['FP32', 'UINT8'], "'FP32' or 'UINT8'"),
-  data: z.unknown().optional(),
-});
-const Output = z.looseObject({ name: z.enum(['probabilities', 'label'], "'probabilities' or 'label'") });
-
-async function infer(call: Call, service: Service): Promise<Answer> {
-  const version = find(call, service);
-  const body = await call.body();
-  if (call.headers['inference-header-content-length'] !== undefined) {
-    const expected = 'absent: tensors travel as JSON here';
-    throw new SeedmaskError('bad-request', { field: 'Inference-Header-Content-Length', expected, got: 'present', hint: AS_JSON });
-  }
-  const request = checked(Infer, parseJson(body), '', 'Send {"inputs": [{"name": "pixels", "shape": [n, inputs], "datatype", "data"}]}.');
-  const wanted = request.outputs?.map((output, i) => checked(Output, output, `/outputs/${i}`).name) ?? ['probabilities', 'label'];
-  const rows = tensorRows(checked(Tensor, request.inputs[0], '/inputs/0'), version, service.rowLimit);
-  const answer = await service.classifiers.classify(version, rows);
-  return json({
-    model_name: param(call, 'model'),
-    model_version: version.number,
-    id: request.id,
-    outputs: wanted.map((name) => outputTensor(name, answer)),
-  });
-}
-
-const AS_JSON = 'Send the values in data: tritonclient does so with set_data_from_numpy(..., binary_data=False).';
-
-/** The rows of the tensor `pixels`: shape [n, inputs], data flat or nested. */
-function tensorRows(tensor: z.infer<typeof Tensor>, { network }: Version, limit: number): Rows {
-  const width = inputs(network);
-  const { shape, data } = tensor;
-  if (shape.length !== 2 || shape[1] !== width || shape[0] === 0) {
-    const product = shape.reduce((a, b) => a * b, 1);
-    const count = Number.isInteger(product / width) ? Math.max(1, product / width) : 'n';
-    const lead = shape.length === 1 && shape[0] === width ? 'Add the batch dimension' : 'The input is flat';
-    const hint = `${lead}: shape [${count}, ${width}].`;
-    throw new SeedmaskError('bad-shape', {
-      field: '/inputs/0/shape',
-      expected: `[n, ${width}] with n >= 1`,
-      got: `[${shape.join(', ')}]`,
-      hint,
-    });
-  }
-  const [count] = shape;
-  checkCount(count, { limit, field: '/inputs/0/shape' });
-  const field = '/inputs/0/data';
-  if (!Array.isArray(data)) {
-    throw new SeedmaskError('bad-request', { field, expected: `a list of ${count * width} numbers`, got: brief(data), hint: AS_JSON });
-  }
-  const nested = Array.isArray(data[0]);
-  if (data.length !== (nested ? count : count * width)) {
-    const hint = 'The data must fill the shape exactly.';
-    throw new SeedmaskError('bad-shape', {
-      field,
-      expected: `[${count * width}] or [${count}, ${width}]`,
-      got: `[${shapeOf(data).join(', ')}]`,
-      hint,
-    });
-  }
-  const bytes = tensor.datatype === 'UINT8';
-  if (nested) return rowsOf(data, { shape: [1, 1, width], limit, field, bytes });
-  const flat = rowsOf(data, { shape: [1, 1, count * width], limit, field, bytes, lone: true });
-  return { values: flat.values, count };
-}
-
-function outputTensor(name: 'probabilities' | 'label', { rows, labels, best, probabilities }: Classified) {
-  if (name === 'probabilities') return { name, datatype: 'FP32', shape: [rows, labels.length], data: Array.from(probabilities) };
-  return { name, datatype: 'BYTES', shape: [rows], data: Array.from(best, (i) => labels[i]) };
 }

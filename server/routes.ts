@@ -1,30 +1,72 @@
-// What a route is: a method, a pattern and one function from a call to an answer. The Express app and the plain handler both run
-// routes through `respond`, so each has one implementation, one way to fail and the same bytes whichever of them answered.
+// What a route is: a method, a path, who may use it, what it takes and gives as schemas, and one function from a call to an answer.
+// The Express app and the plain handler both run routes through `respond`, so each has one implementation, one way to fail and the
+// same bytes whichever of them answered. /openapi.json is written from the same descriptions.
 
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import type { RequestHandler } from 'express';
+import type { z } from 'zod';
 import { SeedmaskError } from '../codec/errors.js';
-import type { BodyReader } from './bodies.js';
-import type { Classifiers } from './classify.js';
+import { type BodyReader, checked } from './bodies.js';
+import { compressed } from './compress.js';
+import type { Access, Caller, Gate } from './gate.js';
+import type { Meters } from './metrics.js';
+import { failure } from './problems.js';
+import type { Scheduler } from './scheduler.js';
+import type { Statistics } from './statistics.js';
 import type { Store } from './store.js';
+import { type Trace, traceOf } from './trace.js';
 
 /** What routes work with. */
 export interface Service {
+  /** What is served, in which state; load, unload, stored masks, events (store.ts). */
   readonly store: Store;
-  readonly classifiers: Classifiers;
+  /** Rows in, probabilities out, and who waits how long for what (scheduler.ts). */
+  readonly scheduler: Scheduler;
   readonly rowLimit: number;
   readonly readBody: BodyReader;
+  readonly gate: Gate;
+  readonly meters: Meters;
+  readonly statistics: Statistics;
+  /** Least probability of a label; below it the label is null. */
+  readonly abstain: number;
+  /** What runs before every route: headers for browsers. */
+  readonly before: readonly RequestHandler[];
+  readonly routes: readonly Route[];
   /** False from the moment a shutdown begins. */
   ready(): boolean;
   /** Told about failures that are not the client's. */
-  report(error: unknown): void;
+  report(error: unknown, requestId: string): void;
+  /** Told about every answer. */
+  answered(exchange: Exchange): void;
+}
+
+/** A request and what became of it. */
+export interface Exchange {
+  readonly method: string;
+  /** The route's path with its parameters in braces; 'none' for a request that no route takes. */
+  readonly route: string;
+  readonly trace: Trace;
+  readonly task?: string;
+  /** Whose key it was. */
+  readonly caller?: string;
+  readonly status: number;
+  /** Code of the failure. */
+  readonly code?: string;
+  readonly seconds: number;
 }
 
 /** One request, as a route sees it. */
 export interface Call {
-  /** Percent-decoded named groups of the route's pattern. */
+  /** Percent-decoded parameters of the path. */
   readonly params: Readonly<Record<string, string | undefined>>;
   readonly headers: IncomingHttpHeaders;
+  readonly query: URLSearchParams;
+  /** When it came, by the clock of `performance.now()`. */
+  readonly arrived: number;
+  readonly caller: Caller;
   body(): Promise<Uint8Array>;
+  /** Whether the client has closed the connection: nothing more need be computed for it. */
+  gone(): boolean;
 }
 
 export interface Answer {
@@ -32,14 +74,61 @@ export interface Answer {
   readonly type: string;
   readonly body: string | Uint8Array;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Code of the failure it tells. */
+  readonly code?: string;
+}
+
+/** The schema of a body, or 'bytes' for one that is no JSON. */
+export type Content = Readonly<Record<string, z.ZodType | 'bytes'>>;
+
+/** What a client must know of a route: /openapi.json. */
+export interface About {
+  readonly summary: string;
+  readonly tag: 'Seedmask' | 'Open Inference Protocol v2' | 'TensorFlow Serving v1' | 'Server';
+  readonly query?: z.ZodObject;
+  /** Headers that it looks at, all whole numbers, with what they say. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Media type -> what the body may be. */
+  readonly takes?: Content;
+  /** Whether the body may be missing. */
+  readonly optionalBody?: boolean;
+  readonly gives: Content;
+  /** Statuses beside 200 and the errors, with what they mean. */
+  readonly also?: Readonly<Record<number, string>>;
 }
 
 export interface Route {
   readonly method: 'GET' | 'POST';
+  /** The path, parameters in braces: /tasks/{task}/classify. */
+  readonly path: string;
   readonly pattern: RegExp;
+  readonly access: Access;
+  readonly about: About;
   /** Whether the plain handler answers it without Express. */
   readonly hot?: boolean;
   readonly answer: (call: Call) => Answer | Promise<Answer>;
+}
+
+/** A route, with the pattern of its path. */
+export function route(
+  method: Route['method'],
+  path: string,
+  about: About,
+  answer: Route['answer'],
+  options: { readonly hot?: boolean; readonly access?: Access } = {},
+): Route {
+  return { method, path, pattern: patternOf(path), access: options.access ?? 'key', about, hot: options.hot, answer };
+}
+
+/**
+ * /v1 is matched as TensorFlow Serving does: in any case, whole, names without a colon and versions of digits. Elsewhere a slash may
+ * follow. No parameter takes a slash, so a name that has one reaches no route.
+ */
+function patternOf(path: string): RegExp {
+  const v1 = path.startsWith('/v1/');
+  const group = (name: string) => `(?<${name}>${v1 ? (name === 'version' ? '\\d+' : '[^/:]+') : '[^/]+'})`;
+  const source = path.replaceAll('.', '\\.').replace(/\{(\w+)\}/g, (_, name: string) => group(name));
+  return new RegExp(`^${source}${v1 || path === '/' ? '' : '/?'}$`, v1 ? 'i' : '');
 }
 
 /** A JSON answer. Its type is exactly application/json: KServe's client compares the header as a string. */
@@ -50,41 +139,50 @@ export const json = (value: unknown, status = 200, headers?: Record<string, stri
   headers,
 });
 
-/** A named group that the pattern always fills. */
+/** A parameter that the path always has. */
 export function param(call: Call, name: string): string {
   const value = call.params[name];
-  if (value === undefined) throw new Error(`route without the group ${name}`);
+  if (value === undefined) throw new Error(`route without the parameter ${name}`);
   return value;
 }
 
-/** The error as one JSON object: error, code, field, expected, got, hint. Anything unexpected is reported and answered with 500. */
-export function failure(error: unknown, service: Service): Answer {
-  if (!(error instanceof SeedmaskError)) {
-    service.report(error);
-    return failure(new SeedmaskError('internal', { hint: 'It is a fault of the server and was reported there.' }), service);
-  }
-  const { field, expected, got, hint } = error.details;
-  const headers = error.code === 'wrong-method' ? { Allow: short(expected) ?? '' } : undefined;
-  return json({ error: error.message, code: error.code, field, expected: short(expected), got: short(got), hint }, error.status, headers);
-}
-
-const short = (value: unknown): string | undefined => (value === undefined ? undefined : String(value).slice(0, 120));
+/** The query as the schema has it; fields it does not know pass. Throws SeedmaskError bad-request. */
+export const queryOf = <T>(call: Call, schema: z.ZodType<T>): T => checked(schema, Object.fromEntries(call.query), '?');
 
 /** Runs a route and sends its answer, or the answer to its failure. Never rejects. */
 export async function respond(
-  route: Pick<Route, 'answer'>,
+  { path, access, answer: run }: Pick<Route, 'path' | 'access' | 'answer'>,
   params: Call['params'],
   req: IncomingMessage,
   res: ServerResponse,
   service: Service,
+  finish: (answer: Answer) => Answer = (answer) => answer,
 ) {
+  const started = performance.now();
+  const trace = traceOf(req.headers);
+  const task = params['task'] ?? params['model'];
+  let caller: Caller | undefined;
   let answer: Answer;
   try {
-    answer = await route.answer({ params, headers: req.headers, body: () => service.readBody(req, res) });
+    caller = await service.gate.admit(access, req.headers, task);
+    const url = req.url ?? '';
+    const mark = url.indexOf('?');
+    const query = new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1));
+    const body = () => service.readBody(req, res);
+    const gone = () => res.destroyed;
+    const call = { params, headers: req.headers, query, arrived: started, caller, body, gone };
+    answer = await compressed(finish(await run(call)), req.headers['accept-encoding']);
   } catch (error) {
-    answer = failure(error, service);
+    if (!(error instanceof SeedmaskError)) service.report(error, trace.id);
+    answer = failure(error, req);
   }
-  if (res.headersSent || res.destroyed) return;
-  res.writeHead(answer.status, { 'Content-Type': answer.type, 'Content-Length': Buffer.byteLength(answer.body), ...answer.headers });
-  res.end(answer.body);
+  const { status, code, type, body, headers } = answer;
+  if (!res.headersSent && !res.destroyed) {
+    const content = status === 304 ? undefined : { 'Content-Type': type, 'Content-Length': Buffer.byteLength(body) };
+    const parent = trace.traceparent === undefined ? undefined : { traceparent: trace.traceparent };
+    res.writeHead(status, { ...content, 'X-Request-Id': trace.id, ...parent, ...headers });
+    res.end(body);
+  }
+  const seconds = (performance.now() - started) / 1000;
+  service.answered({ method: req.method ?? '', route: path, trace, task, caller: caller?.name, status, code, seconds });
 }

@@ -209,8 +209,8 @@ function valueHint(x: unknown): string | undefined {
   return typeof x === 'boolean' ? 'Send 0 and 255 for black and white.' : undefined;
 }
 
-/** Whether a number can become an f32: finite, and if whole, without losing digits. */
+/** Whether a number can become an f32: finite, and if whole, without losing digits, be it here or in JSON.parse before (2^53 + 1). */
 function exactInF32(x: number): boolean {
   const rounded = Math.fround(x);
-  return Number.isFinite(rounded) && (rounded === x || !Number.isInteger(x));
+  return Number.isFinite(rounded) && (!Number.isInteger(x) || (rounded === x && Number.isSafeInteger(x)));
 }

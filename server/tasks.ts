@@ -1,71 +1,152 @@
-// Seedmask's own routes. A row may come as JSON, raw bytes, msgpack or a PNG; the answer is always a list of predictions.
+// Seedmask's own routes of tasks. A row may come as JSON, raw bytes, msgpack or a PNG; the answer is always a list of predictions.
 //
-//   GET  /tasks                     what is served
+//   GET  /tasks                     what is served, a page at a time
+//   GET  /tasks/{task}              one of them
 //   POST /tasks/{task}/classify     {"instances": [[...], ...]} -> {"task", "predictions": [{"label", "probabilities"}]}
 
 import { z } from 'zod';
 import { inputs } from '../src/network.js';
 import { checked, kindOf, parseJson } from './bodies.js';
-import type { Classified } from './classify.js';
+import { Fraction, infer, type Judged, lists, TIMEOUT, VersionQuery } from './inference.js';
 import { decodeMsgpack, encodeMsgpack } from './msgpack.js';
 import { decodePng } from './png.js';
-import { type Answer, type Call, json, param, type Route, type Service } from './routes.js';
+import { type Answer, type Call, json, param, queryOf, type Route, route, type Service } from './routes.js';
 import { type Rows, rowsOf, rowsOfBytes } from './rows.js';
 import type { ServedTask, Version } from './store.js';
 
 /** What clients must know about values, in every kind of metadata: 0..1 instead of 0..255 is the mistake nobody can detect. */
 export const VALUES = 'raw values as the data set has them: pixels are 0..255, not 0..1; the task scales them itself';
 
+const PAGE_LIMIT = 1000;
+const PAGE_SIZE = `a whole number from 1 to ${PAGE_LIMIT}`;
+const Page = z.object({
+  limit: z.coerce
+    .number(PAGE_SIZE)
+    .pipe(z.int(PAGE_SIZE).min(1, PAGE_SIZE).max(PAGE_LIMIT, PAGE_SIZE))
+    .optional()
+    .describe(`tasks of one page; default and most: ${PAGE_LIMIT}`),
+  next: z.string().optional().describe('what the page before gave as next'),
+});
+const TaskAnswer = z.strictObject({
+  id: z.string(),
+  inputs: z.int().describe('values of one row'),
+  shape: z.array(z.int()).length(3).describe('[height, width, channels]'),
+  labels: z.array(z.string()),
+  versions: z.array(z.string()),
+  versionLabels: z.record(z.string(), z.string()),
+  values: z.string().describe('what the values of a row must be'),
+});
+const TasksAnswer = z.strictObject({ tasks: z.array(TaskAnswer), next: z.string().nullable().describe('null on the last page') });
+
+const ABSTAIN = 'least probability of a label; below it the label is null';
+const Request = z.looseObject({
+  instances: z
+    .unknown()
+    .refine((value) => value !== undefined, 'present')
+    .meta({ type: 'array', description: 'one list of values per row, flat or shaped; in msgpack also bytes; a lone row may stand alone' }),
+  abstain: Fraction.optional().describe(ABSTAIN),
+});
+const Query = VersionQuery.extend({
+  abstain: z.coerce.number('a number from 0 to 1').pipe(Fraction).optional().describe(ABSTAIN),
+});
+const Predictions = z.strictObject({
+  task: z.string(),
+  predictions: z.array(z.strictObject({ label: z.string().nullable(), probabilities: z.array(z.number()) })),
+});
+
 export function taskRoutes(service: Service): Route[] {
+  const tag = 'Seedmask';
   return [
-    {
-      method: 'GET',
-      pattern: /^\/tasks\/?$/,
-      answer: () => json({ tasks: [...service.store.tasks.values()].map(describeTask), next: null }),
-    },
-    { method: 'POST', pattern: /^\/tasks\/(?<task>[^/]+)\/classify\/?$/, hot: true, answer: (call) => classify(call, service) },
+    route(
+      'GET',
+      '/tasks',
+      {
+        tag,
+        summary: 'The tasks that are served, in order of name, a page at a time',
+        query: Page,
+        gives: { 'application/json': TasksAnswer },
+      },
+      (call) => json(page(call, service)),
+    ),
+    route('GET', '/tasks/{task}', { tag, summary: 'What a task takes and gives', gives: { 'application/json': TaskAnswer } }, (call) =>
+      json(describeTask(service.store.task(param(call, 'task')))),
+    ),
+    route(
+      'POST',
+      '/tasks/{task}/classify',
+      {
+        tag,
+        summary: 'Classify rows of raw values; the Content-Type may be missing',
+        query: Query,
+        headers: TIMEOUT,
+        takes: { 'application/json': Request, 'application/octet-stream': 'bytes', 'application/msgpack': Request, 'image/png': 'bytes' },
+        gives: { 'application/json': Predictions, 'application/msgpack': Predictions },
+      },
+      (call) => classify(call, service),
+      { hot: true },
+    ),
   ];
 }
 
-function describeTask(task: ServedTask) {
+/** A page of the tasks that the caller may use. */
+function page(call: Call, { store }: Service): z.infer<typeof TasksAnswer> {
+  const { limit = PAGE_LIMIT, next: after = null } = queryOf(call, Page);
+  const tasks: ServedTask[] = [];
+  let next: string | null = after;
+  do {
+    const more = store.page(next, limit - tasks.length);
+    tasks.push(...more.tasks.filter(({ name }) => call.caller.allows(name)));
+    next = more.next;
+  } while (next !== null && tasks.length < limit);
+  return { tasks: tasks.map(describeTask), next };
+}
+
+function describeTask(task: ServedTask): z.infer<typeof TaskAnswer> {
   const latest = task.versions[task.versions.length - 1];
   return {
     id: task.name,
     inputs: inputs(latest.network),
-    shape: latest.network.input,
-    labels: latest.task.labels,
+    shape: [...latest.network.input],
+    labels: [...latest.task.labels],
     versions: task.versions.map((version) => version.number),
     versionLabels: Object.fromEntries(task.labels),
     values: VALUES,
   };
 }
 
-async function classify(call: Call, service: Service): Promise<Answer> {
-  const version = service.store.version(param(call, 'task'));
-  const rows = decodeRows(await call.body(), call.headers['content-type'], version, service.rowLimit);
-  const answer = { task: param(call, 'task'), predictions: predictions(await service.classifiers.classify(version, rows)) };
-  if (!/\bapplication\/(x-|vnd\.)?msgpack\b/i.test(call.headers.accept ?? '')) return json(answer);
-  return { status: 200, type: 'application/msgpack', body: encodeMsgpack(answer) };
+function classify(call: Call, service: Service): Promise<Answer> {
+  const task = param(call, 'task');
+  const { abstain: asked, ...wanted } = call.query.size > 0 ? queryOf(call, Query) : {};
+  return infer(call, service, task, wanted, {
+    decode: (body, version) => {
+      const { rows, abstain } = decodeRows(body, call.headers['content-type'], version, service.rowLimit);
+      return { rows, abstain: asked ?? abstain, extra: null };
+    },
+    encode: (judged) => {
+      const answer = { task, predictions: predictions(judged) };
+      if (!/\bapplication\/(x-|vnd\.)?msgpack\b/i.test(call.headers.accept ?? '')) return json(answer);
+      return { status: 200, type: 'application/msgpack', body: encodeMsgpack(answer) };
+    },
+  });
 }
 
-const Request = z.looseObject({ instances: z.unknown().refine((value) => value !== undefined, 'present') });
+interface Decoded {
+  readonly rows: Rows;
+  readonly abstain?: number;
+}
 
-function decodeRows(body: Uint8Array, contentType: string | undefined, version: Version, limit: number): Rows {
+function decodeRows(body: Uint8Array, contentType: string | undefined, version: Version, limit: number): Decoded {
   const shape = version.network.input;
   const kind = kindOf(body, contentType, inputs(version.network));
-  if (kind === 'pixels') return rowsOfBytes(body, { shape, limit, field: '' });
-  if (kind === 'png') return { values: decodePng(body, shape), count: 1 };
+  if (kind === 'pixels') return { rows: rowsOfBytes(body, { shape, limit, field: '' }) };
+  if (kind === 'png') return { rows: { values: decodePng(body, shape), count: 1 } };
   const value = kind === 'json' ? parseJson(body) : decodeMsgpack(body);
   const options = { shape, limit, lone: true, batch: '{"instances": [[...]]}' };
-  if (Array.isArray(value)) return rowsOf(value, { ...options, field: '' });
-  const { instances } = checked(Request, value, '', 'Send {"instances": [[...], ...]}, one list of values per row.');
-  return rowsOf(instances, { ...options, field: '/instances' });
+  if (Array.isArray(value)) return { rows: rowsOf(value, { ...options, field: '' }) };
+  const { instances, abstain } = checked(Request, value, '', 'Send {"instances": [[...], ...]}, one list of values per row.');
+  return { rows: rowsOf(instances, { ...options, field: '/instances' }), abstain };
 }
 
-function predictions({ rows, labels, best, probabilities }: Classified) {
-  const n = labels.length;
-  return Array.from({ length: rows }, (_, row) => ({
-    label: labels[best[row]],
-    probabilities: Array.from(probabilities.subarray(row * n, (row + 1) * n)),
-  }));
+function predictions(judged: Judged): z.infer<typeof Predictions>['predictions'] {
+  return lists(judged).map((probabilities, row) => ({ label: judged.names[row], probabilities }));
 }

@@ -1,58 +1,144 @@
-// TensorFlow Serving's REST API, and KServe v1 which shares its paths: predict, status, metadata, and the list of models.
-// A prediction is the list of class probabilities. Row form: instances -> predictions; column form: inputs -> outputs.
-// Errors follow Seedmask's shape; TF Serving's clients read their `error` string.
+// TensorFlow Serving's REST API, and KServe v1 which shares its paths: predict, classify, status, metadata, and the list of models.
+// A prediction is the list of class probabilities. Row form: instances -> predictions; column form: inputs -> outputs. classify
+// answers examples with [label, score] pairs under `results`, as the server does (its page also says `result`); regress is refused,
+// as there is no such signature. Any other request under /v1 is malformed. Errors are Seedmask's; clients read their `error` string.
 
 import { z } from 'zod';
 import { SeedmaskError } from '../codec/errors.js';
 import { inputs } from '../src/network.js';
 import { checked, parseJson } from './bodies.js';
-import type { Classified } from './classify.js';
-import { type Answer, type Call, json, param, type Route, type Service } from './routes.js';
-import { type RowOptions, rowsOf } from './rows.js';
-import type { Version } from './store.js';
+import { infer, lists, TIMEOUT } from './inference.js';
+import { type About, type Answer, type Call, json, param, type Route, route, type Service } from './routes.js';
+import { brief, type RowOptions, rowsOf } from './rows.js';
+import type { Version, Wanted } from './store.js';
 import { VALUES } from './tasks.js';
 
-const MODEL = String.raw`^\/v1\/models\/(?<model>[^\/:]+)(?:\/versions\/(?<version>\d+)|\/labels\/(?<label>[^\/:]+))?`;
+/** A model, one of its versions, or what a label points at. */
+const MODELS = ['/v1/models/{model}', '/v1/models/{model}/versions/{version}', '/v1/models/{model}/labels/{label}'];
+
+const Signature = z.enum(['serving_default', ''], 'serving_default').optional();
+const Predict = z.looseObject({
+  signature_name: Signature,
+  instances: z.unknown().optional().meta({ type: 'array', description: 'row form: a list of rows, or of {"pixels": row}' }),
+  inputs: z.unknown().optional().meta({ description: 'column form: a list of rows, or {"pixels": rows}' }),
+});
+const Features = z.record(z.string(), z.unknown());
+const Classify = z.looseObject({
+  signature_name: Signature,
+  examples: z.array(Features).min(1, 'at least one example').describe('objects {"pixels": row}'),
+  context: Features.optional().describe('features that all examples share'),
+});
+const PredictAnswer = z.union([
+  z.strictObject({ predictions: z.array(z.array(z.number())) }),
+  z.strictObject({ outputs: z.array(z.array(z.number())) }),
+]);
+const ClassifyAnswer = z.strictObject({ results: z.array(z.array(z.tuple([z.string(), z.number()]))) });
+const StatusAnswer = z.strictObject({
+  model_version_status: z.array(
+    z.strictObject({
+      version: z.string(),
+      state: z.enum(['AVAILABLE', 'UNLOADING']),
+      status: z.strictObject({ error_code: z.string(), error_message: z.string() }),
+    }),
+  ),
+  name: z.string(),
+  ready: z.boolean(),
+  error: z.string().optional(),
+});
+const MetadataAnswer = z.looseObject({
+  model_spec: z.strictObject({ name: z.string(), signature_name: z.string(), version: z.string() }),
+  metadata: z.looseObject({}),
+});
+const ModelsAnswer = z.strictObject({ models: z.array(z.string()) });
 
 export function tfservingRoutes(service: Service): Route[] {
+  const tag = 'TensorFlow Serving v1';
+  const about = (summary: string, gives: z.ZodType | null, takes?: z.ZodType, also?: About['also']): About => ({
+    tag,
+    summary,
+    gives: gives === null ? {} : { 'application/json': gives },
+    headers: takes && TIMEOUT,
+    takes: takes && { 'application/json': takes },
+    also,
+  });
+  const draining = { 503: 'the same object with ready false: the server is shutting down' };
   return [
-    { method: 'POST', pattern: new RegExp(`${MODEL}:predict$`, 'i'), hot: true, answer: (call) => predict(call, service) },
-    { method: 'GET', pattern: new RegExp(`${MODEL}$`, 'i'), answer: (call) => status(call, service) },
-    {
-      method: 'GET',
-      pattern: new RegExp(`${MODEL}\\/metadata$`, 'i'),
-      answer: (call) => json(metadata(find(call, service), param(call, 'model'))),
-    },
-    { method: 'GET', pattern: /^\/v1\/models\/?$/i, answer: () => json({ models: [...service.store.tasks.keys()] }) },
+    route('GET', '/v1/models', about('The names of all models (KServe v1)', ModelsAnswer), (call) => json(models(call, service))),
+    ...MODELS.flatMap((path) => [
+      route('POST', `${path}:predict`, about('Class probabilities of rows', PredictAnswer, Predict), (call) => predict(call, service), {
+        hot: true,
+      }),
+      route('POST', `${path}:classify`, about('Labels and their probabilities', ClassifyAnswer, Classify), (call) =>
+        classify(call, service),
+      ),
+      route('POST', `${path}:regress`, about('Refused: no model here has such a signature', null, z.unknown()), (call) => {
+        service.store.version(param(call, 'model'), wanted(call));
+        throw new SeedmaskError('bad-request', {
+          field: 'the signature of regress',
+          expected: 'tensorflow/serving/regress',
+          got: 'tensorflow/serving/predict',
+          hint: 'These models classify: use :predict or :classify.',
+        });
+      }),
+      route('GET', path, about('State of the versions (also KServe v1)', StatusAnswer, undefined, draining), (call) =>
+        status(call, service),
+      ),
+      route('GET', `${path}/metadata`, about('The signature', MetadataAnswer), (call) => {
+        const name = param(call, 'model');
+        return json(metadata(service.store.version(name, wanted(call)), name));
+      }),
+    ]),
   ];
 }
 
-const find = (call: Call, { store }: Service): Version =>
-  store.version(param(call, 'model'), { version: call.params['version'], label: call.params['label'] });
+const wanted = ({ params }: Call): Wanted => ({ version: params['version'], label: params['label'] });
 
-const Predict = z.looseObject({
-  signature_name: z.enum(['serving_default', ''], 'serving_default').optional(),
-  instances: z.unknown().optional(),
-  inputs: z.unknown().optional(),
-});
+function models({ caller }: Call, { store }: Service): z.infer<typeof ModelsAnswer> {
+  return { models: [...store.tasks.keys()].filter((name) => caller.allows(name)) };
+}
 
-async function predict(call: Call, service: Service): Promise<Answer> {
-  const version = find(call, service);
-  const request = checked(Predict, parseJson(await call.body()), '', 'Send {"instances": [[...], ...]}.');
-  const row = request.instances !== undefined;
-  if (row === (request.inputs !== undefined)) {
-    throw new SeedmaskError('bad-request', {
-      field: 'the body',
-      expected: "an object with exactly one of 'instances' (rows) and 'inputs' (columns)",
-      got: row ? 'both' : 'neither',
-    });
-  }
-  const options = { shape: version.network.input, limit: service.rowLimit };
-  const rows = row
-    ? rowsOf(unnamedRows(request.instances), { ...options, field: '/instances', batch: '{"instances": [[...]]}' })
-    : rowsOf(...unnamedColumn(request.inputs, { ...options, batch: '{"inputs": [[...]]}', field: '/inputs' }));
-  const answers = lists(await service.classifiers.classify(version, rows));
-  return json(row ? { predictions: answers } : { outputs: answers });
+function predict(call: Call, service: Service): Promise<Answer> {
+  return infer(call, service, param(call, 'model'), wanted(call), {
+    decode: (body, version) => {
+      const request = checked(Predict, parseJson(body), '', 'Send {"instances": [[...], ...]}.');
+      const row = request.instances !== undefined;
+      if (row === (request.inputs !== undefined)) {
+        throw new SeedmaskError('bad-request', {
+          field: 'the body',
+          expected: "an object with exactly one of 'instances' (rows) and 'inputs' (columns)",
+          got: row ? 'both' : 'neither',
+        });
+      }
+      const options = { shape: version.network.input, limit: service.rowLimit };
+      const rows = row
+        ? rowsOf(unnamedRows(request.instances), { ...options, field: '/instances', batch: '{"instances": [[...]]}' })
+        : rowsOf(...unnamedColumn(request.inputs, { ...options, batch: '{"inputs": [[...]]}', field: '/inputs' }));
+      return { rows, extra: row };
+    },
+    encode: (judged, row) => json(row ? { predictions: lists(judged) } : { outputs: lists(judged) }),
+  });
+}
+
+function classify(call: Call, service: Service): Promise<Answer> {
+  return infer(call, service, param(call, 'model'), wanted(call), {
+    decode: (body, version) => {
+      const { examples, context = {} } = checked(Classify, parseJson(body), '', 'Send {"examples": [{"pixels": [...]}, ...]}.');
+      const instances = examples.map((example, i) => {
+        const features = { ...context, ...example };
+        const [name, ...more] = Object.keys(features);
+        if (name === 'pixels' && more.length === 0) return features['pixels'];
+        throw new SeedmaskError('bad-request', {
+          field: `/examples/${i}`,
+          expected: "an object with the one feature 'pixels', a list of values",
+          got: brief([name, ...more].join(', ')),
+        });
+      });
+      const options = { shape: version.network.input, limit: service.rowLimit, field: '/examples', batch: '{"pixels": [...]}' };
+      return { rows: rowsOf(instances, options), extra: null };
+    },
+    encode: (judged) =>
+      json({ results: lists(judged).map((scores) => scores.map((score, i): [string, number] => [judged.labels[i], score])) }),
+  });
 }
 
 const isNamed = (value: unknown): value is { readonly pixels: unknown } =>
@@ -66,27 +152,25 @@ const unnamedRows = (instances: unknown): unknown =>
 const unnamedColumn = (value: unknown, options: RowOptions): [unknown, RowOptions] =>
   isNamed(value) ? [value.pixels, { ...options, field: `${options.field}/pixels` }] : [value, options];
 
-function lists({ rows, labels, probabilities }: Classified): number[][] {
-  const n = labels.length;
-  return Array.from({ length: rows }, (_, row) => Array.from(probabilities.subarray(row * n, (row + 1) * n)));
-}
-
 /** One object for TF Serving (model_version_status) and KServe v1 (name, ready; 503 when not ready). */
 function status(call: Call, service: Service): Answer {
   const name = param(call, 'model');
   const ready = service.ready();
   const one = call.params['version'] !== undefined || call.params['label'] !== undefined;
-  const versions = one ? [find(call, service)] : [...service.store.task(name).versions].reverse();
-  const model_version_status = versions.map(({ number }) => ({
-    version: number,
-    state: ready ? 'AVAILABLE' : 'UNLOADING',
-    status: { error_code: 'OK', error_message: '' },
-  }));
-  if (ready) return json({ model_version_status, name, ready });
-  return json({ model_version_status, name, ready, error: new SeedmaskError('draining').message }, 503);
+  const versions = one ? [service.store.version(name, wanted(call))] : [...service.store.task(name).versions].reverse();
+  const about: z.infer<typeof StatusAnswer> = {
+    model_version_status: versions.map(({ number }) => ({
+      version: number,
+      state: ready ? 'AVAILABLE' : 'UNLOADING',
+      status: { error_code: 'OK', error_message: '' },
+    })),
+    name,
+    ready,
+  };
+  return ready ? json(about) : json({ ...about, error: new SeedmaskError('draining').message }, 503);
 }
 
-function metadata({ network, task, number }: Version, name: string) {
+function metadata({ network, task, number }: Version, name: string): z.infer<typeof MetadataAnswer> {
   const tensor = (key: string, width: number) => ({
     dtype: 'DT_FLOAT',
     tensor_shape: {

@@ -5,7 +5,7 @@ import { dirname, join, relative } from 'node:path';
 import { expect, test } from 'vitest';
 
 const ROOT = join(import.meta.dirname, '..');
-const FOLDERS = ['src', 'codec', 'server', 'models', 'experiments', 'cli'];
+const FOLDERS = ['src', 'codec', 'server', 'client', 'models', 'experiments', 'cli'];
 const walk = (folder: string): string[] =>
   readdirSync(folder).flatMap((name) => {
     const path = join(folder, name);
@@ -29,6 +29,7 @@ const RULES: [place: string, allowed: RegExp][] = [
   ['codec/', /^(codec\/|src\/(exact|random|network)\.)/],
   ['models/', /^src\//],
   ['server/', /^(server|src|codec|models)\//],
+  ['client/', /^client\/|^codec\/errors/],
   ['experiments/', /^(experiments|src|codec|models)\//],
   ['cli/', /^(cli|experiments|server|src|codec|models)\//],
 ];
@@ -70,9 +71,9 @@ test('models are pure data: only types come from src', () => {
   expect(wrong).toEqual([]);
 });
 
-test('src and codec run in a browser: no node modules outside the Node side of #workers', () => {
+test('src, codec and client run in a browser: no node modules outside the Node side of #workers', () => {
   const wrong = files
-    .filter((file) => /^(src|codec)\//.test(file) && file !== 'src/engine/workers.node.ts')
+    .filter((file) => /^(src|codec|client)\//.test(file) && file !== 'src/engine/workers.node.ts')
     .flatMap((file) => importsOf(file).filter(({ target }) => target.startsWith('node:')));
   expect(wrong).toEqual([]);
 });

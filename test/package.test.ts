@@ -19,7 +19,8 @@ const DOCUMENTED: Record<string, string[]> = {
   '.': ['createWasmEngine', 'createReferenceEngine', 'parseSeed', 'regenerate', 'criterionMask', 'trainTopk', 'trainDense', 'evaluate'],
   './codec': ['readModel', 'writeModel', 'inspectModel', 'verifyModel', 'openArchive', 'readPacked', 'writePacked', 'SeedmaskError'],
   './models': ['fc', 'conv2', 'conv4', 'conv6'],
-  './server': ['createApp', 'createHandler', 'listen'],
+  './server': ['createApp', 'createHandler', 'listen', 'readKeys'],
+  './client': ['createClient', 'Client', 'RequestError'],
 };
 
 test('each entry of exports has the documented names', async () => {

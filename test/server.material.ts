@@ -40,18 +40,15 @@ export function folder(files: Readonly<Record<string, Uint8Array | string | Mode
   return root;
 }
 
-/** The store over such a folder, which is gone again when this returns: everything is resident. */
-export function storeOf(files: Parameters<typeof folder>[0]): Store {
+/** The store over such a folder, which is there until the process ends: masks are read when they are asked for. */
+export function storeOf(files: Parameters<typeof folder>[0]): Promise<Store> {
   const root = folder(files);
-  try {
-    return openStore(root);
-  } finally {
-    rmSync(root, { recursive: true });
-  }
+  process.once('exit', () => rmSync(root, { recursive: true, force: true }));
+  return openStore(root);
 }
 
 /** tiny: [2,2,1] -> a b c, two versions with labels; vector: 784 -> ten digits; colour: [2,2,3] -> two. */
-export function sampleStore(): Store {
+export function sampleStore(): Promise<Store> {
   return storeOf({
     'tiny.smk': oneTask(tinyNetwork()),
     'tiny/2.smk': oneTask(tinyNetwork([2, 2, 1], 3, 8)),
@@ -65,7 +62,7 @@ export function sampleStore(): Store {
 }
 
 export async function serve(over: Partial<ServerOptions> = {}): Promise<Listening & { readonly handler: Handler }> {
-  const handler = createHandler({ engine, store: sampleStore(), report: () => {}, ...over });
+  const handler = createHandler({ engine, store: over.store ?? (await sampleStore()), report: () => {}, ...over });
   return { ...(await listen(handler, { port: 0 })), handler };
 }
 
@@ -95,7 +92,7 @@ export async function post(url: string, body: unknown, headers: Record<string, s
     type,
     headers: response.headers,
     bytes: content,
-    json: type === 'application/json' ? JSON.parse(Buffer.from(content).toString()) : null,
+    json: /^application\/(problem\+)?json$/.test(type ?? '') ? JSON.parse(Buffer.from(content).toString()) : null,
   };
 }
 

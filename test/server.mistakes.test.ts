@@ -162,7 +162,7 @@ describe('mistakes', () => {
   ];
   test.each(table)('%s', async (_, body, headers, status, code, field, text) => {
     const { status: got, type, json } = await post(tiny, body, headers);
-    expect([got, json.code, type]).toEqual([status, code, 'application/json']);
+    expect([got, json.code, type]).toEqual([status, code, 'application/problem+json']);
     if (field !== undefined) expect(json.field).toBe(field);
     expect(json.error).toContain(text);
     expect(json.error.length).toBeLessThan(500);

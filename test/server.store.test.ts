@@ -5,7 +5,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { DEFAULT_LIMITS, type Model, networkId, SeedmaskError, writeModel } from '../codec/index.js';
-import { openStore } from '../server/index.js';
+import { openStore, type Store } from '../server/index.js';
 import { nearest } from '../server/nearest.js';
 import { fullMask, totalWeights } from '../src/network.js';
 import { folder, oneTask, task, tinyNetwork } from './server.material.js';
@@ -23,9 +23,9 @@ const network = tinyNetwork();
 const model = oneTask(network);
 const archive = (...ids: string[]): Model => ({ network, base: { kind: 'none' }, tasks: ids.map((id) => task(network, id, ['a', 'b'])) });
 
-function refusal(run: () => unknown): SeedmaskError {
+async function refusal(run: () => unknown): Promise<SeedmaskError> {
   try {
-    run();
+    await run();
   } catch (error) {
     if (error instanceof SeedmaskError) return error;
     throw error;
@@ -33,61 +33,76 @@ function refusal(run: () => unknown): SeedmaskError {
   throw new Error('it was accepted');
 }
 
+/** The reason that the index gives for a version that was asked for in vain. */
+const reasonOf = (store: Store, name: string, version: string): SeedmaskError[] => {
+  try {
+    const found = store.version(name, version ? { version } : {});
+    return 'error' in found && found.error instanceof SeedmaskError ? [found.error] : [];
+  } catch (error) {
+    return error instanceof SeedmaskError ? [error] : [];
+  }
+};
+
 describe('names and versions', () => {
-  test('a file alone is named by its file name', () => {
-    const store = openStore(join(disk({ 'my-digits.v2.smk': model }), 'my-digits.v2.smk'));
+  test('a file alone is named by its file name', async () => {
+    const store = await openStore(join(disk({ 'my-digits.v2.smk': model }), 'my-digits.v2.smk'));
     expect([...store.tasks.keys()]).toEqual(['my-digits.v2']);
     expect(store.version('my-digits.v2').number).toBe('1');
   });
-  test('an archive is named by its stored ids', () => {
-    expect([...openStore(disk({ 'all.smk': archive('one', 'two') })).tasks.keys()]).toEqual(['one', 'two']);
+  test('an archive is named by its stored ids', async () => {
+    expect([...(await openStore(disk({ 'all.smk': archive('one', 'two') }))).tasks.keys()]).toEqual(['one', 'two']);
   });
-  test('an archive may hold more weights than one read takes by default', () => {
+  test('an archive may hold more weights than one read takes by default', async () => {
     const wide = tinyNetwork([1, 1, 1000], 1000);
     const empty = task(wide, '', ['a'], { mask: fullMask(wide, false) });
     const tasks = Array.from({ length: 300 }, (_, i) => ({ ...empty, id: `t${100 + i}` }));
     expect(tasks.length * totalWeights(wide)).toBeGreaterThan(DEFAULT_LIMITS.maxWeights);
-    const store = openStore(disk({ 'wide.smk': writeModel({ network: wide, base: { kind: 'none' }, tasks }, { schemes: ['raw'] }) }));
+    const store = await openStore(disk({ 'wide.smk': writeModel({ network: wide, base: { kind: 'none' }, tasks }, { schemes: ['raw'] }) }));
     expect(store.tasks.size).toBe(300);
   });
-  test('masks alone are served with their network at hand', () => {
+  test('masks alone are served with their network at hand', async () => {
     const id = networkId(network);
     const files = { 'm.smk': writeModel({ ...model, base: { kind: 'network', id } }), 'n.smk': writeModel({ ...model, tasks: [] }) };
-    expect([...openStore(disk(files), { networks: () => network }).tasks.keys()]).toEqual(['m']);
-    const { code, message } = refusal(() => openStore(disk(files)));
+    expect([...(await openStore(disk(files), { networks: () => network })).tasks.keys()]).toEqual(['m']);
+    expect([...(await openStore(disk({ ...files, 'whole.smk': model }))).tasks.keys()]).toEqual(['m', 'whole']);
+    const { code, message } = (await openStore(disk({ 'm.smk': files['m.smk'] }))).failures[0].error;
     expect([code, message]).toEqual([
       'bad-model-file',
-      expect.stringMatching(/needs the network [0-9a-f]{64}, got none. Name .* --network.$/),
+      expect.stringMatching(/needs the network [0-9a-f]{64}, got none. Put the file .* --network.$/),
     ]);
   });
-  test('file, folder and labels make one task; versions are ordered as numbers', () => {
-    const store = openStore(disk({ 't.smk': model, 't/2.smk': model, 't/10.smk': model, 't/labels.json': '{"stable": 2, "next": "10"}' }));
+  test('file, folder and labels make one task; versions are ordered as numbers', async () => {
+    const store = await openStore(
+      disk({ 't.smk': model, 't/2.smk': model, 't/10.smk': model, 't/labels.json': '{"stable": 2, "next": "10"}' }),
+    );
     expect(store.task('t').versions.map((v) => v.number)).toEqual(['1', '2', '10']);
     expect(store.version('t').number).toBe('10');
     expect(store.version('t', { label: 'stable' }).number).toBe('2');
     expect(store.version('t', { version: '1' }).file).toMatch(/t\.smk$/);
   });
-  test('versions of an archive', () => {
-    const store = openStore(disk({ 'set/1.smk': archive('one', 'two'), 'set/2.smk': archive('two'), 'set/labels.json': '{}' }));
+  test('versions of an archive', async () => {
+    const store = await openStore(disk({ 'set/1.smk': archive('one', 'two'), 'set/2.smk': archive('two'), 'set/labels.json': '{}' }));
     expect([...store.tasks.keys()]).toEqual(['one', 'set', 'two']);
     expect(store.task('two').versions.map((v) => v.number)).toEqual(['1']);
   });
-  test('other files and folders are left alone', () => {
-    const store = openStore(
+  test('other files and folders are left alone', async () => {
+    const store = await openStore(
       disk({ 'a.smk': model, 'README.md': '', 'notes/x.txt': '', '.hidden/y.smk': 'junk', 'b/labels.json': '{"x": 9}' }),
     );
     expect([...store.tasks.keys()]).toEqual(['a']);
   });
-  test('unknown names, versions and labels', () => {
-    const store = openStore(disk({ 'a.smk': model }));
-    expect(refusal(() => store.version('b')).message).toBe('no task named b. Did you mean a?');
-    expect(refusal(() => store.version('a', { version: '2' })).message).toBe('task a has no version 2, only 1');
-    expect(refusal(() => store.version('a', { label: 'x' })).message).toBe('task a has no version label x, only none');
-    expect(refusal(() => openStore(disk({ 'x.txt': '' })).version('b')).message).toBe('no task named b. No task is loaded.');
+  test('unknown names, versions and labels', async () => {
+    const store = await openStore(disk({ 'a.smk': model }));
+    expect((await refusal(() => store.version('b'))).message).toBe('no task named b. Did you mean a?');
+    expect((await refusal(() => store.version('a', { version: '2' }))).message).toBe('task a has no version 2, only 1');
+    expect((await refusal(() => store.version('a', { label: 'x' }))).message).toBe('task a has no version label x, only none');
+    expect((await refusal(() => openStore(disk({ 'x.txt': '' })).then((store) => store.version('b')))).message).toBe(
+      'no task named b. No task is loaded.',
+    );
   });
 });
 
-describe('a store opens whole or not at all', () => {
+describe('what cannot be served fails alone, by name', () => {
   const damaged = writeModel(model);
   damaged[damaged.length - 1] ^= 1;
   const table: [string, Parameters<typeof folder>[0], string, string[]][] = [
@@ -112,32 +127,58 @@ describe('a store opens whole or not at all', () => {
     ['labels without a number', { 't/1.smk': model, 't/labels.json': '{"stable": "new"}' }, 'bad-store', ['labels.json', '/stable']],
     ['labels too large', { 't/1.smk': model, 't/labels.json': ' '.repeat(65537) }, 'over-limit', ['labels.json', '65536']],
   ];
-  test.each(table)('%s', (_, files, code, texts) => {
-    const error = refusal(() => openStore(disk(files)));
-    expect(error.code).toBe(code);
-    for (const text of texts) expect(error.message).toContain(text);
-    expect(error.message).not.toContain('\n');
+  test.each(table)('%s', async (_, files, code, texts) => {
+    const store = await openStore(disk({ ...files, 'sound.smk': oneTask(tinyNetwork([2, 2, 1], 3, 99)) }));
+    await store.warm();
+    const entries = [...store.entries()];
+    const told = [...store.failures.map(({ error }) => error), ...entries.flatMap(({ name, version }) => reasonOf(store, name, version))];
+    expect(told.map((error) => error.code)).toContain(code);
+    const [message] = [...new Set(told.map((error) => error.message))];
+    for (const text of texts) expect(message).toContain(text);
+    expect(message).not.toContain('\n');
+    if (!store.failures.some(({ file }) => file.endsWith('labels.json'))) {
+      expect(entries.filter(({ reason }) => reason === message)).toHaveLength(1);
+    }
+    expect((await store.open(store.version('sound'))).packed.length).toBeGreaterThan(0);
+    expect(entries.find(({ name }) => name === 'sound')).toEqual({ name: 'sound', version: '1', state: 'READY', reason: '' });
   });
-  test('a path where nothing is', () => {
-    expect(refusal(() => openStore('/nowhere/at/all')).message).toBe(
+  test('a single file that cannot be served is a failure to open', async () => {
+    const { code, message } = await refusal(() => openStore(join(disk({ 'bad.smk': 'hello' }), 'bad.smk')));
+    expect([code, message]).toEqual(['bad-model-file', expect.stringMatching(/bad.smk cannot be served: not a Seedmask model file/)]);
+  });
+  test('asking for a task of such a file says why, and says it again', async () => {
+    const store = await openStore(disk({ 'good.smk': model, 'bad.smk': damaged, 'worse.smk': 'hello' }));
+    for (let i = 0; i < 2; i++) {
+      const error = await refusal(async () => store.open(store.version('bad')));
+      expect([error.code, error.status, error.message]).toEqual(['bad-model-file', 422, expect.stringMatching(/bad.smk .* CRC32C/)]);
+    }
+    expect((await refusal(() => store.version('worse'))).message).toContain('worse.smk cannot be served');
+    expect([...store.entries()].map(({ name, state }) => [name, state])).toEqual([
+      ['bad', 'UNAVAILABLE'],
+      ['good', 'READY'],
+      ['worse', 'UNAVAILABLE'],
+    ]);
+  });
+  test('a path where nothing is', async () => {
+    expect((await refusal(() => openStore('/nowhere/at/all'))).message).toBe(
       '/nowhere/at/all must be a model file or a folder of them, got nothing there',
     );
   });
-  test.skipIf(process.platform === 'win32')('a pipe and a device are not read', () => {
+  test.skipIf(process.platform === 'win32')('a pipe and a device are not read', async () => {
     const root = disk({ 'a.smk': model });
     expect(spawnSync('mkfifo', [join(root, 'b.smk')]).status).toBe(0);
-    for (const path of [root, '/dev/zero']) {
-      const { code, message } = refusal(() => openStore(path));
-      expect([code, message]).toEqual(['bad-store', expect.stringMatching(/(b.smk|zero) must be a regular file, got a pipe, a device/)]);
-    }
+    const regular = expect.stringMatching(/(b.smk|zero) must be a regular file, got a pipe, a device/);
+    expect((await openStore(root)).failures.map(({ error }) => [error.code, error.message])).toEqual([['bad-store', regular]]);
+    const { code, message } = await refusal(() => openStore('/dev/zero'));
+    expect([code, message]).toEqual(['bad-store', regular]);
   });
-  test('a file over the limit is not read', () => {
-    const error = refusal(() => openStore(disk({ 'a.smk': model }), { fileLimit: 10 }));
+  test('a file over the limit is not read', async () => {
+    const [{ error }] = (await openStore(disk({ 'a.smk': model }), { fileLimit: 10 })).failures;
     expect([error.code, error.details.expected]).toEqual(['over-limit', 10]);
   });
 });
 
-test('the nearest name: a case slip first, then few edits, else none', () => {
+test('the nearest name: a case slip first, then few edits, else none', async () => {
   expect(nearest('MNIST', ['cifar', 'mnist'])).toBe('mnist');
   expect(nearest('mnsit', ['mnist', 'moist-x'])).toBe('mnist');
   expect(nearest('mnist', ['fashion', 'cifar'])).toBeUndefined();

@@ -1,0 +1,242 @@
+// A client of the server for Node and the browser, over fetch: classify, list tasks, fetch masks and networks. Every call is free of
+// side effects, so what the server turned away (429, 503) or what got lost on the way is tried again, after the time that Retry-After
+// names or else a growing one. An AbortSignal ends a call at any point, waiting included.
+
+import { RequestError } from './errors.js';
+import { pause } from './retry.js';
+
+export { type Failure, RequestError } from './errors.js';
+
+export interface ClientOptions {
+  /** Where the server is, with its path prefix if it has one: http://localhost:8080. */
+  readonly url: string | URL;
+  /** API key, if the server asks for one. */
+  readonly key?: string;
+  /** How often a call is tried again at most; default 4. */
+  readonly retries?: number;
+  /** Milliseconds that one wait before another try may take; a server that asks for more ends the call. Default 30,000. */
+  readonly longestWait?: number;
+  /** The fetch to use; default: the global one. */
+  readonly fetch?: typeof fetch;
+}
+
+/** What every call takes. */
+export interface CallOptions {
+  readonly signal?: AbortSignal;
+  /** Milliseconds for one try; the server drops what it can no longer answer in time. Default: no limit. */
+  readonly timeout?: number;
+}
+
+/** Rows of raw values: whole rows of bytes, or a list of rows; a row is flat, or shaped like the network's input. */
+export type Rows = Uint8Array | Uint8ClampedArray | readonly Row[];
+export type Row = ArrayLike<number> | readonly Row[];
+
+export interface ClassifyOptions extends CallOptions {
+  /** A version of the task; default: the highest. */
+  readonly version?: string;
+  /** A version label of the task, instead of a version. */
+  readonly label?: string;
+  /** Least probability of a label, 0 .. 1; below it the label is null. */
+  readonly abstain?: number;
+}
+
+export interface Prediction {
+  /** Null where the server abstains. */
+  readonly label: string | null;
+  /** One per label of the task, in their order. */
+  readonly probabilities: readonly number[];
+}
+
+export interface TaskInfo {
+  readonly id: string;
+  /** Values of one row. */
+  readonly inputs: number;
+  /** [height, width, channels]. */
+  readonly shape: readonly [number, number, number];
+  readonly labels: readonly string[];
+  readonly versions: readonly string[];
+  /** Version label -> version. */
+  readonly versionLabels: Readonly<Record<string, string>>;
+  /** What the values of a row must be. */
+  readonly values: string;
+}
+
+export interface TaskPage {
+  readonly tasks: readonly TaskInfo[];
+  /** Null on the last page. */
+  readonly next: string | null;
+}
+
+export interface NetworkInfo {
+  readonly id: string;
+  readonly network: string;
+  readonly input: readonly [number, number, number];
+  readonly layers: readonly Readonly<Record<string, unknown>>[];
+  readonly distribution: string;
+  readonly sigma: string | number;
+  /** 64 bits, 0x and hex. */
+  readonly seed: string;
+  readonly weights: number;
+  readonly integer: boolean;
+  readonly tasks: number;
+}
+
+/** A model file and its content id (for a network: its network id), 64 hex digits. */
+export interface Fetched {
+  readonly bytes: Uint8Array;
+  readonly id: string;
+}
+
+export interface MaskOptions extends CallOptions {
+  readonly version?: string;
+  readonly label?: string;
+  /** The content id that the mask must have; then caches may keep it for ever. */
+  readonly id?: string;
+}
+
+/** A client of one server. It holds no connection of its own: there is nothing to close. */
+export function createClient(options: ClientOptions): Client {
+  return new Client(options);
+}
+
+export class Client {
+  readonly #base: string;
+  readonly #key: string | undefined;
+  readonly #retries: number;
+  readonly #longestWait: number;
+  readonly #fetch: typeof fetch;
+
+  /** Use `createClient`. */
+  constructor({ url, key, retries = 4, longestWait = 30_000, fetch: given }: ClientOptions) {
+    this.#base = String(url).replace(/\/+$/, '');
+    this.#key = key;
+    this.#retries = retries;
+    this.#longestWait = longestWait;
+    this.#fetch = given ?? ((input, init) => fetch(input, init));
+  }
+
+  /**
+   * Classifies rows under a task, one prediction a row.
+   * @throws RequestError (by rejection) with the server's code, or 'no-answer'; the signal's reason when it is aborted
+   */
+  async classify(task: string, rows: Rows, options: ClassifyOptions = {}): Promise<Prediction[]> {
+    const { version, label, abstain } = options;
+    const bytes = ArrayBuffer.isView(rows);
+    const reply = await this.#call(`/tasks/${encodeURIComponent(task)}/classify`, { version, label, abstain }, options, {
+      method: 'POST',
+      body: bytes ? Uint8Array.from(rows) : JSON.stringify({ instances: rows.map(plain) }),
+      headers: { 'Content-Type': bytes ? 'application/octet-stream' : 'application/json' },
+    });
+    return parsed<{ predictions: Prediction[] }>(reply).predictions;
+  }
+
+  /** One page of the tasks, in order of name. Throws RequestError by rejection. */
+  async page(options: CallOptions & { readonly limit?: number; readonly next?: string } = {}): Promise<TaskPage> {
+    return parsed(await this.#call('/tasks', { limit: options.limit, next: options.next }, options));
+  }
+
+  /** All tasks, page by page as they are asked for. Throws RequestError by rejection. */
+  async *tasks(options: CallOptions & { readonly limit?: number } = {}): AsyncGenerator<TaskInfo, void, undefined> {
+    let next: string | undefined;
+    do {
+      const page = await this.page({ ...options, next });
+      yield* page.tasks;
+      next = page.next ?? undefined;
+    } while (next !== undefined);
+  }
+
+  /** One task. Throws RequestError by rejection. */
+  async task(task: string, options: CallOptions = {}): Promise<TaskInfo> {
+    return parsed(await this.#call(`/tasks/${encodeURIComponent(task)}`, {}, options));
+  }
+
+  /** A task's mask as a model file without its network: `readModel` of seedmask/codec reads it. Throws RequestError by rejection. */
+  async mask(task: string, options: MaskOptions = {}): Promise<Fetched> {
+    const { version, label, id } = options;
+    return file(await this.#call(`/tasks/${encodeURIComponent(task)}/mask`, { version, label, id }, options));
+  }
+
+  /** The networks under the tasks. Throws RequestError by rejection. */
+  async networks(options: CallOptions = {}): Promise<NetworkInfo[]> {
+    return parsed<{ networks: NetworkInfo[] }>(await this.#call('/networks', {}, options)).networks;
+  }
+
+  /** A network as a model file without tasks. Throws RequestError by rejection. */
+  async network(id: string, options: CallOptions = {}): Promise<Fetched> {
+    const headers = { Accept: 'application/octet-stream' };
+    return file(await this.#call(`/networks/${encodeURIComponent(id)}`, {}, options, { headers }));
+  }
+
+  async #call(path: string, query: Query, { signal, timeout }: CallOptions, init: Init = {}): Promise<Reply> {
+    const asked = Object.entries(query).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]));
+    const url = `${this.#base}${path}${asked.length ? `?${new URLSearchParams(asked)}` : ''}`;
+    const headers = {
+      ...init.headers,
+      ...(this.#key !== undefined && { Authorization: `Bearer ${this.#key}` }),
+      ...(timeout !== undefined && { 'X-Timeout-Ms': String(timeout) }),
+    };
+    for (let tries = 0; ; tries++) {
+      signal?.throwIfAborted();
+      const limits = [signal, timeout === undefined ? undefined : AbortSignal.timeout(timeout)].filter((s) => s !== undefined);
+      let failure: RequestError;
+      try {
+        const response = await this.#fetch(url, { ...init, headers, signal: limits.length ? AbortSignal.any(limits) : null });
+        if (response.ok) return { url, headers: response.headers, bytes: new Uint8Array(await response.arrayBuffer()) };
+        failure = await RequestError.of(response);
+      } catch (error) {
+        signal?.throwIfAborted();
+        failure = RequestError.lost(url, error);
+      }
+      const wait = pause(failure, tries);
+      if (tries >= this.#retries || wait === null || wait > this.#longestWait) throw failure;
+      await sleep(wait, signal);
+    }
+  }
+}
+
+type Query = Readonly<Record<string, string | number | undefined>>;
+interface Init {
+  readonly method?: string;
+  readonly body?: string | Uint8Array<ArrayBuffer>;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** A whole answer. */
+interface Reply {
+  readonly url: string;
+  readonly bytes: Uint8Array;
+  readonly headers: Headers;
+}
+
+/** Typed arrays as the lists that JSON has. */
+function plain(row: ArrayLike<number | Row>): unknown[] {
+  return Array.from(row, (value) => (typeof value === 'number' ? value : plain(value)));
+}
+
+function parsed<T>({ url, bytes }: Reply): T {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes)) as T;
+  } catch (error) {
+    throw RequestError.lost(url, error);
+  }
+}
+
+function file({ url, bytes, headers }: Reply): Fetched {
+  const id = /"([0-9a-f]{64})"/.exec(headers.get('etag') ?? '')?.[1];
+  if (id === undefined) throw RequestError.lost(url, new Error('it has no content id: is it a Seedmask server?'));
+  return { bytes, id };
+}
+
+function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', stop);
+      resolve();
+    }, ms);
+    signal?.addEventListener('abort', stop, { once: true });
+  });
+}

@@ -1,0 +1,15 @@
+// Whether a failed call is worth another try, and when. Only what another try can change: no answer, 429, 502 and 503; a 504 means that
+// the deadline of the caller has passed. The wait is the server's Retry-After, or 100 ms doubled with every try; up to half of it is added
+// by chance, so that clients that were turned away together do not come back together.
+
+import type { RequestError } from './errors.js';
+
+const WORTH = [0, 429, 502, 503];
+const FIRST_WAIT = 100;
+
+/** Milliseconds before another try; null when there should be none. @param tries that were made again so far */
+export function pause({ status, retryAfter }: RequestError, tries: number, chance: () => number = Math.random): number | null {
+  if (!WORTH.includes(status)) return null;
+  const wait = retryAfter === undefined ? FIRST_WAIT * 2 ** tries : retryAfter * 1000;
+  return wait + (wait / 2) * chance();
+}

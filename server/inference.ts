@@ -1,0 +1,81 @@
+// What every protocol does with a request for a prediction: find the version, read the body, make rows of it, have them classified
+// within the client's deadline, name the labels, write the answer. Protocols differ in the first and the last step, and bring those.
+//
+// A row whose largest probability stays below the abstain threshold gets no label: the server says that it does not know.
+
+import { z } from 'zod';
+import { checked } from './bodies.js';
+import type { Classified } from './classify.js';
+import type { Answer, Call, Service } from './routes.js';
+import type { Rows } from './rows.js';
+import type { Version, Wanted } from './store.js';
+
+/** A request, decoded. */
+export interface Asked<Extra> {
+  readonly rows: Rows;
+  /** Milliseconds from its arrival after which nobody wants the answer; the header X-Timeout-Ms holds where this is absent. */
+  readonly timeoutMs?: number;
+  /** Least probability of a label, 0 .. 1; the server's own holds where this is absent. */
+  readonly abstain?: number;
+  /** What the answer must know of the request. */
+  readonly extra: Extra;
+}
+
+/** Answers with the names of their labels, null where the server abstains. */
+export interface Judged extends Classified {
+  readonly names: readonly (string | null)[];
+}
+
+/** What a protocol brings. */
+export interface Protocol<Extra> {
+  readonly decode: (body: Uint8Array, version: Version) => Asked<Extra>;
+  readonly encode: (judged: Judged, extra: Extra, version: Version) => Answer;
+}
+
+export const Fraction = z.number().min(0, 'a number from 0 to 1').max(1, 'a number from 0 to 1');
+/** Which version a request means, where the path does not say. */
+export const VersionQuery = z.object({
+  version: z.string().optional().describe('a version of the task; default: the highest'),
+  label: z.string().optional().describe('a version label of the task, instead of a version'),
+});
+/** Headers of every route that classifies. */
+export const TIMEOUT = { 'X-Timeout-Ms': 'milliseconds after which nobody wants the answer' };
+const TimeoutHeader = z.coerce.number('a number of milliseconds').nonnegative('a number of milliseconds');
+
+/** Answers one request for the task `name`. Throws SeedmaskError by rejection. */
+export async function infer<Extra>(call: Call, service: Service, name: string, wanted: Wanted, protocol: Protocol<Extra>): Promise<Answer> {
+  const version = service.store.version(name, wanted);
+  const given = call.headers['x-timeout-ms'];
+  const limit = given === undefined ? undefined : checked(TimeoutHeader, given, 'X-Timeout-Ms');
+  const body = await call.body();
+  const began = performance.now();
+  let decoded = began;
+  let judged = began;
+  try {
+    const { rows, timeoutMs = limit, abstain = service.abstain, extra } = protocol.decode(body, version);
+    decoded = performance.now();
+    const deadline = timeoutMs === undefined ? undefined : call.arrived + timeoutMs;
+    const classified = await service.scheduler.classify(version, rows, { deadline, gone: call.gone, key: call.caller.name });
+    judged = performance.now();
+    const names = namesOf(classified, abstain);
+    const answer = protocol.encode({ ...classified, names }, extra, version);
+    const abstained = abstain > 0 ? names.filter((label) => label === null).length : 0;
+    service.statistics.answered(version, { rows: rows.count, began, decoded, judged, ended: performance.now() });
+    service.meters.classified(name, rows.count, abstained);
+    return answer;
+  } catch (error) {
+    service.statistics.failed(version, performance.now() - began);
+    throw error;
+  }
+}
+
+function namesOf({ rows, labels, best, probabilities }: Classified, abstain: number): (string | null)[] {
+  const n = labels.length;
+  return Array.from({ length: rows }, (_, row) => (probabilities[row * n + best[row]] < abstain ? null : labels[best[row]]));
+}
+
+/** The probabilities of each row as a list. */
+export function lists({ rows, labels, probabilities }: Classified): number[][] {
+  const n = labels.length;
+  return Array.from({ length: rows }, (_, row) => Array.from(probabilities.subarray(row * n, (row + 1) * n)));
+}

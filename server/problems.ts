@@ -1,0 +1,46 @@
+// How a failure is told: one JSON object for every client there is. `error` is the line that Triton's and TensorFlow Serving's
+// clients show; code, field, expected, got and hint are Seedmask's; type, title, status and detail are RFC 9457's.
+//
+// Its Content-Type is exactly application/json on /v1 and /v2, where KServe's client compares the header as a string and drops the
+// text otherwise. On Seedmask's own routes it is application/problem+json. A client that names one of the two in Accept gets it.
+
+import type { IncomingMessage } from 'node:http';
+import { SeedmaskError } from '../codec/errors.js';
+import type { Answer } from './routes.js';
+
+export const PROBLEM = 'application/problem+json';
+
+/** The answer to a failure; one that is not a SeedmaskError tells the client nothing. */
+export function failure(error: unknown, { url = '', headers }: Pick<IncomingMessage, 'url' | 'headers'>): Answer {
+  if (!(error instanceof SeedmaskError)) {
+    return failure(new SeedmaskError('internal', { hint: 'It is a fault of the server and was reported there.' }), { url, headers });
+  }
+  const { code, status, message, details } = error;
+  const body = {
+    error: message,
+    code,
+    field: details.field,
+    expected: short(details.expected),
+    got: short(details.got),
+    hint: details.hint,
+    type: `urn:seedmask:error:${code}`,
+    title: code.replaceAll('-', ' '),
+    status,
+    detail: message,
+  };
+  return { status, type: typeOf(url, headers.accept ?? ''), body: JSON.stringify(body), headers: headersOf(error), code };
+}
+
+const short = (value: unknown): string | undefined => (value === undefined ? undefined : String(value).slice(0, 120));
+
+function typeOf(url: string, accept: string): string {
+  if (accept.includes(PROBLEM)) return PROBLEM;
+  return accept.includes('application/json') || /^\/v[12]([/?]|$)/i.test(url) ? 'application/json' : PROBLEM;
+}
+
+function headersOf({ code, status, details }: SeedmaskError): Record<string, string> | undefined {
+  if (code === 'wrong-method') return { Allow: short(details.expected) ?? '' };
+  if (status === 401) return { 'WWW-Authenticate': 'Bearer realm="seedmask"' };
+  if (code === 'bad-range') return { 'Content-Range': `bytes */${short(details.expected)}` };
+  return details.retryAfter === undefined ? undefined : { 'Retry-After': String(details.retryAfter) };
+}

@@ -1,0 +1,26 @@
+// Parts of files, and nothing for those who have them: If-None-Match gives 304, Range 206 or 416 (RFC 9110, sections 13 and 14).
+// Express reads the ranges. Its `fresh` is not used: it answers 200 to Cache-Control: no-cache, which fetch adds by itself to every
+// request with If-None-Match. Several ranges at once, and ranges of another content (If-Range), get the whole file, as is allowed.
+
+import type { Request } from 'express';
+import { SeedmaskError } from '../codec/errors.js';
+import type { Answer } from './routes.js';
+
+/** What of a whole answer the request wants. @throws SeedmaskError bad-range */
+export function partial(answer: Answer, req: Request): Answer {
+  const etag = answer.headers?.['ETag'];
+  if (etag === undefined || answer.status !== 200 || typeof answer.body === 'string') return answer;
+  if (names(req.headers['if-none-match'], etag)) return { ...answer, status: 304, body: '' };
+  const condition = req.headers['if-range'];
+  const size = answer.body.length;
+  const ranges = condition === undefined || condition === etag ? req.range(size, { combine: true }) : undefined;
+  if (ranges === -1) throw new SeedmaskError('bad-range', { field: 'Range', expected: size, got: req.headers.range });
+  if (!Array.isArray(ranges) || ranges.type !== 'bytes' || ranges.length !== 1) return answer;
+  const [{ start, end }] = ranges;
+  const headers = { ...answer.headers, 'Content-Range': `bytes ${start}-${end}/${size}` };
+  return { ...answer, status: 206, body: answer.body.subarray(start, end + 1), headers };
+}
+
+/** Whether If-None-Match lists a tag, weak or not; our tags hold no comma. */
+const names = (list: string | undefined, etag: string): boolean =>
+  list?.split(',').some((tag) => tag.trim() === '*' || tag.trim().replace(/^W\//, '') === etag) ?? false;

@@ -1,0 +1,126 @@
+// One server's parts put together, with the defaults of its options: what routes work with, and the routes.
+
+import cors from 'cors';
+import type { RequestHandler } from 'express';
+import helmet from 'helmet';
+import type { Logger } from 'pino';
+import type { Engine } from '../src/engine/engine.js';
+import { bodyReader } from './bodies.js';
+import { Classifiers } from './classify.js';
+import { documentRoutes } from './documents.js';
+import { Gate, type KeyRecord } from './gate.js';
+import { Meters } from './metrics.js';
+import { networkRoutes } from './networks.js';
+import { oipRoutes } from './oip.js';
+import type { Exchange, Service } from './routes.js';
+import { Scheduler, type SchedulerOptions } from './scheduler.js';
+import { Statistics } from './statistics.js';
+import type { Store } from './store.js';
+import { taskRoutes } from './tasks.js';
+import { HEADER } from './tensors.js';
+import { tfservingRoutes } from './tfserving.js';
+
+export interface ServerOptions extends SchedulerOptions {
+  readonly engine: Engine;
+  readonly store: Store;
+  /** Bytes of a body at most, before and after Content-Encoding; default 16 MiB. */
+  readonly bodyLimit?: number;
+  /** Rows of one request at most; default 32,768. */
+  readonly rowLimit?: number;
+  /** Bytes that compiled tasks may hold together, charged at 4 a weight; default 256 MiB. Packed masks are not counted. */
+  readonly compiledLimit?: number;
+  /** False makes readiness answer 503: for an owner that drains the app itself. Default: always ready. */
+  readonly ready?: () => boolean;
+  /** Told about failures that are not the client's; default: the log, or one line on stderr. */
+  readonly report?: (error: unknown, requestId: string) => void;
+  /** The version that /v2 names; default '0'. */
+  readonly release?: string;
+  /** Who may use what (`readKeys`); default: anyone, everything but load and unload. */
+  readonly keys?: readonly KeyRecord[];
+  /** SHA-256 of the admin key in hex (`readAdminKey`); without it load and unload are closed. */
+  readonly adminKey?: string;
+  /** Least probability of a label, 0 .. 1; below it the label is null. A request may say otherwise. Default 0: every row has a label. */
+  readonly abstain?: number;
+  /** Origins whose pages may ask, or '*'. Default: none. */
+  readonly cors?: string | readonly string[];
+  /** Sends helmet's protective headers with every answer. Default false: they cost bytes and matter to browsers alone. */
+  readonly helmet?: boolean;
+  /** A folder of static files, served where no route is; its index.html at /. */
+  readonly web?: string;
+  /** A pino logger: a line an answer (debug; info when refused, warn from 500), a line a change of the store. Default: none. */
+  readonly log?: Logger;
+}
+
+/** What pages of other origins may read of an answer. */
+const EXPOSED = [HEADER, 'X-Request-Id', 'traceparent', 'Retry-After', 'ETag', 'Content-Range', 'Accept-Ranges', 'Allow'];
+
+export function createService(options: ServerOptions): Service {
+  const { store, log, release = '0', abstain = 0 } = options;
+  const scheduler = new Scheduler(store, new Classifiers(options.engine, options.compiledLimit ?? 256 * 1024 * 1024), options);
+  const meters = new Meters(scheduler, store, release);
+  const parts = {
+    store,
+    scheduler,
+    meters,
+    statistics: new Statistics(scheduler),
+    gate: new Gate(options.keys ?? null, options.adminKey ?? null),
+    rowLimit: options.rowLimit ?? 32768,
+    readBody: bodyReader(options.bodyLimit ?? 16 * 1024 * 1024),
+    abstain,
+    before: beforeOf(options),
+    ready: options.ready ?? (() => true),
+    report:
+      options.report ??
+      ((error: unknown, requestId: string) => (log ? log.error({ err: error, requestId }, 'failed') : console.error(error))),
+    answered: (exchange: Exchange) => {
+      meters.answered(exchange);
+      if (log) write(log, exchange);
+    },
+  };
+  if (log) {
+    store.subscribe(({ kind, error, ...event }) => {
+      if (error) log.warn({ ...event, code: error.code, reason: error.message }, kind);
+      else log.info(event, kind);
+    });
+  }
+  const service: Service = { ...parts, routes: [] };
+  const routes = [...taskRoutes(service), ...networkRoutes(service), ...tfservingRoutes(service), ...oipRoutes(service, release)];
+  return Object.assign(service, { routes: [...routes, ...documentRoutes(service, release, routes)] });
+}
+
+function write(log: Logger, { trace, method, route, task, caller, status, code, seconds }: Exchange): void {
+  const level = status >= 500 ? 'warn' : code === undefined ? 'debug' : 'info';
+  if (!log.isLevelEnabled(level)) return;
+  const line = {
+    requestId: trace.id,
+    traceId: trace.traceId,
+    method,
+    route,
+    task,
+    caller,
+    status,
+    code,
+    ms: Math.round(seconds * 1e6) / 1e3,
+  };
+  log[level](line, 'answered');
+}
+
+/** Express middleware that runs before every route. */
+function beforeOf({ cors: origins, helmet: protect }: ServerOptions): RequestHandler[] {
+  const before: RequestHandler[] = [];
+  if (protect) {
+    // The page compiles WebAssembly, starts workers and may be served over plain HTTP; threads need cross-origin isolation.
+    const directives = {
+      'script-src': ["'self'", "'wasm-unsafe-eval'"],
+      'worker-src': ["'self'", 'blob:'],
+      'upgrade-insecure-requests': null,
+    };
+    before.push(helmet({ contentSecurityPolicy: { directives }, crossOriginEmbedderPolicy: true }));
+  }
+  if (origins !== undefined) {
+    const list = typeof origins === 'string' ? [origins] : [...origins];
+    const origin = list.includes('*') ? '*' : list;
+    before.push(cors({ origin, methods: ['GET', 'HEAD', 'POST'], exposedHeaders: EXPOSED, maxAge: 600 }));
+  }
+  return before;
+}

@@ -1,0 +1,210 @@
+// The typed client against the real server, and against a server of a few lines that fails in the ways that servers do.
+
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { secondsOf } from '../client/errors.js';
+import { createClient, RequestError } from '../client/index.js';
+import { pause } from '../client/retry.js';
+import { contentId, readModel } from '../codec/index.js';
+import { hashOf, type Listening } from '../server/index.js';
+import { post, sampleStore, serve } from './server.material.js';
+
+let server: Listening;
+beforeAll(async () => {
+  server = await serve({ store: await sampleStore() });
+});
+afterAll(() => server.close());
+const ROWS = [
+  [0, 255, 10, 3],
+  [200, 0, 0, 99],
+];
+
+async function refusal(run: Promise<unknown>): Promise<RequestError> {
+  const error = await run.then(
+    () => new Error('it was answered'),
+    (reason: unknown) => reason,
+  );
+  if (error instanceof RequestError) return error;
+  throw error;
+}
+
+describe('against the server', () => {
+  test('bytes, lists, typed arrays and shaped rows give the same predictions', async () => {
+    const client = createClient({ url: `${server.url}/` });
+    const want = (await post(`${server.url}/tasks/tiny/classify`, { instances: ROWS })).json.predictions;
+    const shaped = ROWS.map(([a, b, c, d]) => [
+      [a, b],
+      [c, d],
+    ]);
+    for (const rows of [
+      ROWS,
+      ROWS.map((row) => Uint8Array.from(row)),
+      ROWS.map((row) => Float32Array.from(row)),
+      shaped,
+      Uint8Array.from(ROWS.flat()),
+      Uint8ClampedArray.from(ROWS.flat()),
+    ]) {
+      expect(await client.classify('tiny', rows)).toEqual(want);
+    }
+    const [old] = await client.classify('tiny', ROWS, { version: '1' });
+    expect(old).toEqual((await client.classify('tiny', ROWS, { label: 'stable' }))[0]);
+    expect(old).not.toEqual(want[0]);
+    expect((await client.classify('tiny', ROWS, { abstain: 1 })).map(({ label }) => label)).toEqual([null, null]);
+  });
+
+  test('tasks page by page, one task, mask and network as the codec reads them', async () => {
+    const client = createClient({ url: server.url });
+    const ids: string[] = [];
+    for await (const { id } of client.tasks({ limit: 1 })) ids.push(id);
+    expect(ids).toEqual(['colour', 'digits', 'tiny']);
+    expect((await client.page({ limit: 2 })).next).toBe('digits');
+    expect((await client.task('tiny')).versionLabels).toEqual({ stable: '1', canary: '2' });
+    const networks = await client.networks();
+    const mask = await client.mask('tiny');
+    const { id } = networks.find(({ seed }) => seed === '0x0000000000000008')!;
+    const { network } = readModel((await client.network(id)).bytes);
+    const model = readModel(mask.bytes, {}, () => network);
+    expect(mask.id).toBe(Buffer.from(contentId(model)).toString('hex'));
+    expect((await client.mask('tiny', { id: mask.id })).bytes).toEqual(mask.bytes);
+  });
+
+  test("failures are the server's, typed", async () => {
+    const client = createClient({ url: server.url });
+    const error = await refusal(client.classify('tinny', ROWS));
+    expect(error.message).toBe('no task named tinny. Did you mean tiny?');
+    expect([error.name, error.status, error.code, error.expected, error.hint]).toEqual([
+      'RequestError',
+      404,
+      'unknown-task',
+      'tiny',
+      'Did you mean tiny?',
+    ]);
+    expect(error.requestId).toMatch(/^[0-9a-f-]{36}$/);
+    expect((await refusal(client.mask('a/b'))).status).toBe(404);
+  });
+
+  test('the key goes with every call', async () => {
+    const keyed = await serve({ store: await sampleStore(), keys: [{ name: 'k', sha256: hashOf('secret') }] });
+    expect((await refusal(createClient({ url: keyed.url }).networks())).code).toBe('no-key');
+    expect(await createClient({ url: keyed.url, key: 'secret' }).classify('tiny', ROWS)).toHaveLength(2);
+    await keyed.close();
+  });
+
+  test('no server: every try is made, then one line', async () => {
+    const gone = await serve({ store: await sampleStore() });
+    await gone.close();
+    const error = await refusal(createClient({ url: gone.url, retries: 1 }).task('tiny'));
+    expect([error.status, error.code]).toEqual([0, 'no-answer']);
+    expect(error.message).toMatch(/^no answer from http:\/\/127\.0\.0\.1:\d+\/tasks\/tiny: .*ECONNREFUSED/);
+  });
+});
+
+/** A server that answers its calls one by one with these, then with 200 and an empty list. */
+async function scripted(...answers: ((req: IncomingMessage, res: ServerResponse) => void)[]) {
+  const calls: IncomingMessage['headers'][] = [];
+  const http = createServer((req, res) => {
+    calls.push(req.headers);
+    const answer = answers[calls.length - 1];
+    if (answer) answer(req, res);
+    else res.writeHead(200, { 'Content-Type': 'application/json' }).end('{"tasks":[],"next":null}');
+  });
+  await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
+  const close = () =>
+    new Promise<void>((resolve) => {
+      http.close(() => resolve());
+      http.closeAllConnections();
+    });
+  return { url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`, calls, close };
+}
+const refuse =
+  (status: number, headers: Record<string, string> = {}) =>
+  (_req: IncomingMessage, res: ServerResponse) =>
+    res.writeHead(status, headers).end('{"error":"busy","code":"overloaded"}');
+
+describe('tries', () => {
+  test('429, 503, a cut connection and half an answer are tried again, and Retry-After is kept', async () => {
+    const fake = await scripted(
+      refuse(503, { 'Retry-After': '0' }),
+      refuse(429, { 'Retry-After': '0' }),
+      (req) => req.socket.destroy(),
+      (_req, res) => {
+        res.writeHead(200, { 'Content-Length': '100' }).write('{"tasks":[');
+        setTimeout(() => res.socket?.destroy(), 20);
+      },
+    );
+    expect(await createClient({ url: fake.url }).page()).toEqual({ tasks: [], next: null });
+    expect(fake.calls).toHaveLength(5);
+    await fake.close();
+  });
+
+  test('what another try cannot change is not tried again, nor what would wait too long', async () => {
+    for (const [status, headers] of [
+      [400, {}],
+      [401, {}],
+      [404, {}],
+      [500, {}],
+      [504, {}],
+      [503, { 'Retry-After': '31' }],
+    ] as const) {
+      const fake = await scripted(refuse(status, headers));
+      const error = await refusal(createClient({ url: fake.url }).page());
+      expect([error.status, error.message, fake.calls.length]).toEqual([status, 'busy', 1]);
+      await fake.close();
+    }
+  });
+
+  test('as often as was asked for', async () => {
+    const fake = await scripted(...Array.from({ length: 9 }, () => refuse(503, { 'Retry-After': '0' })));
+    expect((await refusal(createClient({ url: fake.url, retries: 2 }).page())).retryAfter).toBe(0);
+    expect(fake.calls).toHaveLength(3);
+    expect((await refusal(createClient({ url: fake.url, retries: 0 }).page())).code).toBe('overloaded');
+    expect(fake.calls).toHaveLength(4);
+    await fake.close();
+  });
+
+  test('a signal ends a call before it, during it and between two tries, with its own reason', async () => {
+    const reason = new Error('enough');
+    const fake = await scripted(() => {}, refuse(503, { 'Retry-After': '20' }));
+    const client = createClient({ url: fake.url });
+    await expect(client.page({ signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+    expect(fake.calls).toHaveLength(0);
+    for (let i = 0; i < 2; i++) {
+      const controller = new AbortController();
+      const call = client.page({ signal: controller.signal });
+      setTimeout(() => controller.abort(reason), 100);
+      await expect(call).rejects.toBe(reason);
+    }
+    expect(fake.calls).toHaveLength(2);
+    await fake.close();
+  });
+
+  test('a timeout is told to the server, and ends the try', async () => {
+    const fake = await scripted(() => {});
+    const error = await refusal(createClient({ url: fake.url, retries: 0 }).page({ timeout: 60 }));
+    expect([error.code, fake.calls[0]['x-timeout-ms']]).toEqual(['no-answer', '60']);
+    await fake.close();
+  });
+
+  test('something on the way that is no Seedmask server', async () => {
+    const fake = await scripted(
+      (_req, res) => res.writeHead(403).end('<html>proxy</html>'),
+      (_req, res) => res.end('<html>hello</html>'),
+    );
+    const client = createClient({ url: fake.url });
+    const proxy = await refusal(client.page());
+    expect([proxy.code, proxy.message]).toEqual(['not-seedmask', 'HTTP 403 from something that is no Seedmask server: <html>proxy</html>']);
+    expect((await refusal(client.page())).code).toBe('no-answer');
+    await fake.close();
+  });
+
+  test('waits: the server says how long, else they double; chance adds up to a half', () => {
+    const busy = (retryAfter?: number) => new RequestError('busy', { status: 503, code: 'overloaded', retryAfter });
+    expect([0, 1, 2].map((tries) => pause(busy(), tries, () => 0))).toEqual([100, 200, 400]);
+    expect(pause(busy(2), 5, () => 1)).toBe(3000);
+    expect(pause(new RequestError('no', { status: 404, code: 'unknown-task' }), 0)).toBeNull();
+    expect([secondsOf('7', 0), secondsOf(null, 0), secondsOf('soon', 0)]).toEqual([7, undefined, undefined]);
+    // The date of RFC 9110, 5.6.7, is 784111777 seconds after 1970.
+    expect(secondsOf('Sun, 06 Nov 1994 08:49:37 GMT', 784111770_000)).toBe(7);
+  });
+});

@@ -1,0 +1,161 @@
+// Masks and networks as files: a client that has both answers as the server does, asks for parts, and never fetches twice.
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { contentId, networkId, openArchive, readModel } from '../codec/index.js';
+import type { Listening, Store } from '../server/index.js';
+import type { Network } from '../src/network.js';
+import { engine, get, post, sampleStore, serve } from './server.material.js';
+
+let store: Store;
+let server: Listening;
+beforeAll(async () => {
+  store = await sampleStore();
+  server = await serve({ store });
+});
+afterAll(() => server.close());
+
+const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
+async function file(path: string, headers: Record<string, string> = {}, method = 'GET') {
+  const response = await fetch(`${server.url}${path}`, { method, headers });
+  return { status: response.status, headers: response.headers, bytes: new Uint8Array(await response.arrayBuffer()) };
+}
+const ROWS = [
+  [0, 255, 10, 3],
+  [200, 0, 0, 99],
+];
+
+describe('masks', () => {
+  test('mask and network together answer as the server does, bit for bit', async () => {
+    const mask = await file('/tasks/tiny/mask');
+    expect([mask.status, mask.headers.get('content-type')]).toEqual([200, 'application/octet-stream']);
+    const [{ id }] = (await get(`${server.url}/networks`)).json.networks.filter((n: { seed: string }) => n.seed === '0x0000000000000008');
+    const bytes = await file(`/networks/${id}`, { Accept: 'application/octet-stream' });
+    const { network } = readModel(bytes.bytes);
+    const model = readModel(mask.bytes, {}, (wanted) => (hex(wanted) === id ? network : undefined));
+    expect(hex(contentId(model))).toBe(JSON.parse(mask.headers.get('etag')!));
+    expect(id).toBe(hex(networkId(network)));
+    const { mask: bits, transform, logitScale, labels } = model.tasks[0];
+    const classifier = engine.classifier(network, { mask: bits, transform: { scale: transform.scale, mean: transform.mean } });
+    const logits = classifier.logits(Uint8Array.from(ROWS.flat()), 2);
+    const { predictions } = (await post(`${server.url}/tasks/tiny/classify`, { instances: ROWS })).json;
+    predictions.forEach(({ label, probabilities }: { label: string; probabilities: number[] }, row: number) => {
+      const scaled = Array.from(logits.subarray(3 * row, 3 * row + 3), (x) => x * classifier.scale * logitScale);
+      const terms = scaled.map((x) => Math.exp(x - Math.max(...scaled)));
+      const total = terms.reduce((a, b) => a + b, 0);
+      for (const [i, p] of probabilities.entries()) expect(p).toBeCloseTo(terms[i] / total, 6);
+      expect(label).toBe(labels[scaled.indexOf(Math.max(...scaled))]);
+    });
+  });
+
+  test('a version or a label may be named', async () => {
+    const tags = await Promise.all(
+      ['', '?version=1', '?label=stable', '?label=canary'].map(async (query) =>
+        (await file(`/tasks/tiny/mask${query}`)).headers.get('etag'),
+      ),
+    );
+    expect(tags[0]).toBe(tags[3]);
+    expect(tags[1]).toBe(tags[2]);
+    expect(tags[0]).not.toBe(tags[1]);
+    const unknown = await get(`${server.url}/tasks/tiny/mask?version=7`);
+    expect([unknown.status, unknown.json.code]).toEqual([404, 'unknown-task-version']);
+  });
+
+  test('the address alone is asked again, the address with the content id never changes', async () => {
+    const plain = await file('/tasks/tiny/mask');
+    expect(plain.headers.get('cache-control')).toBe('no-cache');
+    const id = JSON.parse(plain.headers.get('etag')!);
+    const pinned = await file(`/tasks/tiny/mask?id=${id}`);
+    expect(pinned.headers.get('cache-control')).toBe('public, max-age=31536000, immutable');
+    expect(pinned.bytes).toEqual(plain.bytes);
+    const other = await get(`${server.url}/tasks/tiny/mask?id=${'0'.repeat(64)}`);
+    expect([other.status, other.json.code, other.json.got]).toEqual([404, 'unknown-content', id]);
+    const bad = await get(`${server.url}/tasks/tiny/mask?id=latest`);
+    expect([bad.status, bad.json.field]).toEqual([400, '?/id']);
+  });
+
+  test('If-None-Match gives 304 and nothing else', async () => {
+    const whole = await file('/tasks/tiny/mask');
+    const etag = whole.headers.get('etag')!;
+    for (const tag of [etag, `W/${etag}`, `"x", ${etag}`, '*']) {
+      const { status, headers, bytes } = await file('/tasks/tiny/mask', { 'If-None-Match': tag });
+      expect([status, bytes.length, headers.get('etag'), headers.get('content-type')]).toEqual([304, 0, etag, null]);
+    }
+    expect((await file('/tasks/tiny/mask', { 'If-None-Match': '"x"' })).status).toBe(200);
+  });
+
+  test('ranges: one part, several, too far, of another content', async () => {
+    const { bytes, headers } = await file('/tasks/tiny/mask');
+    const size = bytes.length;
+    expect(headers.get('accept-ranges')).toBe('bytes');
+    const part = async (range: string, more: Record<string, string> = {}) => file('/tasks/tiny/mask', { Range: range, ...more });
+    for (const [range, from, to] of [
+      ['bytes=0-9', 0, 10],
+      ['bytes=5-', 5, size],
+      ['bytes=-4', size - 4, size],
+      ['bytes=10-99999', 10, size],
+      ['bytes=0-4,5-9', 0, 10],
+    ] as const) {
+      const answer = await part(range);
+      expect([answer.status, answer.headers.get('content-range')]).toEqual([206, `bytes ${from}-${to - 1}/${size}`]);
+      expect(answer.headers.get('content-length')).toBe(String(to - from));
+      expect(answer.bytes).toEqual(bytes.subarray(from, to));
+    }
+    for (const range of ['bytes=0-1,8-9', 'lines=0-1', 'bytes=x']) {
+      const answer = await part(range);
+      expect([answer.status, answer.bytes.length]).toEqual([200, size]);
+    }
+    const beyond = await fetch(`${server.url}/tasks/tiny/mask`, { headers: { Range: `bytes=${size}-` } });
+    expect([beyond.status, beyond.headers.get('content-range'), (await beyond.json()).code]).toEqual([416, `bytes */${size}`, 'bad-range']);
+    expect((await part('bytes=0-9', { 'If-Range': headers.get('etag')! })).status).toBe(206);
+    expect((await part('bytes=0-9', { 'If-Range': '"x"' })).status).toBe(200);
+  });
+
+  test('HEAD gives the headers of GET', async () => {
+    const whole = await file('/tasks/tiny/mask');
+    const head = await file('/tasks/tiny/mask', {}, 'HEAD');
+    expect([head.status, head.bytes.length]).toEqual([200, 0]);
+    for (const name of ['content-length', 'etag', 'cache-control', 'content-type', 'accept-ranges']) {
+      expect(head.headers.get(name)).toBe(whole.headers.get(name));
+    }
+  });
+
+  test('an archive reads a task over ranges of it', async () => {
+    const known: Network = store.version('tiny').network;
+    const archive = await openArchive(
+      async (offset, length) => (await file('/tasks/tiny/mask', { Range: `bytes=${offset}-${offset + length - 1}` })).bytes,
+      { networks: () => known },
+    );
+    expect((await archive.task(0)).labels).toEqual(['a', 'b', 'c']);
+  });
+});
+
+describe('networks', () => {
+  test('each once, with how many tasks it has and what regenerates it', async () => {
+    const { status, json } = await get(`${server.url}/networks`);
+    expect(status).toBe(200);
+    // tiny has two versions on two networks; digits and colour have one each.
+    expect(json.networks.map((n: { network: string; tasks: number }) => [n.network, n.tasks]).sort()).toEqual([
+      ['fc:12-4', 1],
+      ['fc:4-3', 1],
+      ['fc:4-3', 1],
+      ['fc:784-10', 1],
+    ]);
+    const one = (await get(`${server.url}/networks/${json.networks[0].id}`)).json;
+    expect(one).toEqual(json.networks[0]);
+    expect(one).toMatchObject({ distribution: 'signed-constant', sigma: 'glorot', layers: [{ kind: 'dense', activation: 'linear' }] });
+  });
+
+  test('bytes for who accepts them, pinned by their id', async () => {
+    const [{ id }] = (await get(`${server.url}/networks`)).json.networks;
+    const bytes = await file(`/networks/${id}`, { Accept: 'application/octet-stream' });
+    expect([bytes.headers.get('etag'), bytes.headers.get('vary')]).toEqual([`"${id}"`, 'Accept']);
+    expect(bytes.headers.get('cache-control')).toContain('immutable');
+    expect(readModel(bytes.bytes).tasks).toEqual([]);
+    expect((await file(`/networks/${id}`, { Accept: 'application/octet-stream', 'If-None-Match': `"${id}"` })).status).toBe(304);
+  });
+
+  test('an unknown id', async () => {
+    const { status, json } = await get(`${server.url}/networks/abc`);
+    expect([status, json.code, json.error]).toEqual([404, 'unknown-network', 'no network with the id abc. GET /networks lists them.']);
+  });
+});
