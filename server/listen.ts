@@ -13,6 +13,10 @@ export interface ListenOptions {
   readonly drainDelay?: number;
   /** Milliseconds after which a drain cuts the connections that are left; default 10,000. */
   readonly drainLimit?: number;
+  /** Milliseconds for the headers of a request; slower clients get 408 and are cut. Default 30,000. */
+  readonly headersTimeout?: number;
+  /** Milliseconds for a whole request, body included; default 300,000. */
+  readonly requestTimeout?: number;
 }
 
 export interface Listening {
@@ -28,11 +32,19 @@ export interface Listening {
  */
 export async function listen(
   handler: ((req: IncomingMessage, res: ServerResponse) => void) & { readonly drain?: () => void },
-  { port = 8080, host = '127.0.0.1', drainDelay = 0, drainLimit = 10_000 }: ListenOptions = {},
+  {
+    port = 8080,
+    host = '127.0.0.1',
+    drainDelay = 0,
+    drainLimit = 10_000,
+    headersTimeout = 30_000,
+    requestTimeout = 300_000,
+  }: ListenOptions = {},
 ): Promise<Listening> {
   let closing: Promise<void> | undefined;
   const flying = new Set<ServerResponse>();
-  const server = createServer((req, res) => {
+  const connectionsCheckingInterval = Math.min(5000, headersTimeout, requestTimeout);
+  const server = createServer({ headersTimeout, requestTimeout, connectionsCheckingInterval }, (req, res) => {
     flying.add(res);
     res.once('close', () => flying.delete(res));
     if (closing) res.setHeader('Connection', 'close');
