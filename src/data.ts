@@ -156,6 +156,27 @@ export function imagesOf({ input, images }: Dataset, rows: Uint32Array): Uint8Ar
 /** The labels of some rows. */
 export const labelsOf = ({ labels }: Dataset, rows: Uint32Array): Uint8Array => Uint8Array.from(rows, (row) => labels[row]);
 
+/**
+ * The task of a permuted data set: pixel i of a row is pixel order[i] of the original, and a class c is called order[c]. Every channel is
+ * an input of its own. null leaves the pixels, or the classes, where they are.
+ * @param classes how many classes there are
+ */
+export function permuted({ input, images, labels }: Dataset, pixels: Seed | null, classLabels: Seed | null, classes = 10): Dataset {
+  const names = classLabels && permutation(classes, classLabels, DOMAIN.labelPermutation);
+  return {
+    input,
+    images: pixels ? permutedPixels(images, permutation(input[0] * input[1] * input[2], pixels, DOMAIN.pixelPermutation)) : images,
+    labels: names ? labels.map((label) => names[label]) : labels,
+  };
+}
+
+/** Rows whose value i is value order[i] of the original row. */
+export function permutedPixels(images: Uint8Array, order: Uint32Array): Uint8Array {
+  const out = new Uint8Array(images.length);
+  for (let row = 0; row < images.length; row += order.length) for (let i = 0; i < order.length; i++) out[row + i] = images[row + order[i]];
+  return out;
+}
+
 /** A copy of the rows with 0 in every input declared constant (one bit an input, least significant first). */
 export function withConstants<T extends Uint8Array | Float32Array>(raw: T, constant: Uint8Array, width: number): T {
   const values = raw.slice() as T;

@@ -1,0 +1,428 @@
+// The page: a digit, the masks that look at it, and what they say. One state, and one function for each part that shows it.
+
+import * as Comlink from 'comlink';
+import { rasterise, SIDE } from './digit.js';
+import { createPad } from './pad.js';
+import { coloursOf, drawLayer, drawUnit, greyImage, tiling } from './pictures.js';
+import { drawnToScale } from './scale.js';
+import { bytesOf, LINK_LIMIT, linkOf } from './share.js';
+import type { Answer, Choice, FileAbout, LayerPicture, TaskAbout } from './workbench.js';
+import type { Service } from './worker.js';
+
+const byId = <T extends Element>(id: string): T => {
+  const found = document.getElementById(id);
+  if (!found) throw new Error(`the page has no #${id}`);
+  return found as unknown as T;
+};
+
+interface Shown {
+  readonly name: string;
+  readonly bytes: Uint8Array;
+  readonly about: FileAbout;
+}
+
+const worker = Comlink.wrap<Service>(new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' }));
+
+/** Files of this site, opened when they are asked for. */
+const SHIPPED = [
+  { name: 'digits', title: 'Digits, a small convolutional network', url: './models/digits.smk' },
+  { name: 'tasks', title: 'Many masks on one network', url: './models/tasks.smk' },
+] as const;
+
+const state: {
+  digit: Uint8Array;
+  files: Map<string, Shown>;
+  shown: Shown | null;
+  choice: Choice;
+  /** Task whose order of pixels is fed in, or null: upright. */
+  feed: number | null;
+  answers: Answer[];
+  layer: LayerPicture | null;
+  unit: number;
+} = { digit: new Uint8Array(SIDE * SIDE), files: new Map(), shown: null, choice: 0, feed: null, answers: [], layer: null, unit: 0 };
+
+// ---- messages ----
+
+function notice(text: string): void {
+  const box = byId<HTMLElement>('notice');
+  box.hidden = text === '';
+  box.textContent = text;
+}
+
+const said = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** Runs what a user asked for; a failure is one line on the page. */
+async function attempt(action: () => Promise<void>): Promise<void> {
+  try {
+    await action();
+  } catch (error) {
+    notice(said(error));
+  }
+}
+
+// ---- the digit and its answers ----
+
+/** The pixels that go in: the digit in the order of the task that feeds it. */
+function fed(): Uint8Array {
+  const order = state.feed === null ? null : (state.shown?.about.tasks[state.feed].order ?? null);
+  return order ? Uint8Array.from(order, (from) => state.digit[from]) : state.digit;
+}
+
+let busy = false;
+let again = false;
+
+/** Asks every mask about the digit; while an answer is on its way only the latest digit waits. */
+async function ask(): Promise<void> {
+  showFed();
+  again = busy;
+  if (busy || !state.shown) return;
+  busy = true;
+  try {
+    do {
+      again = false;
+      const { file } = state.shown.about;
+      const started = performance.now();
+      const answers = await worker.everywhere(file, fed());
+      if (state.shown.about.file !== file) again = true;
+      else {
+        state.answers = answers;
+        showAnswer((performance.now() - started) / answers.length);
+        showMasks();
+      }
+    } while (again);
+  } finally {
+    busy = false;
+  }
+}
+
+function showFed(): void {
+  const canvas = byId<HTMLCanvasElement>('fed');
+  canvas.getContext('2d')!.putImageData(greyImage(fed(), SIDE, coloursOf(canvas).ink), 0, 0);
+}
+
+const taskOf = (choice: Choice): TaskAbout => state.shown!.about.tasks[typeof choice === 'number' ? choice : 0];
+const place = (choice: Choice): number => {
+  const tasks = state.shown!.about.tasks.length;
+  return typeof choice === 'number' ? choice : choice === 'random' ? tasks : tasks + 1;
+};
+const percent = (p: number): string => `${(100 * p).toFixed(p > 0.9995 || p < 0.0005 ? 0 : 1)} %`;
+
+function showAnswer(milliseconds: number): void {
+  const answer = state.answers[place(state.choice)];
+  const { labels } = taskOf(state.choice);
+  byId('answer').textContent = labels[answer.best];
+  byId('bars').replaceChildren(
+    ...labels.map((label, i) => {
+      const item = document.createElement('li');
+      if (i === answer.best) item.className = 'best';
+      const bar = document.createElement('span');
+      bar.style.width = `${100 * answer.probabilities[i]}%`;
+      const track = document.createElement('span');
+      track.className = 'bar';
+      track.append(bar);
+      item.append(label, track, percent(answer.probabilities[i]));
+      return item;
+    }),
+  );
+  byId('timing').textContent = `${milliseconds.toFixed(2)} ms a mask, on this machine`;
+}
+
+// ---- masks and files ----
+
+const NAMES: Record<'bare' | 'random', string> = { bare: 'no mask', random: 'a random mask' };
+
+function button(label: string, pressed: boolean, action: () => void): HTMLButtonElement {
+  const made = document.createElement('button');
+  made.type = 'button';
+  made.textContent = label;
+  made.setAttribute('aria-pressed', String(pressed));
+  made.addEventListener('click', action);
+  return made;
+}
+
+/** The buttons of the masks; made anew with the file, afterwards only what they say changes. */
+function showMasks(): void {
+  const { about, name } = state.shown!;
+  const choices: Choice[] = [...about.tasks.map((_, i) => i), 'random', 'bare'];
+  const group = byId('masks');
+  if (group.childElementCount !== choices.length || group.getAttribute('data-file') !== String(about.file)) {
+    group.setAttribute('data-file', String(about.file));
+    group.replaceChildren(
+      ...choices.map((choice) => {
+        const made = button('', false, () => choose(choice));
+        const task = typeof choice === 'number' ? about.tasks[choice] : null;
+        const size = task
+          ? `${task.payloadBytes.toLocaleString('en')} bytes`
+          : choice === 'bare'
+            ? 'every weight kept'
+            : 'as many kept, anywhere';
+        for (const [className, text] of [
+          ['name', task ? task.id || name : NAMES[choice as 'bare' | 'random']],
+          ['says', ''],
+          ['soft', size],
+        ]) {
+          const line = document.createElement('span');
+          line.className = className;
+          line.textContent = text;
+          made.append(line);
+        }
+        return made;
+      }),
+    );
+  }
+  choices.forEach((choice, i) => {
+    const made = group.children[i];
+    const answer = state.answers[i];
+    made.setAttribute('aria-pressed', String(choice === state.choice));
+    made.children[1].textContent = answer ? `${taskOf(choice).labels[answer.best]} · ${percent(answer.probabilities[answer.best])}` : '…';
+  });
+}
+
+function showFiles(): void {
+  const others = [...state.files.keys()].filter((name) => !SHIPPED.some((one) => one.name === name));
+  byId('files').replaceChildren(
+    ...SHIPPED.map(({ name, title, url }) => button(title, state.shown?.name === name, () => void attempt(() => openShipped(name, url)))),
+    ...others.map((name) => button(name, state.shown?.name === name, () => void attempt(() => show(state.files.get(name)!)))),
+  );
+}
+
+/** What may be fed in: upright, and the order of pixels of every task that has one. */
+function showFeeds(): void {
+  const { about } = state.shown!;
+  const group = byId('feeds');
+  const options = [null, ...about.tasks.flatMap((task, i) => (task.order ? [i] : []))];
+  group.replaceChildren(group.firstElementChild!);
+  for (const task of options) {
+    const label = document.createElement('label');
+    const radio = document.createElement('input');
+    radio.type = 'radio';
+    radio.name = 'feed';
+    radio.checked = state.feed === task;
+    radio.style.minHeight = '0';
+    radio.addEventListener('change', () => {
+      state.feed = task;
+      void ask();
+    });
+    label.append(radio, ' ', task === null ? 'as drawn' : about.tasks[task].id);
+    group.append(label);
+  }
+}
+
+function choose(choice: Choice): void {
+  state.choice = choice;
+  if (state.answers.length > 0) showAnswer(0);
+  showMasks();
+  showNote();
+  void attempt(showInside);
+  void ask();
+}
+
+function showNote(): void {
+  const { about } = state.shown!;
+  const task = typeof state.choice === 'number' ? about.tasks[state.choice] : null;
+  const parts = [`One network for all of them: ${about.network}, ${about.weights.toLocaleString('en')} weights from seed ${about.seed}.`];
+  if (task) parts.push(`This mask keeps ${task.kept.toLocaleString('en')} of them.`);
+  if (task?.order) parts.push('It was learned on shuffled pixels: feed them in with the choice above.');
+  if (task?.renamed) parts.push('It was learned with the classes renamed at random: it knows the digit by another name.');
+  byId('task-note').textContent = parts.join(' ');
+}
+
+async function openShipped(name: string, url: string): Promise<void> {
+  const known = state.files.get(name);
+  if (known) return show(known);
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`${url}: ${response.status} ${response.statusText}`);
+  await openBytes(name, new Uint8Array(await response.arrayBuffer()));
+}
+
+async function openBytes(name: string, bytes: Uint8Array): Promise<void> {
+  const about = await worker.open(bytes);
+  const [height, width, channels] = about.input;
+  if (height * width * channels !== SIDE * SIDE)
+    throw new Error(`${name} takes ${height} x ${width} x ${channels} values; this page draws ${SIDE} x ${SIDE} grey pixels`);
+  const shown = { name, bytes, about };
+  state.files.set(name, shown);
+  await show(shown);
+}
+
+async function show(shown: Shown): Promise<void> {
+  notice('');
+  Object.assign(state, { shown, choice: 0, feed: null, answers: [], unit: 0 });
+  showFiles();
+  showFeeds();
+  showNote();
+  const { about } = shown;
+  byId('layer').replaceChildren(...about.layers.map(({ units }, i) => new Option(`${i + 1}: ${units} units`, String(i))));
+  byId('scale').innerHTML = drawnToScale(about.fileBytes, about.fileBytes - about.headerBytes, about.weights);
+  const save = byId<HTMLAnchorElement>('save');
+  URL.revokeObjectURL(save.href);
+  save.href = URL.createObjectURL(new Blob([shown.bytes.slice()]));
+  save.download = `${shown.name}.smk`;
+  byId<HTMLButtonElement>('share').disabled = shown.bytes.length > LINK_LIMIT;
+  await ask();
+  await showInside();
+}
+
+// ---- inside ----
+
+async function showInside(): Promise<void> {
+  const layer = Number(byId<HTMLSelectElement>('layer').value);
+  const { file } = state.shown!.about;
+  state.layer = await worker.picture(file, state.choice, layer);
+  state.unit = Math.min(state.unit, state.layer.units - 1);
+  showLayer();
+}
+
+function showLayer(): void {
+  const { layer, unit } = state;
+  if (!layer) return;
+  const canvas = byId<HTMLCanvasElement>('layer-picture');
+  const colours = coloursOf(canvas);
+  const all = layer.units * layer.shape.reduce((a, b) => a * b, 1);
+  const keptWeights = drawLayer(canvas, layer, colours, unit);
+  const keptHere = drawUnit(byId('unit-picture'), layer, unit, colours);
+  const count = (n: number) => n.toLocaleString('en');
+  const layerText = `${count(keptWeights)} of ${count(all)} weights kept, ${percent(keptWeights / all)}; one tile a unit, its inputs as an image. Select one.`;
+  const unitText = `Unit ${unit + 1} keeps ${count(keptHere)} inputs: blue adds, orange subtracts.`;
+  byId('layer-caption').textContent = layerText;
+  byId('unit-caption').textContent = unitText;
+  canvas.setAttribute('aria-label', layerText);
+  byId('unit-picture').setAttribute('aria-label', unitText);
+  const input = byId<HTMLInputElement>('unit');
+  input.max = String(layer.units);
+  input.value = String(unit + 1);
+}
+
+// ---- wiring ----
+
+const pad = createPad(byId('pad'), (strokes) => {
+  state.digit = rasterise(strokes);
+  void attempt(ask);
+});
+byId('clear').addEventListener('click', () => {
+  pad.clear();
+  state.digit = rasterise([]);
+  void attempt(ask);
+});
+byId('layer').addEventListener('change', () => void attempt(showInside));
+byId('unit').addEventListener('input', (event) => {
+  const unit = Number((event.target as HTMLInputElement).value) - 1;
+  if (!state.layer || !Number.isInteger(unit) || unit < 0 || unit >= state.layer.units) return;
+  state.unit = unit;
+  showLayer();
+});
+byId<HTMLCanvasElement>('layer-picture').addEventListener('click', (event) => {
+  if (!state.layer) return;
+  const canvas = event.currentTarget as HTMLCanvasElement;
+  const { columns, across, down } = tiling(state.layer);
+  const x = Math.floor((event.offsetX * canvas.width) / canvas.clientWidth / (across + 1));
+  const y = Math.floor((event.offsetY * canvas.height) / canvas.clientHeight / (down + 1));
+  const unit = y * columns + Math.min(x, columns - 1);
+  if (unit >= state.layer.units) return;
+  state.unit = unit;
+  showLayer();
+});
+
+async function openFile(file: File): Promise<void> {
+  await openBytes(file.name.replace(/\.smk$/, ''), new Uint8Array(await file.arrayBuffer()));
+}
+byId<HTMLInputElement>('pick').addEventListener('change', (event) => {
+  const input = event.target as HTMLInputElement;
+  const [file] = input.files ?? [];
+  if (file) void attempt(() => openFile(file));
+  input.value = '';
+});
+document.addEventListener('dragover', (event) => event.preventDefault());
+document.addEventListener('drop', (event) => {
+  event.preventDefault();
+  const file = event.dataTransfer?.files[0];
+  if (file) void attempt(() => openFile(file));
+});
+byId('share').addEventListener('click', () => {
+  void attempt(async () => {
+    const link = linkOf(state.shown!.bytes, location.href);
+    history.replaceState(null, '', link);
+    const copied = await navigator.clipboard.writeText(link).then(
+      () => 'copied',
+      () => 'now in the address bar',
+    );
+    byId('shared').textContent = `A link of ${link.length.toLocaleString('en')} characters is ${copied}: it holds the model itself.`;
+  });
+});
+byId<HTMLFormElement>('train').addEventListener('submit', (event) => {
+  event.preventDefault();
+  const form = event.target as HTMLFormElement;
+  const values = new FormData(form);
+  const seed = String(values.get('seed'));
+  const status = byId('training');
+  const progress = byId<HTMLProgressElement>('progress');
+  const submit = form.querySelector('button')!;
+  submit.disabled = true;
+  void attempt(async () => {
+    try {
+      const request = {
+        data: new URL('./data/mnist', location.href).href,
+        seed,
+        density: [0.03, 0.1, 0.3],
+        epochs: Number(values.get('epochs')),
+        threads: 1,
+      };
+      status.textContent = 'Fetching the digits…';
+      const result = await worker.train(
+        request,
+        Comlink.proxy(({ step, steps, valAccuracy, stepsPerSecond }) => {
+          progress.hidden = false;
+          progress.value = step / steps;
+          const accuracy = valAccuracy === null ? '' : `, ${percent(valAccuracy)} of validation digits right`;
+          status.textContent = `Step ${step} of ${steps}, ${Math.round(stepsPerSecond)} a second${accuracy}`;
+        }),
+      );
+      status.textContent = `Done: ${percent(result.testAccuracy)} of the 10,000 test digits right, in ${result.bytes.length.toLocaleString('en')} bytes. It is open above.`;
+      await openBytes(`seed ${seed}`, result.bytes);
+    } catch (error) {
+      status.textContent = said(error);
+    } finally {
+      progress.hidden = true;
+      submit.disabled = false;
+    }
+  });
+});
+
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
+  pad.repaint();
+  showFed();
+  showLayer();
+});
+
+// ---- start ----
+
+function showDigit(pixels: Uint8Array): void {
+  state.digit = pixels;
+  pad.show((ink) => greyImage(pixels, SIDE, ink));
+  void attempt(ask);
+}
+
+/** Ten digits of the MNIST test set, 0 to 9, as raw pixels. */
+async function loadExamples(): Promise<void> {
+  const response = await fetch('./models/examples.bin');
+  if (!response.ok) throw new Error(`examples.bin: ${response.status} ${response.statusText}`);
+  const pixels = new Uint8Array(await response.arrayBuffer());
+  const digit = (i: number) => pixels.slice(i * SIDE * SIDE, (i + 1) * SIDE * SIDE);
+  byId('examples').replaceChildren(
+    ...Array.from({ length: 10 }, (_, i) => {
+      const made = button(String(i), false, () => showDigit(digit(i)));
+      made.removeAttribute('aria-pressed');
+      made.setAttribute('aria-label', `Test digit ${i}`);
+      return made;
+    }),
+  );
+  if (state.digit.every((value) => value === 0)) showDigit(digit(3));
+}
+
+showFiles();
+void attempt(loadExamples);
+void attempt(async () => {
+  const shared = bytesOf(location.hash);
+  if (shared) await openBytes('from the link', shared);
+  else await openShipped(SHIPPED[0].name, SHIPPED[0].url);
+});

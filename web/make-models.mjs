@@ -1,0 +1,91 @@
+// Makes the models of the page into web/public/models, byte for byte the same each time: `npm run build && node web/make-models.mjs`.
+//
+//   tasks.smk      one network (784-300-100-10, seed 0), a mask for each of six tasks of MNIST
+//   digits.smk     a small convolutional network, trained on digits shifted and turned, so that drawn ones work
+//   examples.bin   ten test digits, 0 to 9, 784 raw pixels each
+//
+// models.json beside them records accuracies (of digits.smk also on test digits shifted by up to 3 pixels).
+
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { loadDataset } from '../dist/cli/datasets.js';
+import { maskNetwork, taskModel } from '../dist/cli/train.js';
+import { DIGITS, writeModel } from '../dist/codec/index.js';
+import { fc } from '../dist/models/index.js';
+import { permuted, split } from '../dist/src/data.js';
+import { createWasmEngine } from '../dist/src/engine/wasm.js';
+import { accuracyOf } from '../dist/src/evaluate.js';
+import { parseSeed } from '../dist/src/random.js';
+import { TOPK, trainTopk } from '../dist/src/train.js';
+import { MOVED, moved } from './moved.mjs';
+
+const out = fileURLToPath(new URL('./public/models/', import.meta.url));
+mkdirSync(out, { recursive: true });
+const { train, test } = loadDataset('mnist');
+const engine = await createWasmEngine({ threads: 1 });
+const seed = parseSeed('0');
+const only = process.argv[2];
+
+/** Accuracy on test rows of a mask. */
+function score(network, mask, data) {
+  const classifier = engine.classifier(network, { mask });
+  const accuracy = accuracyOf(classifier.logits(data.images, data.labels.length), data.labels, classifier.outputs);
+  classifier.free();
+  return accuracy;
+}
+
+async function learned(network, data, options) {
+  const parts = split(data.labels.length, 5000, seed);
+  const { mask, valAccuracy } = await trainTopk(engine, network, data, parts, { ...TOPK, ...options });
+  return { mask, valAccuracy, model: taskModel(engine, network, mask, data, parts.validation, 'mnist') };
+}
+
+const record = {};
+
+if (!only || only === 'tasks') {
+  const network = maskNetwork(fc, seed);
+  const named = (names, of) => (data) => ({ ...data, labels: data.labels.map(of), names });
+  const tasks = [
+    { id: 'digits' },
+    { id: 'odd-or-even', change: named(['even', 'odd'], (label) => label % 2) },
+    { id: 'renamed-classes', labels: parseSeed('1') },
+    { id: 'shuffled-pixels-1', pixels: parseSeed('1') },
+    { id: 'shuffled-pixels-2', pixels: parseSeed('2') },
+    { id: 'under-five', change: named(['five or more', 'under five'], (label) => (label < 5 ? 1 : 0)) },
+  ];
+  const done = [];
+  for (const { id, pixels = null, labels = null, change = (data) => data } of tasks) {
+    const [mine, theirs] = [train, test].map((data) => change(permuted(data, pixels, labels)));
+    const { mask, valAccuracy, model } = await learned(network, mine, { density: [0.02, 0.06, 0.3], epochs: 15 });
+    const [task] = model.tasks;
+    done.push({
+      ...task,
+      id,
+      labels: mine.names ?? DIGITS,
+      data: { dataset: 'mnist', pixelPermutation: pixels, labelPermutation: labels },
+    });
+    record[`tasks.smk ${id}`] = { validation: valAccuracy, test: score(network, mask, theirs) };
+    console.log(id, record[`tasks.smk ${id}`]);
+  }
+  writeFileSync(`${out}tasks.smk`, writeModel({ network, base: { kind: 'none' }, tasks: done }));
+}
+
+if (!only || only === 'digits') {
+  const { architecture, density, epochs, learningRate, copies } = MOVED;
+  const network = maskNetwork(architecture, seed);
+  const more = moved(train, copies, parseSeed('0'));
+  const { mask, valAccuracy, model } = await learned(network, more, { density, epochs, learningRate });
+  const shifted = moved(test, 1, parseSeed('1'), { turn: 0 });
+  record['digits.smk'] = { validation: valAccuracy, test: score(network, mask, test), shifted: score(network, mask, shifted) };
+  console.log(record['digits.smk']);
+  writeFileSync(`${out}digits.smk`, writeModel(model));
+}
+
+const examples = new Uint8Array(7840);
+for (let digit = 0; digit < 10; digit++) {
+  const row = test.labels.indexOf(digit);
+  examples.set(test.images.subarray(row * 784, (row + 1) * 784), digit * 784);
+}
+writeFileSync(`${out}examples.bin`, examples);
+writeFileSync(`${out}models.json`, `${JSON.stringify(record, null, 2)}\n`);
+engine.close();

@@ -1,0 +1,114 @@
+// Seedmask in a page: open a model file, ask what an image is. Decoding, regenerating and classifying run in a worker of their own,
+// which is this same module loaded again, so one file is all a page needs:
+//
+//   import { open } from './seedmask.js';
+//   const model = await open('digits.smk');
+//   const { label, probabilities } = await model.classify(pixels);
+//   model.close();
+
+import * as Comlink from 'comlink';
+import { parallelism } from '#workers';
+import { createWasmEngine } from '../src/engine/wasm.js';
+import { type Choice, type FileAbout, LIMITS, Workbench } from './workbench.js';
+
+export type { FileAbout, LayerAbout, TaskAbout } from './workbench.js';
+
+export interface OpenOptions {
+  /** Default true: the page stays free. False computes where it is called. */
+  readonly worker?: boolean;
+  /** Default 1; more only where the page is cross-origin isolated. Small networks gain nothing from them. */
+  readonly threads?: number;
+}
+
+export interface Prediction {
+  readonly label: string;
+  /** One a label, in the task's order. */
+  readonly probabilities: Float32Array;
+}
+
+/** An open model file. */
+export interface OpenModel {
+  /** Its network, its tasks with their labels, its bytes. */
+  readonly about: FileAbout;
+  /**
+   * @param values raw values of one image, such as pixels 0 .. 255, height x width x channels
+   * @param task its id; default the first
+   */
+  classify(values: Uint8Array, task?: string): Promise<Prediction>;
+  /**
+   * Logits before scale and softmax of `rows` images, the same bits as on a server.
+   * @returns rows x outputs: Int32Array for networks of integers, else Float32Array
+   */
+  logits(values: Uint8Array, rows: number, task?: string): Promise<Int32Array | Float32Array>;
+  /** Ends its worker. */
+  close(): void;
+}
+
+/** What a worker of this module answers. */
+const service = (threads: number) => {
+  const bench = createWasmEngine({ threads }).then((engine) => ({ engine, bench: new Workbench(engine) }));
+  return {
+    open: async (bytes: Uint8Array) => (await bench).bench.open(bytes),
+    classify: async (choice: Choice, values: Uint8Array) => (await bench).bench.classify(0, choice, values),
+    logits: async (choice: Choice, values: Uint8Array, rows: number) => (await bench).bench.logits(0, choice, values, rows),
+    close: async () => (await bench).engine.close(),
+  };
+};
+type Service = ReturnType<typeof service>;
+
+const IN_WORKER = /^seedmask:(\d+)$/;
+
+/**
+ * @param source address of a model file, or its bytes
+ * @throws SeedmaskError when it is no model file, Error when it cannot be fetched (by rejection)
+ */
+export async function open(source: string | URL | Blob | Uint8Array, { worker = true, threads = 1 }: OpenOptions = {}): Promise<OpenModel> {
+  const bytes = await bytesOf(source);
+  const many = Math.max(1, Math.min(threads, parallelism()));
+  // A module from elsewhere cannot be a worker, but a worker may import it.
+  const blob = worker ? URL.createObjectURL(new Blob([`import ${JSON.stringify(import.meta.url)};`], { type: 'text/javascript' })) : '';
+  const thread = worker ? new Worker(blob, { type: 'module', name: `seedmask:${many}` }) : null;
+  const far = thread ? Comlink.wrap<Service>(thread) : service(many);
+  const close = () => {
+    if (thread) thread.terminate();
+    else void far.close();
+  };
+  let about: FileAbout;
+  try {
+    about = await far.open(bytes);
+  } catch (error) {
+    close();
+    throw error;
+  } finally {
+    if (blob) URL.revokeObjectURL(blob);
+  }
+  const choice = (task?: string): number => {
+    const found = task === undefined ? 0 : about.tasks.findIndex(({ id }) => id === task);
+    if (found < 0) throw new Error(`no task '${task}'; this file has ${about.tasks.map(({ id }) => `'${id}'`).join(', ')}`);
+    return found;
+  };
+  return {
+    about,
+    async classify(values, task) {
+      const at = choice(task);
+      const { best, probabilities } = await far.classify(at, values);
+      return { label: about.tasks[at].labels[best], probabilities };
+    },
+    logits: async (values, rows, task) => far.logits(choice(task), values, rows),
+    close,
+  };
+}
+
+async function bytesOf(source: string | URL | Blob | Uint8Array): Promise<Uint8Array> {
+  if (source instanceof Uint8Array) return source;
+  if (source instanceof Blob) return new Uint8Array(await source.arrayBuffer());
+  const response = await fetch(source);
+  if (!response.ok) throw new Error(`${source}: ${response.status} ${response.statusText}`);
+  const said = Number(response.headers.get('content-length') ?? 0);
+  if (said > LIMITS.maxFileBytes) throw new Error(`${source} has ${said} bytes, more than the ${LIMITS.maxFileBytes} a page takes`);
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+/** Of a worker scope, whose name says that it is one of ours. */
+const named = typeof document === 'undefined' ? IN_WORKER.exec(String(Reflect.get(globalThis, 'name'))) : null;
+if (named) Comlink.expose(service(Number(named[1])));

@@ -1,0 +1,85 @@
+// Training in the page: a new topk mask for MNIST on a network of the visitor's own seed. The images come from the server the page came
+// from; a static host without them has no training.
+
+import { writeModel } from '../codec/container.js';
+import { DIGITS, PIXELS_TRANSFORM } from '../codec/header.js';
+import { datasetFromIdx, imagesOf, labelsOf, split } from '../src/data.js';
+import { createWasmEngine } from '../src/engine/wasm.js';
+import { accuracyOf, fitLogitScale } from '../src/evaluate.js';
+import type { Network } from '../src/network.js';
+import { parseSeed } from '../src/random.js';
+import { TOPK, trainTopk } from '../src/train.js';
+
+export interface TrainRequest {
+  /** Folder of the four IDX files, a URL. */
+  readonly data: string;
+  readonly seed: string;
+  /** Kept fraction a layer of 784-300-100-10. */
+  readonly density: readonly number[];
+  readonly epochs: number;
+  readonly threads: number;
+}
+
+export interface TrainReport {
+  readonly step: number;
+  readonly steps: number;
+  readonly loss: number;
+  readonly valAccuracy: number | null;
+  readonly stepsPerSecond: number;
+}
+
+export interface Trained {
+  readonly bytes: Uint8Array;
+  readonly valAccuracy: number;
+  readonly testAccuracy: number;
+  readonly stepsPerSecond: number;
+}
+
+const FILES = ['train-images-idx3-ubyte', 'train-labels-idx1-ubyte', 't10k-images-idx3-ubyte', 't10k-labels-idx1-ubyte'] as const;
+const VALIDATION = 5000;
+
+async function fetched(url: string): Promise<Uint8Array> {
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`${url}: ${response.status} ${response.statusText}; serve this page with: seedmask serve --web`);
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+/** @throws Error (by rejection) with one line when the images are not there */
+export async function train(request: TrainRequest, report: (report: TrainReport) => void): Promise<Trained> {
+  const [images, labels, testImages, testLabels] = await Promise.all(FILES.map((name) => fetched(`${request.data}/${name}`)));
+  const data = datasetFromIdx(images, labels, 'MNIST training set');
+  const test = datasetFromIdx(testImages, testLabels, 'MNIST test set');
+  const dense = (units: number, activation: 'relu' | 'linear') => ({ kind: 'dense', units, activation }) as const;
+  const network: Network = {
+    input: [28, 28, 1],
+    layers: [dense(300, 'relu'), dense(100, 'relu'), dense(10, 'linear')],
+    distribution: 'packed-signed-constant',
+    sigma: 'he',
+    seed: parseSeed(request.seed),
+  };
+  const parts = split(data.labels.length, VALIDATION, network.seed);
+  const engine = await createWasmEngine({ threads: request.threads });
+  const started = performance.now();
+  let steps = 0;
+  const pace = () => (1000 * steps) / (performance.now() - started);
+  try {
+    const { mask, valAccuracy } = await trainTopk(engine, network, data, parts, {
+      ...TOPK,
+      density: request.density,
+      epochs: request.epochs,
+      onProgress: (progress) => {
+        steps = progress.step;
+        report({ step: steps, steps: progress.steps, loss: progress.loss, valAccuracy: progress.valAccuracy, stepsPerSecond: pace() });
+      },
+    });
+    const stepsPerSecond = pace();
+    const classifier = engine.classifier(network, { mask });
+    const logitScale = fitLogitScale(classifier, imagesOf(data, parts.validation), labelsOf(data, parts.validation), DIGITS.length);
+    const testAccuracy = accuracyOf(classifier.logits(test.images, test.labels.length), test.labels, DIGITS.length);
+    const provenance = { dataset: 'mnist', pixelPermutation: null, labelPermutation: null };
+    const task = { id: '', mask, transform: PIXELS_TRANSFORM, labels: DIGITS, data: provenance, logitScale };
+    return { bytes: writeModel({ network, base: { kind: 'none' }, tasks: [task] }), valAccuracy, testAccuracy, stepsPerSecond };
+  } finally {
+    engine.close();
+  }
+}

@@ -1,0 +1,26 @@
+// Builds the page into web/dist: static files, relative addresses, nothing fetched from elsewhere.
+
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vite';
+import { frontier, table } from './frontier.js';
+
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+export default defineConfig({
+  root: here('.'),
+  base: './',
+  resolve: { alias: { '#workers': here('../src/engine/workers.browser.ts') } },
+  worker: { format: 'es' },
+  build: {
+    outDir: here('./dist'),
+    emptyOutDir: true,
+    target: 'es2022',
+    rolldownOptions: { input: [here('./index.html'), here('./size.html')] },
+  },
+  plugins: [
+    {
+      name: 'frontier',
+      transformIndexHtml: (html) => html.replace('<!--frontier-->', frontier).replace('<!--table-->', table),
+    },
+  ],
+});

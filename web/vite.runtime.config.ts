@@ -1,0 +1,19 @@
+// Builds the runtime alone, one module for a script tag: web/dist/seedmask.js. Run after the page's build, whose folder it joins.
+
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vite';
+
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+export default defineConfig({
+  root: here('.'),
+  publicDir: false,
+  resolve: { alias: { '#workers': here('../src/engine/workers.browser.ts') } },
+  build: {
+    outDir: here('./dist'),
+    emptyOutDir: false,
+    target: 'es2022',
+    lib: { entry: here('./runtime.ts'), formats: ['es'], fileName: () => 'seedmask.js' },
+    rolldownOptions: { output: { chunkFileNames: 'seedmask-[name]-[hash].js' } },
+  },
+});

@@ -1,0 +1,192 @@
+// The page's bench: opened model files, and what every mask on their networks says about an image. No DOM: it runs in a worker, and in
+// Node for tests. A mask is compiled when it is first asked; two more are made beside those of the file: none at all (the bare random
+// network), and one drawn at random that keeps as much as the file's first.
+
+import { type FileInfo, inspectModel, type Model, readModel } from '../codec/container.js';
+import type { Classifier, Engine } from '../src/engine/engine.js';
+import {
+  describe,
+  fullMask,
+  inputs,
+  kept,
+  type Mask,
+  type Network,
+  type Placed,
+  regenerate,
+  totalWeights,
+  weighted,
+} from '../src/network.js';
+import { softmax } from '../src/probabilities.js';
+import { DOMAIN, fillWords, permutation } from '../src/random.js';
+
+/** What a page may open: decoded masks stay below 32 MB. */
+export const LIMITS = { maxFileBytes: 32 * 1024 * 1024, maxWeights: 2 ** 28 } as const;
+
+/** A mask of the file by its place, or one of the two that come with every network. */
+export type Choice = number | 'bare' | 'random';
+
+export interface TaskAbout {
+  readonly id: string;
+  readonly labels: readonly string[];
+  readonly payloadBytes: number;
+  readonly kept: number;
+  /** Value i of an input is value order[i] of the upright image; null where the task takes images as they are. */
+  readonly order: Uint32Array | null;
+  readonly renamed: boolean;
+}
+
+export interface LayerAbout {
+  /** "300 units of 784 inputs" needs these two. */
+  readonly units: number;
+  /** [height, width, channels] of what one unit sees. */
+  readonly shape: readonly [number, number, number];
+}
+
+export interface FileAbout {
+  readonly file: number;
+  readonly network: string;
+  readonly input: readonly [number, number, number];
+  readonly weights: number;
+  readonly seed: string;
+  readonly fileBytes: number;
+  readonly headerBytes: number;
+  readonly layers: readonly LayerAbout[];
+  readonly tasks: readonly TaskAbout[];
+}
+
+export interface Answer {
+  readonly best: number;
+  readonly probabilities: Float32Array;
+}
+
+/** A layer under a mask: which weights are kept, and which of all are positive; bit i & 7 of byte i >> 3 is weight i, [unit][input]. */
+export interface LayerPicture extends LayerAbout {
+  readonly kept: Uint8Array;
+  readonly positive: Uint8Array;
+}
+
+interface Opened {
+  readonly model: Model;
+  readonly classifiers: Map<Choice, Classifier>;
+  positive: Uint8Array[] | null;
+}
+
+export class Workbench {
+  readonly #engine: Engine;
+  readonly #files: Opened[] = [];
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  /** @throws SeedmaskError when the bytes are no whole model file with a task; nothing is kept of it then */
+  open(bytes: Uint8Array): FileAbout {
+    const model = readModel(bytes, LIMITS);
+    const info = inspectModel(bytes, LIMITS);
+    this.#files.push({ model, classifiers: new Map(), positive: null });
+    return about(this.#files.length - 1, model, info);
+  }
+
+  /** Probabilities of the classes for one image of raw values. */
+  classify(file: number, choice: Choice, values: Uint8Array): Answer {
+    const { labels, logitScale } = this.#taskOf(file, choice);
+    const classifier = this.#classifier(file, choice);
+    const logits = classifier.logits(values, 1);
+    const scale = logits instanceof Int32Array ? classifier.scale * logitScale : logitScale;
+    const probabilities = new Float32Array(labels.length);
+    return { best: softmax(logits, 0, labels.length, scale, probabilities, 0), probabilities };
+  }
+
+  /** The same image under every mask of the file and the two others, in the order of `choicesOf`. */
+  everywhere(file: number, values: Uint8Array): Answer[] {
+    return choicesOf(this.#files[file].model.tasks.length).map((choice) => this.classify(file, choice, values));
+  }
+
+  /** Logits before scale and softmax, of rows of raw values: what `seedmask eval` hashes. */
+  logits(file: number, choice: Choice, values: Uint8Array, rows: number): Int32Array | Float32Array {
+    return this.#classifier(file, choice).logits(values, rows);
+  }
+
+  picture(file: number, choice: Choice, layer: number): LayerPicture {
+    const opened = this.#files[file];
+    const { network } = opened.model;
+    opened.positive ??= regenerate(network).map(positiveBits);
+    const mask = this.#mask(file, choice);
+    return { ...seen(weighted(network)[layer]), kept: mask[layer].slice(), positive: opened.positive[layer].slice() };
+  }
+
+  /** The task whose labels and temperature a choice uses: the two that come with every network borrow the first. */
+  #taskOf(file: number, choice: Choice) {
+    return this.#files[file].model.tasks[typeof choice === 'number' ? choice : 0];
+  }
+
+  #mask(file: number, choice: Choice): Mask {
+    const { network, tasks } = this.#files[file].model;
+    if (typeof choice === 'number') return tasks[choice].mask;
+    return choice === 'bare' ? fullMask(network, true) : drawnLike(network, tasks[0].mask);
+  }
+
+  #classifier(file: number, choice: Choice): Classifier {
+    const { model, classifiers } = this.#files[file];
+    const held = classifiers.get(choice);
+    if (held) return held;
+    const { transform } = this.#taskOf(file, choice);
+    const made = this.#engine.classifier(model.network, { mask: this.#mask(file, choice), transform });
+    classifiers.set(choice, made);
+    return made;
+  }
+}
+
+/** All choices of a file with so many tasks. */
+export const choicesOf = (tasks: number): Choice[] => [...Array.from({ length: tasks }, (_, i) => i), 'random', 'bare'];
+
+function about(file: number, { network, tasks }: Model, info: FileInfo): FileAbout {
+  return {
+    file,
+    network: describe(network),
+    input: network.input,
+    weights: totalWeights(network),
+    seed: String((BigInt(network.seed.high) << 32n) | BigInt(network.seed.low)),
+    fileBytes: info.fileBytes,
+    headerBytes: info.headerBytes,
+    layers: weighted(network).map(seen),
+    tasks: tasks.map(({ id, labels, data }, i) => ({
+      id,
+      labels,
+      payloadBytes: info.tasks[i].payloadBytes,
+      kept: info.tasks[i].kept,
+      order: data?.pixelPermutation ? permutation(inputs(network), data.pixelPermutation, DOMAIN.pixelPermutation) : null,
+      renamed: Boolean(data?.labelPermutation),
+    })),
+  };
+}
+
+const seen = ({ layer, input, output, weights }: Placed): LayerAbout => {
+  const units = output[2];
+  if (layer.kind !== 'conv') return { units, shape: input };
+  const side = Math.round(Math.sqrt(weights / (units * input[2])));
+  return { units, shape: [side, side, input[2]] };
+};
+
+function positiveBits(weights: Float32Array): Uint8Array {
+  const bits = new Uint8Array(Math.ceil(weights.length / 8));
+  weights.forEach((weight, i) => {
+    if (weight > 0) bits[i >> 3] |= 1 << (i & 7);
+  });
+  return bits;
+}
+
+/** A mask that keeps about as much of each layer as another one, of weights drawn at random. */
+function drawnLike(network: Network, mask: Mask): Mask {
+  return weighted(network).map(({ weights, stream }, layer) => {
+    const words = new Uint32Array(weights);
+    fillWords(network.seed, DOMAIN.sampling, stream, 0, words);
+    let keep = 0;
+    for (let i = 0; i < weights; i++) keep += kept(mask[layer], i);
+    const bits = new Uint8Array(mask[layer].length);
+    words.forEach((word, i) => {
+      if (word < (keep / weights) * 2 ** 32) bits[i >> 3] |= 1 << (i & 7);
+    });
+    return bits;
+  });
+}
