@@ -9,7 +9,7 @@
 // others; a mask that keeps nearly everything pays for each hole. So both masks are written, and the smaller one stays.
 
 import { inputs, kept, type Mask, type Network, regenerate, weighted } from '../src/network.js';
-import type { Task } from './container.js';
+import type { Task } from './tasks.js';
 import type { Transform } from './header.js';
 import { encodePayload, SCHEME_NAMES } from './schemes.js';
 
