@@ -3,7 +3,7 @@
 // `scan` walks untrusted bytes without recursion or allocation and refuses everything else before a decoder sees them; `encode`
 // writes the one canonical form, so comparing it with what was read proves that a header has no second spelling.
 
-import { Unpackr } from 'msgpackr';
+import { Unpackr } from 'msgpackr/unpack';
 import { SeedmaskError } from './errors.js';
 
 /** A value to encode. A number is an unsigned integer; `f32` marks a 32-bit float. */

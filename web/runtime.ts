@@ -8,7 +8,7 @@
 
 import * as Comlink from 'comlink';
 import { parallelism } from '#workers';
-import { createWasmEngine } from '../src/engine/wasm.js';
+import { createClassifiers } from '../src/engine/classifiers.js';
 import { type Choice, type FileAbout, LIMITS, Workbench } from './workbench.js';
 
 export type { FileAbout, LayerAbout, TaskAbout } from './workbench.js';
@@ -46,7 +46,7 @@ export interface OpenModel {
 
 /** What a worker of this module answers. */
 const service = (threads: number) => {
-  const bench = createWasmEngine({ threads }).then((engine) => ({ engine, bench: new Workbench(engine) }));
+  const bench = createClassifiers({ threads }).then((engine) => ({ engine, bench: new Workbench(engine) }));
   return {
     open: async (bytes: Uint8Array) => (await bench).bench.open(bytes),
     classify: async (choice: Choice, values: Uint8Array) => (await bench).bench.classify(0, choice, values),

@@ -3,7 +3,8 @@
 // network), and one drawn at random that keeps as much as the file's first.
 
 import { type FileInfo, inspectModel, type Model, readModel } from '../codec/container.js';
-import type { Classifier, Engine } from '../src/engine/engine.js';
+import type { Classifiers } from '../src/engine/classifiers.js';
+import type { Classifier } from '../src/engine/engine.js';
 import {
   describe,
   fullMask,
@@ -72,10 +73,10 @@ interface Opened {
 }
 
 export class Workbench {
-  readonly #engine: Engine;
+  readonly #engine: Classifiers;
   readonly #files: Opened[] = [];
 
-  constructor(engine: Engine) {
+  constructor(engine: Classifiers) {
     this.#engine = engine;
   }
 

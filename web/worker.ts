@@ -1,11 +1,11 @@
 // The thread behind the page: the workbench, so that nothing holds up drawing; and the trainer, loaded when somebody trains.
 
 import * as Comlink from 'comlink';
-import { createWasmEngine } from '../src/engine/wasm.js';
+import { createClassifiers } from '../src/engine/classifiers.js';
 import type { Trained, TrainReport, TrainRequest } from './trainer.js';
 import { Workbench } from './workbench.js';
 
-const bench = createWasmEngine({ threads: 1 }).then((engine) => new Workbench(engine));
+const bench = createClassifiers().then((engine) => new Workbench(engine));
 
 const service = {
   open: async (bytes: Uint8Array) => (await bench).open(bytes),

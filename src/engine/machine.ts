@@ -2,7 +2,6 @@
 // Memory can grow at any allocation, so views are made anew for each use and never kept.
 
 import { startWorkers, wait } from '#workers';
-import { KERNELS } from './kernels.js';
 
 type FloatOperands = [
   program: number,
@@ -109,10 +108,15 @@ export class Machine {
     this.#stop = stop;
   }
 
-  /** Compiles the kernels and starts threads - 1 workers; one thread uses unshared memory. */
-  static async create(threads: number): Promise<Machine> {
+  /**
+   * Compiles kernels and starts threads - 1 workers; one thread uses unshared memory.
+   * @param kernels base64, of the build without threads for one thread, else of the one with
+   */
+  static async create(threads: number, kernels: string): Promise<Machine> {
+    if (!Number.isInteger(threads) || threads < 1 || threads > 64)
+      throw new RangeError(`threads must be an integer from 1 to 64, got ${threads}`);
     const shared = threads > 1;
-    const bytes = Uint8Array.from(atob(shared ? KERNELS.shared : KERNELS.single), (c) => c.charCodeAt(0));
+    const bytes = Uint8Array.from(atob(kernels), (c) => c.charCodeAt(0));
     const module = await WebAssembly.compile(bytes);
     const memory = new WebAssembly.Memory(shared ? { initial: 16, maximum: MAX_PAGES, shared } : { initial: 16 });
     const instance = await WebAssembly.instantiate(module, { env: { memory, wait: wait.bind(null, memory) } });

@@ -1,6 +1,7 @@
-// Compiles the kernels twice from one source, without and with threads (shared memory is another type in WebAssembly), and embeds the
-// bytes in src/engine/kernels.ts, so that Node, browsers and bundlers load them the same way. Run by `npm run build`. The file begins
-// with a hash of everything it was made from, and is not made again while that is the same: compiling takes up to a minute.
+// Compiles the kernels from one source, without and with threads (shared memory is another type in WebAssembly) into src/engine/kernels.ts,
+// and once more without threads and training into kernels-classify.ts: as text, so that Node, browsers and bundlers load them the same
+// way. Run by `npm run build`. A file begins with a hash of everything it was made from, and is not made again while that is the same:
+// compiling takes a minute.
 
 import { createHash } from 'node:crypto';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
@@ -45,18 +46,32 @@ async function sourceHash() {
   return hash.digest('hex');
 }
 
-const target = new URL('../kernels.ts', import.meta.url);
-const heading = `// Generated from src/engine/assembly by npm run build: WebAssembly as base64. Sources: ${await sourceHash()}\n`;
-const ending = '} as const;\n';
-const there = await readFile(target, 'utf8').catch(() => '');
-if (there.startsWith(heading) && there.endsWith(ending)) {
-  console.log('kernels: made from these sources already');
-  process.exit();
+const hash = await sourceHash();
+const base64 = (bytes) => `'${Buffer.from(bytes).toString('base64')}'`;
+const files = [
+  {
+    name: 'kernels.ts',
+    async make() {
+      const training = ['--use', 'TRAINING=1'];
+      const single = await compile(training);
+      const shared = await compile([...training, '--enable', 'threads', '--sharedMemory', '--maximumMemory', '32768']);
+      return `export const KERNELS = {\n  single: ${base64(single)},\n  shared: ${base64(shared)},\n} as const;\n`;
+    },
+  },
+  {
+    name: 'kernels-classify.ts',
+    make: async () => `export const CLASSIFY = ${base64(await compile(['--shrinkLevel', '1']))};\n`,
+  },
+];
+for (const { name, make } of files) {
+  const target = new URL(`../${name}`, import.meta.url);
+  const heading = `// Generated from src/engine/assembly by npm run build: WebAssembly as base64. Sources: ${hash}\n`;
+  const there = await readFile(target, 'utf8').catch(() => '');
+  if (there.startsWith(heading) && there.endsWith(';\n')) {
+    console.log(`${name}: made from these sources already`);
+    continue;
+  }
+  const text = heading + (await make());
+  await writeFile(target, text);
+  console.log(`${name}: ${text.length} bytes`);
 }
-const single = await compile([]);
-const shared = await compile(['--enable', 'threads', '--sharedMemory', '--maximumMemory', '32768']);
-await writeFile(
-  target,
-  `${heading}export const KERNELS = {\n  single: '${Buffer.from(single).toString('base64')}',\n  shared: '${Buffer.from(shared).toString('base64')}',\n${ending}`,
-);
-console.log(`kernels: ${single.length} bytes, with threads ${shared.length} bytes`);

@@ -4,35 +4,26 @@
 // Operations with codes above MEET deal their work the same way as their neighbours: no barrier follows until one of the others, or
 // MEET itself, which does nothing else.
 //
-//   one operation = 16 words of 4 bytes: [code, 15 operands (u32, or f32 where the kernel takes a float)]; code 0 ends the tape
-//
-// Codes are the cases below, in the order of OPERATIONS in src/engine/machine.ts.
+// Operations are described in tape.ts. Those of a classifier are the cases below; those that only training needs are in trainer.ts, which
+// is left out where TRAINING is not defined: what a page loads to classify.
 
-import { draw, rescale, shiftOf } from './draws';
-import { eulerOfRows, rescaleRows, stepRows } from './rows';
+import { dense, keptDense } from './dense';
 import { floatTiles } from './float';
-import { emitAll, Rule, stepActive, stepBias, stepInputs } from './inputs';
+import { images, pool, turn } from './image';
 import { integerTiles } from './integer';
-import { dense, denseBack, keptDense, strips } from './dense';
-import { convGradient } from './gradient';
-import { images, pool, restrict, Shape, turn, unpool } from './image';
 import { keptConv, keptLists } from './kept';
 import { lanes, listedConv } from './listed';
-import { denseBackward, denseForward, keptBackward, keptForward, softmaxRows } from './samples';
-import { topkRun } from './runs';
-import { choose } from './select';
 import { integerRows } from './single';
-import { compressColumns, compressRows, product } from './sparse';
-import { flip, gatherColumns, Layer } from './tiles';
+import { compressRows, product } from './sparse';
+import { f, MEET, s, u } from './tape';
 import { barrier, waitWhile } from './threads';
-import { adam, crossEntropy, gather, sgd, shift, sumRows } from './training';
+import { trainingOperation } from './trainer';
+import { gather, shift } from './training';
 export { floatRows, floatTiles } from './float';
 export { integerTiles } from './integer';
 export { packedRows } from './packed';
 export { integerRows } from './single';
 export { weights } from './weights';
-
-const MEET: u32 = 99;
 
 /** Whether this build can share its memory. */
 export const threaded: bool = ASC_FEATURE_THREADS;
@@ -48,25 +39,6 @@ export function release(p: usize): void {
   heap.free(p);
 }
 
-// @ts-ignore: decorator
-@inline
-function u(op: usize, i: usize): u32 {
-  return load<u32>(op + (i << 2));
-}
-
-// @ts-ignore: decorator
-@inline
-function f(op: usize, i: usize): f32 {
-  return load<f32>(op + (i << 2));
-}
-
-/** The geometry that a layer's first operand points to. */
-// @ts-ignore: decorator
-@inline
-function s(op: usize): Shape {
-  return changetype<Shape>(<usize>load<u32>(op, 4));
-}
-
 /** Runs a tape as thread t of n. The next code is read before the barrier: after the last one the tape may be written anew. */
 export function run(tape: usize, control: usize, t: u32, n: u32): void {
   let o = tape;
@@ -76,19 +48,13 @@ export function run(tape: usize, control: usize, t: u32, n: u32): void {
       case 1: gather(u(o, 1), u(o, 2), u(o, 3), u(o, 4), f(o, 5), f(o, 6), u(o, 7), u(o, 8), t, n); break;
       case 2: shift(u(o, 1), u(o, 2), u(o, 3), f(o, 4), f(o, 5), u(o, 6), u(o, 7), t, n); break;
       case 3: compressRows(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), t, n); break;
-      case 4: compressColumns(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), t, n); break;
       case 5: product(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), u(o, 10), u(o, 11), t, n); break;
-      case 7: crossEntropy(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), u(o, 10), t, n); break;
-      case 8: adam(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), f(o, 6), f(o, 7), f(o, 8), f(o, 9), f(o, 10), f(o, 11), t, n); break;
-      case 9: sgd(u(o, 1), u(o, 2), u(o, 3), u(o, 4), f(o, 5), f(o, 6), t, n); break;
-      case 18: sumRows(u(o, 1), u(o, 2), u(o, 3), u(o, 4), t, n); break;
       case 40: integerTiles(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), t, n); break;
       case 41: floatTiles(u(o, 1), u(o, 2), u(o, 3), u(o, 4), f(o, 5), f(o, 6), u(o, 7), u(o, 8), t, n); break;
       case 42: integerRows(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), t, n); break;
       case 60: images(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), f(o, 8), f(o, 9), u(o, 10), u(o, 11), u(o, 12), t, n); break;
       case 61: pool<f32>(s(o), u(o, 2), u(o, 3), u(o, 4), t, n); break;
       case 62: pool<i32>(s(o), u(o, 2), u(o, 3), u(o, 4), t, n); break;
-      case 63: unpool(s(o), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), t, n); break;
       case 64: turn(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), t, n); break;
       case 65: keptLists(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), u(o, 10), u(o, 11), u(o, 12), u(o, 13), u(o, 14), u(o, 15), t, n); break;
       case 66: keptConv<f32>(s(o), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), u(o, 10), u(o, 11), t, n); break;
@@ -98,31 +64,10 @@ export function run(tape: usize, control: usize, t: u32, n: u32): void {
       case 70: dense(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), u(o, 10), u(o, 11), t, n); break;
       case 71: lanes(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), t, n); break;
       case 72: listedConv(s(o), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), u(o, 10), u(o, 11), t, n); break;
-      case 73: convGradient(s(o), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), u(o, 10), t, n); break;
-      case 74: denseBack(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), t, n); break;
-      case 75: strips(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), u(o, 7), u(o, 8), u(o, 9), t, n); break;
-      case 76: restrict(u(o, 1), u(o, 2), u(o, 3), t, n); break;
-      case 77: topkRun(changetype<Layer>(u(o, 1)), u(o, 2), f(o, 3), f(o, 4), f(o, 5), t, n); break;
       case MEET: break;
-      case 100: gatherColumns(u(o, 1), u(o, 2), u(o, 3), u(o, 4), f(o, 5), f(o, 6), u(o, 7), u(o, 8), t, n); break;
-      case 101: flip(u(o, 1), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), t, n); break;
-      case 102: keptForward(changetype<Layer>(u(o, 1)), u(o, 2), t, n); break;
-      case 103: keptBackward(changetype<Layer>(u(o, 1)), u(o, 2), t, n); break;
-      case 104: denseForward(changetype<Layer>(u(o, 1)), u(o, 2), t, n); break;
-      case 105: denseBackward(changetype<Layer>(u(o, 1)), u(o, 2), t, n); break;
-      case 106: softmaxRows(changetype<Layer>(u(o, 1)), u(o, 2), u(o, 3), u(o, 4), u(o, 5), u(o, 6), t, n); break;
-      case 107: stepInputs(changetype<Layer>(u(o, 1)), u(o, 2), changetype<Rule>(u(o, 3)), u(o, 4), t, n); break;
-      case 108: stepBias(changetype<Layer>(u(o, 1)), u(o, 2), changetype<Rule>(u(o, 3)), t, n); break;
-      case 109: emitAll(changetype<Layer>(u(o, 1)), f(o, 2), t, n); break;
-      case 110: stepActive(changetype<Layer>(u(o, 1)), u(o, 2), changetype<Rule>(u(o, 3)), u(o, 4), t, n); break;
-      case 111: choose(changetype<Layer>(u(o, 1)), u(o, 2), u(o, 3), u(o, 4), t, n); break;
-      case 112: draw(changetype<Layer>(u(o, 1)), changetype<Rule>(u(o, 2)), u(o, 3), u(o, 4), t, n); break;
-      case 113: rescale(changetype<Layer>(u(o, 1)), t, n); break;
-      case 114: shiftOf(changetype<Layer>(u(o, 1)), u(o, 2), u(o, 3), t, n); break;
-      case 115: stepRows(changetype<Layer>(u(o, 1)), changetype<Rule>(u(o, 2)), u(o, 3), u(o, 4), u(o, 5), u(o, 6), t, n); break;
-      case 116: rescaleRows(changetype<Layer>(u(o, 1)), u(o, 2), u(o, 3), t, n); break;
-      case 117: eulerOfRows(changetype<Layer>(u(o, 1)), s(o + 4), u(o, 3), u(o, 4), u(o, 5), u(o, 6), t, n); break;
-      default: unreachable();
+      default:
+        if (isDefined(TRAINING)) trainingOperation(code, o, t, n);
+        else unreachable();
     }
     const alone = code > MEET;
     o += 64;

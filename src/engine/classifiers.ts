@@ -1,0 +1,35 @@
+// An engine that classifies and does not train: what a page loads. The same programs and bits as the engine of wasm.ts, over kernels
+// that leave training out.
+
+import { parallelism } from '#workers';
+import { type Network, ShapeError } from '../network.js';
+import type { Classifier, ClassifierOptions } from './engine.js';
+import { CLASSIFY } from './kernels-classify.js';
+import { Machine } from './machine.js';
+import { createClassifier } from './wasm-classifier.js';
+
+export interface Classifiers {
+  readonly threads: number;
+  /** @throws ShapeError when mask or parameters do not fit, or an integer network has more than 32,752 inputs or units in a layer */
+  classifier(network: Network, options?: ClassifierOptions): Classifier;
+  /** Stops the threads; everything made here is gone. */
+  close(): void;
+}
+
+/**
+ * Compiles the kernels and starts the threads.
+ * @param options.threads default 1; at most what the machine or the page can run at once. From 2 on all kernels are loaded.
+ */
+export async function createClassifiers(options: { threads?: number } = {}): Promise<Classifiers> {
+  const threads = Math.max(1, Math.min(options.threads ?? 1, parallelism()));
+  const machine = await Machine.create(threads, threads > 1 ? (await import('./kernels.js')).KERNELS.shared : CLASSIFY);
+  return {
+    threads,
+    classifier(network, classifierOptions) {
+      const made = createClassifier(machine, network, classifierOptions);
+      if (made) return made;
+      throw new ShapeError('a layer of this network has more inputs or units than the kernels of integers take');
+    },
+    close: () => machine.close(),
+  };
+}
