@@ -1,16 +1,19 @@
-// Rows in, probabilities out, without holding up the event loop: a task's mask is compiled by the engine at its first request, kept
-// in a byte-capped cache (least recently used goes first), and run a chunk of rows at a time with a turn of the loop in between.
+// Logits of one task's rows on the event loop, and what becomes of logits. A mask is used as it lies packed (Engine.anyMask): nothing
+// is laid out for it, so tasks take turns at no cost. One that has answered many rows is compiled, which pays from then on, into a
+// byte-capped cache; least recently used goes first. Masks that only a compiled form can serve are compiled at once.
 //
 // Only the first labels.length outputs are classes. probabilities = softmax(logitScale x logits), in f64 with the exact exponential
 // of src/exact.ts, rounded to f32 once: the same bits on every machine. The label is read from the logits, ties to the lower index.
 
+import { LRUCache } from 'lru-cache';
 import { SeedmaskError } from '../codec/errors.js';
-import { withConstants } from '../src/data.js';
-import type { Classifier, Engine } from '../src/engine/engine.js';
+import type { TaskHead } from '../codec/index.js';
+import type { AnyMask, Classifier, Engine } from '../src/engine/engine.js';
+import { unpackMask } from '../src/engine/packed.js';
 import { exp } from '../src/exact.js';
-import { inputs } from '../src/network.js';
-import type { Rows } from './rows.js';
-import type { Version } from './store.js';
+import { countKept, type Network, totalWeights } from '../src/network.js';
+import type { Version } from './catalogue.js';
+import type { Logits } from './thread.js';
 
 /** Answers for `rows` samples, sample-major. */
 export interface Classified {
@@ -23,102 +26,123 @@ export interface Classified {
   readonly probabilities: Float32Array;
 }
 
-/** Rows of one chunk at most, and the milliseconds a chunk should take: the event loop waits no longer. */
-const CHUNK_ROWS = 256;
-const CHUNK_MS = 4;
+/** Rows after which compiling has paid: it takes as long as some 500 rows of a packed mask. */
+const WORTH_COMPILING = 1024;
+/** Compiling holds up the loop: 6 ns a weight and 45 a kept one (FC at a tenth kept: 3 ms). More than this many ms is not done here. */
+const COMPILE_MS = 4;
+const WEIGHT_MS = 6e-6;
+const KEPT_MS = 45e-6;
+/** Weights of the largest network whose rows are computed on the event loop when there are threads: some 100 us a row. */
+const INLINE_WEIGHTS = 2_000_000;
 
-/** A compiled task. `users` requests are running on it; a dropped one is freed by its last user. */
-interface Compiled {
-  readonly classifier: Classifier;
-  readonly bytes: number;
-  users: number;
-  dropped: boolean;
-  /** Rows that lately took no more than CHUNK_MS. */
-  chunk: number;
-}
-
-/** The compiled tasks of one server. */
+/** What the event loop can compute. */
 export class Classifiers {
   readonly #engine: Engine;
-  readonly #cap: number;
-  /** In order of last use, oldest first. */
-  readonly #compiled = new Map<Version, Compiled>();
-  #bytes = 0;
+  readonly #packed = new Map<Network, Map<string, AnyMask | null>>();
+  readonly #compiled: LRUCache<Version, Classifier>;
+  /** Rows each task has answered uncompiled; infinite where compiling takes too long. */
+  #rows = new WeakMap<Version, number>();
 
-  /** @param cap bytes that compiled tasks may hold together; the one in use is never refused */
+  /** @param cap bytes that compiled tasks may hold together */
   constructor(engine: Engine, cap: number) {
     this.#engine = engine;
-    this.#cap = cap;
+    this.#compiled = new LRUCache({
+      maxSize: cap,
+      sizeCalculation: ({ bytes }) => Math.max(1, bytes),
+      dispose: (classifier) => classifier.free(),
+    });
   }
 
   /** Tasks compiled now, and the bytes they are charged for. */
   get size(): { readonly tasks: number; readonly bytes: number } {
-    return { tasks: this.#compiled.size, bytes: this.#bytes };
+    return { tasks: this.#compiled.size, bytes: this.#compiled.calculatedSize };
   }
 
-  /** Classifies rows of raw values under one task. @param rows values of rows.count x inputs */
-  async classify(version: Version, rows: Rows): Promise<Classified> {
-    const { labels, logitScale, transform } = version.task;
-    const width = inputs(version.network);
-    const best = new Uint32Array(rows.count);
-    const probabilities = new Float32Array(rows.count * labels.length);
-    const compiled = this.#lease(version);
-    try {
-      const { classifier } = compiled;
-      for (let first = 0; first < rows.count; ) {
-        if (first > 0) await new Promise(setImmediate);
-        const started = performance.now();
-        const count = Math.min(compiled.chunk, rows.count - first);
-        const raw = rows.values.subarray(first * width, (first + count) * width);
-        const values = transform.constant ? withConstants(raw, transform.constant, width) : raw;
-        const logits = classifier.logits(values, count);
-        const scale = logits instanceof Int32Array ? classifier.scale * logitScale : logitScale;
-        for (let row = 0; row < count; row++) {
-          const from = row * classifier.outputs;
-          best[first + row] = softmax(logits, from, labels.length, scale, probabilities, (first + row) * labels.length);
-        }
-        first += count;
-        const took = performance.now() - started;
-        if (took > CHUNK_MS) compiled.chunk = Math.max(1, compiled.chunk >> 1);
-        else if (count === compiled.chunk && took < CHUNK_MS / 2) compiled.chunk = Math.min(CHUNK_ROWS, compiled.chunk * 2);
-      }
-    } finally {
-      compiled.users--;
-      if (compiled.dropped && compiled.users === 0) compiled.classifier.free();
-    }
-    return { rows: rows.count, labels, best, probabilities };
+  /** Whether rows of whole pixels cost little under any mask of the network: no compiling, some microseconds each. */
+  isLight(version: Version): boolean {
+    return totalWeights(version.network) <= INLINE_WEIGHTS && this.#anyMask(version) !== null;
   }
 
-  /** The compiled form of a task, made if need be, as the most recently used one. */
-  #lease(version: Version): Compiled {
+  /** Forgets what was made for a version. */
+  drop(version: Version): void {
+    this.#compiled.delete(version);
+    this.#rows.delete(version);
+  }
+
+  /**
+   * Logits of a task's rows; they hold up the loop.
+   * @param packed the task's mask, as `packMask` has it
+   */
+  logits(version: Version, packed: Uint8Array, values: Uint8Array | Float32Array, rows: number): Logits {
     const held = this.#compiled.get(version);
-    if (held) {
-      this.#compiled.delete(version);
-      this.#compiled.set(version, held);
-      held.users++;
-      return held;
+    if (held) return logitsOf(held, values, rows);
+    const any = values instanceof Uint8Array ? this.#anyMask(version) : null;
+    if (any && values instanceof Uint8Array && !this.#isWorth(version, packed, rows)) {
+      return { logits: any.logits(packed, values, rows), outputs: any.outputs, scale: any.scale };
     }
-    const { mask, transform } = version.task;
+    const { transform } = version.task;
+    const mask = unpackMask(version.network, packed);
     const classifier = this.#engine.classifier(version.network, { mask, transform: { scale: transform.scale, mean: transform.mean } });
-    const { bytes } = classifier;
-    for (const [oldest, entry] of this.#compiled) {
-      if (this.#bytes + bytes <= this.#cap) break;
-      this.#compiled.delete(oldest);
-      this.#bytes -= entry.bytes;
-      entry.dropped = true;
-      if (entry.users === 0) entry.classifier.free();
+    const answer = logitsOf(classifier, values, rows);
+    this.#compiled.set(version, classifier);
+    // One that is larger than all that may be held is not taken.
+    if (!this.#compiled.has(version)) classifier.free();
+    return answer;
+  }
+
+  /** Whether a task shall be compiled now. */
+  #isWorth(version: Version, packed: Uint8Array, rows: number): boolean {
+    const sum = (this.#rows.get(version) ?? 0) + rows;
+    this.#rows.set(version, sum);
+    if (sum < WORTH_COMPILING || sum === Number.POSITIVE_INFINITY) return false;
+    const ms = totalWeights(version.network) * WEIGHT_MS + countKept(packed) * KEPT_MS;
+    if (ms <= COMPILE_MS) return true;
+    this.#rows.set(version, Number.POSITIVE_INFINITY);
+    return false;
+  }
+
+  #anyMask({ network, task: { transform } }: Version): AnyMask | null {
+    let forms = this.#packed.get(network);
+    if (!forms) {
+      forms = new Map();
+      this.#packed.set(network, forms);
     }
-    const compiled: Compiled = { classifier, bytes, users: 1, dropped: false, chunk: 16 };
-    this.#compiled.set(version, compiled);
-    this.#bytes += bytes;
-    return compiled;
+    const key = `${transform.scale} ${transform.mean}`;
+    let found = forms.get(key);
+    if (found === undefined) {
+      found = this.#engine.anyMask(network, { scale: transform.scale, mean: transform.mean });
+      forms.set(key, found);
+    }
+    return found;
   }
 }
 
+function logitsOf(classifier: Classifier, values: Uint8Array | Float32Array, rows: number): Logits {
+  const logits = classifier.logits(values, rows);
+  return { logits, outputs: classifier.outputs, scale: logits instanceof Int32Array ? classifier.scale : 1 };
+}
+
+/** Room for the answers of some rows. */
+export const roomFor = ({ labels }: TaskHead, rows: number): Classified => ({
+  rows,
+  labels,
+  best: new Uint32Array(rows),
+  probabilities: new Float32Array(rows * labels.length),
+});
+
 /**
- * Writes softmax(scale x logits[from .. from + n - 1]) to out[at ..] and returns the index of the largest logit.
+ * Writes the answers of `count` rows whose logits begin at row `from` into the rows of `room` from `to` on.
  * @throws SeedmaskError bad-value when huge inputs have overflowed the logits
  */
+export function answerRows({ logitScale }: TaskHead, found: Logits, from: number, count: number, room: Classified, to: number): void {
+  const n = room.labels.length;
+  for (let row = 0; row < count; row++) {
+    const at = (from + row) * found.outputs;
+    room.best[to + row] = softmax(found.logits, at, n, found.scale * logitScale, room.probabilities, (to + row) * n);
+  }
+}
+
+/** Writes softmax(scale x logits[from .. from + n - 1]) to out[at ..] and returns the index of the largest logit. */
 function softmax(logits: Int32Array | Float32Array, from: number, n: number, scale: number, out: Float32Array, at: number): number {
   let best = 0;
   for (let i = 1; i < n; i++) if (logits[from + i] > logits[from + best]) best = i;

@@ -1,10 +1,18 @@
-// Who is computed when. Requests come with rows of one task; each gets its own answer, and everyone who wants to know (metrics,
-// statistics, logs) is told how long it waited, how long it was computed, and with how many other rows.
+// Who is computed when, and where. Rows of light networks are computed on the event loop, at once when nobody waits, else in slices of
+// a few milliseconds; rows of all others go to threads. Whatever waits for one task when its turn comes is computed together, and
+// nobody is ever made to wait for company. Each row gets the bits it would get alone.
+//
+// What may wait is bounded, in rows and in bytes, and no task may fill more than half of that; who does not fit is told so at once, and
+// when to come back, by the rate at which the queue was drained of late. Who has gone, or is past its deadline, is never computed.
 
 import { SeedmaskError } from '../codec/errors.js';
-import type { Classified, Classifiers } from './classify.js';
+import type { Version } from './catalogue.js';
+import { answerRows, type Classified, type Classifiers, roomFor } from './classify.js';
+import { type Batch, type Queued, Ring } from './lanes.js';
 import type { Rows } from './rows.js';
-import type { Version } from './store.js';
+import type { Opened, Store } from './store.js';
+import type { Logits } from './thread.js';
+import type { Threads } from './threads.js';
 
 /** What a request may say about its own computation. */
 export interface Wish {
@@ -43,18 +51,73 @@ export interface SchedulerListener {
   batch?(event: BatchEvent): void;
 }
 
+export interface SchedulerOptions {
+  /** Where rows of heavy networks are computed; default: on the event loop, in slices. */
+  readonly threads?: Threads;
+  /** Rows that may wait at once; default 65,536. */
+  readonly queueRows?: number;
+  /** Bytes that the values of these rows may take; default 256 MiB. */
+  readonly queueBytes?: number;
+  /** Rows that a key may have under way; default: as many as all together. */
+  readonly keyLimit?: (key: string) => number;
+}
+
+/** Milliseconds of one slice of the event loop, and what a row is thought to take before it is measured. */
+const SLICE_MS = 4;
+const GUESS_MS = 0.05;
+/** A request below this is computed where it stands when nobody waits. */
+const AT_ONCE_MS = 1;
+const INLINE_ROWS = 256;
+/** The same of threads: a batch is long enough to make messages cheap, and short enough to be fair. */
+const THREAD_MS = 25;
+const THREAD_GUESS_MS = 3;
+const THREAD_ROWS = 1024;
+
+/** A request in the queue. */
+interface Job extends Queued {
+  version: Version;
+  readonly rows: Rows;
+  readonly wish: Wish;
+  readonly bytes: number;
+  readonly arrived: number;
+  /** When its first row was computed. */
+  started: number | undefined;
+  done: number;
+  ended: boolean;
+  room: Classified | undefined;
+  timer: NodeJS.Timeout | undefined;
+  resolve(answer: Classified): void;
+  reject(error: unknown): void;
+}
+
 /** The queue of one server. */
 export class Scheduler {
+  readonly #store: Store;
   readonly #classifiers: Classifiers;
+  readonly #options: SchedulerOptions;
+  readonly #rowLimit: number;
+  readonly #byteLimit: number;
   readonly #listeners = new Set<SchedulerListener>();
+  readonly #inline = new Ring<Job>(SLICE_MS, INLINE_ROWS, GUESS_MS);
+  readonly #heavy = new Ring<Job>(THREAD_MS, THREAD_ROWS, THREAD_GUESS_MS);
+  readonly #rowsOf = { task: new Map<string, number>(), key: new Map<string, number>() };
+  readonly #drained = new Drain();
+  #waiting = { requests: 0, rows: 0, bytes: 0 };
+  #pumping = false;
+  #flying = 0;
 
-  constructor(classifiers: Classifiers) {
+  constructor(store: Store, classifiers: Classifiers, options: SchedulerOptions = {}) {
+    this.#store = store;
     this.#classifiers = classifiers;
+    this.#options = options;
+    this.#rowLimit = options.queueRows ?? 65_536;
+    this.#byteLimit = options.queueBytes ?? 256 * 1024 * 1024;
+    store.onDrop((version) => classifiers.drop(version));
   }
 
-  /** What waits now. */
+  /** What has come and is not answered yet. */
   get waiting(): { readonly requests: number; readonly rows: number; readonly bytes: number } {
-    return { requests: 0, rows: 0, bytes: 0 };
+    return this.#waiting;
   }
 
   /** Compiled tasks now, and the bytes they are charged for. */
@@ -70,24 +133,237 @@ export class Scheduler {
 
   /**
    * Classifies rows of raw values under one task: bit for bit what each row would get alone.
-   * @param rows values of rows.count x inputs
+   * @param rows values of rows.count x inputs; not to be changed before the answer
    * @throws SeedmaskError (by rejection) overloaded, over-key-limit, deadline, client-gone, lost-worker, unloaded-task, bad-model-file
    * (the mask does not decode), bad-value
    */
-  async classify(version: Version, rows: Rows, wish: Wish = {}): Promise<Classified> {
-    const started = performance.now();
-    let error: SeedmaskError | undefined;
-    try {
-      return await this.#classifiers.classify(version, rows);
-    } catch (reason) {
-      error = reason instanceof SeedmaskError ? reason : new SeedmaskError('internal');
-      throw reason;
-    } finally {
-      const ms = performance.now() - started;
-      for (const listener of this.#listeners) {
-        listener.batch?.({ version, rows: rows.count, requests: 1, ms });
-        listener.request?.({ version, rows: rows.count, key: wish.key, error, queueMs: 0, computeMs: ms });
+  classify(version: Version, rows: Rows, wish: Wish = {}): Promise<Classified> {
+    return new Promise((resolve, reject) => {
+      const wanted = () => this.#wanted(job);
+      const { count, values } = rows;
+      const state = { next: 0, started: undefined, done: 0, ended: false, room: undefined, timer: undefined };
+      const job: Job = { version, rows, wish, bytes: values.byteLength, arrived: performance.now(), ...state, wanted, resolve, reject };
+      const refusal = this.#refusal(job);
+      if (refusal) {
+        job.ended = true;
+        this.#tell(job, refusal);
+        reject(refusal);
+        return;
       }
+      this.#count(job, 1);
+      const opened = this.#store.open(version);
+      if (opened instanceof Promise) {
+        this.#expire(job);
+        opened.then(
+          (found) => this.#enqueue(job, found),
+          (error: unknown) => this.#fail(job, error),
+        );
+      } else if (!this.#pumping && this.#inline.cost(version, count) <= AT_ONCE_MS && this.#isInline(version, values)) {
+        this.#inline.push(version, opened.packed, job);
+        this.#runInline();
+        // A first row that took longer than thought leaves the rest of its request.
+        if (this.#inline.size > 0) this.#pump();
+      } else {
+        this.#expire(job);
+        this.#enqueue(job, opened);
+      }
+    });
+  }
+
+  // ---- in and out ----
+
+  #refusal({ version, rows: { count }, bytes, wish: { key, deadline, gone } }: Job): SeedmaskError | undefined {
+    if (deadline !== undefined && deadline <= performance.now()) return tooLate();
+    if (gone?.()) return new SeedmaskError('client-gone');
+    const { rows, bytes: held } = this.#waiting;
+    const retryAfter = this.#drained.secondsFor(rows);
+    const hint = `Try again in ${retryAfter} s.`;
+    if (key !== undefined && this.#options.keyLimit) {
+      const limit = this.#options.keyLimit(key);
+      const got = (this.#rowsOf.key.get(key) ?? 0) + count;
+      if (got > limit)
+        return new SeedmaskError('over-key-limit', { field: key, expected: `${limit} rows`, got: `${got} rows`, hint, retryAfter });
     }
+    const over = (got: string, expected: string) =>
+      new SeedmaskError('overloaded', { field: 'the queue', expected, got, hint, retryAfter });
+    // Alone, anything that a request may be is let in.
+    if (rows === 0) return undefined;
+    const ofTask = this.#rowsOf.task.get(version.name) ?? 0;
+    if (rows + count > this.#rowLimit) return over(`${rows + count} rows`, `${this.#rowLimit}`);
+    if (held + bytes > this.#byteLimit) return over(`${held + bytes} bytes of rows`, `${this.#byteLimit}`);
+    if (ofTask > 0 && ofTask + count > this.#rowLimit / 2)
+      return over(`${ofTask + count} rows of task ${version.name}`, `${this.#rowLimit / 2}`);
+    return undefined;
+  }
+
+  #count({ version, rows: { count }, bytes, wish: { key } }: Job, sign: 1 | -1): void {
+    const { requests, rows, bytes: held } = this.#waiting;
+    this.#waiting = { requests: requests + sign, rows: rows + sign * count, bytes: held + sign * bytes };
+    const add = (sums: Map<string, number>, name: string) => {
+      const sum = (sums.get(name) ?? 0) + sign * count;
+      if (sum > 0) sums.set(name, sum);
+      else sums.delete(name);
+    };
+    add(this.#rowsOf.task, version.name);
+    if (key !== undefined) add(this.#rowsOf.key, key);
+  }
+
+  /** A request that waits is answered at its deadline, also where its turn does not come. */
+  #expire(job: Job): void {
+    const { deadline } = job.wish;
+    if (deadline === undefined) return;
+    job.timer = setTimeout(() => this.#wanted(job), Math.min(2 ** 31 - 1, Math.ceil(deadline - performance.now()) + 1));
+  }
+
+  /** Whether a request shall still be computed; ends those that shall not. */
+  #wanted(job: Job): boolean {
+    if (job.ended) return false;
+    const { deadline, gone } = job.wish;
+    if (gone?.()) this.#fail(job, new SeedmaskError('client-gone'));
+    else if (deadline !== undefined && deadline <= performance.now()) this.#fail(job, tooLate());
+    return !job.ended;
+  }
+
+  #fail(job: Job, error: unknown): void {
+    if (job.ended) return;
+    this.#end(job, error instanceof SeedmaskError ? error : new SeedmaskError('internal'));
+    job.reject(error);
+  }
+
+  #end(job: Job, error: SeedmaskError | undefined): void {
+    job.ended = true;
+    clearTimeout(job.timer);
+    this.#count(job, -1);
+    this.#tell(job, error);
+  }
+
+  #tell({ version, rows, wish, arrived, started }: Job, error: SeedmaskError | undefined): void {
+    const now = performance.now();
+    const times = { queueMs: (started ?? now) - arrived, computeMs: started === undefined ? 0 : now - started };
+    for (const listener of this.#listeners) listener.request?.({ version, rows: rows.count, key: wish.key, error, ...times });
+  }
+
+  // ---- computing ----
+
+  #isInline(version: Version, values: Uint8Array | Float32Array): boolean {
+    return !this.#options.threads || (values instanceof Uint8Array && this.#classifiers.isLight(version));
+  }
+
+  #enqueue(job: Job, { version, packed }: Opened): void {
+    if (!this.#wanted(job)) return;
+    job.version = version;
+    const inline = this.#isInline(version, job.rows.values);
+    (inline ? this.#inline : this.#heavy).push(version, packed, job);
+    if (inline) this.#pump();
+    else this.#dispatch();
+  }
+
+  /** Computes what waits for the event loop, a slice at a time, others' turns in between. */
+  #pump(): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    const slice = () => {
+      const until = performance.now() + SLICE_MS;
+      while (this.#runInline() && performance.now() < until);
+      if (this.#inline.size > 0) setImmediate(slice);
+      else this.#pumping = false;
+    };
+    setImmediate(slice);
+  }
+
+  /** One batch on the event loop; false when nothing waits. */
+  #runInline(): boolean {
+    const batch = this.#inline.next();
+    if (!batch) return false;
+    const started = this.#begin(batch);
+    try {
+      const { version, packed } = batch.lane;
+      this.#deliver(batch, this.#classifiers.logits(version, packed, batch.values, batch.rows), started);
+    } catch (error) {
+      for (const { job } of batch.parts) this.#fail(job, error);
+    }
+    this.#inline.charge(batch, performance.now() - started);
+    return true;
+  }
+
+  /** Gives threads what waits for them. */
+  #dispatch(): void {
+    const threads = this.#options.threads;
+    if (!threads) return;
+    while (this.#flying < threads.count) {
+      const batch = this.#heavy.next();
+      if (!batch) return;
+      this.#flying++;
+      void this.#runInThread(batch, threads).finally(() => {
+        this.#flying--;
+        this.#dispatch();
+      });
+    }
+  }
+
+  async #runInThread(batch: Batch<Job>, threads: Threads): Promise<void> {
+    const started = this.#begin(batch);
+    const { version, packed } = batch.lane;
+    const { scale, mean } = version.task.transform;
+    try {
+      const values = batch.values.slice();
+      const found = await threads.logits({ version, packed, transform: { scale, mean }, values, rows: batch.rows });
+      this.#deliver(batch, found, started);
+    } catch (error) {
+      for (const { job } of batch.parts) this.#fail(job, error);
+    }
+    this.#heavy.charge(batch, performance.now() - started);
+  }
+
+  #begin({ parts }: Batch<Job>): number {
+    const started = performance.now();
+    for (const { job } of parts) job.started ??= started;
+    return started;
+  }
+
+  #deliver({ lane, parts, rows }: Batch<Job>, found: Logits, started: number): void {
+    const { version } = lane;
+    const ms = performance.now() - started;
+    this.#drained.add(rows);
+    for (const listener of this.#listeners) listener.batch?.({ version, rows, requests: parts.length, ms });
+    let from = 0;
+    for (const { job, first, count } of parts) {
+      try {
+        job.room ??= roomFor(version.task, job.rows.count);
+        if (!job.ended) answerRows(version.task, found, from, count, job.room, first);
+        job.done += count;
+        if (!job.ended && job.done === job.rows.count) {
+          this.#end(job, undefined);
+          job.resolve(job.room);
+        }
+      } catch (error) {
+        this.#fail(job, error);
+      }
+      from += count;
+    }
+  }
+}
+
+const tooLate = () => new SeedmaskError('deadline', { got: 'it has passed', hint: 'Ask for more time, or for fewer rows at a time.' });
+
+/** How fast the queue is drained: rows of the last seconds. */
+class Drain {
+  #rows = 0;
+  #since = performance.now();
+  #perSecond = 0;
+
+  add(rows: number): void {
+    this.#rows += rows;
+    const seconds = (performance.now() - this.#since) / 1000;
+    if (seconds < 0.25) return;
+    // After a pause what came before it says nothing.
+    this.#perSecond = seconds > 2 ? this.#rows / seconds : this.#perSecond + (this.#rows / seconds - this.#perSecond) / 2;
+    this.#rows = 0;
+    this.#since = performance.now();
+  }
+
+  /** Whole seconds until so many rows are gone, 1 to 60. */
+  secondsFor(rows: number): number {
+    return Math.min(60, Math.max(1, Math.ceil(rows / Math.max(1, this.#perSecond))));
   }
 }

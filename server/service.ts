@@ -13,14 +13,14 @@ import { Meters } from './metrics.js';
 import { networkRoutes } from './networks.js';
 import { oipRoutes } from './oip.js';
 import type { Exchange, Service } from './routes.js';
-import { Scheduler } from './scheduler.js';
+import { Scheduler, type SchedulerOptions } from './scheduler.js';
 import { Statistics } from './statistics.js';
 import type { Store } from './store.js';
 import { taskRoutes } from './tasks.js';
 import { HEADER } from './tensors.js';
 import { tfservingRoutes } from './tfserving.js';
 
-export interface ServerOptions {
+export interface ServerOptions extends SchedulerOptions {
   readonly engine: Engine;
   readonly store: Store;
   /** Bytes of a body at most, before and after Content-Encoding; default 16 MiB. */
@@ -56,7 +56,7 @@ const EXPOSED = [HEADER, 'X-Request-Id', 'traceparent', 'Retry-After', 'ETag', '
 
 export function createService(options: ServerOptions): Service {
   const { store, log, release = '0', abstain = 0 } = options;
-  const scheduler = new Scheduler(new Classifiers(options.engine, options.compiledLimit ?? 256 * 1024 * 1024));
+  const scheduler = new Scheduler(store, new Classifiers(options.engine, options.compiledLimit ?? 256 * 1024 * 1024), options);
   const meters = new Meters(scheduler, store, release);
   const parts = {
     store,

@@ -1,43 +1,25 @@
-// Models on disk become tasks with names, versions and version labels, all read and checked before the first request.
+// The tasks of a server, live. Opening reads headers and indexes; a mask is decoded at its first request, once for all who wait, or
+// when there is nothing else to do (`warm`), and then stays, packed. Files are looked at again by `refresh`:
 //
-//   digits.smk            one task: named by the file, "digits", version 1; an archive: its stored ids, version 1
-//   digits/2.smk          version 2 (one task: named by the folder)
-//   digits/labels.json    {"stable": 1, "canary": 2}: labels of versions
+//   - a version that answers now is replaced only by one whose mask is in memory; what cannot be read leaves the old one serving;
+//   - the same content, however it is stored, is the same version: nothing is decoded or compiled again;
+//   - all tasks of a file change at once, and a label moves only to a version in memory;
+//   - a file that is gone takes its tasks along. Requests under way keep the mask they began with, and free it when they end.
 //
-// A store opens whole or not at all: a file that does not decode, a bad name, a label of a missing version, or one task with one
-// version in two files is one clear load error naming the files. Masks stay resident as packed bits; nothing is expanded here.
+// A damaged file or task fails alone, by name, with its reason in the index. Of two files with one task and version the first stays.
 
-import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { basename, join } from 'node:path';
-import { z } from 'zod';
+import { isDeepStrictEqual } from 'node:util';
 import { SeedmaskError } from '../codec/errors.js';
-import { contentId, type Model, type NetworkLookup, networkId, readModel, type Task, writeModel } from '../codec/index.js';
+import { type NetworkLookup, networkId, writePacked } from '../codec/index.js';
 import type { Network } from '../src/network.js';
-import { nearest } from './nearest.js';
+import { Catalogue, type ServedTask, type Slot, type Version, type Wanted } from './catalogue.js';
+import { FileChanged, type Listing, listFiles, type ModelFile, openFile, type Place, refusal } from './files.js';
+import { Labels } from './labels.js';
+import { Masks, type StoreEvent } from './masks.js';
+import type { Threads } from './threads.js';
 
-/** One mask, ready to be compiled. */
-export interface Version {
-  /** Decimal digits. */
-  readonly number: string;
-  readonly network: Network;
-  /** Routes use its head alone: masks are decoded when they are asked for. */
-  readonly task: Task;
-  readonly file: string;
-}
-
-/** A name clients use, with its versions in ascending order. */
-export interface ServedTask {
-  readonly name: string;
-  readonly versions: readonly Version[];
-  /** Version label -> version number. */
-  readonly labels: ReadonlyMap<string, string>;
-}
-
-/** Which version of a task a request wants; nothing means the highest. */
-export interface Wanted {
-  readonly version?: string;
-  readonly label?: string;
-}
+export type { ServedTask, Version, Wanted } from './catalogue.js';
+export type { StoreEvent } from './masks.js';
 
 /** As the Open Inference Protocol's repository index has it: READY answers requests (if need be after decoding a mask). */
 export type State = 'READY' | 'UNAVAILABLE' | 'LOADING' | 'UNLOADING';
@@ -52,55 +34,133 @@ export interface Entry {
   readonly reason: string;
 }
 
-/** Something happened to a version, or to a file before it had any. */
-export interface StoreEvent {
-  readonly kind: 'loaded' | 'unloaded' | 'failed';
-  readonly name: string;
-  readonly version: string;
-  readonly file: string;
-  /** Of 'failed'. */
-  readonly error?: SeedmaskError;
-  /** Of 'loaded': milliseconds from the wish to the mask. */
-  readonly ms?: number;
+export interface StoreOptions {
+  /** Bytes of one model file at most; default 256 MiB. */
+  readonly fileLimit?: number;
+  /** Where the networks of mask-only files come from that no file beside them holds. */
+  readonly networks?: NetworkLookup;
+  /** Where masks are decoded; default: on the event loop. */
+  readonly threads?: Threads;
 }
 
-/** The tasks of a server, as they stand now. */
-export class Store {
-  /** By name, in ascending order. */
-  readonly tasks: ReadonlyMap<string, ServedTask>;
-  readonly #listeners = new Set<(event: StoreEvent) => void>();
+/** A file that was looked at. */
+interface Seen {
+  readonly place: Place;
+  readonly slots: Slot[];
+  /** Why it, or a newer state of it, cannot be served. */
+  error: SeedmaskError | undefined;
+}
 
-  /** @param tasks by name */
-  constructor(tasks: Iterable<ServedTask>) {
-    this.tasks = new Map([...tasks].map((task) => [task.name, task]));
+/** The tasks of a server, as they stand now. Made by `openStore`. */
+export class Store {
+  readonly #path: string;
+  readonly #options: StoreOptions;
+  readonly #catalogue = new Catalogue();
+  readonly #masks: Masks;
+  readonly #files = new Map<string, Seen>();
+  readonly #networks = new Map<string, Network>();
+  readonly #labels = new Labels(this.#catalogue);
+  #work: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  private constructor(path: string, options: StoreOptions) {
+    this.#path = path;
+    this.#options = options;
+    this.#masks = new Masks(options.threads);
+  }
+
+  /** Use `openStore`. */
+  static async open(path: string, options: StoreOptions): Promise<Store> {
+    const store = new Store(path, options);
+    await store.#look(true);
+    return store;
+  }
+
+  /** By name, in ascending order. */
+  get tasks(): ReadonlyMap<string, ServedTask> {
+    return this.#catalogue.tasks;
   }
 
   /** Masks in memory, decoded, and their bytes. */
   get resident(): { readonly tasks: number; readonly bytes: number } {
-    return { tasks: this.tasks.size, bytes: 0 };
+    return this.#masks.resident;
+  }
+
+  /** Files that cannot be served, or not in their newest state, with the reason. */
+  get failures(): readonly { readonly file: string; readonly error: SeedmaskError }[] {
+    const files = [...this.#files.values()].flatMap(({ place, error }) => (error ? [{ file: place.file, error }] : []));
+    return [...files, ...this.#labels.failures];
+  }
+
+  /** @throws SeedmaskError unknown-task with the nearest known name, unloaded-task, or why the file of that name is not served */
+  task(name: string): ServedTask {
+    const task = this.tasks.get(name);
+    if (task) return task;
+    for (const { place, slots, error } of this.#files.values()) if (error && slots.length === 0 && place.name === name) throw error;
+    return this.#catalogue.task(name);
+  }
+
+  /** @throws SeedmaskError as `task`, unknown-task-version or unknown-task-label */
+  version(name: string, wanted: Wanted = {}): Version {
+    this.task(name);
+    return this.#catalogue.version(name, wanted);
   }
 
   /** The tasks behind `after` (null: from the beginning) in order of name, at most `count`; `next` is the `after` of the next page. */
   page(after: string | null, count: number): { readonly tasks: readonly ServedTask[]; readonly next: string | null } {
-    const names = [...this.tasks.keys()];
-    const from = after === null ? 0 : names.findIndex((name) => name > after);
-    const page = from < 0 ? [] : names.slice(from, from + count);
-    const next = from >= 0 && from + count < names.length ? page[page.length - 1] : null;
-    return { tasks: page.map((name) => this.task(name)), next };
+    return this.#catalogue.page(after, count);
   }
 
-  /** The repository index, by name and version. */
+  /** The repository index, by name and version; then files that hold none of these. */
   *entries(): Iterable<Entry> {
-    for (const { name, versions } of this.tasks.values())
-      for (const { number } of versions) yield { name, version: number, state: 'READY', reason: '' };
+    for (const [name, slots] of this.#catalogue.all) {
+      for (const slot of slots) {
+        const trouble = slot.error ?? this.#files.get(slot.file)?.error;
+        const out = this.#catalogue.isOut(name);
+        const state = out || slot.error ? 'UNAVAILABLE' : slot.loading ? 'LOADING' : 'READY';
+        yield { name, version: slot.number, state, reason: out ? 'unloaded' : (trouble?.message ?? '') };
+      }
+    }
+    for (const { place, slots, error } of this.#files.values()) {
+      if (error && slots.length === 0) yield { name: place.name, version: '', state: 'UNAVAILABLE', reason: error.message };
+    }
   }
 
   /**
-   * Looks at the files of a task again and decodes its masks; also undoes `unload`. What cannot be read leaves what was served.
+   * The mask of a version, with the version as it stands now: its file may have been replaced meanwhile.
+   * @throws SeedmaskError (directly or by rejection) bad-model-file, unloaded-task, lost-worker
+   */
+  open(version: Version): Opened | Promise<Opened> {
+    const slot = version as Slot;
+    if (slot.decoded) return { version, packed: slot.decoded.packed };
+    return this.#opened(slot);
+  }
+
+  async #opened(slot: Slot): Promise<Opened> {
+    try {
+      return { version: slot, packed: (await this.#load(slot, true)).packed };
+    } catch (error) {
+      if (!(error instanceof FileChanged)) throw error;
+      await this.refresh();
+      const now = this.version(slot.name, { version: slot.number }) as Slot;
+      if (now === slot) throw refusal(slot.file, new Error('it changed and cannot be read as it is now'));
+      return { version: now, packed: (await this.#load(now, true)).packed };
+    }
+  }
+
+  /**
+   * Looks at the files again and decodes the masks of a task; also undoes `unload`. What cannot be read leaves what was served.
    * @throws SeedmaskError (by rejection) unknown-task, bad-model-file, bad-store, task-clash
    */
   async load(name: string): Promise<void> {
-    this.task(name);
+    if (this.#catalogue.isOut(name)) this.#catalogue.setOut(name, false);
+    await this.refresh();
+    const { versions } = this.task(name);
+    await Promise.all(versions.map((version) => this.open(version)));
+    for (const { file } of versions) {
+      const error = this.#files.get(file)?.error;
+      if (error) throw error;
+    }
   }
 
   /**
@@ -108,7 +168,10 @@ export class Store {
    * @throws SeedmaskError (by rejection) unknown-task
    */
   async unload(name: string): Promise<void> {
+    if (this.#catalogue.isOut(name)) return;
     this.task(name);
+    this.#catalogue.setOut(name, true);
+    for (const slot of this.#catalogue.slots(name)) this.#masks.drop(slot);
   }
 
   /**
@@ -116,205 +179,198 @@ export class Store {
    * @throws SeedmaskError (by rejection) bad-model-file, unloaded-task
    */
   async maskFile(version: Version): Promise<{ readonly bytes: Uint8Array; readonly id: string }> {
-    const { network, task } = version;
-    const model: Model = { network, base: { kind: 'network', id: networkId(network) }, tasks: [task] };
-    return { bytes: writeModel(model), id: Buffer.from(contentId(model)).toString('hex') };
+    const slot = (await this.open(version)).version as Slot;
+    const stored = await slot.source.stored(slot.index).catch((error: unknown) => {
+      if (error instanceof FileChanged) throw new SeedmaskError('starting', { got: 'the file is being replaced', retryAfter: 1 });
+      throw error;
+    });
+    return { bytes: writePacked({ network: slot.network, tasks: [stored] }, { maskOnly: true }), id: slot.decoded!.id };
   }
 
   /** From now on `listener` is told, synchronously; call what is returned to end that. */
   subscribe(listener: (event: StoreEvent) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#masks.subscribe(listener);
   }
 
-  /** @throws SeedmaskError unknown-task, with the nearest known name */
-  task(name: string): ServedTask {
-    const task = this.tasks.get(name);
-    if (task) return task;
-    const near = nearest(name, this.tasks.keys());
-    const known = [...this.tasks.keys()].slice(0, 5).join(', ');
-    throw new SeedmaskError('unknown-task', {
-      field: 'task',
-      expected: near ?? known,
-      got: name,
-      hint: near
-        ? `Did you mean ${near}?`
-        : this.tasks.size
-          ? `Known here: ${known}${this.tasks.size > 5 ? ` and ${this.tasks.size - 5} more` : ''}.`
-          : 'No task is loaded.',
-    });
+  /** From now on `listener` is told of every version that will not be asked for any more: what was made for it can go. */
+  onDrop(listener: (version: Version) => void): () => void {
+    return this.#masks.onDrop(listener);
   }
 
-  /** @throws SeedmaskError unknown-task, unknown-task-version or unknown-task-label */
-  version(name: string, wanted: Wanted = {}): Version {
-    const task = this.task(name);
-    let number = wanted.version;
-    if (wanted.label !== undefined) {
-      number = task.labels.get(wanted.label);
-      if (number === undefined) {
-        const expected = [...task.labels.keys()].join(', ') || 'none';
-        throw new SeedmaskError('unknown-task-label', { field: name, expected, got: wanted.label });
+  /** Decodes all masks that are not in memory yet, one at a time, behind those that a request waits for. Failures are events. */
+  async warm(): Promise<void> {
+    for (const [name, slots] of this.#catalogue.all) {
+      for (const slot of slots) {
+        if (this.#closed) return;
+        if (!this.#catalogue.isOut(name) && !slot.error) await this.#load(slot, false).catch(() => undefined);
       }
     }
-    const version = number === undefined ? task.versions.at(-1) : task.versions.find((v) => v.number === number);
-    if (version) return version;
-    const expected = task.versions.map((v) => v.number).join(', ');
-    throw new SeedmaskError('unknown-task-version', { field: name, expected, got: number });
+  }
+
+  /** Looks at the files again, after what is under way. Never fails for a file's sake: see `failures` and `entries`. */
+  refresh(): Promise<void> {
+    const done = this.#work.then(() => (this.#closed ? undefined : this.#look(false)));
+    this.#work = done.catch(() => undefined);
+    return done;
+  }
+
+  /** Looks at the files every `ms` milliseconds. Returns what ends that. */
+  watch(ms: number): () => void {
+    let timer: NodeJS.Timeout;
+    const next = () => {
+      timer = setTimeout(
+        () =>
+          void this.refresh()
+            .catch(() => undefined)
+            .finally(() => this.#closed || next()),
+        ms,
+      );
+      timer.unref();
+    };
+    next();
+    return () => clearTimeout(timer);
+  }
+
+  /** No more loading. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  // ---- files ----
+
+  /** @param first whether nothing serves yet: then nothing need be loaded before it is seen */
+  async #look(first: boolean): Promise<void> {
+    const listing = await listFiles(this.#path);
+    const { added, single } = await this.#openNew(listing, first);
+    const there = new Set([...listing.places, ...listing.refused.map(({ place }) => place)].map(({ file }) => file));
+    for (const [file, { slots }] of this.#files) {
+      if (there.has(file)) continue;
+      this.#files.delete(file);
+      this.#replace(slots, []);
+    }
+    for (const file of added) await this.#adopt(file, first, single);
+    for (const { file, error } of await this.#labels.update(listing.labels, (slot) =>
+      first ? Promise.resolve() : this.#load(slot, false),
+    )) {
+      this.#masks.tell({ kind: 'failed', name: '', version: '', file, error });
+    }
+  }
+
+  /** Opens files that are new or changed; those whose network is in another file last. */
+  async #openNew(listing: Listing, first: boolean): Promise<{ readonly added: ModelFile[]; readonly single: boolean }> {
+    const single = first && listing.places.length === 1 && listing.places[0].file === this.#path;
+    for (const { place, error } of listing.refused)
+      if (this.#files.get(place.file)?.place.signature !== place.signature) this.#refuse(place, error);
+    const added: ModelFile[] = [];
+    let rest = listing.places.filter(({ file, signature }) => this.#files.get(file)?.place.signature !== signature);
+    for (const last of [false, true]) {
+      const later: Place[] = [];
+      for (const place of rest) {
+        try {
+          const file = await openFile(place, this.#options.fileLimit ?? 256 * 1024 * 1024, (id) => this.#lookUp(id));
+          added.push({ ...file, network: this.#shared(file.network) });
+        } catch (error) {
+          if (error instanceof FileChanged) continue;
+          if (!(error instanceof SeedmaskError) || single) throw error;
+          if (last) this.#refuse(place, error);
+          else later.push(place);
+        }
+      }
+      rest = later;
+    }
+    return { added, single };
+  }
+
+  #lookUp(id: Uint8Array): Network | undefined {
+    return this.#networks.get(Buffer.from(id).toString('hex')) ?? this.#options.networks?.(id);
+  }
+
+  /** One object for equal networks: what is made of them is made once. */
+  #shared(network: Network): Network {
+    for (const known of this.#networks.values()) if (isDeepStrictEqual(known, network)) return known;
+    this.#networks.set(Buffer.from(networkId(network)).toString('hex'), network);
+    return network;
+  }
+
+  /** A file, or its newest state, is not served. */
+  #refuse(place: Place, error: SeedmaskError): void {
+    this.#files.set(place.file, { place, slots: this.#files.get(place.file)?.slots ?? [], error });
+    this.#masks.tell({ kind: 'failed', name: place.name, version: place.number, file: place.file, error });
+  }
+
+  /** Takes an opened file into service, all its tasks at once, in place of what was served from it. */
+  async #adopt(source: ModelFile, first: boolean, single: boolean): Promise<void> {
+    const { place } = source;
+    const { file, number } = place;
+    const old = this.#files.get(file)?.slots ?? [];
+    const slots = source.heads.map(
+      (task, index): Slot => ({
+        name: source.names[index],
+        number,
+        network: source.network,
+        task,
+        file,
+        source,
+        index,
+        decoded: undefined,
+        loading: undefined,
+        error: undefined,
+      }),
+    );
+    try {
+      const clash = slots.find(({ name }) => this.#catalogue.slots(name).some((other) => other.number === number && other.file !== file));
+      if (clash) {
+        const other = this.#catalogue.slots(clash.name).find((v) => v.number === number)!;
+        const hint = 'Rename one of them, or store it as another version.';
+        throw new SeedmaskError('task-clash', { field: `task ${clash.name} version ${number}`, got: `${other.file} and ${file}`, hint });
+      }
+      if (!first) for (const [i, slot] of slots.entries()) slots[i] = await this.#successor(slot, old);
+    } catch (error) {
+      for (const slot of slots) if (!old.includes(slot)) this.#masks.drop(slot);
+      if (error instanceof FileChanged) return;
+      if (!(error instanceof SeedmaskError) || single) throw error;
+      this.#refuse(place, error);
+      return;
+    }
+    this.#files.set(file, { place, slots, error: undefined });
+    this.#replace(
+      old.filter((slot) => !slots.includes(slot)),
+      slots.filter((slot) => !old.includes(slot)),
+    );
+  }
+
+  /** What serves from now on: the new version, loaded if its task answers now; or the old one with a new place, if their content is one. */
+  async #successor(slot: Slot, old: readonly Slot[]): Promise<Slot> {
+    const before = old.find(({ name }) => name === slot.name);
+    const served = this.#catalogue.slots(slot.name);
+    if (served.length === 0 || this.#catalogue.isOut(slot.name) || (before && !before.decoded && !before.loading)) return slot;
+    const started = performance.now();
+    const decoded = await this.#masks.decode(slot, await slot.source.stored(slot.index), false);
+    if (before?.decoded?.id === decoded.id) return Object.assign(before, { source: slot.source, index: slot.index });
+    this.#masks.keep(slot, decoded, performance.now() - started);
+    return slot;
+  }
+
+  #replace(gone: readonly Slot[], come: readonly Slot[]): void {
+    this.#catalogue.take(gone, come);
+    for (const slot of gone) this.#masks.drop(slot);
+  }
+
+  #load(slot: Slot, urgent: boolean) {
+    return this.#masks.load(slot, urgent, () => this.#catalogue.serves(slot));
   }
 }
 
-export interface StoreOptions {
-  /** Bytes of one model file at most; default 256 MiB. */
-  readonly fileLimit?: number;
-  /** Where the networks of mask-only files come from; without it they are refused. */
-  readonly networks?: NetworkLookup;
+/** A mask in memory, and whose. */
+export interface Opened {
+  readonly version: Version;
+  /** As `packMask` has it; holding it keeps it. */
+  readonly packed: Uint8Array;
 }
-
-/** What a task name and a version label may be: nothing that needs escaping in a URL or a file name. */
-const NAME = /^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$/;
-const VERSION_FILE = /^(0|[1-9][0-9]{0,14})\.smk$/;
-const LABELS_LIMIT = 65536;
-const Labels = z.record(z.string().regex(NAME), z.union([z.int().nonnegative(), z.string().regex(/^(0|[1-9][0-9]{0,14})$/)]));
 
 /**
- * Reads a model file, or a folder of them, whole.
- * @throws SeedmaskError bad-store, bad-model-file (a file that does not decode, by name) or task-clash (both files, by name)
+ * Opens a model file, or a folder of them.
+ * @throws SeedmaskError (by rejection) bad-store when there is nothing at `path`; of a single file also bad-model-file, over-limit. In a
+ * folder a file that cannot be served fails alone: see `Store.failures`
  */
-export async function openStore(path: string, { fileLimit = 256 * 1024 * 1024, networks }: StoreOptions = {}): Promise<Store> {
-  const catalogue = new Catalogue(fileLimit, networks);
-  if (!stat(path).isDirectory()) {
-    catalogue.add(path, basename(path).replace(/\.smk$/, ''), '1');
-    return catalogue.close();
-  }
-  const entries = readdirSync(path, { withFileTypes: true }).filter((entry) => !entry.name.startsWith('.'));
-  for (const { name } of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
-    const inside = join(path, name);
-    if (stat(inside).isDirectory()) catalogue.addVersions(inside, name);
-    else if (name.endsWith('.smk')) catalogue.add(inside, name.slice(0, -4), '1');
-  }
-  return catalogue.close();
-}
-
-/** One for all tasks that have none: there may be thousands. */
-const NO_LABELS = { file: '', labels: new Map<string, string>() } as const;
-
-/** Tasks gathered from files so far. */
-class Catalogue {
-  readonly #fileLimit: number;
-  readonly #networks: NetworkLookup | undefined;
-  readonly #versions = new Map<string, Version[]>();
-  /** Task name or folder name -> its labels, and the file they come from. */
-  readonly #labels = new Map<string, { readonly file: string; readonly labels: ReadonlyMap<string, string> }>();
-
-  constructor(fileLimit: number, networks?: NetworkLookup) {
-    this.#fileLimit = fileLimit;
-    this.#networks = networks;
-  }
-
-  /** Adds the tasks of one model file; one task is named `name`, an archive's tasks by their ids. */
-  add(file: string, name: string, number: string): string[] {
-    const model = this.#read(file);
-    const names = model.tasks.map((task) => (model.tasks.length === 1 ? name : task.id));
-    model.tasks.forEach((task, i) => {
-      if (!NAME.test(names[i])) {
-        const expected = 'a task name: a letter or digit, then at most 127 of A-Z a-z 0-9 . _ ~ -';
-        throw new SeedmaskError('bad-store', {
-          field: `task name in ${file}`,
-          expected,
-          got: names[i],
-          hint: 'Rename the file or the task.',
-        });
-      }
-      const versions = this.#versions.get(names[i]) ?? [];
-      const other = versions.find((v) => v.number === number);
-      if (other) {
-        const hint = 'Rename one of them, or store it as another version.';
-        throw new SeedmaskError('task-clash', { field: `task ${names[i]} version ${number}`, got: `${other.file} and ${file}`, hint });
-      }
-      versions.push({ number, network: model.network, task, file });
-      this.#versions.set(names[i], versions);
-    });
-    return names;
-  }
-
-  /** Adds NAME/<integer>.smk and NAME/labels.json; a folder without model files is left alone. */
-  addVersions(folder: string, name: string): void {
-    const files = readdirSync(folder).sort();
-    const names = new Set<string>();
-    for (const file of files.filter((f) => f.endsWith('.smk'))) {
-      const number = VERSION_FILE.exec(file)?.[1];
-      if (number === undefined) {
-        throw new SeedmaskError('bad-store', { field: join(folder, file), expected: 'named by its version, such as 2.smk', got: file });
-      }
-      for (const task of this.add(join(folder, file), name, number)) names.add(task);
-    }
-    if (names.size === 0 || !files.includes('labels.json')) return;
-    const file = join(folder, 'labels.json');
-    const labels = readLabels(file);
-    for (const task of names) this.#labels.set(task, { file, labels });
-  }
-
-  /** The store, once labels are known to name versions that exist. */
-  close(): Store {
-    const tasks = [...this.#versions].map(([name, versions]): ServedTask => {
-      const { file, labels } = this.#labels.get(name) ?? NO_LABELS;
-      for (const [label, number] of labels) {
-        if (versions.some((v) => v.number === number)) continue;
-        const expected = `one of the versions ${versions.map((v) => v.number).join(', ')} of ${name}`;
-        throw new SeedmaskError('bad-store', { field: `label ${label} in ${file}`, expected, got: number });
-      }
-      return { name, versions: versions.sort((a, b) => Number(a.number) - Number(b.number)), labels };
-    });
-    return new Store(tasks.sort((a, b) => (a.name < b.name ? -1 : 1)));
-  }
-
-  #read(file: string): Model {
-    const size = sizeOf(file);
-    if (size > this.#fileLimit) throw new SeedmaskError('over-limit', { field: `size of ${file}`, expected: this.#fileLimit, got: size });
-    try {
-      // Masks stay packed, eight weights a byte: together no more than the largest file.
-      return readModel(readFileSync(file), { maxFileBytes: this.#fileLimit, maxWeights: 8 * this.#fileLimit }, this.#networks);
-    } catch (error) {
-      if (error instanceof SeedmaskError && error.code === 'bad-base') {
-        // Its own advice is too long for one line, and not what a server's user can do.
-        const { message } = new SeedmaskError('bad-base', { ...error.details, hint: undefined });
-        const hint = 'Name the file that holds the network with --network.';
-        throw new SeedmaskError('bad-model-file', { field: file, got: message, hint });
-      }
-      const got = error instanceof Error ? error.message : String(error);
-      throw new SeedmaskError('bad-model-file', { field: file, got, hint: 'Fetch it again, or move it out of the folder.' });
-    }
-  }
-}
-
-function readLabels(file: string): Map<string, string> {
-  const expected = 'JSON such as {"stable": 1}: label names with version numbers';
-  const size = sizeOf(file);
-  if (size > LABELS_LIMIT) throw new SeedmaskError('over-limit', { field: `size of ${file}`, expected: LABELS_LIMIT, got: size });
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(readFileSync(file, 'utf8'));
-  } catch (error) {
-    throw new SeedmaskError('bad-store', { field: file, expected, got: error instanceof Error ? error.message : String(error) });
-  }
-  const labels = Labels.safeParse(parsed);
-  if (!labels.success) {
-    const { path, message } = labels.error.issues[0];
-    throw new SeedmaskError('bad-store', { field: file, expected, got: `${message} at /${path.join('/')}` });
-  }
-  return new Map(Object.entries(labels.data).map(([label, number]) => [label, String(number)]));
-}
-
-function stat(path: string) {
-  const found = statSync(path, { throwIfNoEntry: false });
-  if (!found) throw new SeedmaskError('bad-store', { field: path, expected: 'a model file or a folder of them', got: 'nothing there' });
-  return found;
-}
-
-/** Size of a regular file: a pipe or a device has none, and reading it may never end. */
-function sizeOf(file: string): number {
-  const found = stat(file);
-  if (!found.isFile())
-    throw new SeedmaskError('bad-store', { field: file, expected: 'a regular file', got: 'a pipe, a device or a folder' });
-  return found.size;
-}
+export const openStore = (path: string, options: StoreOptions = {}): Promise<Store> => Store.open(path, options);

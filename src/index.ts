@@ -21,6 +21,7 @@ export {
 } from './data.js';
 export type {
   AdamOptions,
+  AnyMask,
   BernoulliStepOptions,
   BernoulliTrainer,
   Classifier,
@@ -34,6 +35,7 @@ export type {
   TrainingSet,
 } from './engine/engine.js';
 export { PIXELS } from './engine/engine.js';
+export { packedBytes, packMask, unpackMask } from './engine/packed.js';
 export { createReferenceEngine } from './engine/reference.js';
 export { createWasmEngine } from './engine/wasm.js';
 export { accuracyOf, argmax, type Evaluation, evaluate, fitLogitScale, softmax } from './evaluate.js';

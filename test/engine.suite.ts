@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { fc as lenet } from '../models/index.js';
 import { type Classifier, type ClassifierOptions, type Engine, PIXELS, type Trainer } from '../src/engine/engine.js';
+import { packMask, unpackMask } from '../src/engine/packed.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { type Architecture, inputs, kept, type Mask, type Network, ShapeError, weightCounts } from '../src/network.js';
 import type { Seed } from '../src/random.js';
@@ -114,6 +115,31 @@ export function engineSuite(name: string, make: () => Promise<Engine> | Engine, 
           });
         });
         expect(integers).toBeGreaterThan(RUNS / 2);
+      });
+
+      test('a packed mask is the mask', () => {
+        check((s) => {
+          const mask = randomMask(networkOf(s), s.seed, s.density);
+          expect(unpackMask(networkOf(s), packMask(networkOf(s), mask))).toEqual(mask);
+        });
+      });
+
+      test('logits of any mask of one network', () => {
+        let served = 0;
+        check((s) => {
+          const network: Network = { ...networkOf(s), distribution: s.biases ? 'signed-constant' : 'packed-signed-constant' };
+          const [got, want] = [engine.anyMask(network, s.transform), reference.anyMask(network, s.transform)];
+          expect(got?.scale).toBe(want?.scale);
+          if (!got || !want) return;
+          served++;
+          const pixels = randomPixels(s.seed, s.batch * inputs(network));
+          for (const density of [0, s.density, 1]) {
+            const mask = packMask(network, randomMask(network, s.seed, density));
+            expectSameBits('logits', got.logits(mask, pixels, s.batch), want.logits(mask, pixels, s.batch));
+          }
+          got.free();
+        });
+        expect(served > RUNS / 4).toBe(architecture === denseArchitecture);
       });
 
       test('logits of given parameters, under a mask and without', () => {

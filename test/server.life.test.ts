@@ -8,7 +8,9 @@ import { describe, expect, test } from 'vitest';
 import { SeedmaskError } from '../codec/errors.js';
 import { Classifiers } from '../server/classify.js';
 import { createApp, createHandler, listen } from '../server/index.js';
-import type { Classifier, Engine } from '../src/engine/engine.js';
+import { Scheduler } from '../server/scheduler.js';
+import type { Opened, Store } from '../server/store.js';
+import type { AnyMask, Classifier, Engine } from '../src/engine/engine.js';
 import { engine, get, oneTask, post, raw, sampleStore, serve, storeOf, tinyNetwork } from './server.material.js';
 
 const ROWS = { instances: [[0, 255, 10, 3]] };
@@ -34,7 +36,16 @@ function watched(before: () => void = () => {}): { readonly engine: Engine; live
     };
     return { arithmetic, scale, inputs, outputs, bytes, logits, free };
   };
-  return { engine: { ...engine, classifier }, live: () => live, made: () => made };
+  const anyMask: Engine['anyMask'] = (...args) => {
+    const inner = engine.anyMask(...args);
+    if (!inner) return null;
+    const logits: AnyMask['logits'] = (...operands) => {
+      before();
+      return inner.logits(...operands);
+    };
+    return { ...inner, logits };
+  };
+  return { engine: { ...engine, classifier, anyMask }, live: () => live, made: () => made };
 }
 
 test('handler and app give the same bytes on every kind of route and mistake', async () => {
@@ -130,62 +141,72 @@ test('a fault of the server is a 500 that tells the client nothing, and is repor
 
 describe('compiled tasks', async () => {
   const rows = { values: Uint8Array.of(0, 255, 10, 3), count: 1 };
+  // Floats need a compiled form at once.
+  const floats = Float32Array.of(0, 255, 10.5, 3);
   const three = await storeOf({
     'a.smk': oneTask(tinyNetwork()),
     'b.smk': oneTask(tinyNetwork([2, 2, 1], 3, 1)),
     'c.smk': oneTask(tinyNetwork([2, 2, 1], 3, 2)),
   });
-  const [a, b, c] = ['a', 'b', 'c'].map((name) => three.version(name));
+  const open = async (from: Store, name: string) => from.open(from.version(name));
+  const [a, b, c] = await Promise.all(['a', 'b', 'c'].map((name) => open(three, name)));
+  const use = (classifiers: Classifiers, { version, packed }: Opened, values: Uint8Array | Float32Array = floats) =>
+    classifiers.logits(version, packed, values, values.length / 4);
 
-  test('the least recently used one goes when the cap is reached', async () => {
+  test('the least recently used one goes when the cap is reached', () => {
     const watch = watched();
     // Two watched classifiers of 48 bytes fit.
     const classifiers = new Classifiers(watch.engine, 96);
-    for (const version of [a, b, a, c]) await classifiers.classify(version, rows);
+    for (const opened of [a, b, a, c]) use(classifiers, opened);
     expect([watch.made(), watch.live(), classifiers.size]).toEqual([3, 2, { tasks: 2, bytes: 96 }]);
-    await classifiers.classify(a, rows);
+    use(classifiers, a);
     expect(watch.made()).toBe(3);
-    await classifiers.classify(b, rows);
+    use(classifiers, b);
     expect([watch.made(), watch.live()]).toEqual([4, 2]);
+    classifiers.drop(b.version);
+    expect([watch.live(), classifiers.size]).toEqual([1, { tasks: 1, bytes: 48 }]);
   });
 
-  test('one in use is freed only after its last user', async () => {
+  test('one larger than the cap answers and is freed', () => {
     const watch = watched();
-    const classifiers = new Classifiers(watch.engine, 48);
-    const many = { values: new Uint8Array(4 * 1000), count: 1000 };
-    const long = classifiers.classify(a, many);
-    await classifiers.classify(b, rows);
-    expect(watch.live()).toBe(2);
-    expect((await long).rows).toBe(1000);
-    expect(watch.live()).toBe(1);
+    const classifiers = new Classifiers(watch.engine, 47);
+    expect(use(classifiers, a).logits.length).toBe(3);
+    expect([watch.made(), watch.live()]).toEqual([1, 0]);
   });
 
-  test('a long request lets others in between its chunks', async () => {
-    const classifiers = new Classifiers(engine, 1e6);
-    const order: string[] = [];
-    const long = classifiers.classify(a, { values: new Uint8Array(4 * 5000), count: 5000 }).then(() => order.push('long'));
-    const short = classifiers.classify(b, rows).then(() => order.push('short'));
-    await Promise.all([long, short]);
-    expect(order).toEqual(['short', 'long']);
+  test('whole pixels are compiled for after many rows, and answer the same before and after', () => {
+    const watch = watched();
+    const classifiers = new Classifiers(watch.engine, 1e6);
+    const before = use(classifiers, a, rows.values);
+    expect(watch.made()).toBe(0);
+    use(classifiers, a, new Uint8Array(4 * 2000));
+    expect(watch.made()).toBe(1);
+    expect(use(classifiers, a, rows.values)).toEqual(before);
   });
 
   test('inputs declared constant are replaced by 0', async () => {
     // bit 1: the second input, whatever the client sends there
     const transform = { scale: Math.fround(1 / 255), mean: 0, constant: Uint8Array.of(0b0010) };
-    const constant = (await storeOf({ 'a.smk': oneTask(tinyNetwork(), ['x', 'y', 'z'], { transform }) })).version('a');
-    const classifiers = new Classifiers(engine, 1e6);
-    const plain = await classifiers.classify(a, { values: Uint8Array.of(9, 0, 10, 3), count: 1 });
+    const store = await storeOf({
+      'constant.smk': oneTask(tinyNetwork(), ['x', 'y', 'z'], { transform }),
+      'plain.smk': oneTask(tinyNetwork()),
+    });
+    const scheduler = new Scheduler(store, new Classifiers(engine, 1e6));
+    const plain = await scheduler.classify(store.version('plain'), { values: Uint8Array.of(9, 0, 10, 3), count: 1 });
     for (const values of [Uint8Array.of(9, 255, 10, 3), Float32Array.of(9, 77, 10, 3)]) {
-      const answer = await classifiers.classify(constant, { values, count: 1 });
+      const answer = await scheduler.classify(store.version('constant'), { values, count: 1 });
       for (const [i, p] of plain.probabilities.entries()) expect(answer.probabilities[i]).toBeCloseTo(p, 6);
       expect(values[1]).toBeGreaterThan(0);
     }
   });
 
   test('the logit scale sharpens', async () => {
-    const sharp = (await storeOf({ 'a.smk': oneTask(tinyNetwork(), ['x', 'y', 'z'], { logitScale: 3 }) })).version('a');
-    const classifiers = new Classifiers(engine, 1e6);
-    const [plain, scaled] = [await classifiers.classify(a, rows), await classifiers.classify(sharp, rows)];
+    const store = await storeOf({
+      'sharp.smk': oneTask(tinyNetwork(), ['x', 'y', 'z'], { logitScale: 3 }),
+      'plain.smk': oneTask(tinyNetwork()),
+    });
+    const scheduler = new Scheduler(store, new Classifiers(engine, 1e6));
+    const [plain, scaled] = await Promise.all(['plain', 'sharp'].map((name) => scheduler.classify(store.version(name), rows)));
     const cubes = Array.from(plain.probabilities, (p) => p ** 3);
     const total = cubes.reduce((x, y) => x + y, 0);
     for (const [i, cube] of cubes.entries()) expect(scaled.probabilities[i]).toBeCloseTo(cube / total, 5);

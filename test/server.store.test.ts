@@ -5,7 +5,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { DEFAULT_LIMITS, type Model, networkId, SeedmaskError, writeModel } from '../codec/index.js';
-import { openStore } from '../server/index.js';
+import { openStore, type Store } from '../server/index.js';
 import { nearest } from '../server/nearest.js';
 import { fullMask, totalWeights } from '../src/network.js';
 import { folder, oneTask, task, tinyNetwork } from './server.material.js';
@@ -33,6 +33,16 @@ async function refusal(run: () => unknown): Promise<SeedmaskError> {
   throw new Error('it was accepted');
 }
 
+/** The reason that the index gives for a version that was asked for in vain. */
+const reasonOf = (store: Store, name: string, version: string): SeedmaskError[] => {
+  try {
+    const found = store.version(name, version ? { version } : {});
+    return 'error' in found && found.error instanceof SeedmaskError ? [found.error] : [];
+  } catch (error) {
+    return error instanceof SeedmaskError ? [error] : [];
+  }
+};
+
 describe('names and versions', () => {
   test('a file alone is named by its file name', async () => {
     const store = await openStore(join(disk({ 'my-digits.v2.smk': model }), 'my-digits.v2.smk'));
@@ -54,10 +64,11 @@ describe('names and versions', () => {
     const id = networkId(network);
     const files = { 'm.smk': writeModel({ ...model, base: { kind: 'network', id } }), 'n.smk': writeModel({ ...model, tasks: [] }) };
     expect([...(await openStore(disk(files), { networks: () => network })).tasks.keys()]).toEqual(['m']);
-    const { code, message } = await refusal(() => openStore(disk(files)));
+    expect([...(await openStore(disk({ ...files, 'whole.smk': model }))).tasks.keys()]).toEqual(['m', 'whole']);
+    const { code, message } = (await openStore(disk({ 'm.smk': files['m.smk'] }))).failures[0].error;
     expect([code, message]).toEqual([
       'bad-model-file',
-      expect.stringMatching(/needs the network [0-9a-f]{64}, got none. Name .* --network.$/),
+      expect.stringMatching(/needs the network [0-9a-f]{64}, got none. Put the file .* --network.$/),
     ]);
   });
   test('file, folder and labels make one task; versions are ordered as numbers', async () => {
@@ -91,7 +102,7 @@ describe('names and versions', () => {
   });
 });
 
-describe('a store opens whole or not at all', () => {
+describe('what cannot be served fails alone, by name', () => {
   const damaged = writeModel(model);
   damaged[damaged.length - 1] ^= 1;
   const table: [string, Parameters<typeof folder>[0], string, string[]][] = [
@@ -117,10 +128,36 @@ describe('a store opens whole or not at all', () => {
     ['labels too large', { 't/1.smk': model, 't/labels.json': ' '.repeat(65537) }, 'over-limit', ['labels.json', '65536']],
   ];
   test.each(table)('%s', async (_, files, code, texts) => {
-    const error = await refusal(() => openStore(disk(files)));
-    expect(error.code).toBe(code);
-    for (const text of texts) expect(error.message).toContain(text);
-    expect(error.message).not.toContain('\n');
+    const store = await openStore(disk({ ...files, 'sound.smk': oneTask(tinyNetwork([2, 2, 1], 3, 99)) }));
+    await store.warm();
+    const entries = [...store.entries()];
+    const told = [...store.failures.map(({ error }) => error), ...entries.flatMap(({ name, version }) => reasonOf(store, name, version))];
+    expect(told.map((error) => error.code)).toContain(code);
+    const [message] = [...new Set(told.map((error) => error.message))];
+    for (const text of texts) expect(message).toContain(text);
+    expect(message).not.toContain('\n');
+    if (!store.failures.some(({ file }) => file.endsWith('labels.json'))) {
+      expect(entries.filter(({ reason }) => reason === message)).toHaveLength(1);
+    }
+    expect((await store.open(store.version('sound'))).packed.length).toBeGreaterThan(0);
+    expect(entries.find(({ name }) => name === 'sound')).toEqual({ name: 'sound', version: '1', state: 'READY', reason: '' });
+  });
+  test('a single file that cannot be served is a failure to open', async () => {
+    const { code, message } = await refusal(() => openStore(join(disk({ 'bad.smk': 'hello' }), 'bad.smk')));
+    expect([code, message]).toEqual(['bad-model-file', expect.stringMatching(/bad.smk cannot be served: not a Seedmask model file/)]);
+  });
+  test('asking for a task of such a file says why, and says it again', async () => {
+    const store = await openStore(disk({ 'good.smk': model, 'bad.smk': damaged, 'worse.smk': 'hello' }));
+    for (let i = 0; i < 2; i++) {
+      const error = await refusal(async () => store.open(store.version('bad')));
+      expect([error.code, error.status, error.message]).toEqual(['bad-model-file', 422, expect.stringMatching(/bad.smk .* CRC32C/)]);
+    }
+    expect((await refusal(() => store.version('worse'))).message).toContain('worse.smk cannot be served');
+    expect([...store.entries()].map(({ name, state }) => [name, state])).toEqual([
+      ['bad', 'UNAVAILABLE'],
+      ['good', 'READY'],
+      ['worse', 'UNAVAILABLE'],
+    ]);
   });
   test('a path where nothing is', async () => {
     expect((await refusal(() => openStore('/nowhere/at/all'))).message).toBe(
@@ -130,13 +167,13 @@ describe('a store opens whole or not at all', () => {
   test.skipIf(process.platform === 'win32')('a pipe and a device are not read', async () => {
     const root = disk({ 'a.smk': model });
     expect(spawnSync('mkfifo', [join(root, 'b.smk')]).status).toBe(0);
-    for (const path of [root, '/dev/zero']) {
-      const { code, message } = await refusal(() => openStore(path));
-      expect([code, message]).toEqual(['bad-store', expect.stringMatching(/(b.smk|zero) must be a regular file, got a pipe, a device/)]);
-    }
+    const regular = expect.stringMatching(/(b.smk|zero) must be a regular file, got a pipe, a device/);
+    expect((await openStore(root)).failures.map(({ error }) => [error.code, error.message])).toEqual([['bad-store', regular]]);
+    const { code, message } = await refusal(() => openStore('/dev/zero'));
+    expect([code, message]).toEqual(['bad-store', regular]);
   });
   test('a file over the limit is not read', async () => {
-    const error = await refusal(() => openStore(disk({ 'a.smk': model }), { fileLimit: 10 }));
+    const [{ error }] = (await openStore(disk({ 'a.smk': model }), { fileLimit: 10 })).failures;
     expect([error.code, error.details.expected]).toEqual(['over-limit', 10]);
   });
 });

@@ -6,7 +6,7 @@
 // interval contains 0, a part of a sum lies within the bound of the whole. So the bound also holds for every partial sum, in any
 // order, and for a kernel that adds the positive and the negative terms apart. A max-pool changes no interval.
 
-import { isSignedConstant, type Mask, type Network, type Placed, place, regenerate, sigmaOf, weighted } from '../network.js';
+import { fullMask, isSignedConstant, type Mask, type Network, type Placed, place, regenerate, sigmaOf, weighted } from '../network.js';
 import type { InputTransform } from './engine.js';
 
 /** What the values of one weighted layer can be, before its activation. */
@@ -95,6 +95,16 @@ export function integerProgram(
   if (!isSignedConstant(network) || !factorsOut || !(scale > 0 && scale < Number.POSITIVE_INFINITY)) return null;
   const bounds = integerBounds(network, mask, weights);
   return bounds.every((bound) => bound.largest <= I32_LARGEST) ? { scale, bounds } : null;
+}
+
+/**
+ * The scale of the integer program that a network of dense layers is under every mask, or null where some mask may need floats. The
+ * sums of all weights bound those of any part of them.
+ * @param weights canonical order; only their signs are used
+ */
+export function anyMaskScale(network: Network, transform: InputTransform, weights?: readonly ArrayLike<number>[]): number | null {
+  if (!network.layers.every((layer) => layer.kind === 'dense')) return null;
+  return integerProgram(network, fullMask(network, true), transform, weights)?.scale ?? null;
 }
 
 const sigmas = (network: Network): number[] => weighted(network).map((placed) => sigmaOf(network.sigma, placed));

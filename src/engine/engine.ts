@@ -47,6 +47,25 @@ export interface Classifier {
   free(): void;
 }
 
+/** A network of signed constants under whichever mask comes with a call: nothing is laid out for a mask, so thousands take turns freely. */
+export interface AnyMask {
+  /** Real value of one step of the logits. */
+  readonly scale: number;
+  readonly inputs: number;
+  readonly outputs: number;
+  /** Held in the engine's memory. */
+  readonly bytes: number;
+  /**
+   * The logits that `classifier` of this mask gives, bit for bit, at several times its cost a row and none before the first.
+   * @param mask as `packMask` gives it
+   * @param inputs rows x inputs raw values, sample-major
+   * @returns rows x outputs; multiply by `scale`
+   * @throws ShapeError when mask or inputs do not fit
+   */
+  logits(mask: Uint8Array, inputs: Uint8Array, rows: number): Int32Array;
+  free(): void;
+}
+
 export interface AdamOptions {
   readonly learningRate: number;
   readonly beta1: number;
@@ -145,6 +164,8 @@ export interface Engine {
   /** Bytes of the kernels' memory, which grows as needed and never shrinks; 0 where arrays are all there is. */
   readonly memoryBytes: number;
   classifier(network: Network, options?: ClassifierOptions): Classifier;
+  /** Null unless the network is an integer program under every mask: dense layers of signed constants whose sums fit in i32. */
+  anyMask(network: Network, transform?: InputTransform): AnyMask | null;
   /**
    * @param mask trains only the weights it keeps: a lottery ticket. The others keep their start values, and their gradients are
    * reported as 0. Where those values are 0, cost falls with the density.

@@ -21,6 +21,7 @@ interface Exports {
   start(tape: number, control: number, threads: number): void;
   integerTiles(program: number, pixels: number, rows: number, size: number, scratch: number, logits: number, t: number, n: number): void;
   integerRows(program: number, pixels: number, rows: number, scratch: number, logits: number, t: number, n: number): void;
+  packedRows(program: number, mask: number, pixels: number, rows: number, scratch: number, logits: number): void;
   floatTiles(...operands: [...FloatOperands, t: number, n: number]): void;
   floatRows(...operands: FloatOperands): void;
   weights(distribution: number, sigma: number, k0: number, k1: number, stream: number, first: bigint, out: number, count: number): void;
@@ -179,6 +180,11 @@ export class Machine {
   integerRows(program: number, pixels: number, rows: number, scratch: number, logits: number, deal: boolean): void {
     if (deal) this.run([['integerRows', program, pixels, rows, scratch, logits]]);
     else this.#exports.integerRows(program, pixels, rows, scratch, logits, 0, 1);
+  }
+
+  /** Integer logits under a mask that is still packed (assembly/packed.ts). */
+  packedRows(program: number, mask: number, pixels: number, rows: number, scratch: number, logits: number): void {
+    this.#exports.packedRows(program, mask, pixels, rows, scratch, logits);
   }
 
   /** The same two of floats under a sparse mask (assembly/float.ts). */

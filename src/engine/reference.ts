@@ -24,6 +24,7 @@ import {
   ShapeError,
   weighted,
 } from '../network.js';
+import { byClassifiers } from './any-mask.js';
 import { integerProgram } from './bounds.js';
 import {
   Batch,
@@ -59,7 +60,8 @@ const fround = Math.fround;
 
 /** The oracle: every operation of the Engine interface as plain loops. */
 export function createReferenceEngine(): Engine {
-  return { name: 'reference', threads: 1, memoryBytes: 0, classifier, denseTrainer, topkTrainer, bernoulliTrainer, close: nothing };
+  const trainers = { denseTrainer, topkTrainer, bernoulliTrainer };
+  return { name: 'reference', threads: 1, memoryBytes: 0, classifier, anyMask: byClassifiers(classifier), ...trainers, close: nothing };
 }
 
 /** Arrays are all this engine holds: the garbage collector frees them. */

@@ -21,6 +21,7 @@ import { createConvDenseTrainer, createConvTopkTrainer } from './wasm-conv-train
 import { byNonzeroInputs, type FloatNetwork, type Program } from './wasm-inference.js';
 import { integerProgramOf, listable } from './wasm-integer.js';
 import { byKeptWeights } from './wasm-kept.js';
+import { createAnyMask } from './wasm-packed.js';
 import { createBernoulliTrainer, createDenseTrainer, createTopkTrainer } from './wasm-training.js';
 
 /**
@@ -55,6 +56,7 @@ export async function createWasmEngine(options: { threads?: number } = {}): Prom
       return machine.bytes;
     },
     classifier: (network, ...rest) => serve(network).classifier(network, ...rest),
+    anyMask: (network, transform) => createAnyMask(machine, network, transform),
     denseTrainer: (network, ...rest) => serve(network).denseTrainer(network, ...rest),
     topkTrainer: (network, ...rest) => serve(network).topkTrainer(network, ...rest),
     bernoulliTrainer: (network, ...rest) => serve(network).bernoulliTrainer(network, ...rest),

@@ -28,6 +28,7 @@ import { barrier, waitWhile } from './threads';
 import { adam, crossEntropy, gather, sgd, shift, sumRows } from './training';
 export { floatRows, floatTiles } from './float';
 export { integerTiles } from './integer';
+export { packedRows } from './packed';
 export { integerRows } from './single';
 export { weights } from './weights';
 

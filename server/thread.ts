@@ -1,0 +1,99 @@
+// What a worker thread of the server does: one job after the other, each a message in and a message out. It decodes masks and, for
+// networks too large for the event loop, computes logits with an engine of its own. It keeps compiled tasks, and nothing else.
+
+import { parentPort, workerData } from 'node:worker_threads';
+import { LRUCache } from 'lru-cache';
+import { SeedmaskError } from '../codec/errors.js';
+import type { PackedTask } from '../codec/index.js';
+import type { Classifier, Engine, InputTransform } from '../src/engine/engine.js';
+import { unpackMask } from '../src/engine/packed.js';
+import { createWasmEngine } from '../src/engine/wasm.js';
+import type { Network } from '../src/network.js';
+import { decodeMask } from './decode.js';
+
+export type Job =
+  | { readonly kind: 'decode'; readonly network: Network; readonly stored: PackedTask; readonly place: number }
+  | {
+      readonly kind: 'logits';
+      /** Names the task: another mask has another one. */
+      readonly key: number;
+      readonly network: Network;
+      readonly packed: Uint8Array;
+      readonly transform: InputTransform;
+      readonly values: Uint8Array | Float32Array;
+      readonly rows: number;
+    };
+
+/** Answer of 'logits'. */
+export interface Logits {
+  readonly logits: Int32Array | Float32Array;
+  readonly outputs: number;
+  /** Real value of one step of the logits. */
+  readonly scale: number;
+}
+
+/** What comes back: a value, an expected failure, or the text of another. */
+export type Reply =
+  | { readonly value: unknown }
+  | { readonly code: SeedmaskError['code']; readonly details: SeedmaskError['details'] }
+  | { readonly fault: string };
+
+/** What the thread was started with. */
+export interface ThreadData {
+  /** Bytes that compiled tasks may hold together. */
+  readonly compiledLimit: number;
+}
+
+/** Does jobs; holds an engine from the first 'logits' on. */
+class Thread {
+  readonly #compiled: LRUCache<number, Classifier>;
+  #engine: Promise<Engine> | undefined;
+
+  constructor({ compiledLimit }: ThreadData) {
+    this.#compiled = new LRUCache({
+      maxSize: compiledLimit,
+      sizeCalculation: ({ bytes }) => Math.max(1, bytes),
+      dispose: (classifier) => classifier.free(),
+    });
+  }
+
+  async run(job: Job): Promise<{ readonly value: unknown; readonly moved: ArrayBuffer[] }> {
+    if (job.kind === 'decode') {
+      const value = decodeMask(job.network, job.stored, job.place);
+      return { value, moved: [value.packed.buffer] };
+    }
+    this.#engine ??= createWasmEngine({ threads: 1 });
+    const engine = await this.#engine;
+    const { key, network, packed, transform, values, rows } = job;
+    const held = this.#compiled.get(key);
+    const classifier = held ?? engine.classifier(network, { mask: unpackMask(network, packed), transform });
+    try {
+      const logits = classifier.logits(values, rows);
+      const value: Logits = { logits, outputs: classifier.outputs, scale: logits instanceof Int32Array ? classifier.scale : 1 };
+      return { value, moved: [logits.buffer as ArrayBuffer] };
+    } finally {
+      if (!held) {
+        this.#compiled.set(key, classifier);
+        // One that is larger than all that may be held is not taken.
+        if (!this.#compiled.has(key)) classifier.free();
+      }
+    }
+  }
+}
+
+const port = parentPort;
+if (port) {
+  const thread = new Thread(workerData as ThreadData);
+  port.on('message', async (job: Job) => {
+    try {
+      const { value, moved } = await thread.run(job);
+      port.postMessage({ value } satisfies Reply, moved);
+    } catch (error) {
+      const reply: Reply =
+        error instanceof SeedmaskError
+          ? { code: error.code, details: error.details }
+          : { fault: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+      port.postMessage(reply);
+    }
+  });
+}

@@ -1,0 +1,174 @@
+// Worker threads for what would hold up the event loop. A thread does one job at a time; the others wait here, the urgent ones first.
+// A thread that dies or exceeds a job's time is replaced; its job goes to the new one once, then fails with lost-worker: never hung.
+
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import { SeedmaskError } from '../codec/errors.js';
+import type { PackedTask } from '../codec/index.js';
+import { type Network, totalWeights } from '../src/network.js';
+import type { Version } from './catalogue.js';
+import type { Decoded } from './decode.js';
+import type { Job, Logits, Reply, ThreadData } from './thread.js';
+
+export interface ThreadsOptions {
+  /** How many; default: one less than the machine runs at once, at least 1, at most 8. */
+  readonly count?: number;
+  /** Bytes that a thread's compiled tasks may hold; default 128 MiB. */
+  readonly compiledLimit?: number;
+  /** Milliseconds that a job may take besides what its network is known to need; default 1,500. */
+  readonly patience?: number;
+  /** The program of a thread; default: the built server/thread.js beside this file. */
+  readonly script?: URL;
+}
+
+interface Waiting {
+  readonly job: Job;
+  /** What error texts call it. */
+  readonly field: string;
+  readonly limit: number;
+  /** Threads it may still be given to. */
+  tries: number;
+  resolve(value: unknown): void;
+  reject(error: Error): void;
+}
+
+interface Seat {
+  readonly worker: Worker;
+  doing: Waiting | undefined;
+  timer: NodeJS.Timeout | undefined;
+}
+
+/** A few threads, started at their first job. */
+export class Threads {
+  readonly count: number;
+  readonly #script: URL;
+  readonly #data: ThreadData;
+  readonly #patience: number;
+  readonly #seats = new Set<Seat>();
+  readonly #urgent: Waiting[] = [];
+  readonly #rest: Waiting[] = [];
+  /** Numbers that tell versions apart in threads. */
+  readonly #keys = new WeakMap<Version, number>();
+  #nextKey = 0;
+  #lost = 0;
+  #closed = false;
+
+  constructor(options: ThreadsOptions = {}) {
+    this.count = options.count ?? Math.min(8, Math.max(1, availableParallelism() - 1));
+    this.#script = options.script ?? new URL('./thread.js', import.meta.url);
+    this.#data = { compiledLimit: options.compiledLimit ?? 128 * 1024 * 1024 };
+    this.#patience = options.patience ?? 1500;
+  }
+
+  /** Threads alive, threads at work, jobs that wait, and threads that were lost and replaced so far. */
+  get state(): { readonly alive: number; readonly busy: number; readonly waiting: number; readonly lost: number } {
+    const busy = [...this.#seats].filter((seat) => seat.doing).length;
+    return { alive: this.#seats.size, busy, waiting: this.#urgent.length + this.#rest.length, lost: this.#lost };
+  }
+
+  /**
+   * Decodes a stored mask.
+   * @param urgent whether someone waits for it: then it goes before all that are not
+   * @throws SeedmaskError (by rejection) unknown-scheme, bad-payload, lost-worker
+   */
+  async decode(network: Network, stored: PackedTask, place: number, urgent: boolean): Promise<Decoded> {
+    const job: Job = { kind: 'decode', network, stored, place };
+    return (await this.#add(job, `mask ${stored.id || place}`, network, 1, urgent)) as Decoded;
+  }
+
+  /**
+   * Logits of rows under one mask.
+   * @param job.version whose network and mask: threads keep it compiled under its identity
+   * @throws SeedmaskError (by rejection) lost-worker
+   */
+  async logits({ version, ...job }: Omit<Extract<Job, { kind: 'logits' }>, 'kind' | 'key' | 'network'> & { readonly version: Version }) {
+    let key = this.#keys.get(version);
+    if (key === undefined) {
+      key = this.#nextKey++;
+      this.#keys.set(version, key);
+    }
+    const { name, network } = version;
+    return (await this.#add({ kind: 'logits', key, network, ...job }, `task ${name}`, network, job.rows, true)) as Logits;
+  }
+
+  /** Stops all threads; what is under way or waits fails with draining. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    const left = [...this.#urgent.splice(0), ...this.#rest.splice(0)];
+    for (const waiting of left) waiting.reject(new SeedmaskError('draining'));
+    await Promise.all([...this.#seats].map((seat) => this.#dismiss(seat, new SeedmaskError('draining'))));
+  }
+
+  #add(job: Job, field: string, network: Network, rows: number, urgent: boolean): Promise<unknown> {
+    if (this.#closed) return Promise.reject(new SeedmaskError('draining'));
+    // 2 us a weight is ten times what laying out a mask takes, and for a row of dense layers a thousand times what that takes.
+    const limit = this.#patience + totalWeights(network) * 0.002 * (1 + rows / 16);
+    return new Promise((resolve, reject) => {
+      (urgent ? this.#urgent : this.#rest).push({ job, field, limit, tries: 2, resolve, reject });
+      this.#deal();
+    });
+  }
+
+  /** Gives waiting jobs to free threads. */
+  #deal(): void {
+    while (this.#urgent.length + this.#rest.length > 0) {
+      let seat = [...this.#seats].find(({ doing }) => !doing);
+      if (!seat && this.#seats.size >= this.count) return;
+      seat ??= this.#hire();
+      const waiting = this.#urgent.shift() ?? this.#rest.shift()!;
+      this.#give(seat, waiting);
+    }
+  }
+
+  #give(seat: Seat, waiting: Waiting): void {
+    waiting.tries--;
+    seat.doing = waiting;
+    seat.worker.ref();
+    seat.timer = setTimeout(() => {
+      void this.#lose(seat, `no answer within ${Math.round(waiting.limit)} ms`);
+    }, waiting.limit);
+    seat.worker.postMessage(waiting.job);
+  }
+
+  #hire(): Seat {
+    const worker = new Worker(this.#script, { workerData: this.#data });
+    const seat: Seat = { worker, doing: undefined, timer: undefined };
+    this.#seats.add(seat);
+    worker.on('message', (reply: Reply) => {
+      const waiting = this.#free(seat);
+      if (!waiting) return;
+      if ('value' in reply) waiting.resolve(reply.value);
+      else waiting.reject('code' in reply ? new SeedmaskError(reply.code, reply.details) : new Error(reply.fault));
+      this.#deal();
+    });
+    worker.on('error', (error) => void this.#lose(seat, error.message));
+    worker.on('exit', (code) => void this.#lose(seat, `it ended with code ${code}`));
+    return seat;
+  }
+
+  #free(seat: Seat): Waiting | undefined {
+    clearTimeout(seat.timer);
+    const { doing } = seat;
+    seat.doing = undefined;
+    // A thread that waits does not keep the process alive.
+    seat.worker.unref();
+    return doing;
+  }
+
+  /** Its job is tried again, on a new thread, unless that is how this one was lost. */
+  async #lose(seat: Seat, got: string): Promise<void> {
+    if (!this.#seats.delete(seat)) return;
+    this.#lost++;
+    const waiting = this.#free(seat);
+    if (waiting && waiting.tries > 0 && !this.#closed) this.#urgent.unshift(waiting);
+    else waiting?.reject(new SeedmaskError('lost-worker', { field: waiting.field, got, hint: 'Try again.', retryAfter: 1 }));
+    if (!this.#closed) this.#deal();
+    await seat.worker.terminate();
+  }
+
+  async #dismiss(seat: Seat, error: Error): Promise<void> {
+    this.#seats.delete(seat);
+    this.#free(seat)?.reject(error);
+    await seat.worker.terminate();
+  }
+}

@@ -1,0 +1,60 @@
+// A mask packed for use: of networks of dense layers the bits lie input by input, a row of `units` bits for each, filled up to whole
+// bytes, because a sample has many inputs that are zero, and their rows are never looked at (assembly/packed.ts). Masks of other
+// networks are their layers as they are, one behind the other. One buffer a mask: a server holds thousands of them.
+
+import { type Mask, maskBytes, type Network, type Placed, weighted } from '../network.js';
+
+/** Bytes of a packed mask, layer after layer. */
+export const packedBytes = (network: Network): number => sizes(network).reduce((a, b) => a + b, 0);
+
+const byInput = (network: Network): boolean => network.layers.every((layer) => layer.kind === 'dense');
+
+const sizes = (network: Network): number[] =>
+  weighted(network).map((layer) => (byInput(network) ? layer.fanIn * Math.ceil(layer.output[2] / 8) : maskBytes(layer.weights)));
+
+/** @param mask must have passed `checkMask` */
+export function packMask(network: Network, mask: Mask): Uint8Array<ArrayBuffer> {
+  const packed = new Uint8Array(packedBytes(network));
+  const turned = byInput(network);
+  let at = 0;
+  weighted(network).forEach((layer, i) => {
+    if (turned) turn(mask[i], layer, packed.subarray(at));
+    else packed.set(mask[i], at);
+    at += sizes(network)[i];
+  });
+  return packed;
+}
+
+function turn(bits: Uint8Array, { fanIn, output }: Placed, out: Uint8Array): void {
+  const width = Math.ceil(output[2] / 8) * 8;
+  for (let unit = 0, index = 0; unit < output[2]; unit++) {
+    for (let bit = unit; bit < fanIn * width; bit += width, index++) {
+      if ((bits[index >> 3] >> (index & 7)) & 1) out[bit >> 3] |= 1 << (bit & 7);
+    }
+  }
+}
+
+/** The mask that was packed: views into `packed` where its layers lie there as they are. */
+export function unpackMask(network: Network, packed: Uint8Array): Uint8Array[] {
+  const turned = byInput(network);
+  let at = 0;
+  return weighted(network).map((layer, i) => {
+    const part = packed.subarray(at, at + sizes(network)[i]);
+    at += part.length;
+    return turned ? turnBack(part, layer) : part;
+  });
+}
+
+function turnBack(part: Uint8Array, { fanIn, output, weights }: Placed): Uint8Array {
+  const bits = new Uint8Array(maskBytes(weights));
+  const width = Math.ceil(output[2] / 8);
+  for (let input = 0, p = 0; input < fanIn; input++) {
+    for (let byte = 0; byte < width; byte++) {
+      for (let rest = part[p++]; rest; rest &= rest - 1) {
+        const index = (byte * 8 + 31 - Math.clz32(rest & -rest)) * fanIn + input;
+        bits[index >> 3] |= 1 << (index & 7);
+      }
+    }
+  }
+  return bits;
+}
