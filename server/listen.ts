@@ -13,6 +13,9 @@ export interface ListenOptions {
   readonly drainDelay?: number;
   /** Milliseconds after which a drain cuts the connections that are left; default 10,000. */
   readonly drainLimit?: number;
+  /** Milliseconds in which a client must have sent the head of a request (default 10,000), and all of it (default 60,000): else 408. */
+  readonly headersTimeout?: number;
+  readonly requestTimeout?: number;
 }
 
 export interface Listening {
@@ -28,17 +31,23 @@ export interface Listening {
  */
 export async function listen(
   handler: ((req: IncomingMessage, res: ServerResponse) => void) & { readonly drain?: () => void },
-  { port = 8080, host = '127.0.0.1', drainDelay = 0, drainLimit = 10_000 }: ListenOptions = {},
+  {
+    port = 8080,
+    host = '127.0.0.1',
+    drainDelay = 0,
+    drainLimit = 10_000,
+    headersTimeout = 10_000,
+    requestTimeout = 60_000,
+  }: ListenOptions = {},
 ): Promise<Listening> {
   let closing: Promise<void> | undefined;
   const flying = new Set<ServerResponse>();
-  const server = createServer((req, res) => {
+  const server = createServer({ headersTimeout, requestTimeout, keepAliveTimeout: 65_000 }, (req, res) => {
     flying.add(res);
     res.once('close', () => flying.delete(res));
     if (closing) res.setHeader('Connection', 'close');
     handler(req, res);
   });
-  server.keepAliveTimeout = 65_000;
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, host, port)));
     server.listen(port, host, resolve);
