@@ -234,6 +234,7 @@ export class Scheduler {
 
   #count({ version, rows: { count }, bytes, wish: { key } }: Job, sign: 1 | -1): void {
     const { requests, rows, bytes: held } = this.#waiting;
+    if (requests === 0) this.#drained.start();
     this.#waiting = { requests: requests + sign, rows: rows + sign * count, bytes: held + sign * bytes };
     const add = (sums: Map<string, number>, name: string) => {
       const sum = (sums.get(name) ?? 0) + sign * count;
@@ -384,24 +385,28 @@ export class Scheduler {
 
 const tooLate = () => new SeedmaskError('deadline', { got: 'it has passed', hint: 'Ask for more time, or for fewer rows at a time.' });
 
-/** How fast the queue is drained: rows of the last seconds. */
+/** How fast the queue is drained: rows answered in the time in which someone waited, the last seconds of it counting most. */
 class Drain {
   #rows = 0;
-  #since = performance.now();
-  #perSecond = 0;
+  #ms = 0;
+  #since = 0;
+
+  start(): void {
+    this.#since = performance.now();
+  }
 
   add(rows: number): void {
     this.#rows += rows;
-    const seconds = (performance.now() - this.#since) / 1000;
-    if (seconds < 0.25) return;
-    // After a pause what came before it says nothing.
-    this.#perSecond = seconds > 2 ? this.#rows / seconds : this.#perSecond + (this.#rows / seconds - this.#perSecond) / 2;
-    this.#rows = 0;
-    this.#since = performance.now();
+    const now = performance.now();
+    this.#ms += now - this.#since;
+    this.#since = now;
+    if (this.#ms < 2000) return;
+    this.#ms /= 2;
+    this.#rows /= 2;
   }
 
   /** Whole seconds until so many rows are gone, 1 to 60. */
   secondsFor(rows: number): number {
-    return Math.min(60, Math.max(1, Math.ceil(rows / Math.max(1, this.#perSecond))));
+    return this.#rows === 0 ? 1 : Math.min(60, Math.max(1, Math.ceil((rows * this.#ms) / this.#rows / 1000)));
   }
 }
