@@ -5,12 +5,12 @@ import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
 import { destination, pino } from 'pino';
 import { SeedmaskError } from '../codec/index.js';
-import { createHandler, listen, openStore } from '../server/index.js';
+import { createHandler, listen, openStore, Threads } from '../server/index.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { inputs } from '../src/network.js';
 import { accessOf, type KeyOptions, keyOptions } from './keys.js';
 import { networkFileOption, networksOf } from './models.js';
-import { fraction, type Output, outputOf, portOption, threadsOption } from './options.js';
+import { fraction, notNegative, type Output, outputOf, portOption, threadsOption } from './options.js';
 import { RELEASE } from './release.js';
 import { untilSignal } from './signals.js';
 
@@ -18,6 +18,7 @@ interface Options extends Output, KeyOptions {
   port: number;
   host: string;
   threads?: number;
+  poll: number;
   network?: string;
   cors?: string[];
   helmet?: boolean;
@@ -39,6 +40,7 @@ export function serveCommand(): Command {
     .option('--host <address>', 'address to listen on; 0.0.0.0 is every network this machine is on', '127.0.0.1')
     .addOption(networkFileOption())
     .addOption(threadsOption())
+    .option('--poll <seconds>', 'look for changed files so often; 0: only when told to load', notNegative, 2)
     .option('--abstain <p>', 'least probability of a label; below it the label is null', fraction)
     .option('--cors <origin...>', "origins whose pages may ask; '*' for all")
     .option('--helmet', 'send protective headers for browsers with every answer')
@@ -65,16 +67,23 @@ async function run(path: string, options: Options): Promise<void> {
   // A reader of the log that goes away takes no request with it.
   const stderr = destination(2).on('error', () => {});
   const log = pino({ level: options.log, base: null }, stderr);
-  const store = await openStore(path, { networks: await networksOf(options.network) });
-  if (store.tasks.size === 0)
+  // From here on a signal ends the server in good order, however far it has come.
+  const signal = untilSignal();
+  const threads = new Threads({ count: options.threads });
+  const store = await openStore(path, { networks: await networksOf(options.network), threads });
+  for (const { file, error } of store.failures) log.warn({ file, code: error.code, reason: error.message }, 'failed');
+  if (store.tasks.size === 0) {
+    if (store.failures.length > 0) throw store.failures[0].error;
     throw new SeedmaskError('bad-store', {
       field: path,
       expected: 'a folder with at least one .smk file, or a file with a task',
       got: 'none',
     });
-  const engine = await createWasmEngine({ threads: options.threads });
+  }
+  const engine = await createWasmEngine({ threads: 1 });
   const { cors, helmet, abstain } = options;
-  const handler = createHandler({ engine, store, release: RELEASE, ...access, cors, helmet, abstain, web, log });
+  const handler = createHandler({ engine, store, threads, release: RELEASE, ...access, cors, helmet, abstain, web, log });
+  await handler.warm();
   const server = await listen(handler, { port: options.port, host: options.host });
   const tasks = [...store.tasks.values()];
   const [first] = tasks;
@@ -89,8 +98,13 @@ async function run(path: string, options: Options): Promise<void> {
       `  head -c ${width} /dev/zero | curl -s --data-binary @- -H 'Content-Type: application/octet-stream' ${server.url}/tasks/${encodeURIComponent(first.name)}/classify`,
     ].join('\n'),
   );
-  await untilSignal();
+  const unwatch = options.poll > 0 ? store.watch(options.poll * 1000) : () => undefined;
+  void store.warm();
+  await signal;
+  unwatch();
   await server.close();
+  store.close();
+  await threads.close();
   engine.close();
 }
 

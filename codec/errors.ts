@@ -45,6 +45,7 @@ export const ERRORS = {
   'malformed-v1': [400, 'Malformed request: {got}'],
   draining: [503, 'the server is shutting down'],
   starting: [503, 'the server is not ready yet: {got}'],
+  unwell: [503, 'the server does not answer its own question'],
   'unloaded-task': [503, 'task {field} is not loaded: {got}'],
   overloaded: [503, '{got} are waiting for an answer, the limit is {expected}'],
   'lost-worker': [503, 'the thread that worked on {field} was lost: {got}'],

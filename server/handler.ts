@@ -11,6 +11,8 @@ export interface Handler {
   (req: IncomingMessage, res: ServerResponse): void;
   /** From now on readiness answers 503; everything else goes on. */
   drain(): void;
+  /** Prepares every network and answers the first question; false when that went wrong. */
+  warm(): Promise<boolean>;
 }
 
 /** The complete server as a listener: every route of `createApp`, the hot ones without Express. */
@@ -36,7 +38,11 @@ export function createHandler(options: ServerOptions): Handler {
   const drain = () => {
     draining = true;
   };
-  return Object.assign(listener, { drain });
+  const warm = async () => {
+    await service.scheduler.prepare();
+    return service.alive();
+  };
+  return Object.assign(listener, { drain, warm });
 }
 
 /** The groups percent-decoded; undefined when they are not valid, which the app then explains. */

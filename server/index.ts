@@ -17,3 +17,4 @@ export {
   type Version,
   type Wanted,
 } from './store.js';
+export { Threads, type ThreadsOptions } from './threads.js';

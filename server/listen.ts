@@ -13,9 +13,8 @@ export interface ListenOptions {
   readonly drainDelay?: number;
   /** Milliseconds after which a drain cuts the connections that are left; default 10,000. */
   readonly drainLimit?: number;
-  /** Milliseconds for the headers of a request; slower clients get 408 and are cut. Default 30,000. */
+  /** Milliseconds in which a client must have sent the head of a request (default 10,000), and all of it (default 60,000): else 408. */
   readonly headersTimeout?: number;
-  /** Milliseconds for a whole request, body included; default 300,000. */
   readonly requestTimeout?: number;
 }
 
@@ -37,20 +36,20 @@ export async function listen(
     host = '127.0.0.1',
     drainDelay = 0,
     drainLimit = 10_000,
-    headersTimeout = 30_000,
-    requestTimeout = 300_000,
+    headersTimeout = 10_000,
+    requestTimeout = 60_000,
   }: ListenOptions = {},
 ): Promise<Listening> {
   let closing: Promise<void> | undefined;
   const flying = new Set<ServerResponse>();
+  const timeouts = { headersTimeout, requestTimeout, keepAliveTimeout: 65_000 };
   const connectionsCheckingInterval = Math.min(5000, headersTimeout, requestTimeout);
-  const server = createServer({ headersTimeout, requestTimeout, connectionsCheckingInterval }, (req, res) => {
+  const server = createServer({ ...timeouts, connectionsCheckingInterval }, (req, res) => {
     flying.add(res);
     res.once('close', () => flying.delete(res));
     if (closing) res.setHeader('Connection', 'close');
     handler(req, res);
   });
-  server.keepAliveTimeout = 65_000;
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, host, port)));
     server.listen(port, host, resolve);

@@ -161,9 +161,10 @@ export function oipRoutes(service: Service, release: string): Route[] {
 /** A body that may be missing. */
 const optional = <T>(schema: z.ZodType<T>, body: Uint8Array): T => checked(schema, body.length === 0 ? {} : parseJson(body));
 
-function readiness(about: Readonly<Record<string, unknown>>, service: Service): Answer {
-  if (service.ready()) return json({ ...about, ready: true });
-  return json({ ...about, ready: false, error: new SeedmaskError('draining').message }, 503);
+async function readiness(about: Readonly<Record<string, unknown>>, service: Service): Promise<Answer> {
+  const trouble = !service.ready() ? 'draining' : (await service.alive()) ? undefined : 'unwell';
+  if (!trouble) return json({ ...about, ready: true });
+  return json({ ...about, ready: false, error: new SeedmaskError(trouble).message }, 503);
 }
 
 const statistics = (name: string, service: Service) =>

@@ -34,6 +34,8 @@ export interface Service {
   readonly routes: readonly Route[];
   /** False from the moment a shutdown begins. */
   ready(): boolean;
+  /** Whether a question with a known answer gets it (canary.ts). */
+  alive(): Promise<boolean>;
   /** Told about failures that are not the client's. */
   report(error: unknown, requestId: string): void;
   /** Told about every answer. */

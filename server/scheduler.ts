@@ -6,6 +6,7 @@
 // when to come back, by the rate at which the queue was drained of late. Who has gone, or is past its deadline, is never computed.
 
 import { SeedmaskError } from '../codec/errors.js';
+import type { Network } from '../src/network.js';
 import type { Version } from './catalogue.js';
 import { answerRows, type Classified, type Classifiers, roomFor } from './classify.js';
 import { type Batch, type Queued, Ring } from './lanes.js';
@@ -80,6 +81,8 @@ interface Job extends Queued {
   readonly wish: Wish;
   readonly bytes: number;
   readonly arrived: number;
+  /** Whether nobody is told of it. */
+  readonly quiet: boolean;
   /** When its first row was computed. */
   started: number | undefined;
   done: number;
@@ -138,12 +141,32 @@ export class Scheduler {
    * (the mask does not decode), bad-value
    */
   classify(version: Version, rows: Rows, wish: Wish = {}): Promise<Classified> {
+    return this.#ask(version, rows, wish, () => this.#store.open(version), false);
+  }
+
+  /** The same with a mask that is no task's, let in whatever waits, and told to no listener: how a server asks itself. */
+  probe(opened: Opened, rows: Rows): Promise<Classified> {
+    return this.#ask(opened.version, rows, {}, () => opened, true);
+  }
+
+  #ask(version: Version, rows: Rows, wish: Wish, open: () => Opened | Promise<Opened>, quiet: boolean): Promise<Classified> {
     return new Promise((resolve, reject) => {
       const wanted = () => this.#wanted(job);
       const { count, values } = rows;
       const state = { next: 0, started: undefined, done: 0, ended: false, room: undefined, timer: undefined };
-      const job: Job = { version, rows, wish, bytes: values.byteLength, arrived: performance.now(), ...state, wanted, resolve, reject };
-      const refusal = this.#refusal(job);
+      const job: Job = {
+        version,
+        rows,
+        wish,
+        bytes: values.byteLength,
+        arrived: performance.now(),
+        quiet,
+        ...state,
+        wanted,
+        resolve,
+        reject,
+      };
+      const refusal = quiet ? undefined : this.#refusal(job);
       if (refusal) {
         job.ended = true;
         this.#tell(job, refusal);
@@ -151,7 +174,7 @@ export class Scheduler {
         return;
       }
       this.#count(job, 1);
-      const opened = this.#store.open(version);
+      const opened = open();
       if (opened instanceof Promise) {
         this.#expire(job);
         opened.then(
@@ -168,6 +191,19 @@ export class Scheduler {
         this.#enqueue(job, opened);
       }
     });
+  }
+
+  /** Makes what the first request of each network would have to wait for; the loop turns in between. */
+  async prepare(): Promise<void> {
+    const networks = new Set<Network>();
+    for (const { versions } of this.#store.tasks.values()) {
+      for (const version of versions) {
+        if (networks.has(version.network)) continue;
+        networks.add(version.network);
+        this.#classifiers.isLight(version);
+        await new Promise(setImmediate);
+      }
+    }
   }
 
   // ---- in and out ----
@@ -198,6 +234,7 @@ export class Scheduler {
 
   #count({ version, rows: { count }, bytes, wish: { key } }: Job, sign: 1 | -1): void {
     const { requests, rows, bytes: held } = this.#waiting;
+    if (requests === 0) this.#drained.start();
     this.#waiting = { requests: requests + sign, rows: rows + sign * count, bytes: held + sign * bytes };
     const add = (sums: Map<string, number>, name: string) => {
       const sum = (sums.get(name) ?? 0) + sign * count;
@@ -237,7 +274,8 @@ export class Scheduler {
     this.#tell(job, error);
   }
 
-  #tell({ version, rows, wish, arrived, started }: Job, error: SeedmaskError | undefined): void {
+  #tell({ version, rows, wish, arrived, started, quiet }: Job, error: SeedmaskError | undefined): void {
+    if (quiet) return;
     const now = performance.now();
     const times = { queueMs: (started ?? now) - arrived, computeMs: started === undefined ? 0 : now - started };
     for (const listener of this.#listeners) listener.request?.({ version, rows: rows.count, key: wish.key, error, ...times });
@@ -325,7 +363,8 @@ export class Scheduler {
     const { version } = lane;
     const ms = performance.now() - started;
     this.#drained.add(rows);
-    for (const listener of this.#listeners) listener.batch?.({ version, rows, requests: parts.length, ms });
+    if (parts.some(({ job }) => !job.quiet))
+      for (const listener of this.#listeners) listener.batch?.({ version, rows, requests: parts.length, ms });
     let from = 0;
     for (const { job, first, count } of parts) {
       try {
@@ -346,24 +385,28 @@ export class Scheduler {
 
 const tooLate = () => new SeedmaskError('deadline', { got: 'it has passed', hint: 'Ask for more time, or for fewer rows at a time.' });
 
-/** How fast the queue is drained: rows of the last seconds. */
+/** How fast the queue is drained: rows answered in the time in which someone waited, the last seconds of it counting most. */
 class Drain {
   #rows = 0;
-  #since = performance.now();
-  #perSecond = 0;
+  #ms = 0;
+  #since = 0;
+
+  start(): void {
+    this.#since = performance.now();
+  }
 
   add(rows: number): void {
     this.#rows += rows;
-    const seconds = (performance.now() - this.#since) / 1000;
-    if (seconds < 0.25) return;
-    // After a pause what came before it says nothing.
-    this.#perSecond = seconds > 2 ? this.#rows / seconds : this.#perSecond + (this.#rows / seconds - this.#perSecond) / 2;
-    this.#rows = 0;
-    this.#since = performance.now();
+    const now = performance.now();
+    this.#ms += now - this.#since;
+    this.#since = now;
+    if (this.#ms < 2000) return;
+    this.#ms /= 2;
+    this.#rows /= 2;
   }
 
   /** Whole seconds until so many rows are gone, 1 to 60. */
   secondsFor(rows: number): number {
-    return Math.min(60, Math.max(1, Math.ceil(rows / Math.max(1, this.#perSecond))));
+    return this.#rows === 0 ? 1 : Math.min(60, Math.max(1, Math.ceil((rows * this.#ms) / this.#rows / 1000)));
   }
 }

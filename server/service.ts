@@ -6,9 +6,11 @@ import helmet from 'helmet';
 import type { Logger } from 'pino';
 import type { Engine } from '../src/engine/engine.js';
 import { bodyReader } from './bodies.js';
+import { Canary } from './canary.js';
 import { Classifiers } from './classify.js';
 import { documentRoutes } from './documents.js';
 import { Gate, type KeyRecord } from './gate.js';
+import { bounded } from './intake.js';
 import { Meters } from './metrics.js';
 import { networkRoutes } from './networks.js';
 import { oipRoutes } from './oip.js';
@@ -25,6 +27,8 @@ export interface ServerOptions extends SchedulerOptions {
   readonly store: Store;
   /** Bytes of a body at most, before and after Content-Encoding; default 16 MiB. */
   readonly bodyLimit?: number;
+  /** Bytes of all bodies that are being read at once; default 128 MiB. */
+  readonly intakeLimit?: number;
   /** Rows of one request at most; default 32,768. */
   readonly rowLimit?: number;
   /** Bytes that compiled tasks may hold together, charged at 4 a weight; default 256 MiB. Packed masks are not counted. */
@@ -57,6 +61,7 @@ const EXPOSED = [HEADER, 'X-Request-Id', 'traceparent', 'Retry-After', 'ETag', '
 export function createService(options: ServerOptions): Service {
   const { store, log, release = '0', abstain = 0 } = options;
   const scheduler = new Scheduler(store, new Classifiers(options.engine, options.compiledLimit ?? 256 * 1024 * 1024), options);
+  const canary = new Canary(scheduler, options.threads);
   const meters = new Meters(scheduler, store, release);
   const parts = {
     store,
@@ -65,10 +70,11 @@ export function createService(options: ServerOptions): Service {
     statistics: new Statistics(scheduler),
     gate: new Gate(options.keys ?? null, options.adminKey ?? null),
     rowLimit: options.rowLimit ?? 32768,
-    readBody: bodyReader(options.bodyLimit ?? 16 * 1024 * 1024),
+    readBody: bounded(bodyReader(options.bodyLimit ?? 16 * 1024 * 1024), options.intakeLimit ?? 128 * 1024 * 1024),
     abstain,
     before: beforeOf(options),
     ready: options.ready ?? (() => true),
+    alive: () => canary.sings(),
     report:
       options.report ??
       ((error: unknown, requestId: string) => (log ? log.error({ err: error, requestId }, 'failed') : console.error(error))),

@@ -51,6 +51,7 @@ export class Threads {
   readonly #keys = new WeakMap<Version, number>();
   #nextKey = 0;
   #lost = 0;
+  #trusted = true;
   #closed = false;
 
   constructor(options: ThreadsOptions = {}) {
@@ -64,6 +65,11 @@ export class Threads {
   get state(): { readonly alive: number; readonly busy: number; readonly waiting: number; readonly lost: number } {
     const busy = [...this.#seats].filter((seat) => seat.doing).length;
     return { alive: this.#seats.size, busy, waiting: this.#urgent.length + this.#rest.length, lost: this.#lost };
+  }
+
+  /** False from the loss of a thread until one answers again. */
+  get trusted(): boolean {
+    return this.#trusted;
   }
 
   /**
@@ -137,6 +143,7 @@ export class Threads {
     worker.on('message', (reply: Reply) => {
       const waiting = this.#free(seat);
       if (!waiting) return;
+      this.#trusted = true;
       if ('value' in reply) waiting.resolve(reply.value);
       else waiting.reject('code' in reply ? new SeedmaskError(reply.code, reply.details) : new Error(reply.fault));
       this.#deal();
@@ -159,6 +166,7 @@ export class Threads {
   async #lose(seat: Seat, got: string): Promise<void> {
     if (!this.#seats.delete(seat)) return;
     this.#lost++;
+    this.#trusted = false;
     const waiting = this.#free(seat);
     if (waiting && waiting.tries > 0 && !this.#closed) this.#urgent.unshift(waiting);
     else waiting?.reject(new SeedmaskError('lost-worker', { field: waiting.field, got, hint: 'Try again.', retryAfter: 1 }));

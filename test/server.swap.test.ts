@@ -1,0 +1,279 @@
+// A store that changes while it serves: loading on demand, once for all; swaps, labels, failures, unloading; nothing is held for good.
+
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { contentId, type Model, readModel, SeedmaskError, writeModel } from '../codec/index.js';
+import { Classifiers } from '../server/classify.js';
+import { openStore, type Store, type StoreEvent } from '../server/index.js';
+import { Scheduler } from '../server/scheduler.js';
+import type { Engine } from '../src/engine/engine.js';
+import { engine, folder, oneTask, task, tinyNetwork } from './server.material.js';
+
+const made: string[] = [];
+afterEach(() => {
+  for (const root of made.splice(0)) rmSync(root, { recursive: true, force: true });
+});
+function disk(files: Parameters<typeof folder>[0]): string {
+  const root = folder(files);
+  made.push(root);
+  return root;
+}
+
+/** Puts a file in another's place as writers should: whole, in one step. */
+function put(root: string, name: string, model: Model | Uint8Array | string): void {
+  const bytes = typeof model === 'string' || model instanceof Uint8Array ? model : writeModel(model);
+  mkdirSync(join(root, name, '..'), { recursive: true });
+  writeFileSync(join(root, `${name}.tmp`), bytes);
+  renameSync(join(root, `${name}.tmp`), join(root, name));
+}
+
+const network = tinyNetwork();
+/** Models of one network whose masks differ: bit `i` alone is kept. */
+const kept = (i: number, labels = ['a', 'b', 'c']): Model =>
+  oneTask(network, labels, { mask: [Uint8Array.of((1 << i) & 255, (1 << i) >> 8)] });
+const packedOf = async (store: Store, name: string) => (await store.open(store.version(name))).packed;
+const watch = (store: Store) => {
+  const events: string[] = [];
+  store.subscribe(({ kind, name, version }: StoreEvent) => events.push(`${kind} ${name} ${version}`));
+  return events;
+};
+const damaged = (model: Model) => {
+  const bytes = writeModel(model);
+  bytes[bytes.length - 1] ^= 1;
+  return bytes;
+};
+
+describe('on demand', () => {
+  test('100 first requests decode once; opening decodes nothing', async () => {
+    const store = await openStore(disk({ 'a.smk': kept(1), 'b.smk': kept(2) }));
+    const events = watch(store);
+    expect(store.resident).toEqual({ tasks: 0, bytes: 0 });
+    const all = await Promise.all(Array.from({ length: 100 }, () => packedOf(store, 'a')));
+    expect(new Set(all).size).toBe(1);
+    expect(events).toEqual(['loaded a 1']);
+    // 4 inputs, a byte of 3 units each
+    expect(store.resident).toEqual({ tasks: 1, bytes: 4 });
+    await store.warm();
+    expect(events).toEqual(['loaded a 1', 'loaded b 1']);
+  });
+
+  test('a file that was replaced before its first request is served as it is now', async () => {
+    const root = disk({ 'a.smk': kept(1) });
+    const store = await openStore(root);
+    const before = store.version('a');
+    put(root, 'a.smk', kept(2, ['x', 'y']));
+    const { version } = await store.open(before);
+    expect([version.task.labels, version === store.version('a')]).toEqual([['x', 'y'], true]);
+  });
+
+  test('a file that was taken away before its first request is gone', async () => {
+    const root = disk({ 'a.smk': kept(1), 'b.smk': kept(2) });
+    const store = await openStore(root);
+    rmSync(join(root, 'a.smk'));
+    await expect(packedOf(store, 'a')).rejects.toThrow('no task named a');
+    expect([...store.tasks.keys()]).toEqual(['b']);
+  });
+});
+
+describe('swaps', () => {
+  test('the new content is loaded before anyone sees it; the same content stays', async () => {
+    const root = disk({ 'a.smk': kept(1) });
+    const store = await openStore(root);
+    const first = await packedOf(store, 'a');
+    const version = store.version('a');
+    const events = watch(store);
+    // The same mask in another scheme is other bytes of the same content.
+    put(root, 'a.smk', writeModel(kept(1), { schemes: ['deflate'] }));
+    await store.refresh();
+    expect([store.version('a') === version, events]).toEqual([true, []]);
+    put(root, 'a.smk', kept(2));
+    await store.refresh();
+    expect([store.version('a') === version, events]).toEqual([false, ['loaded a 1', 'unloaded a 1']]);
+    expect(await packedOf(store, 'a')).not.toEqual(first);
+    expect(store.resident).toEqual({ tasks: 1, bytes: 4 });
+  });
+
+  test.each([
+    ['its payload', damaged(kept(2))],
+    ['its beginning', Buffer.from('junk')],
+    ['its end', writeModel(kept(2)).slice(0, -1)],
+  ])('a file damaged in %s leaves the old one serving, and says so', async (_, bytes) => {
+    const root = disk({ 'a.smk': kept(1), 'b.smk': kept(3) });
+    const store = await openStore(root);
+    const before = await packedOf(store, 'a');
+    const events = watch(store);
+    put(root, 'a.smk', bytes);
+    await store.refresh();
+    await store.refresh();
+    expect(events).toEqual(['failed a 1']);
+    expect(await packedOf(store, 'a')).toBe(before);
+    expect([...store.entries()][0]).toMatchObject({ name: 'a', state: 'READY', reason: expect.stringContaining('a.smk cannot be served') });
+    await expect(store.load('a')).rejects.toThrow('a.smk cannot be served');
+    put(root, 'a.smk', kept(2));
+    await store.load('a');
+    expect(await packedOf(store, 'a')).not.toEqual(before);
+    expect(store.failures).toEqual([]);
+  });
+
+  test('all tasks of an archive change at once, or none', async () => {
+    const archive = (bit: number): Model => ({
+      network,
+      base: { kind: 'none' },
+      tasks: ['x', 'y', 'z'].map((id, i) => task(network, id, ['a'], { mask: [Uint8Array.of(1 << ((bit + i) & 7), 0)] })),
+    });
+    const root = disk({ 'all.smk': archive(0) });
+    const store = await openStore(root);
+    const before = await Promise.all(['x', 'y', 'z'].map((name) => packedOf(store, name)));
+    put(root, 'all.smk', damaged(archive(3)));
+    await store.refresh();
+    expect(await Promise.all(['x', 'y', 'z'].map((name) => packedOf(store, name)))).toEqual(before);
+    expect(store.resident.tasks).toBe(3);
+    put(root, 'all.smk', archive(3));
+    await store.refresh();
+    const after = await Promise.all(['x', 'y', 'z'].map((name) => packedOf(store, name)));
+    for (const [i, packed] of after.entries()) expect(packed).not.toEqual(before[i]);
+    expect([store.failures, store.resident.tasks]).toEqual([[], 3]);
+  });
+
+  test('a new version serves once it is loaded; a damaged one never', async () => {
+    const root = disk({ 't/1.smk': kept(1), 't/labels.json': '{"stable": 1}' });
+    const store = await openStore(root);
+    await packedOf(store, 't');
+    put(root, 't/2.smk', kept(2));
+    put(root, 't/3.smk', damaged(kept(3)));
+    put(root, 't/labels.json', '{"stable": 2, "next": 3}');
+    await store.refresh();
+    expect(store.task('t').versions.map(({ number }) => number)).toEqual(['1', '2']);
+    expect([...store.task('t').labels]).toEqual([['stable', '2']]);
+    expect(store.failures.map(({ file }) => file.slice(root.length))).toEqual(['/t/3.smk', '/t/labels.json']);
+  });
+
+  test('labels move only to what is loaded, and stay where they were otherwise', async () => {
+    const root = disk({ 't/1.smk': kept(1), 't/2.smk': kept(2), 't/labels.json': '{"stable": 1}' });
+    const store = await openStore(root);
+    for (const text of ['{"stable": 7}', '{', '[]']) {
+      put(root, 't/labels.json', text);
+      await store.refresh();
+      expect([...store.task('t').labels]).toEqual([['stable', '1']]);
+    }
+    put(root, 't/labels.json', '{"stable": 2}');
+    await store.refresh();
+    expect([store.version('t', { label: 'stable' }).number, store.resident.tasks, store.failures]).toEqual(['2', 1, []]);
+    rmSync(join(root, 't/labels.json'));
+    await store.refresh();
+    expect([...store.task('t').labels]).toEqual([]);
+  });
+
+  test('of two files with one task the one that serves stays', async () => {
+    const root = disk({ 'b.smk': kept(1) });
+    const store = await openStore(root);
+    put(root, 'b/1.smk', kept(2));
+    await store.refresh();
+    expect(store.version('b').file).toBe(join(root, 'b.smk'));
+    expect(store.failures[0].error.code).toBe('task-clash');
+  });
+
+  test('a folder that is watched needs no telling', async () => {
+    const root = disk({ 'a.smk': kept(1) });
+    const store = await openStore(root);
+    const unwatch = store.watch(5);
+    put(root, 'b.smk', kept(2));
+    await expect.poll(() => [...store.tasks.keys()], { timeout: 5000 }).toEqual(['a', 'b']);
+    unwatch();
+  });
+});
+
+describe('loading and unloading', () => {
+  test('an unloaded task is out of service until it is loaded, also when its file changes', async () => {
+    const root = disk({ 'a.smk': kept(1), 'b.smk': kept(2) });
+    const store = await openStore(root);
+    await store.warm();
+    await store.unload('a');
+    const error = await packedOf(store, 'a').catch((reason: unknown) => reason);
+    if (!(error instanceof SeedmaskError)) throw error;
+    expect([error.code, error.status]).toEqual(['unloaded-task', 503]);
+    expect([...store.entries()].map(({ name, state, reason }) => [name, state, reason])).toEqual([
+      ['a', 'UNAVAILABLE', 'unloaded'],
+      ['b', 'READY', ''],
+    ]);
+    put(root, 'a.smk', kept(3));
+    await store.refresh();
+    expect([...store.tasks.keys(), store.resident.tasks]).toEqual(['b', 1]);
+    await store.load('a');
+    expect([...store.tasks.keys(), store.resident.tasks]).toEqual(['a', 'b', 2]);
+    await expect(store.load('nobody')).rejects.toThrow('no task named nobody');
+    await expect(store.unload('nobody')).rejects.toThrow('no task named nobody');
+  });
+
+  test('a mask is handed out as a model file of its own, named by its content', async () => {
+    const root = disk({ 'a.smk': kept(1) });
+    const store = await openStore(root);
+    const { bytes, id } = await store.maskFile(store.version('a'));
+    const model = readModel(bytes, {}, () => network);
+    expect([model.base.kind, model.tasks[0].mask]).toEqual(['network', kept(1).tasks[0].mask]);
+    expect(id).toBe(Buffer.from(contentId(readModel(readFileSync(join(root, 'a.smk'))))).toString('hex'));
+  });
+
+  /** Live classifiers, and masks in memory, after so many rounds of loading, answering and unloading. */
+  async function rounds(count: number, leak: boolean) {
+    let live = 0;
+    const classifier: Engine['classifier'] = (...args) => {
+      const inner = engine.classifier(...args);
+      live++;
+      const free = () => {
+        if (!leak) live--;
+        inner.free();
+      };
+      return { ...inner, bytes: 48, logits: inner.logits, free };
+    };
+    const store = await openStore(disk({ 'a.smk': kept(1), 'b.smk': kept(2) }));
+    const scheduler = new Scheduler(store, new Classifiers({ ...engine, classifier }, 1e6));
+    for (let i = 0; i < count; i++) {
+      await store.load('a');
+      // Floats need a compiled form.
+      await scheduler.classify(store.version('a'), { values: Float32Array.of(1, 2, 3, 4.5), count: 1 });
+      await store.unload('a');
+    }
+    return { live, ...store.resident, compiled: scheduler.compiled.tasks };
+  }
+  test('200 rounds leave nothing behind, and one that leaks is caught (1,000 and memory: bench/server-life.mjs)', async () => {
+    expect(await rounds(200, false)).toEqual({ live: 0, tasks: 0, bytes: 0, compiled: 0 });
+    expect((await rounds(20, true)).live).toBe(20);
+  });
+});
+
+test('swaps under load: every answer is that of one version, none fails', async () => {
+  const root = disk({ 'a.smk': kept(0), 'b.smk': kept(5) });
+  const store = await openStore(root);
+  const scheduler = new Scheduler(store, new Classifiers(engine, 1e6));
+  const rows = { values: Uint8Array.of(50, 100, 150, 200), count: 1 };
+  const known = new Set<string>();
+  const models = Array.from({ length: 12 }, (_, i) => kept(i));
+  for (const model of models) {
+    const other = await openStore(disk({ 'a.smk': model }));
+    const answer = await new Scheduler(other, new Classifiers(engine, 1e6)).classify(other.version('a'), rows);
+    known.add(answer.probabilities.join());
+  }
+  expect(known.size).toBeGreaterThan(6);
+  let swapping = true;
+  let answered = 0;
+  const seen = new Set<string>();
+  const clients = Array.from({ length: 8 }, async () => {
+    while (swapping) {
+      seen.add((await scheduler.classify(store.version('a'), rows)).probabilities.join());
+      answered++;
+      await new Promise(setImmediate);
+    }
+  });
+  for (let i = 0; i < 100; i++) {
+    put(root, 'a.smk', models[i % models.length]);
+    await store.refresh();
+  }
+  swapping = false;
+  await Promise.all(clients);
+  expect([...seen].filter((answer) => !known.has(answer))).toEqual([]);
+  expect(answered).toBeGreaterThan(100);
+  expect(seen.size).toBeGreaterThan(4);
+  expect(store.resident.tasks).toBe(1);
+});

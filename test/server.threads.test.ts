@@ -1,0 +1,187 @@
+// Worker threads: the bits of the event loop, and what happens when one dies, hangs, or never answers. The program of a thread is the
+// built one, or a few lines that misbehave on purpose.
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterAll, afterEach, describe, expect, test } from 'vitest';
+import { type PackedTask, readPacked, SeedmaskError, writeModel } from '../codec/index.js';
+import { Canary } from '../server/canary.js';
+import { Classifiers } from '../server/classify.js';
+import { decodeMask } from '../server/decode.js';
+import { openStore, Threads, type ThreadsOptions } from '../server/index.js';
+import { Scheduler } from '../server/scheduler.js';
+import { createReferenceEngine } from '../src/engine/reference.js';
+import type { Network } from '../src/network.js';
+import { engine, folder, get, oneTask, post, serve, tinyNetwork } from './server.material.js';
+
+const BUILT = pathToFileURL(join(import.meta.dirname, '../dist/server/thread.js'));
+const root = mkdtempSync(join(tmpdir(), 'seedmask-threads-'));
+const open: Threads[] = [];
+afterEach(() => Promise.all(open.splice(0).map((threads) => threads.close())));
+afterAll(() => rmSync(root, { recursive: true }));
+
+function threadsOf(options: ThreadsOptions = {}): Threads {
+  const threads = new Threads({ count: 1, script: BUILT, ...options });
+  open.push(threads);
+  return threads;
+}
+
+/** A thread that does `first` at the first message that any thread of it gets, and `then` at all others. */
+function program(first: string, then: string): URL {
+  const name = `${Math.random().toString(36).slice(2)}.mjs`;
+  const text = `
+import { existsSync, writeFileSync } from 'node:fs';
+import { parentPort } from 'node:worker_threads';
+const flag = ${JSON.stringify(join(root, `${name}.flag`))};
+parentPort.on('message', (job) => {
+  const later = existsSync(flag);
+  writeFileSync(flag, '');
+  if (later) { ${then} } else { ${first} }
+});`;
+  writeFileSync(join(root, name), text);
+  return pathToFileURL(join(root, name));
+}
+const ANSWER = "parentPort.postMessage({ value: { packed: new Uint8Array(4), id: 'x' } });";
+const HANG = 'for (;;);';
+const DIE = 'process.exit(3);';
+const THROW = "throw new Error('on purpose');";
+
+const network = tinyNetwork();
+const stored: PackedTask = readPacked(writeModel(oneTask(network))).tasks[0];
+const failed = (work: Promise<unknown>) =>
+  work.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+
+describe('work', () => {
+  test('a mask decoded in a thread is the one decoded here', async () => {
+    expect(await threadsOf().decode(network, stored, 0, true)).toEqual(decodeMask(network, stored, 0));
+  });
+
+  test('what is wrong with a mask is told with its code', async () => {
+    const error = await failed(threadsOf().decode(network, { ...stored, payload: Uint8Array.of(99) }, 0, true));
+    if (!(error instanceof SeedmaskError)) throw error;
+    expect([error.code, error.message]).toEqual(['unknown-scheme', expect.stringContaining('mask scheme 99')]);
+  });
+
+  test('networks that are not light are computed in threads, bit for bit as here', async () => {
+    const conv: Network = {
+      input: [6, 6, 2],
+      layers: [{ kind: 'conv', filters: 5, activation: 'relu' }, { kind: 'pool' }, { kind: 'dense', units: 4, activation: 'linear' }],
+      distribution: 'packed-signed-constant',
+      sigma: 'glorot',
+      seed: { low: 3, high: 0 },
+    };
+    const files = folder({ 'conv.smk': oneTask(conv), 'floats.smk': oneTask({ ...tinyNetwork([6, 6, 2], 4), distribution: 'normal' }) });
+    const threads = threadsOf({ count: 2 });
+    const store = await openStore(files, { threads });
+    const reference = createReferenceEngine();
+    const classifiers = new Classifiers(reference, 1e6);
+    const [inThreads, here] = [new Scheduler(store, classifiers, { threads }), new Scheduler(store, classifiers)];
+    for (const name of ['conv', 'floats']) {
+      const rows = { values: Uint8Array.from({ length: 72 * 40 }, (_, i) => (i * 31) & 255), count: 40 };
+      const all = Array.from({ length: 6 }, () => inThreads.classify(store.version(name), rows));
+      const want = await here.classify(store.version(name), rows);
+      for (const answer of await Promise.all(all)) expect(answer).toEqual(want);
+    }
+    expect(threads.state).toMatchObject({ busy: 0, waiting: 0, lost: 0 });
+    rmSync(files, { recursive: true });
+  });
+
+  test('threads start with the first job, and close at once whatever they do', async () => {
+    const threads = threadsOf({ script: program(HANG, HANG), patience: 60_000 });
+    expect(threads.state).toEqual({ alive: 0, busy: 0, waiting: 0, lost: 0 });
+    const jobs = [1, 2, 3].map(() => failed(threads.decode(network, stored, 0, true)));
+    expect(threads.state).toEqual({ alive: 1, busy: 1, waiting: 2, lost: 0 });
+    await threads.close();
+    for (const error of await Promise.all(jobs)) expect(error).toMatchObject({ code: 'draining' });
+    expect(await failed(threads.decode(network, stored, 0, true))).toMatchObject({ code: 'draining' });
+  });
+
+  test('urgent jobs go before the others', async () => {
+    const threads = threadsOf({ script: program(ANSWER, ANSWER) });
+    const order: string[] = [];
+    const job = (name: string, urgent: boolean) => threads.decode(network, stored, 0, urgent).then(() => order.push(name));
+    await Promise.all([job('first', false), job('warm', false), job('asked', true)]);
+    expect(order).toEqual(['first', 'asked', 'warm']);
+  });
+});
+
+describe('a thread that is lost', () => {
+  test.each([
+    ['dies', DIE],
+    ['throws', THROW],
+    ['hangs', HANG],
+  ])('%s once: another does its job', async (_, first) => {
+    const threads = threadsOf({ script: program(first, ANSWER), patience: 150 });
+    const jobs = [1, 2, 3].map(() => threads.decode(network, stored, 0, true));
+    expect(threads.trusted).toBe(true);
+    expect((await Promise.all(jobs)).map(({ id }) => id)).toEqual(['x', 'x', 'x']);
+    expect([threads.state.lost, threads.trusted]).toEqual([1, true]);
+  });
+
+  test.each([
+    ['dies', DIE, 'it ended with code 3'],
+    ['throws', THROW, 'on purpose'],
+    ['hangs', HANG, 'no answer within 15'],
+  ])('%s twice over one job: that fails with 503, never hung', async (_, always, text) => {
+    const threads = threadsOf({ script: program(always, always), patience: 150 });
+    const error = await failed(threads.decode(network, stored, 0, true));
+    if (!(error instanceof SeedmaskError)) throw error;
+    expect([error.code, error.status, error.details.retryAfter]).toEqual(['lost-worker', 503, 1]);
+    expect(error.message).toContain(text);
+    expect([threads.state.lost, threads.trusted]).toEqual([2, false]);
+  });
+
+  test('readiness asks the next thread, and is back when that answers', async () => {
+    const threads = threadsOf({ script: program(HANG, HANG), patience: 50 });
+    const store = await openStore(folder({ 'a.smk': oneTask(network) }));
+    const scheduler = new Scheduler(store, new Classifiers(engine, 1e6));
+    const canary = new Canary(scheduler, threads, { patience: 400, holds: 0 });
+    expect(await canary.sings()).toBe(true);
+    await failed(threads.decode(network, stored, 0, true));
+    expect(await canary.sings()).toBe(false);
+    const recovered = threadsOf({ script: BUILT });
+    Object.defineProperty(recovered, 'trusted', { get: () => false });
+    expect(await new Canary(scheduler, recovered, { patience: 20_000 }).sings()).toBe(true);
+  });
+});
+
+describe('readiness', () => {
+  test('a wrong answer, a failure and no answer at all are not ready', async () => {
+    const wrong = { probabilities: Float32Array.of(1, 0, 0), best: Uint32Array.of(0), labels: ['a', 'b', 'c'], rows: 1 };
+    const answers: (() => Promise<typeof wrong>)[] = [
+      () => Promise.resolve(wrong),
+      () => Promise.reject(new Error('broken')),
+      () => new Promise(() => undefined),
+    ];
+    for (const probe of answers) expect(await new Canary({ probe }, undefined, { patience: 50 }).sings()).toBe(false);
+  });
+
+  test('many probes at once ask once', async () => {
+    let asked = 0;
+    const probe = () => {
+      asked++;
+      return Promise.reject(new Error('broken'));
+    };
+    const canary = new Canary({ probe }, undefined);
+    await Promise.all(Array.from({ length: 50 }, () => canary.sings()));
+    expect(asked).toBe(1);
+  });
+
+  test('an engine that computes wrongly turns the server unready; it stays alive and says so', async () => {
+    const anyMask: typeof engine.anyMask = (...args) => {
+      const inner = engine.anyMask(...args);
+      return inner && { ...inner, logits: (_, __, rows) => new Int32Array(rows * inner.outputs) };
+    };
+    const server = await serve({ engine: { ...engine, anyMask } });
+    const { status, json } = await get(`${server.url}/v2/health/ready`);
+    expect([status, json]).toEqual([503, { live: true, ready: false, error: 'the server does not answer its own question' }]);
+    expect((await get(`${server.url}/v2/health/live`)).status).toBe(200);
+    expect((await post(`${server.url}/tasks/tiny/classify`, { instances: [[0, 1, 2, 3]] })).status).toBe(200);
+    await server.close();
+  });
+});
