@@ -8,6 +8,7 @@ import { SeedmaskError } from '../codec/index.js';
 import { createHandler, listen, openStore, Threads } from '../server/index.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { inputs } from '../src/network.js';
+import { findKnown } from './datasets.js';
 import { accessOf, type KeyOptions, keyOptions } from './keys.js';
 import { networkFileOption, networksOf } from './models.js';
 import { fraction, notNegative, type Output, outputOf, portOption, threadsOption } from './options.js';
@@ -25,13 +26,15 @@ interface Options extends Output, KeyOptions {
   helmet?: boolean;
   log: Level;
   abstain?: number;
-  web?: string;
+  web?: string | true;
 }
 
 const LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 type Level = (typeof LEVELS)[number];
 
 const SHIPPED = fileURLToPath(new URL('../../models/trained', import.meta.url));
+/** Built by `npm run build`, beside the code. */
+const PAGE = fileURLToPath(new URL('../web', import.meta.url));
 
 export function serveCommand(): Command {
   const command = new Command('serve')
@@ -46,7 +49,7 @@ export function serveCommand(): Command {
     .option('--cors <origin...>', "origins whose pages may ask; '*' for all")
     .option('--helmet', 'send protective headers for browsers with every answer')
     .addOption(new Option('--log <level>', 'JSON lines on stderr; debug has one for every request').choices(LEVELS).default('info'))
-    .option('--web <folder>', 'static files, with an index.html for /')
+    .option('--web [folder]', 'also serve a page at /: the one that comes with seedmask, which draws, swaps masks and trains, or your own')
     .option('--drain-delay <seconds>', 'after a signal, keep accepting so long while readiness says no: for load balancers', notNegative, 0)
     .option('--json', 'print one JSON object once listening')
     .addHelpText(
@@ -55,6 +58,7 @@ export function serveCommand(): Command {
 Examples:
   seedmask serve models/trained
   seedmask serve archive.smk --port 9000
+  seedmask serve --web
   seedmask serve masks --network network.smk
   seedmask serve models/trained --keys keys.json --admin-key-file admin.key --cors https://example.org --log debug`,
     )
@@ -65,7 +69,7 @@ Examples:
 
 async function run(path: string, options: Options): Promise<void> {
   const access = accessOf(options);
-  const web = options.web === undefined ? undefined : folderOf(options.web);
+  const web = options.web === undefined ? undefined : webOf(options.web);
   // A reader of the log that goes away takes no request with it.
   const stderr = destination(2).on('error', () => {});
   const log = pino({ level: options.log, base: null }, stderr);
@@ -108,6 +112,12 @@ async function run(path: string, options: Options): Promise<void> {
   store.close();
   await threads.close();
   engine.close();
+}
+
+/** What a page needs: itself, and MNIST to train on where it is there. @throws SeedmaskError no-file */
+function webOf(folder: string | true): Record<string, string> {
+  const mnist = findKnown('mnist');
+  return { '/': folder === true ? PAGE : folderOf(folder), ...(mnist ? { '/data/mnist': mnist } : {}) };
 }
 
 /** @throws SeedmaskError no-file */

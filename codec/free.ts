@@ -9,9 +9,9 @@
 // others; a mask that keeps nearly everything pays for each hole. So both masks are written, and the smaller one stays.
 
 import { inputs, kept, type Mask, type Network, regenerate, weighted } from '../src/network.js';
-import type { Task } from './tasks.js';
 import type { Transform } from './header.js';
 import { encodePayload, SCHEME_NAMES } from './schemes.js';
+import type { Task } from './tasks.js';
 
 /**
  * The task with its free bits at the value that takes fewer bytes: the same integers and, on finite inputs, the same floats come out,

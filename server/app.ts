@@ -12,14 +12,14 @@ export function createApp(options: ServerOptions): Express {
   return appOf(createService(options), options.web);
 }
 
-/** The app over a service that a handler shares. @param web folder of static files, found where no route is */
-export function appOf(service: Service, web?: string): Express {
+/** The app over a service that a handler shares. @param web folders of static files by path, found where no route is */
+export function appOf(service: Service, web: Readonly<Record<string, string>> = {}): Express {
   const { routes } = service;
   const app = express();
   app.disable('x-powered-by');
   for (const before of service.before) app.use(before);
   for (const route of routes) {
-    if (route.path === '/' && web !== undefined) app.use(express.static(web));
+    if (route.path === '/') for (const [path, folder] of Object.entries(web)) app.use(path, express.static(folder));
     const run: RequestHandler = (req, res) => respond(route, named(req.params), req, res, service, (answer) => partial(answer, req));
     if (route.method === 'GET') app.get(route.pattern, run);
     else app.post(route.pattern, run);

@@ -1,8 +1,8 @@
 // A stored mask becomes one ready for use: decoded, named by its content, packed. The slow part of loading a task (context scheme, FC:
 // some 16 ms), so a server does it in a thread (thread.ts); without threads it happens here and now.
 
-import { decodeTask } from '../codec/tasks.js';
 import { contentId, type PackedTask } from '../codec/index.js';
+import { decodeTask } from '../codec/tasks.js';
 import { packMask } from '../src/engine/packed.js';
 import type { Network } from '../src/network.js';
 

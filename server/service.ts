@@ -49,8 +49,8 @@ export interface ServerOptions extends SchedulerOptions {
   readonly cors?: string | readonly string[];
   /** Sends helmet's protective headers with every answer. Default false: they cost bytes and matter to browsers alone. */
   readonly helmet?: boolean;
-  /** A folder of static files, served where no route is; its index.html at /. */
-  readonly web?: string;
+  /** Folders of static files by the path that shows them: `{ '/': 'web/dist' }`. Routes come first. */
+  readonly web?: Readonly<Record<string, string>>;
   /** A pino logger: a line an answer (debug; info when refused, warn from 500), a line a change of the store. Default: none. */
   readonly log?: Logger;
 }

@@ -2,8 +2,8 @@
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { DataError, datasetFromCifar, datasetFromIdx, parseIdx, shiftImages, toIdx } from '../src/data.js';
-import type { Seed } from '../src/random.js';
+import { DataError, datasetFromCifar, datasetFromIdx, parseIdx, permuted, shiftImages, toIdx } from '../src/data.js';
+import { DOMAIN, permutation, type Seed } from '../src/random.js';
 
 const RECORD = 3073;
 
@@ -179,4 +179,18 @@ test('every move up to the reach is drawn, by the seed and the epoch', () => {
   expect(places(1, 0)).toEqual(places(1, 0));
   expect(places(1, 1)).not.toEqual(places(1, 0));
   expect(places(2, 0)).not.toEqual(places(1, 0));
+});
+
+test('a permuted task moves pixels and renames classes by its seeds, and an un-permuting reader finds the original', () => {
+  const data = { input: [2, 3, 1] as const, images: Uint8Array.from({ length: 12 }, (_, i) => i), labels: Uint8Array.from([3, 7]) };
+  const seed = { low: 5, high: 0 };
+  const order = permutation(6, seed, DOMAIN.pixelPermutation);
+  const names = permutation(10, seed, DOMAIN.labelPermutation);
+  const both = permuted(data, seed, seed);
+  expect([...order]).not.toEqual([0, 1, 2, 3, 4, 5]);
+  for (const row of [0, 1]) for (let i = 0; i < 6; i++) expect(both.images[row * 6 + i]).toBe(data.images[row * 6 + order[i]]);
+  expect([...both.labels]).toEqual([names[3], names[7]]);
+  expect(permuted(data, null, null)).toEqual(data);
+  expect(permuted(data, seed, null).labels).toEqual(data.labels);
+  expect(permuted(data, null, seed).images).toEqual(data.images);
 });

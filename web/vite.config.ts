@@ -1,4 +1,4 @@
-// Builds the page into web/dist: static files, relative addresses, nothing fetched from elsewhere.
+// Builds the page into dist/web: static files, relative addresses, nothing fetched from elsewhere.
 
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
@@ -12,7 +12,7 @@ export default defineConfig({
   resolve: { alias: { '#workers': here('../src/engine/workers.browser.ts') } },
   worker: { format: 'es' },
   build: {
-    outDir: here('./dist'),
+    outDir: here('../dist/web'),
     emptyOutDir: true,
     target: 'es2022',
     rolldownOptions: { input: [here('./index.html'), here('./size.html')] },
@@ -20,7 +20,10 @@ export default defineConfig({
   plugins: [
     {
       name: 'frontier',
-      transformIndexHtml: (html) => html.replace('<!--frontier-->', frontier).replace('<!--table-->', table),
+      transformIndexHtml: async (html) => {
+        const picture = await frontier();
+        return html.replace('<!--frontier-->', () => picture).replace('<!--table-->', table);
+      },
     },
   ],
 });

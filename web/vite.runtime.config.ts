@@ -1,4 +1,4 @@
-// Builds the runtime alone, one module for a script tag: web/dist/seedmask.js. Run after the page's build, whose folder it joins.
+// Builds the runtime alone, one module for a script tag: dist/web/seedmask.js. Run after the page's build, whose folder it joins.
 
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
@@ -10,7 +10,7 @@ export default defineConfig({
   publicDir: false,
   resolve: { alias: { '#workers': here('../src/engine/workers.browser.ts') } },
   build: {
-    outDir: here('./dist'),
+    outDir: here('../dist/web'),
     emptyOutDir: false,
     target: 'es2022',
     lib: { entry: here('./runtime.ts'), formats: ['es'], fileName: () => 'seedmask.js' },

@@ -1,0 +1,275 @@
+// The page and the runtime in a real browser, served by the command line as a visitor would: answers equal those of this process, and
+// what goes wrong is said on the page. Needs Chromium (Debian: apt-get install chromium) and the built page; without, skipped aloud.
+
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import express from 'express';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { loadDataset } from '../cli/datasets.js';
+import { readModel } from '../codec/index.js';
+import type { Engine } from '../src/engine/engine.js';
+import { createWasmEngine } from '../src/engine/wasm.js';
+
+const ROOT = join(import.meta.dirname, '..');
+const BUILT = join(ROOT, 'dist', 'web');
+const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) => existsSync(path));
+const here = CHROMIUM !== undefined && existsSync(join(BUILT, 'index.html'));
+if (!here) console.warn('web.page: skipped, Chromium or the built page is not here (apt-get install chromium; npm run build)');
+
+/** Where screenshots go that somebody wants to look at. */
+const SHOTS = process.env['SEEDMASK_SCREENSHOTS'];
+
+describe.skipIf(!here)('in Chromium', () => {
+  let browser: Browser;
+  let engine: Engine;
+  let child: ReturnType<typeof spawn>;
+  let url: string;
+  let isolated: Server;
+  const digits = loadDataset('mnist').test;
+
+  beforeAll(async () => {
+    browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] });
+    engine = await createWasmEngine({ threads: 1 });
+    child = spawn(process.execPath, [join(ROOT, 'dist/cli/main.js'), 'serve', '--web', '--port', '0', '--json', '--log', 'silent']);
+    url = await new Promise<string>((resolve) => child.stdout!.once('data', (data) => resolve(JSON.parse(String(data)).url)));
+    // The same files with the headers that let a page share memory between threads.
+    const app = express();
+    app.use((_, res, next) => {
+      res.set({ 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' });
+      next();
+    });
+    app.use(express.static(BUILT));
+    isolated = createServer(app);
+    await new Promise<void>((resolve) => isolated.listen(0, '127.0.0.1', resolve));
+  }, 60_000);
+  afterAll(async () => {
+    await browser?.close();
+    child?.kill();
+    isolated?.close();
+    engine?.close();
+  });
+
+  const modelFile = (name: string) => readFileSync(join(BUILT, 'models', `${name}.smk`));
+
+  /** A page that has answered; what it logs as an error fails the test that opened it. */
+  async function opened(address = url): Promise<{ page: Page; errors: string[] }> {
+    const page = await browser.newPage({ viewport: { width: 1200, height: 900 } });
+    const errors: string[] = [];
+    page.on('pageerror', (error) => errors.push(error.message));
+    page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+    await page.goto(address);
+    await page.waitForFunction(() => document.querySelectorAll('#bars li').length > 0);
+    return { page, errors };
+  }
+
+  /** What this process answers to a row of pixels. */
+  function answered(name: string, id: string, pixels: Uint8Array): string {
+    const { network, tasks } = readModel(modelFile(name));
+    const task = tasks.find((one) => one.id === id)!;
+    const classifier = engine.classifier(network, { mask: task.mask, transform: task.transform });
+    const logits = classifier.logits(pixels, 1).slice(0, task.labels.length);
+    classifier.free();
+    return task.labels[logits.indexOf(Math.max(...logits))];
+  }
+
+  const tasksFile = async (page: Page) => {
+    await page.getByRole('button', { name: 'Many masks on one network' }).click();
+    await page.waitForFunction(
+      () => document.querySelectorAll('#masks button').length === 8 && !document.getElementById('masks')!.textContent!.includes('…'),
+    );
+  };
+
+  test('answers every test digit of the page as this process does', async () => {
+    const { page, errors } = await opened();
+    for (let digit = 0; digit < 10; digit++) {
+      await page.getByRole('button', { name: `Test digit ${digit}` }).click();
+      const row = digits.labels.indexOf(digit);
+      const expected = answered('digits', '', digits.images.subarray(row * 784, (row + 1) * 784));
+      await page.waitForFunction((label) => document.getElementById('answer')!.textContent === label, expected);
+    }
+    expect(errors).toEqual([]);
+    await page.close();
+  });
+
+  test('a drawn stroke is classified while it grows, by mouse and by keyboard', async () => {
+    const { page, errors } = await opened();
+    await page.getByRole('button', { name: 'Clear' }).click();
+    const box = (await page.locator('#pad').boundingBox())!;
+    const to = (x: number, y: number) => page.mouse.move(box.x + x * box.width, box.y + y * box.height, { steps: 6 });
+    await to(0.5, 0.15);
+    await page.mouse.down();
+    await to(0.5, 0.85);
+    await page.mouse.up();
+    await page.waitForFunction(() => document.getElementById('answer')!.textContent === '1');
+    await page.locator('#pad').focus();
+    await page.keyboard.press('Delete');
+    // A 7: across, then down.
+    for (let i = 0; i < 8; i++) await page.keyboard.press('ArrowLeft');
+    for (let i = 0; i < 10; i++) await page.keyboard.press('ArrowUp');
+    await page.keyboard.press(' ');
+    for (let i = 0; i < 16; i++) await page.keyboard.press('ArrowRight');
+    for (let i = 0; i < 20; i++) await page.keyboard.press(i % 2 ? 'ArrowDown' : 'ArrowLeft');
+    for (let i = 0; i < 10; i++) await page.keyboard.press('ArrowDown');
+    await page.waitForFunction(() => document.getElementById('answer')!.textContent === '7');
+    expect(errors).toEqual([]);
+    await page.close();
+  });
+
+  test('the same network succeeds or fails by its mask and by the pixels fed in', async () => {
+    const { page, errors } = await opened();
+    await tasksFile(page);
+    await page.getByRole('button', { name: 'Test digit 3' }).click();
+    const says = (name: string) => page.locator('#masks button', { hasText: name }).locator('.says').textContent();
+    const row = digits.labels.indexOf(3);
+    const pixels = digits.images.subarray(row * 784, (row + 1) * 784);
+    await page.waitForTimeout(300);
+    expect((await says('digits'))?.split(' ')[0]).toBe(answered('tasks', 'digits', pixels));
+    expect((await says('odd-or-even'))?.split(' ')[0]).toBe(answered('tasks', 'odd-or-even', pixels));
+    const upright = await says('shuffled-pixels-1');
+    await page.getByRole('radio', { name: 'shuffled-pixels-1' }).check();
+    await page.waitForTimeout(300);
+    expect((await says('shuffled-pixels-1'))?.split(' ')[0]).toBe('3');
+    expect(await says('shuffled-pixels-1')).not.toBe(upright);
+    expect(errors).toEqual([]);
+    await page.close();
+  });
+
+  test('a damaged file is refused in one line, and the page goes on', async () => {
+    const { page } = await opened();
+    const bytes = modelFile('digits');
+    bytes[bytes.length >> 1] ^= 1;
+    await page.setInputFiles('#pick', { name: 'broken.smk', mimeType: 'application/octet-stream', buffer: bytes });
+    await page.waitForFunction(() => /CRC/.test(document.getElementById('notice')!.textContent ?? ''));
+    await page.setInputFiles('#pick', {
+      name: 'mine.smk',
+      mimeType: 'application/octet-stream',
+      buffer: readFileSync(join(ROOT, 'models/trained/mnist.smk')),
+    });
+    await page.waitForFunction(
+      () => document.getElementById('notice')!.hidden && document.getElementById('files')!.textContent!.includes('mine'),
+    );
+    expect(await page.locator('#scale').textContent()).toContain('1,064,800 bytes');
+    await page.close();
+  });
+
+  test('a link holds the model itself', async () => {
+    const { page } = await opened();
+    await page.getByRole('button', { name: 'Copy a link' }).click();
+    await page.waitForFunction(() => location.hash.startsWith('#m='));
+    const link = page.url();
+    const size = await page.locator('#scale strong').textContent();
+    await page.close();
+    const { page: second, errors } = await opened(link);
+    expect(await second.locator('#files').textContent()).toContain('from the link');
+    expect(await second.locator('#scale strong').textContent()).toBe(size);
+    expect(errors).toEqual([]);
+    await second.close();
+    const third = await browser.newPage();
+    await third.goto(`${url}/#m=%%%`);
+    await third.waitForFunction(() => /link is damaged/.test(document.getElementById('notice')!.textContent ?? ''));
+    await third.close();
+  });
+
+  test('trains a mask that classifies', async () => {
+    const { page, errors } = await opened();
+    await page.locator('input[name=epochs]').fill('1');
+    await page.getByRole('button', { name: 'Train' }).click();
+    await page.waitForFunction(() => /^Done/.test(document.getElementById('training')!.textContent ?? ''), null, { timeout: 50_000 });
+    const [, accuracy] = /Done: ([\d.]+) %/.exec((await page.locator('#training').textContent())!)!;
+    expect(Number(accuracy)).toBeGreaterThan(90);
+    await page.waitForFunction(() => document.getElementById('files')!.textContent!.includes('seed 1'));
+    expect(errors).toEqual([]);
+    await page.close();
+  });
+
+  test('the runtime gives the logits of this process for 1,000 images, in a worker, without one, and with threads', async () => {
+    const images = digits.images.subarray(0, 784 * 1000);
+    const { port } = isolated.address() as AddressInfo;
+    for (const [base, options, shared] of [
+      [url, {}, false],
+      [url, { worker: false }, false],
+      [`http://127.0.0.1:${port}`, { threads: 2 }, true],
+    ] as const) {
+      const page = await browser.newPage();
+      await page.goto(`${base}/size.html`);
+      expect(await page.evaluate(() => globalThis.crossOriginIsolated)).toBe(shared);
+      const content = `import * as seedmask from '${base}/seedmask.js'; globalThis.seedmask = seedmask;`;
+      await page.addScriptTag({ type: 'module', content });
+      await page.waitForFunction(() => 'seedmask' in globalThis);
+      for (const [name, id] of [
+        ['digits', ''],
+        ['tasks', 'shuffled-pixels-1'],
+      ]) {
+        const found = await page.evaluate(
+          async ({ base, name, id, options, bytes }) => {
+            const { open } = Reflect.get(globalThis, 'seedmask') as typeof import('../web/runtime.js');
+            const model = await open(`${base}/models/${name}.smk`, options);
+            const values = Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0));
+            const logits: ArrayLike<number> = await model.logits(values, values.length / 784, id);
+            model.close();
+            return Array.from(logits);
+          },
+          { base, name, id, options, bytes: Buffer.from(images).toString('base64') },
+        );
+        const { network, tasks } = readModel(modelFile(name));
+        const task = tasks.find((one) => one.id === id)!;
+        const classifier = engine.classifier(network, { mask: task.mask, transform: task.transform });
+        expect(found).toEqual(Array.from(classifier.logits(images, 1000)));
+        classifier.free();
+      }
+      await page.close();
+    }
+  });
+
+  test('axe finds nothing serious, light or dark, wide or narrow', async () => {
+    const { page } = await opened();
+    await tasksFile(page);
+    const source = readFileSync(join(ROOT, 'node_modules/axe-core/axe.min.js'), 'utf8');
+    for (const address of ['', '/size.html']) {
+      if (address) await page.goto(url + address);
+      await page.evaluate(source);
+      for (const colorScheme of ['light', 'dark'] as const) {
+        await page.emulateMedia({ colorScheme });
+        for (const width of [1200, 390]) {
+          await page.setViewportSize({ width, height: 900 });
+          if (SHOTS) {
+            mkdirSync(SHOTS, { recursive: true });
+            await page.screenshot({ path: join(SHOTS, `${address.slice(1, 5) || 'page'}-${colorScheme}-${width}.png`), fullPage: true });
+          }
+          const found: string[] = await page.evaluate(async () => {
+            const axe = Reflect.get(globalThis, 'axe') as {
+              run(): Promise<{ violations: { id: string; impact: string; nodes: { html: string }[] }[] }>;
+            };
+            const { violations } = await axe.run();
+            return violations
+              .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+              .map(({ id, nodes }) => `${id}: ${nodes[0].html}`);
+          });
+          expect(found).toEqual([]);
+          expect(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth)).toBe(true);
+        }
+      }
+    }
+    await page.close();
+  });
+
+  test('a visitor loads little: the page with its first model, compressed', async () => {
+    const page = await browser.newPage();
+    const loaded = new Map<string, Buffer>();
+    page.on('response', async (response) => loaded.set(response.url(), await response.body()));
+    const foreign: string[] = [];
+    page.on('request', (request) => request.url().startsWith(url) || request.url().startsWith('data:') || foreign.push(request.url()));
+    await page.goto(url);
+    await page.waitForFunction(() => document.querySelectorAll('#bars li').length > 0);
+    await page.waitForLoadState('networkidle');
+    const bytes = [...loaded.values()].reduce((sum, body) => sum + gzipSync(body, { level: 9 }).length, 0);
+    expect(foreign).toEqual([]);
+    expect(bytes).toBeLessThan(90 * 1024);
+    await page.close();
+  });
+});
