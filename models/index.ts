@@ -1,5 +1,5 @@
 // The networks Seedmask ships by name, as pure data: LeNet-300-100 and the three VGG-like networks of Zhou et al. 2019,
-// "Deconstructing Lottery Tickets" (table 1 there), LeNet-5 as compression papers take it, and a small one of ours. A seed and a weight distribution make any of them a Network.
+// "Deconstructing Lottery Tickets" (table 1 there), and LeNet-5 as compression papers take it. A seed and a weight distribution make any of them a Network.
 // The folder trained/ beside this file holds small real model files made from such definitions.
 
 import type { Architecture, Layer } from '../src/network.js';
@@ -35,6 +35,3 @@ export const conv6: Architecture = { input: [32, 32, 3], layers: [...block(64), 
  * ReLU after its convolutions too, as in the networks that compression papers report; Caffe's own has one after the 500 units alone.
  */
 export const lenet5: Architecture = { input: [28, 28, 1], layers: [...halving(20), ...halving(50), dense(500), logits(10)] };
-
-/** Two convolutions for 28x28 grey images, digits in few bytes: 62,240 weights. */
-export const digits: Architecture = { input: [28, 28, 1], layers: [...halving(32), ...halving(64), logits(10)] };
