@@ -1,5 +1,6 @@
 // The networks Seedmask ships by name, as pure data: LeNet-300-100 and the three VGG-like networks of Zhou et al. 2019,
-// "Deconstructing Lottery Tickets" (table 1 there), and LeNet-5 as compression papers take it. A seed and a weight distribution make any of them a Network.
+// "Deconstructing Lottery Tickets" (table 1 there), and LeNet-5 as compression papers take it. A seed and a weight distribution make
+// any of them a Network.
 // The folder trained/ beside this file holds small real model files made from such definitions.
 
 import type { Architecture, Layer } from '../src/network.js';
