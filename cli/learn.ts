@@ -14,7 +14,7 @@ export const FC_DENSITY = [0.025, 0.08, 0.3] as const;
 export const FC_EPOCHS = 24;
 /** Pixels by which training images are moved at most, and the worth of a bit in nats of training loss: the same. */
 export const SHIFT = 1;
-export const RATE = 3e-6;
+export const RATE = 1e-6;
 
 /** What `--method` accepts. */
 export const METHODS = ['topk', 'bernoulli'] as const;
