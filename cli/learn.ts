@@ -17,7 +17,7 @@ export const FC_EPOCHS = 24;
 export const CONV_EPOCHS = 10;
 /** Pixels by which training images are moved at most, and the worth of a bit in nats of training loss: the same. */
 export const SHIFT = 1;
-export const RATE = 3e-6;
+export const RATE = 1e-6;
 
 /** What a network is trained with when nothing is said. */
 export function defaultsOf(architecture: Architecture): { density: number[]; epochs: number } {

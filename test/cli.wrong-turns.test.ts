@@ -70,6 +70,27 @@ test.each<[what: string, words: string[], line: RegExp]>([
     /--penalty goes with --method bernoulli/,
   ],
   ['rescaling where there is none', ['train', '--data', 'mnist', '--out', 'x.smk', '--rescale'], /--rescale goes with --method bernoulli/],
+  ...[['--target-bytes', '2000'], ['--target-accuracy', '0.9'], ['--rate', '1e-6'], ['--squeeze']].map(
+    (words): [string, string[], RegExp] => [
+      `${words[0]} with bernoulli masks`,
+      ['train', '--data', 'mnist', '--out', 'x.smk', '--method', 'bernoulli', ...words],
+      new RegExp(`${words[0]} goes with --method topk`),
+    ],
+  ),
+  [
+    'two targets',
+    ['train', '--data', 'mnist', '--out', 'x.smk', '--target-bytes', '2000', '--target-accuracy', '0.9'],
+    /'--target-accuracy <a>' cannot be used with option '--target-bytes <n>'/,
+  ],
+  ['no bytes', ['train', '--data', 'mnist', '--out', 'x.smk', '--target-bytes', '0'], /positive whole number, got '0'/],
+  ['too accurate', ['train', '--data', 'mnist', '--out', 'x.smk', '--target-accuracy', '98'], /fraction above 0 and at most 1, got '98'/],
+  [
+    'trials of nothing',
+    ['train', '--data', 'mnist', '--out', 'x.smk', '--trials', '3'],
+    /--trials goes with --target-bytes or --target-accuracy/,
+  ],
+  ['half a pixel', ['train', '--data', 'mnist', '--out', 'x.smk', '--shift', '0.5'], /whole number of at least 0, got '0.5'/],
+  ['a negative worth', ['train', '--data', 'mnist', '--out', 'x.smk', '--rate', '-1'], /at least 0, got '-1'/],
   ['bad epochs', ['train', '--data', 'mnist', '--out', 'x.smk', '--epochs', '0'], /positive whole number, got '0'/],
   ['bad network', ['train', '--data', 'mnist', '--out', 'x.smk', '--network', 'resnet'], /conv2, conv4, conv6, fc, lenet5, .*got 'resnet'/],
   [
