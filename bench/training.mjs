@@ -1,6 +1,6 @@
 // How good and how fast is training: learned masks over five seeds, lottery tickets over three. One JSON line a result, then means.
 //
-//   node bench/training.mjs topk [--seeds 5] [--threads 2] [--density .03,.1,.3 --epochs 10]     `seedmask train --network fc`
+//   node bench/training.mjs topk [--seeds 5] [--threads 2] [--density .03,.1,.3 --epochs 10] [--shift 1] [--rate 0]     `seedmask train --network fc`
 //   node bench/training.mjs tickets [--seeds 3] [--epochs 55] [--threads 2]  masks from trained networks, best keep rate by validation
 //
 // Each model is written to a file in a temporary folder, served from there, and its accuracy read from the answers over HTTP.
@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { loadDataset } from '../dist/cli/datasets.js';
-import { FC_DENSITY, FC_EPOCHS, maskNetwork, taskModel, trainTask } from '../dist/cli/learn.js';
+import { FC_DENSITY, FC_EPOCHS, maskNetwork, RATE, SHIFT, taskModel, trainTask } from '../dist/cli/learn.js';
 import { bestTicket } from '../dist/cli/prune.js';
 import { writeModel } from '../dist/codec/index.js';
 import { fc } from '../dist/models/index.js';
@@ -32,6 +32,8 @@ const {
     seeds: { type: 'string' },
     density: { type: 'string', default: FC_DENSITY.join() },
     epochs: { type: 'string' },
+    shift: { type: 'string', default: String(SHIFT) },
+    rate: { type: 'string', default: String(RATE) },
     threads: { type: 'string', default: '2' },
   },
 });
@@ -78,11 +80,11 @@ for (const seed of seeds) {
   const key = parseSeed(seed);
   const parts = split(60000, 5000, key);
   if (what === 'topk') {
-    const r = await trainTask(engine, maskNetwork(fc, key), data, parts, { density, epochs });
+    const r = await trainTask(engine, maskNetwork(fc, key), data, parts, { density, epochs, shift: Number(o.shift), rate: Number(o.rate) });
     report(seed, {
       valAccuracy: r.valAccuracy,
       testAccuracy: r.testAccuracy,
-      fileBytes: r.bytes.length,
+      fileBytes: r.fileBytes,
       trainSeconds: r.trainSeconds,
       stepsPerSecond: r.steps / r.trainSeconds,
     });

@@ -5,16 +5,25 @@ import { DIGITS, keepCosts, type Model, PIXELS_TRANSFORM, settleFreeBits, writeM
 import { type Dataset, imagesOf, labelsOf, type Split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
 import { evaluate, fitLogitScale } from '../src/evaluate.js';
-import type { Architecture, Mask, Network } from '../src/network.js';
+import { convDensity, spread } from '../src/masks/topk.js';
+import { type Architecture, type Mask, type Network, weightCounts } from '../src/network.js';
 import type { Seed } from '../src/random.js';
-import { BERNOULLI, type Progress, TOPK, trainBernoulli, trainTopk } from '../src/train.js';
+import { BERNOULLI, type Progress, topkTraining, trainBernoulli, trainTopk } from '../src/train.js';
 
 /** Kept fraction of dense layers, first to last, and passes over the data: chosen on validation rows (bench/README.md). */
 export const FC_DENSITY = [0.025, 0.08, 0.3] as const;
 export const FC_EPOCHS = 24;
+/** The same where there are convolutions; their densities are `convDensity`. */
+export const CONV_EPOCHS = 10;
 /** Pixels by which training images are moved at most, and the worth of a bit in nats of training loss: the same. */
 export const SHIFT = 1;
-export const RATE = 3e-6;
+export const RATE = 1e-6;
+
+/** What a network is trained with when nothing is said. */
+export function defaultsOf(architecture: Architecture): { density: number[]; epochs: number } {
+  if (architecture.layers.some((layer) => layer.kind === 'conv')) return { density: convDensity(architecture), epochs: CONV_EPOCHS };
+  return { density: spread(FC_DENSITY, weightCounts(architecture).length), epochs: FC_EPOCHS };
+}
 
 /** What `--method` accepts. */
 export const METHODS = ['topk', 'bernoulli'] as const;
@@ -102,7 +111,7 @@ export async function trainTask(
   const learned =
     options.method === 'bernoulli'
       ? await trainBernoulli(engine, network, data.train, parts, { ...BERNOULLI, ...options, rescale: options.rescale ?? false })
-      : { ...(await trainTopk(engine, network, data.train, parts, { ...TOPK, ...options, rate })), drawn: [] };
+      : { ...(await trainTopk(engine, network, data.train, parts, { ...topkTraining(network), ...options, rate })), drawn: [] };
   const trainSeconds = (performance.now() - started) / 1000;
   const modelOf = (mask: Uint8Array[]) => taskModel(engine, network, mask, data.train, parts.validation, data.name);
   const model = modelOf(learned.mask);

@@ -4,11 +4,12 @@ import { existsSync } from 'node:fs';
 import { InvalidArgumentError, Option } from 'commander';
 import { z } from 'zod';
 import * as definitions from '../models/index.js';
-import { type Architecture, type Layer, place } from '../src/network.js';
+import { type Architecture, type Layer, MAX_KERNEL, place } from '../src/network.js';
 import { parseSeed } from '../src/random.js';
 import { readFile } from './files.js';
 import { KNOWN_NAMES } from './known.js';
 
+const NETWORKS = `${Object.keys(definitions).join(', ')}, fc:784-300-100-10, 28x28x1:conv16-pool-conv32k5v-pool-10 (k5: 5x5, v: no padding) or a JSON file`;
 const WIDTH = z.int().positive().max(1048576);
 const ACTIVATION = z.enum(['linear', 'relu']);
 /** The JSON form of an Architecture. */
@@ -18,7 +19,13 @@ const ARCHITECTURE = z.strictObject({
     .array(
       z.discriminatedUnion('kind', [
         z.strictObject({ kind: z.literal('dense'), units: WIDTH, activation: ACTIVATION }),
-        z.strictObject({ kind: z.literal('conv'), filters: WIDTH, activation: ACTIVATION }),
+        z.strictObject({
+          kind: z.literal('conv'),
+          filters: WIDTH,
+          activation: ACTIVATION,
+          kernel: z.int().positive().max(MAX_KERNEL).optional(),
+          padding: z.enum(['same', 'valid']).optional(),
+        }),
         z.strictObject({ kind: z.literal('pool') }),
       ]),
     )
@@ -97,12 +104,14 @@ function threads(text: string): number {
   return n;
 }
 
-/** fc, conv2, conv4, conv6, fc:784-300-100-10, or a JSON file of an Architecture. */
+/** A name of models/index.ts, what `describe` prints of a network, or a JSON file of an Architecture. */
 function network(text: string): Architecture {
   const named = Object.entries(definitions).find(([name]) => name === text);
   if (named) return named[1];
   const widths = /^fc:(\d+(?:-\d+)+)$/.exec(text)?.[1].split('-').map(Number);
   if (widths) return checked(dense(widths));
+  const [, image, layers] = /^(\d+x\d+x\d+):(.+)$/.exec(text) ?? [];
+  if (image) return checked(images(image, layers.split('-')));
   if (text.endsWith('.json') && existsSync(text)) {
     try {
       return checked(ARCHITECTURE.parse(JSON.parse(new TextDecoder().decode(readFile(text, 65536)))));
@@ -111,13 +120,29 @@ function network(text: string): Architecture {
       throw new InvalidArgumentError(`${text}: ${why}`);
     }
   }
-  throw new InvalidArgumentError(`expected ${Object.keys(definitions).join(', ')}, fc:784-300-100-10 or a JSON file, got '${text}'.`);
+  throw new InvalidArgumentError(`expected ${NETWORKS}, got '${text}'.`);
 }
 
 function dense([inputs, ...units]: number[]): Architecture {
   const side = Math.sqrt(inputs);
   const layers = units.map((n, i): Layer => ({ kind: 'dense', units: n, activation: i === units.length - 1 ? 'linear' : 'relu' }));
   return { input: Number.isInteger(side) ? [side, side, 1] : [1, 1, inputs], layers };
+}
+
+/** A ReLU after every layer but the last. */
+function images(image: string, parts: string[]): Architecture {
+  const [height, width, channels] = image.split('x').map(Number);
+  const layers = parts.map((part, i): Layer => {
+    const activation = i === parts.length - 1 ? 'linear' : 'relu';
+    if (part === 'pool') return { kind: 'pool' };
+    if (/^\d+$/.test(part)) return { kind: 'dense', units: Number(part), activation };
+    const [, filters, kernel, valid] = /^conv(\d+)(?:k(\d+)(v?))?$/.exec(part) ?? [];
+    if (!filters)
+      throw new InvalidArgumentError(`layer ${i}: expected pool, a number of units, conv16, conv16k5 or conv16k5v, got '${part}'.`);
+    const window = kernel ? ({ kernel: Number(kernel), padding: valid ? 'valid' : 'same' } as const) : {};
+    return { kind: 'conv', filters: Number(filters), activation, ...window };
+  });
+  return { input: [height, width, channels], layers };
 }
 
 function checked(architecture: Architecture): Architecture {
@@ -132,10 +157,7 @@ function checked(architecture: Architecture): Architecture {
 export const dataOption = (): Option =>
   new Option('--data <name>', `${KNOWN_NAMES}, or a folder of IDX files or CIFAR-10 batches`).makeOptionMandatory();
 
-export const networkOption = (): Option =>
-  new Option('--network <name>', 'fc, conv2, conv4, conv6, fc:784-300-100-10, or a JSON file')
-    .argParser(network)
-    .default(definitions.fc, 'fc');
+export const networkOption = (): Option => new Option('--network <name>', NETWORKS).argParser(network).default(definitions.fc, 'fc');
 
 export const densityOption = (): Option =>
   new Option('--density <list>', 'kept fraction per layer, comma-separated; the last repeats').argParser((text) =>

@@ -11,7 +11,18 @@ import { type Architecture, describe, outputs, totalKept, totalWeights, weightCo
 import type { Seed } from '../src/random.js';
 import { checkFits, loadDataset } from './datasets.js';
 import { checkWritable, writeFileSafely } from './files.js';
-import { FC_DENSITY, FC_EPOCHS, METHODS, type Method, maskNetwork, RATE, SHIFT, type TrainedTask, trainTask } from './learn.js';
+import {
+  CONV_EPOCHS,
+  defaultsOf,
+  FC_EPOCHS,
+  METHODS,
+  type Method,
+  maskNetwork,
+  RATE,
+  SHIFT,
+  type TrainedTask,
+  trainTask,
+} from './learn.js';
 import {
   dataOption,
   densityOption,
@@ -45,7 +56,7 @@ interface Options extends Output {
   targetAccuracy?: number;
   trials?: number;
   squeeze?: boolean;
-  epochs: number;
+  epochs?: number;
   seed: Seed;
   threads?: number;
   engine: 'wasm' | 'reference';
@@ -82,7 +93,7 @@ export function trainCommand(): Command {
     .option('--rate <x>', `nats of training loss that a bit of the file is worth (topk; default: ${RATE})`, notNegative)
     .option('--rescale', 'multiply the drawn weights of a layer by all / drawn (bernoulli)')
     .option('--penalty <x>', 'weight of the mean probability to be kept in the loss: fewer weights are kept (bernoulli)', notNegative)
-    .option('--epochs <n>', 'passes over the training rows', positiveInteger, FC_EPOCHS)
+    .option('--epochs <n>', `passes over the training rows (default: ${FC_EPOCHS}, with convolutions ${CONV_EPOCHS})`, positiveInteger)
     .addOption(seedOption())
     .addOption(threadsOption())
     .option('--engine <name>', 'wasm or reference (slow)', 'wasm')
@@ -93,7 +104,9 @@ export function trainCommand(): Command {
       `
 Examples:
   seedmask train --data mnist --network fc --out digits.smk
+  seedmask train --data mnist --network lenet5 --out lenet5.smk
   seedmask train --data mnist --network fc:784-100-10 --density 0.05,0.2 --epochs 5 --seed 7 --out small.smk
+  seedmask train --data mnist --network 28x28x1:conv8-pool-conv16k5v-pool-10 --out own.smk
   seedmask train --data mnist --network fc --target-bytes 2000 --out at-most-2000.smk
   seedmask train --data mnist --network fc --target-accuracy 0.975 --trials 8 --squeeze --out good-enough.smk
   seedmask train --data mnist --network fc --method bernoulli --rescale --epochs 30 --out drawn.smk
@@ -127,10 +140,11 @@ async function run(options: Options): Promise<void> {
   checkOptions(options);
   const data = loadDataset(options.data);
   checkFits(data, options.network, outputs(options.network));
-  const { method, rescale, penalty, epochs, shift = method === 'topk' ? SHIFT : 0, rate = RATE } = options;
+  const defaults = defaultsOf(options.network);
+  const { method, rescale, penalty, epochs = defaults.epochs, shift = method === 'topk' ? SHIFT : 0, rate = RATE } = options;
   const network = maskNetwork(options.network, options.seed, method);
   const weights = weightCounts(network);
-  const base = spread(options.density ?? [...FC_DENSITY], weights.length);
+  const base = options.density ? spread(options.density, weights.length) : defaults.density;
   const engine = options.engine === 'reference' ? createReferenceEngine() : await createWasmEngine({ threads: options.threads });
   const quiet = options.json === true;
   const goal = goalOf(options);

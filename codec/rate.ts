@@ -17,24 +17,40 @@ const BITS = Float32Array.from({ length: 65536 }, (_, p) => (p === 0 ? 16 : 16 -
  * @returns one value a weight, canonical order
  */
 export function keepCosts(around: Surroundings, mask: Mask): Float32Array[] {
+  const costs = weighted(around.network).map(({ weights }) => new Float32Array(weights));
+  predict(around, mask, (layer, at, one) => {
+    costs[layer][at] = BITS[one] - BITS[65536 - one];
+  });
+  return costs;
+}
+
+/** Bits that the context scheme writes for the mask, in fractions, its counts apart; 0 for a network that it does not take. */
+export function maskBits(around: Surroundings, mask: Mask): number {
+  let sum = 0;
+  predict(around, mask, (_layer, _at, one, bit) => {
+    sum += BITS[bit ? one : 65536 - one];
+  });
+  return sum;
+}
+
+/** Tells the predicted probability of a 1, in 1/65536, of every bit that the model codes, with its layer, its weight and itself. */
+function predict(around: Surroundings, mask: Mask, note: (layer: number, at: number, one: number, bit: number) => void): void {
+  if (!fitsModel(around.network)) return;
   const model = new ContextModel();
-  const taken = fitsModel(around.network);
-  return weighted(around.network).map((placed, layer) => {
-    const costs = new Float32Array(placed.weights);
+  weighted(around.network).forEach((placed, layer) => {
     const kept = countKept(mask[layer]);
-    if (!taken || kept === 0 || kept === placed.weights) {
+    if (kept === 0 || kept === placed.weights) {
       model.skip();
-      return costs;
+      return;
     }
     const grid = gridOf(around, placed, kept);
     let place = 0;
-    const note = (one: number, bit: number) => {
+    const code = (one: number, bit: number) => {
       const unit = Math.floor(place / placed.fanIn) * placed.fanIn;
       const input = place++ - unit;
-      costs[unit + (grid.inputs ? grid.inputs[input] : input)] = BITS[one] - BITS[65536 - one];
+      note(layer, unit + (grid.inputs ? grid.inputs[input] : input), one, bit);
       return bit;
     };
-    model.code(grid, { code: note, spent: false }, mask[layer].slice());
-    return costs;
+    model.code(grid, { code, spent: false }, mask[layer].slice());
   });
 }

@@ -5,11 +5,12 @@
 
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import * as definitions from '../models/index.js';
 import { actionConflict, MASK0, MASK1 } from '../src/masks/actions.js';
 import { CRITERIA } from '../src/masks/criteria.js';
 
-export type NetworkName = keyof typeof definitions;
+/** The paper's networks. */
+const NETWORKS = ['fc', 'conv2', 'conv4', 'conv6'] as const;
+export type NetworkName = (typeof NETWORKS)[number];
 
 /** The paper's data for a network: digits for fc, CIFAR-10 for the convolutional ones. */
 export const dataOf = (network: NetworkName): 'mnist' | 'cifar10' => (network === 'fc' ? 'mnist' : 'cifar10');
@@ -28,7 +29,7 @@ const AGES = z
 
 /** What is trained, on how much. */
 const SETTING = {
-  network: z.enum(Object.keys(definitions) as [NetworkName, ...NetworkName[]]),
+  network: z.enum(NETWORKS),
   /** Seed of the weights, the split, the batch order and every other draw. */
   seed: z.int().min(0),
   /** Training rows used, the first of the seed's split: at least a batch of every method. */

@@ -128,17 +128,20 @@ export function shiftImages(
 ): void {
   const [height, width, channels] = input;
   const line = width * channels;
+  const size = height * line;
   const words = new Uint32Array(rows.length);
   fillWords(seed, DOMAIN.shifts, epoch, 0, words);
-  const shift = (draw: number) => (draw % (2 * reach + 1)) - reach;
+  const shift = (draw: number, most: number) => Math.max(-most, Math.min(most, (draw % (2 * reach + 1)) - reach));
   rows.forEach((row, i) => {
-    const from = images.subarray(row * height * line, (row + 1) * height * line);
-    const to = out.subarray(row * height * line, (row + 1) * height * line).fill(0);
-    const down = shift(words[i] >>> 16);
-    const right = Math.max(-width, Math.min(width, shift(words[i] & 0xffff))) * channels;
-    for (let y = Math.max(0, down); y < Math.min(height, height + down); y++) {
-      const start = (y - down) * line;
-      to.set(from.subarray(start + Math.max(0, -right), start + line - Math.max(0, right)), y * line + Math.max(0, right));
+    const right = shift(words[i] & 0xffff, width) * channels;
+    const offset = shift(words[i] >>> 16, height) * line + right;
+    const start = row * size;
+    out.fill(0, start, start + size);
+    if (Math.abs(offset) >= size) return;
+    // All lines at once; what has come from a neighbouring line is put out again.
+    out.set(images.subarray(start + Math.max(0, -offset), start + size - Math.max(0, offset)), start + Math.max(0, offset));
+    for (let end = start + line; end <= start + size; end += line) {
+      for (let at = right > 0 ? end - line : end + right; at < (right > 0 ? end - line + right : end); at++) out[at] = 0;
     }
   });
 }

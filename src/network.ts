@@ -174,11 +174,20 @@ export function regenerate(network: Network, limit = Number.POSITIVE_INFINITY): 
   });
 }
 
-/** 'fc:784-300-100-10' and its like: what `seedmask inspect` prints and `--network` accepts for dense networks. */
+/**
+ * What `seedmask inspect` prints and `--network` accepts: 'fc:784-300-100-10', or with convolutions and pools
+ * '28x28x1:conv16-pool-conv50k5v-pool-10', where k5 is a 5x5 kernel in place of 3x3 and v `valid` padding.
+ */
 export function describe(architecture: Architecture): string {
-  const layers = architecture.layers.map((l) => (l.kind === 'pool' ? 'pool' : l.kind === 'conv' ? `conv${l.filters}` : `${l.units}`));
+  const layers = architecture.layers.map((l) => (l.kind === 'pool' ? 'pool' : l.kind === 'conv' ? nameOf(l) : `${l.units}`));
   const dense = architecture.layers.every((l) => l.kind === 'dense');
   return dense ? `fc:${[inputs(architecture), ...layers].join('-')}` : `${architecture.input.join('x')}:${layers.join('-')}`;
+}
+
+function nameOf(layer: Conv): string {
+  const { kernel, padding } = windowOf(layer);
+  const valid = padding === 'valid' ? 'v' : '';
+  return `conv${layer.filters}${kernel !== 3 || valid ? `k${kernel}${valid}` : ''}`;
 }
 
 // ---- masks ----

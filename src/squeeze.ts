@@ -1,9 +1,10 @@
-// After training: flips bits of a mask where that saves bytes and the training loss is no higher for it. Prices of bits come from
-// whoever writes the mask; what a flip does to the loss is estimated from gradients, for all weights at once, and then measured:
+// After training: flips bits of a mask where that saves bits of the file and the training loss is no higher for it. Prices come from
+// whoever writes the mask; what a flip does to the loss is estimated for all weights at once, and then measured:
 //
-//   rank     every flip that a price says saves, by the rise in loss that the gradient predicts: falls first, then by rise a bit
-//   try      the best of them together; they stay when the file is smaller and the loss on all training rows not above the first one
-//   again    twice as many after a success, half after a failure, until not even one stays
+//   rank     every flip that a price says saves, by what it should do to the loss: slope x change + 1/2 curvature x change^2, the curvature
+//            from the squares of gradients (empirical Fisher information, as in Theis et al. 2018); falls first, then by rise a bit
+//   try      the best of them together; they stay when the mask takes fewer bits and the loss on all training rows is not above the first
+//   again    twice as many after a success, half after a failure; one that fails alone is not tried again
 //
 // What a round gains in loss the next may spend. Nothing here looks at validation rows: who squeezes checks on rows that chose nothing.
 
@@ -18,8 +19,8 @@ export interface SqueezeOptions {
   readonly logitScale: number;
   readonly transform?: InputTransform;
   readonly costs: Rate['costs'];
-  /** Bytes of a file with this mask. */
-  readonly bytes: (mask: Mask) => number;
+  /** Bits that a mask takes in the file. */
+  readonly bits: (mask: Mask) => number;
   /** The most rounds; default 60. */
   readonly rounds?: number;
   readonly onProgress?: (progress: SqueezeProgress) => void;
@@ -29,7 +30,7 @@ export interface SqueezeOptions {
 export interface SqueezeProgress {
   readonly round: number;
   readonly rounds: number;
-  readonly bytes: number;
+  readonly bits: number;
   readonly loss: number;
 }
 
@@ -39,14 +40,14 @@ export interface Squeezed {
   /** Mean negative log-likelihood of the training rows, nats. */
   readonly lossBefore: number;
   readonly lossAfter: number;
-  readonly bytesBefore: number;
-  readonly bytesAfter: number;
+  readonly bitsBefore: number;
+  readonly bitsAfter: number;
 }
 
 const ROUNDS = 60;
-/** Rows of a gradient, and how many of them at a time. */
+/** Rows that slopes and curvatures are taken from, and how many of them make one gradient. */
 const GRADIENT_ROWS = 8192;
-const BATCH = 512;
+const BATCH = 64;
 const FIRST_GROUP = 32;
 
 interface Flip {
@@ -57,7 +58,7 @@ interface Flip {
 }
 
 /**
- * The squeezed mask of a task: never more bytes, never a higher training loss.
+ * The squeezed mask of a task: never more bits, never a higher training loss.
  * @param rows training rows of `data`
  */
 export async function squeeze(
@@ -68,95 +69,111 @@ export async function squeeze(
   mask: Mask,
   options: SqueezeOptions,
 ): Promise<Squeezed> {
-  const { bytes, costs, rounds = ROUNDS, transform = PIXELS } = options;
+  const { bits, costs, rounds = ROUNDS, transform = PIXELS } = options;
   const images = imagesOf(data, rows);
   const labels = labelsOf(data, rows);
-  const lossOf = (bits: Mask): number => {
-    const classifier = engine.classifier(network, { mask: bits, transform });
+  const lossOf = (one: Mask): number => {
+    const classifier = engine.classifier(network, { mask: one, transform });
     const loss = meanNll(classifier, images, labels, outputs(network), options.logitScale);
     classifier.free();
     return loss;
   };
-  const slopes = slopesOf(engine, network, data, rows, { ...options, transform });
-  let now: { mask: Uint8Array[]; loss: number; bytes: number; flips: number } = {
-    mask: mask.map((bits) => bits.slice()),
-    loss: lossOf(mask),
-    bytes: bytes(mask),
-    flips: 0,
-  };
-  const first = now;
+  const rises = risesOf(engine, network, data, rows, { ...options, transform });
+  const first: Standing = { mask: mask.map((layer) => layer.slice()), loss: lossOf(mask), bits: bits(mask), flips: 0 };
+  let now = first;
   let ranked: Flip[] | null = null;
   let group = FIRST_GROUP;
-  for (let round = 0; round < rounds && group >= 1; round++) {
-    ranked ??= rank(now.mask, costs(now.mask), slopes(now.mask, round));
+  const failed = new Set<string>();
+  for (let round = 1; round <= rounds; round++) {
+    ranked ??= rank(now.mask, costs(now.mask), rises(now.mask, round)).filter((one) => !failed.has(nameOf(one)));
+    if (ranked.length === 0) break;
     const chosen = ranked.slice(0, group);
     const flipped = flip(now.mask, chosen);
-    const size = chosen.length ? bytes(flipped) : now.bytes;
-    const loss = size < now.bytes ? lossOf(flipped) : Number.POSITIVE_INFINITY;
+    const size = bits(flipped);
+    const loss = size < now.bits ? lossOf(flipped) : Number.POSITIVE_INFINITY;
     if (loss <= first.loss) {
-      now = { mask: flipped, loss, bytes: size, flips: now.flips + chosen.length };
+      now = { mask: flipped, loss, bits: size, flips: now.flips + chosen.length };
       ranked = null;
-      group *= 2;
-    } else group = Math.floor(Math.min(group, ranked.length) / 2);
-    options.onProgress?.({ round: round + 1, rounds, bytes: now.bytes, loss: now.loss });
+      group = 2 * chosen.length;
+    } else if (chosen.length === 1) {
+      failed.add(nameOf(chosen[0]));
+      ranked = ranked.slice(1);
+    } else group = chosen.length >> 1;
+    options.onProgress?.({ round, rounds, bits: now.bits, loss: now.loss });
     await new Promise((resolve) => setTimeout(resolve, 0));
     options.signal?.throwIfAborted();
   }
-  const [before, after] = [first, now];
   return {
     mask: now.mask,
     flips: now.flips,
-    lossBefore: before.loss,
-    lossAfter: after.loss,
-    bytesBefore: before.bytes,
-    bytesAfter: after.bytes,
+    lossBefore: first.loss,
+    lossAfter: now.loss,
+    bitsBefore: first.bits,
+    bitsAfter: now.bits,
   };
 }
 
-/** d loss / d mask bit of every weight, from some training rows that follow from the seed and the round. */
-function slopesOf(
+interface Standing {
+  readonly mask: Uint8Array[];
+  readonly loss: number;
+  readonly bits: number;
+  readonly flips: number;
+}
+
+/** What flipping each weight's bit should do to the loss, from some training rows that follow from the seed and the round. */
+function risesOf(
   engine: Engine,
   network: Network,
   data: Dataset,
   rows: Uint32Array,
   { logitScale, transform }: { readonly logitScale: number; readonly transform: InputTransform },
 ): (mask: Mask, round: number) => Float64Array[] {
-  const last = regenerate(network).length - 1;
-  const all = regenerate(network).map((weights, layer) => (layer === last ? weights.map((w) => w * logitScale) : weights));
+  const weights = regenerate(network);
+  const all = weights.map((values, layer) => (layer === weights.length - 1 ? values.map((w) => w * logitScale) : values));
   return (mask, round) => {
     const some = epochOrder(rows, network.seed, round).subarray(0, GRADIENT_ROWS);
-    const set = { input: data.input, images: imagesOf(data, some), labels: labelsOf(data, some) };
-    const start = all.map((weights, layer) => weights.map((w, i) => (kept(mask[layer], i) ? w : 0)));
+    const set = { images: imagesOf(data, some), labels: labelsOf(data, some), transform };
+    const start = all.map((values, layer) => values.map((w, i) => (kept(mask[layer], i) ? w : 0)));
     const batch = Math.min(BATCH, some.length);
-    const trainer = engine.denseTrainer(network, { ...set, transform }, { weights: start, biases: null }, batch);
-    const sums = all.map((weights) => new Float64Array(weights.length));
-    for (let from = 0; from < some.length; from += batch) {
-      const part = Uint32Array.from({ length: Math.min(batch, some.length - from) }, (_, i) => from + i);
-      trainer.gradients(part);
-      sums.forEach((sum, layer) => {
+    const batches = Math.floor(some.length / batch);
+    const trainer = engine.denseTrainer(network, set, { weights: start, biases: null }, batch);
+    const slopes = all.map((values) => new Float64Array(values.length));
+    const squares = all.map((values) => new Float64Array(values.length));
+    for (let b = 0; b < batches; b++) {
+      trainer.gradients(Uint32Array.from({ length: batch }, (_, i) => b * batch + i));
+      for (let layer = 0; layer < all.length; layer++) {
         const gradient = trainer.weightGradient(layer);
-        for (let i = 0; i < sum.length; i++) sum[i] += (gradient[i] * all[layer][i] * part.length) / some.length;
-      });
+        for (let i = 0; i < gradient.length; i++) {
+          slopes[layer][i] += gradient[i];
+          squares[layer][i] += gradient[i] * gradient[i];
+        }
+      }
     }
     trainer.free();
-    return sums;
+    return all.map((values, layer) =>
+      Float64Array.from(values, (w, i) => {
+        const change = kept(mask[layer], i) ? -w : w;
+        // The mean square of a sample's gradient is about that of a batch's, times the batch.
+        return (slopes[layer][i] * change + 0.5 * batch * squares[layer][i] * change * change) / batches;
+      }),
+    );
   };
 }
 
 /** The flips that save bits, the best first; of equals, the one at the lower place. */
-function rank(mask: Mask, costs: readonly Float32Array[], slopes: readonly Float64Array[]): Flip[] {
+function rank(mask: Mask, costs: readonly Float32Array[], rises: readonly Float64Array[]): Flip[] {
   const flips: Flip[] = [];
   mask.forEach((bits, layer) => {
     costs[layer].forEach((cost, at) => {
-      const one = kept(bits, at);
-      const saved = one ? cost : -cost;
-      if (saved <= 0) return;
-      const rise = one ? -slopes[layer][at] : slopes[layer][at];
-      flips.push({ layer, at, rank: rise < 0 ? rise : rise / saved });
+      const saved = kept(bits, at) ? cost : -cost;
+      const rise = rises[layer][at];
+      if (saved > 0) flips.push({ layer, at, rank: rise < 0 ? rise : rise / saved });
     });
   });
   return flips.sort((a, b) => a.rank - b.rank || a.layer - b.layer || a.at - b.at);
 }
+
+const nameOf = ({ layer, at }: Flip): string => `${layer} ${at}`;
 
 function flip(mask: Mask, flips: readonly Flip[]): Uint8Array[] {
   const out = mask.map((bits) => bits.slice());

@@ -6,7 +6,7 @@ import type { Engine, InputTransform, Trainer } from './engine/engine.js';
 import { PIXELS } from './engine/engine.js';
 import { accuracyOf } from './evaluate.js';
 import { EVALUATION_DRAWS, evenScores, likelierMask } from './masks/bernoulli.js';
-import { densityAt, gainAt, initialScores, keepAt, SCHEDULE } from './masks/topk.js';
+import { densityAt, gainAt, initialScores, keepAt, SCHEDULE, scoreRanges } from './masks/topk.js';
 import { type Mask, type Network, outputs, type Parameters, regenerate } from './network.js';
 
 export interface Progress {
@@ -46,6 +46,13 @@ export function paperTraining(network: Network): Record<keyof typeof PAPER, numb
 
 /** Our default learned mask of an FC network; chosen on validation rows, see bench/README.md. */
 export const TOPK = { batch: 128, learningRate: 0.15, momentum: 0.9, scoreRange: 0.01 } as const;
+
+/** The same for any network: with convolutions the range of a layer's scores grows with its output, and the rate is another. */
+export const topkTraining = (network: Network): Omit<TopkOptions, 'epochs' | 'density'> => ({
+  ...TOPK,
+  learningRate: network.layers.some((layer) => layer.kind === 'conv') ? 0.3 : TOPK.learningRate,
+  scoreRange: scoreRanges(network, TOPK.scoreRange),
+});
 
 /** The paper's learned supermask of an FC network (SGD with rate 100: a score sees a weight times a quarter of its gradient), in batches of ours. */
 export const BERNOULLI = { batch: 128, learningRate: 100, momentum: 0.9, rescale: false } as const;
@@ -156,8 +163,8 @@ export interface TopkOptions extends TrainOptions {
   /** Kept fraction per weighted layer. */
   readonly density: readonly number[];
   readonly momentum: number;
-  /** First scores are uniform in [0, scoreRange). */
-  readonly scoreRange: number;
+  /** First scores are uniform in [0, scoreRange), the same for all layers or one a layer. */
+  readonly scoreRange: number | readonly number[];
   /** Makes training prefer masks that take fewer bits, once the density has arrived; default: none. */
   readonly rate?: Rate;
 }

@@ -70,8 +70,52 @@ test.each<[what: string, words: string[], line: RegExp]>([
     /--penalty goes with --method bernoulli/,
   ],
   ['rescaling where there is none', ['train', '--data', 'mnist', '--out', 'x.smk', '--rescale'], /--rescale goes with --method bernoulli/],
+  ...[['--target-bytes', '2000'], ['--target-accuracy', '0.9'], ['--rate', '1e-6'], ['--squeeze']].map(
+    (words): [string, string[], RegExp] => [
+      `${words[0]} with bernoulli masks`,
+      ['train', '--data', 'mnist', '--out', 'x.smk', '--method', 'bernoulli', ...words],
+      new RegExp(`${words[0]} goes with --method topk`),
+    ],
+  ),
+  [
+    'two targets',
+    ['train', '--data', 'mnist', '--out', 'x.smk', '--target-bytes', '2000', '--target-accuracy', '0.9'],
+    /'--target-accuracy <a>' cannot be used with option '--target-bytes <n>'/,
+  ],
+  ['no bytes', ['train', '--data', 'mnist', '--out', 'x.smk', '--target-bytes', '0'], /positive whole number, got '0'/],
+  ['too accurate', ['train', '--data', 'mnist', '--out', 'x.smk', '--target-accuracy', '98'], /fraction above 0 and at most 1, got '98'/],
+  [
+    'trials of nothing',
+    ['train', '--data', 'mnist', '--out', 'x.smk', '--trials', '3'],
+    /--trials goes with --target-bytes or --target-accuracy/,
+  ],
+  ['half a pixel', ['train', '--data', 'mnist', '--out', 'x.smk', '--shift', '0.5'], /whole number of at least 0, got '0.5'/],
+  ['a negative worth', ['train', '--data', 'mnist', '--out', 'x.smk', '--rate', '-1'], /at least 0, got '-1'/],
   ['bad epochs', ['train', '--data', 'mnist', '--out', 'x.smk', '--epochs', '0'], /positive whole number, got '0'/],
-  ['bad network', ['train', '--data', 'mnist', '--out', 'x.smk', '--network', 'resnet'], /conv2, conv4, conv6, fc, .*got 'resnet'/],
+  ['bad network', ['train', '--data', 'mnist', '--out', 'x.smk', '--network', 'resnet'], /conv2, conv4, conv6, fc, lenet5, .*got 'resnet'/],
+  [
+    'a kernel larger than what a pool left',
+    ['train', '--data', 'mnist', '--out', 'x.smk', '--network', '28x28x1:pool-pool-pool-conv8k5v-10'],
+    /layer 3: a 5x5 kernel without padding needs at least 5x5 pixels, got 3x3/,
+  ],
+  [
+    'a layer that is none',
+    ['train', '--data', 'mnist', '--out', 'x.smk', '--network', '28x28x1:conv8-pol-10'],
+    /layer 1: expected pool, a number of units, conv16, conv16k5 or conv16k5v, got 'pol'/,
+  ],
+  [
+    'padding of no kind',
+    [
+      'train',
+      '--data',
+      'mnist',
+      '--out',
+      'x.smk',
+      '--network',
+      path('full.json', '{"input":[4,4,1],"layers":[{"kind":"conv","filters":2,"activation":"relu","padding":"full"}]}'),
+    ],
+    /full.json: .*padding/,
+  ],
   ['bad threads', ['train', '--data', 'mnist', '--out', 'x.smk', '--threads', '65'], /1 to 64 threads, got 65/],
   ['bad port', ['serve', 'good.smk', '--port', '70000'], /port from 0 .* to 65535, got '70000'/],
   ['missing file', ['inspect', 'nothing.smk'], /cannot read nothing.smk: there is no such file/],
@@ -209,6 +253,14 @@ test('train writes a model that eval agrees with, and the same bytes with one th
   expect(a.testAccuracy).toBe(b.testAccuracy);
   expect(a.testAccuracy).toBeGreaterThan(0.7);
   expect(JSON.parse(seedmask('eval', '--json', 't1.smk', '--data', 'mnist').stdout).testAccuracy).toBe(a.testAccuracy);
+}, 60_000);
+
+test('train takes a network as inspect prints it', () => {
+  const network = '28x28x1:pool-conv4k4v-conv3-pool-8-10';
+  const words = ['train', '--data', 'mnist', '--network', network, '--epochs', '1', '--threads', '1', '--json', '--out', 'spelled.smk'];
+  expect(JSON.parse(seedmask(...words).stdout)).toMatchObject({ network, weights: 64 + 108 + 600 + 80 });
+  const inspected = JSON.parse(seedmask('inspect', '--json', 'spelled.smk').stdout);
+  expect(inspected.network).toBe(network);
 }, 60_000);
 
 test('serve answers and ends with exit 0 on SIGTERM', async () => {

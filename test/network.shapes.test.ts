@@ -3,7 +3,7 @@
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { conv2, conv4, conv6, fc as lenet } from '../models/index.js';
+import { conv2, conv4, conv6, fc as lenet, lenet5 } from '../models/index.js';
 import {
   type Architecture,
   checkMask,
@@ -60,6 +60,12 @@ test.each(PAPER)('%s has the weights and sigmas of the paper', (_, architecture,
   expect(weightCounts(architecture)).toEqual(counts);
   expect(weighted(architecture).map((layer) => Number(sigmaOf('glorot', layer).toFixed(5)))).toEqual(sigmas);
   expect(outputs(architecture)).toBe(10);
+});
+
+// 25 x 20 + 25 x 20 x 50 + 4 x 4 x 50 x 500 + 500 x 10, as Caffe's model has without its 580 biases (431,080 parameters in all).
+test('LeNet-5 has the weights of Caffe', () => {
+  expect(weightCounts(lenet5)).toEqual([500, 25_000, 400_000, 5_000]);
+  expect(totalWeights(lenet5) + 20 + 50 + 500 + 10).toBe(431_080);
 });
 
 test('the paper networks read MNIST and CIFAR-10 images', () => {
@@ -149,6 +155,13 @@ test.each([
 test('describe names the layers', () => {
   expect(describeNetwork(lenet)).toBe('fc:784-300-100-10');
   expect(describeNetwork(conv2)).toBe('32x32x3:conv64-conv64-pool-256-256-10');
+  expect(describeNetwork(lenet5)).toBe('28x28x1:conv20k5v-pool-conv50k5v-pool-500-10');
+  const kernels: Layer[] = [
+    { ...conv(2), kernel: 3, padding: 'same' },
+    { ...conv(3), kernel: 3, padding: 'valid' },
+    { ...conv(4), kernel: 4 },
+  ];
+  expect(describeNetwork(net([9, 9, 1], ...kernels))).toBe('9x9x1:conv2-conv3k3v-conv4k4');
 });
 
 // ---- weights ----

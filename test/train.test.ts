@@ -6,10 +6,10 @@ import type { Engine } from '../src/engine/engine.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { evaluate, fitLogitScale, softmax } from '../src/evaluate.js';
-import { densityAt } from '../src/masks/topk.js';
+import { convDensity, densityAt, initialScores, scoreRanges } from '../src/masks/topk.js';
 import { countKept, type Network, totalKept } from '../src/network.js';
 import { DOMAIN, fillWords, parseSeed } from '../src/random.js';
-import { BERNOULLI, PAPER, TOPK, trainBernoulli, trainDense, trainTopk } from '../src/train.js';
+import { BERNOULLI, PAPER, TOPK, topkTraining, trainBernoulli, trainDense, trainTopk } from '../src/train.js';
 
 const network: Network = {
   input: [4, 4, 1],
@@ -116,6 +116,34 @@ test('dense training gives the same floats with one thread and two', async () =>
   }
   expect(runs[1]).toEqual(runs[0]);
   expect(runs[0].valAccuracy).toBeGreaterThan(0.95);
+});
+
+test('a convolution scores in proportion to its pixels, and convolutions of any kernel learn', async () => {
+  const seen: Network = {
+    ...network,
+    distribution: 'packed-signed-constant',
+    layers: [
+      { kind: 'conv', filters: 9, activation: 'relu', kernel: 2, padding: 'valid' },
+      { kind: 'conv', filters: 8, activation: 'relu', kernel: 3 },
+      { kind: 'dense', units: 3, activation: 'linear' },
+    ],
+  };
+  // 3 x 3 pixels are left of 4 x 4.
+  expect(scoreRanges(seen, 0.01)).toEqual([0.09, 0.09, 0.01]);
+  const [first, , last] = initialScores(seen, [9, 9, 1]);
+  expect(Math.max(...first)).toBeGreaterThan(8);
+  expect(Math.max(...last)).toBeLessThan(1);
+  const engine = await createWasmEngine({ threads: 1 });
+  const { mask, valAccuracy } = await trainTopk(engine, seen, data, parts, {
+    ...topkTraining(seen),
+    batch: 30,
+    epochs: 6,
+    density: convDensity(seen),
+  });
+  engine.close();
+  // Half of 36 and of 216, 15 n^0.4 of 648.
+  expect(mask.map(countKept)).toEqual([18, 200, 108]);
+  expect(valAccuracy).toBeGreaterThan(0.95);
 });
 
 test('an aborted run stops and gives its memory back', async () => {

@@ -5,15 +5,27 @@
 // before they are cut. Activations keep their size because a layer's weights are multiplied by 1 / sqrt(density) while it falls;
 // with zero biases such a factor changes no prediction, and it is not stored.
 
-import { type Network, weightCounts, weighted } from '../network.js';
+import { type Architecture, type Network, weightCounts, weighted } from '../network.js';
 import { DOMAIN, fillWords } from '../random.js';
 
 export const START_DENSITY = 0.5;
 export const SCHEDULE = 0.4;
 
-/** First scores: uniform in [0, range) from the network's seed. */
-export function initialScores(network: Network, range: number): Float32Array[] {
-  return weighted(network).map((layer) => {
+/**
+ * Ranges of first scores in which one learning rate suits all layers: a weight of a convolution meets the gradients of every pixel of
+ * the output, so its score moves so many times as far. Only the ratio of a score to its moves matters.
+ * @param range of a dense layer
+ */
+export const scoreRanges = (network: Network, range: number): number[] =>
+  weighted(network).map(({ output: [height, width] }) => range * height * width);
+
+/**
+ * First scores: uniform in [0, range) from the network's seed.
+ * @param ranges of all layers, or of each
+ */
+export function initialScores(network: Network, ranges: number | readonly number[]): Float32Array[] {
+  return weighted(network).map((layer, i) => {
+    const range = typeof ranges === 'number' ? ranges : ranges[i];
     const words = new Uint32Array(layer.weights);
     fillWords(network.seed, DOMAIN.scoreInit, layer.stream, 0, words);
     return Float32Array.from(words, (word) => (word / 4294967296) * range);
@@ -32,6 +44,12 @@ export const keepAt = (network: Network, density: readonly number[]): number[] =
 
 /** Keeps the variance of activations: He initialisation of the kept weights. */
 export const gainAt = (density: readonly number[]): number[] => density.map((d) => Math.fround(1 / Math.sqrt(d)));
+
+/**
+ * A density for each layer of a network of convolutions: 15 n^0.4 of its n weights, so that the larger a layer, the smaller the kept
+ * part. Chosen on validation rows of MNIST (bench/README.md).
+ */
+export const convDensity = (network: Architecture): number[] => weightCounts(network).map((n) => Math.min(START_DENSITY, 15 * n ** -0.6));
 
 /** One density a layer: a shorter list repeats its last entry. */
 export const spread = (density: readonly number[], layers: number): number[] =>
