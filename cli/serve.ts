@@ -19,6 +19,7 @@ interface Options extends Output, KeyOptions {
   host: string;
   threads?: number;
   poll: number;
+  drainDelay: number;
   network?: string;
   cors?: string[];
   helmet?: boolean;
@@ -46,6 +47,7 @@ export function serveCommand(): Command {
     .option('--helmet', 'send protective headers for browsers with every answer')
     .addOption(new Option('--log <level>', 'JSON lines on stderr; debug has one for every request').choices(LEVELS).default('info'))
     .option('--web <folder>', 'static files, with an index.html for /')
+    .option('--drain-delay <seconds>', 'after a signal, keep accepting so long while readiness says no: for load balancers', notNegative, 0)
     .option('--json', 'print one JSON object once listening')
     .addHelpText(
       'after',
@@ -84,7 +86,7 @@ async function run(path: string, options: Options): Promise<void> {
   const { cors, helmet, abstain } = options;
   const handler = createHandler({ engine, store, threads, release: RELEASE, ...access, cors, helmet, abstain, web, log });
   await handler.warm();
-  const server = await listen(handler, { port: options.port, host: options.host });
+  const server = await listen(handler, { port: options.port, host: options.host, drainDelay: options.drainDelay * 1000 });
   const tasks = [...store.tasks.values()];
   const [first] = tasks;
   const width = inputs(first.versions[0].network);
