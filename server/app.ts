@@ -33,7 +33,7 @@ export function appOf(service: Service, web?: string): Express {
       };
       return respond({ path: 'none', access: 'open', answer }, {}, req, res, service);
     };
-  app.use(/^\/v1(\/|$)/i, (req, res, next) => refuse(() => malformed(req.method, req.originalUrl))(req, res, next));
+  app.use((req, res, next) => (/^\/v1(\/|$)/i.test(req.path) ? refuse(malformed)(req, res, next) : next()));
   const byPath = new Map<string, Route[]>();
   for (const route of routes) byPath.set(route.path, [...(byPath.get(route.path) ?? []), route]);
   for (const same of byPath.values())
@@ -61,8 +61,8 @@ function wrongMethod(routes: readonly Route[], method: string, path: string): Se
 }
 
 /** TensorFlow Serving's answer to all it does not know under /v1, be it a path or a verb. */
-const malformed = (method: string, url: string): SeedmaskError =>
-  new SeedmaskError('malformed-v1', { field: 'path', expected: '/v1/models/NAME:predict', got: `${method} ${url.split('?', 1)[0]}` });
+const malformed = (method: string, path: string): SeedmaskError =>
+  new SeedmaskError('malformed-v1', { field: 'path', expected: '/v1/models/NAME:predict', got: `${method} ${path}` });
 
 function unknownRoute(method: string, path: string): SeedmaskError {
   const expected = 'GET /tasks, POST /tasks/NAME/classify, /v1/models/NAME:predict or /v2/models/NAME/infer';

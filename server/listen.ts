@@ -42,7 +42,9 @@ export async function listen(
 ): Promise<Listening> {
   let closing: Promise<void> | undefined;
   const flying = new Set<ServerResponse>();
-  const server = createServer({ headersTimeout, requestTimeout, keepAliveTimeout: 65_000 }, (req, res) => {
+  const timeouts = { headersTimeout, requestTimeout, keepAliveTimeout: 65_000 };
+  const connectionsCheckingInterval = Math.min(5000, headersTimeout, requestTimeout);
+  const server = createServer({ ...timeouts, connectionsCheckingInterval }, (req, res) => {
     flying.add(res);
     res.once('close', () => flying.delete(res));
     if (closing) res.setHeader('Connection', 'close');

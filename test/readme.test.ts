@@ -1,9 +1,12 @@
 // README's example prints what README says, and its dependency table is package.json's.
 
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
+import { createHandler, listen, openStore } from '../server/index.js';
+import { createReferenceEngine } from '../src/engine/reference.js';
 
 const ROOT = join(import.meta.dirname, '..');
 const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
@@ -23,6 +26,20 @@ test('the ten lines print what stands below them', () => {
   rmSync(file);
   expect(out.trim()).toBe(printed);
 });
+
+test('the client example runs against a server of the shipped models', async () => {
+  const [program] = [...readme.matchAll(/```js\n([\s\S]*?)```/g)]
+    .map(([, text]) => text)
+    .filter((text) => text.includes('seedmask/client'));
+  const store = await openStore(join(ROOT, 'models', 'trained'));
+  const server = await listen(createHandler({ engine: createReferenceEngine(), store }), { port: 0 });
+  const file = join(ROOT, 'dist', 'readme-client.mjs');
+  writeFileSync(file, program.replace('http://localhost:8080', server.url));
+  const { stdout } = await promisify(execFile)(process.execPath, [file], { cwd: ROOT });
+  rmSync(file);
+  await server.close();
+  expect(stdout).toMatch(/^mnist 784\nmnist-same-sign 784\nmnist-tiny 784\n\d \d+ [0-9a-f]{64}\n$/);
+}, 30_000);
 
 test('the dependency table lists the dependencies, and each of them runs on Node 20', () => {
   const listed = [...readme.matchAll(/^\| `([^`]+)` \| [^|]+ \|$/gm)]

@@ -224,10 +224,16 @@ describe('request ids and the log', () => {
   });
 
   test('a fault of the server stands in the log under the id that the client got', async () => {
-    const classifier = () => {
-      throw new Error('broken inside');
-    };
-    const broken = await logged({ keys: undefined, engine: { ...engine, classifier, anyMask: () => null }, report: undefined });
+    const broken = await logged({
+      keys: undefined,
+      report: undefined,
+      engine: {
+        ...engine,
+        anyMask: () => {
+          throw new Error('broken inside');
+        },
+      },
+    });
     const { status, json } = await post(`${broken.url}/tasks/tiny/classify`, ROW, { 'X-Request-Id': 'fault' });
     expect([status, json.code, JSON.stringify(json).includes('broken inside')]).toEqual([500, 'internal', false]);
     const [fault, answered] = broken.entries().filter((entry) => entry['requestId'] === 'fault');

@@ -1,0 +1,70 @@
+// The server as a stranger's client meets it: test/oip_client.py is written from the protocol alone, with numpy as the judge of bytes;
+// curl says what a person at a shell would see.
+
+import { execFile, spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Listening } from '../server/index.js';
+import { post, sampleStore, serve } from './server.material.js';
+
+const run = promisify(execFile);
+const PYTHON = ['python3', '/usr/bin/python3'].find((python) => spawnSync(python, ['-c', 'import numpy']).status === 0);
+const CURL = spawnSync('curl', ['--version']).status === 0;
+
+let server: Listening;
+beforeAll(async () => {
+  server = await serve({ store: await sampleStore(), release: '1.2.3' });
+});
+afterAll(() => server.close());
+
+test.skipIf(!PYTHON && !process.env['CI'])(
+  'a client in Python, binary and JSON, gets the same bits in every way there is',
+  async () => {
+    const { stdout } = await run(PYTHON ?? 'python3', [join(import.meta.dirname, 'oip_client.py'), server.url, 'digits']);
+    const seen = JSON.parse(stdout);
+    expect(seen.server).toMatchObject({ name: 'seedmask', version: '1.2.3' });
+    expect([seen.live, seen.ready, seen.modelReady]).toEqual([
+      { live: true },
+      { live: true, ready: true },
+      { name: 'digits', ready: true },
+    ]);
+    expect(seen.index.map((entry: { name: string }) => entry.name)).toEqual(['colour', 'digits', 'tiny', 'tiny']);
+    expect(seen.same).toEqual(['binary FP32', 'JSON UINT8', 'JSON FP32', 'gzip', 'version', 'raw']);
+    const { predictions } = (await post(`${server.url}/tasks/digits/classify`, { instances: seen.pixels })).json;
+    expect(seen.probabilities).toEqual(predictions.map((p: { probabilities: number[] }) => p.probabilities));
+    expect(seen.labels).toEqual(predictions.map((p: { label: string }) => p.label));
+    expect(seen.best.map(([first]: string[]) => first.split(':')[2])).toEqual(seen.labels);
+    expect(Object.keys(seen.refused)).toEqual(['FP64', 'shape', 'model', 'deadline', 'load']);
+    expect(seen.refused.FP64).toContain('/inputs/0/datatype must be FP32 or UINT8');
+    expect(seen.refused.shape).toContain('Add the batch dimension: shape [1, 784]');
+    expect(seen.refused.load).toContain('this server has no admin key');
+    // Seven ways of 5 rows each, and the two best of 5.
+    expect(seen.statistics).toBe(40);
+  },
+  30_000,
+);
+
+test.skipIf(!CURL && !process.env['CI'])(
+  'curl: form headers, HTTP/1.0, chunks, Expect: 100-continue, compressed answers, a resumed file',
+  async () => {
+    const curl = async (...words: string[]) => (await run('curl', ['-sS', ...words])).stdout;
+    const url = `${server.url}/tasks/tiny/classify`;
+    const want = (await post(url, { instances: [[0, 255, 10, 3]] })).json;
+    const body = '{"instances":[[0,255,10,3]]}';
+    const ways = [
+      ['-d', body],
+      ['--http1.0', '-d', body],
+      ['-H', 'Expect: 100-continue', '-d', body],
+      ['-H', 'Transfer-Encoding: chunked', '-d', body],
+      ['-H', 'Content-Type:', '-d', body],
+      ['--compressed', '-d', body],
+    ];
+    for (const way of ways) expect(JSON.parse(await curl(...way, url)), way.join(' ')).toEqual(want);
+    expect(await curl('-o', '/dev/null', '-w', '%{http_code} %{content_type}', '-r', '0-9', `${server.url}/tasks/tiny/mask`)).toBe(
+      '206 application/octet-stream',
+    );
+    expect(await curl('-o', '/dev/null', '-w', '%{http_code}', '-I', `${server.url}/tasks/tiny/mask`)).toBe('200');
+  },
+  30_000,
+);

@@ -1,0 +1,216 @@
+// The repository and statistics extensions of the Open Inference Protocol over a folder that changes, classify of TensorFlow Serving,
+// deadlines in both spellings, and the abstain threshold of server and request.
+
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { writeModel } from '../codec/index.js';
+import { hashOf, type Listening, openStore } from '../server/index.js';
+import { folder, get, oneTask, post, sampleStore, serve, tinyNetwork } from './server.material.js';
+
+const ADMIN = { 'X-API-Key': 'admin' };
+const ROWS = [
+  [0, 255, 10, 3],
+  [200, 0, 0, 99],
+];
+
+describe('repository', () => {
+  const root = folder({
+    'a.smk': oneTask(tinyNetwork()),
+    'b/1.smk': oneTask(tinyNetwork()),
+    'b/2.smk': oneTask(tinyNetwork([2, 2, 1], 3, 8)),
+  });
+  let server: Listening;
+  beforeAll(async () => {
+    server = await serve({ store: await openStore(root), adminKey: hashOf('admin') });
+  });
+  afterAll(async () => {
+    await server.close();
+    rmSync(root, { recursive: true });
+  });
+  const index = async (body: unknown = '') => (await post(`${server.url}/v2/repository/index`, body)).json;
+  const change = (name: string, verb: string, body: unknown = '') =>
+    post(`${server.url}/v2/repository/models/${name}/${verb}`, body, ADMIN);
+  const classify = (name: string) => post(`${server.url}/tasks/${name}/classify`, { instances: ROWS });
+
+  test('the index has every version; ready leaves out what does not answer', async () => {
+    const ready = (name: string, version: string) => ({ name, version, state: 'READY', reason: '' });
+    expect(await index()).toEqual([ready('a', '1'), ready('b', '1'), ready('b', '2')]);
+    expect(await index({})).toHaveLength(3);
+    const bad = await post(`${server.url}/v2/repository/index`, { ready: 'yes' });
+    expect([bad.status, bad.json.field]).toEqual([400, '/ready']);
+  });
+
+  test('unload takes a model out and leaves others; load brings it back', async () => {
+    expect((await classify('a')).status).toBe(200);
+    const gone = await change('a', 'unload', { parameters: { unload_dependents: true } });
+    expect([gone.status, gone.type, gone.json]).toEqual([200, 'application/json', {}]);
+    const refused = await classify('a');
+    expect([refused.status, refused.json.code]).toEqual([503, 'unloaded-task']);
+    expect((await classify('b')).status).toBe(200);
+    expect((await index()).find((entry: { name: string }) => entry.name === 'a')).toMatchObject({ state: 'UNAVAILABLE' });
+    expect(await index({ ready: true })).toHaveLength(2);
+    expect((await change('a', 'load')).status).toBe(200);
+    expect((await classify('a')).status).toBe(200);
+  });
+
+  test('load takes what is new in the folder, and a damaged file is named and changes nothing', async () => {
+    expect((await change('c', 'load')).json.code).toBe('unknown-task');
+    writeFileSync(join(root, 'c.smk'), writeModel(oneTask(tinyNetwork())));
+    expect((await change('c', 'load')).status).toBe(200);
+    const before = (await classify('c')).json;
+    writeFileSync(join(root, 'c.smk'), 'no model file');
+    const failed = await change('c', 'load');
+    expect([failed.status, failed.type]).toEqual([422, 'application/json']);
+    expect(failed.json.error).toContain('c.smk cannot be served');
+    expect((await classify('c')).json).toEqual(before);
+    expect((await index()).find((entry: { name: string }) => entry.name === 'c').reason).toContain('c.smk cannot be served');
+  });
+
+  test('a configuration of a model is refused: its file says everything', async () => {
+    const { status, json } = await change('a', 'load', { parameters: { config: '{"max_batch_size": 4}' } });
+    expect([status, json.field]).toEqual([400, '/parameters/config']);
+    expect(json.error).toContain('a model file says everything about itself');
+  });
+
+  test('new content of a name is what is classified, and what its mask gives', async () => {
+    const one = await fetch(`${server.url}/tasks/a/mask`);
+    const before = (await classify('a')).json;
+    writeFileSync(join(root, 'a.smk'), writeModel(oneTask(tinyNetwork([2, 2, 1], 3, 99))));
+    expect((await change('a', 'load')).status).toBe(200);
+    const two = await fetch(`${server.url}/tasks/a/mask`);
+    expect(two.headers.get('etag')).not.toBe(one.headers.get('etag'));
+    expect((await classify('a')).json).not.toEqual(before);
+    expect((await fetch(`${server.url}/tasks/a/mask`, { headers: { 'If-None-Match': one.headers.get('etag')! } })).status).toBe(200);
+  });
+});
+
+describe('statistics', () => {
+  test('rows, runs and times of a version; failures apart; all models at once', async () => {
+    const server = await serve();
+    const stats = async (path: string) => (await get(`${server.url}/v2/models/${path}`)).json.model_stats;
+    const before = Date.now();
+    for (let i = 0; i < 3; i++) await post(`${server.url}/tasks/tiny/classify`, { instances: ROWS });
+    await post(`${server.url}/v1/models/tiny/versions/1:predict`, { instances: [ROWS[0]] });
+    await post(`${server.url}/tasks/tiny/classify`, { instances: [[1]] });
+    const [one, two] = await stats('tiny/stats');
+    expect([one.name, one.version, one.inference_count, two.version, two.inference_count]).toEqual(['tiny', '1', 1, '2', 6]);
+    expect(two.last_inference).toBeGreaterThanOrEqual(before);
+    expect([two.inference_stats.success.count, two.inference_stats.fail.count, two.inference_stats.queue.count]).toEqual([3, 1, 3]);
+    // How rows fall into runs is the scheduler's affair; none is lost and none is run twice.
+    const runs: { batch_size: number; compute_infer: { count: number } }[] = two.batch_stats;
+    expect(runs.reduce((sum, run) => sum + run.compute_infer.count, 0)).toBe(two.execution_count);
+    expect(runs.reduce((sum, run) => sum + run.batch_size * run.compute_infer.count, 0)).toBe(6);
+    const { success, compute_input, compute_infer, compute_output, cache_hit } = two.inference_stats;
+    expect(compute_infer.count).toBe(3);
+    expect(success.ns).toBeGreaterThan(compute_input.ns + compute_output.ns);
+    expect(cache_hit).toEqual({ count: 0, ns: 0 });
+    expect(await stats('tiny/versions/2/stats')).toEqual([two]);
+    expect((await stats('stats')).map((s: { name: string; version: string }) => `${s.name} ${s.version}`)).toEqual([
+      'colour 1',
+      'digits 1',
+      'tiny 1',
+      'tiny 2',
+    ]);
+    expect((await get(`${server.url}/v2/models/nobody/stats`)).status).toBe(404);
+    await server.close();
+  });
+});
+
+describe('classify of TensorFlow Serving', () => {
+  let server: Listening;
+  beforeAll(async () => {
+    server = await serve({ store: await sampleStore() });
+  });
+  afterAll(() => server.close());
+  const ask = (body: unknown, path = '/v1/models/tiny:classify') => post(`${server.url}${path}`, body);
+
+  test('results: a list of [label, score] for each example, in the order of the classes', async () => {
+    const { predictions } = (await ask({ instances: ROWS }, '/v1/models/tiny:predict')).json;
+    const want = { results: predictions.map((scores: number[]) => scores.map((score, i) => ['abc'[i], score])) };
+    expect((await ask({ examples: ROWS.map((pixels) => ({ pixels })) })).json).toEqual(want);
+    expect(
+      (await ask({ signature_name: 'serving_default', context: { pixels: ROWS[0] }, examples: [{}, { pixels: ROWS[1] }] })).json,
+    ).toEqual(want);
+    expect((await ask({ examples: [{ pixels: ROWS[0] }] }, '/v1/models/tiny/labels/stable:classify')).status).toBe(200);
+  });
+
+  test.each([
+    ['no examples', { instances: ROWS }, '/examples'],
+    ['none', { examples: [] }, '/examples'],
+    ['another feature', { examples: [{ x: ROWS[0] }] }, '/examples/0'],
+    ['two features', { examples: [{ pixels: ROWS[0], age: 3 }] }, '/examples/0'],
+    ['a list', { examples: [ROWS[0]] }, '/examples/0'],
+    ['a short row', { examples: [{ pixels: ROWS[0] }, { pixels: [1] }] }, '/examples/1'],
+  ])('%s', async (_, body, field) => {
+    const { status, json } = await ask(body);
+    expect([status, json.field]).toEqual([400, field]);
+  });
+
+  test('regress says that there is no such signature', async () => {
+    const { status, json } = await ask({ examples: [{ pixels: ROWS[0] }] }, '/v1/models/tiny:regress');
+    expect([status, json.error]).toEqual([
+      400,
+      'the signature of regress must be tensorflow/serving/regress, got tensorflow/serving/predict. These models classify: use :predict or :classify.',
+    ]);
+  });
+});
+
+describe('deadlines', () => {
+  let server: Listening;
+  beforeAll(async () => {
+    server = await serve();
+  });
+  afterAll(() => server.close());
+  const infer = (timeout: unknown) =>
+    post(`${server.url}/v2/models/tiny/infer`, {
+      parameters: { timeout },
+      inputs: [{ name: 'pixels', shape: [1, 4], datatype: 'UINT8', data: ROWS[0] }],
+    });
+
+  test('timeout of the Open Inference Protocol counts microseconds', async () => {
+    expect((await infer(60_000_000)).status).toBe(200);
+    const late = await infer(0);
+    expect([late.status, late.type, late.json.code]).toEqual([504, 'application/json', 'deadline']);
+    expect((await infer(-1)).json.field).toBe('/parameters/timeout');
+    expect((await infer(1.5)).json.field).toBe('/parameters/timeout');
+  });
+
+  test('X-Timeout-Ms holds on every protocol', async () => {
+    for (const path of ['/tasks/tiny/classify', '/v1/models/tiny:predict']) {
+      const ask = (ms: string) => post(`${server.url}${path}`, { instances: ROWS }, { 'X-Timeout-Ms': ms });
+      expect((await ask('60000')).status).toBe(200);
+      expect((await ask('0')).json.code).toBe('deadline');
+      for (const bad of ['soon', '-1', 'NaN']) {
+        const { status, json } = await ask(bad);
+        expect([status, json.field]).toEqual([400, 'X-Timeout-Ms']);
+      }
+    }
+  });
+});
+
+describe('abstaining', () => {
+  test('below the threshold of server or request the label is null; the request wins', async () => {
+    const server = await serve({ abstain: 1 });
+    const labels = async (query: string, body: object = {}) => {
+      const { json } = await post(`${server.url}/tasks/tiny/classify${query}`, { instances: ROWS, ...body });
+      return json.predictions.map((p: { label: string | null }) => p.label);
+    };
+    const [sure] = [await labels('?abstain=0')];
+    expect(sure).toEqual(sure.map(() => expect.stringMatching(/^[abc]$/)));
+    expect(await labels('')).toEqual([null, null]);
+    expect(await labels('', { abstain: 0 })).toEqual(sure);
+    expect(await labels('?abstain=1', { abstain: 0 })).toEqual([null, null]);
+    const { json } = await post(`${server.url}/tasks/tiny/classify?abstain=0`, { instances: ROWS });
+    const most: number[] = json.predictions.map((p: { probabilities: number[] }) => Math.max(...p.probabilities));
+    const between = (most[0] + most[1]) / 2;
+    expect(most[0]).not.toBe(most[1]);
+    expect(await labels(`?abstain=${between}`)).toEqual(sure.map((label: string, i: number) => (most[i] < between ? null : label)));
+    expect(await labels(`?abstain=${most[0]}`)).toEqual([sure[0], most[1] < most[0] ? null : sure[1]]);
+    for (const bad of ['?abstain=2', '?abstain=-1', '?abstain=x']) {
+      const { status, json: problem } = await post(`${server.url}/tasks/tiny/classify${bad}`, { instances: ROWS });
+      expect([status, problem.field]).toEqual([400, '?/abstain']);
+    }
+    await server.close();
+  });
+});

@@ -1,0 +1,176 @@
+// What real clients put on the wire and demand of answers, beyond the protocols' texts: no Content-Type, no body, nothing but 200 for
+// success, an object with a string `error` in every failure, exactly application/json, names with slashes, binary by default,
+// unknown parameters. Bytes on raw sockets, as tritonclient and KServe's client were seen to send them.
+
+import { gunzipSync, gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createHandler, hashOf, type Listening, listen } from '../server/index.js';
+import { engine, post, raw, sampleStore, serve } from './server.material.js';
+
+const ADMIN = 'admin-secret';
+let server: Listening;
+beforeAll(async () => {
+  server = await serve({ store: await sampleStore(), adminKey: hashOf(ADMIN) });
+});
+afterAll(() => server.close());
+
+const INFER = JSON.stringify({ inputs: [{ name: 'pixels', shape: [1, 4], datatype: 'UINT8', data: [0, 255, 10, 3] }] });
+/** Sends one request, headers as they are, and takes the answer apart. */
+async function wire(method: string, path: string, headers: readonly string[] = [], body: string | Uint8Array = '') {
+  const length = body.length > 0 ? [`Content-Length: ${body.length}`] : [];
+  const head = [`${method} ${path} HTTP/1.1`, 'Host: x', 'Connection: close', ...headers, ...length, '', ''].join('\r\n');
+  const text = await raw(server.url, head, body);
+  const end = text.indexOf('\r\n\r\n');
+  const lines = text.slice(0, end).split('\r\n');
+  return { status: Number(lines[0].split(' ')[1]), headers: lines.slice(1), body: text.slice(end + 4) };
+}
+
+describe('what real clients do', () => {
+  test('1. no Content-Type at all, JSON or binary', async () => {
+    expect((await wire('POST', '/v2/models/tiny/infer', [], INFER)).status).toBe(200);
+    const json = JSON.stringify({ inputs: [{ name: 'pixels', shape: [1, 4], datatype: 'UINT8', parameters: { binary_data_size: 4 } }] });
+    const body = Buffer.concat([Buffer.from(json), Buffer.of(0, 255, 10, 3)]);
+    expect((await wire('POST', '/v2/models/tiny/infer', [`Inference-Header-Content-Length: ${json.length}`], body)).status).toBe(200);
+    expect((await wire('POST', '/v1/models/tiny:predict', [], '{"instances":[[1,2,3,4]]}')).status).toBe(200);
+    expect((await wire('POST', '/v2/repository/index', [], '{"ready":true}')).status).toBe(200);
+  });
+
+  test('2. a POST without a body and without Content-Length', async () => {
+    const { status, body } = await wire('POST', '/v2/repository/index');
+    expect(status).toBe(200);
+    expect(JSON.parse(body)).toContainEqual({ name: 'digits', version: '1', state: 'READY', reason: '' });
+  });
+
+  test('3. success is 200, also of load and unload', async () => {
+    const other = await serve({ store: await sampleStore(), adminKey: hashOf(ADMIN) });
+    for (const verb of ['load', 'unload']) {
+      const path = `/v2/repository/models/colour/${verb}`;
+      const text = await raw(other.url, `POST ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-API-Key: ${ADMIN}\r\n\r\n`);
+      expect(text).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+    }
+    await other.close();
+  });
+
+  const failing: [string, string, string?][] = [
+    ['GET', '/v2/models/nobody'],
+    ['GET', '/v2/models/tiny/versions/9'],
+    ['POST', '/v2/models/tiny/infer'],
+    ['POST', '/v2/models/tiny/infer', '{'],
+    ['POST', '/v2/repository/models/tiny/load'],
+    ['DELETE', '/v2/models/tiny'],
+    ['GET', '/v2/nothing'],
+    ['POST', '/v1/models/nobody:predict', '{}'],
+    ['POST', '/v1/models/tiny:predict', '{}'],
+    ['GET', '/v1/nothing'],
+  ];
+  test.each(failing)(
+    '4, 5. %s %s %s fails with an object, a text in error, and exactly application/json',
+    async (method, path, body = '') => {
+      const answer = await wire(method, path, [], body);
+      expect(answer.status).toBeGreaterThanOrEqual(400);
+      expect(answer.headers).toContain('Content-Type: application/json');
+      expect(JSON.parse(answer.body)).toMatchObject({
+        error: expect.stringMatching(/\S/),
+        status: answer.status,
+        title: expect.any(String),
+      });
+    },
+  );
+
+  test('5. problem+json for who asks for it, and on our own routes', async () => {
+    const type = (answer: { headers: string[] }) => answer.headers.find((line) => line.startsWith('Content-Type:'));
+    const named = await wire('GET', '/v2/models/nobody', ['Accept: application/problem+json, */*']);
+    expect(type(named)).toBe('Content-Type: application/problem+json');
+    expect(JSON.parse(named.body).error).toContain('no task named nobody');
+    expect(type(await wire('GET', '/tasks/nobody'))).toBe('Content-Type: application/problem+json');
+    expect(type(await wire('GET', '/tasks/nobody', ['Accept: application/json']))).toBe('Content-Type: application/json');
+  });
+
+  test('6. names: a slash leads nowhere, percent-encoding is undone, what no name may hold is unknown', async () => {
+    expect((await wire('POST', '/v2/models/a/b/versions/2/infer', [], INFER)).status).toBe(404);
+    expect((await wire('POST', '/v2/models/t%69ny/infer', [], INFER)).status).toBe(200);
+    for (const name of ['tiny%3Ax', 'tiny%40x', 'ti%20ny', '~tiny', '%2e%2e', 'a%2Fb']) {
+      const { status, body } = await wire('POST', `/v2/models/${name}/infer`, [], INFER);
+      expect([status, JSON.parse(body).code], name).toEqual([404, 'unknown-task']);
+    }
+  });
+
+  test('7. two infers with binary answers on one kept connection', async () => {
+    const body = JSON.stringify({ ...JSON.parse(INFER), parameters: { binary_data_output: true } });
+    const request = `POST /v2/models/tiny/infer HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n`;
+    const text = await raw(server.url, `${request}\r\n${body}`, `${request}Connection: close\r\n\r\n${body}`);
+    expect(text.match(/HTTP\/1\.1 200 OK/g)).toHaveLength(2);
+    expect(text.match(/Inference-Header-Content-Length: \d+/g)).toHaveLength(2);
+  });
+
+  test('8. unknown parameters of every level pass', async () => {
+    const body = JSON.stringify({
+      parameters: { task: 'z', priority: 1, sequence_id: 3, sequence_start: true },
+      inputs: [{ name: 'pixels', shape: [1, 4], datatype: 'UINT8', data: [1, 2, 3, 4], parameters: { x: 'y' } }],
+      outputs: [{ name: 'label', parameters: { z: 1 } }],
+      more: 1,
+    });
+    expect((await wire('POST', '/v2/models/tiny/infer', [], body)).status).toBe(200);
+  });
+});
+
+describe('compression', () => {
+  const rows = Array.from({ length: 1000 }, (_, i) => [i & 255, (i >> 3) & 255, 7, 9]);
+
+  test('large answers go out as gzip to who takes it, and to nobody else', async () => {
+    const body = JSON.stringify({ instances: rows });
+    const ask = async (...accept: string[]) => {
+      const { headers, body: text } = await wire('POST', '/tasks/tiny/classify', accept, body);
+      return { headers, bytes: Buffer.from(text, 'latin1') };
+    };
+    const plain = await ask();
+    expect(plain.headers).not.toContain('Content-Encoding: gzip');
+    expect(plain.headers).toContain('Vary: Accept-Encoding');
+    for (const accept of ['gzip', 'br;q=1.0, gzip;q=0.8', '*', 'GZIP']) {
+      const { headers, bytes } = await ask(`Accept-Encoding: ${accept}`);
+      expect(headers).toContain('Content-Encoding: gzip');
+      expect(headers).toContain(`Content-Length: ${bytes.length}`);
+      expect(gunzipSync(bytes).equals(plain.bytes)).toBe(true);
+      expect(bytes.length).toBeLessThan(plain.bytes.length / 2);
+    }
+    for (const accept of ['identity', 'gzip;q=0', '*;q=0', 'gzip;q=0, *', 'br']) {
+      expect((await ask(`Accept-Encoding: ${accept}`)).bytes.equals(plain.bytes), accept).toBe(true);
+    }
+  }, 30_000);
+
+  test('small answers do not', async () => {
+    const { headers } = await wire('GET', '/tasks', ['Accept-Encoding: gzip']);
+    expect(headers.join()).not.toContain('Content-Encoding');
+  });
+
+  test('a bomb of zeros is 413 and never takes memory of its size', async () => {
+    // A body may have 16 MiB.
+    const limit = 16 * 1024 * 1024;
+    const bomb = gzipSync(Buffer.alloc(20 * limit), { level: 9 });
+    expect(bomb.length).toBeLessThan(400_000);
+    const before = process.memoryUsage().arrayBuffers;
+    let most = 0;
+    const watch = setInterval(() => {
+      most = Math.max(most, process.memoryUsage().arrayBuffers - before);
+    }, 1);
+    const { status, json } = await post(`${server.url}/tasks/tiny/classify`, bomb, { 'Content-Encoding': 'gzip' });
+    clearInterval(watch);
+    expect([status, json.code]).toEqual([413, 'large-body']);
+    expect(most).toBeLessThan(2 * limit);
+  }, 30_000);
+});
+
+describe('slow clients', () => {
+  test('headers, or a body, that do not come to their end are cut with 408; others are served meanwhile', async () => {
+    const handler = createHandler({ engine, store: await sampleStore() });
+    const patient = await listen(handler, { port: 0, headersTimeout: 200, requestTimeout: 600 });
+    const half = 'POST /tasks/tiny/classify HTTP/1.1\r\nHost: x\r\n';
+    const [headers, body] = await Promise.all([
+      raw(patient.url, half),
+      raw(patient.url, `${half}Content-Length: 100\r\n\r\n{"inst`),
+      post(`${patient.url}/tasks/tiny/classify`, { instances: [[1, 2, 3, 4]] }).then(({ status }) => expect(status).toBe(200)),
+    ]);
+    for (const text of [headers, body]) expect(text).toMatch(/^HTTP\/1\.1 408 /);
+    await patient.close();
+  });
+});
