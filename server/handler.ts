@@ -3,7 +3,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { appOf } from './app.js';
-import { respond } from './routes.js';
+import { type Call, type Route, respond } from './routes.js';
 import { createService, type ServerOptions } from './service.js';
 
 /** A listener for `http.createServer`, `listen`, or `app.use`. */
@@ -23,17 +23,21 @@ export function createHandler(options: ServerOptions): Handler {
   const app = appOf(service, options.web);
   // Headers of helmet and cors are Express's work: where they are wanted, every request takes that way.
   const hot = service.before.length > 0 ? [] : service.routes.filter((route) => route.hot);
+  const matches = new Map<string, Match>();
   const listener = (req: IncomingMessage, res: ServerResponse): void => {
-    const path = (req.url ?? '').split('?', 1)[0];
-    for (const route of hot) {
-      const groups = route.method === req.method ? route.pattern.exec(path)?.groups : undefined;
-      const params = groups && decoded(groups);
-      if (params) {
-        void respond(route, params, req, res, service);
-        return;
+    const url = req.url ?? '';
+    const mark = url.indexOf('?');
+    const path = mark < 0 ? url : url.slice(0, mark);
+    let match = req.method === 'POST' ? matches.get(path) : undefined;
+    if (!match && req.method === 'POST') {
+      match = matchOf(path, hot);
+      if (match && path.length < 256) {
+        if (matches.size >= KNOWN_PATHS) matches.clear();
+        matches.set(path, match);
       }
     }
-    app(req, res);
+    if (match) void respond(match.route, match.params, req, res, service);
+    else app(req, res);
   };
   const drain = () => {
     draining = true;
@@ -45,11 +49,25 @@ export function createHandler(options: ServerOptions): Handler {
   return Object.assign(listener, { drain, warm });
 }
 
-/** The groups percent-decoded; undefined when they are not valid, which the app then explains. */
-function decoded(groups: Readonly<Record<string, string | undefined>>): Record<string, string | undefined> | undefined {
-  try {
-    return Object.fromEntries(Object.entries(groups).map(([name, value]) => [name, value && decodeURIComponent(value)]));
-  } catch {
-    return undefined;
+/** Paths whose route is remembered: matching costs more than looking up. */
+const KNOWN_PATHS = 4096;
+
+interface Match {
+  readonly route: Route;
+  readonly params: Call['params'];
+}
+
+/** The hot route of a path; undefined where there is none or its percent-encoding is not valid, which the app then explains. */
+function matchOf(path: string, hot: readonly Route[]): Match | undefined {
+  for (const route of hot) {
+    const groups = route.pattern.exec(path)?.groups;
+    if (!groups) continue;
+    try {
+      const params = Object.fromEntries(Object.entries(groups).map(([name, value]) => [name, value && decodeURIComponent(value)]));
+      return { route, params };
+    } catch {
+      return undefined;
+    }
   }
+  return undefined;
 }

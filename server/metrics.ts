@@ -12,11 +12,18 @@ const NAMED_TASKS = 50;
 const SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const ROWS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384];
 
+interface Children {
+  readonly seconds: Histogram.Internal<'route'>;
+  readonly requests: Map<number, Counter.Internal>;
+}
+
 export class Meters {
   readonly #registry = new Registry();
   readonly #named = new Set<string>();
   readonly #requests: Counter<'route' | 'status'>;
   readonly #seconds: Histogram<'route'>;
+  /** The series of a route, found once: looking them up by their labels costs more than counting. */
+  readonly #children = new Map<string, Children>();
   readonly #rejected: Counter<'reason'>;
   readonly #rows: Counter<'task'>;
   readonly #abstained: Counter<'task'>;
@@ -98,8 +105,12 @@ export class Meters {
   }
 
   answered({ route, status, code, seconds }: Exchange): void {
-    this.#requests.inc({ route, status });
-    this.#seconds.observe({ route }, seconds);
+    const known = this.#children.get(route) ?? { seconds: this.#seconds.labels({ route }), requests: new Map() };
+    this.#children.set(route, known);
+    const requests = known.requests.get(status) ?? this.#requests.labels({ route, status });
+    known.requests.set(status, requests);
+    requests.inc();
+    known.seconds.observe(seconds);
     if (code !== undefined) this.#rejected.inc({ reason: code });
   }
 

@@ -106,7 +106,7 @@ export interface Route {
   readonly pattern: RegExp;
   readonly access: Access;
   readonly about: About;
-  /** Whether the plain handler answers it without Express. */
+  /** Whether the plain handler answers it without Express; for POST alone. */
   readonly hot?: boolean;
   readonly answer: (call: Call) => Answer | Promise<Answer>;
 }
@@ -151,6 +151,8 @@ export function param(call: Call, name: string): string {
 /** The query as the schema has it; fields it does not know pass. Throws SeedmaskError bad-request. */
 export const queryOf = <T>(call: Call, schema: z.ZodType<T>): T => checked(schema, Object.fromEntries(call.query), '?');
 
+const NO_QUERY = new URLSearchParams();
+
 /** Runs a route and sends its answer, or the answer to its failure. Never rejects. */
 export async function respond(
   { path, access, answer: run }: Pick<Route, 'path' | 'access' | 'answer'>,
@@ -169,7 +171,7 @@ export async function respond(
     caller = await service.gate.admit(access, req.headers, task);
     const url = req.url ?? '';
     const mark = url.indexOf('?');
-    const query = new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1));
+    const query = mark < 0 ? NO_QUERY : new URLSearchParams(url.slice(mark + 1));
     const body = () => service.readBody(req, res);
     const gone = () => res.destroyed;
     const call = { params, headers: req.headers, query, arrived: started, caller, body, gone };
