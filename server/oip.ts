@@ -8,9 +8,10 @@ import { z } from 'zod';
 import { SeedmaskError } from '../codec/errors.js';
 import { inputs } from '../src/network.js';
 import { checked, parseJson } from './bodies.js';
+import type { Caller } from './gate.js';
 import { inferRoutes, MODELS } from './oip-infer.js';
-import { type About, type Answer, type Call, json, param, type Route, route, type Service } from './routes.js';
-import type { Version } from './store.js';
+import { type About, type Answer, type Call, json, jsonList, param, type Route, route, type Service } from './routes.js';
+import type { Entry, Store, Version } from './store.js';
 import { VALUES } from './tasks.js';
 
 /** The extensions that are there, by Triton's names. */
@@ -102,7 +103,7 @@ export function oipRoutes(service: Service, release: string): Route[] {
       open,
     ),
     route('GET', '/v2/models/stats', about('Counts and times of every version that is served', Statistics), ({ caller }) =>
-      json({ model_stats: [...store.tasks.keys()].filter((name) => caller.allows(name)).flatMap((name) => statistics(name, service)) }),
+      jsonList('{"model_stats":[', allStatistics(caller, service), ']}'),
     ),
     ...MODELS.flatMap((path) => [
       route('GET', path, about('Inputs and outputs of a model', ModelMetadata), (call) => json(metadata(find(call), call, service))),
@@ -125,8 +126,7 @@ export function oipRoutes(service: Service, release: string): Route[] {
       }),
       async (call) => {
         const { ready } = optional(IndexRequest, await call.body());
-        const entries = [...store.entries()];
-        return json(ready ? entries.filter(({ state }) => state === 'READY') : entries);
+        return jsonList('[', entries(store, ready === true), ']');
       },
       open,
     ),
@@ -165,6 +165,17 @@ async function readiness(about: Readonly<Record<string, unknown>>, service: Serv
   const trouble = !service.ready() ? 'draining' : (await service.alive()) ? undefined : 'unwell';
   if (!trouble) return json({ ...about, ready: true });
   return json({ ...about, ready: false, error: new SeedmaskError(trouble).message }, 503);
+}
+
+function* allStatistics(caller: Caller, service: Service): Iterable<object> {
+  for (const { name, versions } of service.store.tasks.values()) {
+    if (caller.allows(name)) for (const version of versions) yield service.statistics.of(name, version);
+  }
+}
+
+/** The index, or only what answers requests. */
+function* entries(store: Store, ready: boolean): Iterable<Entry> {
+  for (const entry of store.entries()) if (!ready || entry.state === 'READY') yield entry;
 }
 
 const statistics = (name: string, service: Service) =>
