@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
 import { SeedmaskError } from '../codec/index.js';
-import { type Conducted, conduct, planOf, type Runner, results } from '../experiments/conduct.js';
+import { type Conducted, checkScale, conduct, planOf, type Runner, results } from '../experiments/conduct.js';
 import { EXPERIMENTS } from '../experiments/index.js';
 import { openPool, runHere } from '../experiments/pool.js';
 import { runOnQueue } from '../experiments/queue.js';
@@ -76,6 +76,7 @@ cell twice and collects what was done in between (Redis keeps it for a week). An
       makeFolder(options.out);
       makeFolder(join(options.out, 'cells'));
       const store = openStore(options.out, writeFileSafely);
+      checkScale(EXPERIMENTS, plan, store);
       const quiet = options.json === true;
       const run = options.queue
         ? queued(options.queue, quiet)

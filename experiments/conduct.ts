@@ -1,5 +1,8 @@
 // Conducts an experiment: runs the cells that the folder lacks, wherever `run` runs them, then writes NAME.csv, NAME.json and its SVGs.
 
+import { join } from 'node:path';
+import { z } from 'zod';
+import { SeedmaskError } from '../codec/index.js';
 import { type Cell, nameOf, type Row } from './cell.js';
 import type { Claim, Experiment, Picture, Table } from './experiment.js';
 import type { Plan } from './grids.js';
@@ -43,6 +46,35 @@ export async function conduct(experiments: readonly Experiment[], plan: Plan, st
   const all: Conducted[] = [];
   for (const experiment of experiments) all.push(await publish(experiment, plan, store));
   return all;
+}
+
+/**
+ * A folder holds cells of any scale, but CSV, JSON, drawings and report of one.
+ * @throws SeedmaskError bad-run when results of another scale would be written over
+ */
+export function checkScale(experiments: readonly Experiment[], plan: Plan, store: Store): void {
+  for (const { name } of experiments) {
+    const text = store.read(`${name}.json`);
+    const found = PUBLISHED.safeParse(parsed(text ?? JSON.stringify({ scale: plan.scale })));
+    const scale = found.success ? found.data.scale : 'none that can be read';
+    if (scale === plan.scale) continue;
+    throw new SeedmaskError('bad-run', {
+      field: join(store.folder, `${name}.json`),
+      got: `scale ${scale}`,
+      expected: `scale ${plan.scale}`,
+      hint: 'Choose another folder with --out, or delete the file.',
+    });
+  }
+}
+
+const PUBLISHED = z.looseObject({ scale: z.string() });
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** What an experiment makes of the cells that are there. */

@@ -12,6 +12,8 @@ export interface Store {
   /** A cell's rows, or undefined when it has not been run. */
   rows(cell: Cell): readonly Row[] | undefined;
   add(cell: Cell, rows: readonly Row[], seconds: number): void;
+  /** Another file of the folder as text, or undefined when there is none. */
+  read(name: string): string | undefined;
   /** Writes another file of the folder. */
   write(name: string, bytes: Uint8Array): void;
 }
@@ -51,6 +53,7 @@ export function openStore(folder: string, write: (path: string, bytes: Uint8Arra
       const result: Result = { cell, rows: [...rows], seconds: Math.round(seconds) };
       write(fileOf(cell), new TextEncoder().encode(`${JSON.stringify(result)}\n`));
     },
+    read: (name) => (existsSync(join(folder, name)) ? readFileSync(join(folder, name), 'utf8') : undefined),
     write: (name, bytes) => write(join(folder, name), bytes),
   };
 }

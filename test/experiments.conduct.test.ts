@@ -11,7 +11,7 @@ import { writeFileSafely } from '../cli/files.js';
 import { shelfIn } from '../cli/shelf.js';
 import { readModel } from '../codec/index.js';
 import { type Cell, nameOf } from '../experiments/cell.js';
-import { conduct, missing, planOf, type Runner, results } from '../experiments/conduct.js';
+import { checkScale, conduct, missing, planOf, type Runner, results } from '../experiments/conduct.js';
 import type { Experiment } from '../experiments/experiment.js';
 import { figure2 } from '../experiments/figure-02.js';
 import { figure5 } from '../experiments/figure-05.js';
@@ -154,6 +154,16 @@ test('results of some seeds are shown, and what is missing is counted', async ()
   const one = results(little[1], planOf('quick', 1), open());
   expect(one.pictures[0].caption).toContain('1 seed: no range, no test');
   expect(one.pictures[0].caption).not.toContain('★');
+});
+
+test('results of one scale are not written over by another', () => {
+  expect(() => checkScale(EXPERIMENTS, plan, open())).not.toThrow();
+  const first = EXPERIMENTS.find(({ name }) => little.some((own) => own.name === name))!.name;
+  const message = `${join(folder, first)}.json holds another run: scale quick, this one has scale budget`;
+  expect(() => checkScale(EXPERIMENTS, planOf('budget'), open())).toThrow(message);
+  const damaged = openStore(mkdtempSync(join(folder, 'damaged-')), writeFileSafely);
+  writeFileSync(join(damaged.folder, 'figure-07.json'), '{"scale":');
+  expect(() => checkScale(EXPERIMENTS, plan, damaged)).toThrow('scale none that can be read');
 });
 
 test('the report is one page: claims with verdicts, drawings inside, nothing fetched', async () => {
