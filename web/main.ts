@@ -25,7 +25,7 @@ const worker = Comlink.wrap<Service>(new Worker(new URL('./worker.ts', import.me
 
 /** Files of this site, opened when they are asked for. */
 const SHIPPED = [
-  { name: 'digits', title: 'Digits, a small convolutional network', url: './models/digits.smk' },
+  { name: 'digits', title: 'Digits, on a convolutional network (LeNet-5)', url: './models/digits.smk' },
   { name: 'tasks', title: 'Many masks on one network', url: './models/tasks.smk' },
 ] as const;
 

@@ -1,5 +1,6 @@
 // Builds the page into dist/web: static files, relative addresses, nothing fetched from elsewhere.
 
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
 import { frontier, table } from './frontier.js';
@@ -18,6 +19,13 @@ export default defineConfig({
     rolldownOptions: { input: [here('./index.html'), here('./size.html')] },
   },
   plugins: [
+    {
+      name: 'digits',
+      generateBundle() {
+        const source = readFileSync(here('../models/trained/mnist-lenet5.smk'));
+        this.emitFile({ type: 'asset', fileName: 'models/digits.smk', source });
+      },
+    },
     {
       name: 'frontier',
       transformIndexHtml: async (html) => {
