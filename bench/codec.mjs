@@ -27,8 +27,19 @@ const CONV = {
     { kind: 'dense', units: 10, activation: 'linear' },
   ],
 };
-const topk = (density, epochs, network = 'fc') =>
-  ['train', '--network', network, '--density', density, '--epochs', epochs, '--shift', '0', '--rate', '0'];
+const topk = (density, epochs, network = 'fc') => [
+  'train',
+  '--network',
+  network,
+  '--density',
+  density,
+  '--epochs',
+  epochs,
+  '--shift',
+  '0',
+  '--rate',
+  '0',
+];
 const large = (keep) => ['prune', '--network', 'fc', '--criterion', 'large_final', '--oneshot', '--keep', keep, '--epochs', '3'];
 const MASKS = [
   ['topk .03 .1 .3', topk('.03,.1,.3', '10')],
