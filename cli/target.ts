@@ -96,7 +96,7 @@ function scaled(base: readonly number[], scale: number, weighing = 1): number[] 
 
 type Next = () => number[] | null;
 
-function forBytes<T extends Outcome>({ weights, base }: Search<T>, bytes: number, done: readonly Trial<T>[]): Next {
+function forBytes<T extends Outcome>({ weights, base, epochs }: Search<T>, bytes: number, done: readonly Trial<T>[]): Next {
   const order0 = (density: readonly number[]) =>
     weights.reduce((sum, n, i) => sum + entropy({ weights: n, kept: Math.max(1, Math.round(n * density[i])) }), 0) / 8;
   /** The densities of the largest scale whose file is expected to fit. */
@@ -119,7 +119,7 @@ function forBytes<T extends Outcome>({ weights, base }: Search<T>, bytes: number
     const { fileBytes, valAccuracy } = last.outcome;
     const share = Math.max(0.01, (fileBytes - HEADER) / order0(last.density));
     const again = fitting(share, weighing);
-    if (done.length === 1) return again;
+    if (last.epochs < epochs) return again;
     // What has not come near is tried again, with what it told of the share.
     if ((fileBytes > bytes || fileBytes < NEAR * bytes) && String(again) !== String(last.density)) return again;
     if (fileBytes > bytes || base.length === 1) return null;
@@ -135,7 +135,11 @@ function forBytes<T extends Outcome>({ weights, base }: Search<T>, bytes: number
   };
 }
 
-function forAccuracy<T extends Outcome>({ base }: Search<T>, done: readonly Trial<T>[], reaches: (trial: Trial<T>) => boolean): Next {
+function forAccuracy<T extends Outcome>(
+  { base, epochs }: Search<T>,
+  done: readonly Trial<T>[],
+  reaches: (trial: Trial<T>) => boolean,
+): Next {
   /** The smallest scale known to reach the accuracy and the largest known to miss it. */
   let [least, most]: [number | null, number | null] = [null, null];
   let scale = 1;
@@ -143,7 +147,7 @@ function forAccuracy<T extends Outcome>({ base }: Search<T>, done: readonly Tria
     const last = done.at(-1);
     if (!last) return scaled(base, scale);
     if (reaches(last)) least = scale;
-    else if (done.length > 1) most = scale;
+    else if (last.epochs === epochs) most = scale;
     // The short run has missed: that says nothing of the whole one.
     else return scaled(base, scale);
     const before = String(scaled(base, scale));

@@ -81,6 +81,22 @@ describe('accuracy', () => {
   });
 });
 
+test('an only epoch leaves no short run, and no run is done twice', async () => {
+  for (const goal of [{ accuracy: 0.97 }, { bytes: 3000 }]) {
+    const seen: string[] = [];
+    await search({
+      weights: WEIGHTS,
+      goal,
+      base: BASE,
+      epochs: 1,
+      trials: 6,
+      run: made(0.65, 1),
+      onTrial: ({ density }) => seen.push(`${density}`),
+    }).catch(() => null);
+    expect(new Set(seen).size).toBe(seen.length);
+  }
+});
+
 test('one layer, one trial: whole runs only, and nothing to weigh', async () => {
   const one = await found({ bytes: 4000 }, single(), 1, [0.02]);
   expect(one.seen.map(({ epochs }) => epochs)).toEqual([20]);
