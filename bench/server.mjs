@@ -11,6 +11,7 @@ import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'no
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { parseArgs, promisify } from 'node:util';
 import { readModel, readPacked, writeModel, writePacked } from '../dist/codec/index.js';
 import { createHandler, listen, openStore, Threads } from '../dist/server/index.js';
@@ -50,10 +51,15 @@ function programs() {
       await once(server, 'listening');
       return port(server);
     },
-    async seedmask(path) {
+    async seedmask(path, queueRows) {
       const threads = new Threads({ count: 1 });
       const store = await openStore(path, { threads });
-      const handler = createHandler({ engine: await createWasmEngine({ threads: 1 }), store, threads });
+      const handler = createHandler({
+        engine: await createWasmEngine({ threads: 1 }),
+        store,
+        threads,
+        queueRows: queueRows && Number(queueRows),
+      });
       await handler.warm();
       await store.warm();
       const { url } = await listen(handler, { port: 0 });
@@ -63,13 +69,13 @@ function programs() {
 }
 
 /** Starts a program; resolves when it listens. */
-async function start(kind, path) {
-  const child = fork(HERE, ['program', kind, ...(path ? [path] : [])]);
+async function start(kind, ...operands) {
+  const child = fork(HERE, ['program', kind, ...operands]);
   const [{ url }] = await once(child, 'message');
   const usage = async () => {
     child.send('usage');
-    const [{ cpu, rss }] = await once(child, 'message');
-    return { us: cpu.user + cpu.system, rss };
+    const [{ cpu, rss, delay }] = await once(child, 'message');
+    return { us: cpu.user + cpu.system, rss, delay };
   };
   return { url, usage, stop: () => child.kill() };
 }
@@ -335,11 +341,8 @@ async function overload(root) {
   };
   const file = join(root, 'conv.smk');
   writeFileSync(file, writeModel({ network, base: { kind: 'none' }, tasks: [task] }, { schemes: ['raw'] }));
-  const threads = new Threads({ count: 1 });
-  const store = await openStore(file, { threads });
-  const handler = createHandler({ engine: await createWasmEngine({ threads: 1 }), store, threads, queueRows: 64 });
-  await store.warm();
-  const { url, close } = await listen(handler, { port: 0 });
+  const server = await start('seedmask', file, '64');
+  const { url } = server;
   const image = new Uint8Array(network.input[0] * network.input[1] * network.input[2]).map((_, i) => (i * 31) & 255);
   const ask = async () => {
     const began = performance.now();
@@ -382,26 +385,30 @@ async function overload(root) {
     }),
   );
   const peak = answered / ((performance.now() - peakBegan) / 1000);
-  const before = process.memoryUsage().rss;
+  const before = await server.usage();
   const { answers, lives, seconds } = await run(peak * 10, 5);
+  const after = await server.usage();
   const good = answers.filter(({ status }) => status === 200).length / seconds;
   const rejects = answers.filter(({ status }) => status === 503);
   const others = answers.length - rejects.length - answers.filter(({ status }) => status === 200).length;
   const p99 = (times) => times.sort((a, b) => a - b)[Math.floor(times.length * 0.99)] ?? 0;
   row(
     'ten times what Conv2 in one thread can answer',
-    `goodput ${good.toFixed(0)} of ${peak.toFixed(0)} rows/s: ${(good / peak).toFixed(2)}x; ${rejects.length} rejects, p99 ${p99(rejects.map(({ ms }) => ms)).toFixed(1)} ms, Retry-After ${rejects[0]?.retryAfter ?? '-'} s; live p99 ${p99(lives).toFixed(1)} ms; other answers ${others}; RSS +${((process.memoryUsage().rss - before) / 1e6).toFixed(0)} MB (client in the same process)`,
+    `goodput ${good.toFixed(0)} of ${peak.toFixed(0)} rows/s: ${(good / peak).toFixed(2)}x; ${rejects.length} rejects, p99 ${p99(rejects.map(({ ms }) => ms)).toFixed(1)} ms, Retry-After ${rejects[0]?.retryAfter ?? '-'} s; live p99 ${p99(lives).toFixed(1)} ms; other answers ${others}; the server's event loop late by ${after.delay.toFixed(1)} ms at p99; RSS +${((after.rss - before.rss) / 1e6).toFixed(0)} MB`,
   );
-  await close();
-  store.close();
-  await threads.close();
+  server.stop();
 }
 
 if (process.argv[2] === 'program') {
-  const [, , , kind, path] = process.argv;
-  const url = await programs()[kind](path);
+  const [, , , kind, ...operands] = process.argv;
+  const url = await programs()[kind](...operands);
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  delay.enable();
   process.on('message', (question) => {
-    if (question === 'usage') process.send({ cpu: process.cpuUsage(), rss: process.memoryUsage().rss });
+    if (question === 'usage') {
+      process.send({ cpu: process.cpuUsage(), rss: process.memoryUsage().rss, delay: delay.percentile(99) / 1e6 });
+      delay.reset();
+    }
   });
   process.send({ url });
 } else await main();
