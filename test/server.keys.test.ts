@@ -3,11 +3,13 @@
 
 import { createHash, randomBytes } from 'node:crypto';
 import { Writable } from 'node:stream';
+import fc from 'fast-check';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SeedmaskError } from '../codec/errors.js';
 import { hashOf, type Listening, readAdminKey, readKeys } from '../server/index.js';
 import type { ServerOptions } from '../server/service.js';
+import { traceOf } from '../server/trace.js';
 import { engine, get, post, sampleStore, serve } from './server.material.js';
 
 const key = (name: string) => `smk_${createHash('sha256').update(name).digest('base64url')}`;
@@ -162,6 +164,56 @@ describe('keys', () => {
       if (text) expect(() => readAdminKey(text, 'f')).not.toThrow(text);
     }
   });
+});
+
+test('any text and any JSON is a key file or one clear line', () => {
+  const entry = fc.record(
+    {
+      name: fc.oneof(fc.string(), fc.constant('a')),
+      sha256: fc.oneof(fc.string(), fc.constant('0'.repeat(64))),
+      tasks: fc.jsonValue(),
+      limit: fc.jsonValue(),
+    },
+    { requiredKeys: [] },
+  );
+  const text = fc.oneof(
+    fc.string(),
+    fc.json(),
+    fc.record({ keys: fc.array(entry) }).map((value) => JSON.stringify(value)),
+  );
+  let read = 0;
+  fc.assert(
+    fc.property(text, (file) => {
+      try {
+        for (const { sha256 } of readKeys(file, 'test')) {
+          expect(sha256).toMatch(/^[0-9a-f]{64}$/);
+          read++;
+        }
+      } catch (error) {
+        if (!(error instanceof SeedmaskError)) throw error;
+        expect(error.message).toMatch(/^[^\n]*test[^\n]*$/);
+      }
+    }),
+    { seed: 11, numRuns: 2000 },
+  );
+  expect(read).toBeGreaterThan(0);
+});
+
+test('whatever the headers, the id is sound and a trace is the one that was sent', () => {
+  const hex = (length: number) => fc.string({ unit: fc.constantFrom(...'0123456789abcdef'), minLength: length, maxLength: length });
+  const parent = fc.oneof(
+    fc.string(),
+    fc.tuple(hex(2), hex(32), hex(16), hex(2)).map((parts) => parts.join('-')),
+  );
+  fc.assert(
+    fc.property(fc.string(), parent, (id, traceparent) => {
+      const trace = traceOf({ 'x-request-id': id, traceparent });
+      expect(trace.id).toMatch(/^[A-Za-z0-9._~:/+=@-]{1,128}$/);
+      if (trace.traceId === undefined) expect(trace.traceparent).toBeUndefined();
+      else expect([traceparent.split('-')[1], trace.traceparent?.split('-')[1]]).toEqual([trace.traceId, trace.traceId]);
+    }),
+    { seed: 12, numRuns: 1000 },
+  );
 });
 
 describe('request ids and the log', () => {
