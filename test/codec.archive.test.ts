@@ -351,7 +351,7 @@ other = r.read(network)[0]
 def verdict(data):
     try:
         r.read(data, other); return "ok"
-    except (r.Bad, UnicodeDecodeError): return "refused"
+    except r.REFUSED: return "refused"
 print(json.dumps([verdict(f) for f in files]))`;
     const network = writeModel({ network: MASKED, base: NONE, tasks: [task(fullMask(MASKED, true), { labels: ['a'] })] });
     const input = JSON.stringify(
