@@ -27,7 +27,7 @@ import {
 } from '../codec/index.js';
 import { checkMask, fullMask, type Network, outputs, totalWeights } from '../src/network.js';
 import { Chance, mutated } from './attacks/mutate.js';
-import { ARCHIVE_MODEL, randomMask, SMALL_CONV, TINY, TINY_MODEL, task } from './vectors/models.js';
+import { ARCHIVE_MODEL, RELATED_MODEL, RELATED_PACKED_MODEL, randomMask, SMALL_CONV, TINY, TINY_MODEL, task } from './vectors/models.js';
 
 const number = (name: string, otherwise: number) => Number(process.env[name] ?? otherwise);
 const SEED = number('SEEDMASK_FUZZ_SEED', 1905);
@@ -46,18 +46,24 @@ const VECTOR: Network = {
   distribution: 'signed-constant',
 };
 const NONE = { kind: 'none' } as const;
-const corpus: Uint8Array[] = (Object.keys(SCHEMES) as SchemeName[]).flatMap((scheme) =>
-  [
-    TINY_MODEL,
-    ARCHIVE_MODEL,
-    { network: VECTOR, base: NONE, tasks: [task(fullMask(VECTOR, true), { labels: ['a'] })] },
-    {
-      network: SMALL_CONV,
-      base: NONE,
-      tasks: ['a', 'b'].map((id, low) => task(randomMask(SMALL_CONV, [0.2, 0.7], { low, high: 0 }), { id })),
-    },
-    { ...TINY_MODEL, base: { kind: 'network', id: networkId(TINY) } },
-  ].map((model) => writeModel(model as Model, { schemes: [scheme] })),
+const corpus: Uint8Array[] = (Object.keys(SCHEMES) as SchemeName[])
+  .filter((name) => name !== 'related')
+  .flatMap((scheme) =>
+    [
+      TINY_MODEL,
+      ARCHIVE_MODEL,
+      { network: VECTOR, base: NONE, tasks: [task(fullMask(VECTOR, true), { labels: ['a'] })] },
+      {
+        network: SMALL_CONV,
+        base: NONE,
+        tasks: ['a', 'b'].map((id, low) => task(randomMask(SMALL_CONV, [0.2, 0.7], { low, high: 0 }), { id })),
+      },
+      { ...TINY_MODEL, base: { kind: 'network', id: networkId(TINY) } },
+    ].map((model) => writeModel(model as Model, { schemes: [scheme] })),
+  );
+corpus.push(
+  writeModel(RELATED_MODEL, { schemes: ['context', 'related'] }),
+  writeModel(RELATED_PACKED_MODEL, { schemes: ['raw', 'related'] }),
 );
 corpus.push(writeModel({ network: SMALL_CONV, base: NONE, tasks: [] }), writeModel({ network: TINY, base: NONE, tasks: [] }));
 /** With a page table, and longer than a first read; rare, as it is slow. */

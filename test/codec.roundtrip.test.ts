@@ -13,11 +13,13 @@ import {
   type Task,
   writeModel,
 } from '../codec/index.js';
+import { decodePayload, encodePayload, withBasePlace } from '../codec/schemes.js';
 import { fullMask, type Layer, type Network, regenerate } from '../src/network.js';
 import { DISTRIBUTIONS, type Distribution, DOMAIN, permutation } from '../src/random.js';
 import { runs } from './codec.effort.js';
 import {
   ARCHIVE_MODEL,
+  alteredMask,
   FC,
   PACKED_MODEL,
   PATCHES_MODEL,
@@ -112,7 +114,7 @@ describe('any model', () => {
   test('is the same content in every scheme', () => {
     for (const m of [TINY_MODEL, ARCHIVE_MODEL, PATCHES_MODEL, PERMUTED_MODEL, PACKED_MODEL]) {
       const id = contentId(m);
-      for (const scheme of Object.keys(SCHEMES) as SchemeName[]) {
+      for (const scheme of (Object.keys(SCHEMES) as SchemeName[]).filter((name) => name !== 'related')) {
         const bytes = writeModel(m, { schemes: [scheme] });
         expect(inspectModel(bytes).tasks.map((t) => t.scheme)).toEqual(m.tasks.map(() => scheme));
         expect(readModel(bytes)).toEqual(m);
@@ -130,6 +132,29 @@ describe('any model', () => {
         expect(writeModel(back, { schemes: ['context'] })).toEqual(bytes);
       }),
       { seed: 20261, numRuns: runs(150) },
+    );
+  });
+
+  test('comes back from leaning on any other mask, which costs little when it tells nothing', { timeout: 60_000 }, () => {
+    fc.assert(
+      fc.property(model, seed, fc.constantFrom(1, 2, 30), (m, bits, rate) => {
+        const [first] = m.tasks;
+        const mask = alteredMask(m.network, first.mask, rate, bits);
+        const tasks = [
+          { ...first, id: 'a', mask, base: 'b' },
+          { ...first, id: 'b' },
+        ];
+        const bytes = writeModel({ ...m, tasks }, { schemes: ['context', 'related'] });
+        const back = readModel(bytes);
+        expect(back.tasks.map((t) => t.mask)).toEqual(tasks.map((t) => t.mask));
+        expect(writeModel(back, { schemes: ['context', 'related'] })).toEqual(bytes);
+        const around = { network: m.network, pixelPermutation: first.data?.pixelPermutation ?? null, base: { place: 1, mask: first.mask } };
+        const related = encodePayload(around, mask, ['related']);
+        expect(decodePayload(around, related, 'a task')).toMatchObject({ scheme: 'related', mask });
+        expect(() => decodePayload({ ...around, base: undefined }, related, 'a task')).toThrow(/needs the mask it leans on, got none/);
+        expect(withBasePlace(withBasePlace(related, 300), 1)).toEqual(related);
+      }),
+      { seed: 20262, numRuns: runs(100) },
     );
   });
 
