@@ -79,7 +79,7 @@ def read_network(fields):
     check(not isinstance(shape, list) or len(shape) == 3 and shape[:2] != [1, 1], "header: input shape")
     h, w, c = (whole(n, 1, 2**32 - 1, "input size") for n in (shape if isinstance(shape, list) else [1, 1, shape]))
     given = finite(items(sigma, 1, 1, "sigma")[0], "sigma") if isinstance(sigma, list) else whole(sigma, 0, 1, "sigma") * 0 + 1
-    check(given > 0, "header: sigma")
+    check(0 < given <= 2**124, "header: sigma")
     network = {"input": (h, w, c), "distribution": whole(kind, 1, 5, "distribution"), "seed": whole(seed, 0, 2**64 - 1, "seed")}
     layers, codes = [], iter(items(codes, 1, 2048, "layers"))
     check(h * w * c <= MAX_WEIGHTS, "an input too large")

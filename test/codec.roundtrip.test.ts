@@ -308,6 +308,15 @@ describe('the bytes are few', () => {
   });
 });
 
+test('the largest sigma makes finite weights of every distribution', () => {
+  for (const distribution of Object.keys(DISTRIBUTIONS) as Distribution[]) {
+    const network: Network = { ...TINY, sigma: 2 ** 124, distribution };
+    const m: Model = { ...TINY_MODEL, network };
+    expect(readModel(writeModel(m))).toEqual(m);
+    expect(regenerate({ ...network, layers: [{ kind: 'dense', units: 4096, activation: 'linear' }] })[0].every(Number.isFinite)).toBe(true);
+  }
+});
+
 describe('the writer refuses what it cannot store', () => {
   const change = (more: object): Model => ({ ...TINY_MODEL, tasks: [{ ...TINY_MODEL.tasks[0], ...more }] });
   const [first, second] = ARCHIVE_MODEL.tasks;
@@ -328,6 +337,11 @@ describe('the writer refuses what it cannot store', () => {
     ['a base task that is not there', { ...ARCHIVE_MODEL, base: { kind: 'task', index: 3 } }, /an index below 3/],
     ['no tasks and no network', { ...TINY_MODEL, base: { kind: 'network', id: networkId(TINY) }, tasks: [] }, /one task or more, got none/],
     ['no tasks and one of them the base', { ...TINY_MODEL, base: { kind: 'task', index: 0 }, tasks: [] }, /one task or more, got none/],
+    [
+      'a sigma whose weights are infinite',
+      { ...TINY_MODEL, network: { ...TINY, sigma: 1e38 } },
+      /sigma must be above 0 and at most 2\^124/,
+    ],
     ['a layer that does not fit', { ...TINY_MODEL, network: { ...TINY, layers: [{ kind: 'pool' }] } }, /2x2 pool/],
   ])('%s', (_, m, message) => {
     expect(() => writeModel(m)).toThrow(message);

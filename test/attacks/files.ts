@@ -170,6 +170,8 @@ export const ATTACKS: readonly Attack[] = [
   ['bad-header', 'a distribution that is not known', plain({ 2: 6 })],
   ['bad-header', 'a sigma rule that is not known', plain({ 3: 2 })],
   ['bad-header', 'sigma zero', plain({ 3: [{ f32: 0 }] })],
+  ['bad-header', 'a sigma whose weights are infinite', plain({ 3: [{ f32: 2 ** 127 }] })],
+  ['bad-header', 'a sigma one step above the largest', plain({ 3: [{ f32: 2 ** 124 * (1 + 2 ** -23) }] })],
   ['bad-header', 'sigma not a number', plain({ 3: [{ f32: Number.NaN }] })],
   ['bad-header', 'a seed that is a text', plain({ 4: '__proto__' })],
   ['bad-header', 'a seed that is a float', plain({ 4: { f32: 0.5 } })],
