@@ -1,12 +1,13 @@
 // Every way the codec refuses has a hostile file that provokes it; and no damage, however small, is read as a model.
 
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { inspectModel, readModel, SCHEMES, SeedmaskError, writeModel } from '../codec/index.js';
 import { encode, scan, type Value } from '../codec/msgpack.js';
 import { decodePayload, encodePayload } from '../codec/schemes.js';
 import { weightCounts } from '../src/network.js';
-import { ATTACKS, open, plain, seal } from './attacks/files.js';
+import { ATTACKS, MASK_ONLY_ATTACKS, open, plain, seal } from './attacks/files.js';
 import { runs } from './codec.effort.js';
 import { ARCHIVE_MODEL, PATCHES_MODEL, randomMask, TINY, TINY_MODEL, task } from './vectors/models.js';
 
@@ -36,6 +37,16 @@ test('every error code of the file section has an attack', async () => {
   const codes = [...section.matchAll(/^ {2}'?([a-z-]+)'?: \[/gm)].map((m) => m[1]);
   expect(codes.length).toBeGreaterThan(10);
   expect([...new Set(ATTACKS.map(([code]) => code))].sort()).toEqual(codes.sort());
+});
+
+test('the ideas that README.md says are in files.ts are there', () => {
+  const rows = readFileSync(new URL('./attacks/README.md', import.meta.url), 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('|'));
+  const named = rows.slice(2).flatMap((row) => [...row.split('|')[2].matchAll(/"([^"]+)"/g)].map((match) => match[1]));
+  const known = new Set([...ATTACKS, ...MASK_ONLY_ATTACKS].map(([, what]) => what));
+  expect(named.length).toBeGreaterThan(30);
+  expect(named.filter((what) => what !== 'not-canonical' && !known.has(what))).toEqual([]);
 });
 
 describe('limits', () => {

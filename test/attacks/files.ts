@@ -341,6 +341,8 @@ export const MASK_ONLY_ATTACKS: readonly (readonly [string, string, Uint8Array])
   ['bad-header', 'constant inputs beyond those of the network', masks(MASKED_ID, { 6: [[{ f32: 1 }, { f32: 0 }, bytes(0xff)]] })],
   ['bad-payload', 'a mask of more layers', masks(MASKED_ID, {}, bytes(0, 3, 3, [0b111, 0, 0, 0b111, 0, 0]))],
   ['bad-payload', 'a mask of more weights', masks(MASKED_ID, {}, bytes(0, 3, [0b111, 0, 0, 0]))],
+  ['bad-base', 'a mask that leans on itself', masks(MASKED_ID, {}, related(0))],
+  ['bad-base', 'a mask that leans on one behind the last', masks(MASKED_ID, {}, related(1))],
   ['bad-payload', 'bits beyond the weights', masks(MASKED_ID, {}, bytes(2, 25))],
   ['over-limit', '2^24 tasks', masks(MASKED_ID, { 9: 2 ** 24 })],
   ['truncated', 'the payload is missing', masks(MASKED_ID).slice(0, -PLAIN_PAYLOAD.length)],
