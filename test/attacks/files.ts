@@ -166,6 +166,8 @@ export const ATTACKS: readonly Attack[] = [
   ['bad-header', 'a dense layer of size 0', plain({ 1: [2, 0] })],
   ['bad-header', 'only a pool', plain({ 0: [4, 4, 1], 1: [0] })],
   ['bad-header', 'a pool of one pixel', plain({ 1: [0, 2, 4] })],
+  ['bad-header', '1,025 layers without a size', plain({ 0: [4, 4, 1], 1: [...Array(1025).fill(0), 2, 4] })],
+  ['bad-header', 'a transform whose constant inputs are a number', plain({ 6: [[{ f32: 1 }, { f32: 0 }, 7]] })],
   ['bad-header', '1,025 layers', plain({ 0: 1, 1: Array.from({ length: 2050 }, (_, i) => (i & 1 ? 1 : 2)) })],
   ['bad-header', 'a distribution that is not known', plain({ 2: 6 })],
   ['bad-header', 'a sigma rule that is not known', plain({ 3: 2 })],
