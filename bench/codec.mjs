@@ -1,18 +1,20 @@
 // Bytes and speed of mask payloads on real masks: ours beside general compressors on the packed bits, and beside the entropy bound of a
 // coder that knows only how many weights each layer keeps.
 //
-//   npm run build && node bench/codec.mjs [--masks FOLDER] [options of rounds.mjs]
+//   npm run build && node bench/codec.mjs [--masks FOLDER] [--roaring FOLDER] [options of rounds.mjs]
 //
 // The masks are made by the commands below, about two minutes, into FOLDER, where a later run finds them again; without it they are
-// thrown away. brotli and zlib are Node's; zstd and xz are the installed programs, left out aloud where there are none.
+// thrown away. brotli and zlib are Node's; zstd and xz are the installed programs, roaring is the npm package roaring-wasm (in FOLDER after
+// npm install --prefix FOLDER roaring-wasm): each is left out aloud where it is not there.
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { createRequire } from 'node:module';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { brotliCompressSync, constants } from 'node:zlib';
 import { inspectModel, readModel, writeModel } from '../dist/codec/index.js';
-import { totalWeights } from '../dist/src/network.js';
+import { countKept, totalWeights, weightCounts } from '../dist/src/network.js';
 import { openBench, range, rate } from './rounds.mjs';
 
 const CONV = {
@@ -43,6 +45,7 @@ const topk = (density, epochs, network = 'fc') => [
 const large = (keep) => ['prune', '--network', 'fc', '--criterion', 'large_final', '--oneshot', '--keep', keep, '--epochs', '3'];
 const MASKS = [
   ['topk .03 .1 .3', topk('.03,.1,.3', '10')],
+  ['topk .03 .1 .3, 9 epochs', topk('.03,.1,.3', '9')],
   ['topk .02 .05 .3', topk('.02,.05,.3', '20')],
   ['topk .01 .05 .3', topk('.01,.05,.3', '20')],
   ['bernoulli', ['train', '--network', 'fc', '--method', 'bernoulli', '--epochs', '4']],
@@ -51,10 +54,19 @@ const MASKS = [
   ['conv topk .5 .2 .1 .1 .05', (folder) => topk('.5,.2,.1,.1,.05', '2', join(folder, 'conv.json'))],
 ];
 
+/** [a mask, what it leans on]: trained alike, pruned further or less, and by another method. */
+const PAIRS = [
+  ['topk .03 .1 .3, 9 epochs', 'topk .03 .1 .3'],
+  ['topk .02 .05 .3', 'topk .03 .1 .3'],
+  ['large_final .1', 'large_final .2'],
+  ['large_final .2', 'large_final .1'],
+  ['topk .03 .1 .3', 'bernoulli'],
+];
+
 /** Milliseconds of this process alone: the other core and other programs do not count. */
 const cpu = () => process.cpuUsage().user / 1000;
 
-const bench = openBench({ masks: { type: 'string' } });
+const bench = openBench({ masks: { type: 'string' }, roaring: { type: 'string', default: '.' } });
 const folder = bench.o.masks ?? bench.folder;
 mkdirSync(folder, { recursive: true });
 writeFileSync(join(folder, 'conv.json'), JSON.stringify(CONV));
@@ -78,11 +90,30 @@ const piped = (program, args) => (bits) => {
   const { status, stdout } = spawnSync(program, args, { input: bits, maxBuffer: 1e9 });
   return status === 0 ? stdout : null;
 };
+/** A bitmap of the kept weights' places, with runs where they are shorter, in the form that all roaring libraries read. */
+async function roaringBytes() {
+  try {
+    const roaring = createRequire(resolve(bench.o.roaring, 'package.json'))('roaring-wasm');
+    await roaring.roaringLibraryInitialize();
+    return (bits) => {
+      const places = [];
+      for (let i = 0; i < 8 * bits.length; i++) if ((bits[i >> 3] >> (i & 7)) & 1) places.push(i);
+      const bitmap = new roaring.RoaringBitmap32(places);
+      bitmap.runOptimize();
+      const bytes = bitmap.serialize('portable');
+      bitmap.dispose();
+      return bytes;
+    };
+  } catch {
+    return () => null;
+  }
+}
 const compressors = {
   'brotli -11': (bits) =>
     brotliCompressSync(bits, { params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_LGWIN]: 24 } }),
   'zstd -19': piped('zstd', ['-19', '-c', '--no-check']),
   'xz -9e': piped('xz', ['-9e', '-c', '--format=lzma']),
+  roaring: await roaringBytes(),
 };
 for (const [name, compress] of Object.entries(compressors)) {
   if (compress(Buffer.alloc(8))) continue;
@@ -119,6 +150,46 @@ for (const [name, options] of MASKS) {
   });
   speeds.push({ mask: name, ...Object.fromEntries(Object.entries(rates).map(([what, list]) => [what, range(list.map((x) => x / 1e6))])) });
 }
+
+/** Sum over the layers of n * H(m | b) / 8. */
+function entropyGiven(mask, base, network) {
+  const part = (k, n) => (k > 0 && k < n ? k * Math.log2(n / k) + (n - k) * Math.log2(n / (n - k)) : 0);
+  const bits = weightCounts(network).map((n, layer) => {
+    const both = countKept(mask[layer].map((byte, i) => byte & base[layer][i]));
+    const [k, b] = [countKept(mask[layer]), countKept(base[layer])];
+    return part(both, b) + part(k - both, n - b);
+  });
+  return bits.reduce((a, b) => a + b) / 8;
+}
+
+const leaning = [];
+for (const pair of PAIRS) {
+  if (!pair.every(bench.wanted)) continue;
+  const [model, base] = pair.map((name) => make(name, MASKS.find(([mask]) => mask === name)[1]));
+  const tasks = [
+    { ...model.tasks[0], id: 'a', base: 'b' },
+    { ...base.tasks[0], id: 'b' },
+  ];
+  const bytes = (schemes) => inspectModel(writeModel({ ...model, tasks }, { schemes })).tasks[0];
+  const alone = bytes(['context']);
+  const related = bytes(['related', 'context']);
+  const given = entropyGiven(model.tasks[0].mask, base.tasks[0].mask, model.network);
+  const [mask, other] = pair;
+  leaning.push({
+    mask,
+    'leans on': other,
+    'H(m|b) / H(m)': (given / alone.entropyBytes).toFixed(3),
+    'H(m|b)': Math.round(given),
+    context: alone.payloadBytes,
+    related: related.scheme === 'related' ? related.payloadBytes : 'not shorter',
+    'related / context': (related.payloadBytes / alone.payloadBytes).toFixed(3),
+  });
+}
 bench.list('Mask payloads', 'bytes; schemes with their counts, the others on the packed bits alone', sizes);
+bench.list(
+  'Masks that lean on another',
+  "bytes; what a coder needs that knows each layer's counts and the other mask, and what ours needs",
+  leaning,
+);
 bench.list('Reading a one-task file, every check included', 'million weights a second of processor time, one core', speeds);
 bench.close();

@@ -123,8 +123,12 @@ export function writeFileSafely(path: string, bytes: Uint8Array, disk = DISK): v
 export function checkWritable(path: string): void {
   const probe = beside(path);
   try {
-    closeSync(openSync(probe, 'wx'));
-    rmSync(probe);
+    const file = openSync(probe, 'wx');
+    try {
+      closeSync(file);
+    } finally {
+      rmSync(probe);
+    }
   } catch (error) {
     throw new SeedmaskError('cannot-write', { field: path, got: reason(error) });
   }

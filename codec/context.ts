@@ -175,7 +175,7 @@ export class ContextModel {
    * @param bits the mask to write, or zeros to be filled by what is read
    */
   code(grid: Grid, coder: BitCoder, bits: Uint8Array): void {
-    const { units, shape, sized, base } = grid;
+    const { units, shape, sized, base, inputs: order } = grid;
     const [height, width, channels] = shape;
     const row = width * channels;
     const inputs = height * row;
@@ -213,7 +213,7 @@ export class ContextModel {
       let unitSeen = UNIT_SEEN;
       let across = 0;
       for (let i = 0, inRow = 0, q = 0; i < inputs; i++, left--) {
-        const input = grid.inputs ? grid.inputs[i] : i;
+        const input = order ? order[i] : i;
         const at = unit * inputs + input;
         if (ones === 0) break;
         if (ones === left) {
@@ -247,7 +247,8 @@ export class ContextModel {
           x7 = STRETCH[baseShare[beside[i]] >> 14] - origin;
           sum += term(w7, x7);
         }
-        const one = SQUASH[LIMIT + between(origin + (sum >> 12), -LIMIT, LIMIT)];
+        const odds = LIMIT + origin + (sum >> 12);
+        const one = SQUASH[odds < 0 ? 0 : odds > 2 * LIMIT ? 2 * LIMIT : odds];
         const bit = coder.code(one, kept(bits, at));
         const error = (bit << 16) - one;
 
@@ -268,7 +269,8 @@ export class ContextModel {
           if (sizeSeen[sizeAgreement] < MOST_SEEN) sizeSeen[sizeAgreement]++;
           sizeShare[sizeLevel] += imul(up, moved(sizeShare[sizeLevel], bit, PACE[sizeSeen[sizeLevel]]));
           if (sizeSeen[sizeLevel] < MOST_SEEN) sizeSeen[sizeLevel]++;
-          missed[i] += (Math.abs(error) - missed[i]) >> 4;
+          const before = missed[i];
+          missed[i] = before + ((imul(up, error) - before) >> 4);
         }
         if (base) {
           const c = beside[i];

@@ -86,6 +86,8 @@ const LAYERS = [
 type LayerWords = [kind: Layer['kind'], activation: Activation, padding?: Padding];
 const MAX_LAYERS = 1024;
 const CHECKED_WEIGHTS = 4096;
+/** No weight is farther than 6.3 sigma from 0, so all of them are finite. */
+const MAX_SIGMA = 2 ** 124;
 
 // ---- fields to values (an entry's value is also its key in a table and its part of the content id) ----
 
@@ -245,7 +247,7 @@ function sigmaField(value: unknown): SigmaRule {
   if (value === 0) return 'glorot';
   if (value === 1) return 'he';
   const sigma = finite(list(value, 'sigma', 1, 1)[0], 'sigma');
-  if (sigma <= 0) throw wrong('sigma', 'above 0', sigma);
+  if (sigma <= 0 || sigma > MAX_SIGMA) throw wrong('sigma', 'above 0 and at most 2^124', sigma);
   return sigma;
 }
 

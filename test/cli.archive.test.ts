@@ -14,7 +14,7 @@ import { DISK, type Disk } from '../cli/files.js';
 import { pack } from '../cli/pack.js';
 import { contentId, type Model, networkId, readModel, readPacked, writeModel, writePacked } from '../codec/index.js';
 import { fullMask, type Network } from '../src/network.js';
-import { ARCHIVE_MODEL, randomMask, SMALL_CONV, TINY, task } from './vectors/models.js';
+import { ARCHIVE_MODEL, alteredMask, randomMask, SMALL_CONV, TINY, task } from './vectors/models.js';
 
 const MAIN = join(import.meta.dirname, '..', 'dist', 'cli', 'main.js');
 const folder = mkdtempSync(join(tmpdir(), 'seedmask-archive-'));
@@ -108,6 +108,11 @@ describe('wrong turns', { timeout: 30_000 }, () => {
 
   test.concurrent.each<[what: string, words: string[], line: RegExp]>([
     ['pack: no files', packing, /files to pack must be one or more, got none/],
+    [
+      'pack: a base that is not there',
+      [...packing, 'a.smk', 'b.smk', '--base', 'c'],
+      /the archive needs a task of the name asked for as base, got c/,
+    ],
     ['pack: no output', ['pack', 'a.smk'], /--out <archive>/],
     ['pack: a missing file', [...packing, 'a.smk', 'nothing.smk'], /cannot read nothing.smk: there is no such file/],
     ['pack: a folder', [...packing, 'full'], /cannot read full: it is a folder/],
@@ -243,6 +248,34 @@ describe('the commands', { timeout: 30_000 }, () => {
     json('extract', 'set.smk', '--task', 'third', '--out', 'full');
     expect(bytesOf('full/third.smk')).toEqual(bytesOf('c.smk'));
     expect(json('extract', 'set.smk', '--task', 'a', 'third', '--out', 'some').files).toHaveLength(2);
+  });
+
+  test('pack --base: fewer bytes, the same content, and every task comes out as it went in', () => {
+    const network: Network = { ...SMALL_CONV, input: [20, 20, 1] };
+    const mask = randomMask(network, [0.3], { low: 40, high: 0 });
+    ['p', 'q', 'r'].forEach((name, low) => {
+      const model = { network, base: NONE, tasks: [task(low ? alteredMask(network, mask, 40, { low, high: 41 }) : mask)] };
+      put(`${name}.smk`, writeModel(model));
+    });
+    const files = ['p.smk', 'q.smk', 'r.smk'];
+    expect(json('pack', ...files, '--out', 'apart.smk').leaning).toBe(0);
+    for (const [base, leaning] of [
+      ['auto', 2],
+      ['p', 2],
+    ] as const) {
+      const { fileBytes } = json('pack', ...files, '--base', base, '--out', 'leaning.smk');
+      expect(fileBytes).toBeLessThan(0.7 * bytesOf('apart.smk').length);
+      expect(json('verify', 'leaning.smk').files[0].schemes.related).toBe(leaning);
+      expect(json('diff', 'apart.smk', 'leaning.smk').same).toBe(true);
+      expect(json('inspect', 'leaning.smk').tasks.filter((t: { base: string | null }) => t.base)).toHaveLength(leaning);
+    }
+    // Bases go along when tasks come to it, though places move.
+    put('alone.smk', writeModel({ network, base: NONE, tasks: [task(randomMask(network, [0.1], { low: 42, high: 0 }))] }));
+    expect(json('pack', '--id', 'a=alone.smk', '--append', '--out', 'leaning.smk')).toMatchObject({ tasks: 4, leaning: 2 });
+    json('extract', 'leaning.smk', '--all', '--out', 'lean');
+    for (const file of files) expect(bytesOf(`lean/${file}`)).toEqual(bytesOf(file));
+    expect(json('pack', '--append', '--base', 'none', '--id', 'z=r.smk', '--out', 'leaning.smk').leaning).toBe(0);
+    expect(seedmask('pack', ...files, '--base', 'x', '--out', 'no.smk').stderr).toMatch(/base, got x/);
   });
 
   test('an archive of one task keeps its id when it grows', () => {

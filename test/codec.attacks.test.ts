@@ -1,12 +1,13 @@
 // Every way the codec refuses has a hostile file that provokes it; and no damage, however small, is read as a model.
 
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { inspectModel, readModel, SCHEMES, SeedmaskError, writeModel } from '../codec/index.js';
-import { encode, scan, type Value } from '../codec/msgpack.js';
+import { decode, encode, scan, type Value } from '../codec/msgpack.js';
 import { decodePayload, encodePayload } from '../codec/schemes.js';
-import { weightCounts } from '../src/network.js';
-import { ATTACKS, open, plain, seal } from './attacks/files.js';
+import { type Network, weightCounts } from '../src/network.js';
+import { ATTACKS, MASK_ONLY_ATTACKS, MASKED, open, plain, seal } from './attacks/files.js';
 import { runs } from './codec.effort.js';
 import { ARCHIVE_MODEL, PATCHES_MODEL, randomMask, TINY, TINY_MODEL, task } from './vectors/models.js';
 
@@ -29,6 +30,23 @@ test.each(ATTACKS)('%s: %s', (code, _, bytes) => {
   expect(outcome(bytes)).toBe(code);
 });
 
+test('each attack is refused in the line that messages.txt has for it', async () => {
+  const line = (bytes: Uint8Array, network?: Network): string => {
+    try {
+      readModel(bytes, {}, () => network);
+      return 'ok';
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+  const lines = [
+    ...ATTACKS.map(([, what, bytes]) => `${what} -> ${line(bytes)}`),
+    ...MASK_ONLY_ATTACKS.map(([, what, bytes]) => `masks alone: ${what} -> ${line(bytes, MASKED)}`),
+  ];
+  expect(lines.filter((text) => text.includes('\n'))).toEqual([]);
+  await expect(`${lines.join('\n').replaceAll('\0', '\\0')}\n`).toMatchFileSnapshot('./attacks/messages.txt');
+});
+
 test('every error code of the file section has an attack', async () => {
   const { readFile } = await import('node:fs/promises');
   const source = await readFile(new URL('../codec/errors.ts', import.meta.url), 'utf8');
@@ -36,6 +54,16 @@ test('every error code of the file section has an attack', async () => {
   const codes = [...section.matchAll(/^ {2}'?([a-z-]+)'?: \[/gm)].map((m) => m[1]);
   expect(codes.length).toBeGreaterThan(10);
   expect([...new Set(ATTACKS.map(([code]) => code))].sort()).toEqual(codes.sort());
+});
+
+test('the ideas that README.md says are in files.ts are there', () => {
+  const rows = readFileSync(new URL('./attacks/README.md', import.meta.url), 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('|'));
+  const named = rows.slice(2).flatMap((row) => [...row.split('|')[2].matchAll(/"([^"]+)"/g)].map((match) => match[1]));
+  const known = new Set([...ATTACKS, ...MASK_ONLY_ATTACKS].map(([, what]) => what));
+  expect(named.length).toBeGreaterThan(30);
+  expect(named.filter((what) => what !== 'not-canonical' && !known.has(what))).toEqual([]);
 });
 
 describe('limits', () => {
@@ -54,6 +82,55 @@ describe('limits', () => {
     const before = process.memoryUsage().arrayBuffers;
     for (const [, , attack] of ATTACKS) if (attack.length < 1000) outcome(attack);
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(4e6);
+  });
+});
+
+describe('MessagePack, spelled as its specification spells it (github.com/msgpack/msgpack/blob/master/spec.md)', () => {
+  const start = (value: Value, bytes: number) => Buffer.from(encode(value).subarray(0, bytes)).toString('hex');
+
+  test.each<[number | bigint, string]>([
+    [0, '00'],
+    [127, '7f'],
+    [128, 'cc80'],
+    [255, 'ccff'],
+    [256, 'cd0100'],
+    [65535, 'cdffff'],
+    [65536, 'ce00010000'],
+    [0xffffffff, 'ceffffffff'],
+    [2 ** 32, 'cf0000000100000000'],
+    [2n ** 64n - 1n, 'cfffffffffffffffff'],
+  ])('integer %s', (value, hex) => {
+    expect(start(value, 99)).toBe(hex);
+    expect(BigInt(decode(encode(value)) as number)).toBe(BigInt(value));
+  });
+
+  test.each<[string, Value, number, string]>([
+    ['a text of 31 bytes', 'a'.repeat(31), 2, 'bf61'],
+    ['a text of 32 bytes', 'a'.repeat(32), 3, 'd92061'],
+    ['a text of 255 bytes', 'a'.repeat(255), 3, 'd9ff61'],
+    ['255 bytes', new Uint8Array(255), 2, 'c4ff'],
+    ['256 bytes', new Uint8Array(256), 3, 'c50100'],
+    ['65,535 bytes', new Uint8Array(65535), 3, 'c5ffff'],
+    ['65,536 bytes', new Uint8Array(65536), 5, 'c600010000'],
+    ['15 items', Array(15).fill(7), 2, '9f07'],
+    ['16 items', Array(16).fill(7), 4, 'dc001007'],
+    ['65,535 items', Array(65535).fill(7), 4, 'dcffff07'],
+    ['a float', { f32: -0.5 }, 5, 'cabf000000'],
+  ])('%s', (_, value, bytes, hex) => {
+    expect(start(value, bytes)).toBe(hex);
+    const back = decode(encode(value));
+    const plain = typeof value === 'object' && 'f32' in value ? value.f32 : value;
+    expect(back instanceof Uint8Array ? Uint8Array.from(back) : back).toEqual(plain);
+    expect(() => scan(encode([value, value]))).not.toThrow();
+    expect(() => scan(Uint8Array.from([...encode(value), 0]))).toThrow(/the end of the header, got 1 more bytes/);
+    expect(() => scan(encode(value).slice(0, -1))).toThrow(SeedmaskError);
+  });
+
+  test('what the subset does not have is not written', () => {
+    const refused = (value: Value, line: RegExp) => expect(() => encode(value)).toThrow(line);
+    refused('a'.repeat(256), /a text must be at most 255 bytes of UTF-8/);
+    refused('\ud800', /a text must be well-formed Unicode/);
+    refused(Array(65536).fill(0), /a list must be at most 65535 long, got 65536/);
   });
 });
 

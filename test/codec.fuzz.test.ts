@@ -11,64 +11,28 @@ import { getHeapStatistics } from 'node:v8';
 import { expect, test } from 'vitest';
 import {
   inspectModel,
-  type Limits,
   type Model,
-  networkId,
   openArchive,
   readModel,
   readPacked,
-  SCHEMES,
-  type SchemeName,
   SeedmaskError,
   type Task,
   verifyModel,
-  writeModel,
   writePacked,
 } from '../codec/index.js';
-import { checkMask, fullMask, type Network, outputs, totalWeights } from '../src/network.js';
+import { checkMask, type Network, outputs, totalWeights } from '../src/network.js';
+import { corpus, LIMITS, paged } from './attacks/corpus.js';
 import { Chance, mutated } from './attacks/mutate.js';
-import { ARCHIVE_MODEL, randomMask, SMALL_CONV, TINY, TINY_MODEL, task, WINDOWS_MODEL } from './vectors/models.js';
+import { SMALL_CONV, TINY } from './vectors/models.js';
 
 const number = (name: string, otherwise: number) => Number(process.env[name] ?? otherwise);
 const SEED = number('SEEDMASK_FUZZ_SEED', 1905);
 const FIRST = number('SEEDMASK_FUZZ_FIRST', 0);
 const CASES = number('SEEDMASK_FUZZ_CASES', 20_000);
 
-const LIMITS: Limits = { maxFileBytes: 1 << 16, maxWeights: 1 << 16, maxMaskWeights: 1 << 15, maxTasks: 1000 };
 /** What a case may take beside its file: masks, the first weights of each layer as floats and as bytes, hashes. */
 const BUDGET = 2 ** 21;
 const PATIENCE = 10_000;
-
-const VECTOR: Network = {
-  ...TINY,
-  input: [1, 1, 3],
-  layers: [{ kind: 'dense', units: 4, activation: 'linear' }],
-  distribution: 'signed-constant',
-};
-const NONE = { kind: 'none' } as const;
-const corpus: Uint8Array[] = (Object.keys(SCHEMES) as SchemeName[]).flatMap((scheme) =>
-  [
-    TINY_MODEL,
-    ARCHIVE_MODEL,
-    { network: VECTOR, base: NONE, tasks: [task(fullMask(VECTOR, true), { labels: ['a'] })] },
-    {
-      network: SMALL_CONV,
-      base: NONE,
-      tasks: ['a', 'b'].map((id, low) => task(randomMask(SMALL_CONV, [0.2, 0.7], { low, high: 0 }), { id })),
-    },
-    WINDOWS_MODEL,
-    { ...TINY_MODEL, base: { kind: 'network', id: networkId(TINY) } },
-  ].map((model) => writeModel(model as Model, { schemes: [scheme] })),
-);
-corpus.push(writeModel({ network: SMALL_CONV, base: NONE, tasks: [] }), writeModel({ network: TINY, base: NONE, tasks: [] }));
-/** With a page table, and longer than a first read; rare, as it is slow. */
-const paged = writeModel({
-  network: VECTOR,
-  base: NONE,
-  tasks: Array.from({ length: 258 }, (_, i) =>
-    task(randomMask(VECTOR, [0.5], { low: i, high: 0 }), { id: `task-number-${100 + i}`, labels: ['a'] }),
-  ),
-});
 
 interface Outcome<T> {
   /** The code of the error, or 'ok'. */

@@ -100,6 +100,28 @@ const PLAIN_NETWORK = readModel(plain()).network;
 /** The plain file's weights, 6 kept. */
 const contexts = encodePayload({ network: PLAIN_NETWORK, pixelPermutation: null }, [bytes(0x12, 0x84, 0x09)], ['context']);
 
+/** The plain file with three tasks a, b, c of these payloads. */
+const three = (...payloads: readonly Uint8Array[]) =>
+  seal(
+    encode([...PLAIN.slice(0, 9), payloads.length, 1, 1]),
+    payloads.map((payload, i) => ({ columns: bytes(0x61 + i), payload })),
+  );
+const BASE_MASK = [bytes(0x12, 0x84, 0x09)];
+/** Leans on the task at `place`: the mask of the base, less one weight. */
+const related = (place: number, mask = [bytes(0x12, 0x84, 0x01)]) =>
+  encodePayload({ network: PLAIN_NETWORK, pixelPermutation: null, base: { place, mask: BASE_MASK } }, mask, ['related']);
+const based = related(1);
+/** A task of 2^20 weights that leans on another: with its base, beyond what is left when 255 others are counted. */
+const WIDE = 2 ** 20;
+const crowd = (leaning: number) =>
+  seal(
+    encode([WIDE, [2, 1], 1, 0, 5, weightCheck(linear(WIDE, 1)), 0, [['a']], 0, 256, 1, 2]),
+    Array.from({ length: 256 }, (_, i) => ({
+      columns: new TextEncoder().encode(i.toString(16).padStart(2, '0')),
+      payload: i < leaning ? bytes(4, 0xff, 1, 0) : bytes(2, 0),
+    })),
+  );
+
 /** [error code, what is wrong, the file] */
 type Attack = readonly [string, string, Uint8Array];
 export const ATTACKS: readonly Attack[] = [
@@ -151,11 +173,15 @@ export const ATTACKS: readonly Attack[] = [
   ['bad-header', 'a dense layer of size 0', plain({ 1: [2, 0] })],
   ['bad-header', 'only a pool', plain({ 0: [4, 4, 1], 1: [0] })],
   ['bad-header', 'a pool of one pixel', plain({ 1: [0, 2, 4] })],
+  ['bad-header', '1,025 layers without a size', plain({ 0: [4, 4, 1], 1: [...Array(1025).fill(0), 2, 4] })],
+  ['bad-header', 'a transform whose constant inputs are a number', plain({ 6: [[{ f32: 1 }, { f32: 0 }, 7]] })],
   ['bad-header', '1,025 layers', plain({ 0: 1, 1: Array.from({ length: 2050 }, (_, i) => (i & 1 ? 1 : 2)) })],
   ['bad-header', '1,025 layers with kernels', plain({ 0: 1, 1: Array.from({ length: 3075 }, (_, i) => [6, 1, 1][i % 3]) })],
   ['bad-header', 'a distribution that is not known', plain({ 2: 6 })],
   ['bad-header', 'a sigma rule that is not known', plain({ 3: 2 })],
   ['bad-header', 'sigma zero', plain({ 3: [{ f32: 0 }] })],
+  ['bad-header', 'a sigma whose weights are infinite', plain({ 3: [{ f32: 2 ** 127 }] })],
+  ['bad-header', 'a sigma one step above the largest', plain({ 3: [{ f32: 2 ** 124 * (1 + 2 ** -23) }] })],
   ['bad-header', 'sigma not a number', plain({ 3: [{ f32: Number.NaN }] })],
   ['bad-header', 'a seed that is a text', plain({ 4: '__proto__' })],
   ['bad-header', 'a seed that is a float', plain({ 4: { f32: 0.5 } })],
@@ -268,6 +294,21 @@ export const ATTACKS: readonly Attack[] = [
     return ['bad-payload', `scheme ${scheme}: 2^27 ones in 200 bytes`, wide(2 ** 20, 2 ** 8, most)];
   }),
 
+  ['bad-base', 'a task that leans on itself, alone', plain({}, related(0))],
+  ['bad-base', 'a task that leans on itself', three(contexts, based, contexts)],
+  ['bad-base', 'two tasks that lean on each other', three(based, related(0), contexts)],
+  ['bad-base', 'three tasks in a ring', three(based, related(2), related(0))],
+  ['bad-base', 'a base that leans on another', three(based, related(2), contexts)],
+  ['bad-base', 'a base one place behind the last', three(related(3), contexts, contexts)],
+  ['bad-base', 'a base at place 2^32, which is 0 in 32 bits', three(bytes(4, 0x80, 0x80, 0x80, 0x80, 0x10, based.slice(2)), contexts)],
+  ['bad-payload', 'the place of a base in two bytes instead of one', three(bytes(4, 0x81, 0, based.slice(2)), contexts)],
+  ['bad-payload', 'the place of a base cut short', three(bytes(4, 0x81), contexts)],
+  ['bad-payload', 'the place of a base without end', three(bytes(4, new Uint8Array(40).fill(255)), contexts)],
+  ['bad-payload', 'a place and nothing behind it', three(bytes(4, 1), contexts)],
+  ['bad-payload', 'a base whose payload has a count of another layer', three(based, bytes(0, 3, 3, [0b111, 0, 0]))],
+  ['bad-payload', 'a base that does not decode', three(based, bytes(contexts, 0))],
+  ['bad-payload', 'bits beyond those that a base leaves open', three(bytes(based, 0), contexts)],
+  ['over-limit', 'masks within the limit, beyond it with the base of one', crowd(1)],
   ['bad-base', 'a base task that is not there', seal(encode([1, ...PLAIN]), [{ columns: bytes(), payload: PLAIN_PAYLOAD }], 2)],
   ['bad-base', 'masks without their network', writeModel({ ...TINY_MODEL, base: { kind: 'network', id: networkId(TINY) } })],
   [
@@ -311,6 +352,8 @@ export const MASK_ONLY_ATTACKS: readonly (readonly [string, string, Uint8Array])
   ['bad-header', 'constant inputs beyond those of the network', masks(MASKED_ID, { 6: [[{ f32: 1 }, { f32: 0 }, bytes(0xff)]] })],
   ['bad-payload', 'a mask of more layers', masks(MASKED_ID, {}, bytes(0, 3, 3, [0b111, 0, 0, 0b111, 0, 0]))],
   ['bad-payload', 'a mask of more weights', masks(MASKED_ID, {}, bytes(0, 3, [0b111, 0, 0, 0]))],
+  ['bad-base', 'a mask that leans on itself', masks(MASKED_ID, {}, related(0))],
+  ['bad-base', 'a mask that leans on one behind the last', masks(MASKED_ID, {}, related(1))],
   ['bad-payload', 'bits beyond the weights', masks(MASKED_ID, {}, bytes(2, 25))],
   ['over-limit', '2^24 tasks', masks(MASKED_ID, { 9: 2 ** 24 })],
   ['truncated', 'the payload is missing', masks(MASKED_ID).slice(0, -PLAIN_PAYLOAD.length)],

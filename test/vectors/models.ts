@@ -190,3 +190,29 @@ export const PACKED_MODEL: Model = {
     task(patchedMask(PACKED, 0.4, { low: 34, high: 0 }), { id: 'b', labels: TINY_LABELS, data: permutedData }),
   ],
 };
+
+/** A mask with one weight in `rate` turned over, by chance. */
+export function alteredMask(network: Network, mask: readonly Uint8Array[], rate: number, seed: Seed): Uint8Array[] {
+  const turned = randomMask(network, [1 / rate], seed);
+  return mask.map((bits, layer) => bits.map((byte, at) => byte ^ turned[layer][at]));
+}
+
+/** Three tasks of a network, of which the first and the last lean on the second. */
+const leaning = (network: Network, data: Task['data']): Model => {
+  const base = patchedMask(network, 0.3, { low: 35, high: 0 });
+  const more = { labels: TINY_LABELS, data };
+  return {
+    network,
+    base: { kind: 'none' },
+    tasks: [
+      task(alteredMask(network, base, 20, { low: 36, high: 0 }), { id: 'a', base: 'b', ...more }),
+      task(base, { id: 'b', ...more }),
+      task(alteredMask(network, base, 9, { low: 37, high: 0 }), { id: 'c', base: 'b', ...more }),
+    ],
+  };
+};
+
+/** Sizes in the random words, filters and images. */
+export const RELATED_MODEL = leaning(PATCHES, null);
+/** Packed signs, and pixels that are modelled where they belong. */
+export const RELATED_PACKED_MODEL = leaning(PACKED, permutedData);
