@@ -52,7 +52,7 @@ const report = (seed, row) => {
 async function served(files) {
   const folder = mkdtempSync(join(tmpdir(), 'seedmask-bench-'));
   for (const [name, bytes] of Object.entries(files)) writeFileSync(join(folder, `${name}.smk`), bytes);
-  const server = await listen(createHandler({ engine, store: openStore(folder) }), { port: 0 });
+  const server = await listen(createHandler({ engine, store: await openStore(folder) }), { port: 0 });
   const accuracy = {};
   for (const name of Object.keys(files)) {
     let right = 0;

@@ -9,6 +9,7 @@ import { SeedmaskError } from '../codec/errors.js';
 import type { Network } from '../src/network.js';
 import type { Version } from './catalogue.js';
 import { answerRows, type Classified, type Classifiers, roomFor } from './classify.js';
+import { Drain } from './drain.js';
 import { type Batch, type Queued, Ring } from './lanes.js';
 import type { Rows } from './rows.js';
 import type { Opened, Store } from './store.js';
@@ -384,29 +385,3 @@ export class Scheduler {
 }
 
 const tooLate = () => new SeedmaskError('deadline', { got: 'it has passed', hint: 'Ask for more time, or for fewer rows at a time.' });
-
-/** How fast the queue is drained: rows answered in the time in which someone waited, the last seconds of it counting most. */
-class Drain {
-  #rows = 0;
-  #ms = 0;
-  #since = 0;
-
-  start(): void {
-    this.#since = performance.now();
-  }
-
-  add(rows: number): void {
-    this.#rows += rows;
-    const now = performance.now();
-    this.#ms += now - this.#since;
-    this.#since = now;
-    if (this.#ms < 2000) return;
-    this.#ms /= 2;
-    this.#rows /= 2;
-  }
-
-  /** Whole seconds until so many rows are gone, 1 to 60. */
-  secondsFor(rows: number): number {
-    return this.#rows === 0 ? 1 : Math.min(60, Math.max(1, Math.ceil((rows * this.#ms) / this.#rows / 1000)));
-  }
-}

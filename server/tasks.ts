@@ -9,6 +9,7 @@ import { inputs } from '../src/network.js';
 import { checked, kindOf, parseJson } from './bodies.js';
 import { Fraction, infer, type Judged, lists, TIMEOUT, VersionQuery } from './inference.js';
 import { decodeMsgpack, encodeMsgpack } from './msgpack.js';
+import { pixelsOf } from './pixels.js';
 import { decodePng } from './png.js';
 import { type Answer, type Call, json, param, queryOf, type Route, route, type Service } from './routes.js';
 import { type Rows, rowsOf, rowsOfBytes } from './rows.js';
@@ -140,6 +141,8 @@ function decodeRows(body: Uint8Array, contentType: string | undefined, version: 
   const kind = kindOf(body, contentType, inputs(version.network));
   if (kind === 'pixels') return { rows: rowsOfBytes(body, { shape, limit, field: '' }) };
   if (kind === 'png') return { rows: { values: decodePng(body, shape), count: 1 } };
+  const pixels = kind === 'json' ? pixelsOf(body, inputs(version.network), limit) : null;
+  if (pixels) return { rows: pixels };
   const value = kind === 'json' ? parseJson(body) : decodeMsgpack(body);
   const options = { shape, limit, lone: true, batch: '{"instances": [[...]]}' };
   if (Array.isArray(value)) return { rows: rowsOf(value, { ...options, field: '' }) };

@@ -8,6 +8,7 @@ import { SeedmaskError } from '../codec/errors.js';
 import { inputs } from '../src/network.js';
 import { checked, parseJson } from './bodies.js';
 import { infer, lists, TIMEOUT } from './inference.js';
+import { pixelsOf } from './pixels.js';
 import { type About, type Answer, type Call, json, param, type Route, route, type Service } from './routes.js';
 import { brief, type RowOptions, rowsOf } from './rows.js';
 import type { Version, Wanted } from './store.js';
@@ -100,6 +101,8 @@ function models({ caller }: Call, { store }: Service): z.infer<typeof ModelsAnsw
 function predict(call: Call, service: Service): Promise<Answer> {
   return infer(call, service, param(call, 'model'), wanted(call), {
     decode: (body, version) => {
+      const pixels = pixelsOf(body, inputs(version.network), service.rowLimit);
+      if (pixels) return { rows: pixels, extra: true };
       const request = checked(Predict, parseJson(body), '', 'Send {"instances": [[...], ...]}.');
       const row = request.instances !== undefined;
       if (row === (request.inputs !== undefined)) {

