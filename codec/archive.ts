@@ -11,7 +11,6 @@
 
 import { type Network, totalWeights } from '../src/network.js';
 import { SeedmaskError } from './errors.js';
-import type { BaseMask } from './grids.js';
 import { encodeHeader } from './header.js';
 import {
   admit,
@@ -39,7 +38,7 @@ import {
 } from './layout.js';
 import type { TaskHead } from './records.js';
 import { basePlace } from './schemes.js';
-import { checkBaseTask, decodeTask, type PackedTask, standAlone, type Task } from './tasks.js';
+import { baseOfStored, checkBaseTask, decodeTask, type PackedTask, type StoredTask, standAloneStored, type Task } from './tasks.js';
 
 /**
  * Gives the bytes offset .. offset + length - 1, fewer only where the file ends. Over HTTP: a GET with the header
@@ -162,24 +161,30 @@ export class Archive {
    * @throws SeedmaskError bad-task when there is none, and everything that a read of its bytes can find
    */
   async task(which: number | string): Promise<Task> {
-    const { task, index, base } = await this.#withBase(which);
-    return decodeTask(this.network, task, index, base).task;
+    const { task, index } = await this.#leaning(which);
+    const { leansOn: _, ...packed } = task;
+    return decodeTask(this.network, packed, index, baseOfStored(this.network, task)).task;
   }
 
   /** A task with its payload as it stands in the file, under its CRC and not decoded; one that leans on a base is written anew without. */
   async packedTask(which: number | string): Promise<PackedTask> {
-    const { task, index, base } = await this.#withBase(which);
-    return standAlone(this.network, task, index, base);
+    const { task, index } = await this.#leaning(which);
+    return standAloneStored(this.network, task, index);
   }
 
-  async #withBase(which: number | string): Promise<{ readonly task: PackedTask; readonly index: number; readonly base?: BaseMask }> {
+  /** A task as it stands in the file, under its CRC, with the one it leans on; nothing is decoded. */
+  async storedTask(which: number | string): Promise<StoredTask> {
+    return (await this.#leaning(which)).task;
+  }
+
+  async #leaning(which: number | string): Promise<{ readonly task: StoredTask; readonly index: number }> {
     const { task, index } = await this.#located(which);
     const place = basePlace(task.payload, taskName(task, index));
     if (place === null) return { task, index };
     within('weights of a task and its base', 2 * totalWeights(this.network), this.#options.limits.maxWeights);
     const other = place < this.tasks ? (await this.#located(place)).task : task;
     checkBaseTask(task, index, place, place < this.tasks ? basePlace(other.payload, taskName(other, place)) !== null : undefined);
-    return { task: { ...task, base: other.id }, index, base: { place, mask: decodeTask(this.network, other, place).mask } };
+    return { task: { ...task, base: other.id, leansOn: { place, task: other } }, index };
   }
 
   /** Position of a task, -1 if there is none of this id. */

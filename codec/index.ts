@@ -25,4 +25,4 @@ export { keepCosts, maskBits } from './rate.js';
 export { TASK_ID, type TaskHead } from './records.js';
 export { readSafetensors, type Tensor, type TensorFile, writeSafetensors } from './safetensors.js';
 export { type LayerCount, SCHEMES, type SchemeName } from './schemes.js';
-export type { PackedTask, Task } from './tasks.js';
+export { type PackedTask, type StoredTask, standAloneStored, type Task } from './tasks.js';

@@ -22,6 +22,15 @@ export interface PackedTask extends TaskHead {
   readonly base?: string;
 }
 
+/** A task as it stands in a file, with the one it leans on: all that decoding it needs. */
+export interface StoredTask extends PackedTask {
+  readonly leansOn?: { readonly place: number; readonly task: PackedTask };
+}
+
+/** The mask that a stored task leans on. Throws SeedmaskError. */
+export const baseOfStored = (network: Network, { leansOn }: StoredTask): BaseMask | undefined =>
+  leansOn && { place: leansOn.place, mask: decodeTask(network, leansOn.task, leansOn.place).mask };
+
 const around = (network: Network, head: TaskHead, base: BaseMask | undefined): Surroundings => ({
   network,
   pixelPermutation: head.data?.pixelPermutation ?? null,
@@ -57,6 +66,12 @@ export function standAlone(network: Network, packed: PackedTask, place: number, 
   if (!known) return packed;
   const { base: _, ...task } = decodeTask(network, packed, place, known).task;
   return encodeTask(network, task, SCHEME_NAMES);
+}
+
+/** The same of a stored task. Throws SeedmaskError. */
+export function standAloneStored(network: Network, stored: StoredTask, place: number): PackedTask {
+  const { leansOn: _, ...packed } = stored;
+  return standAlone(network, packed, place, baseOfStored(network, stored));
 }
 
 /** Masks that others lean on. The last one is kept, as a base has many that lean on it. */

@@ -9,7 +9,7 @@ import { type FileHandle, open, readdir, readFile, stat } from 'node:fs/promises
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { SeedmaskError } from '../codec/errors.js';
-import { type Archive, type NetworkLookup, openArchive, type PackedTask, type RangeRead, type TaskHead } from '../codec/index.js';
+import { type Archive, type NetworkLookup, openArchive, type RangeRead, type StoredTask, type TaskHead } from '../codec/index.js';
 import type { Network } from '../src/network.js';
 
 /** A model file, and what its tasks are called. */
@@ -128,7 +128,7 @@ export interface ModelFile {
   /** What each task is called. */
   readonly names: readonly string[];
   /** A task as it is stored, checked against its CRC. @throws FileChanged, or SeedmaskError, by rejection */
-  stored(index: number): Promise<PackedTask>;
+  stored(index: number): Promise<StoredTask>;
 }
 
 /**
@@ -160,9 +160,9 @@ export async function openFile(place: Place, fileLimit: number, networks: Networ
   }
   // The archive of one task is opened again for it: thousands would hold the first bytes of their files for nothing.
   let kept: Promise<Archive> | undefined = heads.length > 1 ? Promise.resolve(archive) : undefined;
-  const stored = async (index: number): Promise<PackedTask> => {
+  const stored = async (index: number): Promise<StoredTask> => {
     try {
-      return await (await (kept ?? begin())).packedTask(index);
+      return await (await (kept ?? begin())).storedTask(index);
     } catch (error) {
       if (error instanceof FileChanged) {
         kept = undefined;

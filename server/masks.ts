@@ -1,7 +1,7 @@
 // Masks in memory. Each is read and decoded once for all who wait for it, and stays until it is dropped; who holds its bytes keeps them.
 
 import { SeedmaskError } from '../codec/errors.js';
-import type { PackedTask } from '../codec/index.js';
+import type { StoredTask } from '../codec/index.js';
 import type { Slot, Version } from './catalogue.js';
 import { type Decoded, decodeMask } from './decode.js';
 import { refusal } from './files.js';
@@ -79,7 +79,7 @@ export class Masks {
   }
 
   /** Decodes without keeping. @throws SeedmaskError (by rejection) bad-model-file or lost-worker */
-  async decode(slot: Slot, stored: PackedTask, urgent: boolean): Promise<Decoded> {
+  async decode(slot: Slot, stored: StoredTask, urgent: boolean): Promise<Decoded> {
     try {
       if (this.#threads) return await this.#threads.decode(slot.network, stored, slot.index, urgent);
       return decodeMask(slot.network, stored, slot.index);

@@ -10,7 +10,7 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { SeedmaskError } from '../codec/errors.js';
-import { type NetworkLookup, networkId, writePacked } from '../codec/index.js';
+import { type NetworkLookup, networkId, standAloneStored, writePacked } from '../codec/index.js';
 import type { Network } from '../src/network.js';
 import { Catalogue, type ServedTask, type Slot, type Version, type Wanted } from './catalogue.js';
 import { FileChanged, type Listing, listFiles, type ModelFile, openFile, type Place, refusal } from './files.js';
@@ -184,7 +184,8 @@ export class Store {
       if (error instanceof FileChanged) throw new SeedmaskError('starting', { got: 'the file is being replaced', retryAfter: 1 });
       throw error;
     });
-    return { bytes: writePacked({ network: slot.network, tasks: [stored] }, { maskOnly: true }), id: slot.decoded!.id };
+    const tasks = [standAloneStored(slot.network, stored, slot.index)];
+    return { bytes: writePacked({ network: slot.network, tasks }, { maskOnly: true }), id: slot.decoded!.id };
   }
 
   /** From now on `listener` is told, synchronously; call what is returned to end that. */

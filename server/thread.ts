@@ -4,7 +4,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { LRUCache } from 'lru-cache';
 import { SeedmaskError } from '../codec/errors.js';
-import type { PackedTask } from '../codec/index.js';
+import type { StoredTask } from '../codec/index.js';
 import type { Classifier, Engine, InputTransform } from '../src/engine/engine.js';
 import { unpackMask } from '../src/engine/packed.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
@@ -12,7 +12,7 @@ import type { Network } from '../src/network.js';
 import { decodeMask } from './decode.js';
 
 export type Job =
-  | { readonly kind: 'decode'; readonly network: Network; readonly stored: PackedTask; readonly place: number }
+  | { readonly kind: 'decode'; readonly network: Network; readonly stored: StoredTask; readonly place: number }
   | {
       readonly kind: 'logits';
       /** Names the task: another mask has another one. */

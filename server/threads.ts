@@ -4,7 +4,7 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { SeedmaskError } from '../codec/errors.js';
-import type { PackedTask } from '../codec/index.js';
+import type { StoredTask } from '../codec/index.js';
 import { type Network, totalWeights } from '../src/network.js';
 import type { Version } from './catalogue.js';
 import type { Decoded } from './decode.js';
@@ -83,7 +83,7 @@ export class Threads {
    * @param urgent whether someone waits for it: then it goes before all that are not
    * @throws SeedmaskError (by rejection) unknown-scheme, bad-payload, lost-worker
    */
-  async decode(network: Network, stored: PackedTask, place: number, urgent: boolean): Promise<Decoded> {
+  async decode(network: Network, stored: StoredTask, place: number, urgent: boolean): Promise<Decoded> {
     const job: Job = { kind: 'decode', network, stored, place };
     return (await this.#add(job, `mask ${stored.id || place}`, network, 1, urgent)) as Decoded;
   }

@@ -4,11 +4,12 @@ import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { DEFAULT_LIMITS, type Model, networkId, SeedmaskError, writeModel } from '../codec/index.js';
+import { DEFAULT_LIMITS, inspectModel, type Model, networkId, readModel, SeedmaskError, writeModel } from '../codec/index.js';
 import { openStore, type Store } from '../server/index.js';
 import { nearest } from '../server/nearest.js';
 import { fullMask, totalWeights } from '../src/network.js';
 import { folder, oneTask, task, tinyNetwork } from './server.material.js';
+import { RELATED_MODEL } from './vectors/models.js';
 
 const made: string[] = [];
 afterEach(() => {
@@ -51,6 +52,17 @@ describe('names and versions', () => {
   });
   test('an archive is named by its stored ids', async () => {
     expect([...(await openStore(disk({ 'all.smk': archive('one', 'two') }))).tasks.keys()]).toEqual(['one', 'two']);
+  });
+  test('a task that leans on another loads with it, and its mask is given out alone', async () => {
+    const bytes = writeModel(RELATED_MODEL, { schemes: ['context', 'related'] });
+    const leaning = inspectModel(bytes).tasks.filter(({ base }) => base !== undefined);
+    expect(leaning.length).toBeGreaterThan(0);
+    const store = await openStore(disk({ 'related.smk': bytes, 'network.smk': writeModel({ ...RELATED_MODEL, tasks: [] }) }));
+    for (const { id } of leaning) {
+      const { bytes: alone } = await store.maskFile(store.version(id));
+      const [found] = readModel(alone, DEFAULT_LIMITS, () => RELATED_MODEL.network).tasks;
+      expect(found.mask).toEqual(RELATED_MODEL.tasks.find((one) => one.id === id)!.mask);
+    }
   });
   test('an archive may hold more weights than one read takes by default', async () => {
     const wide = tinyNetwork([1, 1, 1000], 1000);
