@@ -86,7 +86,7 @@ export function createService(options: ServerOptions): Service {
   if (log) {
     store.subscribe(({ kind, error, ...event }) => {
       if (error) log.warn({ ...event, code: error.code, reason: error.message }, kind);
-      else log.info(event, kind);
+      else log.debug(event, kind);
     });
   }
   const service: Service = { ...parts, routes: [] };

@@ -73,7 +73,7 @@ test('the shared build imports shared memory: it refuses an unshared one, and th
 
 test('with two threads the second half of the outputs is written by the worker', async () => {
   // The caller runs as thread 0 of 2: what thread 1 owns can only come from the worker.
-  const machine = await Machine.create(2);
+  const machine = await Machine.create(2, KERNELS.shared);
   const [values, velocity, gradient] = [machine.allocate(64), machine.allocate(64), machine.allocate(64)];
   machine.f32(gradient, 16).set(Array.from({ length: 16 }, (_, i) => i + 1));
   machine.run([['sgd', values, velocity, gradient, 16, 2, 0]]);
@@ -82,7 +82,7 @@ test('with two threads the second half of the outputs is written by the worker',
 });
 
 test.each(Object.keys(DISTRIBUTIONS) as Distribution[])('the kernel regenerates %s weights as fillWeights does', async (distribution) => {
-  const machine = await Machine.create(1);
+  const machine = await Machine.create(1, KERNELS.single);
   for (const [inputs, units] of [
     [784, 300],
     [1, 1],
@@ -121,7 +121,7 @@ test('memory may grow between two calls', async () => {
 });
 
 test('memory that grew keeps what it held, for views made after', async () => {
-  const machine = await Machine.create(2);
+  const machine = await Machine.create(2, KERNELS.shared);
   const values = Float32Array.from({ length: 100 }, (_, i) => i / 8);
   const pointer = machine.allocate(400);
   const before = machine.f32(pointer, 100);
@@ -183,7 +183,7 @@ test('a training step allocates nothing, whatever the method', async () => {
 });
 
 test('a closed engine says so instead of waiting for its threads', async () => {
-  const machine = await Machine.create(2);
+  const machine = await Machine.create(2, KERNELS.shared);
   machine.close();
   expect(() => machine.run([['meet']])).toThrow('the engine is closed');
 });
