@@ -92,8 +92,7 @@ def read_network(fields):
             units, conv = whole(next(codes, None), 1, 2**32 - 1, "layer size"), code > 2
             k = whole(next(codes, None), 1, 16, "kernel") if code > 4 else 3
             lost = k - 1 if code > 6 else 0
-            check(code < 5 or lost or k != 3, "header: a 3x3 kernel written out")
-            check(h > lost and w > lost, "header: a kernel larger than its image")
+            check((code < 5 or lost or k != 3) and h > lost and w > lost, "header: a 3x3 kernel written out, or one larger than its image")
             fan_in, fan_out = (k * k * c, k * k * units) if conv else (h * w * c, units)
             spread = np.float32(given if isinstance(sigma, list) else math.sqrt(2 / (fan_in + (0 if sigma == 1 else fan_out))))
             layers.append({"kind": "conv" if conv else "dense", "shape": (h, w, c), "units": units, "relu": code % 2 == 1, "fanIn": fan_in,
@@ -103,8 +102,7 @@ def read_network(fields):
     weighted = [l for l in layers if l["weights"]]
     network |= {"layers": layers, "weighted": weighted, "outputs": h * w * c, "id": hashlib.sha256(b"seedmask network 1\n" + pack(fields)).digest()}
     check(len(layers) <= 1024 and 0 < sum(l["weights"] for l in weighted) <= MAX_WEIGHTS, "no weights, or too many layers or weights")
-    first = b"".join(weights(network, l, min(4096, l["weights"])).astype("<f4").tobytes() for l in weighted)
-    check(crc32c(first) == whole(stored, 0, 2**32 - 1, "weight check"), "the weight generators differ")
+    check(crc32c(b"".join(weights(network, l, min(4096, l["weights"])).astype("<f4").tobytes() for l in weighted)) == whole(stored, 0, 2**32 - 1, "weight check"), "the weight generators differ")
     return network
 
 def check_entries(tables, network):
