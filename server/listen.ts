@@ -11,11 +11,13 @@ export interface ListenOptions {
   readonly host?: string;
   /** Milliseconds that a drain keeps accepting at least, so that a load balancer sees readiness fall; default 0. */
   readonly drainDelay?: number;
-  /** Milliseconds after which a drain cuts the connections that are left; default 10,000. */
+  /** Milliseconds after that in which a drain waits for the connections that are left, before it cuts them; default 10,000. */
   readonly drainLimit?: number;
   /** Milliseconds in which a client must have sent the head of a request (default 10,000), and all of it (default 60,000): else 408. */
   readonly headersTimeout?: number;
   readonly requestTimeout?: number;
+  /** Milliseconds in which a connection with a request under way may move no byte, such as a client that does not read; default 120,000. */
+  readonly idleTimeout?: number;
 }
 
 export interface Listening {
@@ -38,6 +40,7 @@ export async function listen(
     drainLimit = 10_000,
     headersTimeout = 10_000,
     requestTimeout = 60_000,
+    idleTimeout = 120_000,
   }: ListenOptions = {},
 ): Promise<Listening> {
   let closing: Promise<void> | undefined;
@@ -50,6 +53,7 @@ export async function listen(
     if (closing) res.setHeader('Connection', 'close');
     handler(req, res);
   });
+  server.timeout = idleTimeout;
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, host, port)));
     server.listen(port, host, resolve);
@@ -59,7 +63,7 @@ export async function listen(
 
   const drain = async () => {
     handler.drain?.();
-    const cut = setTimeout(() => server.closeAllConnections(), drainLimit);
+    const cut = setTimeout(() => server.closeAllConnections(), drainDelay + drainLimit);
     const inFlight = [...flying];
     for (const res of inFlight) if (!res.headersSent) res.setHeader('Connection', 'close');
     await Promise.all([
