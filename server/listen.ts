@@ -2,6 +2,7 @@
 // Connection: close), those in flight finish, then the port is given back. A cap on the waiting means that it always ends.
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { SeedmaskError } from '../codec/errors.js';
 
 export interface ListenOptions {
@@ -44,16 +45,27 @@ export async function listen(
   }: ListenOptions = {},
 ): Promise<Listening> {
   let closing: Promise<void> | undefined;
-  const flying = new Set<ServerResponse>();
+  const flying = new Map<ServerResponse, Socket>();
+  let calm: (() => void) | undefined;
+  const landed = (res: ServerResponse) => {
+    flying.delete(res);
+    calm?.();
+  };
   const timeouts = { headersTimeout, requestTimeout, keepAliveTimeout: 65_000 };
   const connectionsCheckingInterval = Math.min(5000, headersTimeout, requestTimeout);
   const server = createServer({ ...timeouts, connectionsCheckingInterval }, (req, res) => {
-    flying.add(res);
-    res.once('close', () => flying.delete(res));
+    flying.set(res, req.socket);
+    res.once('close', () => landed(res));
     if (closing) res.setHeader('Connection', 'close');
     handler(req, res);
   });
   server.timeout = idleTimeout;
+  // An answer that waits behind others of its connection is told nothing when that ends.
+  server.on('connection', (socket) => {
+    socket.once('close', () => {
+      for (const [res, of] of flying) if (of === socket) landed(res);
+    });
+  });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, host, port)));
     server.listen(port, host, resolve);
@@ -64,11 +76,16 @@ export async function listen(
   const drain = async () => {
     handler.drain?.();
     const cut = setTimeout(() => server.closeAllConnections(), drainDelay + drainLimit);
-    const inFlight = [...flying];
+    const inFlight = [...flying.keys()];
     for (const res of inFlight) if (!res.headersSent) res.setHeader('Connection', 'close');
     await Promise.all([
       new Promise((resolve) => setTimeout(resolve, drainDelay)),
-      ...inFlight.map((res) => new Promise((resolve) => res.once('close', resolve))),
+      new Promise<void>((resolve) => {
+        calm = () => {
+          if (!inFlight.some((res) => flying.has(res))) resolve();
+        };
+        calm();
+      }),
     ]);
     await new Promise<void>((resolve) => server.close(() => resolve()));
     clearTimeout(cut);

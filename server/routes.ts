@@ -189,7 +189,7 @@ export async function respond(
     const mark = url.indexOf('?');
     const query = mark < 0 ? NO_QUERY : new URLSearchParams(url.slice(mark + 1));
     const body = () => service.readBody(req);
-    const gone = () => res.destroyed;
+    const gone = () => res.destroyed || req.socket.destroyed;
     const call = { params, headers: req.headers, query, arrived: started, caller, body, gone };
     answer = await compressed(finish(await run(call)), req.headers['accept-encoding']);
   } catch (error) {

@@ -127,3 +127,13 @@ test('a drain that keeps accepting longer than it would wait cuts nobody before'
   expect(await status).toBe(200);
   await closing;
 });
+
+test('requests that wait behind others of a connection that ends keep no drain from its end', async () => {
+  const server = await listen((_req, res) => void setTimeout(() => res.end('x'), 100), { port: 0, drainLimit: 200 });
+  const socket = connect(Number(new URL(server.url).port), '127.0.0.1').on('error', () => {});
+  socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(3));
+  await pause(50);
+  const closing = server.close();
+  socket.destroy();
+  await closing;
+});
