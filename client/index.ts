@@ -20,10 +20,16 @@ export interface ClientOptions {
   readonly fetch?: typeof fetch;
 }
 
+/** Milliseconds by which the server's word that time is over may come later than it is. */
+const GRACE = 250;
+
 /** What every call takes. */
 export interface CallOptions {
   readonly signal?: AbortSignal;
-  /** Milliseconds for one try; the server drops what it can no longer answer in time. Default: no limit. */
+  /**
+   * Milliseconds for one try; the server drops what it can no longer answer in time and says so, code 'deadline'. One that says nothing
+   * is left a quarter of a second later, and tried again. Default: no limit.
+   */
   readonly timeout?: number;
 }
 
@@ -177,7 +183,7 @@ export class Client {
     };
     for (let tries = 0; ; tries++) {
       signal?.throwIfAborted();
-      const limits = [signal, timeout === undefined ? undefined : AbortSignal.timeout(timeout)].filter((s) => s !== undefined);
+      const limits = [signal, timeout === undefined ? undefined : AbortSignal.timeout(timeout + GRACE)].filter((s) => s !== undefined);
       let failure: RequestError;
       try {
         const response = await this.#fetch(url, { ...init, headers, signal: limits.length ? AbortSignal.any(limits) : null });

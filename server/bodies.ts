@@ -3,51 +3,96 @@
 //
 // JSON is scanned for depth before JSON.parse sees it: a hundred thousand brackets are a clear answer here and no deep recursion later.
 
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import express from 'express';
+import type { IncomingMessage } from 'node:http';
+import type { Readable, Transform } from 'node:stream';
+import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import type { z } from 'zod';
 import { SeedmaskError } from '../codec/errors.js';
 import { brief } from './rows.js';
 
-export type BodyReader = (req: IncomingMessage, res: ServerResponse) => Promise<Uint8Array>;
+/** @throws SeedmaskError (by rejection) large-body, unknown-encoding, broken-body */
+export type BodyReader = (req: IncomingMessage) => Promise<Uint8Array>;
+
+const DECODERS: ReadonlyMap<string, () => Transform> = new Map([
+  ['gzip', () => createGunzip()],
+  ['x-gzip', () => createGunzip()],
+  ['deflate', () => createInflate()],
+  ['br', () => createBrotliDecompress()],
+]);
 
 /**
- * A reader of whole bodies of at most `limit` bytes, before and after Content-Encoding. A body that an outer Express app has
- * parsed already is taken back as JSON.
+ * Reads a whole body of at most `limit` bytes, before and after Content-Encoding. A body that an outer Express app has parsed already
+ * is taken back as JSON.
+ * @param grow told how many bytes have come, each time some do, after Content-Encoding; what it throws ends the reading
  * @throws SeedmaskError (by rejection) large-body, unknown-encoding, broken-body
  */
-export function bodyReader(limit: number): BodyReader {
-  const raw = express.raw({ type: () => true, limit, inflate: true });
-  return (req: IncomingMessage & { body?: unknown }, res) =>
-    new Promise((resolve, reject) => {
-      raw(req, res, (error?: unknown) => {
-        if (error !== undefined && error !== null) reject(bodyError(error, req, limit));
-        else if (req.body instanceof Uint8Array) resolve(req.body);
-        else if (req.body === undefined) resolve(new Uint8Array(0));
-        else resolve(Buffer.from(typeof req.body === 'string' ? req.body : JSON.stringify(req.body)));
-      });
-    });
+export function readBody(
+  req: IncomingMessage & { body?: unknown },
+  limit: number,
+  grow: (bytes: number) => void = () => {},
+): Promise<Uint8Array> {
+  const { body } = req;
+  if (body instanceof Uint8Array) return Promise.resolve(body);
+  if (body !== undefined) return Promise.resolve(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)));
+  if (req.readableEnded) return Promise.resolve(new Uint8Array(0));
+  return new Promise((resolve, reject) => {
+    const encoding = (req.headers['content-encoding'] || 'identity').trim().toLowerCase();
+    const decoder = DECODERS.get(encoding)?.();
+    const stream: Readable = decoder ? req.pipe(decoder) : req;
+    const parts: Uint8Array[] = [];
+    let length = 0;
+    const take = (part: Uint8Array) => {
+      parts.push(part);
+      length += part.length;
+      if (length > limit) return finish(tooLarge(limit));
+      try {
+        grow(part.length);
+      } catch (error) {
+        finish(error);
+      }
+    };
+    const broken = (error: Error) => finish(brokenBody(error, req));
+    // Of a body that came whole, what is still being decoded goes on.
+    const cut = () => {
+      if (!req.readableEnded) broken(new Error('it was cut off'));
+    };
+    const end = () => finish();
+    const finish = (error?: unknown) => {
+      stream.off('data', take).off('end', end);
+      req.off('error', broken).off('close', cut);
+      if (decoder) {
+        req.unpipe(decoder);
+        decoder.off('error', broken).on('error', () => {});
+        decoder.destroy();
+      }
+      if (error === undefined) return resolve(parts.length === 1 ? parts[0] : Buffer.concat(parts, length));
+      // What still comes is let go: the answer must find its way.
+      req.resume();
+      reject(error);
+    };
+    if (!decoder && encoding !== 'identity') return finish(unknownEncoding(encoding));
+    if (Number(req.headers['content-length'] ?? 0) > limit) return finish(tooLarge(limit));
+    if (req.destroyed) return cut();
+    req.on('error', broken).on('close', cut);
+    decoder?.on('error', broken);
+    stream.on('data', take).on('end', end);
+  });
 }
 
-function bodyError(error: unknown, req: IncomingMessage, limit: number): SeedmaskError {
-  const type = error instanceof Error && 'type' in error ? error.type : undefined;
-  if (type === 'entity.too.large') {
-    return new SeedmaskError('large-body', {
-      field: 'the body',
-      expected: `${limit} bytes, before and after Content-Encoding`,
-      hint: 'Send fewer rows a request, or uint8 as application/octet-stream.',
-    });
-  }
-  if (type === 'encoding.unsupported') {
-    return new SeedmaskError('unknown-encoding', {
-      field: 'Content-Encoding',
-      expected: 'gzip, deflate or none',
-      got: req.headers['content-encoding'],
-    });
-  }
-  const encoding = req.headers['content-encoding'];
+const tooLarge = (limit: number): SeedmaskError =>
+  new SeedmaskError('large-body', {
+    field: 'the body',
+    expected: `${limit} bytes, before and after Content-Encoding`,
+    hint: 'Send fewer rows a request, or uint8 as application/octet-stream.',
+  });
+
+const unknownEncoding = (got: string): SeedmaskError =>
+  new SeedmaskError('unknown-encoding', { field: 'Content-Encoding', expected: 'gzip, deflate or none', got });
+
+function brokenBody(error: Error, { headers }: IncomingMessage): SeedmaskError {
+  const encoding = headers['content-encoding'];
   const hint = encoding ? `Content-Encoding says ${encoding}: compress the body, or leave the header out.` : undefined;
-  return new SeedmaskError('broken-body', { field: 'the body', got: error instanceof Error ? error.message : String(error), hint });
+  return new SeedmaskError('broken-body', { field: 'the body', got: error.message, hint });
 }
 
 export type BodyKind = 'json' | 'msgpack' | 'png' | 'pixels';

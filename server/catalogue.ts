@@ -120,9 +120,16 @@ export class Catalogue {
     throw new SeedmaskError('unknown-task-version', { field: name, expected, got: number });
   }
 
-  /** The tasks behind `after` (null: from the beginning) in order of name, at most `count`; `next` is the `after` of the next page. */
-  page(after: string | null, count: number): { readonly tasks: readonly ServedTask[]; readonly next: string | null } {
-    const names = [...this.#tasks.keys()];
+  /**
+   * The tasks behind `after` (null: from the beginning) in order of name, at most `count`; `next` is the `after` of the next page.
+   * @param allows which names count
+   */
+  page(
+    after: string | null,
+    count: number,
+    allows: (name: string) => boolean = () => true,
+  ): { readonly tasks: readonly ServedTask[]; readonly next: string | null } {
+    const names = [...this.#tasks.keys()].filter(allows);
     const from = after === null ? 0 : names.findIndex((name) => name > after);
     const page = from < 0 ? [] : names.slice(from, from + count);
     const next = from >= 0 && from + count < names.length ? page[page.length - 1] : null;

@@ -13,7 +13,7 @@ const run = promisify<string | Uint8Array, { readonly level: number }, Buffer>(g
 export async function compressed(answer: Answer, accept: string | undefined): Promise<Answer> {
   const { status, type, body, headers } = answer;
   if (status !== 200 || body.length < LARGE || !/^(application\/(json|msgpack)|text\/)/.test(type)) return answer;
-  const vary = { ...headers, Vary: 'Accept-Encoding' };
+  const vary = { ...headers, Vary: headers?.['Vary'] === undefined ? 'Accept-Encoding' : `${headers['Vary']}, Accept-Encoding` };
   if (!takesGzip(accept)) return { ...answer, headers: vary };
   const small = await run(body, { level: constants.Z_BEST_SPEED });
   return { ...answer, body: small, headers: { ...vary, 'Content-Encoding': 'gzip' } };

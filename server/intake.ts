@@ -1,29 +1,32 @@
-// Bodies that are being read, bounded together: a flood of large requests is refused at their heads, before memory is taken for them.
+// Bodies that are being read, bounded together by what has really come of them, after Content-Encoding: a flood of large requests is
+// refused before memory is taken for it, and who announces much and sends nothing keeps nobody out.
 
 import { SeedmaskError } from '../codec/errors.js';
-import type { BodyReader } from './bodies.js';
-
-/** What a body without a Content-Length is counted as. */
-const UNSAID = 1024 * 1024;
+import { type BodyReader, readBody } from './bodies.js';
 
 /**
- * The same reader, which refuses a body when those under way would exceed `limit` bytes; alone, any body is let in.
- * @throws SeedmaskError (by rejection) overloaded, and what `read` throws
+ * A reader of bodies of at most `limit` bytes, which refuses one when those under way would exceed `together`; alone, any is let in.
+ * @throws SeedmaskError (by rejection) overloaded, and what `readBody` throws
  */
-export function bounded(read: BodyReader, limit: number): BodyReader {
+export function bounded(limit: number, together: number): BodyReader {
   let held = 0;
-  return async (req, res) => {
-    const said = Number(req.headers['content-length'] ?? (req.headers['transfer-encoding'] ? UNSAID : 0));
-    const bytes = Number.isFinite(said) ? said : UNSAID;
-    if (held > 0 && held + bytes > limit) {
+  return async (req) => {
+    let mine = 0;
+    const check = (bytes: number) => {
+      if (held === mine || held + bytes <= together) return;
       const got = `${held + bytes} bytes of requests`;
-      throw new SeedmaskError('overloaded', { field: 'bodies', expected: `${limit}`, got, hint: 'Try again in 1 s.', retryAfter: 1 });
-    }
-    held += bytes;
+      throw new SeedmaskError('overloaded', { field: 'bodies', expected: `${together}`, got, hint: 'Try again in 1 s.', retryAfter: 1 });
+    };
+    const said = Number(req.headers['content-length'] ?? 0);
+    if (said <= limit) check(said);
     try {
-      return await read(req, res);
+      return await readBody(req, limit, (bytes) => {
+        check(bytes);
+        held += bytes;
+        mine += bytes;
+      });
     } finally {
-      held -= bytes;
+      held -= mine;
     }
   };
 }

@@ -2,6 +2,7 @@
 // Connection: close), those in flight finish, then the port is given back. A cap on the waiting means that it always ends.
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { SeedmaskError } from '../codec/errors.js';
 
 export interface ListenOptions {
@@ -11,11 +12,13 @@ export interface ListenOptions {
   readonly host?: string;
   /** Milliseconds that a drain keeps accepting at least, so that a load balancer sees readiness fall; default 0. */
   readonly drainDelay?: number;
-  /** Milliseconds after which a drain cuts the connections that are left; default 10,000. */
+  /** Milliseconds after that in which a drain waits for the connections that are left, before it cuts them; default 10,000. */
   readonly drainLimit?: number;
   /** Milliseconds in which a client must have sent the head of a request (default 10,000), and all of it (default 60,000): else 408. */
   readonly headersTimeout?: number;
   readonly requestTimeout?: number;
+  /** Milliseconds in which a connection with a request under way may move no byte, such as a client that does not read; default 120,000. */
+  readonly idleTimeout?: number;
 }
 
 export interface Listening {
@@ -38,17 +41,30 @@ export async function listen(
     drainLimit = 10_000,
     headersTimeout = 10_000,
     requestTimeout = 60_000,
+    idleTimeout = 120_000,
   }: ListenOptions = {},
 ): Promise<Listening> {
   let closing: Promise<void> | undefined;
-  const flying = new Set<ServerResponse>();
+  const flying = new Map<ServerResponse, Socket>();
+  let calm: (() => void) | undefined;
+  const landed = (res: ServerResponse) => {
+    flying.delete(res);
+    calm?.();
+  };
   const timeouts = { headersTimeout, requestTimeout, keepAliveTimeout: 65_000 };
   const connectionsCheckingInterval = Math.min(5000, headersTimeout, requestTimeout);
   const server = createServer({ ...timeouts, connectionsCheckingInterval }, (req, res) => {
-    flying.add(res);
-    res.once('close', () => flying.delete(res));
+    flying.set(res, req.socket);
+    res.once('close', () => landed(res));
     if (closing) res.setHeader('Connection', 'close');
     handler(req, res);
+  });
+  server.timeout = idleTimeout;
+  // An answer that waits behind others of its connection is told nothing when that ends.
+  server.on('connection', (socket) => {
+    socket.once('close', () => {
+      for (const [res, of] of flying) if (of === socket) landed(res);
+    });
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, host, port)));
@@ -59,12 +75,17 @@ export async function listen(
 
   const drain = async () => {
     handler.drain?.();
-    const cut = setTimeout(() => server.closeAllConnections(), drainLimit);
-    const inFlight = [...flying];
+    const cut = setTimeout(() => server.closeAllConnections(), drainDelay + drainLimit);
+    const inFlight = [...flying.keys()];
     for (const res of inFlight) if (!res.headersSent) res.setHeader('Connection', 'close');
     await Promise.all([
       new Promise((resolve) => setTimeout(resolve, drainDelay)),
-      ...inFlight.map((res) => new Promise((resolve) => res.once('close', resolve))),
+      new Promise<void>((resolve) => {
+        calm = () => {
+          if (!inFlight.some((res) => flying.has(res))) resolve();
+        };
+        calm();
+      }),
     ]);
     await new Promise<void>((resolve) => server.close(() => resolve()));
     clearTimeout(cut);

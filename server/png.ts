@@ -3,11 +3,18 @@
 //
 // Grey = (299 R + 587 G + 114 B + 500) / 1000, rounded down: a grey image keeps its values. Transparent pixels lie over black.
 
+import { inflateSync } from 'node:zlib';
 import { PNG } from 'pngjs';
 import { SeedmaskError } from '../codec/errors.js';
 import type { Shape } from '../src/network.js';
 
-const GREY_OR_COLOUR = [0, 2, 4, 6];
+/** Colour types, with their bytes a pixel. */
+const SAMPLES: ReadonlyMap<number, number> = new Map([
+  [0, 1],
+  [2, 3],
+  [4, 2],
+  [6, 4],
+]);
 
 /**
  * Decodes an 8-bit greyscale or RGB image, with or without alpha, for a network over [height, width, 1 or 3].
@@ -36,7 +43,7 @@ export function decodePng(bytes: Uint8Array, [height, width, channels]: Shape): 
 
 const broken = (got: string): SeedmaskError => new SeedmaskError('bad-image', { field: 'the fault', expected: 'a whole PNG file', got });
 
-/** Walks the chunks: signature, then one IHDR that fits, then no second one. */
+/** Walks the chunks: signature, then one IHDR that fits, then no second one, and pixels to the last: pngjs makes up those that lack. */
 function checkChunks(bytes: Uint8Array, height: number, width: number): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   if (bytes.length < 33 || view.getUint32(0) !== 0x89504e47 || view.getUint32(4) !== 0x0d0a1a0a) throw broken('no PNG signature');
@@ -48,13 +55,31 @@ function checkChunks(bytes: Uint8Array, height: number, width: number): void {
     throw new SeedmaskError('bad-image', { field: 'width x height', expected: `${width} x ${height}`, got, hint });
   }
   if (bytes[24] !== 8) throw new SeedmaskError('bad-image', { field: 'bit depth', expected: 8, got: bytes[24] });
-  if (!GREY_OR_COLOUR.includes(bytes[25])) {
+  const samples = SAMPLES.get(bytes[25]);
+  if (samples === undefined) {
     throw new SeedmaskError('bad-image', { field: 'colour type', expected: 'greyscale or RGB, with or without alpha', got: bytes[25] });
   }
   if (bytes[28] !== 0) throw new SeedmaskError('bad-image', { field: 'interlacing', expected: 'none', got: bytes[28] });
+  const data: Uint8Array[] = [];
   for (let at = 33; at + 12 <= bytes.length; at += 12 + view.getUint32(at)) {
     if (name(at) === 'IHDR') throw broken('a second IHDR chunk');
-    if (name(at) === 'IEND') return;
+    if (name(at) === 'IDAT') data.push(bytes.subarray(at + 8, at + 8 + view.getUint32(at)));
+    if (name(at) === 'IEND') {
+      checkPixels(Buffer.concat(data), height * (1 + width * samples));
+      return;
+    }
   }
   throw broken('no IEND chunk: the file is cut short');
+}
+
+/** Throws unless compressed pixels are `length` bytes, a filter and the samples of each line. */
+function checkPixels(data: Uint8Array, length: number): void {
+  let found: number;
+  try {
+    found = inflateSync(data, { maxOutputLength: length }).length;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw broken('more pixels than its header says');
+    throw broken(error instanceof Error ? error.message : String(error));
+  }
+  if (found !== length) throw broken('fewer pixels than its header says');
 }

@@ -188,8 +188,8 @@ export async function respond(
     const url = req.url ?? '';
     const mark = url.indexOf('?');
     const query = mark < 0 ? NO_QUERY : new URLSearchParams(url.slice(mark + 1));
-    const body = () => service.readBody(req, res);
-    const gone = () => res.destroyed;
+    const body = () => service.readBody(req);
+    const gone = () => res.destroyed || req.socket.destroyed;
     const call = { params, headers: req.headers, query, arrived: started, caller, body, gone };
     answer = await compressed(finish(await run(call)), req.headers['accept-encoding']);
   } catch (error) {
@@ -200,7 +200,10 @@ export async function respond(
   if (!res.headersSent && !res.destroyed) {
     const content = status === 304 ? undefined : { 'Content-Type': type, 'Content-Length': Buffer.byteLength(body) };
     const parent = trace.traceparent === undefined ? undefined : { traceparent: trace.traceparent };
-    res.writeHead(status, { ...content, 'X-Request-Id': trace.id, ...parent, ...headers });
+    // What middleware says that answers differ by stays: the origin, where pages of several may ask.
+    const others = headers?.['Vary'] === undefined ? undefined : res.getHeader('Vary');
+    const vary = others === undefined ? undefined : { Vary: `${others}, ${headers?.['Vary']}` };
+    res.writeHead(status, { ...content, 'X-Request-Id': trace.id, ...parent, ...headers, ...vary });
     res.end(body);
   }
   const seconds = (performance.now() - started) / 1000;

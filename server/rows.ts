@@ -115,8 +115,8 @@ function isLone(value: readonly unknown[], { shape, lone }: RowOptions): boolean
 /** Throws bad-shape unless an instance has exactly one of the allowed shapes throughout. */
 function checkInstance(instance: unknown, field: string, options: RowOptions): void {
   const width = size(options.shape);
-  if (Array.isArray(instance) && instance.length === width && !Array.isArray(instance[0])) return;
   const shape = shapeOf(instance);
+  if (Array.isArray(instance) && shape.length === 1 && instance.length === width) return;
   if (instance instanceof Uint8Array && instance.length === width) return;
   if (!instanceShapes(options.shape).some((s) => same(s, shape))) {
     throw new SeedmaskError('bad-shape', {

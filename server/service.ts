@@ -5,7 +5,6 @@ import type { RequestHandler } from 'express';
 import helmet from 'helmet';
 import type { Logger } from 'pino';
 import type { Engine } from '../src/engine/engine.js';
-import { bodyReader } from './bodies.js';
 import { Canary } from './canary.js';
 import { Classifiers } from './classify.js';
 import { documentRoutes } from './documents.js';
@@ -70,7 +69,7 @@ export function createService(options: ServerOptions): Service {
     statistics: new Statistics(scheduler),
     gate: new Gate(options.keys ?? null, options.adminKey ?? null),
     rowLimit: options.rowLimit ?? 32768,
-    readBody: bounded(bodyReader(options.bodyLimit ?? 16 * 1024 * 1024), options.intakeLimit ?? 128 * 1024 * 1024),
+    readBody: bounded(options.bodyLimit ?? 16 * 1024 * 1024, options.intakeLimit ?? 128 * 1024 * 1024),
     abstain,
     before: beforeOf(options),
     ready: options.ready ?? (() => true),

@@ -106,9 +106,9 @@ export class Store {
     return this.#catalogue.version(name, wanted);
   }
 
-  /** The tasks behind `after` (null: from the beginning) in order of name, at most `count`; `next` is the `after` of the next page. */
-  page(after: string | null, count: number): { readonly tasks: readonly ServedTask[]; readonly next: string | null } {
-    return this.#catalogue.page(after, count);
+  /** The tasks behind `after` (null: from the beginning) that `allows`, in order of name, at most `count`; `next` is the next `after`. */
+  page(after: string | null, count: number, allows?: (name: string) => boolean): ReturnType<Catalogue['page']> {
+    return this.#catalogue.page(after, count, allows);
   }
 
   /** The repository index, by name and version; then files that hold none of these. */
@@ -348,6 +348,8 @@ export class Store {
     const started = performance.now();
     const decoded = await this.#masks.decode(slot, await slot.source.stored(slot.index), false);
     if (before?.decoded?.id === decoded.id) return Object.assign(before, { source: slot.source, index: slot.index });
+    // It may have been unloaded meanwhile.
+    if (this.#catalogue.isOut(slot.name)) return slot;
     this.#masks.keep(slot, decoded, performance.now() - started);
     return slot;
   }

@@ -92,13 +92,7 @@ export function taskRoutes(service: Service): Route[] {
 /** A page of the tasks that the caller may use. */
 function page(call: Call, { store }: Service): z.infer<typeof TasksAnswer> {
   const { limit = PAGE_LIMIT, next: after = null } = queryOf(call, Page);
-  const tasks: ServedTask[] = [];
-  let next: string | null = after;
-  do {
-    const more = store.page(next, limit - tasks.length);
-    tasks.push(...more.tasks.filter(({ name }) => call.caller.allows(name)));
-    next = more.next;
-  } while (next !== null && tasks.length < limit);
+  const { tasks, next } = store.page(after, limit, (name) => call.caller.allows(name));
   return { tasks: tasks.map(describeTask), next };
 }
 

@@ -39,7 +39,8 @@ export type InputType = keyof typeof ELEMENT_BYTES;
  * @throws SeedmaskError bad-value at the first NaN or infinity
  */
 export function rowsOfTensor(bytes: Uint8Array, type: InputType, count: number, field: string): Rows {
-  if (type === 'UINT8') return { values: bytes, count };
+  // No Buffer: what it calls slice keeps all of a body.
+  if (type === 'UINT8') return { values: new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length), count };
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const values = new Float32Array(bytes.length / 4);
   let whole = true;

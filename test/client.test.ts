@@ -186,6 +186,15 @@ describe('tries', () => {
     await fake.close();
   });
 
+  test("the server's word that time is over comes before the client's own, and is not tried again", async () => {
+    const late = (req: IncomingMessage, res: ServerResponse) =>
+      void setTimeout(() => res.writeHead(504).end('{"error":"too late","code":"deadline"}'), Number(req.headers['x-timeout-ms']) + 20);
+    const fake = await scripted(late, late);
+    const error = await refusal(createClient({ url: fake.url }).page({ timeout: 60 }));
+    expect([error.code, error.status, fake.calls.length]).toEqual(['deadline', 504, 1]);
+    await fake.close();
+  });
+
   test('something on the way that is no Seedmask server', async () => {
     const fake = await scripted(
       (_req, res) => res.writeHead(403).end('<html>proxy</html>'),

@@ -83,6 +83,7 @@ describe('keys', () => {
     const listed = async (path: string, k: string) => (await get(`${server.url}${path}`, { headers: bearer(k) })).json;
     expect((await listed('/tasks', TINY)).tasks.map((t: { id: string }) => t.id)).toEqual(['tiny']);
     expect((await listed('/tasks?limit=1', STAR)).tasks.map((t: { id: string }) => t.id)).toEqual(['colour']);
+    expect((await listed('/tasks?limit=1', STAR)).next).toBe(null);
     expect(await listed('/v1/models', STAR)).toEqual({ models: ['colour'] });
     expect((await listed('/networks', STAR)).networks.map((n: { network: string }) => n.network)).toEqual(['fc:12-4']);
     const stats: { name: string }[] = (await listed('/v2/models/stats', TINY)).model_stats;
@@ -307,6 +308,9 @@ describe('browsers', () => {
     const open = await serve({ cors: [origin] });
     const asked = await post(`${open.url}/tasks/tiny/classify`, ROW, { Origin: origin });
     expect([asked.status, asked.headers.get('access-control-allow-origin')]).toEqual([200, origin]);
+    // A cache must keep answers to different origins apart, also where they differ by more.
+    const [network] = (await get(`${open.url}/networks`)).json.networks;
+    expect((await get(`${open.url}/networks/${network.id}`, { headers: { Origin: origin } })).headers.get('vary')).toBe('Origin, Accept');
     const exposed = asked.headers.get('access-control-expose-headers')!.split(',');
     expect(exposed).toEqual(
       expect.arrayContaining(['Inference-Header-Content-Length', 'X-Request-Id', 'Retry-After', 'ETag', 'Content-Range']),

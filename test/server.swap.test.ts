@@ -206,6 +206,27 @@ describe('loading and unloading', () => {
     await expect(store.unload('nobody')).rejects.toThrow('no task named nobody');
   });
 
+  test('a task that is unloaded while its file is swapped holds no mask', async () => {
+    const root = disk({ 'a.smk': kept(1), 'b.smk': kept(2) });
+    const store = await openStore(root);
+    await store.warm();
+    put(root, 'a.smk', kept(3));
+    put(root, 'b.smk', kept(4));
+    const swap = store.refresh();
+    // When the first is in memory the second is on its way.
+    const away = new Promise<void>((resolve) => {
+      const end = store.subscribe(({ kind, name }) => {
+        if (kind !== 'loaded' || name !== 'a') return;
+        end();
+        setImmediate(() => resolve(store.unload('b')));
+      });
+    });
+    await Promise.all([swap, away]);
+    expect([...store.tasks.keys(), store.resident.tasks]).toEqual(['a', 1]);
+    await store.load('b');
+    expect(store.resident.tasks).toBe(2);
+  });
+
   test('a mask is handed out as a model file of its own, named by its content', async () => {
     const root = disk({ 'a.smk': kept(1) });
     const store = await openStore(root);

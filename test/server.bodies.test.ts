@@ -1,0 +1,139 @@
+// Bodies as strangers send them: announced and never sent, compressed, cut off, many at once; and what a connection that ends may take.
+
+import { type IncomingMessage, request, type ServerResponse } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import { deflateSync, gzipSync } from 'node:zlib';
+import crc from 'crc-32';
+import { Packr } from 'msgpackr';
+import { describe, expect, test } from 'vitest';
+import { createHandler, type Listening, listen } from '../server/index.js';
+import { engine, png, post, sampleStore, serve } from './server.material.js';
+
+const ROW = Uint8Array.of(0, 255, 10, 3);
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** A connection that announces a body and sends these bytes of it. */
+async function unfinished(server: Listening, length: number, bytes: Uint8Array, headers = ''): Promise<Socket> {
+  const socket = connect(Number(new URL(server.url).port), '127.0.0.1').on('error', () => {});
+  socket.write(`POST /tasks/tiny/classify HTTP/1.1\r\nHost: x\r\nContent-Length: ${length}\r\n${headers}\r\n`);
+  socket.write(bytes);
+  await pause(50);
+  return socket;
+}
+
+describe('bodies that are under way', () => {
+  test('count by what has come of them: who announces much and sends little keeps nobody out', async () => {
+    const server = await serve({ intakeLimit: 1000 });
+    const url = `${server.url}/tasks/tiny/classify`;
+    const slow = await Promise.all(Array.from({ length: 4 }, () => unfinished(server, 800, new Uint8Array(50))));
+    expect((await post(url, new Uint8Array(400))).status).toBe(200);
+    const refused = await post(url, new Uint8Array(804));
+    expect([refused.status, refused.json.code, refused.headers.get('retry-after')]).toEqual([503, 'overloaded', '1']);
+    for (const socket of slow) socket.destroy();
+    await pause(50);
+    expect((await post(url, new Uint8Array(804))).status).toBe(200);
+    await server.close();
+  });
+
+  test('count as they are after Content-Encoding', async () => {
+    const server = await serve({ intakeLimit: 10_000 });
+    const url = `${server.url}/tasks/tiny/classify`;
+    const bomb = gzipSync(new Uint8Array(100_000));
+    expect(bomb.length).toBeLessThan(1000);
+    const slow = await unfinished(server, 900, new Uint8Array(50));
+    const refused = await post(url, bomb, { 'Content-Encoding': 'gzip' });
+    expect([refused.status, refused.json.code]).toEqual([503, 'overloaded']);
+    slow.destroy();
+    await pause(50);
+    // Alone it is let in.
+    expect((await post(url, bomb, { 'Content-Encoding': 'gzip' })).status).toBe(200);
+    await server.close();
+  });
+
+  test('end when their connection does, compressed or not, and hold nothing', async () => {
+    const server = await serve({ intakeLimit: 1000 });
+    const half = gzipSync(Uint8Array.from({ length: 4000 }, (_, i) => (i * i * 31) & 255)).subarray(0, 900);
+    const sockets = await Promise.all([
+      unfinished(server, 5000, new Uint8Array(900)),
+      unfinished(server, 5000, half, 'Content-Encoding: gzip\r\n'),
+    ]);
+    for (const socket of sockets) socket.destroy();
+    await pause(50);
+    const url = `${server.url}/tasks/tiny/classify`;
+    const answers = await Promise.all([post(url, new Uint8Array(500)), post(url, gzipSync(ROW), { 'Content-Encoding': 'gzip' })]);
+    expect(answers.map(({ status }) => status)).toEqual([200, 200]);
+    await server.close();
+  });
+});
+
+test('bytes among the numbers of a msgpack row are refused, not taken for the row', async () => {
+  const server = await serve();
+  const packr = new Packr({ useRecords: false });
+  for (const bytes of [ROW, new Uint8Array(9), new Uint8Array(1)]) {
+    const body = packr.pack({ instances: [[Buffer.from(bytes), 0, 0, 0]] });
+    const { status, json } = await post(`${server.url}/tasks/tiny/classify`, body, { 'Content-Type': 'application/msgpack' });
+    expect([status, json.code, json.field]).toEqual([400, 'bad-shape', '/instances/0']);
+  }
+  await server.close();
+});
+
+test('a PNG whose pixels are too few, too many or cut off is refused, never filled up', async () => {
+  const server = await serve();
+  const whole = png(2, 2, () => [1, 2, 3, 255], 0);
+  const at = whole.indexOf('IDAT') - 4;
+  const chunk = (name: string, data: Uint8Array) => {
+    const named = Buffer.concat([Buffer.from(name), data]);
+    const ends = [Buffer.alloc(4), Buffer.alloc(4)];
+    ends[0].writeUInt32BE(data.length);
+    ends[1].writeInt32BE(crc.buf(named));
+    return Buffer.concat([ends[0], named, ends[1]]);
+  };
+  const image = (data: Uint8Array) => Buffer.concat([whole.subarray(0, at), chunk('IDAT', data), chunk('IEND', Buffer.alloc(0))]);
+  const answer = (data: Uint8Array) => post(`${server.url}/tasks/tiny/classify`, image(data), { 'Content-Type': 'image/png' });
+  expect((await answer(deflateSync(new Uint8Array(6)))).status).toBe(200);
+  const wrong = [new Uint8Array(5), new Uint8Array(7), new Uint8Array(1e6)].map((bytes) => deflateSync(bytes));
+  for (const data of [...wrong, deflateSync(new Uint8Array(6)).subarray(0, 4), new Uint8Array(0)]) {
+    const { status, json } = await answer(data);
+    expect([status, json.code, json.field]).toEqual([400, 'bad-image', 'the fault']);
+  }
+  await server.close();
+});
+
+test('who asks and does not read is cut off, with what is held for it', async () => {
+  const cut: boolean[] = [];
+  const answer = (_req: IncomingMessage, res: ServerResponse) => {
+    res.on('close', () => cut.push(!res.writableFinished)).end(Buffer.alloc(3_000_000));
+  };
+  const server = await listen(answer, { port: 0, idleTimeout: 200 });
+  const socket = connect(Number(new URL(server.url).port), '127.0.0.1')
+    .pause()
+    .on('error', () => {});
+  for (let i = 0; i < 10; i++) socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+  await expect.poll(() => cut.includes(true), { timeout: 20_000 }).toBe(true);
+  socket.destroy();
+  await server.close();
+});
+
+test('a drain that keeps accepting longer than it would wait cuts nobody before', async () => {
+  const handler = createHandler({ engine, store: await sampleStore() });
+  const server = await listen(handler, { port: 0, drainDelay: 400, drainLimit: 200 });
+  const flying = request(`${server.url}/tasks/tiny/classify`, { method: 'POST', headers: { 'Content-Length': 4 } });
+  const status = new Promise((resolve, reject) => flying.on('response', (res) => resolve(res.resume().statusCode)).on('error', reject));
+  flying.write(ROW.subarray(0, 2));
+  await pause(50);
+  const closing = server.close();
+  await pause(300);
+  flying.end(ROW.subarray(2));
+  expect(await status).toBe(200);
+  await closing;
+});
+
+test('requests that wait behind others of a connection that ends keep no drain from its end', async () => {
+  const server = await listen((_req, res) => void setTimeout(() => res.end('x'), 100), { port: 0, drainLimit: 200 });
+  const socket = connect(Number(new URL(server.url).port), '127.0.0.1').on('error', () => {});
+  socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(3));
+  await pause(50);
+  const closing = server.close();
+  socket.destroy();
+  await closing;
+});
