@@ -52,6 +52,8 @@ const AIM = 0.985;
 const NEAR = 0.93;
 /** How much the other layers are weighed against the first, from one trial to the next. */
 const WEIGHING = 1.4;
+/** So many weighings may give densities that were tried before. */
+const MOST_WEIGHINGS = 8;
 
 /**
  * The best trial that reaches the goal: by accuracy and then by size where bytes are given, by size where accuracy is.
@@ -98,17 +100,32 @@ type Next = () => number[] | null;
 
 function forBytes<T extends Outcome>({ weights, base, epochs }: Search<T>, bytes: number, done: readonly Trial<T>[]): Next {
   const order0 = (density: readonly number[]) =>
-    weights.reduce((sum, n, i) => sum + entropy({ weights: n, kept: Math.max(1, Math.round(n * density[i])) }), 0) / 8;
+    weights.reduce((sum, n, i) => sum + entropy({ weights: n, kept: Math.max(1, Math.round(n * Math.min(MOST_DENSITY, density[i]))) }), 0) /
+    8;
   /** The densities of the largest scale whose file is expected to fit. */
   const fitting = (share: number, weighing: number): number[] => {
     let [low, high] = [-20, 6];
     for (let i = 0; i < 40; i++) {
       const middle = (low + high) / 2;
-      if (HEADER + share * order0(scaled(base, 2 ** middle, weighing)) <= AIM * bytes) low = middle;
+      const density = scaled(base, 2 ** middle, weighing);
+      const grows = density.some((one) => one < MOST_DENSITY);
+      if (grows && HEADER + share * order0(density) <= AIM * bytes) low = middle;
       else high = middle;
     }
     return scaled(base, 2 ** low, weighing);
   };
+  /** The first run of the present weighing. */
+  let first = 0;
+  const whole = (from: number) => done.slice(from).filter((trial) => trial.epochs === epochs);
+  /** Halfway between the largest file of this weighing that fits and the smallest that does not. */
+  const halfway = (): number[] | null => {
+    const sorted = whole(first).sort((a, b) => a.outcome.fileBytes - b.outcome.fileBytes);
+    const above = sorted.findIndex(({ outcome }) => outcome.fileBytes > bytes);
+    if (above < 1) return null;
+    const [below, beyond] = [sorted[above - 1].density, sorted[above].density];
+    return below.map((density, i) => Number(Math.sqrt(density * beyond[i]).toPrecision(4)));
+  };
+  const isNew = (density: readonly number[]) => !whole(0).some((trial) => String(trial.density) === String(density));
   const tried = new Set<number>();
   let best: { readonly weighing: number; readonly valAccuracy: number } | null = null;
   let weighing = 1;
@@ -120,18 +137,26 @@ function forBytes<T extends Outcome>({ weights, base, epochs }: Search<T>, bytes
     const share = Math.max(0.01, (fileBytes - HEADER) / order0(last.density));
     const again = fitting(share, weighing);
     if (last.epochs < epochs) return again;
-    // What has not come near is tried again, with what it told of the share.
-    if ((fileBytes > bytes || fileBytes < NEAR * bytes) && String(again) !== String(last.density)) return again;
+    // What has not come near is tried again, with what it told of the share, or between the two that are nearest.
+    if (fileBytes > bytes || fileBytes < NEAR * bytes) {
+      const next = isNew(again) ? again : halfway();
+      if (next && isNew(next)) return next;
+    }
     if (fileBytes > bytes || base.length === 1) return null;
     if (!best || valAccuracy > best.valAccuracy) best = { weighing, valAccuracy };
-    tried.add(weighing);
-    let untried = [best.weighing * step, best.weighing / step].find((w) => !tried.has(w));
-    if (untried === undefined) {
-      step = Math.sqrt(step);
-      untried = best.weighing * step;
+    first = done.length;
+    for (let i = 0; i < MOST_WEIGHINGS; i++) {
+      tried.add(weighing);
+      let untried = [best.weighing * step, best.weighing / step].find((w) => !tried.has(w));
+      if (untried === undefined) {
+        step = Math.sqrt(step);
+        untried = best.weighing * step;
+      }
+      weighing = untried;
+      const other = fitting(share, weighing);
+      if (isNew(other)) return other;
     }
-    weighing = untried;
-    return fitting(share, weighing);
+    return null;
   };
 }
 

@@ -144,6 +144,12 @@ async function run(options: Options): Promise<void> {
   const { method, rescale, penalty, epochs = defaults.epochs, shift = method === 'topk' ? SHIFT : 0, rate = RATE } = options;
   const network = maskNetwork(options.network, options.seed, method);
   const weights = weightCounts(network);
+  if (options.density && options.density.length > weights.length) {
+    const { length } = options.density;
+    throw new InvalidArgumentError(
+      `--density has ${length} fractions, expected at most ${weights.length}, one for every layer with weights`,
+    );
+  }
   const base = options.density ? spread(options.density, weights.length) : defaults.density;
   const engine = options.engine === 'reference' ? createReferenceEngine() : await createWasmEngine({ threads: options.threads });
   const quiet = options.json === true;

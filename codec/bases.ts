@@ -15,7 +15,7 @@ const LEAST_SAVING = 64;
 
 /**
  * The same tasks, leaning on bases where that makes them shorter; bases they leaned on before are forgotten. All masks are in memory.
- * @param base an id, 'auto' for the best ones, or 'none'
+ * @param base an id, 'auto' for the best ones by that estimate, or 'none'
  * @param onTask is told how many tasks are done, of how many
  * @throws SeedmaskError 'bad-base' for an id that is not among them, and what decoding finds
  */

@@ -296,8 +296,7 @@ def read(data, other=None):
     present = [(name, f"S{width}" if name == "id" else kind) for bit, (name, kind) in enumerate(COLUMNS) if columns >> bit & 1]
     record = np.dtype([("crc", "<u4"), ("size", "<u4"), *present])
     pages = (tasks + PAGE - 1) // PAGE if tasks > PAGE else 0
-    index = 16 + length + 10 * pages
-    at = index + tasks * record.itemsize
+    at = (index := 16 + length + 10 * pages) + tasks * record.itemsize
     check(at + tasks * (1 + len(network["weighted"])) <= len(data), "cut short in its index")
     records = np.frombuffer(data, record, tasks, index)
     check(at + int(records["size"].sum(dtype=np.int64)) == len(data), "its lengths do not add up to the file")
@@ -345,10 +344,9 @@ def read(data, other=None):
 def logits(network, task, images):
     """images: rows x inputs of raw uint8. Integer logits, exact: sigma, the transform's scale and the logit scale factor out."""
     transform = task["transform"]
-    check(network["distribution"] in (1, 2) and (transform == 0 or transform[1] == 0), "integer logits need signed constants and a mean of 0")
-    x, masks = images.astype(np.int64), iter(task["masks"])
-    if transform != 0 and len(transform) == 3:
-        x[:, unbits(transform[2])[:x.shape[1]] == 1] = 0
+    check(network["distribution"] in (1, 2) and (transform == 0 or transform[0] > 0 == transform[1]), "integer logits need signed constants, mean 0, scale > 0")
+    x, masks, most = images.astype(np.int64), iter(task["masks"]), 255
+    if transform != 0 and len(transform) == 3: x[:, unbits(transform[2])[:x.shape[1]] == 1] = 0
     x = x.reshape(-1, *network["input"])
     for layer in network["layers"]:
         if layer["kind"] == "pool":
@@ -356,10 +354,10 @@ def logits(network, task, images):
             x = x[:, :2 * h, :2 * w].reshape(len(x), h, 2, w, 2, -1).max(axis=(2, 4))
             continue
         signs = np.where(signs_and_words(network, layer, layer["weights"])[0], 1, -1) * next(masks).astype(np.int64)
+        check((most := most * int(np.abs(signs).reshape(layer["units"], -1).sum(1).max())) < 2**63, "integer logits that may leave 64 bits")
         if layer["kind"] == "dense": x = (x.reshape(len(x), -1) @ signs.reshape(layer["units"], -1).T)[:, None, None, :]
         else:
-            h, w, c = layer["shape"]
-            k, lost = layer["kernel"], layer["lost"]
+            (h, w, c), k, lost = layer["shape"], layer["kernel"], layer["lost"]
             border = (0, 0) if lost else ((k - 1) // 2, k // 2)
             around, taps = np.pad(x, ((0, 0), border, border, (0, 0))), signs.reshape(layer["units"], k, k, c)
             x = sum(around[:, i:i + h - lost, j:j + w - lost] @ taps[:, i, j].T for i in range(k) for j in range(k))
@@ -376,7 +374,7 @@ def main():
     parser.add_argument("--network", metavar="FILE", help="the file that holds the network of a mask-only file")
     parser.add_argument("--bits", metavar="OUT", help="write the packed masks here")
     parser.add_argument("--logits", nargs=2, metavar=("IDX_IMAGES", "N"))
-    parser.add_argument("--task", type=int, default=0, help="position of the task that --logits asks")
+    parser.add_argument("--task", type=int, default=0, help="the task that --logits asks, by its place")
     options = parser.parse_args()
     try:
         data = load(options.file)
@@ -387,7 +385,7 @@ def main():
         if options.bits: pathlib.Path(options.bits).write_bytes(b"".join(t["packed"] for t in tasks))
         if options.logits:
             raw = load(options.logits[0])
-            check(0 <= options.task < len(tasks), "no such task")
+            check(0 <= options.task < len(tasks) and options.logits[1].isdecimal(), "no such task, or no such number of images")
             magic, n, h, w = struct.unpack(">4I", raw[:16].ljust(16, b"\0"))
             check(magic == 2051 and len(raw) == 16 + n * h * w == 16 + n * math.prod(network["input"]), "not an IDX file of images of this size")
             summary["logits"] = logits(network, tasks[options.task], np.frombuffer(raw, np.uint8, offset=16).reshape(n, h * w)[:int(options.logits[1])]).tolist()

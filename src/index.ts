@@ -18,6 +18,7 @@ export {
   type Split,
   split,
   toIdx,
+  withConstants,
 } from './data.js';
 export type {
   AdamOptions,

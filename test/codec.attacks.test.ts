@@ -47,6 +47,15 @@ test('each attack is refused in the line that messages.txt has for it', async ()
   await expect(`${lines.join('\n').replaceAll('\0', '\\0')}\n`).toMatchFileSnapshot('./attacks/messages.txt');
 });
 
+test('vectors/invalid-v1.json holds the attacks of up to 4 KiB with their codes, for readers in any language', async () => {
+  const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
+  const network = hex(writeModel({ network: MASKED, base: { kind: 'none' }, tasks: [] }));
+  const entries = [...ATTACKS.map((attack) => [attack, {}] as const), ...MASK_ONLY_ATTACKS.map((attack) => [attack, { network }] as const)]
+    .filter(([[code, , bytes]]) => code !== 'ok' && bytes.length <= 4096)
+    .map(([[code, what, bytes], given]) => ({ code, what, ...given, file: hex(bytes) }));
+  await expect(`${JSON.stringify(entries, null, 2)}\n`).toMatchFileSnapshot('./vectors/invalid-v1.json');
+});
+
 test('every error code of the file section has an attack', async () => {
   const { readFile } = await import('node:fs/promises');
   const source = await readFile(new URL('../codec/errors.ts', import.meta.url), 'utf8');

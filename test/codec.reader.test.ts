@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import { contentId, inspectModel, type Model, networkId, readModel, SeedmaskError, writeModel } from '../codec/index.js';
-import { kept, type Network, regenerate } from '../src/network.js';
+import { fullMask, kept, type Network, regenerate } from '../src/network.js';
 import { DISTRIBUTIONS, type Distribution, DOMAIN, fillWords } from '../src/random.js';
 import { corpus, LIMITS } from './attacks/corpus.js';
 import { ATTACKS, plain } from './attacks/files.js';
@@ -202,6 +202,8 @@ print(json.dumps([say(f) for f in json.load(sys.stdin)]))`;
     const turns: [RegExp, ...string[]][] = [
       [/no such task/, model, '--logits', short, '1', '--task', '1'],
       [/not an IDX file/, model, '--logits', short, '1'],
+      [/no such number of images/, model, '--logits', short, 'ten'],
+      [/no such number of images/, model, '--logits', short, '-1'],
       [/end-of-stream/, put('cut.smk', Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3))],
       [/No such file/, 'nothing.smk'],
     ];
@@ -209,6 +211,28 @@ print(json.dumps([say(f) for f in json.load(sys.stdin)]))`;
       const { status, stdout, stderr } = run(...words);
       expect([status, stdout, stderr.trimEnd()]).toEqual([1, '', expect.stringMatching(line)]);
       expect(stderr.trimEnd()).not.toContain('\n');
+    }
+  });
+
+  test('logits that are no integer program are refused, not made up', () => {
+    const images = put('four.idx', Uint8Array.from([0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 2, 9, 8, 7, 6]));
+    const deep = Array.from({ length: 9 }, () => ({ kind: 'dense', units: 200, activation: 'relu' }) as const);
+    const cases: [RegExp, number, Network['layers']][] = [
+      // A relu does not commute with a factor below 0, and a factor of 0 leaves nothing.
+      [/scale > 0/, -0.5, deep.slice(0, 2)],
+      [/scale > 0/, 0, deep.slice(0, 2)],
+      [/leave 64 bits/, 1, deep],
+    ];
+    for (const [line, scale, layers] of cases) {
+      const network: Network = { ...FC, input: [2, 2, 1], layers };
+      const tasks = [task(fullMask(network, true), { transform: { scale, mean: 0, constant: null } })];
+      const { status, stdout, stderr } = run(
+        put('no.smk', writeModel({ network, base: { kind: 'none' }, tasks })),
+        '--logits',
+        images,
+        '1',
+      );
+      expect([status, stdout, stderr.trimEnd()]).toEqual([1, '', expect.stringMatching(line)]);
     }
   });
 

@@ -3,6 +3,7 @@
 // network), and one drawn at random that keeps as much as the file's first.
 
 import { type FileInfo, inspectModel, type Model, readModel } from '../codec/container.js';
+import { withConstants } from '../src/data.js';
 import type { Classifiers } from '../src/engine/classifiers.js';
 import type { Classifier } from '../src/engine/engine.js';
 import {
@@ -92,7 +93,7 @@ export class Workbench {
   classify(file: number, choice: Choice, values: Uint8Array): Answer {
     const { labels, logitScale } = this.#taskOf(file, choice);
     const classifier = this.#classifier(file, choice);
-    const logits = classifier.logits(values, 1);
+    const logits = this.logits(file, choice, values, 1);
     const scale = logits instanceof Int32Array ? classifier.scale * logitScale : logitScale;
     const probabilities = new Float32Array(labels.length);
     return { best: softmax(logits, 0, labels.length, scale, probabilities, 0), probabilities };
@@ -105,7 +106,9 @@ export class Workbench {
 
   /** Logits before scale and softmax, of rows of raw values: what `seedmask eval` hashes. */
   logits(file: number, choice: Choice, values: Uint8Array, rows: number): Int32Array | Float32Array {
-    return this.#classifier(file, choice).logits(values, rows);
+    const { constant } = this.#taskOf(file, choice).transform;
+    const classifier = this.#classifier(file, choice);
+    return classifier.logits(constant ? withConstants(values, constant, classifier.inputs) : values, rows);
   }
 
   picture(file: number, choice: Choice, layer: number): LayerPicture {

@@ -9,7 +9,10 @@
 
 import type { Mask, Network, Parameters } from '../network.js';
 
-/** What happens to raw inputs before the first layer: x -> (x - mean) * scale. `scale` 1/255 and `mean` 0 is the registered transform. */
+/**
+ * What happens to raw inputs before the first layer: x -> (x - mean) * scale. `scale` 1/255 and `mean` 0 is the registered transform.
+ * A task's transform may declare inputs constant too: the caller replaces them in the rows first (`withConstants`).
+ */
 export interface InputTransform {
   readonly scale: number;
   readonly mean: number;
