@@ -55,7 +55,10 @@ export function packCommand(): Command {
     .requiredOption('--out <archive>', 'model file to write (.smk)')
     .option('--append', 'keep the tasks that the archive already holds')
     .option('--id <name=file>', 'a file of one task and the id it gets; may be repeated', named)
-    .option('--base <name>', "the task whose mask the others' are stored against where that is shorter, auto for the best by an estimate, or none")
+    .option(
+      '--base <name>',
+      "the task whose mask the others' are stored against where that is shorter, auto for the best by an estimate, or none",
+    )
     .addOption(networkFileOption())
     .option('--json', 'print one JSON object')
     .addHelpText(
