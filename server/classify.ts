@@ -2,16 +2,16 @@
 // is laid out for it, so tasks take turns at no cost. One that has answered many rows is compiled, which pays from then on, into a
 // byte-capped cache; least recently used goes first. Masks that only a compiled form can serve are compiled at once.
 //
-// Only the first labels.length outputs are classes. probabilities = softmax(logitScale x logits), in f64 with the exact exponential
-// of src/exact.ts, rounded to f32 once: the same bits on every machine. The label is read from the logits, ties to the lower index.
+// Only the first labels.length outputs are classes. probabilities = softmax(logitScale x logits) of src/probabilities.ts; the label is
+// read from the logits.
 
 import { LRUCache } from 'lru-cache';
 import { SeedmaskError } from '../codec/errors.js';
 import type { TaskHead } from '../codec/index.js';
 import type { AnyMask, Classifier, Engine } from '../src/engine/engine.js';
 import { unpackMask } from '../src/engine/packed.js';
-import { exp } from '../src/exact.js';
 import { countKept, type Network, totalWeights } from '../src/network.js';
+import { softmax } from '../src/probabilities.js';
 import type { Version } from './catalogue.js';
 import type { Logits } from './thread.js';
 
@@ -139,27 +139,11 @@ export function answerRows({ logitScale }: TaskHead, found: Logits, from: number
   for (let row = 0; row < count; row++) {
     const at = (from + row) * found.outputs;
     room.best[to + row] = softmax(found.logits, at, n, found.scale * logitScale, room.probabilities, (to + row) * n);
-  }
-}
-
-/** Writes softmax(scale x logits[from .. from + n - 1]) to out[at ..] and returns the index of the largest logit. */
-function softmax(logits: Int32Array | Float32Array, from: number, n: number, scale: number, out: Float32Array, at: number): number {
-  let best = 0;
-  for (let i = 1; i < n; i++) if (logits[from + i] > logits[from + best]) best = i;
-  const top = logits[from + best];
-  const terms = new Float64Array(n);
-  let sum = 0;
-  for (let i = 0; i < n; i++) {
-    terms[i] = exp((logits[from + i] - top) * scale);
-    sum += terms[i];
-  }
-  if (Number.isNaN(sum)) {
+    if (!Number.isNaN(room.probabilities[(to + row) * n])) continue;
     throw new SeedmaskError('bad-value', {
       field: 'a row',
       expected: 'raw values, such as pixels 0..255',
       got: 'too large for f32 logits',
     });
   }
-  for (let i = 0; i < n; i++) out[at + i] = terms[i] / sum;
-  return best;
 }

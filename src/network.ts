@@ -161,6 +161,9 @@ export function sigmaOf(rule: SigmaRule, layer: Placed): number {
   return Math.fround(rule);
 }
 
+/** Whether all layers are dense. */
+export const isDense = ({ layers }: Architecture): boolean => layers.every((layer) => layer.kind === 'dense');
+
 /** Whether every weight of a layer is plus or minus one constant. */
 export const isSignedConstant = (network: Network): boolean =>
   network.distribution === 'signed-constant' || network.distribution === 'packed-signed-constant';

@@ -5,7 +5,7 @@ import { dirname, join, relative } from 'node:path';
 import { expect, test } from 'vitest';
 
 const ROOT = join(import.meta.dirname, '..');
-const FOLDERS = ['src', 'codec', 'server', 'client', 'models', 'experiments', 'cli'];
+const FOLDERS = ['src', 'codec', 'server', 'client', 'models', 'experiments', 'web', 'cli'];
 const walk = (folder: string): string[] =>
   readdirSync(folder).flatMap((name) => {
     const path = join(folder, name);

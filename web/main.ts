@@ -3,17 +3,13 @@
 import * as Comlink from 'comlink';
 import { rasterise, SIDE } from './digit.js';
 import { createPad } from './pad.js';
+import { byId, percent, said } from './page.js';
 import { coloursOf, drawLayer, drawUnit, greyImage, tiling } from './pictures.js';
 import { drawnToScale } from './scale.js';
 import { bytesOf, LINK_LIMIT, linkOf } from './share.js';
+import { wireTraining } from './training.js';
 import type { Answer, Choice, FileAbout, LayerPicture, TaskAbout } from './workbench.js';
 import type { Service } from './worker.js';
-
-const byId = <T extends Element>(id: string): T => {
-  const found = document.getElementById(id);
-  if (!found) throw new Error(`the page has no #${id}`);
-  return found as unknown as T;
-};
 
 interface Shown {
   readonly name: string;
@@ -48,8 +44,6 @@ function notice(text: string): void {
   box.hidden = text === '';
   box.textContent = text;
 }
-
-const said = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** Runs what a user asked for; a failure is one line on the page. */
 async function attempt(action: () => Promise<void>): Promise<void> {
@@ -105,7 +99,6 @@ const place = (choice: Choice): number => {
   const tasks = state.shown!.about.tasks.length;
   return typeof choice === 'number' ? choice : choice === 'random' ? tasks : tasks + 1;
 };
-const percent = (p: number): string => `${(100 * p).toFixed(p > 0.9995 || p < 0.0005 ? 0 : 1)} %`;
 
 function showAnswer(milliseconds: number): void {
   const answer = state.answers[place(state.choice)];
@@ -349,44 +342,7 @@ byId('share').addEventListener('click', () => {
     byId('shared').textContent = `A link of ${link.length.toLocaleString('en')} characters is ${copied}: it holds the model itself.`;
   });
 });
-byId<HTMLFormElement>('train').addEventListener('submit', (event) => {
-  event.preventDefault();
-  const form = event.target as HTMLFormElement;
-  const values = new FormData(form);
-  const seed = String(values.get('seed'));
-  const status = byId('training');
-  const progress = byId<HTMLProgressElement>('progress');
-  const submit = form.querySelector('button')!;
-  submit.disabled = true;
-  void attempt(async () => {
-    try {
-      const request = {
-        data: new URL('./data/mnist', location.href).href,
-        seed,
-        density: [0.03, 0.1, 0.3],
-        epochs: Number(values.get('epochs')),
-        threads: 1,
-      };
-      status.textContent = 'Fetching the digits…';
-      const result = await worker.train(
-        request,
-        Comlink.proxy(({ step, steps, valAccuracy, stepsPerSecond }) => {
-          progress.hidden = false;
-          progress.value = step / steps;
-          const accuracy = valAccuracy === null ? '' : `, ${percent(valAccuracy)} of validation digits right`;
-          status.textContent = `Step ${step} of ${steps}, ${Math.round(stepsPerSecond)} a second${accuracy}`;
-        }),
-      );
-      status.textContent = `Done: ${percent(result.testAccuracy)} of the 10,000 test digits right, in ${result.bytes.length.toLocaleString('en')} bytes. It is open above.`;
-      await openBytes(`seed ${seed}`, result.bytes);
-    } catch (error) {
-      status.textContent = said(error);
-    } finally {
-      progress.hidden = true;
-      submit.disabled = false;
-    }
-  });
-});
+wireTraining(worker, openBytes);
 
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
   pad.repaint();

@@ -7,10 +7,10 @@ import { withConstants } from '../src/data.js';
 import type { Classifiers } from '../src/engine/classifiers.js';
 import type { Classifier } from '../src/engine/engine.js';
 import {
+  countKept,
   describe,
   fullMask,
   inputs,
-  kept,
   type Mask,
   type Network,
   type Placed,
@@ -185,8 +185,7 @@ function drawnLike(network: Network, mask: Mask): Mask {
   return weighted(network).map(({ weights, stream }, layer) => {
     const words = new Uint32Array(weights);
     fillWords(network.seed, DOMAIN.sampling, stream, 0, words);
-    let keep = 0;
-    for (let i = 0; i < weights; i++) keep += kept(mask[layer], i);
+    const keep = countKept(mask[layer]);
     const bits = new Uint8Array(mask[layer].length);
     words.forEach((word, i) => {
       if (word < (keep / weights) * 2 ** 32) bits[i >> 3] |= 1 << (i & 7);

@@ -6,7 +6,18 @@
 // interval contains 0, a part of a sum lies within the bound of the whole. So the bound also holds for every partial sum, in any
 // order, and for a kernel that adds the positive and the negative terms apart. A max-pool changes no interval.
 
-import { fullMask, isSignedConstant, type Mask, type Network, type Placed, place, regenerate, sigmaOf, weighted } from '../network.js';
+import {
+  fullMask,
+  isDense,
+  isSignedConstant,
+  type Mask,
+  type Network,
+  type Placed,
+  place,
+  regenerate,
+  sigmaOf,
+  weighted,
+} from '../network.js';
 import type { InputTransform } from './engine.js';
 
 /** What the values of one weighted layer can be, before its activation. */
@@ -103,7 +114,7 @@ export function integerProgram(
  * @param weights canonical order; only their signs are used
  */
 export function anyMaskScale(network: Network, transform: InputTransform, weights?: readonly ArrayLike<number>[]): number | null {
-  if (!network.layers.every((layer) => layer.kind === 'dense')) return null;
+  if (!isDense(network)) return null;
   return integerProgram(network, fullMask(network, true), transform, weights)?.scale ?? null;
 }
 

@@ -2,20 +2,18 @@
 // bytes, because a sample has many inputs that are zero, and their rows are never looked at (assembly/packed.ts). Masks of other
 // networks are their layers as they are, one behind the other. One buffer a mask: a server holds thousands of them.
 
-import { type Mask, maskBytes, type Network, type Placed, weighted } from '../network.js';
+import { isDense, type Mask, maskBytes, type Network, type Placed, weighted } from '../network.js';
 
 /** Bytes of a packed mask, layer after layer. */
 export const packedBytes = (network: Network): number => sizes(network).reduce((a, b) => a + b, 0);
 
-const byInput = (network: Network): boolean => network.layers.every((layer) => layer.kind === 'dense');
-
 const sizes = (network: Network): number[] =>
-  weighted(network).map((layer) => (byInput(network) ? layer.fanIn * Math.ceil(layer.output[2] / 8) : maskBytes(layer.weights)));
+  weighted(network).map((layer) => (isDense(network) ? layer.fanIn * Math.ceil(layer.output[2] / 8) : maskBytes(layer.weights)));
 
 /** @param mask must have passed `checkMask` */
 export function packMask(network: Network, mask: Mask): Uint8Array<ArrayBuffer> {
   const packed = new Uint8Array(packedBytes(network));
-  const turned = byInput(network);
+  const turned = isDense(network);
   let at = 0;
   weighted(network).forEach((layer, i) => {
     if (turned) turn(mask[i], layer, packed.subarray(at));
@@ -36,7 +34,7 @@ function turn(bits: Uint8Array, { fanIn, output }: Placed, out: Uint8Array): voi
 
 /** The mask that was packed: views into `packed` where its layers lie there as they are. */
 export function unpackMask(network: Network, packed: Uint8Array): Uint8Array[] {
-  const turned = byInput(network);
+  const turned = isDense(network);
   let at = 0;
   return weighted(network).map((layer, i) => {
     const part = packed.subarray(at, at + sizes(network)[i]);

@@ -6,7 +6,7 @@
 //   otherwise                                           f32 over the non-zero inputs, dense masked weights        wasm-inference.ts
 // The two f32 forms sum the same terms in the same order (engine.ts), so the rule decides speed, not bits.
 
-import { checkMask, fullMask, isSignedConstant, type Mask, type Network, type Placed, totalKept, weighted } from '../network.js';
+import { checkMask, fullMask, isDense, isSignedConstant, type Mask, type Network, type Placed, totalKept, weighted } from '../network.js';
 import { integerProgram } from './bounds.js';
 import { checkInputs, checkParameters } from './checks.js';
 import { type Classifier, type ClassifierOptions, type InputTransform, PIXELS } from './engine.js';
@@ -16,8 +16,6 @@ import { createConvClassifier } from './wasm-conv-inference.js';
 import { byNonzeroInputs, type FloatNetwork, type Program } from './wasm-inference.js';
 import { integerProgramOf, listable } from './wasm-integer.js';
 import { byKeptWeights } from './wasm-kept.js';
-
-export const isDense = (network: Network): boolean => network.layers.every((layer) => layer.kind === 'dense');
 
 /** Null where an integer program is too wide for the kernels. */
 export function createClassifier(machine: Machine, network: Network, options: ClassifierOptions = {}): Classifier | null {

@@ -2,12 +2,12 @@
 // their own; networks with convolutions or pools are served by wasm-conv.ts.
 
 import { parallelism } from '#workers';
-import type { Network } from '../network.js';
+import { isDense, type Network } from '../network.js';
 import type { Engine } from './engine.js';
 import { KERNELS } from './kernels.js';
 import { Machine } from './machine.js';
 import { createReferenceEngine } from './reference.js';
-import { createClassifier, isDense } from './wasm-classifier.js';
+import { createClassifier } from './wasm-classifier.js';
 import { createConvBernoulliTrainer } from './wasm-conv-bernoulli.js';
 import { createConvDenseTrainer, createConvTopkTrainer } from './wasm-conv-training.js';
 import { createAnyMask } from './wasm-packed.js';

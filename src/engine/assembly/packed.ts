@@ -17,6 +17,8 @@
 //   v1  68 us   units in rows, kept bits of non-zero inputs walked one by one: hardly a branch is foreseen
 //   v2   8 us   bits by input, a row of units each; at .5 the same
 
+import { accumulate } from './single';
+
 const HEADER: usize = 12;
 const LAYER: usize = 12;
 
@@ -109,13 +111,6 @@ function narrow(list: usize, end: usize, mask: usize, signs: usize, stride: usiz
       accumulate(o + 96, a3);
     }
   }
-}
-
-// @ts-ignore: decorator
-@inline
-function accumulate(o: usize, a: v128): void {
-  v128.store(o, i32x4.add(v128.load(o), i32x4.extend_low_i16x8_s(a)));
-  v128.store(o, i32x4.add(v128.load(o, 16), i32x4.extend_high_i16x8_s(a)), 16);
 }
 
 // @ts-ignore: decorator

@@ -119,7 +119,7 @@ function bySigns(x: usize, pixels: usize, features: u32, signs: usize, stride: u
 
 // @ts-ignore: decorator
 @inline
-function accumulate(o: usize, a: v128): void {
+export function accumulate(o: usize, a: v128): void {
   v128.store(o, i32x4.add(v128.load(o), i32x4.extend_low_i16x8_s(a)));
   v128.store(o, i32x4.add(v128.load(o, 16), i32x4.extend_high_i16x8_s(a)), 16);
 }

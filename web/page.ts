@@ -1,0 +1,14 @@
+// What all parts of the page share: its elements, and how it writes numbers and failures.
+
+/** @throws Error when the page has no such element */
+export const byId = <T extends Element>(id: string): T => {
+  const found = document.getElementById(id);
+  if (!found) throw new Error(`the page has no #${id}`);
+  return found as unknown as T;
+};
+
+/** A failure as one line. */
+export const said = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** A share 0 .. 1 as per cent. */
+export const percent = (p: number): string => `${(100 * p).toFixed(p > 0.9995 || p < 0.0005 ? 0 : 1)} %`;
