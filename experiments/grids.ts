@@ -2,7 +2,7 @@
 
 import type { Mask0, Mask1 } from '../src/masks/actions.js';
 import { CRITERIA, type Criterion } from '../src/masks/criteria.js';
-import { BERNOULLI } from '../src/train.js';
+import { BERNOULLI, TOPK, TOPK_CONV_RATE } from '../src/train.js';
 import type { ArchiveCell, Cell, CurveCell, LearnedCell, NetworkName, PlaneCell, ProbeCell, Setting, TicketCell } from './cell.js';
 import { extentOf, type ScaleName } from './scale.js';
 
@@ -127,8 +127,6 @@ const LEARNED_EPOCHS: Record<ScaleName, (network: NetworkName) => number> = {
 };
 /** Kept fractions of topk masks: of fc the command line's default, of the others one half, which Ramanujan et al. 2020 call safe. */
 const TOPK_DENSITY: Record<NetworkName, readonly number[]> = { fc: [0.025, 0.08, 0.3], conv2: [0.5], conv4: [0.5], conv6: [0.5] };
-/** At fc's rate convolutional masks stay at chance: one weight's gradient is a sum over all pixels. */
-const TOPK_RATES: Record<NetworkName, number> = { fc: 0.15, conv2: 0.005, conv4: 0.005, conv6: 0.005 };
 const TOPK_EPOCHS: Record<ScaleName, number> = { quick: 1, budget: 24, full: 100 };
 
 /**
@@ -166,7 +164,7 @@ export const learnedCells = (plan: Plan, network: NetworkName): LearnedCell[] =>
       weights: 'constant',
       rescale: false,
       density: TOPK_DENSITY[network],
-      learningRate: TOPK_RATES[network],
+      learningRate: network === 'fc' ? TOPK.learningRate : TOPK_CONV_RATE,
       epochs: TOPK_EPOCHS[plan.scale],
     },
   ]);

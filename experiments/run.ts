@@ -4,7 +4,7 @@ import { criterionMask, paperRates } from '../src/masks/criteria.js';
 import { spread } from '../src/masks/topk.js';
 import { density, fullMask, kept, type Mask, regenerate, weighted } from '../src/network.js';
 import { constantTwin, type TicketRound, tickets } from '../src/tickets.js';
-import { BERNOULLI, paperTraining, TOPK, trainBernoulli, trainTopk } from '../src/train.js';
+import { BERNOULLI, paperTraining, topkTraining, trainBernoulli, trainTopk } from '../src/train.js';
 import { archiveRows } from './archive.js';
 import type { Cell, CurveCell, LearnedCell, PlaneCell, Row, TicketCell } from './cell.js';
 import { type Bench, benchOf, type Lab, trainedAt } from './lab.js';
@@ -122,7 +122,10 @@ async function learnedRows(cell: LearnedCell, lab: Lab, bench: Bench): Promise<R
   const learned =
     method === 'bernoulli'
       ? await trainBernoulli(lab.engine, network, train, parts, { ...BERNOULLI, ...options, rescale })
-      : { ...(await trainTopk(lab.engine, network, train, parts, { ...TOPK, ...options, density: densities })), drawn: [] };
+      : {
+          ...(await trainTopk(lab.engine, network, train, parts, { ...topkTraining(network), ...options, density: densities })),
+          drawn: [],
+        };
   const row = { ...about, epoch: learned.epoch, kept: density(network, learned.mask), ...bench.score(network, { mask: learned.mask }) };
   if (learned.drawn.length === 0) return [row];
   const drawn = learned.drawn.map((mask) => bench.score(network, { mask }));

@@ -47,10 +47,13 @@ export function paperTraining(network: Network): Record<keyof typeof PAPER, numb
 /** Our default learned mask of an FC network; chosen on validation rows, see bench/README.md. */
 export const TOPK = { batch: 128, learningRate: 0.15, momentum: 0.9, scoreRange: 0.01 } as const;
 
+/** Its learning rate in networks with convolutions. */
+export const TOPK_CONV_RATE = 0.3;
+
 /** The same for any network: with convolutions the range of a layer's scores grows with its output, and the rate is another. */
 export const topkTraining = (network: Network): Omit<TopkOptions, 'epochs' | 'density'> => ({
   ...TOPK,
-  learningRate: network.layers.some((layer) => layer.kind === 'conv') ? 0.3 : TOPK.learningRate,
+  learningRate: network.layers.some((layer) => layer.kind === 'conv') ? TOPK_CONV_RATE : TOPK.learningRate,
   scoreRange: scoreRanges(network, TOPK.scoreRange),
 });
 
