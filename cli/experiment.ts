@@ -10,6 +10,7 @@ import { SeedmaskError } from '../codec/index.js';
 import { type Conducted, checkScale, conduct, planOf, type Runner, results } from '../experiments/conduct.js';
 import { EXPERIMENTS } from '../experiments/index.js';
 import { openPool, runHere } from '../experiments/pool.js';
+import { takeOver } from '../experiments/published.js';
 import { runOnQueue } from '../experiments/queue.js';
 import { addressOf, connect, PATIENCE } from '../experiments/redis.js';
 import { report } from '../experiments/report.js';
@@ -27,6 +28,7 @@ interface Options extends Output {
   draw?: boolean;
   threads?: number;
   queue?: string;
+  from?: string;
   out: string;
 }
 
@@ -49,6 +51,7 @@ export function experimentCommand(): Command {
     .addOption(
       new Option('--queue <url>', 'have cells run by the workers of a queue: redis://[:PASSWORD@]HOST[:PORT]').conflicts('threads'),
     )
+    .option('--from <folder>', 'first copy what a published folder of results holds: its CSV and JSON files give back their cells')
     .requiredOption('--out <folder>', 'folder of results; what is there is not computed again')
     .option('--json', 'print one JSON object')
     .addHelpText(
@@ -62,6 +65,7 @@ Examples:
   seedmask experiment figure-07 --out results
   seedmask experiment all --out results
   seedmask experiment all --draw --out results
+  seedmask experiment figure-07 --from experiments/results --runs 10 --out more
   seedmask experiment all --out results --queue redis://lab:6379      and on every machine: seedmask worker --queue redis://lab:6379
 
 A run that was stopped goes on when it is started again; --draw shows how far it is.
@@ -72,11 +76,12 @@ cell twice and collects what was done in between (Redis keeps it for a week). An
       const experiments = chosen.includes('all') ? EXPERIMENTS : EXPERIMENTS.filter(({ name }) => chosen.includes(name));
       const scale: ScaleName = options.quick ? 'quick' : options.full ? 'full' : 'budget';
       const plan = planOf(scale, options.runs);
-      if (options.draw && !existsSync(join(options.out, 'cells'))) throw nothingToDraw(chosen, scale, options.out);
+      if (options.draw && !options.from && !existsSync(join(options.out, 'cells'))) throw nothingToDraw(chosen, scale, options.out);
       makeFolder(options.out);
       makeFolder(join(options.out, 'cells'));
       const store = openStore(options.out, writeFileSafely);
       checkScale(EXPERIMENTS, plan, store);
+      if (options.from) takeOver(options.from, names, store);
       const quiet = options.json === true;
       const run = options.queue
         ? queued(options.queue, quiet)

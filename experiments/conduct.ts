@@ -23,6 +23,8 @@ export interface Conducted {
   readonly files: readonly { readonly name: string; readonly bytes: Uint8Array }[];
   /** The cells whose rows it shows. */
   readonly cells: readonly Cell[];
+  /** How many rows each of them has, where all are shown: what published.ts takes cells from. */
+  readonly counts?: readonly number[];
   /** Cells of its plan that the folder holds, and those it lacks. */
   readonly done: number;
   readonly missing: number;
@@ -98,6 +100,7 @@ export function results(experiment: Experiment, plan: Plan, store: Store): Condu
     files: experiment.files?.(all, plan) ?? [],
     done: done.length,
     cells: shown.map(({ cell }) => cell),
+    counts: experiment.select ? undefined : shown.map((one) => one.rows.length),
     missing: own.length - done.length,
   };
 }
@@ -105,7 +108,7 @@ export function results(experiment: Experiment, plan: Plan, store: Store): Condu
 /** Writes NAME.csv, NAME.json, its drawings and its further files from the cells that are there. */
 export async function publish(experiment: Experiment, plan: Plan, store: Store): Promise<Conducted> {
   const conducted = results(experiment, plan, store);
-  const { rows, pictures, tables, claims, files, cells, missing } = conducted;
+  const { rows, pictures, tables, claims, files, cells, counts, missing } = conducted;
   const { name, about } = experiment;
   const text = (value: string) => new TextEncoder().encode(value);
   // Loaded where something is drawn: it takes longer to load than most commands run.
@@ -114,7 +117,7 @@ export async function publish(experiment: Experiment, plan: Plan, store: Store):
   store.write(
     `${name}.json`,
     text(
-      `${JSON.stringify({ experiment: name, about, scale: plan.scale, cells, missing, claims, tables, files: files.map((file) => file.name) }, null, 1)}\n`,
+      `${JSON.stringify({ experiment: name, about, scale: plan.scale, cells, rows: counts, missing, claims, tables, files: files.map((file) => file.name) }, null, 1)}\n`,
     ),
   );
   for (const picture of pictures) store.write(`${picture.name}.svg`, text(drawnAlone(picture)));

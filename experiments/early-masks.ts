@@ -34,7 +34,6 @@ export const earlyMasks: Experiment = {
   about: 'supermask accuracy by the epoch at which the mask is taken, fc',
   minutes: { quick: 1, budget: 33, full: 33 },
   cells: (plan) => curveCells(plan),
-  select: (rows) => rows.filter((row) => row['criterion'] !== 'none'),
   pictures: (rows, plan) => (['init', 'constant'] as const).map((weights) => picture(rows, plan, weights)),
   claims(rows, plan) {
     const scope = { plan, network: 'fc', shortened: curvesShortened(plan.scale, 'fc') } as const;

@@ -19,6 +19,7 @@ import { figure7 } from '../experiments/figure-07.js';
 import { figure10 } from '../experiments/figure-10.js';
 import { EXPERIMENTS } from '../experiments/index.js';
 import type { Lab, Shelf } from '../experiments/lab.js';
+import { takeOver } from '../experiments/published.js';
 import { report } from '../experiments/report.js';
 import { runCell } from '../experiments/run.js';
 import { openStore } from '../experiments/store.js';
@@ -146,6 +147,24 @@ test('a run that was stopped goes on: whole cells are kept, the others computed,
   expect(files()).toEqual(before);
   expect(readdirSync(join(folder, 'cells')).filter((name) => name.endsWith('.tmp'))).toEqual([]);
 }, 60_000);
+
+test('a published folder gives back its cells to the digit; a selection of rows gives none; what does not belong together is named', () => {
+  const other = mkdtempSync(join(tmpdir(), 'seedmask-experiments-'));
+  const names = little.map(({ name }) => name);
+  const [whole, fresh] = [open(), openStore(other, writeFileSafely)];
+  expect(takeOver(folder, names, fresh)).toBe(7);
+  expect(takeOver(folder, names, fresh)).toBe(0);
+  for (const cell of [...little[0].cells(plan), ...little[1].cells(plan)]) expect(fresh.rows(cell)).toEqual(whole.rows(cell));
+  expect(missing(little, plan, fresh).map(nameOf)).toEqual(little[2].cells(plan).map(nameOf));
+  for (const name of ['figure-07.csv', 'figure-07.json']) writeFileSync(join(other, name), readFileSync(join(folder, name)));
+  const csv = join(other, 'figure-07.csv');
+  writeFileSync(csv, readFileSync(csv, 'utf8').replace(/\n[^\n]*\n$/, '\n'));
+  expect(() => takeOver(other, names, whole)).toThrow(`${csv} must be the 18 rows of 6 cells that figure-07.json counts, got 17 rows`);
+  writeFileSync(join(other, 'figure-07.json'), '{"cells": [{"kind": "ticket"}]}');
+  expect(() => takeOver(other, names, whole)).toThrow(/figure-07\.json must be what `seedmask experiment` writes, got /);
+  expect(() => takeOver(other, ['figure-05'], whole)).toThrow('must be published results of figure-05');
+  rmSync(other, { recursive: true });
+});
 
 test('results of some seeds are shown, and what is missing is counted', async () => {
   const more = results(little[1], planOf('quick', 3), open());

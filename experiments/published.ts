@@ -1,0 +1,97 @@
+// Cells out of a published folder: NAME.json says which cells NAME.csv shows and how many rows each has, so a run on another machine can
+// begin where the published one ended. Experiments that publish a selection of their rows give none.
+
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { parse } from 'csv-parse/sync';
+import { z } from 'zod';
+import { SeedmaskError } from '../codec/index.js';
+import { CELL, type Cell, explained, type Row } from './cell.js';
+import type { Store } from './store.js';
+
+const MOST_BYTES = 1 << 28;
+const MOST_CELLS = 1e5;
+
+const PUBLISHED = z.looseObject({
+  cells: z.array(CELL).max(MOST_CELLS),
+  rows: z.array(z.int().positive()).max(MOST_CELLS).optional(),
+});
+
+/**
+ * Copies the cells that a published folder gives and the store lacks.
+ * @param names of experiments
+ * @returns how many were copied
+ * @throws SeedmaskError bad-store when the folder publishes nothing of them, or its CSV and JSON do not belong together
+ */
+export function takeOver(folder: string, names: readonly string[], store: Store): number {
+  const there = names.filter((name) => existsSync(join(folder, `${name}.json`)) && existsSync(join(folder, `${name}.csv`)));
+  if (there.length === 0) {
+    throw new SeedmaskError('bad-store', {
+      field: folder,
+      got: 'neither NAME.json with NAME.csv of them',
+      expected: `published results of ${names.join(', ')}`,
+      hint: 'Name a folder such as experiments/results.',
+    });
+  }
+  let copied = 0;
+  for (const name of there) {
+    for (const { cell, rows } of published(folder, name)) {
+      if (store.rows(cell)) continue;
+      store.add(cell, rows, 0);
+      copied++;
+    }
+  }
+  return copied;
+}
+
+/** The cells of one experiment with their rows; none where a selection of the rows was published. */
+function published(folder: string, name: string): { cell: Cell; rows: Row[] }[] {
+  const [json, csv] = [`${name}.json`, `${name}.csv`].map((file) => join(folder, file));
+  const { cells, rows: counts } = described(json);
+  if (!counts) return [];
+  const rows = rowsOf(csv);
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  if (counts.length !== cells.length || total !== rows.length) {
+    throw foreign(csv, `${rows.length} rows`, `the ${total} rows of ${counts.length} cells that ${name}.json counts`);
+  }
+  let end = 0;
+  return cells.map((cell, i) => {
+    end += counts[i];
+    return { cell, rows: rows.slice(end - counts[i], end) };
+  });
+}
+
+function described(file: string): z.infer<typeof PUBLISHED> {
+  try {
+    return PUBLISHED.parse(JSON.parse(text(file)));
+  } catch (error) {
+    if (error instanceof SeedmaskError) throw error;
+    throw foreign(file, error instanceof z.ZodError ? explained(error) : (error as Error).message, 'what `seedmask experiment` writes');
+  }
+}
+
+/** CSV (RFC 4180) as `csv` of store.ts writes it: an empty field is no value, and what reads as a number is one. */
+function rowsOf(file: string): Row[] {
+  const whole = text(file);
+  try {
+    const records: Record<string, string>[] = parse(whole, { columns: true });
+    return records.map((record) =>
+      Object.fromEntries(
+        Object.entries(record)
+          .filter(([, value]) => value !== '')
+          .map(([key, value]) => [key, String(Number(value)) === value ? Number(value) : value]),
+      ),
+    );
+  } catch (error) {
+    throw foreign(file, (error as Error).message, 'a CSV file with one line of names');
+  }
+}
+
+function text(file: string): string {
+  const { size } = statSync(file);
+  if (size > MOST_BYTES) throw foreign(file, `${size} bytes`, `at most ${MOST_BYTES}`);
+  return readFileSync(file, 'utf8');
+}
+
+const foreign = (field: string, got: string, expected: string) =>
+  new SeedmaskError('bad-store', { field, got, expected, hint: 'Draw the folder again where its cells are, with --draw.' });
