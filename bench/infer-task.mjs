@@ -3,12 +3,12 @@
 //
 //   node bench/infer-task.mjs [--tasks 50] [--outputs 100] [--density 0.03,0.1,0.3] [--epochs 2] [--questions 20] [--sharpness 1]
 //
-// --questions is how many are asked of each task. --keep FILE stores the masks and reads them when they are there.
+// --questions is how many are asked of each task. --keep FILE stores the masks as they are trained, and goes on from there another time.
 
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { datasetFromIdx, permuted } from '../dist/src/data.js';
-import { createWasmEngine, packMask, parseSeed, split } from '../dist/src/index.js';
+import { createWasmEngine, packedBytes, packMask, parseSeed, split } from '../dist/src/index.js';
 import { createTaskInference } from '../dist/src/masks/infer-task.js';
 import { spread } from '../dist/src/masks/topk.js';
 import { topkTraining, trainTopk } from '../dist/src/train.js';
@@ -34,12 +34,12 @@ const network = { input: [28, 28, 1], layers, distribution: 'packed-signed-const
 const pixels = (task) => parseSeed(`task ${task}`);
 
 const engine = await createWasmEngine({ threads: 1 });
-const kept = values.keep && existsSync(values.keep) ? readFileSync(values.keep) : null;
+const kept = values.keep && existsSync(values.keep) ? readFileSync(values.keep) : Buffer.alloc(0);
+const length = packedBytes(network);
 const masks = [];
 const accuracies = [];
 for (let task = 0; task < count; task++) {
-  if (kept) {
-    const length = kept.length / count;
+  if ((task + 1) * length <= kept.length) {
     masks.push(new Uint8Array(kept.subarray(task * length, (task + 1) * length)));
     continue;
   }
@@ -48,13 +48,13 @@ for (let task = 0; task < count; task++) {
   const { mask, valAccuracy } = await trainTopk(engine, network, data, parts, { ...topkTraining(network), epochs, density });
   masks.push(packMask(network, mask));
   accuracies.push(valAccuracy);
+  if (values.keep) appendFileSync(values.keep, masks[task]);
   if (task % 10 === 9) console.error(`${task + 1} masks`);
 }
-if (values.keep && !kept) writeFileSync(values.keep, Buffer.concat(masks));
 const mean = (list) => list.reduce((a, b) => a + b, 0) / list.length;
 const percent = (part) => `${(100 * part).toFixed(1)} %`;
 console.log(`${count} tasks, 784-300-100-${outputs}, densities ${density.join(' ')}, ${epochs} epochs each`);
-if (!kept) console.log(`validation accuracy, the task known: ${percent(mean(accuracies))}`);
+if (accuracies.length > 0) console.log(`validation accuracy of ${accuracies.length}, the task known: ${percent(mean(accuracies))}`);
 
 const sharpness = values.sharpness === undefined ? undefined : Number(values.sharpness);
 const inference = createTaskInference(network, masks, { sharpness });

@@ -40,13 +40,18 @@ export const VersionQuery = z.object({
 });
 /** Headers of every route that classifies. */
 export const TIMEOUT = { 'X-Timeout-Ms': 'milliseconds after which nobody wants the answer' };
+
+/** Milliseconds of the header X-Timeout-Ms; undefined where there is none. @throws SeedmaskError bad-request */
+export function timeoutOf({ headers }: Call): number | undefined {
+  const given = headers['x-timeout-ms'];
+  return given === undefined ? undefined : checked(TimeoutHeader, given, 'X-Timeout-Ms');
+}
 const TimeoutHeader = z.coerce.number('a number of milliseconds').nonnegative('a number of milliseconds');
 
 /** Answers one request for the task `name`. Throws SeedmaskError by rejection. */
 export async function infer<Extra>(call: Call, service: Service, name: string, wanted: Wanted, protocol: Protocol<Extra>): Promise<Answer> {
   const version = service.store.version(name, wanted);
-  const given = call.headers['x-timeout-ms'];
-  const limit = given === undefined ? undefined : checked(TimeoutHeader, given, 'X-Timeout-Ms');
+  const limit = timeoutOf(call);
   const body = await call.body();
   const began = performance.now();
   let decoded = began;

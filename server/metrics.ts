@@ -27,6 +27,8 @@ export class Meters {
   readonly #rejected: Counter<'reason'>;
   readonly #rows: Counter<'task'>;
   readonly #abstained: Counter<'task'>;
+  readonly #guesses: Histogram;
+  readonly #looks: Counter;
 
   constructor(scheduler: Scheduler, store: Store, release: string) {
     const registers = [this.#registry];
@@ -69,6 +71,13 @@ export class Meters {
       labelNames: ['task'],
       registers,
     });
+    this.#guesses = new Histogram({
+      name: 'seedmask_task_inference_duration_seconds',
+      help: 'Computing of an answer to which task rows are for.',
+      buckets: SECONDS,
+      registers,
+    });
+    this.#looks = new Counter({ name: 'seedmask_task_inference_masks_total', help: 'Looks at a mask that these took.', registers });
     const queued = new Histogram({
       name: 'seedmask_queue_duration_seconds',
       help: 'From the arrival of a request at the scheduler to the first of its rows being computed.',
@@ -118,6 +127,11 @@ export class Meters {
     const label = { task: this.#labelOf(task) };
     this.#rows.inc(label, rows);
     if (abstained > 0) this.#abstained.inc(label, abstained);
+  }
+
+  guessed(masks: number, seconds: number): void {
+    this.#guesses.observe(seconds);
+    this.#looks.inc(masks);
   }
 
   /** The text format, and its media type. */

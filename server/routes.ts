@@ -8,6 +8,7 @@ import type { z } from 'zod';
 import { SeedmaskError } from '../codec/errors.js';
 import { type BodyReader, checked } from './bodies.js';
 import { compressed } from './compress.js';
+import type { Finder } from './finder.js';
 import type { Access, Caller, Gate } from './gate.js';
 import type { Meters } from './metrics.js';
 import { failure } from './problems.js';
@@ -22,6 +23,8 @@ export interface Service {
   readonly store: Store;
   /** Rows in, probabilities out, and who waits how long for what (scheduler.ts). */
   readonly scheduler: Scheduler;
+  /** Which task rows are for, when nobody says (finder.ts). */
+  readonly finder: Finder;
   readonly rowLimit: number;
   readonly readBody: BodyReader;
   readonly gate: Gate;

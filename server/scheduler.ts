@@ -384,4 +384,5 @@ export class Scheduler {
   }
 }
 
-const tooLate = () => new SeedmaskError('deadline', { got: 'it has passed', hint: 'Ask for more time, or for fewer rows at a time.' });
+export const tooLate = () =>
+  new SeedmaskError('deadline', { got: 'it has passed', hint: 'Ask for more time, or for fewer rows at a time.' });

@@ -6,14 +6,11 @@
 
 import { z } from 'zod';
 import { inputs } from '../src/network.js';
-import { checked, kindOf, parseJson } from './bodies.js';
+import { contentOf, decodeContent, INSTANCES } from './content.js';
 import { Fraction, infer, type Judged, lists, TIMEOUT, VersionQuery } from './inference.js';
-import { decodeMsgpack, encodeMsgpack } from './msgpack.js';
-import { pixelsOf } from './pixels.js';
-import { decodePng } from './png.js';
+import { encodeMsgpack } from './msgpack.js';
 import { type Answer, type Call, json, param, queryOf, type Route, route, type Service } from './routes.js';
-import { type Rows, rowsOf, rowsOfBytes } from './rows.js';
-import type { ServedTask, Version } from './store.js';
+import type { ServedTask } from './store.js';
 
 /** What clients must know about values, in every kind of metadata: 0..1 instead of 0..255 is the mistake nobody can detect. */
 export const VALUES = 'raw values as the data set has them: pixels are 0..255, not 0..1; the task scales them itself';
@@ -44,7 +41,7 @@ const Request = z.looseObject({
   instances: z
     .unknown()
     .refine((value) => value !== undefined, 'present')
-    .meta({ type: 'array', description: 'one list of values per row, flat or shaped; in msgpack also bytes; a lone row may stand alone' }),
+    .meta(INSTANCES),
   abstain: Fraction.optional().describe(ABSTAIN),
 });
 const Query = VersionQuery.extend({
@@ -80,7 +77,7 @@ export function taskRoutes(service: Service): Route[] {
         summary: 'Classify rows of raw values; the Content-Type may be missing',
         query: Query,
         headers: TIMEOUT,
-        takes: { 'application/json': Request, 'application/octet-stream': 'bytes', 'application/msgpack': Request, 'image/png': 'bytes' },
+        takes: contentOf(Request),
         gives: { 'application/json': Predictions, 'application/msgpack': Predictions },
       },
       (call) => classify(call, service),
@@ -114,8 +111,9 @@ function classify(call: Call, service: Service): Promise<Answer> {
   const { abstain: asked, ...wanted } = call.query.size > 0 ? queryOf(call, Query) : {};
   return infer(call, service, task, wanted, {
     decode: (body, version) => {
-      const { rows, abstain } = decodeRows(body, call.headers['content-type'], version, service.rowLimit);
-      return { rows, abstain: asked ?? abstain, extra: null };
+      const options = { shape: version.network.input, limit: service.rowLimit, schema: Request };
+      const { rows, said } = decodeContent(body, call.headers['content-type'], options);
+      return { rows, abstain: asked ?? said?.abstain, extra: null };
     },
     encode: (judged) => {
       const answer = { task, predictions: predictions(judged) };
@@ -123,25 +121,6 @@ function classify(call: Call, service: Service): Promise<Answer> {
       return { status: 200, type: 'application/msgpack', body: encodeMsgpack(answer) };
     },
   });
-}
-
-interface Decoded {
-  readonly rows: Rows;
-  readonly abstain?: number;
-}
-
-function decodeRows(body: Uint8Array, contentType: string | undefined, version: Version, limit: number): Decoded {
-  const shape = version.network.input;
-  const kind = kindOf(body, contentType, inputs(version.network));
-  if (kind === 'pixels') return { rows: rowsOfBytes(body, { shape, limit, field: '' }) };
-  if (kind === 'png') return { rows: { values: decodePng(body, shape), count: 1 } };
-  const pixels = kind === 'json' ? pixelsOf(body, inputs(version.network), limit) : null;
-  if (pixels) return { rows: pixels };
-  const value = kind === 'json' ? parseJson(body) : decodeMsgpack(body);
-  const options = { shape, limit, lone: true, batch: '{"instances": [[...]]}' };
-  if (Array.isArray(value)) return { rows: rowsOf(value, { ...options, field: '' }) };
-  const { instances, abstain } = checked(Request, value, '', 'Send {"instances": [[...], ...]}, one list of values per row.');
-  return { rows: rowsOf(instances, { ...options, field: '/instances' }), abstain };
 }
 
 function predictions(judged: Judged): z.infer<typeof Predictions>['predictions'] {

@@ -1,5 +1,6 @@
-// What a worker thread of the server does: one job after the other, each a message in and a message out. It decodes masks and, for
-// networks too large for the event loop, computes logits with an engine of its own. It keeps compiled tasks, and nothing else.
+// What a worker thread of the server does: one job after the other, each a message in and a message out. It decodes masks, finds
+// the task of rows that name none and, for networks too large for the event loop, computes logits with an engine of its own. It keeps
+// compiled tasks, and the masks it was asked to choose from last.
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { LRUCache } from 'lru-cache';
@@ -8,8 +9,10 @@ import type { StoredTask } from '../codec/index.js';
 import type { Classifier, Engine, InputTransform } from '../src/engine/engine.js';
 import { unpackMask } from '../src/engine/packed.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
+import { createTaskInference, type InferMethod, type TaskInference } from '../src/masks/infer-task.js';
 import type { Network } from '../src/network.js';
 import { decodeMask } from './decode.js';
+import type { MaskBlock } from './finder.js';
 
 export type Job =
   | { readonly kind: 'decode'; readonly network: Network; readonly stored: StoredTask; readonly place: number }
@@ -22,7 +25,18 @@ export type Job =
       readonly transform: InputTransform;
       readonly values: Uint8Array | Float32Array;
       readonly rows: number;
-    };
+    }
+  | ({
+      readonly kind: 'infer-task';
+      readonly values: Uint8Array | Float32Array;
+      readonly rows: number;
+      readonly method: InferMethod;
+    } & MaskBlock);
+
+/** Not a job: what a thread holds for 'infer-task' is not needed any more. It is not answered. */
+export interface Forget {
+  readonly kind: 'forget';
+}
 
 /** Answer of 'logits'. */
 export interface Logits {
@@ -48,6 +62,8 @@ export interface ThreadData {
 class Thread {
   readonly #compiled: LRUCache<number, Classifier>;
   #engine: Promise<Engine> | undefined;
+  /** Of the block asked last. */
+  #inference: { readonly key: number; readonly of: TaskInference } | undefined;
 
   constructor({ compiledLimit }: ThreadData) {
     this.#compiled = new LRUCache({
@@ -61,6 +77,11 @@ class Thread {
     if (job.kind === 'decode') {
       const value = decodeMask(job.network, job.stored, job.place);
       return { value, moved: [value.packed.buffer] };
+    }
+    if (job.kind === 'infer-task') {
+      const began = performance.now();
+      const guess = this.#inferenceOf(job).infer(job.values, job.rows, job.method);
+      return { value: { guess, ms: performance.now() - began }, moved: [] };
     }
     this.#engine ??= createWasmEngine({ threads: 1 });
     const engine = await this.#engine;
@@ -79,12 +100,25 @@ class Thread {
       }
     }
   }
+
+  forget(): void {
+    this.#inference = undefined;
+  }
+
+  #inferenceOf({ key, network, transform, bytes, count }: MaskBlock): TaskInference {
+    if (this.#inference?.key === key) return this.#inference.of;
+    const length = bytes.byteLength / count;
+    const masks = Array.from({ length: count }, (_, i) => new Uint8Array(bytes, i * length, length));
+    this.#inference = { key, of: createTaskInference(network, masks, { transform }) };
+    return this.#inference.of;
+  }
 }
 
 const port = parentPort;
 if (port) {
   const thread = new Thread(workerData as ThreadData);
-  port.on('message', async (job: Job) => {
+  port.on('message', async (job: Job | Forget) => {
+    if (job.kind === 'forget') return thread.forget();
     try {
       const { value, moved } = await thread.run(job);
       port.postMessage({ value } satisfies Reply, moved);
