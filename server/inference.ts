@@ -52,6 +52,7 @@ const TimeoutHeader = z.coerce.number('a number of milliseconds').nonnegative('a
 export async function infer<Extra>(call: Call, service: Service, name: string, wanted: Wanted, protocol: Protocol<Extra>): Promise<Answer> {
   const version = service.store.version(name, wanted);
   const limit = timeoutOf(call);
+  service.scheduler.checkRoom(version, call.caller.name);
   const body = await call.body();
   const began = performance.now();
   let decoded = began;
@@ -76,7 +77,9 @@ export async function infer<Extra>(call: Call, service: Service, name: string, w
 
 function namesOf({ rows, labels, best, probabilities }: Classified, abstain: number): (string | null)[] {
   const n = labels.length;
-  return Array.from({ length: rows }, (_, row) => (probabilities[row * n + best[row]] < abstain ? null : labels[best[row]]));
+  const names: (string | null)[] = [];
+  for (let row = 0; row < rows; row++) names.push(probabilities[row * n + best[row]] < abstain ? null : labels[best[row]]);
+  return names;
 }
 
 /** The probabilities of each row as a list. */

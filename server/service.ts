@@ -22,6 +22,7 @@ import type { Store } from './store.js';
 import { taskRoutes } from './tasks.js';
 import { HEADER } from './tensors.js';
 import { tfservingRoutes } from './tfserving.js';
+import { idSource } from './trace.js';
 
 export interface ServerOptions extends SchedulerOptions {
   readonly engine: Engine;
@@ -72,6 +73,7 @@ export function createService(options: ServerOptions): Service {
     statistics: new Statistics(scheduler),
     gate: new Gate(options.keys ?? null, options.adminKey ?? null),
     rowLimit: options.rowLimit ?? 32768,
+    freshId: idSource(),
     readBody: bounded(options.bodyLimit ?? 16 * 1024 * 1024, options.intakeLimit ?? 128 * 1024 * 1024),
     abstain,
     before: beforeOf(options),

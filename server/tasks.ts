@@ -116,11 +116,24 @@ function classify(call: Call, service: Service): Promise<Answer> {
       return { rows, abstain: asked ?? said?.abstain, extra: null };
     },
     encode: (judged) => {
-      const answer = { task, predictions: predictions(judged) };
-      if (!/\bapplication\/(x-|vnd\.)?msgpack\b/i.test(call.headers.accept ?? '')) return json(answer);
-      return { status: 200, type: 'application/msgpack', body: encodeMsgpack(answer) };
+      const { accept } = call.headers;
+      if (accept === undefined || !/\bapplication\/(x-|vnd\.)?msgpack\b/i.test(accept))
+        return { status: 200, type: 'application/json', body: written(task, judged) };
+      return { status: 200, type: 'application/msgpack', body: encodeMsgpack({ task, predictions: predictions(judged) }) };
     },
   });
+}
+
+/** JSON.stringify of the same, without the lists: probabilities are finite, and not -0. */
+function written(task: string, { rows, labels, names, probabilities }: Judged): string {
+  const n = labels.length;
+  let text = `{"task":${JSON.stringify(task)},"predictions":[`;
+  for (let row = 0, at = 0; row < rows; row++) {
+    text += `${row === 0 ? '' : ','}{"label":${JSON.stringify(names[row])},"probabilities":[`;
+    for (const end = at + n; at < end; at++) text += at === end - n ? probabilities[at] : `,${probabilities[at]}`;
+    text += ']}';
+  }
+  return `${text}]}`;
 }
 
 function predictions(judged: Judged): z.infer<typeof Predictions>['predictions'] {
