@@ -1,9 +1,10 @@
 // The body of a request on Seedmask's own routes becomes rows of raw values: JSON, raw bytes, msgpack or a PNG, as the Content-Type or
 // the bytes themselves say. JSON and msgpack may say more than rows: a schema has what.
 
-import type { z } from 'zod';
+import { z } from 'zod';
 import { type Shape, size } from '../src/network.js';
 import { checked, kindOf, parseJson } from './bodies.js';
+import { Fraction } from './inference.js';
 import { decodeMsgpack } from './msgpack.js';
 import { pixelsOf } from './pixels.js';
 import { decodePng } from './png.js';
@@ -18,10 +19,32 @@ export const contentOf = <T>(schema: z.ZodType<T>) =>
     'image/png': 'bytes',
   }) as const;
 
+/** Bytes from which JSON takes milliseconds to read: a thread does it where there are any. */
+export const LARGE_JSON = 64 * 1024;
+
 export const INSTANCES = {
   type: 'array',
   description: 'one list of values per row, flat or shaped; in msgpack also bytes; a lone row may stand alone',
 } as const;
+
+const ABSTAIN = 'least probability of a label; below it the label is null';
+export const Classify = z.looseObject({
+  instances: z
+    .unknown()
+    .refine((value) => value !== undefined, 'present')
+    .meta(INSTANCES),
+  abstain: Fraction.optional().describe(ABSTAIN),
+});
+
+/** Rows to classify, and the threshold that the body names. @throws SeedmaskError as `decodeContent` */
+export function decodeClassify(
+  body: Uint8Array,
+  contentType: string | undefined,
+  limits: { readonly shape: Shape; readonly limit: number },
+): { readonly rows: Rows; readonly abstain?: number } {
+  const { rows, said } = decodeContent(body, contentType, { ...limits, schema: Classify });
+  return { rows, abstain: said?.abstain };
+}
 
 /**
  * Rows, and what else the body says; `said` is undefined where it says rows alone.

@@ -28,7 +28,7 @@ export interface Judged extends Classified {
 
 /** What a protocol brings. */
 export interface Protocol<Extra> {
-  readonly decode: (body: Uint8Array, version: Version) => Asked<Extra>;
+  readonly decode: (body: Uint8Array, version: Version) => Asked<Extra> | Promise<Asked<Extra>>;
   readonly encode: (judged: Judged, extra: Extra, version: Version) => Answer;
 }
 
@@ -58,7 +58,8 @@ export async function infer<Extra>(call: Call, service: Service, name: string, w
   let decoded = began;
   let judged = began;
   try {
-    const { rows, timeoutMs = limit, abstain = service.abstain, extra } = protocol.decode(body, version);
+    const asked = protocol.decode(body, version);
+    const { rows, timeoutMs = limit, abstain = service.abstain, extra } = asked instanceof Promise ? await asked : asked;
     decoded = performance.now();
     const deadline = timeoutMs === undefined ? undefined : call.arrived + timeoutMs;
     const classified = await service.scheduler.classify(version, rows, { deadline, gone: call.gone, key: call.caller.name });

@@ -15,6 +15,7 @@ import { failure } from './problems.js';
 import type { Scheduler } from './scheduler.js';
 import type { Statistics } from './statistics.js';
 import type { Store } from './store.js';
+import type { Threads } from './threads.js';
 import { type Trace, traceOf } from './trace.js';
 
 /** What routes work with. */
@@ -25,6 +26,7 @@ export interface Service {
   readonly scheduler: Scheduler;
   /** Which task rows are for, when nobody says (finder.ts). */
   readonly finder: Finder;
+  readonly threads: Threads | undefined;
   readonly rowLimit: number;
   /** An id for a request that brings none. */
   readonly freshId: () => string;

@@ -69,6 +69,7 @@ export function createService(options: ServerOptions): Service {
     store,
     scheduler,
     finder: new Finder(store, options.threads),
+    threads: options.threads,
     meters,
     statistics: new Statistics(scheduler),
     gate: new Gate(options.keys ?? null, options.adminKey ?? null),

@@ -6,7 +6,8 @@
 
 import { z } from 'zod';
 import { inputs } from '../src/network.js';
-import { contentOf, decodeContent, INSTANCES } from './content.js';
+import { kindOf } from './bodies.js';
+import { Classify, contentOf, decodeClassify, LARGE_JSON } from './content.js';
 import { Fraction, infer, type Judged, lists, TIMEOUT, VersionQuery } from './inference.js';
 import { encodeMsgpack } from './msgpack.js';
 import { type Answer, type Call, json, param, queryOf, type Route, route, type Service } from './routes.js';
@@ -37,13 +38,6 @@ const TaskAnswer = z.strictObject({
 const TasksAnswer = z.strictObject({ tasks: z.array(TaskAnswer), next: z.string().nullable().describe('null on the last page') });
 
 const ABSTAIN = 'least probability of a label; below it the label is null';
-const Request = z.looseObject({
-  instances: z
-    .unknown()
-    .refine((value) => value !== undefined, 'present')
-    .meta(INSTANCES),
-  abstain: Fraction.optional().describe(ABSTAIN),
-});
 const Query = VersionQuery.extend({
   abstain: z.coerce.number('a number from 0 to 1').pipe(Fraction).optional().describe(ABSTAIN),
 });
@@ -77,7 +71,7 @@ export function taskRoutes(service: Service): Route[] {
         summary: 'Classify rows of raw values; the Content-Type may be missing',
         query: Query,
         headers: TIMEOUT,
-        takes: contentOf(Request),
+        takes: contentOf(Classify),
         gives: { 'application/json': Predictions, 'application/msgpack': Predictions },
       },
       (call) => classify(call, service),
@@ -111,9 +105,11 @@ function classify(call: Call, service: Service): Promise<Answer> {
   const { abstain: asked, ...wanted } = call.query.size > 0 ? queryOf(call, Query) : {};
   return infer(call, service, task, wanted, {
     decode: (body, version) => {
-      const options = { shape: version.network.input, limit: service.rowLimit, schema: Request };
-      const { rows, said } = decodeContent(body, call.headers['content-type'], options);
-      return { rows, abstain: asked ?? said?.abstain, extra: null };
+      const limits = { shape: version.network.input, limit: service.rowLimit };
+      const type = call.headers['content-type'];
+      const apart = service.threads && body.length >= LARGE_JSON && kindOf(body, type, inputs(version.network)) === 'json';
+      const said = ({ rows, abstain }: ReturnType<typeof decodeClassify>) => ({ rows, abstain: asked ?? abstain, extra: null });
+      return apart ? service.threads.decodeJson(body, version.network, limits).then(said) : said(decodeClassify(body, type, limits));
     },
     encode: (judged) => {
       const { accept } = call.headers;

@@ -1,4 +1,4 @@
-// What a worker thread of the server does: one job after the other, each a message in and a message out. It decodes masks, finds
+// What a worker thread of the server does: one job after the other, each a message in and a message out. It decodes masks, reads large JSON, finds
 // the task of rows that name none and, for networks too large for the event loop, computes logits with an engine of its own. It keeps
 // compiled tasks, and the masks it was asked to choose from last.
 
@@ -13,7 +13,7 @@ import type { Classifier, Engine, InputTransform } from '../src/engine/engine.js
 import { unpackMask } from '../src/engine/packed.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { createTaskInference, type InferMethod, type TaskInference } from '../src/masks/infer-task.js';
-import type { Network } from '../src/network.js';
+import type { Network, Shape } from '../src/network.js';
 import { decodeMask } from './decode.js';
 import type { MaskBlock } from './finder.js';
 
@@ -29,6 +29,7 @@ export type Job =
       readonly values: Uint8Array | Float32Array;
       readonly rows: number;
     }
+  | { readonly kind: 'decode-json'; readonly body: Uint8Array; readonly shape: Shape; readonly limit: number }
   | ({
       readonly kind: 'infer-task';
       readonly values: Uint8Array | Float32Array;
@@ -80,6 +81,12 @@ class Thread {
     if (job.kind === 'decode') {
       const value = decodeMask(job.network, job.stored, job.place);
       return { value, moved: [value.packed.buffer] };
+    }
+    if (job.kind === 'decode-json') {
+      // Schemas take a while to load, and most threads never need them.
+      const { decodeClassify } = await import('./content.js');
+      const value = decodeClassify(job.body, 'application/json', job);
+      return { value, moved: [value.rows.values.buffer as ArrayBuffer] };
     }
     if (job.kind === 'infer-task') {
       const began = performance.now();

@@ -6,8 +6,9 @@ import { Worker } from 'node:worker_threads';
 import { SeedmaskError } from '../codec/errors.js';
 import type { StoredTask } from '../codec/index.js';
 import type { InferMethod, TaskGuess } from '../src/masks/infer-task.js';
-import { type Network, totalWeights } from '../src/network.js';
+import { type Network, type Shape, totalWeights } from '../src/network.js';
 import type { Version } from './catalogue.js';
+import type { decodeClassify } from './content.js';
 import type { Decoded } from './decode.js';
 import type { MaskBlock } from './finder.js';
 import type { Rows } from './rows.js';
@@ -25,6 +26,9 @@ export interface ThreadsOptions {
   /** The program of a thread; default: the built server/thread.js beside this file. */
   readonly script?: URL;
 }
+
+/** Bytes of JSON that may wait for threads; alone, any body is let in. */
+const READING_LIMIT = 64 * 1024 * 1024;
 
 interface Waiting {
   readonly job: Job;
@@ -58,6 +62,8 @@ export class Threads {
   /** Numbers that tell versions apart in threads. */
   readonly #keys = new WeakMap<Version, number>();
   #nextKey = 0;
+  /** Bytes of JSON that threads read, or shall. */
+  #reading = 0;
   #lost = 0;
   #trusted = true;
   #closed = false;
@@ -116,6 +122,26 @@ export class Threads {
     const limit = this.#limit(block.network, 16 * count) + block.bytes.byteLength * 1e-5;
     const job: Job = { kind: 'infer-task', ...block, values: values.slice(), rows: count, method };
     return (await this.#add(job, 'task inference', limit, true)) as { guess: TaskGuess; ms: number };
+  }
+
+  /**
+   * Rows of a large JSON body of `POST /tasks/{task}/classify`, which would hold up the loop.
+   * @throws SeedmaskError (by rejection) about the body, its shape or its values; overloaded, lost-worker
+   */
+  async decodeJson(body: Uint8Array, network: Network, { shape, limit }: { readonly shape: Shape; readonly limit: number }) {
+    const job: Job = { kind: 'decode-json', body, shape, limit };
+    // Hardly 100 ns a byte.
+    const ms = this.#limit(network, 1) + body.length * 1e-3;
+    const got = `${this.#reading + body.length} bytes of JSON`;
+    if (this.#reading > 0 && this.#reading + body.length > READING_LIMIT) {
+      throw new SeedmaskError('overloaded', { field: 'bodies', expected: READING_LIMIT, got, hint: 'Try again in 1 s.', retryAfter: 1 });
+    }
+    this.#reading += body.length;
+    try {
+      return (await this.#add(job, 'a JSON body', ms, true)) as ReturnType<typeof decodeClassify>;
+    } finally {
+      this.#reading -= body.length;
+    }
   }
 
   /** Threads let go of the block of masks that they hold. */
