@@ -41,7 +41,7 @@ export interface TaskGuess {
   readonly cost: { readonly passes: number; readonly masks: number };
 }
 
-/** Chosen on the 50 tasks of bench/infer-task.mjs. */
+/** Sure enough for the entropy to have a slope, and far from where it is flat again; not tuned. */
 export const SHARPNESS = 1;
 /** Masks between two moments at which others may have their turn: well below a millisecond. */
 const TURN = 64;
