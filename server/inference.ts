@@ -52,7 +52,11 @@ const TimeoutHeader = z.coerce.number('a number of milliseconds').nonnegative('a
 export async function infer<Extra>(call: Call, service: Service, name: string, wanted: Wanted, protocol: Protocol<Extra>): Promise<Answer> {
   const version = service.store.version(name, wanted);
   const limit = timeoutOf(call);
-  service.scheduler.checkRoom(version, call.caller.name);
+  const refusal = service.scheduler.noRoom(version, call.caller.name);
+  if (refusal) {
+    service.statistics.failed(version, performance.now() - call.arrived);
+    throw refusal;
+  }
   const body = await call.body();
   const began = performance.now();
   let decoded = began;

@@ -132,15 +132,12 @@ export class Scheduler {
     return this.#ask(opened.version, rows, {}, () => opened, true);
   }
 
-  /**
-   * Refuses a request whose body has not been read, if not even one row of it could be let in.
-   * @throws SeedmaskError overloaded, over-key-limit
-   */
-  checkRoom(version: Version, key: string): void {
+  /** Why not even one row of a request could be let in, before its body is read: overloaded or over-key-limit. */
+  noRoom(version: Version, key: string): SeedmaskError | undefined {
     const refusal = this.#room.refusal({ task: version.name, rows: 1, bytes: 1, key });
-    if (!refusal) return;
+    if (!refusal) return undefined;
     for (const listener of this.#listeners) listener.request?.({ version, rows: 0, key, error: refusal, queueMs: 0, computeMs: 0 });
-    throw refusal;
+    return refusal;
   }
 
   #ask(version: Version, rows: Rows, wish: Wish, open: () => Opened | Promise<Opened>, quiet: boolean): Promise<Classified> {
