@@ -1,14 +1,17 @@
 // The server beside a plain echo and an Express app, over loopback with wrk (Debian). Programs run in turns; a row is the median of its
 // rounds. On a machine that others use as well, CPU time of the server's process for each request says more than requests a second.
 //
-//   node bench/server.mjs [--rounds 5] [--seconds 2] [--tasks 1000] [--only NAME,...]
+//   node bench/server.mjs [--rounds 5] [--seconds 2] [--tasks 1000] [--only NAME,...] [--ort FOLDER]
 //
-// The Express app parses JSON, checks the numbers and answers ten of them: what it would take ONNX Runtime to classify is not in it.
+// The Express app parses JSON, checks the numbers and answers ten of them. With --ort, a folder where `npm install --ignore-scripts
+// --prefix FOLDER onnxruntime-node express@5` was run, the same app classifies by ONNX Runtime (one thread, the same network and mask),
+// after a check that both give the test digits the same labels.
 
 import { execFile, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { Agent, createServer, request } from 'node:http';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
@@ -16,6 +19,7 @@ import { parseArgs, promisify } from 'node:util';
 import { readModel, readPacked, writeModel, writePacked } from '../dist/codec/index.js';
 import { createHandler, listen, openStore, Threads } from '../dist/server/index.js';
 import { createWasmEngine } from '../dist/src/index.js';
+import { onnxOf } from './onnx.mjs';
 
 const HERE = import.meta.filename;
 const MNIST = new URL('../models/trained/mnist.smk', import.meta.url);
@@ -46,6 +50,32 @@ function programs() {
         const { instances } = req.body;
         const rows = instances.map((row) => Float32Array.from(row));
         res.json({ predictions: rows.map((row) => Array.from(row.subarray(0, 10))) });
+      });
+      const server = app.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      return port(server);
+    },
+    async onnx(folder, file) {
+      const from = createRequire(join(folder, 'package.json'));
+      const [express, ort] = [from('express'), from('onnxruntime-node')];
+      const session = await ort.InferenceSession.create(file, { intraOpNumThreads: 1, interOpNumThreads: 1 });
+      const app = express();
+      app.use(express.json({ limit: '16mb' }));
+      app.post('/predict', async (req, res) => {
+        const { instances } = req.body;
+        const width = instances[0].length;
+        const pixels = new Float32Array(instances.length * width);
+        instances.forEach((row, i) => {
+          pixels.set(row, i * width);
+        });
+        const { probabilities } = await session.run({ pixels: new ort.Tensor('float32', pixels, [instances.length, width]) });
+        const n = probabilities.dims[1];
+        res.json({
+          predictions: instances.map((_, i) => {
+            const row = Array.from(probabilities.data.subarray(i * n, (i + 1) * n));
+            return { label: String(row.indexOf(Math.max(...row))), probabilities: row };
+          }),
+        });
       });
       const server = app.listen(0, '127.0.0.1');
       await once(server, 'listening');
@@ -121,6 +151,7 @@ async function main() {
       seconds: { type: 'string', default: '2' },
       tasks: { type: 'string', default: '1000' },
       only: { type: 'string' },
+      ort: { type: 'string' },
     },
   });
   const [rounds, seconds, count] = [values.rounds, values.seconds, values.tasks].map(Number);
@@ -180,6 +211,7 @@ async function main() {
       }
       for (const program of [echo, express, ours]) program.stop();
     }
+    if (wanted('onnx')) await onnx(root, values.ort, scripts, instances, rounds, seconds);
     const archive = join(root, 'archive.smk');
     const packed = readPacked(readFileSync(MNIST));
     const tasks = Array.from({ length: count }, (_, i) => ({ ...packed.tasks[0], id: `t${String(i).padStart(6, '0')}` }));
@@ -192,6 +224,38 @@ async function main() {
   } finally {
     rmSync(root, { recursive: true });
   }
+}
+
+/** The Express app that classifies by ONNX Runtime, with the network and the mask that we serve. */
+async function onnx(root, folder, scripts, instances, rounds, seconds) {
+  if (!folder || !existsSync(join(folder, 'node_modules/onnxruntime-node'))) {
+    row('beside Express 5 with ONNX Runtime', 'skipped: --ort FOLDER must have onnxruntime-node and express@5');
+    return;
+  }
+  const { network, tasks } = readModel(readFileSync(MNIST));
+  const file = join(root, 'mnist.onnx');
+  writeFileSync(file, onnxOf(network, tasks[0]));
+  const [theirs, ours] = [await start('onnx', folder, file), await start('seedmask', MNIST.pathname)];
+  const asked = async (url) => {
+    const answer = await fetch(url, { method: 'POST', body: instances(256), headers: { 'Content-Type': 'application/json' } });
+    return (await answer.json()).predictions.map(({ label }) => label).join('');
+  };
+  const classify = '/tasks/mnist/classify';
+  if ((await asked(`${ours.url}${classify}`)) !== (await asked(`${theirs.url}/predict`))) throw new Error('labels differ');
+  for (const [what, used, against] of [
+    ['one image, JSON', scripts.json, scripts.json],
+    ['256 images, JSON', scripts.jsons, scripts.jsons],
+    ['256 images, octet-stream against JSON', scripts.many, scripts.jsons],
+  ]) {
+    const found = await inTurns(
+      { ours: { program: ours, path: classify, script: used }, theirs: { program: theirs, path: '/predict', script: against } },
+      rounds,
+      seconds,
+    );
+    row(`${what}, beside Express 5 with ONNX Runtime`, pair(found.ours, found.theirs));
+  }
+  theirs.stop();
+  ours.stop();
 }
 
 /** Random tasks against one, all of them in memory. */
@@ -344,12 +408,22 @@ async function overload(root) {
   const server = await start('seedmask', file, '64');
   const { url } = server;
   const image = new Uint8Array(network.input[0] * network.input[1] * network.input[2]).map((_, i) => (i * 31) & 255);
-  const ask = async () => {
-    const began = performance.now();
-    const answer = await fetch(`${url}/tasks/conv/classify`, { method: 'POST', body: image });
-    await answer.arrayBuffer();
-    return { status: answer.status, ms: performance.now() - began, retryAfter: answer.headers.get('retry-after') };
-  };
+  // node:http and not fetch: whoever asks ten times too much must not take the processor from who answers.
+  const agent = new Agent({ keepAlive: true });
+  const ask = () =>
+    new Promise((resolve, reject) => {
+      const began = performance.now();
+      const sent = request(
+        `${url}/tasks/conv/classify`,
+        { method: 'POST', agent, headers: { 'Content-Length': image.length } },
+        (answer) => {
+          answer.resume().on('end', () => {
+            resolve({ status: answer.statusCode, ms: performance.now() - began, retryAfter: answer.headers['retry-after'] });
+          });
+        },
+      );
+      sent.on('error', reject).end(image);
+    });
   for (let i = 0; i < 5; i++) await ask();
   const run = async (perSecond, seconds) => {
     const answers = [];

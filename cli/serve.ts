@@ -11,7 +11,7 @@ import { inputs } from '../src/network.js';
 import { findKnown } from './datasets.js';
 import { accessOf, type KeyOptions, keyOptions } from './keys.js';
 import { networkFileOption, networksOf } from './models.js';
-import { fraction, notNegative, type Output, outputOf, portOption, threadsOption } from './options.js';
+import { fraction, notNegative, type Output, outputOf, portOption, positiveInteger, threadsOption } from './options.js';
 import { RELEASE } from './release.js';
 import { untilSignal } from './signals.js';
 
@@ -21,6 +21,9 @@ interface Options extends Output, KeyOptions {
   threads?: number;
   poll: number;
   drainDelay: number;
+  drainLimit: number;
+  bodyLimit: number;
+  keyRows?: number;
   network?: string;
   cors?: string[];
   helmet?: boolean;
@@ -31,6 +34,9 @@ interface Options extends Output, KeyOptions {
 
 const LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 type Level = (typeof LEVELS)[number];
+
+/** Bytes of all bodies that are being read at once, at least. */
+const INTAKE = 128 * 1024 * 1024;
 
 const SHIPPED = fileURLToPath(new URL('../../models/trained', import.meta.url));
 /** Built by `npm run build`, beside the code. */
@@ -51,6 +57,9 @@ export function serveCommand(): Command {
     .addOption(new Option('--log <level>', 'JSON lines on stderr; debug has one for every request').choices(LEVELS).default('info'))
     .option('--web [folder]', 'also serve a page at /: the one that comes with seedmask, which draws, swaps masks and trains, or your own')
     .option('--drain-delay <seconds>', 'after a signal, keep accepting so long while readiness says no: for load balancers', notNegative, 0)
+    .option('--drain-limit <seconds>', 'after that delay, wait so long for answers under way before connections are cut', notNegative, 10)
+    .option('--body-limit <MiB>', 'largest body of a request, before and after Content-Encoding', positiveInteger, 16)
+    .option('--key-rows <n>', 'rows that one key may have under way; default: as many as all together', positiveInteger)
     .option('--json', 'print one JSON object once listening')
     .addHelpText(
       'after',
@@ -87,10 +96,13 @@ async function run(path: string, options: Options): Promise<void> {
     });
   }
   const engine = await createWasmEngine({ threads: 1 });
-  const { cors, helmet, abstain } = options;
-  const handler = createHandler({ engine, store, threads, release: RELEASE, ...access, cors, helmet, abstain, web, log });
+  const { cors, helmet, abstain, keyRows } = options;
+  const bodyLimit = options.bodyLimit * 1024 * 1024;
+  const limits = { bodyLimit, intakeLimit: Math.max(INTAKE, 2 * bodyLimit), keyLimit: keyRows === undefined ? undefined : () => keyRows };
+  const handler = createHandler({ engine, store, threads, release: RELEASE, ...access, ...limits, cors, helmet, abstain, web, log });
   await handler.warm();
-  const server = await listen(handler, { port: options.port, host: options.host, drainDelay: options.drainDelay * 1000 });
+  const drain = { drainDelay: options.drainDelay * 1000, drainLimit: options.drainLimit * 1000 };
+  const server = await listen(handler, { port: options.port, host: options.host, ...drain });
   const tasks = [...store.tasks.values()];
   const [first] = tasks;
   const width = inputs(first.versions[0].network);

@@ -53,6 +53,30 @@ export interface Prediction {
   readonly probabilities: readonly number[];
 }
 
+export interface InferTaskOptions extends CallOptions {
+  /** Names to choose from; default: every task of the network. */
+  readonly tasks?: readonly string[];
+  /** `oneshot`, the default, looks at every mask once; `binary` at the better half again and again. */
+  readonly method?: 'oneshot' | 'binary';
+}
+
+/** Which task rows are for. */
+export interface TaskGuess {
+  readonly task: string;
+  /** 0 .. 1; 1 divided by the number of tasks when nothing speaks for any. */
+  readonly confidence: number;
+  /** The most likely tasks, the best first. */
+  readonly tasks: readonly { readonly task: string; readonly version: string; readonly score: number }[];
+  readonly cost: {
+    readonly milliseconds: number;
+    readonly tasks: number;
+    readonly skipped: number;
+    readonly masks: number;
+    readonly passes: number;
+    readonly rows: number;
+  };
+}
+
 export interface TaskInfo {
   readonly id: string;
   /** Values of one row. */
@@ -127,13 +151,19 @@ export class Client {
    */
   async classify(task: string, rows: Rows, options: ClassifyOptions = {}): Promise<Prediction[]> {
     const { version, label, abstain } = options;
-    const bytes = ArrayBuffer.isView(rows);
-    const reply = await this.#call(`/tasks/${encodeURIComponent(task)}/classify`, { version, label, abstain }, options, {
-      method: 'POST',
-      body: bytes ? Uint8Array.from(rows) : JSON.stringify({ instances: rows.map(plain) }),
-      headers: { 'Content-Type': bytes ? 'application/octet-stream' : 'application/json' },
-    });
+    const path = `/tasks/${encodeURIComponent(task)}/classify`;
+    const reply = await this.#call(path, { version, label, abstain }, options, posted(rows));
     return parsed<{ predictions: Prediction[] }>(reply).predictions;
+  }
+
+  /**
+   * Which task of a network rows are for, when nobody knows: a few rows of one task, at most 256.
+   * @param network its id, as `networks` gives it
+   * @throws RequestError (by rejection) with the server's code, or 'no-answer'; the signal's reason when it is aborted
+   */
+  async inferTask(network: string, rows: Rows, options: InferTaskOptions = {}): Promise<TaskGuess> {
+    const query = { method: options.method, tasks: options.tasks?.join(',') };
+    return parsed(await this.#call(`/networks/${encodeURIComponent(network)}/infer-task`, query, options, posted(rows)));
   }
 
   /** One page of the tasks, in order of name. Throws RequestError by rejection. */
@@ -212,6 +242,14 @@ interface Reply {
   readonly url: string;
   readonly bytes: Uint8Array;
   readonly headers: Headers;
+}
+
+/** Rows as the body of a request. */
+function posted(rows: Rows): Init {
+  if (ArrayBuffer.isView(rows))
+    return { method: 'POST', body: Uint8Array.from(rows), headers: { 'Content-Type': 'application/octet-stream' } };
+  const body = JSON.stringify({ instances: rows.map(plain) });
+  return { method: 'POST', body, headers: { 'Content-Type': 'application/json' } };
 }
 
 /** Typed arrays as the lists that JSON has. */

@@ -58,6 +58,8 @@ export function readBody(
     };
     const end = () => finish();
     const finish = (error?: unknown) => {
+      // A body that has come whole and plain says nothing any more: its listeners may stay.
+      if (error === undefined && !decoder) return resolve(parts.length === 1 ? parts[0] : Buffer.concat(parts, length));
       stream.off('data', take).off('end', end);
       req.off('error', broken).off('close', cut);
       if (decoder) {

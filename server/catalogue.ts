@@ -42,6 +42,19 @@ export interface Slot extends Version {
   error: SeedmaskError | undefined;
 }
 
+/** As the Open Inference Protocol's repository index has it: READY answers requests (if need be after decoding a mask). */
+export type State = 'READY' | 'UNAVAILABLE' | 'LOADING' | 'UNLOADING';
+
+/** One version of one task in the repository index, or one file that cannot be served at all. */
+export interface Entry {
+  readonly name: string;
+  /** '' where the file does not open. */
+  readonly version: string;
+  readonly state: State;
+  /** Why it is not READY, or why a newer file was not taken; '' when there is nothing to say. */
+  readonly reason: string;
+}
+
 export const NO_LABELS: ReadonlyMap<string, string> = new Map();
 
 /** Names, versions and labels. */

@@ -38,7 +38,10 @@ const INLINE_WEIGHTS = 2_000_000;
 /** What the event loop can compute. */
 export class Classifiers {
   readonly #engine: Engine;
-  readonly #packed = new Map<Network, Map<string, AnyMask | null>>();
+  /** What serves a network under any mask, and whether that is light: by its input transform. */
+  readonly #packed = new Map<Network, Map<string, PackedForm>>();
+  /** The same, by version. */
+  #forms = new WeakMap<Version, PackedForm>();
   readonly #compiled: LRUCache<Version, Classifier>;
   /** Rows each task has answered uncompiled; infinite where compiling takes too long. */
   #rows = new WeakMap<Version, number>();
@@ -60,13 +63,28 @@ export class Classifiers {
 
   /** Whether rows of whole pixels cost little under any mask of the network: no compiling, some microseconds each. */
   isLight(version: Version): boolean {
-    return totalWeights(version.network) <= INLINE_WEIGHTS && this.#anyMask(version) !== null;
+    return this.#formOf(version).light;
   }
 
   /** Forgets what was made for a version. */
   drop(version: Version): void {
     this.#compiled.delete(version);
     this.#rows.delete(version);
+  }
+
+  /** Networks that something is held for. */
+  get networks(): number {
+    return this.#packed.size;
+  }
+
+  /** Frees what was made for other networks than these. */
+  keepOnly(networks: ReadonlySet<Network>): void {
+    for (const [network, forms] of this.#packed) {
+      if (networks.has(network)) continue;
+      for (const { any } of forms.values()) any?.free();
+      this.#packed.delete(network);
+      this.#forms = new WeakMap();
+    }
   }
 
   /**
@@ -76,7 +94,7 @@ export class Classifiers {
   logits(version: Version, packed: Uint8Array, values: Uint8Array | Float32Array, rows: number): Logits {
     const held = this.#compiled.get(version);
     if (held) return logitsOf(held, values, rows);
-    const any = values instanceof Uint8Array ? this.#anyMask(version) : null;
+    const any = values instanceof Uint8Array ? this.#formOf(version).any : null;
     if (any && values instanceof Uint8Array && !this.#isWorth(version, packed, rows)) {
       return { logits: any.logits(packed, values, rows), outputs: any.outputs, scale: any.scale };
     }
@@ -101,21 +119,33 @@ export class Classifiers {
     return false;
   }
 
-  #anyMask({ network, task: { transform } }: Version): AnyMask | null {
+  #formOf(version: Version): PackedForm {
+    const known = this.#forms.get(version);
+    if (known) return known;
+    const { network, task } = version;
     let forms = this.#packed.get(network);
     if (!forms) {
       forms = new Map();
       this.#packed.set(network, forms);
     }
-    const key = `${transform.scale} ${transform.mean}`;
-    let found = forms.get(key);
-    if (found === undefined) {
-      found = this.#engine.anyMask(network, { scale: transform.scale, mean: transform.mean });
-      forms.set(key, found);
+    const key = transformOf(version);
+    let form = forms.get(key);
+    if (!form) {
+      const any = this.#engine.anyMask(network, { scale: task.transform.scale, mean: task.transform.mean });
+      form = { any, light: any !== null && totalWeights(network) <= INLINE_WEIGHTS };
+      forms.set(key, form);
     }
-    return found;
+    this.#forms.set(version, form);
+    return form;
   }
 }
+
+interface PackedForm {
+  readonly any: AnyMask | null;
+  readonly light: boolean;
+}
+
+const transformOf = ({ task: { transform } }: Version): string => `${transform.scale} ${transform.mean}`;
 
 function logitsOf(classifier: Classifier, values: Uint8Array | Float32Array, rows: number): Logits {
   const logits = classifier.logits(values, rows);

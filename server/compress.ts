@@ -9,10 +9,13 @@ import type { Answer } from './routes.js';
 const LARGE = 32 * 1024;
 const run = promisify<string | Uint8Array, { readonly level: number }, Buffer>(gzip);
 
-/** The answer, compressed if it is large, text, not encoded yet and `accept` (Accept-Encoding) takes gzip. */
+/** Whether an answer is large and text: then it depends on Accept-Encoding. */
+export const isLarge = ({ status, type, body }: Answer): boolean =>
+  body.length >= LARGE && status === 200 && /^(application\/(json|msgpack)|text\/)/.test(type);
+
+/** A large answer, compressed if it is not encoded yet and `accept` (Accept-Encoding) takes gzip. */
 export async function compressed(answer: Answer, accept: string | undefined): Promise<Answer> {
-  const { status, type, body, headers } = answer;
-  if (status !== 200 || body.length < LARGE || !/^(application\/(json|msgpack)|text\/)/.test(type)) return answer;
+  const { body, headers } = answer;
   const vary = { ...headers, Vary: headers?.['Vary'] === undefined ? 'Accept-Encoding' : `${headers['Vary']}, Accept-Encoding` };
   if (!takesGzip(accept)) return { ...answer, headers: vary };
   const small = await run(body, { level: constants.Z_BEST_SPEED });

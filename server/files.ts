@@ -71,7 +71,14 @@ class List implements Listing {
       if (name.endsWith('.smk')) this.#try(path, name.slice(0, -4), '1', undefined, found);
       return;
     }
-    const files = (await readdir(path)).sort();
+    const files = await readdir(path).then(
+      (names) => names.sort(),
+      (error: unknown) => {
+        const place = { file: path, name, number: '', folder: undefined, signature: signatureOf(found) };
+        this.refused.push({ place, error: unreadable(path, error) });
+        return [];
+      },
+    );
     if (!files.some((file) => file.endsWith('.smk'))) return;
     for (const file of files) {
       const inside = join(path, file);
@@ -102,6 +109,13 @@ class List implements Listing {
 type Found = Awaited<ReturnType<typeof stat>>;
 
 const signatureOf = ({ ino, size, mtimeMs }: Found): string => `${ino} ${size} ${mtimeMs}`;
+
+/** What a server says of a folder that it cannot list. */
+export function unreadable(folder: string, error: unknown): SeedmaskError {
+  const got = error instanceof Error ? error.message : String(error);
+  const hint = 'What was served from it goes on; look at its permissions.';
+  return new SeedmaskError('bad-store', { field: folder, expected: 'a folder that can be read', got, hint });
+}
 
 /** The signature of a regular file: a pipe or a device has no size, and reading it may never end. */
 function regular(file: string, found: Found): string {

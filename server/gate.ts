@@ -103,17 +103,22 @@ export class Gate {
     return this.#holders !== null;
   }
 
+  /** Whom a request comes from where nobody is asked for a key; else undefined, and `admit` has to look. */
+  open(access: Access): Caller | undefined {
+    return access === 'open' || (access === 'key' && this.#holders === null) ? ANYONE : undefined;
+  }
+
   /**
    * Lets a request in or refuses it; waits for nothing.
    * @param task the task it is about, if the route names one
    * @throws SeedmaskError (by rejection) no-key, unknown-key, forbidden-task, not-admin, admin-closed or key-limit
    */
   async admit(access: Access, headers: IncomingHttpHeaders, task?: string): Promise<Caller> {
-    if (access === 'open') return ANYONE;
+    const anyone = this.open(access);
+    if (anyone) return anyone;
     if (access === 'admin' && this.#admin === null) {
       throw new SeedmaskError('admin-closed', { expected: 'a route for clients', got: 'loading and unloading', hint: CLOSED });
     }
-    if (access === 'key' && this.#holders === null) return ANYONE;
     const key = BEARER.exec(headers.authorization ?? '')?.[1] ?? headers['x-api-key'];
     if (typeof key !== 'string' || key === '') throw new SeedmaskError('no-key', { field: 'Authorization', hint: SEND });
     const hash = createHash('sha256').update(key).digest();

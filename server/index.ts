@@ -1,10 +1,11 @@
 // The server as a library: open a store, make an app or a handler, listen.
 
 export { createApp } from './app.js';
+export type { BatchEvent, RequestEvent, SchedulerListener } from './events.js';
 export { hashOf, type KeyRecord, readAdminKey, readKeys } from './gate.js';
 export { createHandler, type Handler } from './handler.js';
 export { type Listening, type ListenOptions, listen } from './listen.js';
-export type { BatchEvent, RequestEvent, Scheduler, SchedulerListener, Wish } from './scheduler.js';
+export type { Scheduler, Wish } from './scheduler.js';
 export type { ServerOptions } from './service.js';
 export {
   type Entry,

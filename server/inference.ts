@@ -28,7 +28,7 @@ export interface Judged extends Classified {
 
 /** What a protocol brings. */
 export interface Protocol<Extra> {
-  readonly decode: (body: Uint8Array, version: Version) => Asked<Extra>;
+  readonly decode: (body: Uint8Array, version: Version) => Asked<Extra> | Promise<Asked<Extra>>;
   readonly encode: (judged: Judged, extra: Extra, version: Version) => Answer;
 }
 
@@ -40,19 +40,30 @@ export const VersionQuery = z.object({
 });
 /** Headers of every route that classifies. */
 export const TIMEOUT = { 'X-Timeout-Ms': 'milliseconds after which nobody wants the answer' };
+
+/** Milliseconds of the header X-Timeout-Ms; undefined where there is none. @throws SeedmaskError bad-request */
+export function timeoutOf({ headers }: Call): number | undefined {
+  const given = headers['x-timeout-ms'];
+  return given === undefined ? undefined : checked(TimeoutHeader, given, 'X-Timeout-Ms');
+}
 const TimeoutHeader = z.coerce.number('a number of milliseconds').nonnegative('a number of milliseconds');
 
 /** Answers one request for the task `name`. Throws SeedmaskError by rejection. */
 export async function infer<Extra>(call: Call, service: Service, name: string, wanted: Wanted, protocol: Protocol<Extra>): Promise<Answer> {
   const version = service.store.version(name, wanted);
-  const given = call.headers['x-timeout-ms'];
-  const limit = given === undefined ? undefined : checked(TimeoutHeader, given, 'X-Timeout-Ms');
+  const limit = timeoutOf(call);
+  const refusal = service.scheduler.noRoom(version, call.caller.name);
+  if (refusal) {
+    service.statistics.failed(version, performance.now() - call.arrived);
+    throw refusal;
+  }
   const body = await call.body();
   const began = performance.now();
   let decoded = began;
   let judged = began;
   try {
-    const { rows, timeoutMs = limit, abstain = service.abstain, extra } = protocol.decode(body, version);
+    const asked = protocol.decode(body, version);
+    const { rows, timeoutMs = limit, abstain = service.abstain, extra } = asked instanceof Promise ? await asked : asked;
     decoded = performance.now();
     const deadline = timeoutMs === undefined ? undefined : call.arrived + timeoutMs;
     const classified = await service.scheduler.classify(version, rows, { deadline, gone: call.gone, key: call.caller.name });
@@ -71,7 +82,9 @@ export async function infer<Extra>(call: Call, service: Service, name: string, w
 
 function namesOf({ rows, labels, best, probabilities }: Classified, abstain: number): (string | null)[] {
   const n = labels.length;
-  return Array.from({ length: rows }, (_, row) => (probabilities[row * n + best[row]] < abstain ? null : labels[best[row]]));
+  const names: (string | null)[] = [];
+  for (let row = 0; row < rows; row++) names.push(probabilities[row * n + best[row]] < abstain ? null : labels[best[row]]);
+  return names;
 }
 
 /** The probabilities of each row as a list. */

@@ -24,6 +24,12 @@ export interface Batch<J extends Queued> {
   readonly values: Uint8Array | Float32Array;
 }
 
+/** Values with those of inputs declared constant replaced. */
+export function withDeclared({ network, task }: Version, values: Uint8Array | Float32Array): Uint8Array | Float32Array {
+  const { constant } = task.transform;
+  return constant ? withConstants(values, constant, inputs(network)) : values;
+}
+
 /** The requests of one task. */
 export class Lane<J extends Queued> {
   readonly version: Version;
@@ -59,7 +65,6 @@ export class Lane<J extends Queued> {
 
   #values(parts: Batch<J>['parts'], rows: number): Uint8Array | Float32Array {
     const width = inputs(this.version.network);
-    const { constant } = this.version.task.transform;
     const of = ({ job, first, count }: Batch<J>['parts'][number]) => job.rows.values.subarray(first * width, (first + count) * width);
     let values = of(parts[0]);
     if (parts.length > 1) {
@@ -71,7 +76,7 @@ export class Lane<J extends Queued> {
       }
       values = all;
     }
-    return constant ? withConstants(values, constant, width) : values;
+    return withDeclared(this.version, values);
   }
 }
 
@@ -131,7 +136,12 @@ export class Ring<J extends Queued> {
   /** Tells what a batch took. */
   charge({ lane, rows }: Batch<J>, ms: number): void {
     lane.deficit = Math.max(lane.deficit - ms, -100 * this.#quantum);
-    const known = this.cost(lane.version, 1);
-    this.#costs.set(lane.version, known + (ms / rows - known) / 4);
+    this.learn(lane.version, rows, ms);
+  }
+
+  /** Tells what rows of a task took that never stood in a lane. */
+  learn(version: Version, rows: number, ms: number): void {
+    const known = this.cost(version, 1);
+    this.#costs.set(version, known + (ms / rows - known) / 4);
   }
 }

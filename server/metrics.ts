@@ -17,16 +17,25 @@ interface Children {
   readonly requests: Map<number, Counter.Internal>;
 }
 
+interface TaskChildren {
+  readonly rows: Counter.Internal;
+  /** Made when a row is abstained from: there is no series before. */
+  readonly abstained: () => Counter.Internal;
+}
+
 export class Meters {
   readonly #registry = new Registry();
-  readonly #named = new Set<string>();
+  readonly #named = new Map<string, TaskChildren>();
   readonly #requests: Counter<'route' | 'status'>;
   readonly #seconds: Histogram<'route'>;
   /** The series of a route, found once: looking them up by their labels costs more than counting. */
   readonly #children = new Map<string, Children>();
+  #others: TaskChildren | undefined;
   readonly #rejected: Counter<'reason'>;
   readonly #rows: Counter<'task'>;
   readonly #abstained: Counter<'task'>;
+  readonly #guesses: Histogram;
+  readonly #looks: Counter;
 
   constructor(scheduler: Scheduler, store: Store, release: string) {
     const registers = [this.#registry];
@@ -69,6 +78,13 @@ export class Meters {
       labelNames: ['task'],
       registers,
     });
+    this.#guesses = new Histogram({
+      name: 'seedmask_task_inference_duration_seconds',
+      help: 'Computing of an answer to which task rows are for.',
+      buckets: SECONDS,
+      registers,
+    });
+    this.#looks = new Counter({ name: 'seedmask_task_inference_masks_total', help: 'Looks at a mask that these took.', registers });
     const queued = new Histogram({
       name: 'seedmask_queue_duration_seconds',
       help: 'From the arrival of a request at the scheduler to the first of its rows being computed.',
@@ -89,6 +105,7 @@ export class Meters {
       registers,
     });
     gauge('seedmask_tasks', 'Tasks that are served.', () => store.tasks.size);
+    gauge('seedmask_store_failures', 'Files and folders that cannot be served now.', () => store.failures.length);
     gauge('seedmask_waiting_requests', 'Requests that wait to be computed.', () => scheduler.waiting.requests);
     gauge('seedmask_waiting_rows', 'Rows that wait to be computed.', () => scheduler.waiting.rows);
     gauge('seedmask_mask_resident_bytes', 'Bytes of decoded masks in memory.', () => store.resident.bytes);
@@ -115,9 +132,14 @@ export class Meters {
   }
 
   classified(task: string, rows: number, abstained: number): void {
-    const label = { task: this.#labelOf(task) };
-    this.#rows.inc(label, rows);
-    if (abstained > 0) this.#abstained.inc(label, abstained);
+    const children = this.#named.get(task) ?? this.#childrenOf(task);
+    children.rows.inc(rows);
+    if (abstained > 0) children.abstained().inc(abstained);
+  }
+
+  guessed(masks: number, seconds: number): void {
+    this.#guesses.observe(seconds);
+    this.#looks.inc(masks);
   }
 
   /** The text format, and its media type. */
@@ -125,10 +147,13 @@ export class Meters {
     return { type: this.#registry.contentType, body: await this.#registry.metrics() };
   }
 
-  #labelOf(task: string): string {
-    if (this.#named.has(task)) return task;
-    if (this.#named.size >= NAMED_TASKS) return 'other';
-    this.#named.add(task);
-    return task;
+  #childrenOf(task: string): TaskChildren {
+    // One more than those with a name: all others.
+    const label = this.#named.size >= NAMED_TASKS ? 'other' : task;
+    const known = label === task ? undefined : this.#others;
+    const children = known ?? { rows: this.#rows.labels({ task: label }), abstained: () => this.#abstained.labels({ task: label }) };
+    if (label === task) this.#named.set(task, children);
+    else this.#others = children;
+    return children;
   }
 }

@@ -30,9 +30,8 @@ const NetworksAnswer = z.strictObject({ networks: z.array(NetworkAnswer) });
 
 const BYTES = 'application/octet-stream';
 
-export function networkRoutes(service: Service): Route[] {
+export function networkRoutes(service: Service, networks: Networks): Route[] {
   const tag = 'Seedmask';
-  const networks = new Networks();
   const partial = { 206: 'the bytes of Range', 304: 'If-None-Match names the ETag', 416: 'Range lies outside the file' };
   return [
     route(
@@ -56,7 +55,7 @@ export function networkRoutes(service: Service): Route[] {
       (call) => {
         const id = param(call, 'network');
         const found = networks.of(call, service).get(id);
-        if (!found) throw new SeedmaskError('unknown-network', { field: 'network', got: id, hint: 'GET /networks lists them.' });
+        if (!found) throw unknownNetwork(id);
         const { answer, network } = found;
         if (!call.headers.accept?.includes(BYTES)) return json(answer, 200, { Vary: 'Accept' });
         return file(writeModel({ network, base: { kind: 'none' }, tasks: [] }), id, lasting(service), { Vary: 'Accept' });
@@ -65,8 +64,11 @@ export function networkRoutes(service: Service): Route[] {
   ];
 }
 
+const unknownNetwork = (id: string): SeedmaskError =>
+  new SeedmaskError('unknown-network', { field: 'network', got: id, hint: 'GET /networks lists them.' });
+
 /** Ids of networks, worked out once a network. */
-class Networks {
+export class Networks {
   readonly #ids = new WeakMap<Network, string>();
 
   /** The networks of the tasks that the caller may use, by id. */
@@ -81,6 +83,15 @@ class Networks {
       }
     }
     return found;
+  }
+
+  /** The network of an id, if the caller may use a task on it. @throws SeedmaskError unknown-network */
+  find(id: string, { caller }: Call, { store }: Service): Network {
+    for (const { name, versions } of store.tasks.values()) {
+      const version = caller.allows(name) ? versions.find(({ network }) => this.#id(network) === id) : undefined;
+      if (version) return version.network;
+    }
+    throw unknownNetwork(id);
   }
 
   #id(network: Network): string {

@@ -7,13 +7,15 @@ import type { RequestHandler } from 'express';
 import type { z } from 'zod';
 import { SeedmaskError } from '../codec/errors.js';
 import { type BodyReader, checked } from './bodies.js';
-import { compressed } from './compress.js';
+import { compressed, isLarge } from './compress.js';
+import type { Finder } from './finder.js';
 import type { Access, Caller, Gate } from './gate.js';
 import type { Meters } from './metrics.js';
 import { failure } from './problems.js';
 import type { Scheduler } from './scheduler.js';
 import type { Statistics } from './statistics.js';
 import type { Store } from './store.js';
+import type { Threads } from './threads.js';
 import { type Trace, traceOf } from './trace.js';
 
 /** What routes work with. */
@@ -22,7 +24,12 @@ export interface Service {
   readonly store: Store;
   /** Rows in, probabilities out, and who waits how long for what (scheduler.ts). */
   readonly scheduler: Scheduler;
+  /** Which task rows are for, when nobody says (finder.ts). */
+  readonly finder: Finder;
+  readonly threads: Threads | undefined;
   readonly rowLimit: number;
+  /** An id for a request that brings none. */
+  readonly freshId: () => string;
   readonly readBody: BodyReader;
   readonly gate: Gate;
   readonly meters: Meters;
@@ -179,31 +186,36 @@ export async function respond(
   finish: (answer: Answer) => Answer = (answer) => answer,
 ) {
   const started = performance.now();
-  const trace = traceOf(req.headers);
+  const trace = traceOf(req.headers, service.freshId);
   const task = params['task'] ?? params['model'];
   let caller: Caller | undefined;
   let answer: Answer;
   try {
-    caller = await service.gate.admit(access, req.headers, task);
+    caller = service.gate.open(access) ?? (await service.gate.admit(access, req.headers, task));
     const url = req.url ?? '';
     const mark = url.indexOf('?');
     const query = mark < 0 ? NO_QUERY : new URLSearchParams(url.slice(mark + 1));
     const body = () => service.readBody(req);
     const gone = () => res.destroyed || req.socket.destroyed;
     const call = { params, headers: req.headers, query, arrived: started, caller, body, gone };
-    answer = await compressed(finish(await run(call)), req.headers['accept-encoding']);
+    answer = finish(await run(call));
+    if (isLarge(answer)) answer = await compressed(answer, req.headers['accept-encoding']);
   } catch (error) {
     if (!(error instanceof SeedmaskError)) service.report(error, trace.id);
     answer = failure(error, req);
   }
   const { status, code, type, body, headers } = answer;
   if (!res.headersSent && !res.destroyed) {
-    const content = status === 304 ? undefined : { 'Content-Type': type, 'Content-Length': Buffer.byteLength(body) };
-    const parent = trace.traceparent === undefined ? undefined : { traceparent: trace.traceparent };
-    // What middleware says that answers differ by stays: the origin, where pages of several may ask.
-    const others = headers?.['Vary'] === undefined ? undefined : res.getHeader('Vary');
-    const vary = others === undefined ? undefined : { Vary: `${others}, ${headers?.['Vary']}` };
-    res.writeHead(status, { ...content, 'X-Request-Id': trace.id, ...parent, ...headers, ...vary });
+    // Names and values in turn: node:http writes such a list as it stands.
+    const head = ['X-Request-Id', trace.id];
+    if (status !== 304) head.push('Content-Type', type, 'Content-Length', String(Buffer.byteLength(body)));
+    if (trace.traceparent !== undefined) head.push('traceparent', trace.traceparent);
+    if (headers) {
+      // What middleware says that answers differ by stays: the origin, where pages of several may ask.
+      const others = headers['Vary'] === undefined ? undefined : res.getHeader('Vary');
+      for (const name in headers) head.push(name, name === 'Vary' && others !== undefined ? `${others}, ${headers[name]}` : headers[name]);
+    }
+    res.writeHead(status, head);
     res.end(body);
   }
   const seconds = (performance.now() - started) / 1000;

@@ -214,3 +214,7 @@ function exactInF32(x: number): boolean {
   const rounded = Math.fround(x);
   return Number.isFinite(rounded) && (!Number.isInteger(x) || (rounded === x && Number.isSafeInteger(x)));
 }
+
+/** Rows that hold no more memory than they take: a small body is a piece of the 64 KiB that came with it. */
+export const withoutSlack = ({ values, count }: Rows): Rows =>
+  values.buffer.byteLength > 2 * values.byteLength ? { values: values.slice(), count } : { values, count };

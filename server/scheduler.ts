@@ -2,16 +2,16 @@
 // a few milliseconds; rows of all others go to threads. Whatever waits for one task when its turn comes is computed together, and
 // nobody is ever made to wait for company. Each row gets the bits it would get alone.
 //
-// What may wait is bounded, in rows and in bytes, and no task may fill more than half of that; who does not fit is told so at once, and
-// when to come back, by the rate at which the queue was drained of late. Who has gone, or is past its deadline, is never computed.
+// What may wait is bounded (room.ts). Who has gone, or is past its deadline, is never computed.
 
 import { SeedmaskError } from '../codec/errors.js';
 import type { Network } from '../src/network.js';
 import type { Version } from './catalogue.js';
 import { answerRows, type Classified, type Classifiers, roomFor } from './classify.js';
-import { Drain } from './drain.js';
-import { type Batch, type Queued, Ring } from './lanes.js';
-import type { Rows } from './rows.js';
+import type { SchedulerListener } from './events.js';
+import { type Batch, type Queued, Ring, withDeclared } from './lanes.js';
+import { type Load, Room, type RoomOptions, tooLate } from './room.js';
+import { type Rows, withoutSlack } from './rows.js';
 import type { Opened, Store } from './store.js';
 import type { Logits } from './thread.js';
 import type { Threads } from './threads.js';
@@ -26,42 +26,9 @@ export interface Wish {
   readonly key?: string;
 }
 
-/** One request that has ended, whichever way. Times are milliseconds. */
-export interface RequestEvent {
-  readonly version: Version;
-  readonly rows: number;
-  readonly key: string | undefined;
-  /** Undefined when it was answered. */
-  readonly error: SeedmaskError | undefined;
-  /** Between its arrival and the first of its rows being computed, or its refusal. */
-  readonly queueMs: number;
-  /** From there to its last row. */
-  readonly computeMs: number;
-}
-
-/** One run of the engine: rows of one task, of one or more requests. */
-export interface BatchEvent {
-  readonly version: Version;
-  readonly rows: number;
-  readonly requests: number;
-  readonly ms: number;
-}
-
-/** Told synchronously; must not throw. */
-export interface SchedulerListener {
-  request?(event: RequestEvent): void;
-  batch?(event: BatchEvent): void;
-}
-
-export interface SchedulerOptions {
+export interface SchedulerOptions extends RoomOptions {
   /** Where rows of heavy networks are computed; default: on the event loop, in slices. */
   readonly threads?: Threads;
-  /** Rows that may wait at once; default 65,536. */
-  readonly queueRows?: number;
-  /** Bytes that the values of these rows may take; default 256 MiB. */
-  readonly queueBytes?: number;
-  /** Rows that a key may have under way; default: as many as all together. */
-  readonly keyLimit?: (key: string) => number;
 }
 
 /** Milliseconds of one slice of the event loop, and what a row is thought to take before it is measured. */
@@ -70,6 +37,8 @@ const GUESS_MS = 0.05;
 /** A request below this is computed where it stands when nobody waits. */
 const AT_ONCE_MS = 1;
 const INLINE_ROWS = 256;
+/** Between the end of a task and that of what only its network had. */
+const SWEEP_MS = 250;
 /** The same of threads: a batch is long enough to make messages cheap, and short enough to be fair. */
 const THREAD_MS = 25;
 const THREAD_GUESS_MS = 3;
@@ -78,7 +47,7 @@ const THREAD_ROWS = 1024;
 /** A request in the queue. */
 interface Job extends Queued {
   version: Version;
-  readonly rows: Rows;
+  rows: Rows;
   readonly wish: Wish;
   readonly bytes: number;
   readonly arrived: number;
@@ -99,29 +68,42 @@ export class Scheduler {
   readonly #store: Store;
   readonly #classifiers: Classifiers;
   readonly #options: SchedulerOptions;
-  readonly #rowLimit: number;
-  readonly #byteLimit: number;
   readonly #listeners = new Set<SchedulerListener>();
   readonly #inline = new Ring<Job>(SLICE_MS, INLINE_ROWS, GUESS_MS);
   readonly #heavy = new Ring<Job>(THREAD_MS, THREAD_ROWS, THREAD_GUESS_MS);
-  readonly #rowsOf = { task: new Map<string, number>(), key: new Map<string, number>() };
-  readonly #drained = new Drain();
-  #waiting = { requests: 0, rows: 0, bytes: 0 };
+  readonly #room: Room;
   #pumping = false;
+  #sweeping: NodeJS.Timeout | undefined;
   #flying = 0;
 
   constructor(store: Store, classifiers: Classifiers, options: SchedulerOptions = {}) {
     this.#store = store;
     this.#classifiers = classifiers;
     this.#options = options;
-    this.#rowLimit = options.queueRows ?? 65_536;
-    this.#byteLimit = options.queueBytes ?? 256 * 1024 * 1024;
-    store.onDrop((version) => classifiers.drop(version));
+    this.#room = new Room(options);
+    store.onDrop((version) => {
+      classifiers.drop(version);
+      this.#sweep();
+    });
+  }
+
+  /** Frees what was made for networks without tasks, in a while; who waits for an answer of one may need it once more. */
+  #sweep(): void {
+    this.#sweeping ??= setTimeout(() => {
+      this.#sweeping = undefined;
+      this.#classifiers.keepOnly(this.#store.networks);
+      if (this.#room.waiting.requests > 0) this.#sweep();
+    }, SWEEP_MS).unref();
+  }
+
+  /** Networks that something is held for. */
+  get networks(): number {
+    return this.#classifiers.networks;
   }
 
   /** What has come and is not answered yet. */
   get waiting(): { readonly requests: number; readonly rows: number; readonly bytes: number } {
-    return this.#waiting;
+    return this.#room.waiting;
   }
 
   /** Compiled tasks now, and the bytes they are charged for. */
@@ -150,20 +132,30 @@ export class Scheduler {
     return this.#ask(opened.version, rows, {}, () => opened, true);
   }
 
+  /** Why not even one row of a request could be let in, before its body is read: overloaded or over-key-limit. */
+  noRoom(version: Version, key: string): SeedmaskError | undefined {
+    const refusal = this.#room.refusal({ task: version.name, rows: 1, bytes: 1, key });
+    if (!refusal) return undefined;
+    for (const listener of this.#listeners) listener.request?.({ version, rows: 0, key, error: refusal, queueMs: 0, computeMs: 0 });
+    return refusal;
+  }
+
   #ask(version: Version, rows: Rows, wish: Wish, open: () => Opened | Promise<Opened>, quiet: boolean): Promise<Classified> {
     return new Promise((resolve, reject) => {
-      const wanted = () => this.#wanted(job);
-      const { count, values } = rows;
-      const state = { next: 0, started: undefined, done: 0, ended: false, room: undefined, timer: undefined };
       const job: Job = {
         version,
         rows,
         wish,
-        bytes: values.byteLength,
+        bytes: rows.values.byteLength,
         arrived: performance.now(),
         quiet,
-        ...state,
-        wanted,
+        next: 0,
+        started: undefined,
+        done: 0,
+        ended: false,
+        room: undefined,
+        timer: undefined,
+        wanted: () => this.#wanted(job),
         resolve,
         reject,
       };
@@ -174,22 +166,23 @@ export class Scheduler {
         reject(refusal);
         return;
       }
-      this.#count(job, 1);
       const opened = open();
+      if (!(opened instanceof Promise) && this.#isAtOnce(version, rows)) {
+        this.#runAtOnce(job, opened);
+        return;
+      }
+      this.#room.enter(loadOf(job));
+      job.rows = withoutSlack(rows);
       if (opened instanceof Promise) {
         this.#expire(job);
-        opened.then(
-          (found) => this.#enqueue(job, found),
-          (error: unknown) => this.#fail(job, error),
-        );
-      } else if (!this.#pumping && this.#inline.cost(version, count) <= AT_ONCE_MS && this.#isInline(version, values)) {
-        this.#inline.push(version, opened.packed, job);
-        this.#runInline();
-        // A first row that took longer than thought leaves the rest of its request.
-        if (this.#inline.size > 0) this.#pump();
+        opened.then((found) => this.#enqueue(job, found)).catch((error: unknown) => this.#fail(job, error));
       } else {
         this.#expire(job);
-        this.#enqueue(job, opened);
+        try {
+          this.#enqueue(job, opened);
+        } catch (error) {
+          this.#fail(job, error);
+        }
       }
     });
   }
@@ -212,38 +205,35 @@ export class Scheduler {
   #refusal({ version, rows: { count }, bytes, wish: { key, deadline, gone } }: Job): SeedmaskError | undefined {
     if (deadline !== undefined && deadline <= performance.now()) return tooLate();
     if (gone?.()) return new SeedmaskError('client-gone');
-    const { rows, bytes: held } = this.#waiting;
-    const retryAfter = this.#drained.secondsFor(rows);
-    const hint = `Try again in ${retryAfter} s.`;
-    if (key !== undefined && this.#options.keyLimit) {
-      const limit = this.#options.keyLimit(key);
-      const got = (this.#rowsOf.key.get(key) ?? 0) + count;
-      if (got > limit)
-        return new SeedmaskError('over-key-limit', { field: key, expected: `${limit} rows`, got: `${got} rows`, hint, retryAfter });
-    }
-    const over = (got: string, expected: string) =>
-      new SeedmaskError('overloaded', { field: 'the queue', expected, got, hint, retryAfter });
-    // Alone, anything that a request may be is let in.
-    if (rows === 0) return undefined;
-    const ofTask = this.#rowsOf.task.get(version.name) ?? 0;
-    if (rows + count > this.#rowLimit) return over(`${rows + count} rows`, `${this.#rowLimit}`);
-    if (held + bytes > this.#byteLimit) return over(`${held + bytes} bytes of rows`, `${this.#byteLimit}`);
-    if (ofTask > 0 && ofTask + count > this.#rowLimit / 2)
-      return over(`${ofTask + count} rows of task ${version.name}`, `${this.#rowLimit / 2}`);
-    return undefined;
+    return this.#room.refusal({ task: version.name, rows: count, bytes, key });
   }
 
-  #count({ version, rows: { count }, bytes, wish: { key } }: Job, sign: 1 | -1): void {
-    const { requests, rows, bytes: held } = this.#waiting;
-    if (requests === 0) this.#drained.start();
-    this.#waiting = { requests: requests + sign, rows: rows + sign * count, bytes: held + sign * bytes };
-    const add = (sums: Map<string, number>, name: string) => {
-      const sum = (sums.get(name) ?? 0) + sign * count;
-      if (sum > 0) sums.set(name, sum);
-      else sums.delete(name);
-    };
-    add(this.#rowsOf.task, version.name);
-    if (key !== undefined) add(this.#rowsOf.key, key);
+  /** Whether rows are computed where they stand: nobody waits, and they take less than a turn of the loop. */
+  #isAtOnce(version: Version, { values, count }: Rows): boolean {
+    if (this.#pumping || count > INLINE_ROWS) return false;
+    return this.#inline.cost(version, count) <= AT_ONCE_MS && this.#isInline(version, values);
+  }
+
+  /** One request alone, which never waits: nothing is counted for it. */
+  #runAtOnce(job: Job, { version, packed }: Opened): void {
+    const { rows, quiet } = job;
+    const started = performance.now();
+    job.version = version;
+    job.started = started;
+    job.ended = true;
+    try {
+      const found = this.#classifiers.logits(version, packed, withDeclared(version, rows.values), rows.count);
+      const ms = performance.now() - started;
+      if (!quiet) for (const listener of this.#listeners) listener.batch?.({ version, rows: rows.count, requests: 1, ms });
+      const room = roomFor(version.task, rows.count);
+      answerRows(version.task, found, 0, rows.count, room, 0);
+      this.#tell(job, undefined);
+      job.resolve(room);
+    } catch (error) {
+      this.#tell(job, error instanceof SeedmaskError ? error : new SeedmaskError('internal'));
+      job.reject(error);
+    }
+    this.#inline.learn(version, rows.count, performance.now() - started);
   }
 
   /** A request that waits is answered at its deadline, also where its turn does not come. */
@@ -271,7 +261,7 @@ export class Scheduler {
   #end(job: Job, error: SeedmaskError | undefined): void {
     job.ended = true;
     clearTimeout(job.timer);
-    this.#count(job, -1);
+    this.#room.leave(loadOf(job));
     this.#tell(job, error);
   }
 
@@ -363,7 +353,7 @@ export class Scheduler {
   #deliver({ lane, parts, rows }: Batch<Job>, found: Logits, started: number): void {
     const { version } = lane;
     const ms = performance.now() - started;
-    this.#drained.add(rows);
+    this.#room.drained(rows);
     if (parts.some(({ job }) => !job.quiet))
       for (const listener of this.#listeners) listener.batch?.({ version, rows, requests: parts.length, ms });
     let from = 0;
@@ -384,4 +374,4 @@ export class Scheduler {
   }
 }
 
-const tooLate = () => new SeedmaskError('deadline', { got: 'it has passed', hint: 'Ask for more time, or for fewer rows at a time.' });
+const loadOf = ({ version, rows, bytes, wish }: Job): Load => ({ task: version.name, rows: rows.count, bytes, key: wish.key });

@@ -8,10 +8,12 @@ import type { Engine } from '../src/engine/engine.js';
 import { Canary } from './canary.js';
 import { Classifiers } from './classify.js';
 import { documentRoutes } from './documents.js';
+import { Finder } from './finder.js';
 import { Gate, type KeyRecord } from './gate.js';
+import { inferTaskRoutes } from './infer-task.js';
 import { bounded } from './intake.js';
 import { Meters } from './metrics.js';
-import { networkRoutes } from './networks.js';
+import { Networks, networkRoutes } from './networks.js';
 import { oipRoutes } from './oip.js';
 import type { Exchange, Service } from './routes.js';
 import { Scheduler, type SchedulerOptions } from './scheduler.js';
@@ -20,6 +22,7 @@ import type { Store } from './store.js';
 import { taskRoutes } from './tasks.js';
 import { HEADER } from './tensors.js';
 import { tfservingRoutes } from './tfserving.js';
+import { idSource } from './trace.js';
 
 export interface ServerOptions extends SchedulerOptions {
   readonly engine: Engine;
@@ -65,10 +68,13 @@ export function createService(options: ServerOptions): Service {
   const parts = {
     store,
     scheduler,
+    finder: new Finder(store, options.threads),
+    threads: options.threads,
     meters,
     statistics: new Statistics(scheduler),
     gate: new Gate(options.keys ?? null, options.adminKey ?? null),
     rowLimit: options.rowLimit ?? 32768,
+    freshId: idSource(),
     readBody: bounded(options.bodyLimit ?? 16 * 1024 * 1024, options.intakeLimit ?? 128 * 1024 * 1024),
     abstain,
     before: beforeOf(options),
@@ -89,7 +95,14 @@ export function createService(options: ServerOptions): Service {
     });
   }
   const service: Service = { ...parts, routes: [] };
-  const routes = [...taskRoutes(service), ...networkRoutes(service), ...tfservingRoutes(service), ...oipRoutes(service, release)];
+  const networks = new Networks();
+  const routes = [
+    ...taskRoutes(service),
+    ...networkRoutes(service, networks),
+    ...inferTaskRoutes(service, networks),
+    ...tfservingRoutes(service),
+    ...oipRoutes(service, release),
+  ];
   return Object.assign(service, { routes: [...routes, ...documentRoutes(service, release, routes)] });
 }
 

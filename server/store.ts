@@ -12,27 +12,14 @@ import { isDeepStrictEqual } from 'node:util';
 import { SeedmaskError } from '../codec/errors.js';
 import { type NetworkLookup, networkId, standAloneStored, writePacked } from '../codec/index.js';
 import type { Network } from '../src/network.js';
-import { Catalogue, type ServedTask, type Slot, type Version, type Wanted } from './catalogue.js';
-import { FileChanged, type Listing, listFiles, type ModelFile, openFile, type Place, refusal } from './files.js';
+import { Catalogue, type Entry, type ServedTask, type Slot, type Version, type Wanted } from './catalogue.js';
+import { FileChanged, type Listing, listFiles, type ModelFile, openFile, type Place, refusal, unreadable } from './files.js';
 import { Labels } from './labels.js';
 import { Masks, type StoreEvent } from './masks.js';
 import type { Threads } from './threads.js';
 
-export type { ServedTask, Version, Wanted } from './catalogue.js';
+export type { Entry, ServedTask, State, Version, Wanted } from './catalogue.js';
 export type { StoreEvent } from './masks.js';
-
-/** As the Open Inference Protocol's repository index has it: READY answers requests (if need be after decoding a mask). */
-export type State = 'READY' | 'UNAVAILABLE' | 'LOADING' | 'UNLOADING';
-
-/** One version of one task in the repository index, or one file that cannot be served at all. */
-export interface Entry {
-  readonly name: string;
-  /** '' where the file does not open. */
-  readonly version: string;
-  readonly state: State;
-  /** Why it is not READY, or why a newer file was not taken; '' when there is nothing to say. */
-  readonly reason: string;
-}
 
 export interface StoreOptions {
   /** Bytes of one model file at most; default 256 MiB. */
@@ -47,6 +34,8 @@ export interface StoreOptions {
 interface Seen {
   readonly place: Place;
   readonly slots: Slot[];
+  /** Undefined where no state of it could be opened. */
+  readonly network: Network | undefined;
   /** Why it, or a newer state of it, cannot be served. */
   error: SeedmaskError | undefined;
 }
@@ -62,6 +51,8 @@ export class Store {
   readonly #labels = new Labels(this.#catalogue);
   #work: Promise<void> = Promise.resolve();
   #closed = false;
+  /** Why the folder could not be read when it was last looked at. */
+  #lost: SeedmaskError | undefined;
 
   private constructor(path: string, options: StoreOptions) {
     this.#path = path;
@@ -86,10 +77,16 @@ export class Store {
     return this.#masks.resident;
   }
 
-  /** Files that cannot be served, or not in their newest state, with the reason. */
+  /** Networks of the tasks that are in service. */
+  get networks(): ReadonlySet<Network> {
+    return new Set([...this.tasks.values()].flatMap(({ versions }) => versions.map(({ network }) => network)));
+  }
+
+  /** Files that cannot be served, or not in their newest state, and folders that cannot be read, with the reason. */
   get failures(): readonly { readonly file: string; readonly error: SeedmaskError }[] {
+    const lost = this.#lost ? [{ file: this.#path, error: this.#lost }] : [];
     const files = [...this.#files.values()].flatMap(({ place, error }) => (error ? [{ file: place.file, error }] : []));
-    return [...files, ...this.#labels.failures];
+    return [...lost, ...files, ...this.#labels.failures];
   }
 
   /** @throws SeedmaskError unknown-task with the nearest known name, unloaded-task, or why the file of that name is not served */
@@ -241,19 +238,35 @@ export class Store {
 
   /** @param first whether nothing serves yet: then nothing need be loaded before it is seen */
   async #look(first: boolean): Promise<void> {
-    const listing = await listFiles(this.#path);
+    const listing = await this.#list(first);
     const { added, single } = await this.#openNew(listing, first);
     const there = new Set([...listing.places, ...listing.refused.map(({ place }) => place)].map(({ file }) => file));
-    for (const [file, { slots }] of this.#files) {
-      if (there.has(file)) continue;
+    for (const [file, { slots, place }] of this.#files) {
+      // What lies in a folder that cannot be read now may still be there.
+      if (there.has(file) || (place.folder !== undefined && there.has(place.folder))) continue;
       this.#files.delete(file);
       this.#replace(slots, []);
     }
     for (const file of added) await this.#adopt(file, first, single);
+    this.#forgetNetworks();
     for (const { file, error } of await this.#labels.update(listing.labels, (slot) =>
       first ? Promise.resolve() : this.#load(slot, false),
     )) {
       this.#masks.tell({ kind: 'failed', name: '', version: '', file, error });
+    }
+  }
+
+  /** What is there. A folder that is gone leaves what was served, and is told of once. */
+  async #list(first: boolean): Promise<Listing> {
+    try {
+      const listing = await listFiles(this.#path);
+      this.#lost = undefined;
+      return listing;
+    } catch (error) {
+      const known = error instanceof SeedmaskError ? error : unreadable(this.#path, error);
+      if (!first && !this.#lost) this.#masks.tell({ kind: 'failed', name: '', version: '', file: this.#path, error: known });
+      this.#lost = known;
+      throw known;
     }
   }
 
@@ -293,9 +306,16 @@ export class Store {
     return network;
   }
 
+  /** Networks that no file holds any more. */
+  #forgetNetworks(): void {
+    const held = new Set([...this.#files.values()].map(({ network }) => network));
+    for (const [id, network] of this.#networks) if (!held.has(network)) this.#networks.delete(id);
+  }
+
   /** A file, or its newest state, is not served. */
   #refuse(place: Place, error: SeedmaskError): void {
-    this.#files.set(place.file, { place, slots: this.#files.get(place.file)?.slots ?? [], error });
+    const before = this.#files.get(place.file);
+    this.#files.set(place.file, { place, slots: before?.slots ?? [], network: before?.network, error });
     this.#masks.tell({ kind: 'failed', name: place.name, version: place.number, file: place.file, error });
   }
 
@@ -333,7 +353,7 @@ export class Store {
       this.#refuse(place, error);
       return;
     }
-    this.#files.set(file, { place, slots, error: undefined });
+    this.#files.set(file, { place, slots, network: source.network, error: undefined });
     this.#replace(
       old.filter((slot) => !slots.includes(slot)),
       slots.filter((slot) => !old.includes(slot)),

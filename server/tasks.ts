@@ -6,14 +6,12 @@
 
 import { z } from 'zod';
 import { inputs } from '../src/network.js';
-import { checked, kindOf, parseJson } from './bodies.js';
+import { kindOf } from './bodies.js';
+import { Classify, contentOf, decodeClassify, LARGE_JSON } from './content.js';
 import { Fraction, infer, type Judged, lists, TIMEOUT, VersionQuery } from './inference.js';
-import { decodeMsgpack, encodeMsgpack } from './msgpack.js';
-import { pixelsOf } from './pixels.js';
-import { decodePng } from './png.js';
+import { encodeMsgpack } from './msgpack.js';
 import { type Answer, type Call, json, param, queryOf, type Route, route, type Service } from './routes.js';
-import { type Rows, rowsOf, rowsOfBytes } from './rows.js';
-import type { ServedTask, Version } from './store.js';
+import type { ServedTask } from './store.js';
 
 /** What clients must know about values, in every kind of metadata: 0..1 instead of 0..255 is the mistake nobody can detect. */
 export const VALUES = 'raw values as the data set has them: pixels are 0..255, not 0..1; the task scales them itself';
@@ -40,13 +38,6 @@ const TaskAnswer = z.strictObject({
 const TasksAnswer = z.strictObject({ tasks: z.array(TaskAnswer), next: z.string().nullable().describe('null on the last page') });
 
 const ABSTAIN = 'least probability of a label; below it the label is null';
-const Request = z.looseObject({
-  instances: z
-    .unknown()
-    .refine((value) => value !== undefined, 'present')
-    .meta({ type: 'array', description: 'one list of values per row, flat or shaped; in msgpack also bytes; a lone row may stand alone' }),
-  abstain: Fraction.optional().describe(ABSTAIN),
-});
 const Query = VersionQuery.extend({
   abstain: z.coerce.number('a number from 0 to 1').pipe(Fraction).optional().describe(ABSTAIN),
 });
@@ -80,7 +71,7 @@ export function taskRoutes(service: Service): Route[] {
         summary: 'Classify rows of raw values; the Content-Type may be missing',
         query: Query,
         headers: TIMEOUT,
-        takes: { 'application/json': Request, 'application/octet-stream': 'bytes', 'application/msgpack': Request, 'image/png': 'bytes' },
+        takes: contentOf(Classify),
         gives: { 'application/json': Predictions, 'application/msgpack': Predictions },
       },
       (call) => classify(call, service),
@@ -114,34 +105,31 @@ function classify(call: Call, service: Service): Promise<Answer> {
   const { abstain: asked, ...wanted } = call.query.size > 0 ? queryOf(call, Query) : {};
   return infer(call, service, task, wanted, {
     decode: (body, version) => {
-      const { rows, abstain } = decodeRows(body, call.headers['content-type'], version, service.rowLimit);
-      return { rows, abstain: asked ?? abstain, extra: null };
+      const limits = { shape: version.network.input, limit: service.rowLimit };
+      const type = call.headers['content-type'];
+      const apart = service.threads && body.length >= LARGE_JSON && kindOf(body, type, inputs(version.network)) === 'json';
+      const said = ({ rows, abstain }: ReturnType<typeof decodeClassify>) => ({ rows, abstain: asked ?? abstain, extra: null });
+      return apart ? service.threads.decodeJson(body, version.network, limits).then(said) : said(decodeClassify(body, type, limits));
     },
     encode: (judged) => {
-      const answer = { task, predictions: predictions(judged) };
-      if (!/\bapplication\/(x-|vnd\.)?msgpack\b/i.test(call.headers.accept ?? '')) return json(answer);
-      return { status: 200, type: 'application/msgpack', body: encodeMsgpack(answer) };
+      const { accept } = call.headers;
+      if (accept === undefined || !/\bapplication\/(x-|vnd\.)?msgpack\b/i.test(accept))
+        return { status: 200, type: 'application/json', body: written(task, judged) };
+      return { status: 200, type: 'application/msgpack', body: encodeMsgpack({ task, predictions: predictions(judged) }) };
     },
   });
 }
 
-interface Decoded {
-  readonly rows: Rows;
-  readonly abstain?: number;
-}
-
-function decodeRows(body: Uint8Array, contentType: string | undefined, version: Version, limit: number): Decoded {
-  const shape = version.network.input;
-  const kind = kindOf(body, contentType, inputs(version.network));
-  if (kind === 'pixels') return { rows: rowsOfBytes(body, { shape, limit, field: '' }) };
-  if (kind === 'png') return { rows: { values: decodePng(body, shape), count: 1 } };
-  const pixels = kind === 'json' ? pixelsOf(body, inputs(version.network), limit) : null;
-  if (pixels) return { rows: pixels };
-  const value = kind === 'json' ? parseJson(body) : decodeMsgpack(body);
-  const options = { shape, limit, lone: true, batch: '{"instances": [[...]]}' };
-  if (Array.isArray(value)) return { rows: rowsOf(value, { ...options, field: '' }) };
-  const { instances, abstain } = checked(Request, value, '', 'Send {"instances": [[...], ...]}, one list of values per row.');
-  return { rows: rowsOf(instances, { ...options, field: '/instances' }), abstain };
+/** JSON.stringify of the same, without the lists: probabilities are finite, and not -0. */
+function written(task: string, { rows, labels, names, probabilities }: Judged): string {
+  const n = labels.length;
+  let text = `{"task":${JSON.stringify(task)},"predictions":[`;
+  for (let row = 0, at = 0; row < rows; row++) {
+    text += `${row === 0 ? '' : ','}{"label":${JSON.stringify(names[row])},"probabilities":[`;
+    for (const end = at + n; at < end; at++) text += at === end - n ? probabilities[at] : `,${probabilities[at]}`;
+    text += ']}';
+  }
+  return `${text}]}`;
 }
 
 function predictions(judged: Judged): z.infer<typeof Predictions>['predictions'] {

@@ -1,6 +1,10 @@
-// What a worker thread of the server does: one job after the other, each a message in and a message out. It decodes masks and, for
-// networks too large for the event loop, computes logits with an engine of its own. It keeps compiled tasks, and nothing else.
+// What a worker thread of the server does: one job after the other, each a message in and a message out. It decodes masks, reads large JSON, finds
+// the task of rows that name none and, for networks too large for the event loop, computes logits with an engine of its own. It keeps
+// compiled tasks, and the masks it was asked to choose from last.
 
+import { readlinkSync } from 'node:fs';
+import { setPriority } from 'node:os';
+import { basename } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { LRUCache } from 'lru-cache';
 import { SeedmaskError } from '../codec/errors.js';
@@ -8,8 +12,10 @@ import type { StoredTask } from '../codec/index.js';
 import type { Classifier, Engine, InputTransform } from '../src/engine/engine.js';
 import { unpackMask } from '../src/engine/packed.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
-import type { Network } from '../src/network.js';
+import { createTaskInference, type InferMethod, type TaskInference } from '../src/masks/infer-task.js';
+import type { Network, Shape } from '../src/network.js';
 import { decodeMask } from './decode.js';
+import type { MaskBlock } from './finder.js';
 
 export type Job =
   | { readonly kind: 'decode'; readonly network: Network; readonly stored: StoredTask; readonly place: number }
@@ -22,7 +28,19 @@ export type Job =
       readonly transform: InputTransform;
       readonly values: Uint8Array | Float32Array;
       readonly rows: number;
-    };
+    }
+  | { readonly kind: 'decode-json'; readonly body: Uint8Array; readonly shape: Shape; readonly limit: number }
+  | ({
+      readonly kind: 'infer-task';
+      readonly values: Uint8Array | Float32Array;
+      readonly rows: number;
+      readonly method: InferMethod;
+    } & MaskBlock);
+
+/** Not a job: what a thread holds for 'infer-task' is not needed any more. It is not answered. */
+export interface Forget {
+  readonly kind: 'forget';
+}
 
 /** Answer of 'logits'. */
 export interface Logits {
@@ -48,6 +66,8 @@ export interface ThreadData {
 class Thread {
   readonly #compiled: LRUCache<number, Classifier>;
   #engine: Promise<Engine> | undefined;
+  /** Of the block asked last. */
+  #inference: { readonly key: number; readonly of: TaskInference } | undefined;
 
   constructor({ compiledLimit }: ThreadData) {
     this.#compiled = new LRUCache({
@@ -61,6 +81,17 @@ class Thread {
     if (job.kind === 'decode') {
       const value = decodeMask(job.network, job.stored, job.place);
       return { value, moved: [value.packed.buffer] };
+    }
+    if (job.kind === 'decode-json') {
+      // Schemas take a while to load, and most threads never need them.
+      const { decodeClassify } = await import('./content.js');
+      const value = decodeClassify(job.body, 'application/json', job);
+      return { value, moved: [value.rows.values.buffer as ArrayBuffer] };
+    }
+    if (job.kind === 'infer-task') {
+      const began = performance.now();
+      const guess = this.#inferenceOf(job).infer(job.values, job.rows, job.method);
+      return { value: { guess, ms: performance.now() - began }, moved: [] };
     }
     this.#engine ??= createWasmEngine({ threads: 1 });
     const engine = await this.#engine;
@@ -79,12 +110,39 @@ class Thread {
       }
     }
   }
+
+  forget(): void {
+    this.#inference = undefined;
+  }
+
+  #inferenceOf({ key, network, transform, bytes, count }: MaskBlock): TaskInference {
+    if (this.#inference?.key === key) return this.#inference.of;
+    const length = bytes.byteLength / count;
+    const masks = Array.from({ length: count }, (_, i) => new Uint8Array(bytes, i * length, length));
+    this.#inference = { key, of: createTaskInference(network, masks, { transform }) };
+    return this.#inference.of;
+  }
+}
+
+/** Below the event loop, which turns away what there is too much of and must be found awake. */
+const NICE = 5;
+
+/** Linux alone has priorities of threads; elsewhere all are equal. */
+function standBack(): void {
+  if (process.platform !== 'linux') return;
+  try {
+    setPriority(Number(basename(readlinkSync('/proc/thread-self'))), NICE);
+  } catch {
+    // A container without /proc, or one that forbids it: so be it.
+  }
 }
 
 const port = parentPort;
 if (port) {
+  standBack();
   const thread = new Thread(workerData as ThreadData);
-  port.on('message', async (job: Job) => {
+  port.on('message', async (job: Job | Forget) => {
+    if (job.kind === 'forget') return thread.forget();
     try {
       const { value, moved } = await thread.run(job);
       port.postMessage({ value } satisfies Reply, moved);

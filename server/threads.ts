@@ -5,10 +5,14 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { SeedmaskError } from '../codec/errors.js';
 import type { StoredTask } from '../codec/index.js';
-import { type Network, totalWeights } from '../src/network.js';
+import type { InferMethod, TaskGuess } from '../src/masks/infer-task.js';
+import { type Network, type Shape, totalWeights } from '../src/network.js';
 import type { Version } from './catalogue.js';
+import type { decodeClassify } from './content.js';
 import type { Decoded } from './decode.js';
-import type { Job, Logits, Reply, ThreadData } from './thread.js';
+import type { MaskBlock } from './finder.js';
+import type { Rows } from './rows.js';
+import type { Forget, Job, Logits, Reply, ThreadData } from './thread.js';
 
 export interface ThreadsOptions {
   /** How many; default: one less than the machine runs at once, at least 1, at most 8. */
@@ -22,6 +26,9 @@ export interface ThreadsOptions {
   /** The program of a thread; default: the built server/thread.js beside this file. */
   readonly script?: URL;
 }
+
+/** Bytes of JSON that may wait for threads; alone, any body is let in. */
+const READING_LIMIT = 64 * 1024 * 1024;
 
 interface Waiting {
   readonly job: Job;
@@ -55,6 +62,8 @@ export class Threads {
   /** Numbers that tell versions apart in threads. */
   readonly #keys = new WeakMap<Version, number>();
   #nextKey = 0;
+  /** Bytes of JSON that threads read, or shall. */
+  #reading = 0;
   #lost = 0;
   #trusted = true;
   #closed = false;
@@ -85,7 +94,7 @@ export class Threads {
    */
   async decode(network: Network, stored: StoredTask, place: number, urgent: boolean): Promise<Decoded> {
     const job: Job = { kind: 'decode', network, stored, place };
-    return (await this.#add(job, `mask ${stored.id || place}`, network, 1, urgent)) as Decoded;
+    return (await this.#add(job, `mask ${stored.id || place}`, this.#limit(network, 1), urgent)) as Decoded;
   }
 
   /**
@@ -100,7 +109,44 @@ export class Threads {
       this.#keys.set(version, key);
     }
     const { name, network } = version;
-    return (await this.#add({ kind: 'logits', key, network, ...job }, `task ${name}`, network, job.rows, true)) as Logits;
+    const limit = this.#limit(network, job.rows);
+    return (await this.#add({ kind: 'logits', key, network, ...job }, `task ${name}`, limit, true)) as Logits;
+  }
+
+  /**
+   * Which of a block's masks rows are for, and the milliseconds that it took.
+   * @throws SeedmaskError (by rejection) lost-worker
+   */
+  async inferTask(block: MaskBlock, { values, count }: Rows, method: InferMethod): Promise<{ guess: TaskGuess; ms: number }> {
+    // Some 20 us a mask on FC; the first question of a block works out what the others share.
+    const limit = this.#limit(block.network, 16 * count) + block.bytes.byteLength * 1e-5;
+    const job: Job = { kind: 'infer-task', ...block, values: values.slice(), rows: count, method };
+    return (await this.#add(job, 'task inference', limit, true)) as { guess: TaskGuess; ms: number };
+  }
+
+  /**
+   * Rows of a large JSON body of `POST /tasks/{task}/classify`, which would hold up the loop.
+   * @throws SeedmaskError (by rejection) about the body, its shape or its values; overloaded, lost-worker
+   */
+  async decodeJson(body: Uint8Array, network: Network, { shape, limit }: { readonly shape: Shape; readonly limit: number }) {
+    const job: Job = { kind: 'decode-json', body, shape, limit };
+    // Hardly 100 ns a byte.
+    const ms = this.#limit(network, 1) + body.length * 1e-3;
+    const got = `${this.#reading + body.length} bytes of JSON`;
+    if (this.#reading > 0 && this.#reading + body.length > READING_LIMIT) {
+      throw new SeedmaskError('overloaded', { field: 'bodies', expected: READING_LIMIT, got, hint: 'Try again in 1 s.', retryAfter: 1 });
+    }
+    this.#reading += body.length;
+    try {
+      return (await this.#add(job, 'a JSON body', ms, true)) as ReturnType<typeof decodeClassify>;
+    } finally {
+      this.#reading -= body.length;
+    }
+  }
+
+  /** Threads let go of the block of masks that they hold. */
+  forget(): void {
+    for (const { worker } of this.#seats) worker.postMessage({ kind: 'forget' } satisfies Forget);
   }
 
   /** Stops all threads; what is under way or waits fails with draining. */
@@ -111,10 +157,14 @@ export class Threads {
     await Promise.all([...this.#seats].map((seat) => this.#dismiss(seat, new SeedmaskError('draining'))));
   }
 
-  #add(job: Job, field: string, network: Network, rows: number, urgent: boolean): Promise<unknown> {
+  /** 2 us a weight is ten times what laying out a mask takes, and for a row of dense layers a thousand times what that takes. */
+  #limit(network: Network, rows: number): number {
+    return this.#patience + totalWeights(network) * 0.002 * (1 + rows / 16);
+  }
+
+  /** @param limit milliseconds that it may take */
+  #add(job: Job, field: string, limit: number, urgent: boolean): Promise<unknown> {
     if (this.#closed) return Promise.reject(new SeedmaskError('draining'));
-    // 2 us a weight is ten times what laying out a mask takes, and for a row of dense layers a thousand times what that takes.
-    const limit = this.#patience + totalWeights(network) * 0.002 * (1 + rows / 16);
     return new Promise((resolve, reject) => {
       (urgent ? this.#urgent : this.#rest).push({ job, field, limit, tries: 2, resolve, reject });
       this.#deal();

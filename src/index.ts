@@ -54,6 +54,14 @@ export {
   paperPercents,
   paperRates,
 } from './masks/criteria.js';
+export {
+  createTaskInference,
+  type InferMethod,
+  type InferOptions,
+  inferTask,
+  type TaskGuess,
+  type TaskInference,
+} from './masks/infer-task.js';
 export { densityAt, gainAt, initialScores, keepAt } from './masks/topk.js';
 export {
   type Activation,

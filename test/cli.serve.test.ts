@@ -7,6 +7,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { writeModel } from '../codec/index.js';
+import { hashOf } from '../server/index.js';
 import { folder, get, oneTask, post, tinyNetwork } from './server.material.js';
 
 const MAIN = join(import.meta.dirname, '../dist/cli/main.js');
@@ -98,6 +99,33 @@ describe('ending', () => {
     child.kill('SIGTERM');
     expect(await ended).toEqual([130, null]);
     socket.destroy();
+  });
+});
+
+describe('limits', () => {
+  test('--body-limit and --drain-limit hold; wrong ones are one line', async () => {
+    const { url, child, ended } = await serving(disk({ 'a.smk': oneTask(tinyNetwork()) }), '--body-limit', '1', '--drain-limit', '0.2');
+    const large = await post(`${url}/tasks/a/classify`, new Uint8Array(1024 * 1024 + 4));
+    expect([large.status, large.json.code]).toEqual([413, 'large-body']);
+    expect((await post(`${url}/tasks/a/classify`, new Uint8Array(1024))).status).toBe(200);
+    // A request whose body never comes is waited for so long and no longer.
+    const socket = connect(Number(new URL(url).port), '127.0.0.1').on('error', () => undefined);
+    socket.write('POST /tasks/a/classify HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n');
+    await get(`${url}/v2/health/live`);
+    child.kill('SIGTERM');
+    expect(await ended).toEqual([0, null]);
+    socket.destroy();
+    const wrong = start(disk({ 'a.smk': oneTask(tinyNetwork()) }), '--key-rows', '0');
+    expect(await once(wrong, 'exit')).toEqual([1, null]);
+  });
+
+  test('--key-rows bounds what one key has under way', async () => {
+    const files = disk({ 'a.smk': oneTask(tinyNetwork()), 'keys.json': JSON.stringify({ keys: [{ name: 'lab', sha256: hashOf('k') }] }) });
+    const { url } = await serving(files, '--keys', join(files, 'keys.json'), '--key-rows', '2');
+    const ask = (rows: number) => post(`${url}/tasks/a/classify`, new Uint8Array(4 * rows), { 'X-API-Key': 'k' });
+    expect((await ask(2)).status).toBe(200);
+    const over = await ask(3);
+    expect([over.status, over.json.code, over.headers.get('retry-after')]).toEqual([429, 'over-key-limit', '1']);
   });
 });
 

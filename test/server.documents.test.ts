@@ -68,11 +68,16 @@ describe('OpenAPI', () => {
   });
 
   test('JSON answers are what the document says, field for field', async () => {
-    const document = await documentOf();
-    const [{ id }] = (await get(`${server.url}/networks`)).json.networks;
+    // A second task on the newest network of tiny.
+    const twin = await sampleStore({ 'twin.smk': oneTask(tinyNetwork([2, 2, 1], 3, 8)) });
+    const pair = await serve({ store: twin, release: '1.2.3', adminKey: '0'.repeat(64) });
+    const document = await documentOf(pair);
+    const { networks } = (await get(`${pair.url}/networks`)).json;
+    const { id } = networks.find(({ tasks }: { tasks: number }) => tasks === 2);
     const rows = { instances: [[1, 2, 3, 4]] };
     const bodies: Record<string, object> = {
       '/tasks/{task}/classify': rows,
+      '/networks/{network}/infer-task': rows,
       predict: rows,
       classify: { examples: [{ pixels: [1, 2, 3, 4] }] },
       infer: { inputs: [{ name: 'pixels', shape: [1, 4], datatype: 'UINT8', data: [1, 2, 3, 4] }] },
@@ -84,7 +89,7 @@ describe('OpenAPI', () => {
         const schema = responses['200']?.content?.['application/json']?.schema;
         if (!schema || /\/(un)?load$/.test(path)) continue;
         const body = bodies[path] ?? bodies[path.split(/[:/]/).at(-1) ?? ''];
-        const url = `${server.url}${filled(path, id)}`;
+        const url = `${pair.url}${filled(path, id)}`;
         const { status, json } = method === 'get' ? await get(url) : await post(url, body ?? '');
         expect(status, path).toBe(200);
         const { success, error } = z.fromJSONSchema(schema).safeParse(json);
@@ -94,6 +99,7 @@ describe('OpenAPI', () => {
       }
     }
     expect(checked).toBeGreaterThan(25);
+    await pair.close();
   });
 
   test('failures are the Problem of the document', async () => {

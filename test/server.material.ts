@@ -48,7 +48,7 @@ export function storeOf(files: Parameters<typeof folder>[0]): Promise<Store> {
 }
 
 /** tiny: [2,2,1] -> a b c, two versions with labels; vector: 784 -> ten digits; colour: [2,2,3] -> two. */
-export function sampleStore(): Promise<Store> {
+export function sampleStore(more: Parameters<typeof folder>[0] = {}): Promise<Store> {
   return storeOf({
     'tiny.smk': oneTask(tinyNetwork()),
     'tiny/2.smk': oneTask(tinyNetwork([2, 2, 1], 3, 8)),
@@ -58,6 +58,7 @@ export function sampleStore(): Promise<Store> {
       Array.from({ length: 10 }, (_, i) => String(i)),
     ),
     'colour.smk': oneTask(tinyNetwork([2, 2, 3], 4), ['warm', 'cold']),
+    ...more,
   });
 }
 

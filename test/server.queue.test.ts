@@ -4,8 +4,9 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { SeedmaskError } from '../codec/errors.js';
 import { Classifiers } from '../server/classify.js';
+import type { RequestEvent } from '../server/events.js';
 import { Ring } from '../server/lanes.js';
-import { type RequestEvent, Scheduler, type SchedulerOptions, type Wish } from '../server/scheduler.js';
+import { Scheduler, type SchedulerOptions, type Wish } from '../server/scheduler.js';
 import type { AnyMask, Engine } from '../src/engine/engine.js';
 import { engine, oneTask, storeOf, tinyNetwork } from './server.material.js';
 

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { hashOf, type Listening, type Store } from '../server/index.js';
 import type { Route } from '../server/routes.js';
 import { createService } from '../server/service.js';
-import { engine, sampleStore, serve } from './server.material.js';
+import { engine, oneTask, sampleStore, serve, tinyNetwork } from './server.material.js';
 
 const [KEY, ADMIN] = ['key-of-a-client', 'key-of-the-admin'];
 const keys = [{ name: 'client', sha256: hashOf(KEY) }];
@@ -17,9 +17,10 @@ let store: Store;
 let server: Listening;
 let network: string;
 beforeAll(async () => {
-  store = await sampleStore();
+  // A second task on the newest network of tiny.
+  store = await sampleStore({ 'twin.smk': oneTask(tinyNetwork([2, 2, 1], 3, 8)) });
   server = await serve({ store, keys, adminKey, bodyLimit: BODY_LIMIT });
-  network = JSON.parse((await call('GET', '/networks')).text).networks[0].id;
+  network = JSON.parse((await call('GET', '/networks')).text).networks.find(({ tasks }: { tasks: number }) => tasks === 2).id;
 });
 afterAll(() => server.close());
 
@@ -42,9 +43,9 @@ const filled = ({ path }: Route, over: Readonly<Record<string, string>> = {}) =>
 
 /** A body that the route takes. */
 const good = ({ path }: Route): string | undefined => {
-  if (path.endsWith('infer')) return '{"inputs":[{"name":"pixels","shape":[1,4],"datatype":"UINT8","data":[1,2,3,4]}]}';
+  if (path.endsWith('/infer')) return '{"inputs":[{"name":"pixels","shape":[1,4],"datatype":"UINT8","data":[1,2,3,4]}]}';
   if (path.endsWith(':classify')) return '{"examples":[{"pixels":[1,2,3,4]}]}';
-  return /(\/classify|:predict)$/.test(path) ? '{"instances":[[1,2,3,4]]}' : undefined;
+  return /(\/classify|\/infer-task|:predict)$/.test(path) ? '{"instances":[[1,2,3,4]]}' : undefined;
 };
 
 const { routes } = createService({ engine, store: await sampleStore() });

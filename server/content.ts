@@ -1,0 +1,69 @@
+// The body of a request on Seedmask's own routes becomes rows of raw values: JSON, raw bytes, msgpack or a PNG, as the Content-Type or
+// the bytes themselves say. JSON and msgpack may say more than rows: a schema has what.
+
+import { z } from 'zod';
+import { type Shape, size } from '../src/network.js';
+import { checked, kindOf, parseJson } from './bodies.js';
+import { Fraction } from './inference.js';
+import { decodeMsgpack } from './msgpack.js';
+import { pixelsOf } from './pixels.js';
+import { decodePng } from './png.js';
+import { type Rows, rowsOf, rowsOfBytes } from './rows.js';
+
+/** What rows may come as, beside their schema: media types of /openapi.json. */
+export const contentOf = <T>(schema: z.ZodType<T>) =>
+  ({
+    'application/json': schema,
+    'application/octet-stream': 'bytes',
+    'application/msgpack': schema,
+    'image/png': 'bytes',
+  }) as const;
+
+/** Bytes from which JSON takes milliseconds to read: a thread does it where there are any. */
+export const LARGE_JSON = 64 * 1024;
+
+export const INSTANCES = {
+  type: 'array',
+  description: 'one list of values per row, flat or shaped; in msgpack also bytes; a lone row may stand alone',
+} as const;
+
+const ABSTAIN = 'least probability of a label; below it the label is null';
+export const Classify = z.looseObject({
+  instances: z
+    .unknown()
+    .refine((value) => value !== undefined, 'present')
+    .meta(INSTANCES),
+  abstain: Fraction.optional().describe(ABSTAIN),
+});
+
+/** Rows to classify, and the threshold that the body names. @throws SeedmaskError as `decodeContent` */
+export function decodeClassify(
+  body: Uint8Array,
+  contentType: string | undefined,
+  limits: { readonly shape: Shape; readonly limit: number },
+): { readonly rows: Rows; readonly abstain?: number } {
+  const { rows, said } = decodeContent(body, contentType, { ...limits, schema: Classify });
+  return { rows, abstain: said?.abstain };
+}
+
+/**
+ * Rows, and what else the body says; `said` is undefined where it says rows alone.
+ * @param limit rows at most
+ * @throws SeedmaskError about the body, its shape or its values
+ */
+export function decodeContent<T extends { readonly instances: unknown }>(
+  body: Uint8Array,
+  contentType: string | undefined,
+  { shape, limit, schema }: { readonly shape: Shape; readonly limit: number; readonly schema: z.ZodType<T> },
+): { readonly rows: Rows; readonly said?: T } {
+  const kind = kindOf(body, contentType, size(shape));
+  if (kind === 'pixels') return { rows: rowsOfBytes(body, { shape, limit, field: '' }) };
+  if (kind === 'png') return { rows: { values: decodePng(body, shape), count: 1 } };
+  const pixels = kind === 'json' ? pixelsOf(body, size(shape), limit) : null;
+  if (pixels) return { rows: pixels };
+  const value = kind === 'json' ? parseJson(body) : decodeMsgpack(body);
+  const options = { shape, limit, lone: true, batch: '{"instances": [[...]]}' };
+  if (Array.isArray(value)) return { rows: rowsOf(value, { ...options, field: '' }) };
+  const said = checked(schema, value, '', 'Send {"instances": [[...], ...]}, one list of values per row.');
+  return { rows: rowsOf(said.instances, { ...options, field: '/instances' }), said };
+}

@@ -1,0 +1,137 @@
+// Which task is this? Rows of one task that nobody names are held against all masks of a network (finder.ts); the answer is the most
+// likely task, how sure that is, and what it took.
+//
+//   POST /networks/{network}/infer-task     {"instances": [[...], ...], "tasks"?: [names]} -> {"task", "confidence", "tasks", "cost"}
+
+import { z } from 'zod';
+import { SeedmaskError } from '../codec/errors.js';
+import { packedBytes } from '../src/engine/packed.js';
+import { contentOf, decodeContent, INSTANCES } from './content.js';
+import { checkEnough, type Found } from './finder.js';
+import { TIMEOUT, timeoutOf } from './inference.js';
+import type { Networks } from './networks.js';
+import { type Answer, type Call, json, param, queryOf, type Route, route, type Service } from './routes.js';
+import type { Version } from './store.js';
+
+/** Rows of one question at most: a few say as much as many. */
+const ROWS_LIMIT = 256;
+/** Bytes of the masks that one question may look at, which threads get as a second copy. */
+const BYTES_LIMIT = 512 * 1024 * 1024;
+const MASKS_LIMIT = 10_000;
+const SHOWN = 10;
+
+const Method = z
+  .enum(['oneshot', 'binary'], 'oneshot or binary')
+  .optional()
+  .describe('oneshot, the default, looks at every mask once; binary at the better half again and again');
+const Request = z.looseObject({
+  instances: z
+    .unknown()
+    .refine((value) => value !== undefined, 'present')
+    .meta({ ...INSTANCES, description: `rows of one task: ${INSTANCES.description}` }),
+  tasks: z.array(z.string()).max(MASKS_LIMIT).optional().describe('names to choose from; default: every task of the network'),
+  method: Method,
+});
+const Query = z.object({
+  method: Method,
+  tasks: z.string().optional().describe('names to choose from, with commas between; default: every task of the network'),
+});
+const Guess = z.strictObject({
+  task: z.string().describe('the most likely one'),
+  confidence: z.number().describe('0 .. 1; 1 divided by the number of tasks when nothing speaks for any'),
+  tasks: z
+    .array(z.strictObject({ task: z.string(), version: z.string(), score: z.number() }))
+    .describe(`the ${SHOWN} most likely; score: how much the entropy of the answers falls when that mask gains weight`),
+  cost: z.strictObject({
+    milliseconds: z.number().describe('of computing'),
+    tasks: z.int().describe('how many there were to choose from'),
+    skipped: z.int().describe('tasks beside these whose mask cannot be read'),
+    masks: z.int().describe('looks at a mask'),
+    passes: z.int().describe('passes forward and back through the network'),
+    rows: z.int(),
+  }),
+});
+
+export function inferTaskRoutes(service: Service, networks: Networks): Route[] {
+  return [
+    route(
+      'POST',
+      '/networks/{network}/infer-task',
+      {
+        tag: 'Seedmask',
+        summary: 'Which task of a network rows are for, when nobody knows',
+        query: Query,
+        headers: TIMEOUT,
+        takes: contentOf(Request),
+        gives: { 'application/json': Guess },
+      },
+      (call) => inferTask(call, service, networks),
+    ),
+  ];
+}
+
+async function inferTask(call: Call, service: Service, networks: Networks): Promise<Answer> {
+  const network = networks.find(param(call, 'network'), call, service);
+  const query = call.query.size > 0 ? queryOf(call, Query) : {};
+  const timeoutMs = timeoutOf(call);
+  const { rows, said } = decodeContent(await call.body(), call.headers['content-type'], {
+    shape: network.input,
+    limit: Math.min(ROWS_LIMIT, service.rowLimit),
+    schema: Request,
+  });
+  const names = query.tasks?.split(',') ?? said?.tasks;
+  const among = names ? named(names, network, call, service) : all(network, call, service);
+  checkEnough(network, among.length);
+  checkAlike(among);
+  const deadline = timeoutMs === undefined ? undefined : call.arrived + timeoutMs;
+  const found = await service.finder.find(among, rows, query.method ?? said?.method ?? 'oneshot', { deadline, gone: call.gone });
+  service.meters.guessed(found.guess.cost.masks, found.ms / 1000);
+  return json(answerOf(found, rows.count));
+}
+
+function answerOf({ guess, versions, skipped, ms }: Found, rows: number): z.infer<typeof Guess> {
+  const { best, confidence, scores, cost } = guess;
+  const order = Array.from(scores.keys()).sort((a, b) => Number(b === best) - Number(a === best) || scores[b] - scores[a] || a - b);
+  const milliseconds = Math.round(ms * 1000) / 1000;
+  return {
+    task: versions[best].name,
+    confidence,
+    tasks: order.slice(0, SHOWN).map((i) => ({ task: versions[i].name, version: versions[i].number, score: scores[i] })),
+    cost: { milliseconds, tasks: versions.length, skipped, masks: cost.masks, passes: cost.passes, rows },
+  };
+}
+
+/** The newest version of every task on the network that the caller may use. */
+function all(network: Version['network'], { caller }: Call, { store }: Service): Version[] {
+  const versions = [...store.tasks.values()]
+    .filter(({ name }) => caller.allows(name))
+    .flatMap((task) => task.versions.slice(-1))
+    .filter((version) => version.network === network);
+  if (versions.length > MASKS_LIMIT) throw tooMany('tasks of the network', MASKS_LIMIT, versions.length);
+  return versions;
+}
+
+function named(names: readonly string[], network: Version['network'], { caller }: Call, { store }: Service): Version[] {
+  return [...new Set(names)].map((name) => {
+    if (!caller.allows(name)) throw new SeedmaskError('forbidden-task', { field: '/tasks', expected: 'tasks that it may use', got: name });
+    const version = store.version(name);
+    if (version.network === network) return version;
+    throw new SeedmaskError('bad-request', { field: '/tasks', expected: 'tasks of this network', got: name });
+  });
+}
+
+/** Masks are laid on one another for the same inputs, and as many bytes as they are. */
+function checkAlike(among: readonly Version[]): void {
+  const [{ network, task }] = among;
+  const { scale, mean } = task.transform;
+  const other = among.find(({ task: { transform } }) => transform.scale !== scale || transform.mean !== mean);
+  if (other) {
+    const got = `${among[0].name} and ${other.name}, which scale their inputs differently`;
+    throw new SeedmaskError('bad-request', { field: '/tasks', expected: 'tasks of one input transform', got, hint: 'Name such tasks.' });
+  }
+  const bytes = among.length * packedBytes(network);
+  if (bytes > BYTES_LIMIT) throw tooMany('bytes of masks', BYTES_LIMIT, bytes);
+}
+
+const tooMany = (field: string, expected: number, got: number): SeedmaskError =>
+  new SeedmaskError('over-limit', { field, expected, got, hint: 'Name the tasks to choose from: ?tasks=a,b' });

@@ -1,0 +1,81 @@
+// Large JSON is read in a thread: the same answers and the same errors as on the event loop, which stays free meanwhile; and what waits
+// for threads is bounded.
+
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Listening, type Store, Threads } from '../server/index.js';
+import { oneTask, post, serve, storeOf, tinyNetwork } from './server.material.js';
+
+const script = pathToFileURL(join(import.meta.dirname, '../dist/server/thread.js'));
+const network = tinyNetwork([28, 28, 1], 10);
+const ten = Array.from({ length: 10 }, (_, i) => String(i));
+
+let store: Store;
+let threads: Threads;
+let apart: Listening;
+let here: Listening;
+beforeAll(async () => {
+  store = await storeOf({ 'digits.smk': oneTask(network, ten) });
+  threads = new Threads({ count: 1, script });
+  [apart, here] = await Promise.all([serve({ store, threads }), serve({ store })]);
+});
+afterAll(async () => {
+  await Promise.all([apart.close(), here.close()]);
+  await threads.close();
+});
+
+const batch = (value: (i: number) => unknown, rows = 64) =>
+  Array.from({ length: rows }, (_, row) => Array.from({ length: 784 }, (_, i) => value(row * 784 + i)));
+const WHOLE = batch((i) => (i * 31) & 255);
+const both = async (body: unknown, query = '') => {
+  const [a, b] = await Promise.all([apart, here].map(({ url }) => post(`${url}/tasks/digits/classify${query}`, body)));
+  return { a, b };
+};
+
+describe('in a thread as on the loop', () => {
+  test.each([
+    ['whole pixels', { instances: WHOLE }],
+    ['a bare list', WHOLE],
+    ['fractions', { instances: batch((i) => (i % 256) / 4) }],
+    ['a threshold', { instances: WHOLE, abstain: 1 }],
+  ])('%s', async (_, body) => {
+    const { a, b } = await both(body);
+    expect([a.status, b.status]).toEqual([200, 200]);
+    expect(a.json).toEqual(b.json);
+    expect(a.json.predictions).toHaveLength(64);
+  });
+
+  test.each([
+    ['a text among the numbers', { instances: batch((i) => (i === 50_000 ? 'x' : 1)) }, 'bad-value'],
+    ['a row too short', { instances: [...WHOLE, [1, 2]] }, 'bad-shape'],
+    ['no instances', { rows: WHOLE }, 'bad-request'],
+    ['a threshold above 1', { instances: WHOLE, abstain: 2 }, 'bad-request'],
+    ['a cut end', JSON.stringify({ instances: WHOLE }).slice(0, -2), 'bad-json'],
+    ['a hundred thousand brackets', '['.repeat(100_000), 'deep-body'],
+  ])('%s', async (_, body, code) => {
+    const { a, b } = await both(body);
+    expect(a.json.code).toBe(code);
+    expect([a.status, a.json]).toEqual([b.status, b.json]);
+  });
+
+  test('it was a thread: one that is closed answers large bodies no more, and small ones still', async () => {
+    const closed = new Threads({ count: 1, script });
+    await closed.close();
+    const server = await serve({ store, threads: closed });
+    const url = `${server.url}/tasks/digits/classify`;
+    expect((await post(url, { instances: WHOLE })).json.code).toBe('draining');
+    expect((await post(url, { instances: WHOLE.slice(0, 2) })).status).toBe(200);
+    await server.close();
+  });
+});
+
+test('bytes of JSON that wait for threads are bounded; alone, any body is let in', async () => {
+  const busy = new Threads({ count: 1, script });
+  const body = Buffer.from(`{"instances": [[${' '.repeat(40 * 1024 * 1024)}]]}`);
+  const read = () => busy.decodeJson(body, network, { shape: network.input, limit: 10 });
+  const first = read().catch((error: unknown) => error);
+  await expect(read()).rejects.toMatchObject({ code: 'overloaded', details: { retryAfter: 1 } });
+  expect(await first).toMatchObject({ code: 'bad-shape' });
+  await busy.close();
+});
