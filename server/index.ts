@@ -4,6 +4,7 @@ export { createApp } from './app.js';
 export { hashOf, type KeyRecord, readAdminKey, readKeys } from './gate.js';
 export { createHandler, type Handler } from './handler.js';
 export { type Listening, type ListenOptions, listen } from './listen.js';
+export { Mirror, type MirrorOptions, type Synced } from './mirror.js';
 export type { BatchEvent, RequestEvent, Scheduler, SchedulerListener, Wish } from './scheduler.js';
 export type { ServerOptions } from './service.js';
 export {

@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 import type { Engine } from '../src/engine/engine.js';
 import { Canary } from './canary.js';
 import { Classifiers } from './classify.js';
+import { contentsRoutes } from './contents.js';
 import { documentRoutes } from './documents.js';
 import { Gate, type KeyRecord } from './gate.js';
 import { bounded } from './intake.js';
@@ -89,7 +90,13 @@ export function createService(options: ServerOptions): Service {
     });
   }
   const service: Service = { ...parts, routes: [] };
-  const routes = [...taskRoutes(service), ...networkRoutes(service), ...tfservingRoutes(service), ...oipRoutes(service, release)];
+  const routes = [
+    ...taskRoutes(service),
+    ...networkRoutes(service),
+    ...contentsRoutes(service),
+    ...tfservingRoutes(service),
+    ...oipRoutes(service, release),
+  ];
   return Object.assign(service, { routes: [...routes, ...documentRoutes(service, release, routes)] });
 }
 

@@ -188,6 +188,16 @@ export class Store {
     return { bytes: writePacked({ network: slot.network, tasks }, { maskOnly: true }), id: slot.decoded!.id };
   }
 
+  /**
+   * Content id of a version, in hex (64 digits); its mask is decoded for it if need be.
+   * @throws SeedmaskError (by rejection) bad-model-file, unloaded-task
+   */
+  async contentId(version: Version): Promise<string> {
+    const { decoded, name } = (await this.open(version)).version as Slot;
+    if (!decoded) throw new SeedmaskError('unloaded-task', { field: name, got: 'it was taken out of service' });
+    return decoded.id;
+  }
+
   /** From now on `listener` is told, synchronously; call what is returned to end that. */
   subscribe(listener: (event: StoreEvent) => void): () => void {
     return this.#masks.subscribe(listener);
