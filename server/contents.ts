@@ -29,7 +29,7 @@ export const Contents = z.object({
         task: z.string().regex(NAME, 'a task name'),
         version: z.string().regex(VERSION, 'a version: a whole number in decimal digits'),
         labels: z.array(z.string().regex(NAME, 'a version label')).max(1000).optional(),
-        content: HEX.describe('content id of the model file of this one task'),
+        content: HEX.nullable().describe('content id of the model file of this one task; null: it cannot be read now, keep what you have'),
         url: Place,
       }),
     )
@@ -60,7 +60,7 @@ export function contentsRoutes(service: Service): Route[] {
   ];
 }
 
-/** A version that cannot be read is not there to be pulled; its reason is in the repository index. */
+/** A version that cannot be read is there all the same, without a content id: nobody shall drop what they have of it. */
 async function contents(call: Call, { store }: Service): Promise<Answer> {
   const { limit = PAGE_TASKS, next: after = null } = queryOf(call, Page);
   const page = store.page(after, limit, (name) => call.caller.allows(name));
@@ -68,15 +68,14 @@ async function contents(call: Call, { store }: Service): Promise<Answer> {
   const tasks: Contents['tasks'] = [];
   for (const { name, versions, labels } of page.tasks) {
     for (const version of versions) {
-      try {
-        const content = await store.contentId(version);
-        const own = [...labels].flatMap(([label, number]) => (number === version.number ? [label] : []));
-        const url = `tasks/${name}/mask?version=${version.number}&id=${content}`;
-        tasks.push({ task: name, version: version.number, ...(own.length && { labels: own }), content, url });
-        networks.add(version.network);
-      } catch (error) {
-        if (!(error instanceof SeedmaskError)) throw error;
-      }
+      const content = await store.contentId(version).catch((error: unknown) => {
+        if (error instanceof SeedmaskError) return null;
+        throw error;
+      });
+      const own = [...labels].flatMap(([label, number]) => (number === version.number ? [label] : []));
+      const url = `tasks/${name}/mask?version=${version.number}${content ? `&id=${content}` : ''}`;
+      tasks.push({ task: name, version: version.number, ...(own.length && { labels: own }), content, url });
+      networks.add(version.network);
     }
   }
   const ids = [...networks].map((network) => Buffer.from(networkId(network)).toString('hex'));

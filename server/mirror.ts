@@ -196,6 +196,7 @@ export class Mirror {
 
   /** Whether a file had to be pulled. */
   async #take({ task, version, content, url, base }: Entry): Promise<boolean> {
+    if (content === null) throw new SeedmaskError('cannot-pull', { field: url, got: 'the origin cannot read it now' });
     const link = join(this.#folder, task, `${version}.smk`);
     const there = await lstat(link).catch(() => undefined);
     if (there && !there.isSymbolicLink()) {
@@ -292,7 +293,7 @@ export class Mirror {
   async #tidy(tasks: readonly Entry[], networks: Wanted['networks']): Promise<void> {
     const wanted = new Set(tasks.map(({ task, version }) => join(this.#folder, task, `${version}.smk`)));
     const labels = labelsOf(tasks);
-    const used = new Set(tasks.map(({ content }) => content));
+    const used = new Set<string | null>(tasks.map(({ content }) => content));
     for (const entry of await readdir(this.#folder, { withFileTypes: true })) {
       const path = join(this.#folder, entry.name);
       if (entry.isFile() && BLOB.test(entry.name) && !networks.has(entry.name.slice(0, 64))) await rm(path);

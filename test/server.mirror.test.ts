@@ -133,11 +133,27 @@ describe('a replica of a server', () => {
     expect((await openStore(root)).tasks.size).toBe(130);
   });
 
-  test('a damaged task of the origin is not in its list; the others are', async () => {
-    const bytes = writeModel(kept(2));
-    bytes[bytes.length - 1] ^= 1;
-    const { server } = await origin({ 'a.smk': kept(1), 'bad.smk': bytes });
-    expect(await mirror(server.url, fresh()).sync()).toEqual({ tasks: 1, pulled: 2, failures: [] });
+  test('a task that the origin cannot read stays as it is here, or is not there; the others come', async () => {
+    const { server, root: source, store } = await origin({ 'a.smk': kept(1), 'b.smk': kept(2) });
+    const root = fresh();
+    const follower = mirror(server.url, root);
+    await follower.sync();
+    const damaged = writeModel(kept(3));
+    damaged[damaged.length - 1] ^= 1;
+    // Nobody has asked for it yet when it is damaged, so the origin serves what it can of it: nothing.
+    for (const name of ['b.smk', 'c.smk']) writeFileSync(join(source, name), damaged);
+    writeFileSync(join(source, 'd.smk'), writeModel(kept(4)));
+    await store.unload('b');
+    await store.refresh();
+    await store.load('b').catch(() => undefined);
+    const { pulled, failures } = await follower.sync();
+    expect([pulled, failures.map(({ error }) => error.message)]).toEqual([
+      1,
+      ['b', 'c'].map((name) => `cannot pull tasks/${name}/mask?version=1: the origin cannot read it now`),
+    ]);
+    const replica = await openStore(root);
+    expect(served(replica).map(([name]) => name)).toEqual(['a', 'b', 'd']);
+    expect(await replica.contentId(replica.version('b'))).toBe(idOf(kept(2)));
   });
 });
 

@@ -1,6 +1,8 @@
 // A store that changes while it serves: loading on demand, once for all; swaps, labels, failures, unloading; nothing is held for good.
 
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import fs from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { contentId, type Model, readModel, SeedmaskError, writeModel } from '../codec/index.js';
@@ -73,6 +75,41 @@ describe('on demand', () => {
     rmSync(join(root, 'a.smk'));
     await expect(packedOf(store, 'a')).rejects.toThrow('no task named a');
     expect([...store.tasks.keys()]).toEqual(['b']);
+  });
+});
+
+describe('a file that is replaced whenever it is read', () => {
+  /** Replaces a.smk right before each of the next `times` reads. */
+  async function replacing<T>(root: string, times: number, work: () => Promise<T>): Promise<T> {
+    const { open } = fs;
+    let left = times;
+    fs.open = (...args) => {
+      if (left-- > 0) put(root, 'a.smk', kept(left % 12));
+      return open(...args);
+    };
+    syncBuiltinESMExports();
+    try {
+      return await work();
+    } finally {
+      fs.open = open;
+      syncBuiltinESMExports();
+    }
+  }
+
+  test('is not left out when a store opens', async () => {
+    const root = disk({ 'a.smk': kept(1), 'b.smk': kept(2) });
+    const store = await replacing(root, 3, () => openStore(root));
+    expect([...store.tasks.keys()]).toEqual(['a', 'b']);
+    expect(await store.contentId(store.version('a'))).toBe(Buffer.from(contentId(kept(0))).toString('hex'));
+  });
+
+  test('answers a first request once it stands still, and says so if it does not', async () => {
+    const root = disk({ 'a.smk': kept(1) });
+    const store = await openStore(root);
+    const id = await replacing(root, 3, () => store.contentId(store.version('a')));
+    expect(id).toBe(Buffer.from(contentId(kept(0))).toString('hex'));
+    const other = await openStore(root);
+    await expect(replacing(root, 1000, () => other.contentId(other.version('a')))).rejects.toMatchObject({ code: 'starting', status: 503 });
   });
 });
 
