@@ -32,13 +32,23 @@ export async function answering(url, ms = 60_000) {
   throw new Error(`${url} does not answer 200 within ${ms} ms`);
 }
 
-/** What a watched process tells every second: its memory, and how late its event loop was, in milliseconds. */
+/**
+ * What a watched process tells every second: its memory, and how late its event loop was, in milliseconds; every half minute also the bytes
+ * that it holds after a collection.
+ */
 const WATCH = `data:text/javascript,${encodeURIComponent(`
   import { monitorEventLoopDelay } from 'node:perf_hooks';
   const delay = monitorEventLoopDelay({ resolution: 1 });
   delay.enable();
+  let round = 0;
   setInterval(() => {
-    process.send?.({ rss: process.memoryUsage.rss(), p50: delay.percentile(50) / 1e6, p99: delay.percentile(99) / 1e6, max: delay.max / 1e6 });
+    let held;
+    if (++round % 30 === 0) {
+      global.gc();
+      const { heapUsed, external } = process.memoryUsage();
+      held = heapUsed + external;
+    }
+    if (process.connected) process.send({ held, rss: process.memoryUsage.rss(), p50: delay.percentile(50) / 1e6, p99: delay.percentile(99) / 1e6, max: delay.max / 1e6 });
     delay.reset();
   }, 1000).unref();
   process.channel?.unref();`)}`;
@@ -55,7 +65,7 @@ export class Replica {
   /** Starts it and waits until it is ready. */
   async start() {
     const args = [join(ROOT, 'dist/cli/main.js'), 'serve', ...this.args, '--port', String(this.port), '--log', 'error'];
-    const watch = this.onWatch ? ['--import', WATCH] : [];
+    const watch = this.onWatch ? ['--expose-gc', '--import', WATCH] : [];
     this.child = spawn(process.execPath, [...watch, ...args], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
     if (this.onWatch) this.child.on('message', this.onWatch);
     this.ended = once(this.child, 'exit');

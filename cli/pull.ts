@@ -46,16 +46,19 @@ export async function pullFrom(url: string, { cache, allowHttp }: PullOptions, t
     if (pulled > 0) log.info({ tasks, pulled }, 'pulled');
     return failures[0]?.error;
   };
-  const failure = await look().catch((error: unknown) => {
-    if (!(error instanceof SeedmaskError)) throw error;
-    log.warn({ code: error.code, reason: error.message }, 'not pulled');
-    return error;
-  });
+  const first = () =>
+    look().catch((error: unknown) => {
+      if (!(error instanceof SeedmaskError)) throw error;
+      log.warn({ code: error.code, reason: error.message }, 'not pulled');
+      return error;
+    });
+  // Nobody shall be told that there is no such task for what a second look may bring.
+  const failure = (await first()) && (await first());
   const watch = (store: Store, ms: number) => {
     let timer: NodeJS.Timeout;
     let ended = false;
     const unsubscribe = store.subscribe(({ kind, file }) => {
-      if (kind === 'failed') void mirror.forget(file);
+      if (kind === 'failed') void mirror.recheck(file).catch(() => undefined);
     });
     const next = () => {
       timer = setTimeout(

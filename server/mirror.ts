@@ -114,12 +114,19 @@ export class Mirror {
     return { tasks: tasks.length, pulled, failures };
   }
 
-  /** Forgets a file that is damaged on this disk, so that the next `sync` asks for it again. @param file as the store names it */
-  async forget(file: string): Promise<void> {
+  /**
+   * Reads a file again that the store could not read. One that is damaged on this disk goes, so that the next `sync` asks for it; one that
+   * is sound stays, as the trouble was another.
+   * @param file as the store names it
+   */
+  async recheck(file: string): Promise<void> {
     const content = await contentOf(file);
     if (content === undefined) return;
-    await rm(file, { force: true });
-    await rm(this.#blob(content), { force: true });
+    const blob = this.#blob(content);
+    const found = await readFile(blob)
+      .then((bytes) => this.#contentOf(Uint8Array.from(bytes), file))
+      .catch((error: unknown) => (error instanceof SeedmaskError && error.status === 503 ? content : undefined));
+    if (found !== content) await rm(blob, { force: true });
   }
 
   /** Ends what is under way. */

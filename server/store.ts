@@ -43,8 +43,7 @@ export interface StoreOptions {
   readonly threads?: Threads;
 }
 
-/** How often a file is looked at again that was replaced while it was read. */
-const TRIES = 4;
+const TRIES = 4; // further looks at a file that is replaced while it is read
 const replaced = () => new SeedmaskError('starting', { got: 'the file is being replaced', retryAfter: 1 });
 
 /** A file that was looked at. */
@@ -349,7 +348,8 @@ export class Store {
       if (!first) for (const [i, slot] of slots.entries()) slots[i] = await this.#successor(slot, old);
     } catch (error) {
       for (const slot of slots) if (!old.includes(slot)) this.#masks.drop(slot);
-      if (error instanceof FileChanged) return;
+      // Both may pass: it is tried again at the next look.
+      if (error instanceof FileChanged || (error instanceof SeedmaskError && error.code === 'lost-worker')) return;
       if (!(error instanceof SeedmaskError) || single) throw error;
       this.#refuse(place, error);
       return;

@@ -305,16 +305,19 @@ test('a file that was damaged on the disk of the replica comes again', async () 
   const follower = mirror(url, root);
   await follower.sync();
   const file = join(root, 'a/1.smk');
+  // A sound one stays, whatever the store has said of it.
+  await follower.recheck(file);
+  expect(existsSync(file)).toBe(true);
   const bytes = readFileSync(file);
   bytes[bytes.length - 1] ^= 1;
   writeFileSync(join(root, 'a', readlinkSync(file)), bytes);
   const store = await openStore(root);
-  const forgotten: Promise<void>[] = [];
+  const rechecked: Promise<void>[] = [];
   store.subscribe(({ kind, file: failed }) => {
-    if (kind === 'failed') forgotten.push(follower.forget(failed));
+    if (kind === 'failed') rechecked.push(follower.recheck(failed));
   });
   await expect(store.contentId(store.version('a'))).rejects.toThrow('cannot be served');
-  await Promise.all(forgotten);
+  await Promise.all(rechecked);
   expect(existsSync(file)).toBe(false);
   expect(await follower.sync()).toEqual({ tasks: 1, pulled: 1, failures: [] });
   await store.refresh();

@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { contentId, type Model, readModel, SeedmaskError, writeModel } from '../codec/index.js';
 import { Classifiers } from '../server/classify.js';
-import { openStore, type Store, type StoreEvent } from '../server/index.js';
+import { decodeMask } from '../server/decode.js';
+import { openStore, type Store, type StoreEvent, type Threads } from '../server/index.js';
 import { Scheduler } from '../server/scheduler.js';
 import type { Engine } from '../src/engine/engine.js';
 import { engine, folder, oneTask, task, tinyNetwork } from './server.material.js';
@@ -151,6 +152,25 @@ describe('swaps', () => {
     await store.load('a');
     expect(await packedOf(store, 'a')).not.toEqual(before);
     expect(store.failures).toEqual([]);
+  });
+
+  test('a thread that is lost while a new state is decoded: the next look takes it', async () => {
+    const root = disk({ 'a.smk': kept(1) });
+    let lost = 0;
+    const decode: Threads['decode'] = async (of, stored, place) => {
+      if (lost-- > 0) throw new SeedmaskError('lost-worker', { field: 'mask a', got: 'no answer' });
+      return decodeMask(of, stored, place);
+    };
+    const store = await openStore(root, { threads: { decode } as Threads });
+    const idOf = async () => store.contentId(store.version('a'));
+    const ids = [1, 2].map((i) => Buffer.from(contentId(kept(i))).toString('hex'));
+    expect(await idOf()).toBe(ids[0]);
+    put(root, 'a.smk', kept(2));
+    lost = 1;
+    await store.refresh();
+    expect([await idOf(), store.failures]).toEqual([ids[0], []]);
+    await store.refresh();
+    expect(await idOf()).toBe(ids[1]);
   });
 
   test('all tasks of an archive change at once, or none', async () => {
