@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander';
 import { SeedmaskError } from '../codec/index.js';
 import { DataError } from '../src/data.js';
 import { ShapeError } from '../src/network.js';
+import { contentsCommand } from './contents.js';
 import { dataCommand } from './data.js';
 import { demoCommand } from './demo.js';
 import { diffCommand } from './diff.js';
@@ -39,6 +40,7 @@ const commands = [
   diffCommand(),
   verifyCommand(),
   serveCommand(),
+  contentsCommand(),
   keysCommand(),
   experimentCommand(),
   workerCommand(),

@@ -12,6 +12,7 @@ import { findKnown } from './datasets.js';
 import { accessOf, type KeyOptions, keyOptions } from './keys.js';
 import { networkFileOption, networksOf } from './models.js';
 import { fraction, notNegative, type Output, outputOf, portOption, positiveInteger, threadsOption } from './options.js';
+import { pullFrom } from './pull.js';
 import { RELEASE } from './release.js';
 import { untilSignal } from './signals.js';
 
@@ -19,7 +20,9 @@ interface Options extends Output, KeyOptions {
   port: number;
   host: string;
   threads?: number;
-  poll: number;
+  poll?: number;
+  cache?: string;
+  allowHttp?: boolean;
   drainDelay: number;
   drainLimit: number;
   bodyLimit: number;
@@ -45,12 +48,14 @@ const PAGE = fileURLToPath(new URL('../web', import.meta.url));
 export function serveCommand(): Command {
   const command = new Command('serve')
     .description('serve model files over HTTP')
-    .argument('[path]', 'a model file, or a folder of them; default: the models shipped with seedmask')
+    .argument('[path]', 'a model file, a folder of them, or the URL of a server to pull all tasks from; default: the models of seedmask')
     .addOption(portOption())
     .option('--host <address>', 'address to listen on; 0.0.0.0 is every network this machine is on', '127.0.0.1')
     .addOption(networkFileOption())
     .addOption(threadsOption())
-    .option('--poll <seconds>', 'look for changed files so often; 0: only when told to load', notNegative, 2)
+    .option('--poll <seconds>', 'look for changes so often; 0: never by itself; default: 2, or 30 at a URL', notNegative)
+    .option('--cache <folder>', 'keep what was pulled from a URL, so that a restart needs no network; default: until it ends')
+    .option('--allow-http', 'pull over plain http from another machine: the network between is yours')
     .option('--abstain <p>', 'least probability of a label; below it the label is null', fraction)
     .option('--cors <origin...>', "origins whose pages may ask; '*' for all")
     .option('--helmet', 'send protective headers for browsers with every answer')
@@ -69,6 +74,7 @@ Examples:
   seedmask serve archive.smk --port 9000
   seedmask serve --web
   seedmask serve masks --network network.smk
+  seedmask serve https://models.example.org --cache /var/cache/seedmask
   seedmask serve models/trained --keys keys.json --admin-key-file admin.key --cors https://example.org --log debug`,
     )
     .action(async (path: string | undefined, options: Options) => run(path ?? SHIPPED, options));
@@ -85,9 +91,12 @@ async function run(path: string, options: Options): Promise<void> {
   // From here on a signal ends the server in good order, however far it has come.
   const signal = untilSignal();
   const threads = new Threads({ count: options.threads });
-  const store = await openStore(path, { networks: await networksOf(options.network), threads });
+  const source = /^https?:/i.test(path) ? await pullFrom(path, options, threads, log) : undefined;
+  void signal.then(() => source?.close());
+  const store = await openStore(source?.folder ?? path, { networks: await networksOf(options.network), threads });
   for (const { file, error } of store.failures) log.warn({ file, code: error.code, reason: error.message }, 'failed');
   if (store.tasks.size === 0) {
+    if (source?.failure) throw source.failure;
     if (store.failures.length > 0) throw store.failures[0].error;
     throw new SeedmaskError('bad-store', {
       field: path,
@@ -116,7 +125,8 @@ async function run(path: string, options: Options): Promise<void> {
       `  head -c ${width} /dev/zero | curl -s --data-binary @- -H 'Content-Type: application/octet-stream' ${server.url}/tasks/${encodeURIComponent(first.name)}/classify`,
     ].join('\n'),
   );
-  const unwatch = options.poll > 0 ? store.watch(options.poll * 1000) : () => undefined;
+  const ms = (options.poll ?? (source ? 30 : 2)) * 1000;
+  const unwatch = ms === 0 ? () => undefined : source ? source.watch(store, ms) : store.watch(ms);
   void store.warm();
   await signal;
   unwatch();

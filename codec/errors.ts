@@ -26,6 +26,8 @@ export const ERRORS = {
   'bad-store': [422, '{field} must be {expected}, got {got}'],
   'bad-model-file': [422, '{field} cannot be served: {got}'],
   'task-clash': [409, 'two files hold {field}: {got}'],
+  'cannot-pull': [502, 'cannot pull {field}: {got}'],
+  'wrong-content': [422, 'what {field} gives has the content id {got}, not {expected}'],
   // ---- requests to the server ----
   'unknown-route': [404, 'no such route: {got}'],
   'wrong-method': [405, '{field} does not answer {got}, only {expected}'],

@@ -35,8 +35,8 @@ export interface Listing {
 }
 
 /** What a task name and a version label may be: nothing that needs escaping in a URL or a file name. */
-const NAME = /^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$/;
-const VERSION = /^(0|[1-9][0-9]{0,14})$/;
+export const NAME = /^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$/;
+export const VERSION = /^(0|[1-9][0-9]{0,14})$/;
 const LABELS_LIMIT = 65536;
 const Labels = z.record(z.string().regex(NAME), z.union([z.int().nonnegative(), z.string().regex(VERSION)]));
 

@@ -5,6 +5,7 @@ export type { BatchEvent, RequestEvent, SchedulerListener } from './events.js';
 export { hashOf, type KeyRecord, readAdminKey, readKeys } from './gate.js';
 export { createHandler, type Handler } from './handler.js';
 export { type Listening, type ListenOptions, listen } from './listen.js';
+export { Mirror, type MirrorOptions, type Synced } from './mirror.js';
 export type { Scheduler, Wish } from './scheduler.js';
 export type { ServerOptions } from './service.js';
 export {

@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 import type { Engine } from '../src/engine/engine.js';
 import { Canary } from './canary.js';
 import { Classifiers } from './classify.js';
+import { contentsRoutes } from './contents.js';
 import { documentRoutes } from './documents.js';
 import { Finder } from './finder.js';
 import { Gate, type KeyRecord } from './gate.js';
@@ -100,6 +101,7 @@ export function createService(options: ServerOptions): Service {
     ...taskRoutes(service),
     ...networkRoutes(service, networks),
     ...inferTaskRoutes(service, networks),
+    ...contentsRoutes(service),
     ...tfservingRoutes(service),
     ...oipRoutes(service, release),
   ];

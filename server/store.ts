@@ -30,6 +30,9 @@ export interface StoreOptions {
   readonly threads?: Threads;
 }
 
+const TRIES = 4; // further looks at a file that is replaced while it is read
+const replaced = () => new SeedmaskError('starting', { got: 'the file is being replaced', retryAfter: 1 });
+
 /** A file that was looked at. */
 interface Seen {
   readonly place: Place;
@@ -63,7 +66,8 @@ export class Store {
   /** Use `openStore`. */
   static async open(path: string, options: StoreOptions): Promise<Store> {
     const store = new Store(path, options);
-    await store.#look(true);
+    // A file that was replaced while it was read is not left out.
+    for (let tries = 0; (await store.#look(tries === 0)) && tries < TRIES; tries++);
     return store;
   }
 
@@ -133,15 +137,17 @@ export class Store {
     return this.#opened(slot);
   }
 
-  async #opened(slot: Slot): Promise<Opened> {
+  async #opened(slot: Slot, tries = TRIES): Promise<Opened> {
     try {
       return { version: slot, packed: (await this.#load(slot, true)).packed };
     } catch (error) {
       if (!(error instanceof FileChanged)) throw error;
+      if (tries === 0) throw replaced();
       await this.refresh();
       const now = this.version(slot.name, { version: slot.number }) as Slot;
-      if (now === slot) throw refusal(slot.file, new Error('it changed and cannot be read as it is now'));
-      return { version: now, packed: (await this.#load(now, true)).packed };
+      const damaged = now === slot && this.#files.get(slot.file)?.error;
+      if (damaged) throw refusal(slot.file, new Error('it changed and cannot be read as it is now'));
+      return this.#opened(now, tries - 1);
     }
   }
 
@@ -178,11 +184,18 @@ export class Store {
   async maskFile(version: Version): Promise<{ readonly bytes: Uint8Array; readonly id: string }> {
     const slot = (await this.open(version)).version as Slot;
     const stored = await slot.source.stored(slot.index).catch((error: unknown) => {
-      if (error instanceof FileChanged) throw new SeedmaskError('starting', { got: 'the file is being replaced', retryAfter: 1 });
+      if (error instanceof FileChanged) throw replaced();
       throw error;
     });
     const tasks = [standAloneStored(slot.network, stored, slot.index)];
     return { bytes: writePacked({ network: slot.network, tasks }, { maskOnly: true }), id: slot.decoded!.id };
+  }
+
+  /** Content id of a version, in hex (64 digits). Throws SeedmaskError by rejection: bad-model-file, unloaded-task, starting. */
+  async contentId(version: Version): Promise<string> {
+    const { decoded, name } = (await this.open(version)).version as Slot;
+    if (!decoded) throw new SeedmaskError('unloaded-task', { field: name, got: 'it was taken out of service' });
+    return decoded.id;
   }
 
   /** From now on `listener` is told, synchronously; call what is returned to end that. */
@@ -207,7 +220,9 @@ export class Store {
 
   /** Looks at the files again, after what is under way. Never fails for a file's sake: see `failures` and `entries`. */
   refresh(): Promise<void> {
-    const done = this.#work.then(() => (this.#closed ? undefined : this.#look(false)));
+    const done = this.#work.then(async () => {
+      if (!this.#closed) await this.#look(false);
+    });
     this.#work = done.catch(() => undefined);
     return done;
   }
@@ -236,10 +251,13 @@ export class Store {
 
   // ---- files ----
 
-  /** @param first whether nothing serves yet: then nothing need be loaded before it is seen */
-  async #look(first: boolean): Promise<void> {
+  /**
+   * @param first whether nothing serves yet: then nothing need be loaded before it is seen
+   * @returns whether a file was replaced meanwhile, and is still to be opened
+   */
+  async #look(first: boolean): Promise<boolean> {
     const listing = await this.#list(first);
-    const { added, single } = await this.#openNew(listing, first);
+    const { added, single, changed } = await this.#openNew(listing, first);
     const there = new Set([...listing.places, ...listing.refused.map(({ place }) => place)].map(({ file }) => file));
     for (const [file, { slots, place }] of this.#files) {
       // What lies in a folder that cannot be read now may still be there.
@@ -254,6 +272,7 @@ export class Store {
     )) {
       this.#masks.tell({ kind: 'failed', name: '', version: '', file, error });
     }
+    return changed;
   }
 
   /** What is there. A folder that is gone leaves what was served, and is told of once. */
@@ -271,11 +290,12 @@ export class Store {
   }
 
   /** Opens files that are new or changed; those whose network is in another file last. */
-  async #openNew(listing: Listing, first: boolean): Promise<{ readonly added: ModelFile[]; readonly single: boolean }> {
+  async #openNew(listing: Listing, first: boolean) {
     const single = first && listing.places.length === 1 && listing.places[0].file === this.#path;
     for (const { place, error } of listing.refused)
       if (this.#files.get(place.file)?.place.signature !== place.signature) this.#refuse(place, error);
     const added: ModelFile[] = [];
+    let changed = false;
     let rest = listing.places.filter(({ file, signature }) => this.#files.get(file)?.place.signature !== signature);
     for (const last of [false, true]) {
       const later: Place[] = [];
@@ -284,15 +304,15 @@ export class Store {
           const file = await openFile(place, this.#options.fileLimit ?? 256 * 1024 * 1024, (id) => this.#lookUp(id));
           added.push({ ...file, network: this.#shared(file.network) });
         } catch (error) {
-          if (error instanceof FileChanged) continue;
-          if (!(error instanceof SeedmaskError) || single) throw error;
-          if (last) this.#refuse(place, error);
+          if (error instanceof FileChanged) changed = true;
+          else if (!(error instanceof SeedmaskError) || single) throw error;
+          else if (last) this.#refuse(place, error);
           else later.push(place);
         }
       }
       rest = later;
     }
-    return { added, single };
+    return { added, single, changed };
   }
 
   #lookUp(id: Uint8Array): Network | undefined {
@@ -348,7 +368,8 @@ export class Store {
       if (!first) for (const [i, slot] of slots.entries()) slots[i] = await this.#successor(slot, old);
     } catch (error) {
       for (const slot of slots) if (!old.includes(slot)) this.#masks.drop(slot);
-      if (error instanceof FileChanged) return;
+      // Both may pass: it is tried again at the next look.
+      if (error instanceof FileChanged || (error instanceof SeedmaskError && error.code === 'lost-worker')) return;
       if (!(error instanceof SeedmaskError) || single) throw error;
       this.#refuse(place, error);
       return;

@@ -18,12 +18,13 @@ export const VALUES = 'raw values as the data set has them: pixels are 0..255, n
 
 const PAGE_LIMIT = 1000;
 const PAGE_SIZE = `a whole number from 1 to ${PAGE_LIMIT}`;
-const Page = z.object({
+/** Which part of a list of tasks. */
+export const Page = z.object({
   limit: z.coerce
     .number(PAGE_SIZE)
     .pipe(z.int(PAGE_SIZE).min(1, PAGE_SIZE).max(PAGE_LIMIT, PAGE_SIZE))
     .optional()
-    .describe(`tasks of one page; default and most: ${PAGE_LIMIT}`),
+    .describe(`tasks of one page; at most ${PAGE_LIMIT}`),
   next: z.string().optional().describe('what the page before gave as next'),
 });
 const TaskAnswer = z.strictObject({

@@ -2,6 +2,8 @@
 // curl says what a person at a shell would see.
 
 import { execFile, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -41,6 +43,28 @@ test.skipIf(!PYTHON && !process.env['CI'])(
     expect(seen.refused.load).toContain('this server has no admin key');
     // Seven ways of 5 rows each, and the two best of 5.
     expect(seen.statistics).toBe(40);
+  },
+  30_000,
+);
+
+test.skipIf(!PYTHON && !process.env['CI'])(
+  'client/client.py, by our own route and by v2, gets the same bits, and the server’s line when it is refused',
+  async () => {
+    const pixels = Buffer.from(Array.from({ length: 3 * 784 }, (_, i) => (i * 37) % 256));
+    const file = join(mkdtempSync(join(tmpdir(), 'seedmask-')), 'images.raw');
+    writeFileSync(file, pixels);
+    const client = join(import.meta.dirname, '../client/client.py');
+    const { stdout } = await run(PYTHON ?? 'python3', [client, server.url, 'digits', file]);
+    const { predictions } = (await post(`${server.url}/tasks/digits/classify`, pixels)).json;
+    expect(JSON.parse(stdout)).toEqual({
+      labels: predictions.map(({ label }: { label: string }) => label),
+      probabilities: predictions[0].probabilities.map(Math.fround),
+      same: true,
+    });
+    await expect(run(PYTHON ?? 'python3', [client, server.url, 'digit', file])).rejects.toThrow(
+      /Refused: no task named digit\. Did you mean digits/,
+    );
+    rmSync(join(file, '..'), { recursive: true });
   },
   30_000,
 );

@@ -1,11 +1,14 @@
 // A store that changes while it serves: loading on demand, once for all; swaps, labels, failures, unloading; nothing is held for good.
 
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import fs from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { contentId, type Model, readModel, SeedmaskError, writeModel } from '../codec/index.js';
 import { Classifiers } from '../server/classify.js';
-import { openStore, type Store, type StoreEvent } from '../server/index.js';
+import { decodeMask } from '../server/decode.js';
+import { openStore, type Store, type StoreEvent, type Threads } from '../server/index.js';
 import { Scheduler } from '../server/scheduler.js';
 import type { Engine } from '../src/engine/engine.js';
 import { engine, folder, oneTask, task, tinyNetwork } from './server.material.js';
@@ -76,6 +79,41 @@ describe('on demand', () => {
   });
 });
 
+describe('a file that is replaced whenever it is read', () => {
+  /** Replaces a.smk right before each of the next `times` reads. */
+  async function replacing<T>(root: string, times: number, work: () => Promise<T>): Promise<T> {
+    const { open } = fs;
+    let left = times;
+    fs.open = (...args) => {
+      if (left-- > 0) put(root, 'a.smk', kept(left % 12));
+      return open(...args);
+    };
+    syncBuiltinESMExports();
+    try {
+      return await work();
+    } finally {
+      fs.open = open;
+      syncBuiltinESMExports();
+    }
+  }
+
+  test('is not left out when a store opens', async () => {
+    const root = disk({ 'a.smk': kept(1), 'b.smk': kept(2) });
+    const store = await replacing(root, 3, () => openStore(root));
+    expect([...store.tasks.keys()]).toEqual(['a', 'b']);
+    expect(await store.contentId(store.version('a'))).toBe(Buffer.from(contentId(kept(0))).toString('hex'));
+  });
+
+  test('answers a first request once it stands still, and says so if it does not', async () => {
+    const root = disk({ 'a.smk': kept(1) });
+    const store = await openStore(root);
+    const id = await replacing(root, 3, () => store.contentId(store.version('a')));
+    expect(id).toBe(Buffer.from(contentId(kept(0))).toString('hex'));
+    const other = await openStore(root);
+    await expect(replacing(root, 1000, () => other.contentId(other.version('a')))).rejects.toMatchObject({ code: 'starting', status: 503 });
+  });
+});
+
 describe('swaps', () => {
   test('the new content is loaded before anyone sees it; the same content stays', async () => {
     const root = disk({ 'a.smk': kept(1) });
@@ -114,6 +152,25 @@ describe('swaps', () => {
     await store.load('a');
     expect(await packedOf(store, 'a')).not.toEqual(before);
     expect(store.failures).toEqual([]);
+  });
+
+  test('a thread that is lost while a new state is decoded: the next look takes it', async () => {
+    const root = disk({ 'a.smk': kept(1) });
+    let lost = 0;
+    const decode: Threads['decode'] = async (of, stored, place) => {
+      if (lost-- > 0) throw new SeedmaskError('lost-worker', { field: 'mask a', got: 'no answer' });
+      return decodeMask(of, stored, place);
+    };
+    const store = await openStore(root, { threads: { decode } as Threads });
+    const idOf = async () => store.contentId(store.version('a'));
+    const ids = [1, 2].map((i) => Buffer.from(contentId(kept(i))).toString('hex'));
+    expect(await idOf()).toBe(ids[0]);
+    put(root, 'a.smk', kept(2));
+    lost = 1;
+    await store.refresh();
+    expect([await idOf(), store.failures]).toEqual([ids[0], []]);
+    await store.refresh();
+    expect(await idOf()).toBe(ids[1]);
   });
 
   test('all tasks of an archive change at once, or none', async () => {

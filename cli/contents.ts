@@ -1,0 +1,61 @@
+// seedmask contents: a folder of model files as a contents.json, which makes it a place that `seedmask serve URL` can pull from, on any
+// web host. Every file is read to its end for its content id.
+
+import { relative, sep } from 'node:path';
+import { Command } from 'commander';
+import { inspectModel, networkId, SeedmaskError } from '../codec/index.js';
+import type { Contents } from '../server/contents.js';
+import { listFiles, readLabels } from '../server/files.js';
+import { readFile } from './files.js';
+import { hexOf, inFile, LIMITS, networksOf } from './models.js';
+
+export function contentsCommand(): Command {
+  return new Command('contents')
+    .description('list a folder of model files by content id, for replicas to pull from a web host')
+    .argument('<folder>', 'files of one task each, as seedmask serve takes them; mask-only files need their network as a file of its own')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  seedmask contents masks > masks/contents.json
+  seedmask serve https://example.org/masks --cache pulled`,
+    )
+    .action(async (folder: string) => console.log(JSON.stringify(await contentsOf(folder))));
+}
+
+/** @throws SeedmaskError (by rejection) bad-store, and whatever reading the files finds */
+export async function contentsOf(folder: string): Promise<Contents> {
+  const { places, labels, refused } = await listFiles(folder);
+  if (refused.length > 0) throw refused[0].error;
+  const networks = await networksOf(
+    undefined,
+    places.map(({ file }) => file),
+  );
+  const tasks: Contents['tasks'] = [];
+  const alone = new Map<string, string>();
+  const needed = new Map<string, string>();
+  for (const { file, name: task, number: version, folder: versions } of places) {
+    const bytes = readFile(file);
+    const info = await inFile(file, () => inspectModel(bytes, LIMITS, networks));
+    const url = relative(folder, file).split(sep).map(encodeURIComponent).join('/');
+    const network = hexOf(networkId(info.network));
+    if (info.tasks.length > 1) {
+      const hint = `seedmask extract ${file} --all --out FOLDER makes them.`;
+      throw new SeedmaskError('bad-store', { field: file, expected: 'a file of one task', got: `${info.tasks.length} tasks`, hint });
+    }
+    if (info.tasks.length === 0) {
+      alone.set(network, url);
+      continue;
+    }
+    if (info.base.kind === 'network') needed.set(network, file);
+    const all = versions !== undefined && labels.has(versions) ? [...(await readLabels(versions))] : [];
+    const own = all.flatMap(([label, number]) => (number === version ? [label] : []));
+    tasks.push({ task, version, ...(own.length && { labels: own }), content: hexOf(info.contentId), url });
+  }
+  for (const [network, file] of needed) {
+    if (alone.has(network)) continue;
+    const hint = 'seedmask extract --network-only makes it.';
+    throw new SeedmaskError('bad-store', { field: folder, expected: `with a file of the network of ${file} alone`, got: 'none', hint });
+  }
+  return { tasks, networks: [...alone].map(([id, url]) => ({ id, url })) };
+}

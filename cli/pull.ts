@@ -1,0 +1,83 @@
+// What `seedmask serve URL` does besides serving: a folder that follows the URL, for a while or for good, and a log of what came.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { SeedmaskError } from '../codec/index.js';
+import { Mirror, type Store, type Threads } from '../server/index.js';
+import { makeFolder } from './files.js';
+
+export interface PullOptions {
+  /** A folder that stays; absent: one that goes with the process. */
+  readonly cache?: string;
+  readonly allowHttp?: boolean;
+}
+
+export interface Source {
+  /** Where the model files are. */
+  readonly folder: string;
+  /** What went wrong at first: the folder has what was pulled before, or less than it should. */
+  readonly failure: SeedmaskError | undefined;
+  /** Looks again every `ms` milliseconds, a quarter more or less, so that replicas do not all come at once. Returns what ends that. */
+  watch(store: Store, ms: number): () => void;
+  /** Ends what is under way. */
+  close(): void;
+}
+
+/**
+ * Pulls once. A key for the other server is the SEEDMASK_PULL_KEY of the environment.
+ * @throws SeedmaskError (by rejection) bad-option, cannot-write; what cannot be pulled is `failure`
+ */
+export async function pullFrom(url: string, { cache, allowHttp }: PullOptions, threads: Threads, log: Logger): Promise<Source> {
+  const key = process.env['SEEDMASK_PULL_KEY'] || undefined;
+  const folder = cache ?? mkdtempSync(join(tmpdir(), 'seedmask-'));
+  if (cache === undefined) process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  else makeFolder(cache);
+  const mirror = new Mirror(url, folder, { key, allowHttp, threads });
+  /** URL -> what was last said of it. */
+  let told = new Map<string, string>();
+  const look = async (): Promise<SeedmaskError | undefined> => {
+    const { tasks, pulled, failures } = await mirror.sync();
+    for (const { url: file, error } of failures) {
+      if (told.get(file) !== error.message) log.warn({ url: file, code: error.code, reason: error.message }, 'not pulled');
+    }
+    told = new Map(failures.map(({ url: file, error }) => [file, error.message]));
+    if (pulled > 0) log.info({ tasks, pulled }, 'pulled');
+    return failures[0]?.error;
+  };
+  const first = () =>
+    look().catch((error: unknown) => {
+      if (!(error instanceof SeedmaskError)) throw error;
+      log.warn({ code: error.code, reason: error.message }, 'not pulled');
+      return error;
+    });
+  // Nobody shall be told that there is no such task for what a second look may bring.
+  const failure = (await first()) && (await first());
+  const watch = (store: Store, ms: number) => {
+    let timer: NodeJS.Timeout;
+    let ended = false;
+    const unsubscribe = store.subscribe(({ kind, file }) => {
+      if (kind === 'failed') void mirror.recheck(file).catch(() => undefined);
+    });
+    const next = () => {
+      timer = setTimeout(
+        () => {
+          void look()
+            .then(() => store.refresh())
+            .catch((error: Error) => ended || log.warn({ reason: error.message }, 'not pulled'))
+            .finally(() => ended || next());
+        },
+        ms * (0.75 + Math.random() / 2),
+      );
+      timer.unref();
+    };
+    next();
+    return () => {
+      ended = true;
+      clearTimeout(timer);
+      unsubscribe();
+    };
+  };
+  return { folder, failure, watch, close: () => mirror.close() };
+}

@@ -1,0 +1,372 @@
+// Replicas that pull: what comes from a URL is served with the same bits, is what its content id says or is not served at all, stays
+// when the network goes, and never leads the server to another place than the one it was given.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { contentsOf } from '../cli/contents.js';
+import { contentId, type Model, networkId, writeModel } from '../codec/index.js';
+import { hashOf, type Listening, Mirror, type MirrorOptions, openStore, type Store } from '../server/index.js';
+import { folder, get, oneTask, post, serve, tinyNetwork } from './server.material.js';
+
+const ends: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end();
+});
+const fresh = (): string => {
+  const root = mkdtempSync(join(tmpdir(), 'seedmask-'));
+  ends.push(() => rmSync(root, { recursive: true, force: true }));
+  return root;
+};
+
+const network = tinyNetwork();
+/** Models of one network whose masks differ: bit `i` alone is kept. */
+const kept = (i: number): Model => oneTask(network, ['a', 'b', 'c'], { mask: [Uint8Array.of((1 << i) & 255, (1 << i) >> 8)] });
+const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
+const idOf = (model: Model) => hex(contentId(model));
+const maskOnly = (model: Model): Model => ({ ...model, base: { kind: 'network', id: networkId(network) } });
+
+/** A Seedmask server over these files. */
+async function origin(files: Parameters<typeof folder>[0], over: Parameters<typeof serve>[0] = {}) {
+  const root = folder(files);
+  ends.push(() => rmSync(root, { recursive: true, force: true }));
+  const store = await openStore(root);
+  const server = await serve({ store, ...over });
+  ends.push(() => server.close());
+  return { root, store, server };
+}
+
+/** A web host: paths with what they answer. */
+async function host(paths: Record<string, RequestListener | string | Uint8Array>) {
+  const asked: string[] = [];
+  const server: Server = createServer((req, res) => {
+    asked.push(req.url ?? '');
+    const answer = paths[req.url ?? ''];
+    if (typeof answer === 'function') answer(req, res);
+    else res.writeHead(answer === undefined ? 404 : 200).end(answer);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  ends.push(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked };
+}
+
+/** A host that has models of one task, whole, in a contents.json. */
+const hosting = (models: Readonly<Record<string, Model>>, over: Parameters<typeof host>[0] = {}) => {
+  const tasks = Object.entries(models).map(([task, model]) => ({ task, version: '1', content: idOf(model), url: `files/${task}.smk` }));
+  const files = Object.entries(models).map(([task, model]) => [`/files/${task}.smk`, writeModel(model)]);
+  return host({ '/contents.json': JSON.stringify({ tasks }), ...Object.fromEntries(files), ...over });
+};
+
+const mirror = (url: string, into: string, options: MirrorOptions = {}) => {
+  const made = new Mirror(url, into, { firstWait: 1, timeout: 2000, ...options });
+  ends.push(() => made.close());
+  return made;
+};
+const failuresOf = async (at: Mirror) => (await at.sync()).failures.map(({ url, error }) => [url, error.code, error.message]);
+const served = (store: Store) =>
+  [...store.tasks.values()].map(({ name, versions, labels }) => [name, versions.map(({ number }) => number), [...labels]]);
+const leftovers = (root: string) => readdirSync(root, { recursive: true }).filter((name) => String(name).endsWith('.tmp'));
+const ROWS = { instances: [[0, 255, 10, 3]] };
+const answersOf = async ({ url }: Listening, task: string) => (await post(`${url}/tasks/${task}/classify`, ROWS)).json;
+
+describe('a replica of a server', () => {
+  const FILES = { 'a.smk': kept(1), 't/1.smk': kept(2), 't/2.smk': kept(3), 't/labels.json': '{"stable": 1, "next": 2}' };
+
+  test('has its tasks, versions and labels, gives its bits, and needs it no more after a restart', async () => {
+    const { server, store } = await origin(FILES);
+    const root = fresh();
+    expect(await mirror(server.url, root).sync()).toEqual({ tasks: 3, pulled: 4, failures: [] });
+    const replica = await openStore(root);
+    expect(served(replica)).toEqual(served(store));
+    const other = await serve({ store: replica });
+    ends.push(() => other.close());
+    for (const task of ['a', 't']) expect(await answersOf(other, task)).toEqual(await answersOf(server, task));
+    expect((await get(`${other.url}/contents.json`)).text).toBe((await get(`${server.url}/contents.json`)).text);
+    await server.close();
+    const later = mirror(server.url, root, { retries: 1 });
+    await expect(later.sync()).rejects.toMatchObject({ code: 'cannot-pull', message: expect.stringContaining('/contents.json') });
+    expect(served(await openStore(root))).toEqual(served(store));
+  });
+
+  test('follows swaps, labels, new and removed tasks; what has not changed is not asked for', async () => {
+    const { server, root: source, store } = await origin(FILES);
+    const root = fresh();
+    const follower = mirror(server.url, root);
+    await follower.sync();
+    const replica = await openStore(root);
+    expect(await follower.sync()).toEqual({ tasks: 3, pulled: 0, failures: [] });
+    writeFileSync(join(source, 'new'), writeModel(kept(5)));
+    renameSync(join(source, 'new'), join(source, 'a.smk'));
+    writeFileSync(join(source, 'b.smk'), writeModel(kept(2)));
+    rmSync(join(source, 't/2.smk'));
+    writeFileSync(join(source, 't/labels.json'), '{"stable": 1}');
+    await store.refresh();
+    // The mask of b is the one of t: one file, pulled once.
+    expect(await follower.sync()).toEqual({ tasks: 3, pulled: 1, failures: [] });
+    await replica.refresh();
+    expect(served(replica)).toEqual([
+      ['a', ['1'], []],
+      ['b', ['1'], []],
+      ['t', ['1'], [['stable', '1']]],
+    ]);
+    expect(await replica.contentId(replica.version('a'))).toBe(idOf(kept(5)));
+    expect(readdirSync(join(root, '.content')).sort()).toEqual([`${idOf(kept(2))}.smk`, `${idOf(kept(5))}.smk`, 'url'].sort());
+  });
+
+  test('reads every page, with a key, and only what the key may use', async () => {
+    const key = 'a-key';
+    const keys = [{ name: 'replica', sha256: hashOf(key), tasks: ['m*'] }];
+    const files = Object.fromEntries(Array.from({ length: 130 }, (_, i) => [`m${i}.smk`, kept(i % 12)]));
+    const { server } = await origin({ ...files, 'secret.smk': kept(1) }, { keys });
+    const root = fresh();
+    await expect(mirror(server.url, root).sync()).rejects.toThrow('HTTP 401. Give a key');
+    expect(await mirror(server.url, root, { key }).sync()).toEqual({ tasks: 130, pulled: 13, failures: [] });
+    expect((await openStore(root)).tasks.size).toBe(130);
+  });
+
+  test('a task that the origin cannot read stays as it is here, or is not there; the others come', async () => {
+    const { server, root: source, store } = await origin({ 'a.smk': kept(1), 'b.smk': kept(2) });
+    const root = fresh();
+    const follower = mirror(server.url, root);
+    await follower.sync();
+    const damaged = writeModel(kept(3));
+    damaged[damaged.length - 1] ^= 1;
+    // Nobody has asked for it yet when it is damaged, so the origin serves what it can of it: nothing.
+    for (const name of ['b.smk', 'c.smk']) writeFileSync(join(source, name), damaged);
+    writeFileSync(join(source, 'd.smk'), writeModel(kept(4)));
+    await store.unload('b');
+    await store.refresh();
+    await store.load('b').catch(() => undefined);
+    const { pulled, failures } = await follower.sync();
+    expect([pulled, failures.map(({ error }) => error.message)]).toEqual([
+      1,
+      ['b', 'c'].map((name) => `cannot pull tasks/${name}/mask?version=1: the origin cannot read it now`),
+    ]);
+    const replica = await openStore(root);
+    expect(served(replica).map(([name]) => name)).toEqual(['a', 'b', 'd']);
+    expect(await replica.contentId(replica.version('b'))).toBe(idOf(kept(2)));
+  });
+});
+
+describe('what is not what it says', () => {
+  test('another content fails alone, in one line, and leaves what was served', async () => {
+    const models = { a: kept(1), b: kept(2) };
+    const paths: Parameters<typeof host>[0] = {};
+    const { url } = await hosting(models, paths);
+    const root = fresh();
+    await mirror(url, root).sync();
+    const store = await openStore(root);
+    const next = await hosting({ a: kept(3), b: kept(4) }, { '/files/a.smk': writeModel(kept(7)) });
+    writeFileSync(join(root, '.content/url'), `${next.url}/contents.json`);
+    const [a, b] = [idOf(kept(3)), idOf(kept(7))];
+    expect(await failuresOf(mirror(next.url, root))).toEqual([
+      ['files/a.smk', 'wrong-content', `what ${next.url}/files/a.smk gives has the content id ${b}, not ${a}`],
+    ]);
+    await store.refresh();
+    expect(await Promise.all(['a', 'b'].map((name) => store.contentId(store.version(name))))).toEqual([idOf(kept(1)), idOf(kept(4))]);
+    expect(leftovers(root)).toEqual([]);
+  });
+
+  test.each<[string, RequestListener | string | Uint8Array, RegExp]>([
+    ['junk', 'junk', /^cannot pull files\/a.smk: .*(not a Seedmask model file|cut short)/],
+    ['half of it', writeModel(kept(1)).slice(0, -1), /cut short|adds? up/],
+    [
+      'two tasks',
+      writeModel({ ...kept(1), tasks: ['x', 'y'].map((id) => ({ ...kept(1).tasks[0], id })) }),
+      /a file of one task, got 2 tasks/,
+    ],
+    ['a mask without its network', writeModel(maskOnly(kept(1))), /needs .*network/],
+    ['more bytes than allowed', (_, res) => void res.end(Buffer.alloc(5000)), /the limit is 4096/],
+    [
+      'bytes without end',
+      (_, res) => void setInterval(() => res.destroyed || res.write(Buffer.alloc(1000)), 1).unref(),
+      /the limit is 4096/,
+    ],
+    ['nothing at all', () => undefined, /no whole answer within 300 ms/],
+    ['a beginning', (_, res) => void res.writeHead(200, { 'Content-Length': '100' }).write('x'), /no whole answer within 300 ms/],
+    [
+      'an end without a beginning',
+      (_, res) => void res.destroy(),
+      /cannot pull .*a.smk: (other side closed|read ECONNRESET|socket hang up)/,
+    ],
+    ['an error', (_, res) => void res.writeHead(503).end(), /a.smk: HTTP 503$/],
+    [
+      'a redirect elsewhere',
+      (_, res) => void res.writeHead(302, { Location: 'http://127.0.0.1:1/x' }).end(),
+      /leads to http:\/\/127.0.0.1:1\. Only/,
+    ],
+    ['redirects in a circle', (_, res) => void res.writeHead(302, { Location: '/files/a.smk' }).end(), /more than 5 redirects/],
+  ])('%s: one line, and the other task is served', async (_, answer, line) => {
+    const { url } = await hosting({ a: kept(1), b: kept(2) }, { '/files/a.smk': answer });
+    const root = fresh();
+    const failures = await failuresOf(mirror(url, root, { retries: 1, timeout: 300, fileLimit: 4096 }));
+    expect(failures).toEqual([['files/a.smk', expect.any(String), expect.stringMatching(line)]]);
+    expect(failures[0][2]).not.toContain('\n');
+    expect(served(await openStore(root))).toEqual([['b', ['1'], []]]);
+    expect(leftovers(root)).toEqual([]);
+  });
+
+  test.each<[string, unknown, RegExp]>([
+    ['no JSON', '{', /contents.json must be a contents.json, got the body is not valid JSON/],
+    ['another document', '{"openapi": "3.1.0"}', /\/tasks must be of type array/],
+    [
+      'a name that is a path',
+      { tasks: [{ task: '../../etc', version: '1', content: '0'.repeat(64), url: 'x' }] },
+      /\/tasks\/0\/task must be a task name/,
+    ],
+    [
+      'a version that is a path',
+      { tasks: [{ task: 'a', version: '../1', content: '0'.repeat(64), url: 'x' }] },
+      /\/version must be a version/,
+    ],
+    ['an id that is a path', { tasks: [{ task: 'a', version: '1', content: '../x', url: 'x' }] }, /64 hex digits/],
+    ['a next page elsewhere', { tasks: [], next: 'http://169.254.169.254/latest' }, /it leads to http:\/\/169.254.169.254\. Only/],
+    ['pages in a circle', { tasks: [], next: 'contents.json' }, /a list of at most/],
+  ])('a document with %s changes nothing', async (_, document, line) => {
+    const root = fresh();
+    const good = await hosting({ a: kept(1) });
+    await mirror(good.url, root).sync();
+    const { url } = await host({ '/contents.json': typeof document === 'string' ? document : JSON.stringify(document) });
+    writeFileSync(join(root, '.content/url'), `${url}/contents.json`);
+    await expect(mirror(url, root).sync()).rejects.toThrow(line);
+    expect(served(await openStore(root))).toEqual([['a', ['1'], []]]);
+  });
+
+  test('files elsewhere are not asked for', async () => {
+    const elsewhere = await host({ '/a.smk': writeModel(kept(1)) });
+    const tasks = [{ task: 'a', version: '1', content: idOf(kept(1)), url: `${elsewhere.url}/a.smk` }];
+    const { url } = await host({ '/contents.json': JSON.stringify({ tasks }) });
+    expect(await failuresOf(mirror(url, fresh()))).toEqual([
+      [`${elsewhere.url}/a.smk`, 'cannot-pull', expect.stringContaining('it leads to')],
+    ]);
+    expect(elsewhere.asked).toEqual([]);
+  });
+});
+
+test('a folder on a web host, listed by seedmask contents', async () => {
+  const alone = writeModel({ network, base: { kind: 'none' }, tasks: [] });
+  const files = { 'a.smk': kept(1), 't/2.smk': writeModel(maskOnly(kept(2))), 't/labels.json': '{"stable": 2}', 'network.smk': alone };
+  const root = folder(files);
+  ends.push(() => rmSync(root, { recursive: true, force: true }));
+  const list = JSON.stringify(await contentsOf(root));
+  const { url } = await host({
+    '/models/contents.json': list,
+    ...Object.fromEntries(['a.smk', 't/2.smk', 'network.smk'].map((name) => [`/models/${name}`, readFileSync(join(root, name))])),
+  });
+  const into = fresh();
+  expect(await mirror(`${url}/models`, into).sync()).toEqual({ tasks: 2, pulled: 3, failures: [] });
+  expect(served(await openStore(into))).toEqual(served(await openStore(root)));
+  rmSync(join(root, 'network.smk'));
+  await expect(contentsOf(root)).rejects.toThrow('with a file of the network of');
+  writeFileSync(join(root, 'b.smk'), writeModel({ ...kept(1), tasks: ['x', 'y'].map((id) => ({ ...kept(1).tasks[0], id })) }));
+  await expect(contentsOf(root)).rejects.toThrow('a file of one task, got 2 tasks');
+});
+
+test('what may be gone in a moment is asked for again; redirects at home are followed', async () => {
+  let left = 2;
+  const { url, asked } = await hosting(
+    { a: kept(1) },
+    {
+      '/files/a.smk': (_, res) => void (left-- > 0 ? res.writeHead(503).end() : res.writeHead(307, { Location: '/moved' }).end()),
+      '/moved': writeModel(kept(1)),
+    },
+  );
+  expect(await mirror(`${url}/`, fresh()).sync()).toEqual({ tasks: 1, pulled: 1, failures: [] });
+  expect(asked).toEqual(['/contents.json', '/files/a.smk', '/files/a.smk', '/files/a.smk', '/moved']);
+});
+
+test('files that were not pulled stay, and so does what another URL gave', async () => {
+  const root = folder({ 'a/1.smk': kept(9), 'own.smk': kept(8) });
+  ends.push(() => rmSync(root, { recursive: true, force: true }));
+  const { url } = await hosting({ a: kept(1), b: kept(2) });
+  expect(await failuresOf(mirror(url, root))).toEqual([
+    ['files/a.smk', 'cannot-write', expect.stringContaining('a file that was not pulled is there')],
+  ]);
+  expect(readFileSync(join(root, 'a/1.smk'))).toEqual(Buffer.from(writeModel(kept(9))));
+  const other = await host({ '/contents.json': '{"tasks": []}' });
+  await expect(mirror(other.url, root).sync()).rejects.toThrow(`what was pulled from ${other.url}/contents.json, got that of ${url}`);
+  writeFileSync(join(root, '.content/url'), `${other.url}/contents.json`);
+  await mirror(other.url, root).sync();
+  expect(served(await openStore(root)).map(([name]) => name)).toEqual(['a', 'own']);
+});
+
+test('a file that was damaged on the disk of the replica comes again', async () => {
+  const { url } = await hosting({ a: kept(1) });
+  const root = fresh();
+  const follower = mirror(url, root);
+  await follower.sync();
+  const file = join(root, 'a/1.smk');
+  // A sound one stays, whatever the store has said of it.
+  await follower.recheck(file);
+  expect(existsSync(file)).toBe(true);
+  const bytes = readFileSync(file);
+  bytes[bytes.length - 1] ^= 1;
+  writeFileSync(join(root, 'a', readlinkSync(file)), bytes);
+  const store = await openStore(root);
+  const rechecked: Promise<void>[] = [];
+  store.subscribe(({ kind, file: failed }) => {
+    if (kind === 'failed') rechecked.push(follower.recheck(failed));
+  });
+  await expect(store.contentId(store.version('a'))).rejects.toThrow('cannot be served');
+  await Promise.all(rechecked);
+  expect(existsSync(file)).toBe(false);
+  expect(await follower.sync()).toEqual({ tasks: 1, pulled: 1, failures: [] });
+  await store.refresh();
+  expect(await store.contentId(store.version('a'))).toBe(idOf(kept(1)));
+});
+
+test.each([
+  ['ftp://host/x', 'http:// or https:// with a host'],
+  ['https://', 'http:// or https:// with a host'],
+  ['https://me:secret@host/', 'without a name and password'],
+  ['http://10.0.0.7:8080/', 'https, as it is another machine'],
+])('%s is refused', (url, line) => {
+  expect(() => new Mirror(url, '/nowhere')).toThrow(line);
+  expect(() => new Mirror(url, '/nowhere')).not.toThrow('secret');
+});
+
+describe('seedmask serve URL', () => {
+  const MAIN = join(import.meta.dirname, '../dist/cli/main.js');
+  const start = (...args: string[]) => {
+    const child = spawn(process.execPath, [MAIN, 'serve', ...args, '--port', '0', '--json']);
+    ends.push(() => child.kill('SIGKILL'));
+    let err = '';
+    child.stderr.setEncoding('utf8').on('data', (text) => {
+      err += text;
+    });
+    return { child, err: () => err, line: async () => JSON.parse(String((await once(child.stdout, 'data'))[0])) };
+  };
+
+  test('follows the origin, ends in good order, and starts again without it', async () => {
+    const { server, root: source, store } = await origin({ 'a.smk': kept(1) });
+    const cache = fresh();
+    const first = start(server.url, '--cache', cache, '--poll', '0.1');
+    const { url, tasks } = await first.line();
+    expect(tasks).toEqual(['a']);
+    writeFileSync(join(source, 'b.smk'), writeModel(kept(2)));
+    await store.refresh();
+    await expect.poll(() => post(`${url}/tasks/b/classify`, ROWS).then(({ status }) => status), { timeout: 10_000 }).toBe(200);
+    first.child.kill('SIGTERM');
+    expect(await once(first.child, 'exit')).toEqual([0, null]);
+    await server.close();
+    const second = start(server.url, '--cache', cache);
+    expect((await second.line()).tasks).toEqual(['a', 'b']);
+    expect(second.err()).toContain('not pulled');
+  }, 30_000);
+
+  test('nothing there is one line and exit 1', async () => {
+    const { url } = await host({});
+    const { child, err } = start(url, '--log', 'silent');
+    expect(await once(child, 'exit')).toEqual([1, null]);
+    expect(err()).toBe(`seedmask: cannot pull ${url}/contents.json: HTTP 404\n`);
+  });
+});

@@ -1,0 +1,230 @@
+// Replicas as deploy/ has them: nginx in front of two, one killed under load, nothing lost; tasks go where their names send them; and
+// every path, port and flag in the manifests is one that the server has.
+
+import { readFileSync, rmSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import { freePort, hasNginx, Replica, startNginx } from '../bench/fleet.mjs';
+import { createClient } from '../client/index.js';
+import { type Model, writeModel } from '../codec/index.js';
+import { serveCommand } from '../dist/cli/serve.js';
+import { createService } from '../server/service.js';
+import { engine, folder, get, oneTask, sampleStore, tinyNetwork } from './server.material.js';
+
+const ROOT = join(import.meta.dirname, '..');
+const text = (name: string) => readFileSync(join(ROOT, 'deploy', name), 'utf8');
+const ends: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end();
+});
+
+const NGINX = hasNginx();
+if (!NGINX) console.warn('nginx is not installed: what is tested behind it is skipped');
+
+describe.skipIf(!NGINX && !process.env['CI'])('two replicas behind nginx', () => {
+  const network = tinyNetwork();
+  const kept = (i: number): Model => oneTask(network, ['a', 'b', 'c'], { mask: [Uint8Array.of((1 << i) & 255, (1 << i) >> 8)] });
+  const TASKS = Array.from({ length: 12 }, (_, i) => `t${i}`);
+
+  async function fleet() {
+    const models = folder(Object.fromEntries(TASKS.map((name, i) => [`${name}.smk`, writeModel(kept(i))])));
+    const temporary = await mkdtemp(join(tmpdir(), 'seedmask-nginx-'));
+    ends.push(() => [models, temporary].map((root) => rmSync(root, { recursive: true, force: true })));
+    const replicas = await Promise.all([0, 1].map(async () => new Replica(await freePort(), [models, '--poll', '0']).start()));
+    ends.push(() => Promise.all(replicas.map((replica) => replica.end('SIGKILL'))));
+    const nginx = await startNginx(
+      replicas.map(({ port }) => port),
+      temporary,
+    );
+    ends.push(() => nginx.stop());
+    return { replicas, nginx };
+  }
+  /** Requests that a replica has answered, task by task. */
+  const answered = async ({ url }: Replica) => {
+    const { model_stats } = (await get(`${url}/v2/models/stats`)).json as { model_stats: { name: string; inference_count: number }[] };
+    return new Map(model_stats.map(({ name, inference_count }) => [name, inference_count]));
+  };
+
+  test('each task has one replica, by whichever protocol it is asked', async () => {
+    const { replicas, nginx } = await fleet();
+    const client = createClient({ url: nginx.url });
+    for (const name of TASKS) {
+      for (let i = 0; i < 3; i++) await client.classify(name, new Uint8Array(4));
+      await fetch(`${nginx.url}/v1/models/${name}:predict`, { method: 'POST', body: '{"instances": [[1, 2, 3, 4]]}' });
+      const inputs = [{ name: 'pixels', shape: [1, 4], datatype: 'UINT8', data: [1, 2, 3, 4] }];
+      await fetch(`${nginx.url}/v2/models/${name}/versions/1/infer`, { method: 'POST', body: JSON.stringify({ inputs }) });
+    }
+    const [a, b] = await Promise.all(replicas.map(answered));
+    expect(TASKS.map((name) => [a.get(name) ?? 0, b.get(name) ?? 0].sort())).toEqual(TASKS.map(() => [0, 5]));
+    // Both have some: by chance alone once in 2,048.
+    expect(Math.min(...[a, b].map((of) => TASKS.filter((name) => of.get(name)).length))).toBeGreaterThan(0);
+    expect((await fetch(`${nginx.url}/v2/repository/models/t0/unload`, { method: 'POST' })).status).toBe(403);
+  });
+
+  test('one is killed under load: no request is lost; it comes back and is used again', async () => {
+    const { replicas, nginx } = await fleet();
+    const client = createClient({ url: nginx.url, retries: 0 });
+    const [right] = await Promise.all([Promise.all(TASKS.map((name) => client.classify(name, Uint8Array.of(0, 255, 10, 3))))]);
+    const before = await answered(replicas[0]);
+    const [own] = TASKS.filter((name) => before.get(name));
+    let going = true;
+    let done = 0;
+    const clients = Array.from({ length: 8 }, async (_, k) => {
+      for (let i = k; going; i++) {
+        const at = i % TASKS.length;
+        // retries: 0: what nginx does not save is lost, and fails the test.
+        expect(await client.classify(TASKS[at], Uint8Array.of(0, 255, 10, 3))).toEqual(right[at]);
+        done++;
+      }
+    });
+    const more = async (n: number) => {
+      const from = done;
+      await Promise.race([expect.poll(() => done, { timeout: 30_000 }).toBeGreaterThan(from + n), Promise.all(clients)]);
+    };
+    await more(200);
+    for (let round = 0; round < 3; round++) {
+      await replicas[0].end('SIGKILL');
+      await more(200);
+      await replicas[0].start();
+      await more(200);
+    }
+    going = false;
+    await Promise.all(clients);
+    expect((await answered(replicas[0])).get(own)).toBeGreaterThan(0);
+  }, 60_000);
+
+  test('one drains under load: no request is lost, and it exits with 0', async () => {
+    const { replicas, nginx } = await fleet();
+    const client = createClient({ url: nginx.url, retries: 0 });
+    let going = true;
+    let done = 0;
+    const clients = Array.from({ length: 8 }, async (_, k) => {
+      for (let i = k; going; i++) {
+        await client.classify(TASKS[i % TASKS.length], new Uint8Array(4));
+        done++;
+      }
+    });
+    await expect.poll(() => done, { timeout: 30_000 }).toBeGreaterThan(200);
+    expect(await replicas[1].end('SIGTERM')).toEqual([0, null]);
+    const from = done;
+    await expect.poll(() => done, { timeout: 30_000 }).toBeGreaterThan(from + 200);
+    going = false;
+    await Promise.all(clients);
+    await replicas[1].start();
+  }, 60_000);
+});
+
+// ---- the manifests ----
+
+interface Probe {
+  readonly httpGet: { readonly path: string; readonly port: string | number };
+  readonly periodSeconds?: number;
+  readonly failureThreshold?: number;
+}
+interface Container {
+  readonly args: string[];
+  readonly env?: { readonly name: string }[];
+  readonly ports: { readonly name?: string; readonly containerPort: number }[];
+  readonly startupProbe?: Probe;
+  readonly readinessProbe: Probe;
+  readonly livenessProbe: Probe;
+  readonly securityContext: object;
+  readonly volumeMounts?: { readonly name: string; readonly mountPath: string }[];
+}
+const documents = (name: string) =>
+  parseAllDocuments(text(name)).map((document) => {
+    if ('errors' in document) expect(document.errors).toEqual([]);
+    return document.toJS();
+  });
+const [deployment, service, budget, scaler] = documents('kubernetes.yaml');
+const [runtime, inference] = documents('kserve.yaml');
+const pod = deployment.spec.template.spec;
+const containers: [string, Container][] = [
+  ['kubernetes.yaml', pod.containers[0]],
+  ['kserve.yaml', runtime.spec.containers[0]],
+];
+/** The command of `seedmask serve` after these arguments; throws for a flag or a value that it does not take. */
+function parsed(args: readonly string[]) {
+  expect(args[0]).toBe('serve');
+  const command = serveCommand()
+    .exitOverride()
+    .action(() => undefined);
+  command.parse([...args.slice(1)], { from: 'user' });
+  return { path: command.args[0], options: command.opts() };
+}
+const dockerfile = text('Dockerfile');
+const words = (instruction: string): string[] => JSON.parse(new RegExp(`^${instruction} (\\[.*\\])$`, 'm').exec(dockerfile)?.[1] ?? 'null');
+
+describe('manifests', () => {
+  test.each(containers)(
+    '%s: flags, probes and ports are the server’s',
+    async (_, { args, ports, startupProbe, readinessProbe, livenessProbe }) => {
+      const { options } = parsed(args);
+      expect(ports.map(({ containerPort }) => containerPort)).toEqual([options['port']]);
+      expect(options['host']).toBe('0.0.0.0');
+      const { routes } = createService({ engine, store: await sampleStore() });
+      for (const { httpGet } of [startupProbe ?? readinessProbe, readinessProbe, livenessProbe]) {
+        expect(routes.filter(({ method, path, access }) => method === 'GET' && path === httpGet.path && access === 'open')).toHaveLength(1);
+        expect([ports[0].name, ports[0].containerPort]).toContain(httpGet.port);
+      }
+      // A server that drains is not ready, and alive: nothing restarts it.
+      expect([readinessProbe.httpGet.path, livenessProbe.httpGet.path]).toEqual(['/v2/health/ready', '/v2/health/live']);
+    },
+  );
+
+  test('a replica is given the time that its end takes, and is out of the service before it closes', () => {
+    const { args, readinessProbe } = containers[0][1];
+    const delay = parsed(args).options['drainDelay'];
+    // listen's drainLimit is 10 s.
+    expect(pod.terminationGracePeriodSeconds).toBeGreaterThan(delay + 10);
+    expect(delay).toBeGreaterThan((readinessProbe.periodSeconds ?? 10) * (readinessProbe.failureThreshold ?? 3));
+  });
+
+  test('names, selectors, volumes and environment fit together', () => {
+    const { labels } = deployment.spec.template.metadata;
+    for (const selector of [deployment.spec.selector.matchLabels, service.spec.selector, budget.spec.selector.matchLabels]) {
+      expect(labels).toMatchObject(selector);
+    }
+    expect(service.spec.ports[0].targetPort).toBe(containers[0][1].ports[0].name);
+    expect(scaler.spec.scaleTargetRef).toEqual({
+      apiVersion: deployment.apiVersion,
+      kind: deployment.kind,
+      name: deployment.metadata.name,
+    });
+    expect(scaler.spec.minReplicas).toBeGreaterThan(budget.spec.minAvailable);
+    const [, { args, env, volumeMounts = [], securityContext }] = containers[0];
+    expect(volumeMounts.map(({ name }) => name)).toEqual(pod.volumes.map(({ name }: { name: string }) => name));
+    expect(volumeMounts.map(({ mountPath }) => mountPath)).toContain(parsed(args).options['cache']);
+    expect(securityContext).toMatchObject({ readOnlyRootFilesystem: true, allowPrivilegeEscalation: false });
+    expect(pod.securityContext).toMatchObject({ runAsNonRoot: true, runAsUser: Number(/^USER (\d+)$/m.exec(dockerfile)?.[1]) });
+    const sources = ['keys.ts', 'pull.ts'].map((name) => readFileSync(join(ROOT, 'cli', name), 'utf8')).join('\n');
+    for (const { name } of env ?? []) expect(sources).toContain(name);
+    expect(text('kubernetes.yaml')).toContain('/metrics');
+  });
+
+  test('KServe: the service names the runtime and a format and protocol of it', () => {
+    const { model } = inference.spec.predictor;
+    expect(model.runtime).toBe(runtime.metadata.name);
+    const formats: { name: string; version: string }[] = runtime.spec.supportedModelFormats;
+    expect(formats.map(({ name, version }) => ({ name, version }))).toContainEqual(model.modelFormat);
+    expect(runtime.spec.protocolVersions).toContain(model.protocolVersion);
+    expect(runtime.spec.containers[0].name).toBe('kserve-container');
+    expect(parsed(runtime.spec.containers[0].args).path).toBe('/mnt/models');
+  });
+
+  test('Dockerfile: what it copies is there or built, its command is accepted, and its health check asks the right port', () => {
+    expect(words('ENTRYPOINT')).toEqual(['node', 'dist/cli/main.js']);
+    expect(parsed(words('CMD'))).toMatchObject({ path: 'models/trained', options: { host: '0.0.0.0', port: 8080 } });
+    const [, , script] = JSON.parse(/HEALTHCHECK[^\n]*\\\n +CMD (\[.*\])$/m.exec(dockerfile)![1]) as string[];
+    expect(script).toContain("'http://127.0.0.1:8080/v2/health/ready'");
+    for (const [, from] of dockerfile.matchAll(/^COPY (?!--from)(.*) \S+$/gm)) {
+      for (const path of from.split(' '))
+        expect(() => readFileSync(join(ROOT, path, path === '.' || path.includes('/') ? 'README.md' : ''))).not.toThrow();
+    }
+    const ignored = text('Dockerfile.dockerignore').trim().split('\n');
+    for (const path of ['src', 'server', 'cli', 'web', 'models', 'package-lock.json']) expect(ignored).not.toContain(path);
+  });
+});
