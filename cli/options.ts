@@ -8,6 +8,7 @@ import { type Architecture, type Layer, MAX_KERNEL, place } from '../src/network
 import { parseSeed } from '../src/random.js';
 import { readFile } from './files.js';
 import { KNOWN_NAMES } from './known.js';
+import { FORMS } from './own-data.js';
 
 const NETWORKS = `${Object.keys(definitions).join(', ')}, fc:784-300-100-10, 28x28x1:conv16-pool-conv32k5v-pool-10 (k5: 5x5, v: no padding) or a JSON file`;
 const WIDTH = z.int().positive().max(1048576);
@@ -154,8 +155,7 @@ function checked(architecture: Architecture): Architecture {
   return architecture;
 }
 
-export const dataOption = (): Option =>
-  new Option('--data <name>', `${KNOWN_NAMES}, or a folder of IDX files or CIFAR-10 batches`).makeOptionMandatory();
+export const dataOption = (): Option => new Option('--data <name>', `${KNOWN_NAMES}, or ${FORMS}`).makeOptionMandatory();
 
 export const networkOption = (): Option => new Option('--network <name>', NETWORKS).argParser(network).default(definitions.fc, 'fc');
 

@@ -18,7 +18,7 @@ import { constantTwin, type TicketOptions, ticketNetwork, tickets } from '../src
 import { type DenseResult, paperTraining, trainDense } from '../src/train.js';
 import { checkFits, type LoadedData, loadDataset } from './datasets.js';
 import { checkWritable, writeFileSafely } from './files.js';
-import { accuracy, taskModel } from './learn.js';
+import { accuracy, taskModel, validationRows } from './learn.js';
 import {
   dataOption,
   fraction,
@@ -169,7 +169,7 @@ async function once(options: Options): Promise<void> {
   checkFits(data, options.network, outputs(options.network));
   const network = ticketNetwork(options.network, options.seed);
   const engine = await createWasmEngine({ threads: options.threads });
-  const parts = split(data.train.labels.length, 5000, options.seed);
+  const parts = split(data.train.labels.length, validationRows(data.train.labels.length), options.seed);
   const bar = trainingBar('train weights', options.json === true);
   const started = performance.now();
   const dense = await trainDense(engine, network, data.train, parts, {
@@ -217,7 +217,7 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
   const data = loadDataset(options.data);
   checkFits(data, options.network, outputs(options.network));
   const network = ticketNetwork(options.network, seed);
-  const parts = split(data.train.labels.length, 5000, seed);
+  const parts = split(data.train.labels.length, validationRows(data.train.labels.length), seed);
   const training = paperTraining(network);
   const run = openRun(options.out, network, {
     network: describe(network),

@@ -1,7 +1,7 @@
 // Requests that wait, a lane for each task, served in turns (deficit round-robin, Shreedhar and Varghese 1995): each turn gives a lane
 // the same time, what it overdraws it waits for, so a task with many requests never keeps the others from theirs.
 
-import { withConstants } from '../src/data.js';
+import { asInputs } from '../src/data.js';
 import { inputs } from '../src/network.js';
 import type { Version } from './catalogue.js';
 import type { Rows } from './rows.js';
@@ -59,7 +59,6 @@ export class Lane<J extends Queued> {
 
   #values(parts: Batch<J>['parts'], rows: number): Uint8Array | Float32Array {
     const width = inputs(this.version.network);
-    const { constant } = this.version.task.transform;
     const of = ({ job, first, count }: Batch<J>['parts'][number]) => job.rows.values.subarray(first * width, (first + count) * width);
     let values = of(parts[0]);
     if (parts.length > 1) {
@@ -71,7 +70,7 @@ export class Lane<J extends Queued> {
       }
       values = all;
     }
-    return constant ? withConstants(values, constant, width) : values;
+    return asInputs(values, this.version.task.transform, width);
   }
 }
 

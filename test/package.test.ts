@@ -18,6 +18,8 @@ const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as
 const DOCUMENTED: Record<string, string[]> = {
   '.': ['createWasmEngine', 'createReferenceEngine', 'parseSeed', 'regenerate', 'criterionMask', 'trainTopk', 'trainDense', 'evaluate'],
   './codec': ['readModel', 'writeModel', 'inspectModel', 'verifyModel', 'openArchive', 'readPacked', 'writePacked', 'SeedmaskError'],
+  './interop': ['toOnnx', 'toLayersModel', 'toSafetensors', 'toNpz', 'toC'],
+  './tfjs': ['createTfjsEngine'],
   './models': ['fc', 'conv2', 'conv4', 'conv6'],
   './server': ['createApp', 'createHandler', 'listen', 'readKeys'],
   './client': ['createClient', 'Client', 'RequestError'],
