@@ -50,7 +50,7 @@ export type TensorFlow = Pick<
   | 'relu'
   | 'reshape'
   | 'scalar'
-  | 'stridedSlice'
+  | 'slice'
   | 'sub'
   | 'sum'
   | 'tensor'
@@ -134,12 +134,16 @@ function exactSums(tf: TensorFlow, placed: Placed, x: Tensor, signs: Tensor, lar
   }
 }
 
-/** The largest of every 2x2 pixels, of any type. */
+/** The largest of every 2x2 pixels, of int32: first of two lines, then of two columns. */
 function pooled(tf: TensorFlow, x: Tensor, { output: [height, width] }: Placed): Tensor {
   const [rows, , , channels] = x.shape;
-  const corner = (dy: number, dx: number) =>
-    tf.stridedSlice(x, [0, dy, dx, 0], [rows, dy + 2 * height - 1, dx + 2 * width - 1, channels], [1, 2, 2, 1]);
-  return tf.maximum(tf.maximum(corner(0, 0), corner(0, 1)), tf.maximum(corner(1, 0), corner(1, 1)));
+  const ofTwo = (values: Tensor, count: number, each: number): Tensor => {
+    const pairs = tf.reshape(values, [count, 2, each]);
+    return tf.maximum(tf.slice(pairs, [0, 0, 0], [count, 1, each]), tf.slice(pairs, [0, 1, 0], [count, 1, each]));
+  };
+  const even = tf.slice(x, [0, 0, 0, 0], [rows, 2 * height, 2 * width, channels]);
+  const lines = ofTwo(even, rows * height, 2 * width * channels);
+  return tf.reshape(ofTwo(lines, rows * height * width, channels), [rows, height, width, channels]);
 }
 
 function forwardIntegers(tf: TensorFlow, network: Network, x: Tensor, signs: readonly Tensor[], largest: readonly number[]): Tensor {
