@@ -22,8 +22,8 @@ export const RATE = 1e-6;
 /** Validation rows of so many training rows: 5,000 of MNIST and CIFAR-10, a tenth of what is smaller. */
 export const validationRows = (rows: number): number => Math.min(5000, Math.max(1, Math.floor(rows / 10)));
 
-/** Rows of a step: 128, an eighth of what is smaller than 1,024 rows. */
-const batchOf = (rows: number): number => Math.min(TOPK.batch, Math.ceil(rows / 8));
+/** Rows of a step: as many as are wanted, or an eighth of a small training set, as a batch that is not full is dropped. */
+export const batchOf = (rows: number, wanted: number): number => Math.min(wanted, Math.ceil(rows / 8));
 
 /** What a network is trained with when nothing is said. */
 export function defaultsOf(architecture: Architecture): { density: number[]; epochs: number } {
@@ -116,7 +116,7 @@ export async function trainTask(
   const started = performance.now();
   const costs = (mask: Mask) => keepCosts({ network, pixelPermutation: null }, mask);
   const rate = options.rate ? { weight: options.rate, costs } : undefined;
-  const batch = batchOf(parts.train.length);
+  const batch = batchOf(parts.train.length, TOPK.batch);
   const learned =
     options.method === 'bernoulli'
       ? await trainBernoulli(engine, network, data.train, parts, { ...BERNOULLI, ...options, batch, rescale: options.rescale ?? false })

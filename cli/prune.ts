@@ -15,10 +15,10 @@ import { CRITERIA, type Criterion, criterionMask, paperRates } from '../src/mask
 import { type Architecture, describe, type Network, outputs, type Parameters, totalKept, totalWeights } from '../src/network.js';
 import { formatSeed, type Seed } from '../src/random.js';
 import { constantTwin, type TicketOptions, ticketNetwork, tickets } from '../src/tickets.js';
-import { type DenseResult, paperTraining, trainDense } from '../src/train.js';
+import { type DenseResult, PAPER, paperTraining, trainDense } from '../src/train.js';
 import { checkFits, type LoadedData, loadDataset } from './datasets.js';
 import { checkWritable, writeFileSafely } from './files.js';
-import { accuracy, taskModel, validationRows } from './learn.js';
+import { accuracy, batchOf, taskModel, validationRows } from './learn.js';
 import {
   dataOption,
   fraction,
@@ -174,6 +174,7 @@ async function once(options: Options): Promise<void> {
   const started = performance.now();
   const dense = await trainDense(engine, network, data.train, parts, {
     ...paperTraining(network),
+    batch: batchOf(parts.train.length, PAPER.batch),
     epochs: options.epochs,
     onProgress: bar.update,
   });
@@ -218,7 +219,7 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
   checkFits(data, options.network, outputs(options.network));
   const network = ticketNetwork(options.network, seed);
   const parts = split(data.train.labels.length, validationRows(data.train.labels.length), seed);
-  const training = paperTraining(network);
+  const training = { ...paperTraining(network), batch: batchOf(parts.train.length, PAPER.batch) };
   const run = openRun(options.out, network, {
     network: describe(network),
     seed: formatSeed(seed),

@@ -6,7 +6,18 @@
 //   keras     dense [in, out]   conv [k, k, in, out]
 
 import { SeedmaskError } from '../codec/index.js';
-import { type Architecture, describe, isDense, maskBytes, type Parameters, type Placed, weighted } from '../src/network.js';
+import {
+  type Architecture,
+  describe,
+  isDense,
+  maskBytes,
+  type Network,
+  type Parameters,
+  type Placed,
+  regenerate,
+  weighted,
+} from '../src/network.js';
+import { formatSeed } from '../src/random.js';
 
 /** An array by its name, in its file's own order. */
 export interface NamedTensor {
@@ -33,6 +44,8 @@ export interface LayerTensors {
   readonly weight: NamedTensor;
   readonly bias?: NamedTensor;
   readonly layout: Layout;
+  /** The weights that a file has beside a mask: they must be the seed's. */
+  readonly under?: NamedTensor;
 }
 
 export const badTensor = (field: string, expected: unknown, got: unknown, hint?: string): SeedmaskError =>
@@ -93,9 +106,33 @@ export function toParameters(architecture: Architecture, layers: readonly LayerT
   return { weights, biases };
 }
 
-/** Packed bits of tensors of 0 and 1. */
-export function toMask(architecture: Architecture, layers: readonly LayerTensors[]): Uint8Array[] {
-  return toParameters(architecture, layers).weights.map((values, layer) => {
+/**
+ * Packed bits of tensors of 0 and 1.
+ * @throws SeedmaskError bad-checkpoint also where the file says that the seed's weights are not those under the mask, or has biases
+ */
+export function toMask(network: Network, layers: readonly LayerTensors[]): Uint8Array[] {
+  const { weights: masks, biases } = toParameters(network, layers);
+  const hint = 'Name the masks alone with --tensors';
+  biases?.forEach((values, layer) => {
+    const at = values.findIndex((value) => value !== 0);
+    if (at >= 0)
+      throw badTensor(layers[layer].bias!.name, '0 everywhere, as a model file stores no biases', `${values[at]} at ${at}`, hint);
+  });
+  const placed = weighted(network);
+  const regenerated = layers.some(({ under }) => under) ? regenerate(network) : [];
+  layers.forEach(({ under, layout }, layer) => {
+    if (!under) return;
+    const values = canonical(placed[layer], under, layout);
+    const at = regenerated[layer].findIndex((value, i) => !(Math.abs(value - values[i]) <= 1e-5 * Math.abs(value)));
+    if (at >= 0)
+      throw badTensor(
+        under.name,
+        `the weights of seed ${formatSeed(network.seed)}, so ${regenerated[layer][at]} at ${at}`,
+        values[at],
+        hint,
+      );
+  });
+  return masks.map((values, layer) => {
     const bits = new Uint8Array(maskBytes(values.length));
     values.forEach((value, i) => {
       if (value !== 0 && value !== 1) throw badTensor(layers[layer].weight.name, '0 or 1 everywhere', value);
@@ -128,13 +165,14 @@ export function pickLayers(
       throw badTensor(name, 'a tensor of a dense or conv layer (2 or 4 dimensions)', `shape [${shape}]`);
   }
   const { unitsLast, channelsFirst } = LAYOUTS[layout ?? fitting(architecture, chosen)];
+  const ending = what === 'mask' ? /mask$/ : /(weight|kernel)$/;
   return chosen.map((weight) => {
-    const bias = weight.name.replace(/(weight|kernel)$/, 'bias');
-    return {
-      weight,
-      layout: { unitsLast, channelsFirst },
-      ...(what === 'weight' && bias !== weight.name && tensors.has(bias) && { bias: get(bias) }),
+    const beside = (part: string) => {
+      const name = weight.name.replace(ending, part);
+      return name !== weight.name && tensors.has(name) ? get(name) : undefined;
     };
+    const [bias, under] = what === 'mask' && names ? [] : [beside('bias'), what === 'mask' ? beside('weight') : undefined];
+    return { weight, layout: { unitsLast, channelsFirst }, ...(bias && { bias }), ...(under && { under }) };
   });
 }
 

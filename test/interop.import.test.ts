@@ -348,6 +348,17 @@ test.each<[what: string, work: () => unknown, line: RegExp]>([
     /mask must be 0 or 1 everywhere, got 2/,
   ],
   [
+    'biases beside a mask',
+    () =>
+      toMask(one, pickLayers(one, tensors({ name: 'a.mask', ...zeros(3, 4) }, { name: 'a.bias', shape: [3], values: [0, 2, 0] }), 'mask')),
+    /a.bias must be 0 everywhere, as a model file stores no biases, got 2 at 1. Name the masks alone with --tensors/,
+  ],
+  [
+    'weights beside a mask that are not those of the seed',
+    () => toMask(one, pickLayers(one, tensors({ name: 'a.mask', ...zeros(3, 4) }, { name: 'a.weight', ...zeros(3, 4) }), 'mask')),
+    /a.weight must be the weights of seed \d+, so -?0.\d+ at 0, got 0/,
+  ],
+  [
     'a LayersModel with an LSTM',
     () => layersModel([{ class_name: 'LSTM', config: { name: 'memory' } }]),
     /layer memory must be Dense, Conv2D, .*, got LSTM/,
