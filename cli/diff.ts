@@ -106,7 +106,15 @@ async function compare([a, archiveA]: [string, Archive], [b, archiveB]: [string,
 function headDifferences(a: TaskHead, b: TaskHead): string[] {
   const parts = ({ id, transform, labels, data, logitScale }: Task | TaskHead): [string, unknown][] => [
     ['id', id],
-    ['transform', [transform.scale, Object.is(transform.mean, -0) ? '-0' : transform.mean, transform.constant && [...transform.constant]]],
+    [
+      'transform',
+      [
+        transform.scale,
+        Object.is(transform.mean, -0) ? '-0' : transform.mean,
+        transform.constant && [...transform.constant],
+        transform.features && [[...transform.features.low], [...transform.features.scale]],
+      ],
+    ],
     ['labels', labels],
     ['data', data && [data.dataset, seed(data.pixelPermutation), seed(data.labelPermutation)]],
     ['logit scale', logitScale],

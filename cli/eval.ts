@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import Table from 'cli-table3';
 import { Command } from 'commander';
 import { SeedmaskError, type Task } from '../codec/index.js';
-import { type Dataset, withConstants } from '../src/data.js';
+import { asInputs, type Dataset } from '../src/data.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { type Evaluation, evaluate } from '../src/evaluate.js';
 import { inputs } from '../src/network.js';
@@ -58,16 +58,23 @@ function asSeen(task: Task, test: Dataset): Dataset {
 
 async function run(file: string, options: Options): Promise<void> {
   const { network, task } = await readTask(file, options.task, options.network);
-  const data = loadDataset(options.data);
+  const { features } = task.transform;
+  const data = loadDataset(options.data, features);
   const raw = data.test;
   const width = inputs(network);
   if (raw.labels.length === 0)
     throw new SeedmaskError('no-dataset', { field: options.data, got: 'no test images', expected: 'at least one' });
   checkFits(data, network, task.labels.length);
+  if ((features === undefined) !== (raw.features === undefined)) {
+    const [expected, got] = features ? ['numbers (CSV), as the task takes', 'images'] : ['images, as the task takes', 'numbers'];
+    throw new SeedmaskError('bad-option', { field: '--data', expected, got });
+  }
   const test = asSeen(task, raw);
   const engine = await createWasmEngine({ threads: options.threads });
   const classifier = engine.classifier(network, { mask: task.mask, transform: task.transform });
-  const images = task.transform.constant ? withConstants(test.images, task.transform.constant, width) : test.images;
+  const { constant } = task.transform;
+  // Features are bytes already, made as the task makes them.
+  const images = asInputs(test.images, { constant }, width);
   const result = evaluate(classifier, images, test.labels, { labelNames: task.labels, logitScale: task.logitScale });
   engine.close();
   outputOf(options).print(

@@ -11,7 +11,9 @@ import { demoCommand } from './demo.js';
 import { diffCommand } from './diff.js';
 import { evalCommand } from './eval.js';
 import { experimentCommand } from './experiment.js';
+import { exportCommand } from './export.js';
 import { extractCommand } from './extract.js';
+import { importCommand } from './import.js';
 import { inspectCommand } from './inspect.js';
 import { keysCommand } from './keys.js';
 import { packCommand } from './pack.js';
@@ -37,6 +39,8 @@ const commands = [
   inspectCommand(),
   packCommand(),
   extractCommand(),
+  exportCommand(),
+  importCommand(),
   diffCommand(),
   verifyCommand(),
   serveCommand(),

@@ -2,35 +2,15 @@
 
 import { existsSync } from 'node:fs';
 import { InvalidArgumentError, Option } from 'commander';
-import { z } from 'zod';
 import * as definitions from '../models/index.js';
-import { type Architecture, type Layer, MAX_KERNEL, place } from '../src/network.js';
+import { type Architecture, type Layer, place } from '../src/network.js';
 import { parseSeed } from '../src/random.js';
 import { readFile } from './files.js';
 import { KNOWN_NAMES } from './known.js';
+import { parseNetworkSpec } from './network-spec.js';
+import { FORMS } from './own-data.js';
 
 const NETWORKS = `${Object.keys(definitions).join(', ')}, fc:784-300-100-10, 28x28x1:conv16-pool-conv32k5v-pool-10 (k5: 5x5, v: no padding) or a JSON file`;
-const WIDTH = z.int().positive().max(1048576);
-const ACTIVATION = z.enum(['linear', 'relu']);
-/** The JSON form of an Architecture. */
-const ARCHITECTURE = z.strictObject({
-  input: z.tuple([WIDTH, WIDTH, WIDTH]),
-  layers: z
-    .array(
-      z.discriminatedUnion('kind', [
-        z.strictObject({ kind: z.literal('dense'), units: WIDTH, activation: ACTIVATION }),
-        z.strictObject({
-          kind: z.literal('conv'),
-          filters: WIDTH,
-          activation: ACTIVATION,
-          kernel: z.int().positive().max(MAX_KERNEL).optional(),
-          padding: z.enum(['same', 'valid']).optional(),
-        }),
-        z.strictObject({ kind: z.literal('pool') }),
-      ]),
-    )
-    .max(1024),
-});
 
 /** How a command prints its result. */
 export interface Output {
@@ -114,10 +94,9 @@ function network(text: string): Architecture {
   if (image) return checked(images(image, layers.split('-')));
   if (text.endsWith('.json') && existsSync(text)) {
     try {
-      return checked(ARCHITECTURE.parse(JSON.parse(new TextDecoder().decode(readFile(text, 65536)))));
+      return parseNetworkSpec(new TextDecoder().decode(readFile(text, 65536)));
     } catch (error) {
-      const why = error instanceof z.ZodError ? z.prettifyError(error).replace(/\s*\n\s*/g, ' ') : (error as Error).message;
-      throw new InvalidArgumentError(`${text}: ${why}`);
+      throw new InvalidArgumentError(`${text}: ${(error as Error).message}`);
     }
   }
   throw new InvalidArgumentError(`expected ${NETWORKS}, got '${text}'.`);
@@ -154,8 +133,7 @@ function checked(architecture: Architecture): Architecture {
   return architecture;
 }
 
-export const dataOption = (): Option =>
-  new Option('--data <name>', `${KNOWN_NAMES}, or a folder of IDX files or CIFAR-10 batches`).makeOptionMandatory();
+export const dataOption = (): Option => new Option('--data <name>', `${KNOWN_NAMES}, or ${FORMS}`).makeOptionMandatory();
 
 export const networkOption = (): Option => new Option('--network <name>', NETWORKS).argParser(network).default(definitions.fc, 'fc');
 

@@ -15,10 +15,10 @@ import { CRITERIA, type Criterion, criterionMask, paperRates } from '../src/mask
 import { type Architecture, describe, type Network, outputs, type Parameters, totalKept, totalWeights } from '../src/network.js';
 import { formatSeed, type Seed } from '../src/random.js';
 import { constantTwin, type TicketOptions, ticketNetwork, tickets } from '../src/tickets.js';
-import { type DenseResult, paperTraining, trainDense } from '../src/train.js';
+import { type DenseResult, PAPER, paperTraining, trainDense } from '../src/train.js';
 import { checkFits, type LoadedData, loadDataset } from './datasets.js';
 import { checkWritable, writeFileSafely } from './files.js';
-import { accuracy, taskModel } from './learn.js';
+import { accuracy, batchOf, taskModel, validationRows } from './learn.js';
 import {
   dataOption,
   fraction,
@@ -169,11 +169,12 @@ async function once(options: Options): Promise<void> {
   checkFits(data, options.network, outputs(options.network));
   const network = ticketNetwork(options.network, options.seed);
   const engine = await createWasmEngine({ threads: options.threads });
-  const parts = split(data.train.labels.length, 5000, options.seed);
+  const parts = split(data.train.labels.length, validationRows(data.train.labels.length), options.seed);
   const bar = trainingBar('train weights', options.json === true);
   const started = performance.now();
   const dense = await trainDense(engine, network, data.train, parts, {
     ...paperTraining(network),
+    batch: batchOf(parts.train.length, PAPER.batch),
     epochs: options.epochs,
     onProgress: bar.update,
   });
@@ -217,8 +218,8 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
   const data = loadDataset(options.data);
   checkFits(data, options.network, outputs(options.network));
   const network = ticketNetwork(options.network, seed);
-  const parts = split(data.train.labels.length, 5000, seed);
-  const training = paperTraining(network);
+  const parts = split(data.train.labels.length, validationRows(data.train.labels.length), seed);
+  const training = { ...paperTraining(network), batch: batchOf(parts.train.length, PAPER.batch) };
   const run = openRun(options.out, network, {
     network: describe(network),
     seed: formatSeed(seed),

@@ -10,7 +10,7 @@ import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { readSafetensors, SeedmaskError, type Tensor, writeSafetensors } from '../codec/index.js';
-import { kept, type Mask, maskBytes, type Network, regenerate, totalKept, totalWeights, weighted } from '../src/network.js';
+import { kept, type Mask, maskBytes, type Network, regenerate, totalKept, totalWeights, weighted, weightShapes } from '../src/network.js';
 import type { TicketRound } from '../src/tickets.js';
 import { checkWritable, makeFolder, readFile, writeFileSafely } from './files.js';
 
@@ -82,7 +82,7 @@ export function openRun(folder: string, network: Network, setup: Setup): RunFold
         writeFileSafely(
           initial,
           writeSafetensors(
-            shapes(network).map((shape, i): [string, Tensor] => [`layers.${i}.weight`, { shape, values: weights[i] }]),
+            weightShapes(network).map((shape, i): [string, Tensor] => [`layers.${i}.weight`, { shape, values: weights[i] }]),
             texts,
           ),
         );
@@ -138,11 +138,8 @@ function readRun(index: string, setup: Setup): Run {
 
 // ---- a round as tensors ----
 
-const shapes = (network: Network): number[][] =>
-  weighted(network).map(({ input, output, fanIn, kernel }) => (kernel ? [output[2], kernel, kernel, input[2]] : [output[2], fanIn]));
-
 function toTensors(network: Network, { mask, start, final }: TicketRound): [string, Tensor][] {
-  return shapes(network).flatMap((shape, i): [string, Tensor][] => [
+  return weightShapes(network).flatMap((shape, i): [string, Tensor][] => [
     [`layers.${i}.weight`, { shape, values: final.weights[i] }],
     [`layers.${i}.bias`, { shape: [shape[0]], values: final.biases![i] }],
     [`layers.${i}.mask`, { shape, values: Uint8Array.from(start[i], (_, k) => kept(mask[i], k)) }],

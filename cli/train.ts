@@ -4,6 +4,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { writeModel } from '../codec/index.js';
 import { split } from '../src/data.js';
+import type { Engine } from '../src/engine/engine.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { spread } from '../src/masks/topk.js';
@@ -22,6 +23,7 @@ import {
   SHIFT,
   type TrainedTask,
   trainTask,
+  validationRows,
 } from './learn.js';
 import {
   dataOption,
@@ -39,6 +41,10 @@ import {
 import { counting, trainingBar } from './progress.js';
 import { type SqueezeReport, squeezeTask, withCheck } from './squeeze.js';
 import { type Goal, list, type Outcome, search, type Trial } from './target.js';
+import { createTfjsNodeEngine } from './tfjs-node.js';
+
+const ENGINES = ['wasm', 'reference', 'tfjs-node'] as const;
+type EngineName = (typeof ENGINES)[number];
 
 /** Training runs of a search. */
 const TRIALS = 6;
@@ -59,7 +65,7 @@ interface Options extends Output {
   epochs?: number;
   seed: Seed;
   threads?: number;
-  engine: 'wasm' | 'reference';
+  engine: EngineName;
   out: string;
 }
 
@@ -96,7 +102,7 @@ export function trainCommand(): Command {
     .option('--epochs <n>', `passes over the training rows (default: ${FC_EPOCHS}, with convolutions ${CONV_EPOCHS})`, positiveInteger)
     .addOption(seedOption())
     .addOption(threadsOption())
-    .option('--engine <name>', 'wasm or reference (slow)', 'wasm')
+    .addOption(new Option('--engine <name>', 'reference is slow; tfjs-node needs its npm package').choices(ENGINES).default('wasm'))
     .requiredOption('--out <file>', 'model file to write (.smk)')
     .option('--json', 'print one JSON object')
     .addHelpText(
@@ -113,6 +119,11 @@ Examples:
   seedmask train --data mnist --network fc --method bernoulli --rescale --penalty 2 --out fewer.smk`,
     )
     .action(async (options: Options) => run(options));
+}
+
+async function engineOf({ engine, threads }: Options): Promise<Engine> {
+  if (engine === 'tfjs-node') return createTfjsNodeEngine();
+  return engine === 'reference' ? createReferenceEngine() : createWasmEngine({ threads });
 }
 
 /** What goes with one method alone. */
@@ -141,7 +152,8 @@ async function run(options: Options): Promise<void> {
   const data = loadDataset(options.data);
   checkFits(data, options.network, outputs(options.network));
   const defaults = defaultsOf(options.network);
-  const { method, rescale, penalty, epochs = defaults.epochs, shift = method === 'topk' ? SHIFT : 0, rate = RATE } = options;
+  const isImage = data.train.input[0] > 1 && data.train.input[1] > 1;
+  const { method, rescale, penalty, epochs = defaults.epochs, shift = method === 'topk' && isImage ? SHIFT : 0, rate = RATE } = options;
   const network = maskNetwork(options.network, options.seed, method);
   const weights = weightCounts(network);
   if (options.density && options.density.length > weights.length) {
@@ -151,10 +163,10 @@ async function run(options: Options): Promise<void> {
     );
   }
   const base = options.density ? spread(options.density, weights.length) : defaults.density;
-  const engine = options.engine === 'reference' ? createReferenceEngine() : await createWasmEngine({ threads: options.threads });
+  const engine = await engineOf(options);
   const quiet = options.json === true;
   const goal = goalOf(options);
-  const rows = split(data.train.labels.length, 5000, options.seed);
+  const rows = split(data.train.labels.length, validationRows(data.train.labels.length), options.seed);
   const { parts, check } = options.squeeze ? withCheck(rows) : { parts: rows, check: null };
   const learn = async (density: readonly number[], epochs: number): Promise<TrainedTask> => {
     const bar = trainingBar('train', quiet || (goal !== null && !process.stderr.isTTY), goal !== null);

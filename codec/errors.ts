@@ -20,6 +20,8 @@ export const ERRORS = {
   'bad-base': [422, '{field} needs {expected}, got {got}'],
   // ---- checkpoints ----
   'bad-tensors': [422, 'safetensors file: {field} must be {expected}, got {got}'],
+  'bad-checkpoint': [422, '{field} must be {expected}, got {got}'],
+  'no-export': [422, '{field} cannot be exported: it has {got}, supported are {expected}'],
   'bad-run': [409, '{field} holds another run: {got}, this one has {expected}'],
   'broken-run': [422, '{field} is damaged: {got}, expected {expected}'],
   // ---- a folder of model files ----

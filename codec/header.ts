@@ -8,6 +8,7 @@
 
 import { sha256 } from '@noble/hashes/sha2.js';
 import CRC32C from 'crc-32/crc32c.js';
+import type { Features } from '../src/data.js';
 import {
   type Activation,
   inputs,
@@ -33,6 +34,8 @@ export interface Transform {
   readonly mean: number;
   /** One bit an input, least significant first: inputs declared constant, whose raw value is replaced by 0. */
   readonly constant: Uint8Array | null;
+  /** How raw features become the bytes that stand for them, before anything else; absent where raw values are bytes already. */
+  readonly features?: Features;
 }
 
 /** What a task's data was: recorded so that it can be built again, never applied to a request. */
@@ -92,9 +95,19 @@ const MAX_SIGMA = 2 ** 124;
 // ---- fields to values (an entry's value is also its key in a table and its part of the content id) ----
 
 export const transformValue = (t: Transform): Value => {
+  if (t.features) return [{ f32: t.scale }, { f32: t.mean }, t.constant ?? new Uint8Array(0), featureValues(t.features)];
   if (t.constant === null && t.mean === 0 && !Object.is(t.mean, -0) && Math.fround(t.scale) === PIXELS_TRANSFORM.scale) return 0;
   return [{ f32: t.scale }, { f32: t.mean }, ...(t.constant ? [t.constant] : [])];
 };
+
+/** low of every input, then scale of every input: f32 little-endian. */
+function featureValues({ low, scale }: Features): Uint8Array {
+  const view = new DataView(new ArrayBuffer(4 * (low.length + scale.length)));
+  [...low, ...scale].forEach((value, i) => {
+    view.setFloat32(4 * i, value, true);
+  });
+  return new Uint8Array(view.buffer);
+}
 
 export const labelsValue = (labels: readonly string[]): Value =>
   labels.length === 10 && labels.every((label, i) => label === DIGITS[i]) ? 0 : labels;
@@ -266,13 +279,23 @@ function table<T>(value: unknown, field: string, entry: (value: unknown, field: 
 
 function transformField(value: unknown, field: string): Transform {
   if (value === 0) return PIXELS_TRANSFORM;
-  const [scale, mean, constant = null] = list(value, field, 2, 3);
+  const [scale, mean, constant = null, features = null] = list(value, field, 2, 4);
   if (constant !== null && !(constant instanceof Uint8Array)) throw wrong(`${field} constant inputs`, 'bytes', constant);
   return {
     scale: finite(scale, `${field} scale`),
     mean: finite(mean, `${field} mean`),
-    constant: constant && Uint8Array.from(constant),
+    constant: constant === null || (features !== null && constant.length === 0) ? null : Uint8Array.from(constant),
+    ...(features !== null && { features: featuresField(features, `${field} features`) }),
   };
+}
+
+function featuresField(value: unknown, field: string): Features {
+  if (!(value instanceof Uint8Array) || value.length === 0 || value.length % 8 !== 0) {
+    throw wrong(field, 'bytes, 8 an input', value instanceof Uint8Array ? `${value.length} bytes` : value);
+  }
+  const view = new DataView(value.buffer, value.byteOffset, value.length);
+  const numbers = Float32Array.from({ length: value.length / 4 }, (_, i) => finite(view.getFloat32(4 * i, true), field));
+  return { low: numbers.slice(0, numbers.length / 2), scale: numbers.slice(numbers.length / 2) };
 }
 
 function labelsField(value: unknown, field: string): readonly string[] {
@@ -312,7 +335,9 @@ export function networkId(network: Network): Uint8Array {
 /** Throws 'bad-header' unless the entries fit the network: a constant bit for every input, no more labels than outputs. */
 export function checkTables(header: Header, network: Network, outputs: number): void {
   const n = inputs(network);
-  header.transforms.forEach(({ constant }, i) => {
+  header.transforms.forEach(({ constant, features }, i) => {
+    if (features && features.low.length !== n)
+      throw wrong(`transforms[${i}] features`, `${8 * n} bytes`, `${8 * features.low.length} bytes`);
     if (constant && (constant.length !== Math.ceil(n / 8) || (n & 7 && constant[constant.length - 1] >> (n & 7)))) {
       throw wrong(`transforms[${i}] constant inputs`, `${n} bits with zero padding`, `${constant.length} bytes`);
     }

@@ -110,9 +110,11 @@ def check_entries(tables, network):
     for entries in tables: check(len({pack(e) for e in entries}) == len(entries), "header: a table has an entry twice")
     for t in tables[0]:
         if type(t) is int and t == 0: continue
-        scale, mean = (finite(v, "a transform") for v in items(t, 2, 3, "a transform")[:2])
-        check(len(t) == 3 or scale != np.float32(1 / 255) or mean != 0 or math.copysign(1, mean) < 0, "header: the registered transform written out")
-        constant = t[2] if len(t) == 3 else bytes((inputs + 7) // 8)
+        scale, mean = (finite(v, "a transform") for v in items(t, 2, 4, "a transform")[:2])
+        check(len(t) > 2 or scale != np.float32(1 / 255) or mean != 0 or math.copysign(1, mean) < 0, "header: the registered transform written out")
+        constant = t[2] if len(t) == 3 or (len(t) == 4 and t[2] != b"") else bytes((inputs + 7) // 8)
+        features = t[3] if len(t) == 4 else bytes(8 * inputs)
+        check(isinstance(features, bytes) and len(features) == 8 * inputs and np.isfinite(np.frombuffer(features, "<f4")).all(), "header: features")
         check(isinstance(constant, bytes) and len(constant) == (inputs + 7) // 8 and int.from_bytes(constant, "little") >> inputs == 0, "header: constant inputs")
     for l in tables[1]:
         check(l != DIGITS, "header: the registered labels written out")
@@ -342,11 +344,11 @@ def read(data, other=None):
 # ---- signed constants as an integer program ----
 
 def logits(network, task, images):
-    """images: rows x inputs of raw uint8. Integer logits, exact: sigma, the transform's scale and the logit scale factor out."""
+    """images: rows x inputs of uint8, what features have become. Integer logits, exact: sigma, the transform's scale and the logit scale factor out."""
     transform = task["transform"]
     check(network["distribution"] in (1, 2) and (transform == 0 or transform[0] > 0 == transform[1]), "integer logits need signed constants, mean 0, scale > 0")
     x, masks, most = images.astype(np.int64), iter(task["masks"]), 255
-    if transform != 0 and len(transform) == 3: x[:, unbits(transform[2])[:x.shape[1]] == 1] = 0
+    if transform != 0 and len(transform) > 2 and transform[2] != b"": x[:, unbits(transform[2])[:x.shape[1]] == 1] = 0
     x = x.reshape(-1, *network["input"])
     for layer in network["layers"]:
         if layer["kind"] == "pool":

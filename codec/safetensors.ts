@@ -1,5 +1,5 @@
 // safetensors: named arrays in one file, the checkpoint form that any language reads (github.com/huggingface/safetensors). Float32 and
-// uint8 arrays, which is all that training leaves; other types are refused by name.
+// uint8 arrays, which is all that training leaves, and bool as uint8 when reading; other types are refused by name.
 //
 //   OFFSET   SIZE  MEANING
 //   0        8     n, length of the header, little-endian, a multiple of 8 when written here
@@ -26,6 +26,7 @@ const METADATA = '__metadata__';
 const TYPES = new Map([
   ['F32', 4],
   ['U8', 1],
+  ['BOOL', 1],
 ]);
 const MAX_HEADER = 1 << 20;
 const MAX_RANK = 8;
@@ -81,7 +82,7 @@ export function readSafetensors(bytes: Uint8Array): TensorFile {
       sized.map(({ name, type, shape, begin, end }) => {
         // A copy; Buffer.slice would not make one.
         const raw = new Uint8Array(bytes.subarray(start + begin, start + end));
-        return [name, { shape, values: type === 'U8' ? raw : floats(raw) }];
+        return [name, { shape, values: type === 'F32' ? floats(raw) : raw }];
       }),
     ),
   };

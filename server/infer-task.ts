@@ -3,9 +3,12 @@
 //
 //   POST /networks/{network}/infer-task     {"instances": [[...], ...], "tasks"?: [names]} -> {"task", "confidence", "tasks", "cost"}
 
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { SeedmaskError } from '../codec/errors.js';
+import { asInputs } from '../src/data.js';
 import { packedBytes } from '../src/engine/packed.js';
+import { inputs } from '../src/network.js';
 import { contentOf, decodeContent, INSTANCES } from './content.js';
 import { checkEnough, type Found } from './finder.js';
 import { TIMEOUT, timeoutOf } from './inference.js';
@@ -84,7 +87,9 @@ async function inferTask(call: Call, service: Service, networks: Networks): Prom
   checkEnough(network, among.length);
   checkAlike(among);
   const deadline = timeoutMs === undefined ? undefined : call.arrived + timeoutMs;
-  const found = await service.finder.find(among, rows, query.method ?? said?.method ?? 'oneshot', { deadline, gone: call.gone });
+  const { features } = among[0].task.transform;
+  const asked = { ...rows, values: asInputs(rows.values, { constant: null, features }, inputs(network)) };
+  const found = await service.finder.find(among, asked, query.method ?? said?.method ?? 'oneshot', { deadline, gone: call.gone });
   service.meters.guessed(found.guess.cost.masks, found.ms / 1000);
   return json(answerOf(found, rows.count));
 }
@@ -123,8 +128,10 @@ function named(names: readonly string[], network: Version['network'], { caller }
 /** Masks are laid on one another for the same inputs, and as many bytes as they are. */
 function checkAlike(among: readonly Version[]): void {
   const [{ network, task }] = among;
-  const { scale, mean } = task.transform;
-  const other = among.find(({ task: { transform } }) => transform.scale !== scale || transform.mean !== mean);
+  const { scale, mean, features } = task.transform;
+  const other = among.find(
+    ({ task: { transform } }) => transform.scale !== scale || transform.mean !== mean || !isDeepStrictEqual(transform.features, features),
+  );
   if (other) {
     const got = `${among[0].name} and ${other.name}, which scale their inputs differently`;
     throw new SeedmaskError('bad-request', { field: '/tasks', expected: 'tasks of one input transform', got, hint: 'Name such tasks.' });

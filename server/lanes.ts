@@ -1,7 +1,7 @@
 // Requests that wait, a lane for each task, served in turns (deficit round-robin, Shreedhar and Varghese 1995): each turn gives a lane
 // the same time, what it overdraws it waits for, so a task with many requests never keeps the others from theirs.
 
-import { withConstants } from '../src/data.js';
+import { asInputs } from '../src/data.js';
 import { inputs } from '../src/network.js';
 import type { Version } from './catalogue.js';
 import type { Rows } from './rows.js';
@@ -24,10 +24,9 @@ export interface Batch<J extends Queued> {
   readonly values: Uint8Array | Float32Array;
 }
 
-/** Values with those of inputs declared constant replaced. */
+/** Values as the transform of the task declares them. */
 export function withDeclared({ network, task }: Version, values: Uint8Array | Float32Array): Uint8Array | Float32Array {
-  const { constant } = task.transform;
-  return constant ? withConstants(values, constant, inputs(network)) : values;
+  return asInputs(values, task.transform, inputs(network));
 }
 
 /** The requests of one task. */

@@ -9,6 +9,17 @@ export interface Dataset {
   readonly input: Shape;
   readonly images: Uint8Array;
   readonly labels: Uint8Array;
+  /** What the labels 0, 1, .. are called, where the data says so. */
+  readonly names?: readonly string[];
+  /** How the bytes were made of numbers, where the data has other values than bytes. */
+  readonly features?: Features;
+}
+
+/** One byte a feature: round((x - low) x scale), at least 0 and at most 255; f32 arithmetic, halves upwards, NaN gives 0. */
+export interface Features {
+  /** One value an input. */
+  readonly low: Float32Array;
+  readonly scale: Float32Array;
 }
 
 export class DataError extends Error {
@@ -181,11 +192,53 @@ export function permutedPixels(images: Uint8Array, order: Uint32Array): Uint8Arr
 }
 
 /** A copy of the rows with 0 in every input declared constant (one bit an input, least significant first). */
-export function withConstants<T extends Uint8Array | Float32Array>(raw: T, constant: Uint8Array, width: number): T {
+function withConstants<T extends Uint8Array | Float32Array>(raw: T, constant: Uint8Array, width: number): T {
   const values = raw.slice() as T;
   for (let i = 0; i < values.length; i++) {
     const input = i % width;
     if ((constant[input >> 3] >> (input & 7)) & 1) values[i] = 0;
   }
   return values;
+}
+
+/** The bytes of rows of raw features. */
+export function featureBytes(raw: ArrayLike<number>, { low, scale }: Features): Uint8Array {
+  const bytes = new Uint8Array(raw.length);
+  for (let i = 0; i < bytes.length; i++) {
+    const input = i % low.length;
+    const value = Math.fround(Math.fround(Math.fround(raw[i]) - low[input]) * scale[input]);
+    bytes[i] = Math.floor(Math.min(255, Math.max(0, value)) + 0.5);
+  }
+  return bytes;
+}
+
+/** Bytes for standardised features: 128 is the mean of the rows and 32 steps are a standard deviation, so 4 of them fit on either side. */
+export function standardFeatures(rows: ArrayLike<number>, width: number): Features {
+  const low = new Float32Array(width);
+  const scale = new Float32Array(width);
+  const count = rows.length / width;
+  for (let input = 0; input < width; input++) {
+    let [sum, squares] = [0, 0];
+    for (let at = input; at < rows.length; at += width) sum += rows[at];
+    const mean = sum / count;
+    for (let at = input; at < rows.length; at += width) squares += (rows[at] - mean) ** 2;
+    // A feature that is always the same has no deviation: any will do.
+    const deviation = Math.sqrt(squares / count) || 1;
+    low[input] = mean - 4 * deviation;
+    scale[input] = 32 / deviation;
+  }
+  return { low, scale };
+}
+
+/**
+ * Raw values as the engine takes them, where a task's transform does more than the engine's: features become bytes, inputs declared
+ * constant become 0. The same array when there is nothing to do.
+ */
+export function asInputs<T extends Uint8Array | Float32Array>(
+  raw: T,
+  { constant, features }: { readonly constant: Uint8Array | null; readonly features?: Features },
+  width: number,
+): T | Uint8Array {
+  const values: T | Uint8Array = features ? featureBytes(raw, features) : raw;
+  return constant ? withConstants(values, constant, width) : values;
 }

@@ -8,17 +8,20 @@
 //   const logits = classifier.logits(pixels, 1);       // Int32Array(10): exact, the same on every machine
 
 export {
+  asInputs,
   DataError,
   type Dataset,
   datasetFromCifar,
   datasetFromIdx,
   epochOrder,
+  type Features,
+  featureBytes,
   imagesOf,
   parseIdx,
   type Split,
   split,
+  standardFeatures,
   toIdx,
-  withConstants,
 } from './data.js';
 export type {
   AdamOptions,
@@ -89,6 +92,7 @@ export {
   totalWeights,
   weightCounts,
   weighted,
+  weightShapes,
 } from './network.js';
 export {
   DISTRIBUTIONS,

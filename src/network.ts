@@ -148,6 +148,10 @@ export const weightCounts = (architecture: Architecture): number[] => weighted(a
 /** Total number of weights. */
 export const totalWeights = (architecture: Architecture): number => weightCounts(architecture).reduce((a, b) => a + b, 0);
 
+/** Shapes of the weight arrays: dense [out, in], conv [out, k, k, in]. */
+export const weightShapes = (architecture: Architecture): number[][] =>
+  weighted(architecture).map(({ input, output, fanIn, kernel }) => (kernel ? [output[2], kernel, kernel, input[2]] : [output[2], fanIn]));
+
 /** Number of logits. */
 export const outputs = (architecture: Architecture): number => size(place(architecture).at(-1)!.output);
 

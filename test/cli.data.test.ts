@@ -73,7 +73,7 @@ test('IDX files and CIFAR-10 batches, plain or .gz, give the same data under the
 });
 
 test.each<[what: string, files: Record<string, Uint8Array | string>, line: RegExp]>([
-  ['nothing', {}, /no train-images-idx3-ubyte, expected a file train-images-idx3-ubyte or/],
+  ['nothing', {}, /nothing, expected train-images-idx3-ubyte, data_batch_1.bin, train.csv or folders of PNG files/],
   ['four batches', { ...batches, 'data_batch_4.bin': '' }, /train batch 4: expected records of 3073 bytes, got 0 bytes/],
   ['no test batch', { 'data_batch_1.bin': record(0) }, /no data_batch_2.bin/],
   ['label 12', { ...batches, 'test_batch.bin': record(0).fill(12, 0, 1) }, /test batch 1: record 0 has label 12/],

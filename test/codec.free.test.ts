@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { clearFreeBits, settleFreeBits } from '../codec/free.js';
 import { type Task, writeModel } from '../codec/index.js';
-import { withConstants } from '../src/data.js';
+import { asInputs } from '../src/data.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { checkMask, fullMask, inputs, kept, type Network, regenerate, totalKept } from '../src/network.js';
 import {
@@ -29,8 +29,7 @@ const engine = createReferenceEngine();
 function logitsOf(network: Network, { mask, transform }: Task): (Int32Array | Float32Array)[] {
   const width = inputs(network);
   const classifier = engine.classifier(network, { mask, transform });
-  const hidden = <T extends Uint8Array | Float32Array>(raw: T): T =>
-    transform.constant ? withConstants(raw, transform.constant, width) : raw;
+  const hidden = <T extends Uint8Array | Float32Array>(raw: T): T => asInputs(raw, transform, width);
   const pixels = hidden(randomPixels(network.seed, 5 * width));
   return [classifier.logits(pixels, 5), classifier.logits(hidden(randomFloats(network.seed, 9, 5 * width, 300)), 5)];
 }

@@ -119,7 +119,7 @@ test.each<[what: string, bytes: Uint8Array, line: RegExp]>([
   ['metadata of numbers', file({ __metadata__: { a: 1 }, w: one }), /__metadata__.a must be a text, got 1/],
   ['metadata that is a list', file({ __metadata__: [], w: one }), /an object of texts/],
   ['an entry that is a number', file({ w: 1 }), /w must be an object/],
-  ['another type', file({ w: { ...one, dtype: 'BF16' } }), /dtype of w must be F32 or U8, got BF16/],
+  ['another type', file({ w: { ...one, dtype: 'BF16' } }), /dtype of w must be F32 or U8 or BOOL, got BF16/],
   ['no type', file({ w: { shape: [1], data_offsets: [0, 4] } }), /dtype of w/],
   ['a negative dimension', file({ w: { ...one, shape: [-1] } }), /shape of w/],
   ['a fractional dimension', file({ w: { ...one, shape: [0.5] } }), /shape of w/],
@@ -156,4 +156,10 @@ test('no damage of one byte in the header is read as the same file', () => {
       expect(error, `byte ${i}`).toBeInstanceOf(SeedmaskError);
     }
   }
+});
+
+test('bool is read as uint8', () => {
+  const bytes = file({ m: { dtype: 'BOOL', shape: [4], data_offsets: [0, 4] } });
+  bytes.set([1, 0, 0, 1], bytes.length - 4);
+  expect(readSafetensors(bytes).tensors.get('m')).toEqual({ shape: [4], values: Uint8Array.of(1, 0, 0, 1) });
 });

@@ -5,7 +5,7 @@ import { dirname, join, relative } from 'node:path';
 import { expect, test } from 'vitest';
 
 const ROOT = join(import.meta.dirname, '..');
-const FOLDERS = ['src', 'codec', 'server', 'client', 'models', 'experiments', 'web', 'cli'];
+const FOLDERS = ['src', 'codec', 'server', 'client', 'models', 'experiments', 'interop', 'web', 'cli'];
 const walk = (folder: string): string[] =>
   readdirSync(folder).flatMap((name) => {
     const path = join(folder, name);
@@ -26,13 +26,14 @@ const RULES: [place: string, allowed: RegExp][] = [
   ['src/evaluate.ts', /^src\/(exact|engine\/engine)/],
   ['src/masks/', /^src\/(exact|random|network|engine|masks)/],
   ['src/', /^src\//],
-  ['codec/', /^(codec\/|src\/(exact|random|network)\.)/],
+  ['codec/', /^(codec\/|src\/(exact|random|network|data)\.)/],
   ['models/', /^src\//],
   ['server/', /^(server|src|codec|models)\//],
   ['client/', /^client\/|^codec\/errors/],
   ['web/', /^(web|src|codec|models)\//],
   ['experiments/', /^(experiments|src|codec|models)\//],
-  ['cli/', /^(cli|experiments|server|src|codec|models)\//],
+  ['interop/', /^(interop|src|codec)\//],
+  ['cli/', /^(cli|experiments|interop|server|src|codec|models)\//],
 ];
 
 interface Import {
@@ -72,9 +73,9 @@ test('models are pure data: only types come from src', () => {
   expect(wrong).toEqual([]);
 });
 
-test('src, codec and client run in a browser: no node modules outside the Node side of #workers', () => {
+test('src, codec, client and interop run in a browser: no node modules outside the Node side of #workers', () => {
   const wrong = files
-    .filter((file) => /^(src|codec|client)\//.test(file) && file !== 'src/engine/workers.node.ts')
+    .filter((file) => /^(src|codec|client|interop)\//.test(file) && file !== 'src/engine/workers.node.ts')
     .flatMap((file) => importsOf(file).filter(({ target }) => target.startsWith('node:')));
   expect(wrong).toEqual([]);
 });

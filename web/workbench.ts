@@ -3,7 +3,7 @@
 // network), and one drawn at random that keeps as much as the file's first.
 
 import { type FileInfo, inspectModel, type Model, readModel } from '../codec/container.js';
-import { withConstants } from '../src/data.js';
+import { asInputs } from '../src/data.js';
 import type { Classifiers } from '../src/engine/classifiers.js';
 import type { Classifier } from '../src/engine/engine.js';
 import {
@@ -106,9 +106,9 @@ export class Workbench {
 
   /** Logits before scale and softmax, of rows of raw values: what `seedmask eval` hashes. */
   logits(file: number, choice: Choice, values: Uint8Array, rows: number): Int32Array | Float32Array {
-    const { constant } = this.#taskOf(file, choice).transform;
+    const { transform } = this.#taskOf(file, choice);
     const classifier = this.#classifier(file, choice);
-    return classifier.logits(constant ? withConstants(values, constant, classifier.inputs) : values, rows);
+    return classifier.logits(asInputs(values, transform, classifier.inputs), rows);
   }
 
   picture(file: number, choice: Choice, layer: number): LayerPicture {

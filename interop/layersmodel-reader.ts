@@ -1,0 +1,106 @@
+// A TensorFlow.js LayersModel, read: the weights of its Dense and Conv2D layers in order. A model must be a chain of layers that a
+// Seedmask network has; another is refused by its name. The caller reads the files.
+
+import { z } from 'zod';
+import { badTensor, LAYOUTS, type LayerTensors, type NamedTensor } from './layouts.js';
+
+const COUNT = z
+  .int()
+  .nonnegative()
+  .max(2 ** 31);
+const CONFIG = z.looseObject({ name: z.string().optional() });
+const LAYERS = z.array(z.looseObject({ class_name: z.string(), config: CONFIG })).max(4096);
+const MODEL = z.looseObject({
+  modelTopology: z.looseObject({
+    model_config: z.looseObject({ class_name: z.string(), config: z.union([z.looseObject({ layers: LAYERS }), LAYERS]) }),
+  }),
+  weightsManifest: z.array(
+    z.looseObject({
+      paths: z.array(z.string().regex(/^[\w.-]+$/, 'a plain file name')),
+      weights: z.array(
+        z.looseObject({ name: z.string(), shape: z.array(COUNT).max(8), dtype: z.string(), quantization: z.unknown().optional() }),
+      ),
+    }),
+  ),
+});
+type Layer = z.infer<typeof LAYERS>[number];
+
+/** What a model.json says: its layers, and the files of their weights in order. */
+export interface LayersModelIndex {
+  readonly files: readonly string[];
+  readonly layers: readonly Layer[];
+  readonly weights: readonly { readonly name: string; readonly shape: readonly number[] }[];
+}
+
+/** @throws SeedmaskError bad-checkpoint */
+export function readLayersModelIndex(json: Uint8Array): LayersModelIndex {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder().decode(json));
+  } catch (error) {
+    throw badTensor('model.json', 'JSON', (error as Error).message);
+  }
+  const parsed = MODEL.safeParse(value);
+  if (!parsed.success) throw badTensor('model.json', 'a LayersModel', z.prettifyError(parsed.error).replace(/\s*\n\s*/g, ' '));
+  const { modelTopology, weightsManifest } = parsed.data;
+  const { config } = modelTopology.model_config;
+  const weights = weightsManifest.flatMap((group) => group.weights);
+  for (const { name, dtype, quantization } of weights) {
+    if (dtype !== 'float32' || quantization !== undefined)
+      throw badTensor(name, 'float32, not quantized', quantization ? 'quantized' : dtype);
+  }
+  return { files: weightsManifest.flatMap((group) => group.paths), layers: Array.isArray(config) ? config : config.layers, weights };
+}
+
+const PASSED = new Set(['InputLayer', 'Flatten', 'Dropout', 'ReLU', 'Softmax', 'Activation']);
+const SUPPORTED = 'Dense, Conv2D, MaxPooling2D, Flatten, ReLU, Softmax, Activation, Dropout, a first Rescaling by 1/255';
+
+/**
+ * The weighted layers.
+ * @param data the bytes of the index's files, one after the other
+ * @throws SeedmaskError bad-checkpoint that names the layer or tensor
+ */
+export function readLayersModel({ layers, weights }: LayersModelIndex, data: Uint8Array): LayerTensors[] {
+  const total = weights.reduce((sum, { shape }) => sum + 4 * shape.reduce((a, b) => a * b, 1), 0);
+  if (total !== data.length) throw badTensor('the weight files', `${total} bytes, as model.json says`, `${data.length} bytes`);
+  const view = new DataView(data.buffer, data.byteOffset, data.length);
+  let at = 0;
+  const tensors = new Map(
+    weights.map(({ name, shape }): [string, NamedTensor] => {
+      const values = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => view.getFloat32(at + 4 * i, true));
+      at += values.byteLength;
+      return [name, { name, shape, values }];
+    }),
+  );
+  const found: LayerTensors[] = [];
+  layers.forEach(({ class_name: kind, config }, i) => {
+    const name = config.name ?? String(i);
+    const must = (key: string, expected: readonly unknown[]) => {
+      const value = config[key];
+      const wrong = [value].flat().find((one) => one !== undefined && one !== null && !expected.includes(one));
+      if (wrong !== undefined) throw badTensor(`${key} of layer ${name}`, expected.join(' or '), wrong);
+    };
+    if (kind === 'Dense' || kind === 'Conv2D') {
+      must('activation', ['linear', 'relu', 'softmax']);
+      must('strides', [1]);
+      must('dilation_rate', [1]);
+      must('data_format', ['channels_last', 'channelsLast']);
+      const get = (part: string) => {
+        const tensor = tensors.get(`${name}/${part}`) ?? [...tensors.values()].find((t) => t.name.endsWith(`/${name}/${part}`));
+        if (!tensor) throw badTensor(`${part} of layer ${name}`, `a tensor ${name}/${part}`, 'none');
+        return tensor;
+      };
+      found.push({ weight: get('kernel'), layout: LAYOUTS.keras, ...(config['use_bias'] !== false && { bias: get('bias') }) });
+    } else if (kind === 'MaxPooling2D') {
+      must('pool_size', [2]);
+      must('strides', [2]);
+      must('padding', ['valid']);
+    } else if (kind === 'Activation') must('activation', ['linear', 'relu', 'softmax']);
+    else if (kind === 'Rescaling' && found.length === 0) {
+      if (Math.abs(Number(config['scale']) * 255 - 1) > 1e-6 || Number(config['offset'] ?? 0) !== 0)
+        throw badTensor(`layer ${name}`, 'scale 1/255, offset 0', `scale ${config['scale']}, offset ${config['offset']}`);
+    } else if (kind === 'Rescaling' && layers.slice(i).every((layer) => layer.class_name === 'Rescaling')) return;
+    else if (!PASSED.has(kind)) throw badTensor(`layer ${name}`, SUPPORTED, kind);
+  });
+  return found;
+}

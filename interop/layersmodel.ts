@@ -1,0 +1,84 @@
+// A TensorFlow.js LayersModel, written: model.json (a Sequential of Keras layers) and weights.bin, for tf.loadLayersModel. Input: raw
+// values, [batch, inputs] for networks of dense layers and [batch, height, width, channels] for others; output: logits [batch, outputs].
+// Labels and temperature (probabilities = softmax(logitScale x logits)) stand in userDefinedMetadata.
+
+import { inputs, isDense, type Network, place, windowOf } from '../src/network.js';
+import { checkBytes, type ExportedTask, type FloatModel, floatModel } from './floats.js';
+
+interface Weight {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly values: Float32Array;
+}
+
+/**
+ * The two files of a LayersModel by their names.
+ * @throws SeedmaskError no-export when a network has constant inputs under a convolution
+ */
+export function toLayersModel(network: Network, task: ExportedTask): ReadonlyMap<string, Uint8Array> {
+  checkBytes(task, 'tfjs');
+  const model = floatModel(network, task);
+  const { layers, weights } = sequential(model);
+  const bytes = new DataView(new ArrayBuffer(weights.reduce((sum, { values }) => sum + values.byteLength, 0)));
+  let at = 0;
+  for (const { values } of weights) {
+    for (const value of values) {
+      bytes.setFloat32(at, value, true);
+      at += 4;
+    }
+  }
+  const file = {
+    format: 'layers-model',
+    generatedBy: 'seedmask',
+    convertedBy: null,
+    modelTopology: {
+      keras_version: 'tfjs-layers 4.22.0',
+      backend: 'tensor_flow.js',
+      model_config: { class_name: 'Sequential', config: { name: 'seedmask', layers } },
+    },
+    weightsManifest: [{ paths: ['weights.bin'], weights: weights.map(({ name, shape }) => ({ name, shape, dtype: 'float32' })) }],
+    userDefinedMetadata: { labels: task.labels, logitScale: task.logitScale },
+  };
+  return new Map([
+    ['model.json', new TextEncoder().encode(JSON.stringify(file))],
+    ['weights.bin', new Uint8Array(bytes.buffer)],
+  ]);
+}
+
+function sequential(model: FloatModel): { layers: object[]; weights: Weight[] } {
+  const layers: object[] = [];
+  const weights: Weight[] = [];
+  const add = (kind: string, name: string, config: object) => {
+    const shape =
+      layers.length === 0 ? { batch_input_shape: [null, ...(isDense(model) ? [inputs(model)] : model.input)], dtype: 'float32' } : {};
+    layers.push({ class_name: kind, config: { name, trainable: true, ...shape, ...config } });
+  };
+  const { scale, mean } = model.transform;
+  if (scale !== 1 || mean !== 0) add('Rescaling', 'transform', { scale, offset: -mean * scale });
+  let flat = isDense(model);
+  for (const [i, { layer, stream, input, output, fanIn, kernel }] of place(model).entries()) {
+    const name = `layer${i}`;
+    if (layer.kind === 'pool') {
+      add('MaxPooling2D', name, { pool_size: [2, 2], strides: [2, 2], padding: 'valid', data_format: 'channels_last' });
+      continue;
+    }
+    if (layer.kind === 'dense' && !flat) add('Flatten', `${name}_flat`, {});
+    flat ||= layer.kind === 'dense';
+    const common = { activation: layer.activation, use_bias: model.biases !== null };
+    if (layer.kind === 'dense') add('Dense', name, { units: layer.units, ...common });
+    else {
+      const { padding } = windowOf(layer);
+      const window = { kernel_size: [kernel, kernel], strides: [1, 1], dilation_rate: [1, 1], padding, data_format: 'channels_last' };
+      add('Conv2D', name, { filters: layer.filters, ...window, ...common });
+    }
+    const units = output[2];
+    const shape = layer.kind === 'dense' ? [fanIn, units] : [kernel, kernel, input[2], units];
+    // Canonical order has the unit first, Keras has it last.
+    const values = model.weights[stream].map((_, at) => model.weights[stream][(at % units) * fanIn + Math.floor(at / units)]);
+    weights.push({ name: `${name}/kernel`, shape, values });
+    if (model.biases) weights.push({ name: `${name}/bias`, shape: [units], values: model.biases[stream] });
+  }
+  if (!flat) add('Flatten', 'output_flat', {});
+  if (model.factor !== 1) add('Rescaling', 'logits', { scale: model.factor, offset: 0 });
+  return { layers, weights };
+}

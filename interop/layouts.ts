@@ -1,0 +1,193 @@
+// Weights as other programs lay them out, into canonical order: dense W[out][in], conv W[out][ky][kx][in], inputs as height, width,
+// channel. Everything that comes in passes here: shapes, counts, and that numbers are numbers; a complaint names the tensor.
+//
+//   seedmask  dense [out, in]   conv [out, k, k, in]
+//   torch     dense [out, in]   conv [out, in, k, k]   a dense layer behind an image reads channel, height, width
+//   keras     dense [in, out]   conv [k, k, in, out]
+
+import { SeedmaskError } from '../codec/index.js';
+import {
+  type Architecture,
+  describe,
+  isDense,
+  maskBytes,
+  type Network,
+  type Parameters,
+  type Placed,
+  regenerate,
+  weighted,
+} from '../src/network.js';
+import { formatSeed } from '../src/random.js';
+
+/** An array by its name, in its file's own order. */
+export interface NamedTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly values: ArrayLike<number | bigint>;
+}
+
+/** Where a tensor has its units, and an image its channels. */
+export interface Layout {
+  readonly unitsLast: boolean;
+  readonly channelsFirst: boolean;
+}
+
+export const LAYOUTS = {
+  seedmask: { unitsLast: false, channelsFirst: false },
+  torch: { unitsLast: false, channelsFirst: true },
+  keras: { unitsLast: true, channelsFirst: false },
+} as const satisfies Record<string, Layout>;
+export type LayoutName = keyof typeof LAYOUTS;
+
+/** A layer's tensors, each with its layout. */
+export interface LayerTensors {
+  readonly weight: NamedTensor;
+  readonly bias?: NamedTensor;
+  readonly layout: Layout;
+  /** The weights that a file has beside a mask: they must be the seed's. */
+  readonly under?: NamedTensor;
+}
+
+export const badTensor = (field: string, expected: unknown, got: unknown, hint?: string): SeedmaskError =>
+  new SeedmaskError('bad-checkpoint', { field, expected, got, hint });
+
+const shapeOf = ({ layer, input, output, fanIn, kernel }: Placed, { unitsLast, channelsFirst }: Layout): number[] => {
+  const units = output[2];
+  if (layer.kind === 'dense') return unitsLast ? [fanIn, units] : [units, fanIn];
+  const window = channelsFirst ? [input[2], kernel, kernel] : [kernel, kernel, input[2]];
+  return unitsLast ? [...window, units] : [units, ...window];
+};
+
+const isShape = (a: readonly number[], b: readonly number[]): boolean => a.length === b.length && a.every((n, i) => n === b[i]);
+
+/** Values of a tensor in canonical order. Throws SeedmaskError bad-checkpoint unless its shape is the layer's. */
+function canonical(placed: Placed, { name, shape, values }: NamedTensor, layout: Layout): Float64Array {
+  const wanted = shapeOf(placed, layout);
+  if (!isShape(shape, wanted))
+    throw badTensor(`the shape of ${name}`, `[${wanted}], as layer ${placed.stream} of the network`, `[${shape}]`);
+  const { fanIn, kernel, layer, input } = placed;
+  const units = placed.output[2];
+  const [height, width, channels] = layer.kind === 'dense' ? input : [kernel, kernel, input[2]];
+  return Float64Array.from({ length: units * fanIn }, (_, i) => {
+    const unit = Math.floor(i / fanIn);
+    let at = i % fanIn;
+    if (layout.channelsFirst) at = (at % channels) * height * width + Math.floor(at / channels);
+    return Number(values[layout.unitsLast ? at * units + unit : unit * fanIn + at]);
+  });
+}
+
+function finite({ name }: NamedTensor, values: Float64Array): Float32Array {
+  const floats = Float32Array.from(values);
+  const at = floats.findIndex((value) => !Number.isFinite(value));
+  if (at >= 0) throw badTensor(name, 'finite f32 numbers', `${values[at]} at ${at}`);
+  return floats;
+}
+
+/** Weights and biases in canonical order, biases null where no layer has one. */
+export function toParameters(architecture: Architecture, layers: readonly LayerTensors[]): Parameters {
+  const placed = weighted(architecture);
+  if (layers.length !== placed.length) {
+    const got = `${layers.length}: ${layers.map(({ weight }) => weight.name).join(', ')}`;
+    throw badTensor(
+      'weight tensors',
+      `${placed.length}, as ${describe(architecture)} has layers`,
+      got,
+      'Name them in order with --tensors',
+    );
+  }
+  const weights = layers.map(({ weight, layout }, i) => finite(weight, canonical(placed[i], weight, layout)));
+  if (layers.every(({ bias }) => !bias)) return { weights, biases: null };
+  const biases = layers.map(({ bias }, i) => {
+    const units = placed[i].output[2];
+    if (!bias) return new Float32Array(units);
+    if (!isShape(bias.shape, [units])) throw badTensor(`the shape of ${bias.name}`, `[${units}]`, `[${bias.shape}]`);
+    return finite(bias, Float64Array.from<number | bigint>(bias.values, Number));
+  });
+  return { weights, biases };
+}
+
+/**
+ * Packed bits of tensors of 0 and 1.
+ * @throws SeedmaskError bad-checkpoint also where the file says that the seed's weights are not those under the mask, or has biases
+ */
+export function toMask(network: Network, layers: readonly LayerTensors[]): Uint8Array[] {
+  const { weights: masks, biases } = toParameters(network, layers);
+  const hint = 'Name the masks alone with --tensors';
+  biases?.forEach((values, layer) => {
+    const at = values.findIndex((value) => value !== 0);
+    if (at >= 0)
+      throw badTensor(layers[layer].bias!.name, '0 everywhere, as a model file stores no biases', `${values[at]} at ${at}`, hint);
+  });
+  const placed = weighted(network);
+  const regenerated = layers.some(({ under }) => under) ? regenerate(network) : [];
+  layers.forEach(({ under, layout }, layer) => {
+    if (!under) return;
+    const values = canonical(placed[layer], under, layout);
+    const at = regenerated[layer].findIndex((value, i) => !(Math.abs(value - values[i]) <= 1e-5 * Math.abs(value)));
+    if (at >= 0)
+      throw badTensor(
+        under.name,
+        `the weights of seed ${formatSeed(network.seed)}, so ${regenerated[layer][at]} at ${at}`,
+        values[at],
+        hint,
+      );
+  });
+  return masks.map((values, layer) => {
+    const bits = new Uint8Array(maskBytes(values.length));
+    values.forEach((value, i) => {
+      if (value !== 0 && value !== 1) throw badTensor(layers[layer].weight.name, '0 or 1 everywhere', value);
+      bits[i >> 3] |= value << (i & 7);
+    });
+    return bits;
+  });
+}
+
+/**
+ * The layers of a file of named tensors (safetensors, NPZ): those that `names` lists, or those called weight, kernel or, for masks,
+ * mask, in the order of their names with numbers as numbers.
+ * @param layout absent: the one that fits, if there is but one
+ */
+export function pickLayers(
+  architecture: Architecture,
+  tensors: ReadonlyMap<string, Omit<NamedTensor, 'name'>>,
+  what: 'weight' | 'mask',
+  names?: readonly string[],
+  layout?: LayoutName,
+): LayerTensors[] {
+  const get = (name: string): NamedTensor => {
+    const tensor = tensors.get(name);
+    if (!tensor) throw badTensor(`tensor ${name}`, `one of ${[...tensors.keys()].join(', ')}`, 'no such name');
+    return { name, ...tensor };
+  };
+  const chosen = (names ?? named([...tensors.keys()], what, (name) => tensors.get(name)!.shape.length)).map(get);
+  for (const { name, shape } of chosen) {
+    if (shape.length !== 2 && shape.length !== 4)
+      throw badTensor(name, 'a tensor of a dense or conv layer (2 or 4 dimensions)', `shape [${shape}]`);
+  }
+  const { unitsLast, channelsFirst } = LAYOUTS[layout ?? fitting(architecture, chosen)];
+  const ending = what === 'mask' ? /mask$/ : /(weight|kernel)$/;
+  return chosen.map((weight) => {
+    const beside = (part: string) => {
+      const name = weight.name.replace(ending, part);
+      return name !== weight.name && tensors.has(name) ? get(name) : undefined;
+    };
+    const [bias, under] = what === 'mask' && names ? [] : [beside('bias'), what === 'mask' ? beside('weight') : undefined];
+    return { weight, layout: { unitsLast, channelsFirst }, ...(bias && { bias }), ...(under && { under }) };
+  });
+}
+
+function named(all: readonly string[], what: 'weight' | 'mask', rank: (name: string) => number): string[] {
+  const ending = what === 'mask' ? /(^|\W|_)mask$/i : /(^|\W|_)(weight|kernel)$/i;
+  const found = all.filter((name) => ending.test(name));
+  const rest = found.length ? found : all.filter((name) => rank(name) > 1);
+  return rest.sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
+}
+
+/** The layout in which every shape is the network's. Without any, the first, whose complaint will name a tensor. */
+function fitting(architecture: Architecture, tensors: readonly NamedTensor[]): LayoutName {
+  const placed = weighted(architecture);
+  const names = (Object.keys(LAYOUTS) as LayoutName[]).filter((name) => name !== 'torch' || !isDense(architecture));
+  const fit = names.filter((name) => tensors.every(({ shape }, i) => placed[i] && isShape(shape, shapeOf(placed[i], LAYOUTS[name]))));
+  if (fit.length > 1) throw badTensor('the layout', 'named with --layout', `shapes that fit ${fit.join(' and ')}`);
+  return fit[0] ?? 'seedmask';
+}

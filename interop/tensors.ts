@@ -1,0 +1,52 @@
+// A task as named arrays, for programs that do their own arithmetic: safetensors and NPZ. Both hold the regenerated weights before the
+// mask, the mask as a byte a weight, and what regenerates and scales them.
+//
+//   features.low, .scale  f32 [inputs], where raw inputs are numbers (FORMAT.md)
+//   layers.i.weight  f32, dense [out, in], conv [out, k, k, in]      layers.i.mask  uint8 of that shape, 1 kept
+
+import { type Tensor, writeSafetensors } from '../codec/index.js';
+import { describe, kept, type Mask, type Network, regenerate, weightShapes } from '../src/network.js';
+import { formatSeed } from '../src/random.js';
+import type { ExportedTask } from './floats.js';
+import { type NumpyArray, writeNpz } from './npz.js';
+
+function tensorsOf(network: Network, { mask, transform: { features } }: ExportedTask): [string, Tensor][] {
+  const weights = regenerate(network);
+  const arrays = features ? Object.entries(features) : [];
+  const numbers = arrays.map(([name, values]): [string, Tensor] => [`features.${name}`, { shape: [values.length], values }]);
+  return numbers.concat(layersOf(network, mask, weights));
+}
+
+function layersOf(network: Network, mask: Mask, weights: readonly Float32Array[]): [string, Tensor][] {
+  return weightShapes(network).flatMap((shape, i): [string, Tensor][] => [
+    [`layers.${i}.weight`, { shape, values: weights[i] }],
+    [`layers.${i}.mask`, { shape, values: Uint8Array.from(weights[i], (_, k) => kept(mask[i], k)) }],
+  ]);
+}
+
+/** A safetensors file; its metadata is texts: network, seed, distribution, sigma, scale and mean of the inputs, logitScale, labels. */
+export const toSafetensors = (network: Network, task: ExportedTask): Uint8Array =>
+  writeSafetensors(tensorsOf(network, task), {
+    network: describe(network),
+    seed: formatSeed(network.seed),
+    distribution: network.distribution,
+    sigma: String(network.sigma),
+    scale: String(task.transform.scale),
+    mean: String(task.transform.mean),
+    logitScale: String(task.logitScale),
+    labels: JSON.stringify(task.labels),
+  });
+
+/** An .npz file: the arrays, and `seed` (uint64), `input` (int32 [height, width, channels]), `scale`, `mean` and `logitScale` (f32). */
+export function toNpz(network: Network, task: ExportedTask): Uint8Array {
+  const number = (value: number): NumpyArray => ({ shape: [], values: Float32Array.of(value) });
+  const seed = BigUint64Array.of((BigInt(network.seed.high) << 32n) | BigInt(network.seed.low));
+  return writeNpz([
+    ...tensorsOf(network, task),
+    ['seed', { shape: [], values: seed }],
+    ['input', { shape: [3], values: Int32Array.from(network.input) }],
+    ['scale', number(task.transform.scale)],
+    ['mean', number(task.transform.mean)],
+    ['logitScale', number(task.logitScale)],
+  ]);
+}

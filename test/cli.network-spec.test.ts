@@ -1,0 +1,91 @@
+// Networks in JSON files: what they mean, that they train, and that a mistake is named by its layer in one line.
+
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { z } from 'zod';
+import { NETWORK_SPEC, parseNetworkSpec } from '../cli/network-spec.js';
+import * as definitions from '../models/index.js';
+import { ROOT } from './interop.material.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'seedmask-spec-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const spec = (input: unknown, ...layers: unknown[]) => JSON.stringify({ input, layers });
+const dense = (units: unknown) => ({ kind: 'dense', units });
+const relu = { kind: 'relu' };
+const pool = { kind: 'pool' };
+
+test('a relu is a layer of its own or an activation; conv3x3 is a conv', () => {
+  const layers = [
+    { kind: 'conv', filters: 4, activation: 'relu' },
+    { kind: 'pool' },
+    { kind: 'conv', filters: 6, activation: 'linear', padding: 'valid' },
+    { kind: 'dense', units: 9, activation: 'relu' },
+    { kind: 'dense', units: 3, activation: 'linear' },
+  ];
+  const written = spec(
+    [12, 10, 3],
+    { kind: 'conv3x3', filters: 4 },
+    pool,
+    relu,
+    { kind: 'conv3x3', filters: 6, padding: 'valid' },
+    dense(9),
+    relu,
+    dense(3),
+  );
+  expect(parseNetworkSpec(written)).toEqual({ input: [12, 10, 3], layers });
+});
+
+test('every network by name is a spec of itself', () => {
+  for (const architecture of Object.values(definitions)) expect(parseNetworkSpec(JSON.stringify(architecture))).toEqual(architecture);
+});
+
+test.each<[string, string, RegExp]>([
+  ['no layers', spec([28, 28, 1]), /^layers: .*1/],
+  ['an unknown kind', spec([28, 28, 1], dense(5), { kind: 'lstm' }), /^layer 1, kind: Invalid/],
+  ['no units', spec([28, 28, 1], dense(5), { kind: 'dense' }), /^layer 1, units: Invalid input: expected number, received undefined$/],
+  ['half a unit', spec([28, 28, 1], dense(1.5)), /^layer 0, units: .*int/],
+  ['too many units', spec([28, 28, 1], dense(1e9)), /^layer 0, units: Too big/],
+  ['a key that is none', spec([28, 28, 1], { ...dense(5), dropout: 0.5 }), /^layer 0: Unrecognized key: "dropout"$/],
+  ['an input of two numbers', spec([28, 28], dense(5)), /^input: /],
+  ['a relu first', spec([28, 28, 1], relu, dense(5)), /^layer 0: a relu needs a dense or conv layer before it$/],
+  ['a relu behind pools alone', spec([28, 28, 1], pool, relu, dense(5)), /^layer 1: a relu needs a dense or conv layer before it$/],
+  [
+    'a pool too many, counted as the file counts',
+    spec([4, 4, 1], { kind: 'conv3x3', filters: 1 }, relu, pool, pool, pool, dense(1)),
+    /^layer 4: a 2x2 pool needs at least 2x2 pixels, got 1x1$/,
+  ],
+  [
+    'a kernel that is larger than what is left',
+    spec([8, 8, 1], pool, { kind: 'conv', filters: 1, kernel: 5, padding: 'valid' }),
+    /^layer 1: a 5x5 kernel without padding needs at least 5x5 pixels, got 4x4$/,
+  ],
+  ['only a pool', spec([8, 8, 1], pool), /^a network needs at least one layer with weights$/],
+  ['no JSON', '{', /JSON/],
+])('%s is refused in one line', (_, json, line) => {
+  expect(() => parseNetworkSpec(json)).toThrow(line);
+  try {
+    parseNetworkSpec(json);
+  } catch (error) {
+    expect((error as Error).message).not.toContain('\n');
+  }
+});
+
+test('the schema as JSON Schema has every kind', () => {
+  const text = JSON.stringify(z.toJSONSchema(NETWORK_SPEC));
+  for (const kind of ['dense', 'conv', 'conv3x3', 'pool', 'relu']) expect(text).toContain(`"${kind}"`);
+});
+
+test('the command names file and layer', () => {
+  writeFileSync(join(folder, 'wrong.json'), spec([28, 28, 1], dense(5), dense(-1)));
+  const { stderr, status } = spawnSync(
+    process.execPath,
+    [join(ROOT, 'dist/cli/main.js'), 'train', '--data', 'mnist', '--network', 'wrong.json', '--out', 'x.smk'],
+    { encoding: 'utf8', cwd: folder },
+  );
+  expect(status).toBe(1);
+  expect(stderr).toMatch(/^seedmask: .*wrong.json: layer 1, units: Too small.*\n$/);
+});

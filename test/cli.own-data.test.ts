@@ -1,0 +1,305 @@
+// Data of a user's own: NPZ written by NumPy, CSV, PNG files by class, names of classes; every form into the same bytes, and wrong ones
+// refused in one line that says what was looked for and what was found. A trained CSV task takes raw numbers, in eval and on a server.
+
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import fc from 'fast-check';
+import { PNG } from 'pngjs';
+import { afterAll, expect, test } from 'vitest';
+import { loadDataset } from '../cli/datasets.js';
+import { readModel, SeedmaskError, writeModel } from '../codec/index.js';
+import { readNpy, readNpz, writeNpy, writeNpz } from '../interop/npz.js';
+import { createApp, openStore } from '../server/index.js';
+import { featureBytes, standardFeatures, toIdx } from '../src/data.js';
+import { createReferenceEngine } from '../src/engine/reference.js';
+import { ROOT } from './interop.material.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'seedmask-own-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function put(files: Record<string, Uint8Array | string>): string {
+  for (const [file, bytes] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, file)), { recursive: true });
+    writeFileSync(join(folder, file), bytes);
+  }
+  return folder;
+}
+const at = (name: string) => join(folder, name);
+const seedmask = (...words: string[]) =>
+  spawnSync(process.execPath, [join(ROOT, 'dist/cli/main.js'), ...words], { encoding: 'utf8', cwd: folder });
+
+// ---- NumPy ----
+
+test('an NPZ file that NumPy saved as Keras does gives its arrays, compressed or not', () => {
+  const script = `
+import numpy as np, sys
+x = (np.arange(5 * 4 * 3).reshape(5, 4, 3) * 7 % 256).astype('uint8')
+for name, save in (('plain', np.savez), ('packed', np.savez_compressed)):
+    save(sys.argv[1] + '/' + name + '.npz', x_train=x[:3], y_train=np.array([[2], [0], [1]]), x_test=x[3:], y_test=np.array([1, 1], 'uint8'))
+`;
+  execFileSync('/usr/bin/python3', ['-c', script, folder]);
+  const values = Uint8Array.from({ length: 60 }, (_, i) => (i * 7) % 256);
+  for (const name of ['plain.npz', 'packed.npz']) {
+    expect(loadDataset(at(name))).toEqual({
+      name,
+      train: { input: [4, 3, 1], images: values.slice(0, 36), labels: Uint8Array.of(2, 0, 1) },
+      test: { input: [4, 3, 1], images: values.slice(36), labels: Uint8Array.of(1, 1) },
+    });
+  }
+});
+
+test('arrays of any type and shape read back as they were written', () => {
+  const types = [Float32Array, Float64Array, Uint8Array, Int8Array, Int16Array, Uint16Array, Int32Array, Uint32Array] as const;
+  fc.assert(
+    fc.property(fc.constantFrom(...types), fc.array(fc.nat(4), { maxLength: 4 }), fc.nat(), (type, shape, salt) => {
+      const values = type.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => (i * 31 + salt) % 100);
+      expect(readNpy(writeNpy({ shape, values }), 'x')).toEqual({ shape, values });
+      expect(readNpz(writeNpz([['a', { shape, values }]])).get('a')).toEqual({ shape, values });
+    }),
+  );
+});
+
+test('damaged NPZ and NPY files are refused with a SeedmaskError, whatever is damaged', () => {
+  const whole = writeNpz([['x_train', { shape: [2, 3], values: Float32Array.of(1, 2, 3, 4, 5, 6) }]]);
+  const npy = writeNpy({ shape: [2, 3], values: Float32Array.of(1, 2, 3, 4, 5, 6) });
+  const change = fc.array(fc.tuple(fc.nat(whole.length - 1), fc.nat(255)), { minLength: 1, maxLength: 3 });
+  fc.assert(
+    fc.property(change, fc.nat(whole.length), (changes, end) => {
+      for (const [original, read] of [
+        [whole, readNpz],
+        [npy, (bytes: Uint8Array) => readNpy(bytes, 'x')],
+      ] as const) {
+        const bytes = original.slice(0, Math.max(1, end));
+        for (const [place, value] of changes) if (place < bytes.length) bytes[place] = value;
+        try {
+          read(bytes);
+        } catch (error) {
+          expect(error).toBeInstanceOf(SeedmaskError);
+        }
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+// ---- CSV ----
+
+/** Two features that tell three classes apart, one that is noise, one that never changes. */
+const rows = Array.from({ length: 240 }, (_, i) => {
+  const kind = i % 3;
+  const noise = Math.sin(i * 12.9898) * 0.4;
+  return [
+    1000 * kind + 100 * noise,
+    -0.5 * (kind === 1 ? 1 : 0) + 0.1 * Math.cos(i),
+    Math.sin(i * 78.2),
+    7,
+    ['setosa', 'virginica', 'a, b'][kind],
+  ] as const;
+});
+const csv = (part: typeof rows) =>
+  `size,"length, mm",noise,same,Species\n${part.map((r) => r.map((v) => (typeof v === 'string' ? `"${v}"` : v)).join(',')).join('\n')}\n`;
+
+test('features are standardised by the training rows: 128 is the mean, 32 a standard deviation', () => {
+  put({ 'plants/train.csv': csv(rows.slice(0, 180)), 'plants/test.csv': csv(rows.slice(180)) });
+  const { name, train, test: rest } = loadDataset(at('plants'));
+  expect(name).toBe('plants');
+  expect(train.names).toEqual(['a, b', 'setosa', 'virginica']);
+  expect([...train.labels.subarray(0, 6)]).toEqual([1, 2, 0, 1, 2, 0]);
+  expect([train.input, train.labels.length, rest.labels.length]).toEqual([[1, 1, 4], 180, 60]);
+  for (const feature of [0, 1, 2]) {
+    const own = rows.slice(0, 180).map((row) => row[feature] as number);
+    const mean = own.reduce((a, b) => a + b, 0) / 180;
+    const deviation = Math.sqrt(own.reduce((sum, x) => sum + (x - mean) ** 2, 0) / 180);
+    own.forEach((x, i) => {
+      expect(Math.abs(train.images[4 * i + feature] - (128 + (32 * (x - mean)) / deviation))).toBeLessThan(0.51);
+    });
+  }
+  expect(train.images[3]).toBe(128);
+  expect(rest.features).toEqual(train.features);
+});
+
+test('bytes of features stay within 0 and 255, whatever comes', () => {
+  const features = standardFeatures([1, 2, 3, 4], 1);
+  expect([...featureBytes([-1e30, 1e30, Number.NaN, 2.5], features)]).toEqual([0, 255, 0, 128]);
+});
+
+test('train on CSV, eval, and a server that takes the raw numbers', async () => {
+  put({ 'one/plants.csv': csv(rows) });
+  const trained = seedmask(
+    'train',
+    '--data',
+    'one/plants.csv',
+    '--network',
+    'fc:4-24-3',
+    '--density',
+    '0.6',
+    '--epochs',
+    '40',
+    '--out',
+    'store/plants.smk',
+    '--json',
+  );
+  expect(trained.stderr).toMatch(/cannot write store\/plants.smk/);
+  mkdirSync(at('store'));
+  const again = seedmask(
+    'train',
+    '--data',
+    'one/plants.csv',
+    '--network',
+    'fc:4-24-3',
+    '--density',
+    '0.6',
+    '--epochs',
+    '40',
+    '--out',
+    'store/plants.smk',
+    '--json',
+  );
+  expect(again.stderr).toBe('');
+  const { testAccuracy } = JSON.parse(again.stdout);
+  expect(testAccuracy).toBeGreaterThan(0.9);
+  expect(JSON.parse(seedmask('eval', 'store/plants.smk', '--data', 'one/plants.csv', '--json').stdout)).toMatchObject({
+    testAccuracy,
+    samples: 48,
+  });
+  const bytes = new Uint8Array(readFileSync(at('store/plants.smk')));
+  const model = readModel(bytes);
+  expect(model.tasks[0].labels).toEqual(['a, b', 'setosa', 'virginica']);
+  expect(writeModel(model)).toEqual(bytes);
+  expect(execFileSync('/usr/bin/python3', [join(ROOT, 'codec/reader.py'), at('store/plants.smk')], { encoding: 'utf8' })).toMatch(/./);
+  const server = createApp({ engine: createReferenceEngine(), store: await openStore(at('store')) }).listen(0);
+  const { port } = server.address() as { port: number };
+  const instances = rows.filter((_, i) => i % 5 === 4).map((row) => row.slice(0, 4));
+  const answer = await fetch(`http://127.0.0.1:${port}/tasks/plants/classify`, { method: 'POST', body: JSON.stringify({ instances }) });
+  const { predictions } = (await answer.json()) as { predictions: { label: string }[] };
+  server.close();
+  const right = predictions.filter(({ label }, i) => label === rows[5 * i + 4][4]).length;
+  expect(right / predictions.length).toBeCloseTo(testAccuracy, 10);
+  expect(seedmask('eval', 'store/plants.smk', '--data', 'plain.npz').stderr).toMatch(/^seedmask: --data must be/);
+}, 60_000);
+
+// ---- PNG ----
+
+const png = (grey: number[], width: number) => {
+  const image = new PNG({ width, height: grey.length / width });
+  for (const [i, value] of grey.entries()) image.data.set([value, value, value, 255], 4 * i);
+  return PNG.sync.write(image, { colorType: 0 });
+};
+
+test('PNG files by class, with test folders or without', () => {
+  const image = (n: number) => png([n, n + 1, n + 2, n + 3, n + 4, n + 5], 3);
+  put({
+    'png/train/cat/b.png': image(10),
+    'png/train/cat/a.png': image(20),
+    'png/train/dog/a.png': image(30),
+    'png/test/dog/z.PNG': image(40),
+  });
+  const { train, test: rest } = loadDataset(at('png'));
+  expect(train).toEqual({
+    input: [2, 3, 1],
+    images: Uint8Array.from([20, 10, 30].flatMap((n) => [n, n + 1, n + 2, n + 3, n + 4, n + 5])),
+    labels: Uint8Array.of(0, 0, 1),
+    names: ['cat', 'dog'],
+  });
+  expect([[...rest.images], [...rest.labels]]).toEqual([[40, 41, 42, 43, 44, 45], [1]]);
+  put(Object.fromEntries([0, 1, 2, 3, 4, 5].map((i) => [`flat/${i < 3 ? 'x' : 'y'}/${i}.png`, image(i)])));
+  const flat = loadDataset(at('flat'));
+  expect([[...flat.train.labels], [...flat.test.labels]]).toEqual([[0, 0, 0, 1, 1], [1]]);
+});
+
+// ---- what is wrong ----
+
+const idx = { 'train-images-idx3-ubyte': toIdx([1, 2, 2], new Uint8Array(4)), 'train-labels-idx1-ubyte': toIdx([1], Uint8Array.of(0)) };
+
+test('labels.txt names the classes', () => {
+  put({
+    'named/labels.txt': 'shirt\nshoe\n',
+    ...Object.fromEntries(
+      Object.entries(idx).flatMap(([name, bytes]) => [
+        [`named/${name}`, bytes],
+        [`named/${name.replace('train', 't10k')}`, bytes],
+      ]),
+    ),
+  });
+  expect(loadDataset(at('named')).train.names).toEqual(['shirt', 'shoe']);
+});
+
+const npz = (arrays: Record<string, Float32Array | Uint8Array>) =>
+  writeNpz(
+    Object.entries(arrays).map(([name, values]) => [
+      name,
+      { shape: name.startsWith('x') ? [values.length / 2, 2] : [values.length], values },
+    ]),
+  );
+test.each<[what: string, files: Record<string, Uint8Array | string>, source: string, line: RegExp]>([
+  [
+    'other files',
+    { 'w1/notes.txt': '', 'w1/data.json': '' },
+    'w1',
+    /no data set in .*w1: data.json, notes.txt, expected train-images-idx3-ubyte, data_batch_1.bin, train.csv or folders of PNG files/,
+  ],
+  ['no such path', {}, 'w2', /w2: no such file or folder, expected mnist, cifar10 or a folder of IDX files/],
+  ['a file of another kind', { 'w3.txt': 'x' }, 'w3.txt', /a file of another kind/],
+  [
+    'an NPZ without y_test',
+    { 'w4.npz': npz({ x_train: new Uint8Array(4), y_train: new Uint8Array(2), x_test: new Uint8Array(2) }) },
+    'w4.npz',
+    /arrays x_train, y_train, x_test, expected x_train, y_train, x_test, y_test/,
+  ],
+  [
+    'floats in an NPZ',
+    { 'w5.npz': npz({ x_train: new Float32Array(4), y_train: new Uint8Array(2) }) },
+    'w5.npz',
+    /x_train of .*: Float32Array, expected uint8 values/,
+  ],
+  [
+    'fewer labels than rows',
+    { 'w6.npz': npz({ x_train: new Uint8Array(4), y_train: new Uint8Array(1) }) },
+    'w6.npz',
+    /1 labels, expected 2, as x_train has rows/,
+  ],
+  ['no zip', { 'w7.npz': 'nothing' }, 'w7.npz', /the .npz file must be a zip of .npy files/],
+  ['a word among numbers', { 'w8.csv': 'a,label\n1,x\nsome,y\n' }, 'w8.csv', /a of row 2 in .*w8.csv: 'some', expected a number/],
+  ['an empty cell', { 'w9.csv': 'a,label\n,x\n2,y\n' }, 'w9.csv', /a of row 1 in .*: nothing, expected a number/],
+  ['rows of several lengths', { 'w10.csv': 'a,label\n1,2,3\n' }, 'w10.csv', /Invalid Record Length.*expected a CSV file/],
+  [
+    'too many labels',
+    { 'w11.csv': `a,b\n${Array.from({ length: 300 }, (_, i) => `1,${i}`).join('\n')}` },
+    'w11.csv',
+    /300 values of b, expected at most 256 classes in the label column \(named label/,
+  ],
+  [
+    'other columns in test.csv',
+    { 'w12/train.csv': 'a,label\n1,x\n2,y', 'w12/test.csv': 'b,label\n1,x\n2,y' },
+    'w12',
+    /columns b, label, expected a, label, as .*train.csv has/,
+  ],
+  [
+    'a label only test.csv has',
+    { 'w13/train.csv': 'a,label\n1,x\n2,y', 'w13/test.csv': 'a,label\n1,x\n2,z' },
+    'w13',
+    /row 2 of .*test.csv: label z, expected x, y/,
+  ],
+  [
+    'images of two sizes',
+    { 'w14/x/1.png': png([1, 2], 2), 'w14/x/2.png': png([1, 2], 1), 'w14/x/3.png': png([1, 2], 2) },
+    'w14',
+    /2.png: the PNG image has width x height 1 x 2, expected 2 x 1.*expected images like the first/,
+  ],
+  ['a file that is no PNG', { 'w15/x/1.png': 'oops' }, 'w15', /1.png: 4 bytes, expected a PNG file/],
+])('%s: refused in one line', (_, files, source, line) => {
+  put(files);
+  expect(() => loadDataset(at(source))).toThrow(line);
+  try {
+    loadDataset(at(source));
+  } catch (error) {
+    expect((error as Error).message).not.toContain('\n');
+  }
+});
+
+test('an NPZ that says it is huge is refused before memory is taken', () => {
+  const bytes = writeNpz([['x_train', { shape: [4], values: Uint8Array.of(1, 2, 3, 4) }]]);
+  expect(() => readNpz(bytes, 100)).toThrow(/x_train.npy in the .npz file is \d+ bytes, the limit is 100 bytes/);
+});

@@ -1,0 +1,40 @@
+// The engine over TensorFlow.js passes the suite of all engines: floats close to the reference, integers exactly. The cpu backend does
+// everything; the wasm backend of TensorFlow.js has no gradients of convolutions and pools.
+
+import { createRequire } from 'node:module';
+import { dirname } from 'node:path';
+import * as tf from '@tensorflow/tfjs';
+import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
+import { expect, test } from 'vitest';
+import { createReferenceEngine } from '../src/engine/reference.js';
+import { createTfjsEngine } from '../src/engine/tfjs.js';
+import { inputs, nonzero, regenerate } from '../src/network.js';
+import { conv, dense, net, pool, randomPixels } from './engine.material.js';
+import { engineSuite } from './engine.suite.js';
+
+const CLOSENESS = 2e-3;
+
+const engineOn = (backend: 'cpu' | 'wasm') => async () => {
+  setWasmPaths(`${dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm/package.json'))}/dist/`);
+  await tf.setBackend(backend);
+  return createTfjsEngine(tf);
+};
+
+engineSuite('tfjs on cpu', engineOn('cpu'), { conv: true, closeness: CLOSENESS });
+engineSuite('tfjs on wasm', engineOn('wasm'), { conv: false, closeness: CLOSENESS });
+
+test.each(['cpu', 'wasm'] as const)('%s: sums beyond 2^24 stay exact, over images too, and no tensor is left behind', async (backend) => {
+  const engine = await engineOn(backend)();
+  // Positive weights alone, so nothing cancels.
+  const network = { ...net([12, 12, 2], conv(40), conv(40), pool, dense(10, 'linear')), seed: { low: 1, high: 2 } };
+  const options = { mask: regenerate(network).map((weights) => nonzero(weights.map((w) => Math.max(0, w)))) };
+  const pixels = randomPixels(network.seed, 5 * inputs(network));
+  const before = tf.memory().numTensors;
+  const [ours, theirs] = [engine, createReferenceEngine()].map((e) => e.classifier(network, options));
+  expect(theirs.arithmetic).toBe('integer');
+  const want = theirs.logits(pixels, 5);
+  expect(want.reduce((most, value) => Math.max(most, Math.abs(value)), 0)).toBeGreaterThan(2 ** 24);
+  expect(ours.logits(pixels, 5)).toEqual(want);
+  ours.free();
+  expect(tf.memory().numTensors).toBe(before);
+});

@@ -1,0 +1,445 @@
+// What comes in: the same weights as safetensors, NPZ, LayersModel and ONNX, in the layouts of PyTorch and Keras, give one network; masks
+// with a seed give a model file; and what cannot be taken is refused in one line that names the tensor, layer or operator.
+
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import * as tf from '@tensorflow/tfjs';
+import fc from 'fast-check';
+import { afterAll, expect, test } from 'vitest';
+import { readModel, readSafetensors, SeedmaskError, type Tensor, writeSafetensors } from '../codec/index.js';
+import {
+  type LayerTensors,
+  type NamedTensor,
+  pickLayers,
+  readLayersModel,
+  readLayersModelIndex,
+  readNpz,
+  readOnnxLayers,
+  toLayersModel,
+  toMask,
+  toNpz,
+  toOnnx,
+  toParameters,
+  writeNpz,
+} from '../interop/index.js';
+import { criterionMask, paperRates } from '../src/masks/criteria.js';
+import { fullMask, type Network, type Parameters, regenerate, weighted, weightShapes } from '../src/network.js';
+import { conv, dense, net, pool, randomMask, randomParameters, window } from './engine.material.js';
+import { ROOT, shipped } from './interop.material.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'seedmask-import-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+const seedmask = (...words: string[]) =>
+  spawnSync(process.execPath, [join(ROOT, 'dist/cli/main.js'), ...words], { encoding: 'utf8', cwd: folder });
+
+const images: Network = { ...net([9, 8, 2], conv(5), window(4, 5, 'valid'), pool, dense(7), dense(3, 'linear')), distribution: 'normal' };
+const parameters = randomParameters(images, images.seed, true);
+const names = ['conv1', 'conv2', 'fc1', 'fc2'];
+
+/** Place of a canonical weight [out][y][x][in] in PyTorch's [out][in][y][x]; of a dense layer [out][y][x][in] behind an image as well. */
+function torchOrder(values: Float32Array, units: number, [h, w, c]: readonly number[]): Float32Array {
+  const out = new Float32Array(values.length);
+  for (let o = 0; o < units; o++)
+    for (let y = 0; y < h; y++)
+      for (let x = 0; x < w; x++) for (let i = 0; i < c; i++) out[((o * c + i) * h + y) * w + x] = values[((o * h + y) * w + x) * c + i];
+  return out;
+}
+const kerasOrder = (values: Float32Array, units: number): Float32Array =>
+  values.map((_, at) => values[(at % units) * (values.length / units) + Math.floor(at / units)]);
+
+type Named = [string, Tensor][];
+const torch: Named = weighted(images).flatMap(({ layer, input, output, kernel, fanIn }, i): Named => {
+  const units = output[2];
+  const block = layer.kind === 'conv' ? [kernel, kernel, input[2]] : input;
+  const shape = layer.kind === 'conv' ? [units, input[2], kernel, kernel] : [units, fanIn];
+  return [
+    [`${names[i]}.weight`, { shape, values: torchOrder(parameters.weights[i], units, block) }],
+    [`${names[i]}.bias`, { shape: [units], values: parameters.biases![i] }],
+  ];
+});
+const keras: Named = weighted(images).flatMap(({ layer, input, output, kernel, fanIn }, i): Named => {
+  const units = output[2];
+  const shape = layer.kind === 'conv' ? [kernel, kernel, input[2], units] : [fanIn, units];
+  return [
+    [`${names[i]}/kernel`, { shape, values: kerasOrder(parameters.weights[i], units) }],
+    [`${names[i]}/bias`, { shape: [units], values: parameters.biases![i] }],
+  ];
+});
+
+const given = (layers: LayerTensors[]): Parameters => toParameters(images, layers);
+
+test('weights of PyTorch and of Keras, from safetensors and NPZ, in whatever order they stand', () => {
+  expect(given(pickLayers(images, new Map(torch), 'weight', undefined, 'torch'))).toEqual(parameters);
+  expect(given(pickLayers(images, new Map([...torch].reverse()), 'weight'))).toEqual(parameters);
+  expect(given(pickLayers(images, readSafetensors(writeSafetensors(keras)).tensors, 'weight'))).toEqual(parameters);
+  expect(given(pickLayers(images, readNpz(writeNpz(keras)), 'weight'))).toEqual(parameters);
+  const own = new Map(weightShapes(images).map((shape, i) => [`w${i}`, { shape, values: parameters.weights[i] }]));
+  expect(given(pickLayers(images, own, 'weight', ['w0', 'w1', 'w2', 'w3']))).toEqual({ ...parameters, biases: null });
+});
+
+test('a LayersModel that TensorFlow.js saved', async () => {
+  const model = tf.sequential({
+    layers: [
+      tf.layers.conv2d({ inputShape: [9, 8, 2], filters: 5, kernelSize: 3, padding: 'same', activation: 'relu' }),
+      tf.layers.conv2d({ filters: 4, kernelSize: 5, activation: 'relu' }),
+      tf.layers.maxPooling2d({ poolSize: 2 }),
+      tf.layers.flatten(),
+      tf.layers.dense({ units: 7, activation: 'relu' }),
+      tf.layers.dropout({ rate: 0.2 }),
+      tf.layers.dense({ units: 3, activation: 'softmax' }),
+    ],
+  });
+  model.setWeights(keras.map(([, { shape, values }]) => tf.tensor(values as Float32Array, [...shape])));
+  const saved: tf.io.ModelArtifacts[] = [];
+  await model.save(
+    tf.io.withSaveHandler(async (artifacts) => ({
+      modelArtifactsInfo: { dateSaved: new Date(), modelTopologyType: 'JSON' },
+      ...(saved.push(artifacts) && {}),
+    })),
+  );
+  const [{ modelTopology, weightSpecs, weightData }] = saved;
+  const json = { modelTopology: { model_config: modelTopology }, weightsManifest: [{ paths: ['a.bin'], weights: weightSpecs }] };
+  const index = readLayersModelIndex(new TextEncoder().encode(JSON.stringify(json)));
+  expect(given(readLayersModel(index, new Uint8Array(weightData as ArrayBuffer)))).toEqual(parameters);
+});
+
+test('our own exports come back: LayersModel and ONNX, of images and of vectors', () => {
+  const vector: Network = { ...net([1, 1, 19], dense(11), dense(6, 'linear')), distribution: 'uniform' };
+  for (const network of [images, vector]) {
+    const task = {
+      mask: fullMask(network, true),
+      transform: { scale: Math.fround(1 / 255), mean: 0, constant: null },
+      labels: ['a', 'b'],
+      logitScale: 2,
+    };
+    const want = { weights: regenerate(network), biases: null };
+    const files = toLayersModel(network, task);
+    expect(toParameters(network, readLayersModel(readLayersModelIndex(files.get('model.json')!), files.get('weights.bin')!))).toEqual(want);
+    expect(toParameters(network, readOnnxLayers(toOnnx(network, task)))).toEqual(want);
+  }
+});
+
+// ---- ONNX as PyTorch exports it: NCHW to the end, Flatten without Transpose ----
+
+const text = (message: BinaryWriter, field: number, value: string) => message.tag(field, WireType.LengthDelimited).string(value);
+const part = (message: BinaryWriter, field: number, value: BinaryWriter) =>
+  message.tag(field, WireType.LengthDelimited).bytes(value.finish());
+
+function node(operator: string, inputs: string[], attributes: Record<string, number[]> = {}): BinaryWriter {
+  const message = new BinaryWriter();
+  for (const input of inputs) text(message, 1, input);
+  text(text(message, 2, `${operator}-out`), 4, operator);
+  for (const [name, values] of Object.entries(attributes)) {
+    const attribute = text(new BinaryWriter(), 1, name);
+    for (const value of values) attribute.tag(8, WireType.Varint).int64(value);
+    part(message, 5, attribute);
+  }
+  return message;
+}
+
+function onnx(nodes: BinaryWriter[], tensors: Named, type = 1): Uint8Array {
+  const graph = new BinaryWriter();
+  for (const one of nodes) part(graph, 1, one);
+  for (const [name, { shape, values }] of tensors) {
+    const tensor = new BinaryWriter();
+    const dims = new BinaryWriter();
+    for (const size of shape) dims.int64(size);
+    part(tensor, 1, dims).tag(2, WireType.Varint).int32(type);
+    text(tensor, 8, name);
+    const floats = new BinaryWriter();
+    for (const value of values) floats.float(value);
+    part(graph, 5, part(tensor, 4, floats));
+  }
+  return part(new BinaryWriter(), 7, graph).finish();
+}
+const layer = (operator: string, name: string, attributes = {}) => node(operator, ['x', `${name}.weight`, `${name}.bias`], attributes);
+
+test('ONNX with channels first, packed dimensions and float_data', () => {
+  const nodes = [
+    layer('Conv', 'conv1', { pads: [1, 1, 1, 1], strides: [1, 1] }),
+    node('Relu', ['x']),
+    layer('Conv', 'conv2'),
+    node('Relu', ['x']),
+    node('MaxPool', ['x'], { kernel_shape: [2, 2], strides: [2, 2] }),
+    node('Flatten', ['x']),
+    layer('Gemm', 'fc1', { transB: [1] }),
+    node('Relu', ['x']),
+    layer('Gemm', 'fc2', { transB: [1] }),
+  ];
+  const file = onnx(
+    nodes,
+    torch.map(([name, tensor]): Named[number] => [name, tensor]),
+  );
+  // Integer attributes of one value stand in field 3 in real files; both are read.
+  expect(given(readOnnxLayers(file))).toEqual(parameters);
+});
+
+test('MatMul and Add are a dense layer', () => {
+  const network = net([1, 1, 5], dense(3, 'linear'));
+  const { weights, biases } = randomParameters(network, network.seed, true);
+  const tensors: Named = [
+    ['w', { shape: [5, 3], values: kerasOrder(weights[0], 3) }],
+    ['b', { shape: [3], values: biases![0] }],
+  ];
+  expect(toParameters(network, readOnnxLayers(onnx([node('MatMul', ['x', 'w']), node('Add', ['y', 'b'])], tensors)))).toEqual({
+    weights,
+    biases,
+  });
+});
+
+// ---- masks ----
+
+test('a mask and a seed give a model file: the export of a task comes back as its mask', () => {
+  const { network, task } = shipped('mnist-tiny');
+  writeFileSync(join(folder, 'tiny.npz'), toNpz(network, task));
+  const { stdout, stderr } = seedmask(
+    'import',
+    '--mask',
+    'tiny.npz',
+    '--seed',
+    String((BigInt(network.seed.high) << 32n) | BigInt(network.seed.low)),
+    '--out',
+    'tiny.smk',
+    '--json',
+  );
+  expect(stderr).toBe('');
+  expect(JSON.parse(stdout)).toMatchObject({ network: 'fc:784-300-100-10', file: 'tiny.smk' });
+  const model = readModel(new Uint8Array(readFileSync(join(folder, 'tiny.smk'))));
+  expect(model.network).toEqual(network);
+  expect(model.tasks[0].mask).toEqual(task.mask);
+});
+
+test('masks of any integer type and of floats', () => {
+  const mask = randomMask(images, images.seed, 0.3);
+  const bits = weightShapes(images).map((shape, i) => ({
+    shape,
+    values: Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, k) => (mask[i][k >> 3] >> (k & 7)) & 1),
+  }));
+  for (const make of [Uint8Array, Float32Array, Int32Array]) {
+    const arrays = new Map(bits.map(({ shape, values }, i) => [`layers.${i}.mask`, { shape, values: make.from(values) }]));
+    expect(toMask(images, pickLayers(images, arrays, 'mask'))).toEqual(mask);
+  }
+});
+
+// ---- the command ----
+
+test('initial and final weights give every criterion, and the masks of one', () => {
+  const network = net([1, 1, 6], dense(8), dense(3, 'linear'));
+  const file = (name: string, seed: number) => {
+    const { weights } = randomParameters(network, { low: seed, high: 0 }, false);
+    writeFileSync(
+      join(folder, name),
+      writeSafetensors(weightShapes(network).map((shape, i) => [`layers.${i}.weight`, { shape, values: weights[i] }])),
+    );
+    return weights;
+  };
+  const [initial, final] = [file('a.safetensors', 1), file('b.safetensors', 2)];
+  const words = ['import', '--initial', 'a.safetensors', '--final', 'b.safetensors', '--network', 'fc:6-8-3', '--keep', '0.5'];
+  const { criteria } = JSON.parse(seedmask(...words, '--json').stdout);
+  expect(criteria).toHaveLength(11);
+  // Half of 48, and .9^(ln .5 / ln .8) = .7209 of 24.
+  expect(criteria[1]).toMatchObject({ criterion: 'large_final', kept: 24 + 17 });
+  expect(seedmask(...words, '--criterion', 'movement', '--out', 'masks.safetensors').stderr).toBe('');
+  const { tensors } = readSafetensors(new Uint8Array(readFileSync(join(folder, 'masks.safetensors'))));
+  const rates = paperRates({ ...network, distribution: 'normal' }, Math.log(0.5) / Math.log(0.8));
+  expect(toMask(network, pickLayers(network, tensors, 'mask'))).toEqual(
+    criterionMask(network, 'movement', initial, final, rates, { low: 0, high: 0 }),
+  );
+});
+
+test('a report with test accuracies, on the data of a folder', () => {
+  const { network, task } = shipped('mnist-tiny');
+  mkdirSync(join(folder, 'model'));
+  for (const [name, bytes] of toLayersModel({ ...network, distribution: 'normal' }, { ...task, mask: fullMask(network, true) }))
+    writeFileSync(join(folder, 'model', name), bytes);
+  const { stdout, stderr } = seedmask(
+    'import',
+    '--initial',
+    'model/model.json',
+    '--final',
+    'model/model.json',
+    '--criterion',
+    'large_final',
+    '--data',
+    'mnist',
+    '--json',
+  );
+  expect(stderr).toBe('');
+  const report = JSON.parse(stdout);
+  expect(report.criteria[0].finalAccuracy).toBe(report.criteria[0].initialAccuracy);
+  expect(report.trainedAccuracy).toBeLessThan(0.3);
+}, 60_000);
+
+// ---- what is refused ----
+
+const said = (work: () => unknown): string => {
+  try {
+    work();
+  } catch (error) {
+    if (!(error instanceof SeedmaskError)) throw error;
+    expect(error.message).not.toContain('\n');
+    return error.message;
+  }
+  return 'nothing';
+};
+const one = net([1, 1, 4], dense(3, 'linear'));
+const square = net([1, 1, 4], dense(4, 'linear'));
+const tensors = (...list: NamedTensor[]) => new Map(list.map(({ name, ...tensor }) => [name, tensor]));
+const zeros = (...shape: number[]) => ({ shape, values: new Float32Array(shape.reduce((a, b) => a * b, 1)) });
+const layersModel = (layers: object[], weights: object[] = [], bytes = 0) =>
+  readLayersModel(
+    readLayersModelIndex(
+      new TextEncoder().encode(
+        JSON.stringify({
+          modelTopology: { model_config: { class_name: 'Sequential', config: { layers } } },
+          weightsManifest: [{ paths: ['w.bin'], weights }],
+        }),
+      ),
+    ),
+    new Uint8Array(bytes),
+  );
+
+test.each<[what: string, work: () => unknown, line: RegExp]>([
+  [
+    'a shape',
+    () => toParameters(one, pickLayers(one, tensors({ name: 'fc.weight', ...zeros(3, 5) }), 'weight')),
+    /the shape of fc.weight must be \[3,4\], as layer 0 of the network, got \[3,5\]/,
+  ],
+  [
+    'too many layers',
+    () => toParameters(one, pickLayers(one, tensors({ name: 'a.weight', ...zeros(3, 4) }, { name: 'b.weight', ...zeros(3, 3) }), 'weight')),
+    /weight tensors must be 1, as fc:4-3 has layers, got 2: a.weight, b.weight. Name them in order with --tensors/,
+  ],
+  [
+    'another layer',
+    () => pickLayers(one, tensors({ name: 'bn.weight', ...zeros(3) }), 'weight'),
+    /bn.weight must be a tensor of a dense or conv layer \(2 or 4 dimensions\), got shape \[3\]/,
+  ],
+  [
+    'either way round',
+    () => pickLayers(square, tensors({ name: 'a.weight', ...zeros(4, 4) }), 'weight'),
+    /the layout must be named with --layout, got shapes that fit seedmask and keras/,
+  ],
+  [
+    'a name that is not there',
+    () => pickLayers(one, tensors({ name: 'a.weight', ...zeros(3, 4) }), 'weight', ['b']),
+    /tensor b must be one of a.weight, got no such name/,
+  ],
+  [
+    'NaN',
+    () =>
+      toParameters(
+        one,
+        pickLayers(one, tensors({ name: 'a.weight', shape: [3, 4], values: new Float32Array(12).fill(Number.NaN, 7) }), 'weight'),
+      ),
+    /a.weight must be finite f32 numbers, got NaN at 7/,
+  ],
+  [
+    'a bias of another length',
+    () => toParameters(one, pickLayers(one, tensors({ name: 'a.weight', ...zeros(3, 4) }, { name: 'a.bias', ...zeros(4) }), 'weight')),
+    /the shape of a.bias must be \[3\], got \[4\]/,
+  ],
+  [
+    'a mask of 2',
+    () => toMask(one, pickLayers(one, tensors({ name: 'mask', shape: [3, 4], values: new Uint8Array(12).fill(2) }), 'mask')),
+    /mask must be 0 or 1 everywhere, got 2/,
+  ],
+  [
+    'biases beside a mask',
+    () =>
+      toMask(one, pickLayers(one, tensors({ name: 'a.mask', ...zeros(3, 4) }, { name: 'a.bias', shape: [3], values: [0, 2, 0] }), 'mask')),
+    /a.bias must be 0 everywhere, as a model file stores no biases, got 2 at 1. Name the masks alone with --tensors/,
+  ],
+  [
+    'weights beside a mask that are not those of the seed',
+    () => toMask(one, pickLayers(one, tensors({ name: 'a.mask', ...zeros(3, 4) }, { name: 'a.weight', ...zeros(3, 4) }), 'mask')),
+    /a.weight must be the weights of seed \d+, so -?0.\d+ at 0, got 0/,
+  ],
+  [
+    'a LayersModel with an LSTM',
+    () => layersModel([{ class_name: 'LSTM', config: { name: 'memory' } }]),
+    /layer memory must be Dense, Conv2D, .*, got LSTM/,
+  ],
+  ['strides', () => layersModel([{ class_name: 'Conv2D', config: { name: 'c', strides: [2, 2] } }]), /strides of layer c must be 1, got 2/],
+  [
+    'a tanh',
+    () => layersModel([{ class_name: 'Dense', config: { name: 'd', activation: 'tanh' } }]),
+    /activation of layer d must be linear or relu or softmax, got tanh/,
+  ],
+  [
+    'float16 weights',
+    () => layersModel([], [{ name: 'd/kernel', shape: [1], dtype: 'float16' }]),
+    /d\/kernel must be float32, not quantized, got float16/,
+  ],
+  [
+    'files that are too short',
+    () => layersModel([], [{ name: 'd/kernel', shape: [2, 2], dtype: 'float32' }], 15),
+    /the weight files must be 16 bytes, as model.json says, got 15 bytes/,
+  ],
+  [
+    'a way out of the folder',
+    () =>
+      readLayersModelIndex(
+        new TextEncoder().encode(
+          '{"modelTopology":{"model_config":{"class_name":"x","config":[]}},"weightsManifest":[{"paths":["../x"],"weights":[]}]}',
+        ),
+      ),
+    /a plain file name/,
+  ],
+  ['a graph model', () => readLayersModelIndex(new TextEncoder().encode('{"format":"graph-model"}')), /model.json must be a LayersModel/],
+  [
+    'an LSTM in ONNX',
+    () => readOnnxLayers(onnx([node('LSTM', ['x']), node('MatMul', ['x', 'w'])], [['w', zeros(4, 3)]])),
+    /operator LSTM must be Conv, Gemm, .*, got LSTM/,
+  ],
+  [
+    'a strided Conv',
+    () => readOnnxLayers(onnx([node('Conv', ['x', 'w'], { strides: [2, 2] })], [['w', zeros(4, 3, 3, 3)]])),
+    /strides of operator Conv must be 1, got 2/,
+  ],
+  [
+    'weights that are computed',
+    () => readOnnxLayers(onnx([node('MatMul', ['x', 'y'])], [])),
+    /input 1 of operator MatMul must be an f32 initializer, got y/,
+  ],
+  [
+    'float16 in ONNX',
+    () => readOnnxLayers(onnx([node('MatMul', ['x', 'w'])], [['w', zeros(4, 3)]], 10)),
+    /input 1 of operator MatMul must be an f32 initializer, got w/,
+  ],
+  ['no ONNX at all', () => readOnnxLayers(new TextEncoder().encode('hello, world')), /the ONNX file must be a ModelProto/],
+])('%s is refused in one line', (_, work, line) => {
+  expect(said(work)).toMatch(line);
+});
+
+test('damaged ONNX files are refused with a SeedmaskError, whatever is damaged', () => {
+  const file = toOnnx(one, {
+    mask: fullMask(one, true),
+    transform: { scale: 1, mean: 0, constant: null },
+    labels: ['a', 'b', 'c'],
+    logitScale: 1,
+  });
+  const change = fc.array(fc.tuple(fc.nat(file.length - 1), fc.nat(255)), { minLength: 1, maxLength: 3 });
+  fc.assert(
+    fc.property(change, fc.nat(file.length), (changes, end) => {
+      const bytes = file.slice(0, Math.max(1, end));
+      for (const [place, value] of changes) if (place < bytes.length) bytes[place] = value;
+      said(() => toParameters(one, readOnnxLayers(bytes)));
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('the command names the file, and what it lacks', () => {
+  expect(seedmask('import').stderr).toBe('seedmask: --initial must be given, or --mask, got nothing\n');
+  expect(seedmask('import', '--mask', 'tiny.npz').stderr).toBe('seedmask: --out must be given with --mask, got nothing\n');
+  expect(seedmask('import', '--initial', 'x.pt', '--final', 'x.pt').stderr).toMatch(
+    /^seedmask: x.pt: .* must be .safetensors, .npz, .onnx or .json/,
+  );
+  expect(seedmask('import', '--mask', 'a.safetensors', '--network', 'fc', '--out', 'x.smk').stderr).toMatch(
+    /^seedmask: a.safetensors: .*layers.0.weight.*\n$/,
+  );
+});
