@@ -7,7 +7,7 @@ import { type Cell, nameOf, type Row } from './cell.js';
 import type { Claim, Experiment, Picture, Table } from './experiment.js';
 import type { Plan } from './grids.js';
 import { optional } from './optional.js';
-import { RUNS } from './scale.js';
+import { RUNS, TASKS } from './scale.js';
 import { csv, type Store } from './store.js';
 
 /** Runs cells, in any order and anywhere; hands each one's rows over as soon as they are there. */
@@ -28,8 +28,12 @@ export interface Conducted {
   readonly missing: number;
 }
 
-/** The plan of a scale; `runs` overrides the number of seeds. */
-export const planOf = (scale: Plan['scale'], runs?: number): Plan => ({ scale, runs: (network) => runs ?? RUNS[scale](network) });
+/** The plan of a scale; `runs` overrides the number of seeds, `tasks` that of tasks on one network. */
+export const planOf = (scale: Plan['scale'], runs?: number, tasks = TASKS[scale]): Plan => ({
+  scale,
+  runs: (network) => runs ?? RUNS[scale](network),
+  tasks,
+});
 
 /** Cells that start from weights which others train come last: two that start together would train the same twice. */
 const turn = (cell: Cell): number => (cell.kind === 'plane' || cell.kind === 'archive' ? 1e9 : 0) + cell.seed;
@@ -37,7 +41,7 @@ const turn = (cell: Cell): number => (cell.kind === 'plane' || cell.kind === 'ar
 /** Cells of several experiments, each once, seeds outermost so that whole seeds finish first; those not yet in the store. */
 export function missing(experiments: readonly Experiment[], plan: Plan, store: Store): Cell[] {
   const all = new Map(experiments.flatMap((e) => e.cells(plan)).map((cell) => [nameOf(cell), cell]));
-  return [...all.values()].filter((cell) => !store.rows(cell)).sort((a, b) => turn(a) - turn(b));
+  return [...all.values()].filter((cell) => !store.result(cell)).sort((a, b) => turn(a) - turn(b));
 }
 
 /** Runs what is missing and writes the results of every experiment. */
@@ -79,11 +83,7 @@ function parsed(text: string): unknown {
 
 /** What an experiment makes of the cells that are there. */
 export function results(experiment: Experiment, plan: Plan, store: Store): Conducted {
-  const held = (cells: readonly Cell[]) =>
-    cells.flatMap((cell) => {
-      const rows = store.rows(cell);
-      return rows ? [{ cell, rows }] : [];
-    });
+  const held = (cells: readonly Cell[]) => cells.flatMap((cell) => store.result(cell) ?? []);
   const own = experiment.cells(plan);
   const done = held(own);
   const shown = [...done, ...held(experiment.also?.(plan) ?? [])];
@@ -95,7 +95,7 @@ export function results(experiment: Experiment, plan: Plan, store: Store): Condu
     pictures: rows.length > 0 ? experiment.pictures(rows, plan) : [],
     tables: experiment.tables?.(rows, plan) ?? [],
     claims: experiment.claims(rows, plan),
-    files: experiment.files?.(all, plan) ?? [],
+    files: experiment.files?.(shown, plan) ?? [],
     done: done.length,
     cells: shown.map(({ cell }) => cell),
     missing: own.length - done.length,

@@ -54,6 +54,7 @@ export {
   paperPercents,
   paperRates,
 } from './masks/criteria.js';
+export { RMSPROP, type RmspropOptions } from './masks/threshold.js';
 export { densityAt, gainAt, initialScores, keepAt } from './masks/topk.js';
 export {
   type Activation,
@@ -104,10 +105,12 @@ export {
   PAPER,
   type Progress,
   paperTraining,
+  type ThresholdOptions,
   TOPK,
   type TopkOptions,
   type TrainOptions,
   trainBernoulli,
   trainDense,
+  trainThreshold,
   trainTopk,
 } from './train.js';

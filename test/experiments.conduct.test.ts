@@ -214,10 +214,12 @@ test('a damaged result is one line that names the file and says what to do', () 
     JSON.stringify({ cell: other, rows: [{ a: 1 }], seconds: 1 }),
   ]) {
     writeFileSync(file, text);
-    expect(() => open().rows(cell)).toThrow(/^[^\n]*plane-fc-[^\n]*\.json is damaged: [^\n]+Delete the file: the cell is computed again$/);
+    expect(() => open().result(cell)).toThrow(
+      /^[^\n]*plane-fc-[^\n]*\.json is damaged: [^\n]+Delete the file: the cell is computed again$/,
+    );
   }
   writeFileSync(file, whole);
-  expect(open().rows(cell)).toHaveLength(300);
+  expect(open().result(cell)?.rows).toHaveLength(300);
 });
 
 test('mask-0 actions of a convolutional network run, and their claims are about it', async () => {
