@@ -45,7 +45,8 @@ function archiveOf(count) {
     const again = Math.floor(i / packed.tasks.length);
     return again === 0 ? task : { ...task, id: `${task.id}-${String(again).padStart(4, '0')}` };
   }).sort((a, b) => (a.id < b.id ? -1 : 1));
-  const path = join(root, `${count}.smk`);
+  // A file of one task goes by its own name.
+  const path = join(root, `${count === 1 ? tasks[0].id : count}.smk`);
   writeFileSync(path, writePacked({ network: packed.network, tasks }));
   return { path, ids: tasks.map(({ id }) => id) };
 }

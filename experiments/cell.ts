@@ -142,10 +142,17 @@ const TASK = z
     density: z.array(z.number().positive().max(1)).max(LIST).readonly(),
     learningRate: RATE,
     epochs: EPOCHS,
+    /** Another view whose mask is trained first, in the same way, and compared with; `start`: training goes on from it (topk). */
+    base: z.enum(VIEWS).optional(),
+    start: z.boolean().optional(),
   })
   .refine(({ method, density }) => (method === 'topk') === density.length > 0, {
     path: ['density'],
     error: 'expected fractions for topk, none for the others',
+  })
+  .refine(({ method, base, start }) => (base === undefined) === (start === undefined) && (base === undefined || method === 'topk'), {
+    path: ['base'],
+    error: 'expected with start, and with topk',
   });
 
 export const CELL = z.discriminatedUnion('kind', [TICKET, CURVE, LEARNED, PLANE, PROBE, ARCHIVE, TASK]);

@@ -17,7 +17,9 @@ import { permutations } from './permutations.js';
 import { permutationsStudy } from './permutations-study.js';
 import { supermasks, supermasksConv } from './supermasks.js';
 import { supsup } from './supsup.js';
+import { transfer } from './transfer.js';
 import { unlikeTasks } from './unlike-tasks.js';
+import { unusedOutputs } from './unused-outputs.js';
 
 export const EXPERIMENTS: readonly Experiment[] = [
   figure1,
@@ -38,4 +40,6 @@ export const EXPERIMENTS: readonly Experiment[] = [
   permutationsStudy,
   unlikeTasks,
   supsup,
+  unusedOutputs,
+  transfer,
 ];

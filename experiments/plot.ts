@@ -230,6 +230,9 @@ function bars({ bars: all }: Bars): Drawing {
 
 function histogram({ values, marks, xLabel, yLabel }: Histogram): Drawing {
   const height = 300;
+  const all = [...values, ...marks.map(({ at }) => at)];
+  const room = Math.max(0.05, (Math.max(...all) - Math.min(...all)) / 50);
+  const domain: [number, number] = [Math.min(...all) - room, Math.max(...all) + room];
   const { body } = plotted({
     width: WIDTH,
     height,
@@ -237,10 +240,11 @@ function histogram({ values, marks, xLabel, yLabel }: Histogram): Drawing {
     marginTop: 26 + 16 * marks.length,
     marginBottom: MARGIN.bottom,
     marginRight: 24,
+    x: { domain },
     marks: [
       Plot.rectY(
         values.map((x) => ({ x })),
-        { ...Plot.binX({ y: 'count' }, { x: 'x', thresholds: 30 }), fill: '#4269d0', inset: 0.5 },
+        { ...Plot.binX({ y: 'count' }, { x: 'x', thresholds: 30, domain }), fill: '#4269d0', inset: 0.5 },
       ),
       Plot.ruleY([0], { stroke: 'currentColor' }),
       Plot.axisX({ label: xLabel, labelAnchor: 'center', labelArrow: false }),

@@ -9,6 +9,7 @@ import { RMSPROP } from '../src/masks/threshold.js';
 import { spread } from '../src/masks/topk.js';
 import {
   type Architecture,
+  countKept,
   describe,
   inputs,
   type Layer,
@@ -88,7 +89,7 @@ interface Learned {
 }
 
 /** Trains what the cell's method trains. */
-async function learned(cell: TaskCell, lab: Lab, train: Dataset, parts: Split): Promise<Learned> {
+async function learned(cell: TaskCell, lab: Lab, train: Dataset, parts: Split, start?: Mask): Promise<Learned> {
   const network = networkOf(cell);
   const { learningRate, epochs } = cell;
   const onProgress = ({ step, steps }: { step: number; steps: number }) => lab.progress(step / steps);
@@ -96,7 +97,7 @@ async function learned(cell: TaskCell, lab: Lab, train: Dataset, parts: Split): 
   switch (cell.method) {
     case 'topk': {
       const density = spread(cell.density, weighted(network).length);
-      return { network, ...(await trainTopk(lab.engine, network, train, parts, { ...topkTraining(network), ...options, density })) };
+      return { network, ...(await trainTopk(lab.engine, network, train, parts, { ...topkTraining(network), ...options, density, start })) };
     }
     case 'threshold': {
       const { transform, batch } = SUPSUP;
@@ -114,7 +115,8 @@ async function learned(cell: TaskCell, lab: Lab, train: Dataset, parts: Split): 
 export async function taskRows(cell: TaskCell, lab: Lab): Promise<Row[]> {
   const { train, test } = dataOfTask(lab, cell);
   const parts = partsOf(cell, train);
-  const { network, mask, parameters, valAccuracy } = await learned(cell, lab, train, parts);
+  const known = cell.base && (await maskOf({ ...cell, view: cell.base }, lab, parts));
+  const { network, mask, parameters, valAccuracy } = await learned(cell, lab, train, parts, cell.start ? known : undefined);
   const transform: Transform = cell.method === 'threshold' ? { ...SUPSUP.transform, constant: null } : PIXELS_TRANSFORM;
   const task = mask && storedTask(lab.engine, cell, network, mask, transform, train, parts);
   const classifier = lab.engine.classifier(network, { mask: task?.mask, parameters, transform });
@@ -137,10 +139,30 @@ export async function taskRows(cell: TaskCell, lab: Lab): Promise<Row[]> {
     testAccuracy: accuracy(test.images),
     ...(cell.pixels !== null && cell.labels === null && { wrongAccuracy: accuracy(nextPixels(lab, cell, network)) }),
     bytes: bytes ? readPacked(bytes).tasks[0].payload.length : 4 * totalWeights(network),
+    ...(task && known && { base: cell.base, start: cell.start ? 'base' : 'scratch', ...beside(network, task, known) }),
     ...(bytes && { base64: Buffer.from(bytes).toString('base64') }),
   };
   classifier.free();
   return [row];
+}
+
+/** The mask of another view, trained in the same way. */
+const maskOf = async (cell: TaskCell, lab: Lab, parts: Split): Promise<Mask | undefined> =>
+  (await learned(cell, lab, dataOfTask(lab, cell).train, parts)).mask;
+
+/** How a task's mask lies to a known one: kept by both over kept by either, and its bytes where it leans on that one. */
+function beside(network: Network, task: Task, known: Mask): { overlap: number; bytesOnBase: number } {
+  let [both, either] = [0, 0];
+  task.mask.forEach((bits, layer) => {
+    both += countKept(bits.map((byte, i) => byte & known[layer][i]));
+    either += countKept(bits.map((byte, i) => byte | known[layer][i]));
+  });
+  const tasks = [
+    { ...task, id: 'a', mask: known },
+    { ...task, id: 'b', base: 'a' },
+  ];
+  const file = writeModel({ network, base: { kind: 'none' }, tasks }, { schemes: [...SCHEMES, 'related'] });
+  return { overlap: both / either, bytesOnBase: readPacked(file).tasks[1].payload.length };
 }
 
 /** Rows of the network's split; with all of MNIST's rows asked for, validation rows are trained on too, as SupSup does. */

@@ -166,6 +166,8 @@ export interface TopkOptions extends TrainOptions {
   readonly momentum: number;
   /** First scores are uniform in [0, scoreRange), the same for all layers or one a layer. */
   readonly scoreRange: number | readonly number[];
+  /** A mask for a like task: its weights begin above all others. Default: none. */
+  readonly start?: Mask;
   /** Makes training prefer masks that take fewer bits, once the density has arrived; default: none. */
   readonly rate?: Rate;
 }
@@ -198,7 +200,7 @@ export interface MaskResult {
 export async function trainTopk(engine: Engine, network: Network, data: Dataset, split: Split, options: TopkOptions): Promise<MaskResult> {
   const set = { images: data.images, labels: data.labels, transform: options.transform ?? PIXELS };
   const first = densityAt(options.density, 0, 1);
-  const scores = initialScores(network, options.scoreRange);
+  const scores = initialScores(network, options.scoreRange, options.start);
   const trainer = engine.topkTrainer(network, set, scores, keepAt(network, first), gainAt(first), options.batch);
   const labels = labelsOf(data, split.validation);
   const target = keepAt(network, options.density);

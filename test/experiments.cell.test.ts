@@ -74,6 +74,7 @@ describe('cells', () => {
     [{ ...cellOf('task'), view: 'upside-down' }, /view/],
     [{ ...cellOf('task'), pixels: -1 }, /pixels/],
     [{ ...cellOf('task'), method: 'dense' }, /density/],
+    [{ ...cellOf('task'), base: 'plain' }, /base/],
   ])('refuses case %#', (value, why) => {
     const { error } = CELL.safeParse(value);
     expect(error?.message).toMatch(why);
