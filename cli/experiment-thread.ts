@@ -16,12 +16,17 @@ import { shelfIn } from './shelf.js';
 export async function makeLab(shelf: string): Promise<Omit<Lab, 'progress' | 'signal'>> {
   const engine = await createWasmEngine({ threads: 1 });
   const loaded = new Map<string, ReturnType<Lab['data']>>();
+  const rooms = new Map<string, Uint8Array>();
   return {
     engine,
     shelf: shelfIn(shelf),
     data(name) {
       if (!loaded.has(name)) loaded.set(name, loadDataset(name));
       return loaded.get(name)!;
+    },
+    room(name, bytes) {
+      if (rooms.get(name)?.length !== bytes) rooms.set(name, new Uint8Array(bytes));
+      return rooms.get(name)!;
     },
   };
 }

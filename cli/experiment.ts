@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { SeedmaskError } from '../codec/index.js';
 import { type Conducted, checkScale, conduct, planOf, type Runner, results } from '../experiments/conduct.js';
 import { EXPERIMENTS } from '../experiments/index.js';
@@ -14,7 +14,7 @@ import { takeOver } from '../experiments/published.js';
 import { runOnQueue } from '../experiments/queue.js';
 import { addressOf, connect, PATIENCE } from '../experiments/redis.js';
 import { report } from '../experiments/report.js';
-import type { ScaleName } from '../experiments/scale.js';
+import { type ScaleName, TASKS } from '../experiments/scale.js';
 import { openStore } from '../experiments/store.js';
 import { makeFolder, writeFileSafely } from './files.js';
 import { named, type Output, outputOf, positiveInteger } from './options.js';
@@ -23,6 +23,7 @@ import { sweepBar } from './sweep.js';
 
 interface Options extends Output {
   runs?: number;
+  tasks?: number;
   quick?: boolean;
   full?: boolean;
   draw?: boolean;
@@ -30,6 +31,15 @@ interface Options extends Output {
   queue?: string;
   from?: string;
   out: string;
+}
+
+/** As many as can be named in order. */
+const MOST_TASKS = 9999;
+
+function tasks(text: string): number {
+  const n = positiveInteger(text);
+  if (n > MOST_TASKS) throw new InvalidArgumentError(`expected 1 to ${MOST_TASKS} tasks, got ${n}.`);
+  return n;
 }
 
 const THREAD = fileURLToPath(new URL('./experiment-thread.js', import.meta.url));
@@ -44,6 +54,11 @@ export function experimentCommand(): Command {
     .description("the paper's figures and tables: runs what is missing, then draws")
     .argument('<name...>', 'experiments, or all', (name: string, before: string[] = []) => [...before, named([...names, 'all'])(name)])
     .option('--runs <n>', 'seeds 0 .. n-1; default: 5 of fc, 3 of the others, 2 with --quick, 5 with --full', positiveInteger)
+    .option(
+      '--tasks <n>',
+      `tasks that share a network (permutations); default: ${TASKS.budget}, ${TASKS.quick} with --quick, ${TASKS.full} with --full`,
+      tasks,
+    )
     .addOption(new Option('--quick', 'a shortened run that proves the path in about a minute').conflicts('full'))
     .option('--full', "the paper's definition: all rows, all epochs, all rounds (days)")
     .addOption(new Option('--draw', 'draw from what the folder holds; run nothing').conflicts(['threads', 'queue']))
@@ -75,7 +90,7 @@ cell twice and collects what was done in between (Redis keeps it for a week). An
     .action(async (chosen: string[], options: Options) => {
       const experiments = chosen.includes('all') ? EXPERIMENTS : EXPERIMENTS.filter(({ name }) => chosen.includes(name));
       const scale: ScaleName = options.quick ? 'quick' : options.full ? 'full' : 'budget';
-      const plan = planOf(scale, options.runs);
+      const plan = planOf(scale, options.runs, options.tasks);
       if (options.draw && !options.from && !existsSync(join(options.out, 'cells'))) throw nothingToDraw(chosen, scale, options.out);
       makeFolder(options.out);
       makeFolder(join(options.out, 'cells'));
@@ -86,7 +101,7 @@ cell twice and collects what was done in between (Redis keeps it for a week). An
       const run = options.queue
         ? queued(options.queue, quiet)
         : here(options.threads ?? availableParallelism(), join(options.out, 'trained'), quiet);
-      const shown = options.draw ? experiments.filter((e) => e.cells(plan).some((cell) => store.rows(cell))) : experiments;
+      const shown = options.draw ? experiments.filter((e) => e.cells(plan).some((cell) => store.result(cell))) : experiments;
       if (shown.length === 0) throw nothingToDraw(chosen, scale, options.out);
       const conducted = await conduct(shown, plan, store, options.draw ? nothing : run);
       const all = EXPERIMENTS.map((one) => conducted.find(({ experiment }) => experiment === one) ?? results(one, plan, store));

@@ -10,17 +10,18 @@
 
 import { inputs, kept, type Mask, type Network, regenerate, weighted } from '../src/network.js';
 import type { Transform } from './header.js';
-import { encodePayload, SCHEME_NAMES } from './schemes.js';
+import { encodePayload, SCHEME_NAMES, type SchemeName } from './schemes.js';
 import type { Task } from './tasks.js';
 
 /**
  * The task with its free bits at the value that takes fewer bytes: the same integers and, on finite inputs, the same floats come out,
  * bit for bit. With fewer weights kept a network may become an integer program that was none. A second call changes nothing.
+ * @param schemes those that the task may be written in
  */
-export function settleFreeBits(network: Network, task: Task): Task {
+export function settleFreeBits(network: Network, task: Task, schemes: readonly SchemeName[] = SCHEME_NAMES): Task {
   const mask = clearFreeBits(network, task.mask, task.transform);
   const around = { network, pixelPermutation: task.data?.pixelPermutation ?? null };
-  const bytes = (bits: Mask): number => encodePayload(around, bits, SCHEME_NAMES).length;
+  const bytes = (bits: Mask): number => encodePayload(around, bits, schemes).length;
   return bytes(mask) <= bytes(task.mask) ? { ...task, mask } : task;
 }
 

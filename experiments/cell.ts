@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { actionConflict, MASK0, MASK1 } from '../src/masks/actions.js';
 import { CRITERIA } from '../src/masks/criteria.js';
+import { VIEWS } from './views.js';
 
 /** The paper's networks. */
 const NETWORKS = ['fc', 'conv2', 'conv4', 'conv6'] as const;
@@ -117,7 +118,44 @@ const PROBE = z.strictObject({
   learningRate: RATE,
 });
 
-export const CELL = z.discriminatedUnion('kind', [TICKET, CURVE, LEARNED, PLANE, PROBE, ARCHIVE]);
+const WIDTHS = (least: number) => z.array(upTo(4096)).min(least).max(8).readonly();
+const SEED = z.int().min(0);
+
+/** One task among many on one network of signed constants: a mask for one kind of images, or as the upper bound trained weights. */
+const TASK = z
+  .strictObject({
+    kind: z.literal('task'),
+    /** 5x5 convolutions without padding and each with a max-pool, then dense layers, the last of them the outputs; on MNIST. */
+    filters: WIDTHS(0),
+    units: WIDTHS(1),
+    /** Of the weights, the split, the batch order and the first scores: the same for all tasks of a network. */
+    seed: SEED,
+    rows: SETTING.rows,
+    validation: SETTING.validation,
+    test: SETTING.test,
+    view: z.enum(VIEWS),
+    /** Seeds of the permutations of pixels and of classes. */
+    pixels: SEED.nullable(),
+    labels: SEED.nullable(),
+    method: z.enum(['topk', 'threshold', 'dense']),
+    /** Kept fraction per layer (topk), the last of them for all further layers; empty for the others. */
+    density: z.array(z.number().positive().max(1)).max(LIST).readonly(),
+    learningRate: RATE,
+    epochs: EPOCHS,
+    /** Another view whose mask is trained first, in the same way, and compared with; `start`: training goes on from it (topk). */
+    base: z.enum(VIEWS).optional(),
+    start: z.boolean().optional(),
+  })
+  .refine(({ method, density }) => (method === 'topk') === density.length > 0, {
+    path: ['density'],
+    error: 'expected fractions for topk, none for the others',
+  })
+  .refine(({ method, base, start }) => (base === undefined) === (start === undefined) && (base === undefined || method === 'topk'), {
+    path: ['base'],
+    error: 'expected with start, and with topk',
+  });
+
+export const CELL = z.discriminatedUnion('kind', [TICKET, CURVE, LEARNED, PLANE, PROBE, ARCHIVE, TASK]);
 
 export type TicketCell = Readonly<z.infer<typeof TICKET>>;
 export type CurveCell = Readonly<z.infer<typeof CURVE>>;
@@ -125,9 +163,12 @@ export type LearnedCell = Readonly<z.infer<typeof LEARNED>>;
 export type PlaneCell = Readonly<z.infer<typeof PLANE>>;
 export type ProbeCell = Readonly<z.infer<typeof PROBE>>;
 export type ArchiveCell = Readonly<z.infer<typeof ARCHIVE>>;
-export type Cell = TicketCell | CurveCell | LearnedCell | PlaneCell | ProbeCell | ArchiveCell;
-/** What every kind of cell has. */
-export type Setting = Pick<Cell, keyof typeof SETTING>;
+export type TaskCell = Readonly<z.infer<typeof TASK>>;
+/** Cells about a network of the paper. */
+export type PaperCell = TicketCell | CurveCell | LearnedCell | PlaneCell | ProbeCell | ArchiveCell;
+export type Cell = PaperCell | TaskCell;
+/** What every one of them has. */
+export type Setting = Pick<PaperCell, keyof typeof SETTING>;
 
 /** One tidy row of a result: what it is about, and what was measured. */
 export type Row = Readonly<Record<string, string | number>>;
@@ -148,13 +189,19 @@ export const explained = (error: z.ZodError): string => z.prettifyError(error).r
 export function nameOf(cell: Cell): string {
   const canonical = JSON.stringify(Object.entries(cell).sort(([a], [b]) => (a < b ? -1 : 1)));
   const hash = createHash('sha256').update(canonical).digest('hex').slice(0, 12);
-  const words =
-    cell.kind === 'ticket'
-      ? `${cell.criterion}-${cell.mask0}-${cell.mask1}`
-      : cell.kind === 'learned'
-        ? cell.method
-        : cell.kind === 'probe'
-          ? cell.criterion
-          : '';
-  return [cell.kind, cell.network, words, `seed${cell.seed}`, hash].filter(Boolean).join('-');
+  const words = ((): (string | number)[] => {
+    switch (cell.kind) {
+      case 'ticket':
+        return [cell.network, `${cell.criterion}-${cell.mask0}-${cell.mask1}`];
+      case 'learned':
+        return [cell.network, cell.method];
+      case 'probe':
+        return [cell.network, cell.criterion];
+      case 'task':
+        return [cell.method, cell.view, `pixels${cell.pixels ?? ''}`, `labels${cell.labels ?? ''}`];
+      default:
+        return [cell.network];
+    }
+  })();
+  return [cell.kind, ...words, `seed${cell.seed}`, hash].join('-');
 }

@@ -20,8 +20,8 @@ export interface Line extends Style {
 /** Mean lines with bands from least to greatest. */
 export interface Curves {
   readonly kind: 'curves';
-  /** What is across: kept fraction (log, falling), epochs or distance moved (log, rising). */
-  readonly across: 'kept' | 'epochs' | 'moved';
+  /** What is across: kept fraction (log, falling), epochs, distance moved or number of tasks (log, rising). */
+  readonly across: 'kept' | 'epochs' | 'moved' | 'tasks';
   readonly yLabel: string;
   readonly lines: readonly Line[];
   /** Per cent shown; default all. */
@@ -52,7 +52,16 @@ export interface Panels {
   readonly panels: readonly { readonly title: string; readonly plane: Plane }[];
 }
 
-export type Chart = Curves | Bars | Panels;
+/** How many values lie where, and where some other values are. */
+export interface Histogram {
+  readonly kind: 'histogram';
+  readonly xLabel: string;
+  readonly yLabel: string;
+  readonly values: readonly number[];
+  readonly marks: readonly { readonly label: string; readonly at: number }[];
+}
+
+export type Chart = Curves | Bars | Panels | Histogram;
 
 const HUES = {
   blue: '#4269d0',

@@ -7,7 +7,8 @@ import { type Cell, nameOf, type Row } from './cell.js';
 import type { Claim, Experiment, Picture, Table } from './experiment.js';
 import type { Plan } from './grids.js';
 import { optional } from './optional.js';
-import { RUNS } from './scale.js';
+import { spanOf } from './published.js';
+import { RUNS, TASKS } from './scale.js';
 import { csv, type Store } from './store.js';
 
 /** Runs cells, in any order and anywhere; hands each one's rows over as soon as they are there. */
@@ -23,15 +24,19 @@ export interface Conducted {
   readonly files: readonly { readonly name: string; readonly bytes: Uint8Array }[];
   /** The cells whose rows it shows. */
   readonly cells: readonly Cell[];
-  /** How many rows each of them has, where all are shown: what published.ts takes cells from. */
-  readonly counts?: readonly number[];
+  /** Where the rows of each are, of those that are shown whole. */
+  readonly spans: readonly (readonly [first: number, count: number] | null)[];
   /** Cells of its plan that the folder holds, and those it lacks. */
   readonly done: number;
   readonly missing: number;
 }
 
-/** The plan of a scale; `runs` overrides the number of seeds. */
-export const planOf = (scale: Plan['scale'], runs?: number): Plan => ({ scale, runs: (network) => runs ?? RUNS[scale](network) });
+/** The plan of a scale; `runs` overrides the number of seeds, `tasks` that of tasks on one network. */
+export const planOf = (scale: Plan['scale'], runs?: number, tasks = TASKS[scale]): Plan => ({
+  scale,
+  runs: (network) => runs ?? RUNS[scale](network),
+  tasks,
+});
 
 /** Cells that start from weights which others train come last: two that start together would train the same twice. */
 const turn = (cell: Cell): number => (cell.kind === 'plane' || cell.kind === 'archive' ? 1e9 : 0) + cell.seed;
@@ -39,7 +44,7 @@ const turn = (cell: Cell): number => (cell.kind === 'plane' || cell.kind === 'ar
 /** Cells of several experiments, each once, seeds outermost so that whole seeds finish first; those not yet in the store. */
 export function missing(experiments: readonly Experiment[], plan: Plan, store: Store): Cell[] {
   const all = new Map(experiments.flatMap((e) => e.cells(plan)).map((cell) => [nameOf(cell), cell]));
-  return [...all.values()].filter((cell) => !store.rows(cell)).sort((a, b) => turn(a) - turn(b));
+  return [...all.values()].filter((cell) => !store.result(cell)).sort((a, b) => turn(a) - turn(b));
 }
 
 /** Runs what is missing and writes the results of every experiment. */
@@ -81,11 +86,7 @@ function parsed(text: string): unknown {
 
 /** What an experiment makes of the cells that are there. */
 export function results(experiment: Experiment, plan: Plan, store: Store): Conducted {
-  const held = (cells: readonly Cell[]) =>
-    cells.flatMap((cell) => {
-      const rows = store.rows(cell);
-      return rows ? [{ cell, rows }] : [];
-    });
+  const held = (cells: readonly Cell[]) => cells.flatMap((cell) => store.result(cell) ?? []);
   const own = experiment.cells(plan);
   const done = held(own);
   const shown = [...done, ...held(experiment.also?.(plan) ?? [])];
@@ -97,10 +98,10 @@ export function results(experiment: Experiment, plan: Plan, store: Store): Condu
     pictures: rows.length > 0 ? experiment.pictures(rows, plan) : [],
     tables: experiment.tables?.(rows, plan) ?? [],
     claims: experiment.claims(rows, plan),
-    files: experiment.files?.(all, plan) ?? [],
+    files: experiment.files?.(shown, plan) ?? [],
     done: done.length,
     cells: shown.map(({ cell }) => cell),
-    counts: experiment.select ? undefined : shown.map((one) => one.rows.length),
+    spans: shown.map((one) => spanOf(one.rows, rows)),
     missing: own.length - done.length,
   };
 }
@@ -108,7 +109,7 @@ export function results(experiment: Experiment, plan: Plan, store: Store): Condu
 /** Writes NAME.csv, NAME.json, its drawings and its further files from the cells that are there. */
 export async function publish(experiment: Experiment, plan: Plan, store: Store): Promise<Conducted> {
   const conducted = results(experiment, plan, store);
-  const { rows, pictures, tables, claims, files, cells, counts, missing } = conducted;
+  const { rows, pictures, tables, claims, files, cells, spans, missing } = conducted;
   const { name, about } = experiment;
   const text = (value: string) => new TextEncoder().encode(value);
   // Loaded where something is drawn: it takes longer to load than most commands run.
@@ -117,7 +118,7 @@ export async function publish(experiment: Experiment, plan: Plan, store: Store):
   store.write(
     `${name}.json`,
     text(
-      `${JSON.stringify({ experiment: name, about, scale: plan.scale, cells, rows: counts, missing, claims, tables, files: files.map((file) => file.name) }, null, 1)}\n`,
+      `${JSON.stringify({ experiment: name, about, scale: plan.scale, cells, rows: spans, missing, claims, tables, files: files.map((file) => file.name) }, null, 1)}\n`,
     ),
   );
   for (const picture of pictures) store.write(`${picture.name}.svg`, text(drawnAlone(picture)));

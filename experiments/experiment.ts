@@ -1,6 +1,6 @@
 // An experiment is a figure or table of the paper as a value: the cells it needs, and what it makes of their rows.
 
-import type { Cell, Row } from './cell.js';
+import type { Cell, Result, Row } from './cell.js';
 import type { Chart } from './chart.js';
 import type { Plan } from './grids.js';
 import type { ScaleName } from './scale.js';
@@ -49,6 +49,6 @@ export interface Experiment {
   pictures(rows: readonly Row[], plan: Plan): Picture[];
   tables?(rows: readonly Row[], plan: Plan): Table[];
   claims(rows: readonly Row[], plan: Plan): Claim[];
-  /** Further files, from all rows of its cells. */
-  files?(rows: readonly Row[], plan: Plan): { readonly name: string; readonly bytes: Uint8Array }[];
+  /** Further files, from the results of its cells. */
+  files?(results: readonly Result[], plan: Plan): { readonly name: string; readonly bytes: Uint8Array }[];
 }

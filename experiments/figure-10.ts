@@ -35,8 +35,9 @@ export const figure10: Experiment = {
   cells: (plan) => [...curveCells(plan), ...archiveCells(plan)],
   select: (rows, plan) => where(rows, { age: lastAge(plan.scale) }).filter((row) => row['criterion'] !== 'none'),
   pictures: (rows, plan) => (['init', 'constant'] as const).map((weights) => picture(rows, plan, weights)),
-  files: (rows) =>
-    rows
+  files: (results) =>
+    results
+      .flatMap(({ rows }) => rows)
       .filter((row) => 'archive' in row)
       .map((row) => ({ name: `figure-10-${row['archive']}.smk`, bytes: Buffer.from(String(row['base64']), 'base64') })),
   claims(rows, plan) {

@@ -3,17 +3,19 @@
 import type { Mask0, Mask1 } from '../src/masks/actions.js';
 import { CRITERIA, type Criterion } from '../src/masks/criteria.js';
 import { BERNOULLI, TOPK, TOPK_CONV_RATE } from '../src/train.js';
-import type { ArchiveCell, Cell, CurveCell, LearnedCell, NetworkName, PlaneCell, ProbeCell, Setting, TicketCell } from './cell.js';
+import type { ArchiveCell, CurveCell, LearnedCell, NetworkName, PaperCell, PlaneCell, ProbeCell, Setting, TicketCell } from './cell.js';
 import { extentOf, type ScaleName } from './scale.js';
 
 export interface Plan {
   readonly scale: ScaleName;
   /** Seeds 0 .. runs - 1. */
   runs(network: NetworkName): number;
+  /** Tasks that share a network, where an experiment has many. */
+  readonly tasks: number;
 }
 
 /** One cell list a seed, seeds outermost: a run that is stopped has whole seeds. */
-export const perSeed = <C extends Cell>(plan: Plan, network: NetworkName, cells: (setting: Setting) => C[]): C[] =>
+export const perSeed = <C extends PaperCell>(plan: Plan, network: NetworkName, cells: (setting: Setting) => C[]): C[] =>
   Array.from({ length: plan.runs(network) }, (_, seed) => cells(settingOf(plan.scale, network, seed))).flat();
 
 function settingOf(scale: ScaleName, network: NetworkName, seed: number): Setting {

@@ -13,7 +13,13 @@ import { figure8 } from './figure-08.js';
 import { figure8b } from './figure-08b.js';
 import { figure10 } from './figure-10.js';
 import { mechanism } from './mechanism.js';
+import { permutations } from './permutations.js';
+import { permutationsStudy } from './permutations-study.js';
 import { supermasks, supermasksConv } from './supermasks.js';
+import { supsup } from './supsup.js';
+import { transfer } from './transfer.js';
+import { unlikeTasks } from './unlike-tasks.js';
+import { unusedOutputs } from './unused-outputs.js';
 
 export const EXPERIMENTS: readonly Experiment[] = [
   figure1,
@@ -30,4 +36,10 @@ export const EXPERIMENTS: readonly Experiment[] = [
   mechanism,
   earlyMasks,
   earlyMasksWhy,
+  permutations,
+  permutationsStudy,
+  unlikeTasks,
+  supsup,
+  unusedOutputs,
+  transfer,
 ];

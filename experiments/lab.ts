@@ -20,6 +20,8 @@ export interface Lab {
   readonly engine: Engine;
   readonly shelf: Shelf;
   data(name: 'mnist' | 'cifar10'): { readonly train: Dataset; readonly test: Dataset };
+  /** As many bytes to write to, kept from cell to cell under a name: taking tens of MB anew costs more than filling them. */
+  room?(name: string, bytes: number): Uint8Array;
   /** Progress of the cell under way, 0 to 1. */
   progress(fraction: number): void;
   readonly signal?: AbortSignal;

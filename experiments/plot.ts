@@ -3,7 +3,7 @@
 
 import * as Plot from '@observablehq/plot';
 import { parseHTML } from 'linkedom';
-import type { Bars, Chart, Curves, Line, Panels, Plane } from './chart.js';
+import type { Bars, Chart, Curves, Histogram, Line, Panels, Plane } from './chart.js';
 import type { Picture } from './experiment.js';
 import { escaped } from './html.js';
 
@@ -52,6 +52,8 @@ function draw(chart: Chart): Drawing {
       return bars(chart);
     case 'panels':
       return panels(chart);
+    case 'histogram':
+      return histogram(chart);
   }
 }
 
@@ -78,6 +80,7 @@ const ACROSS: Record<
     ticks: [0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10],
     format: (x) => String(Number(x.toPrecision(2))),
   },
+  tasks: { label: 'tasks', ticks: [1, 10, 100, 1000, 10000], format: (x) => Math.round(x).toLocaleString('en') },
 };
 const MARGIN = { left: 48, top: 26, bottom: 42 };
 const LABELS = 186;
@@ -220,6 +223,36 @@ function bars({ bars: all }: Bars): Drawing {
         dx: 8,
         textAnchor: 'start',
       }),
+    ],
+  });
+  return { width: WIDTH, height, body };
+}
+
+function histogram({ values, marks, xLabel, yLabel }: Histogram): Drawing {
+  const height = 300;
+  const all = [...values, ...marks.map(({ at }) => at)];
+  const room = Math.max(0.05, (Math.max(...all) - Math.min(...all)) / 50);
+  const domain: [number, number] = [Math.min(...all) - room, Math.max(...all) + room];
+  const { body } = plotted({
+    width: WIDTH,
+    height,
+    marginLeft: MARGIN.left,
+    marginTop: 26 + 16 * marks.length,
+    marginBottom: MARGIN.bottom,
+    marginRight: 24,
+    x: { domain },
+    marks: [
+      Plot.rectY(
+        values.map((x) => ({ x })),
+        { ...Plot.binX({ y: 'count' }, { x: 'x', thresholds: 30, domain }), fill: '#4269d0', inset: 0.5 },
+      ),
+      Plot.ruleY([0], { stroke: 'currentColor' }),
+      Plot.axisX({ label: xLabel, labelAnchor: 'center', labelArrow: false }),
+      Plot.axisY({ label: yLabel, labelArrow: false, ticks: TICKS }),
+      Plot.ruleX(marks, { x: 'at', stroke: '#e8553f', strokeWidth: 2 }),
+      ...marks.map(({ label, at }, i) =>
+        Plot.text([`${label} ${at.toFixed(2)}`], { x: [at], frameAnchor: 'top', dy: -8 - 16 * i, dx: -6, textAnchor: 'end', fontSize: 12 }),
+      ),
     ],
   });
   return { width: WIDTH, height, body };

@@ -1,5 +1,5 @@
-// Cells out of a published folder: NAME.json says which cells NAME.csv shows and how many rows each has, so a run on another machine can
-// begin where the published one ended. Experiments that publish a selection of their rows give none.
+// Cells out of a published folder: NAME.json says which cells NAME.csv shows, and where the rows of each are that it shows whole, so a
+// run on another machine can begin where the published one ended.
 
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,7 +14,10 @@ const MOST_CELLS = 1e5;
 
 const PUBLISHED = z.looseObject({
   cells: z.array(CELL).max(MOST_CELLS),
-  rows: z.array(z.int().positive()).max(MOST_CELLS).optional(),
+  rows: z
+    .array(z.tuple([z.int().min(0), z.int().positive()]).nullable())
+    .max(MOST_CELLS)
+    .optional(),
 });
 
 /**
@@ -36,7 +39,7 @@ export function takeOver(folder: string, names: readonly string[], store: Store)
   let copied = 0;
   for (const name of there) {
     for (const { cell, rows } of published(folder, name)) {
-      if (store.rows(cell)) continue;
+      if (store.result(cell)) continue;
       store.add(cell, rows, 0);
       copied++;
     }
@@ -44,20 +47,27 @@ export function takeOver(folder: string, names: readonly string[], store: Store)
   return copied;
 }
 
-/** The cells of one experiment with their rows; none where a selection of the rows was published. */
+/**
+ * Where the CSV of `rows` shows a cell whole: its first row and their number; null where a selection is shown.
+ * @param own the cell's rows, the same objects
+ */
+export function spanOf(own: readonly Row[], rows: readonly Row[]): [first: number, count: number] | null {
+  const first = rows.indexOf(own[0]);
+  return first >= 0 && own.every((row, i) => rows[first + i] === row) ? [first, own.length] : null;
+}
+
+/** The cells of one experiment that are shown whole, with their rows. */
 function published(folder: string, name: string): { cell: Cell; rows: Row[] }[] {
   const [json, csv] = [`${name}.json`, `${name}.csv`].map((file) => join(folder, file));
-  const { cells, rows: counts } = described(json);
-  if (!counts) return [];
+  const { cells, rows: spans = [] } = described(json);
   const rows = rowsOf(csv);
-  const total = counts.reduce((sum, count) => sum + count, 0);
-  if (counts.length !== cells.length || total !== rows.length) {
-    throw foreign(csv, `${rows.length} rows`, `the ${total} rows of ${counts.length} cells that ${name}.json counts`);
-  }
-  let end = 0;
-  return cells.map((cell, i) => {
-    end += counts[i];
-    return { cell, rows: rows.slice(end - counts[i], end) };
+  return spans.flatMap((span, i) => {
+    if (!span) return [];
+    const own = rows.slice(span[0], span[0] + span[1]);
+    if (own.length < span[1])
+      throw foreign(csv, `${rows.length} rows`, `long enough for rows ${span[0]} to ${span[0] + span[1] - 1}, which ${name}.json names`);
+    if (!cells[i]) throw foreign(json, `${cells.length} cells`, `a cell for each of its ${spans.length} spans of rows`);
+    return { cell: cells[i], rows: own };
   });
 }
 

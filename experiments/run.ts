@@ -10,8 +10,10 @@ import type { Cell, CurveCell, LearnedCell, PlaneCell, Row, TicketCell } from '.
 import { type Bench, benchOf, type Lab, trainedAt } from './lab.js';
 import { probeRows } from './probe.js';
 import { summary } from './statistics.js';
+import { taskRows } from './task.js';
 
 export async function runCell(cell: Cell, lab: Lab): Promise<Row[]> {
+  if (cell.kind === 'task') return taskRows(cell, lab);
   const bench = benchOf(lab, cell);
   switch (cell.kind) {
     case 'ticket':

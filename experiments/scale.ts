@@ -53,3 +53,6 @@ export const RUNS: Record<ScaleName, (network: NetworkName) => number> = {
   budget: (network) => (network === 'fc' ? 5 : 3),
   full: () => 5,
 };
+
+/** Tasks that share a network by default. */
+export const TASKS: Record<ScaleName, number> = { quick: 3, budget: 100, full: 1000 };

@@ -9,8 +9,8 @@ import { type Cell, explained, nameOf, RESULT, type Result, type Row } from './c
 
 export interface Store {
   readonly folder: string;
-  /** A cell's rows, or undefined when it has not been run. */
-  rows(cell: Cell): readonly Row[] | undefined;
+  /** What was kept of a cell, or undefined when it has not been run. */
+  result(cell: Cell): Result | undefined;
   add(cell: Cell, rows: readonly Row[], seconds: number): void;
   /** Another file of the folder as text, or undefined when there is none. */
   read(name: string): string | undefined;
@@ -31,13 +31,13 @@ export function openStore(folder: string, write: (path: string, bytes: Uint8Arra
   const fileOf = (cell: Cell) => join(cells, `${nameOf(cell)}.json`);
   return {
     folder,
-    rows(cell) {
+    result(cell) {
       const file = fileOf(cell);
       if (!existsSync(file)) return undefined;
       const expected = `the result of ${nameOf(cell)}`;
       try {
         const result = RESULT.parse(JSON.parse(readFileSync(file, 'utf8')));
-        if (nameOf(result.cell) === nameOf(cell)) return result.rows;
+        if (nameOf(result.cell) === nameOf(cell)) return result;
       } catch (error) {
         const got = error instanceof z.ZodError ? explained(error) : (error as Error).message;
         throw new SeedmaskError('broken-run', { field: file, got, expected, hint: 'Delete the file: the cell is computed again' });
@@ -50,7 +50,7 @@ export function openStore(folder: string, write: (path: string, bytes: Uint8Arra
       });
     },
     add(cell, rows, seconds) {
-      const result: Result = { cell, rows: [...rows], seconds: Math.round(seconds) };
+      const result: Result = { cell, rows: [...rows], seconds: Math.round(100 * seconds) / 100 };
       write(fileOf(cell), new TextEncoder().encode(`${JSON.stringify(result)}\n`));
     },
     read: (name) => (existsSync(join(folder, name)) ? readFileSync(join(folder, name), 'utf8') : undefined),

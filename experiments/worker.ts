@@ -71,7 +71,7 @@ export async function workOn(connection: Connection, release: string, pool: Pool
       }
       if (error instanceof SeedmaskError && error.code === 'no-dataset') {
         held.add(name);
-        const note = `cells on ${dataOf(cell.network)} go back to the queue: ${error.message}`;
+        const note = `cells on ${cell.kind === 'task' ? 'mnist' : dataOf(cell.network)} go back to the queue: ${error.message}`;
         once(note);
         await job.updateProgress({ fraction: 0, note: `a worker has not the data: ${error.message}`.slice(0, 300) } satisfies Progress);
         await job.moveToDelayed(Date.now() + HOLD_MS, token);

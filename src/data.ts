@@ -174,19 +174,24 @@ export const labelsOf = ({ labels }: Dataset, rows: Uint32Array): Uint8Array => 
  * The task of a permuted data set: pixel i of a row is pixel order[i] of the original, and a class c is called order[c]. Every channel is
  * an input of its own. null leaves the pixels, or the classes, where they are.
  * @param classes how many classes there are
+ * @param out where to write permuted images, as many values as there are
  */
-export function permuted({ input, images, labels }: Dataset, pixels: Seed | null, classLabels: Seed | null, classes = 10): Dataset {
+export function permuted(
+  { input, images, labels }: Dataset,
+  pixels: Seed | null,
+  classLabels: Seed | null,
+  { classes = 10, out }: { readonly classes?: number; readonly out?: Uint8Array } = {},
+): Dataset {
   const names = classLabels && permutation(classes, classLabels, DOMAIN.labelPermutation);
   return {
     input,
-    images: pixels ? permutedPixels(images, permutation(input[0] * input[1] * input[2], pixels, DOMAIN.pixelPermutation)) : images,
+    images: pixels ? permutedPixels(images, permutation(input[0] * input[1] * input[2], pixels, DOMAIN.pixelPermutation), out) : images,
     labels: names ? labels.map((label) => names[label]) : labels,
   };
 }
 
 /** Rows whose value i is value order[i] of the original row. */
-export function permutedPixels(images: Uint8Array, order: Uint32Array): Uint8Array {
-  const out = new Uint8Array(images.length);
+export function permutedPixels(images: Uint8Array, order: Uint32Array, out: Uint8Array = new Uint8Array(images.length)): Uint8Array {
   for (let row = 0; row < images.length; row += order.length) for (let i = 0; i < order.length; i++) out[row + i] = images[row + order[i]];
   return out;
 }

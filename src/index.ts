@@ -65,6 +65,7 @@ export {
   type TaskGuess,
   type TaskInference,
 } from './masks/infer-task.js';
+export { RMSPROP, type RmspropOptions } from './masks/threshold.js';
 export { densityAt, gainAt, initialScores, keepAt } from './masks/topk.js';
 export {
   type Activation,
@@ -116,10 +117,12 @@ export {
   PAPER,
   type Progress,
   paperTraining,
+  type ThresholdOptions,
   TOPK,
   type TopkOptions,
   type TrainOptions,
   trainBernoulli,
   trainDense,
+  trainThreshold,
   trainTopk,
 } from './train.js';

@@ -6,6 +6,7 @@ import type { Engine, InputTransform, Trainer } from './engine/engine.js';
 import { PIXELS } from './engine/engine.js';
 import { accuracyOf } from './evaluate.js';
 import { EVALUATION_DRAWS, evenScores, likelierMask } from './masks/bernoulli.js';
+import { type RmspropOptions, ThresholdScores } from './masks/threshold.js';
 import { densityAt, gainAt, initialScores, keepAt, SCHEDULE, scoreRanges } from './masks/topk.js';
 import { type Mask, type Network, outputs, type Parameters, regenerate } from './network.js';
 
@@ -168,6 +169,8 @@ export interface TopkOptions extends TrainOptions {
   readonly momentum: number;
   /** First scores are uniform in [0, scoreRange), the same for all layers or one a layer. */
   readonly scoreRange: number | readonly number[];
+  /** A mask for a like task: its weights begin above all others. Default: none. */
+  readonly start?: Mask;
   /** Makes training prefer masks that take fewer bits, once the density has arrived; default: none. */
   readonly rate?: Rate;
 }
@@ -200,7 +203,7 @@ export interface MaskResult {
 export async function trainTopk(engine: Engine, network: Network, data: Dataset, split: Split, options: TopkOptions): Promise<MaskResult> {
   const set = { images: data.images, labels: data.labels, transform: options.transform ?? PIXELS };
   const first = densityAt(options.density, 0, 1);
-  const scores = initialScores(network, options.scoreRange);
+  const scores = initialScores(network, options.scoreRange, options.start);
   const trainer = engine.topkTrainer(network, set, scores, keepAt(network, first), gainAt(first), options.batch);
   const labels = labelsOf(data, split.validation);
   const target = keepAt(network, options.density);
@@ -298,6 +301,50 @@ export async function trainBernoulli(
       return trainer.mask();
     });
     return { ...best, drawn, steps };
+  } finally {
+    trainer.free();
+  }
+}
+
+export interface ThresholdOptions extends TrainOptions, RmspropOptions {}
+
+/**
+ * Learns scores whose sign is the mask (masks/threshold.ts) at a constant learning rate. Returns the mask of the epoch with the best
+ * validation accuracy; of equals, the later.
+ */
+export async function trainThreshold(
+  engine: Engine,
+  network: Network,
+  data: Dataset,
+  split: Split,
+  options: ThresholdOptions,
+): Promise<MaskResult> {
+  const set = { images: data.images, labels: data.labels, transform: options.transform ?? PIXELS };
+  const state = new ThresholdScores(network);
+  const gain = state.scores.map(() => 1);
+  const trainer = engine.topkTrainer(network, set, state.scores, state.kept(), gain, options.batch);
+  const labels = labelsOf(data, split.validation);
+  let best: Omit<MaskResult, 'steps'> = { mask: [], valAccuracy: -1, epoch: 0 };
+  try {
+    const steps = await loop(
+      trainer,
+      network,
+      data,
+      split,
+      options,
+      (rows) => {
+        const loss = trainer.gradients(rows);
+        trainer.nudge(state.scores.map((_, layer) => state.move(layer, trainer.weightGradient(layer), options)));
+        trainer.select(state.kept(), gain);
+        return loss;
+      },
+      (epoch) => {
+        const valAccuracy = accuracyOf(trainer.logits(split.validation), labels, outputs(network));
+        if (valAccuracy >= best.valAccuracy) best = { mask: trainer.mask(state.kept()), valAccuracy, epoch: epoch + 1 };
+        return valAccuracy;
+      },
+    );
+    return { ...best, steps };
   } finally {
     trainer.free();
   }

@@ -68,6 +68,13 @@ describe('cells', () => {
     [{ ...cellOf('learned'), method: 'bernoulli', density: [0.5] }, /density/],
     [{ ...cellOf('learned'), learningRate: -1 }, /learningRate/],
     [{ ...cellOf('plane'), points: 1e9 }, /points/],
+    [{ ...cellOf('task'), units: [] }, /units/],
+    [{ ...cellOf('task'), units: [4097] }, /units/],
+    [{ ...cellOf('task'), filters: Array(9).fill(1) }, /filters/],
+    [{ ...cellOf('task'), view: 'upside-down' }, /view/],
+    [{ ...cellOf('task'), pixels: -1 }, /pixels/],
+    [{ ...cellOf('task'), method: 'dense' }, /density/],
+    [{ ...cellOf('task'), base: 'plain' }, /base/],
   ])('refuses case %#', (value, why) => {
     const { error } = CELL.safeParse(value);
     expect(error?.message).toMatch(why);
@@ -98,8 +105,8 @@ describe('cells', () => {
   test('a stored result is held to the same schema', () => {
     const store = openStore(join(folder, 'store'), (path, bytes) => writeFileSync(path, bytes));
     store.add(brief(1), [{ a: 1 }], 2.4);
-    expect(store.rows(brief(1))).toEqual([{ a: 1 }]);
-    expect(store.rows(brief(2))).toBeUndefined();
+    expect(store.result(brief(1))?.rows).toEqual([{ a: 1 }]);
+    expect(store.result(brief(2))).toBeUndefined();
     const file = join(folder, 'store', 'cells', `${nameOf(brief(1))}.json`);
     for (const [from, to, why] of [
       ['"epochs":1', '"epochs":1e9', /epochs/],
@@ -109,7 +116,7 @@ describe('cells', () => {
     ] as const) {
       const text = readFileSync(file, 'utf8');
       writeFileSync(file, text.replace(from, to));
-      expect(() => store.rows(brief(1))).toThrow(why);
+      expect(() => store.result(brief(1))).toThrow(why);
       writeFileSync(file, text);
     }
   });

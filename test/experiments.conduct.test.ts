@@ -154,12 +154,15 @@ test('a published folder gives back its cells to the digit; a selection of rows 
   const [whole, fresh] = [open(), openStore(other, writeFileSafely)];
   expect(takeOver(folder, names, fresh)).toBe(7);
   expect(takeOver(folder, names, fresh)).toBe(0);
-  for (const cell of [...little[0].cells(plan), ...little[1].cells(plan)]) expect(fresh.rows(cell)).toEqual(whole.rows(cell));
+  for (const cell of [...little[0].cells(plan), ...little[1].cells(plan)])
+    expect(fresh.result(cell)?.rows).toEqual(whole.result(cell)?.rows);
   expect(missing(little, plan, fresh).map(nameOf)).toEqual(little[2].cells(plan).map(nameOf));
   for (const name of ['figure-07.csv', 'figure-07.json']) writeFileSync(join(other, name), readFileSync(join(folder, name)));
   const csv = join(other, 'figure-07.csv');
   writeFileSync(csv, readFileSync(csv, 'utf8').replace(/\n[^\n]*\n$/, '\n'));
-  expect(() => takeOver(other, names, whole)).toThrow(`${csv} must be the 18 rows of 6 cells that figure-07.json counts, got 17 rows`);
+  expect(() => takeOver(other, names, whole)).toThrow(
+    `${csv} must be long enough for rows 15 to 17, which figure-07.json names, got 17 rows`,
+  );
   writeFileSync(join(other, 'figure-07.json'), '{"cells": [{"kind": "ticket"}]}');
   expect(() => takeOver(other, names, whole)).toThrow(/figure-07\.json must be what `seedmask experiment` writes, got /);
   expect(() => takeOver(other, ['figure-05'], whole)).toThrow('must be published results of figure-05');
@@ -233,10 +236,12 @@ test('a damaged result is one line that names the file and says what to do', () 
     JSON.stringify({ cell: other, rows: [{ a: 1 }], seconds: 1 }),
   ]) {
     writeFileSync(file, text);
-    expect(() => open().rows(cell)).toThrow(/^[^\n]*plane-fc-[^\n]*\.json is damaged: [^\n]+Delete the file: the cell is computed again$/);
+    expect(() => open().result(cell)).toThrow(
+      /^[^\n]*plane-fc-[^\n]*\.json is damaged: [^\n]+Delete the file: the cell is computed again$/,
+    );
   }
   writeFileSync(file, whole);
-  expect(open().rows(cell)).toHaveLength(300);
+  expect(open().result(cell)?.rows).toHaveLength(300);
 });
 
 test('mask-0 actions of a convolutional network run, and their claims are about it', async () => {

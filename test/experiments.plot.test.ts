@@ -32,6 +32,8 @@ const CHARTS: Record<string, Chart> = {
   near: { ...curves, range: [50, 51] },
   'one level': { ...curves, lines: [{ label: 'x', points: points(50).slice(0, 1), ...styled('grey') }] },
   bars: { kind: 'bars', bars: [{ label: 'masks & more', mean: 50, min: 40, max: 60, n: 3, paper: 55 }] },
+  histogram: { kind: 'histogram', xLabel: 'a & b', yLabel: 'tasks', values: [97, 97.2, 97.21, 98], marks: [{ label: '<mean>', at: 97.4 }] },
+  'one value': { kind: 'histogram', xLabel: 'x', yLabel: 'y', values: [97], marks: [] },
   panels: {
     kind: 'panels',
     columns: 2,

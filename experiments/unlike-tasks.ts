@@ -1,0 +1,87 @@
+// What symmetry does not explain. Ten unlike tasks on one network: the same digits turned, mirrored, inverted, noisy, half hidden, and
+// other questions about them. And permutations on a convolutional network, whose windows find nothing to hold on to in permuted pixels.
+
+import type { Row, TaskCell } from './cell.js';
+import type { Experiment, Picture, Table } from './experiment.js';
+import type { Plan } from './grids.js';
+import { groups, numbers, percents } from './rows.js';
+import { summary } from './statistics.js';
+import { extentOfTasks, taskCell, withoutFiles } from './task-grid.js';
+import { VIEWS } from './views.js';
+
+/** A small convolutional network. */
+const CONV = { filters: [16, 32], units: [64, 10], density: [0.5, 0.1, 0.05, 0.3], learningRate: 0.3 } as const;
+const CONV_ROWS = 20_000;
+
+/** Rates that are tried on every view; validation rows choose. Bright images want smaller ones: their gradients are larger. */
+const LEARNING_RATES = [0.3, 0.1, 0.03] as const;
+
+const viewCells = ({ scale }: Plan): TaskCell[] =>
+  VIEWS.flatMap((view) => LEARNING_RATES.map((learningRate) => taskCell(scale, { view, learningRate })));
+
+const convCells = ({ scale }: Plan): TaskCell[] =>
+  [null, 1].map((pixels) => {
+    const cell = taskCell(scale, { ...CONV, pixels });
+    return { ...cell, rows: Math.min(CONV_ROWS, cell.rows) };
+  });
+
+const isConv = (row: Row): boolean => String(row['network']).includes('conv');
+const nameOf = (row: Row): string => (isConv(row) ? `${row['pixels'] === '' ? 'plain' : 'permuted'}, convolutions` : String(row['task']));
+
+/** Of every task the row that is best on validation. */
+const chosen = (rows: readonly Row[]): Row[] =>
+  [
+    ...groups(
+      rows.map((row) => ({ ...row, name: nameOf(row) })),
+      'name',
+    ).values(),
+  ].map((own) => own.reduce((best, row) => (row['valAccuracy'] > best['valAccuracy'] ? row : best)));
+
+function tables(rows: readonly Row[], { scale }: Plan): Table[] {
+  if (rows.length === 0) return [];
+  return [
+    {
+      title: 'Unlike tasks on one network',
+      caption: `${extentOfTasks(scale)} (convolutions: at most ${CONV_ROWS.toLocaleString('en')} rows); the rate is chosen on validation rows.`,
+      head: ['task', 'network', 'rate', 'test accuracy', 'kept', 'bytes'],
+      rows: rows.map((row) => [
+        nameOf(row),
+        String(row['network']),
+        String(row['learningRate']),
+        (100 * Number(row['testAccuracy'])).toFixed(2),
+        `${(100 * Number(row['kept'])).toFixed(1)} %`,
+        Number(row['bytes']).toLocaleString('en'),
+      ]),
+    },
+  ];
+}
+
+function pictures(rows: readonly Row[], { scale }: Plan): Picture[] {
+  if (rows.length === 0) return [];
+  const bars = rows.map((row) => ({ label: nameOf(row), ...summary(percents([row])) }));
+  const bytes = numbers(
+    rows.filter((row) => !isConv(row)),
+    'bytes',
+  );
+  return [
+    {
+      name: 'unlike-tasks',
+      title: 'Unlike tasks, a mask each on one network; and permuted pixels under convolutions',
+      caption:
+        `784-300-100-10, one seed, ${bytes.length > 0 ? Math.round(summary(bytes).mean).toLocaleString('en') : 0} bytes a mask; ${extentOfTasks(scale)}. ` +
+        `Convolutions: 16 and 32 filters of 5x5, 64 units, another network.`,
+      chart: { kind: 'bars', bars },
+    },
+  ];
+}
+
+export const unlikeTasks: Experiment = {
+  name: 'unlike-tasks',
+  about: 'ten unlike tasks on one network (turned, noisy, odd or even, ...), and permuted pixels under convolutions',
+  minutes: { quick: 1, budget: 3, full: 30 },
+  cells: (plan) => [...viewCells(plan), taskCell(plan.scale, { pixels: 1 }), ...convCells(plan)],
+  select: (rows) => chosen(withoutFiles(rows)),
+  pictures,
+  tables,
+  claims: () => [],
+};

@@ -1,0 +1,47 @@
+// What task inference costs: SupSup tells tasks apart by how unsure a wrong mask is, and unused outputs are what it is unsure with. The
+// same permutations with more outputs than classes: accuracy, and bytes a task. bench/infer-archive.mjs asks the archives which is which.
+
+import type { Row, TaskCell } from './cell.js';
+import type { Experiment, Picture, Table } from './experiment.js';
+import type { Plan } from './grids.js';
+import { archiveOf } from './permutations.js';
+import { groups, numbers, percents } from './rows.js';
+import { summary } from './statistics.js';
+import { extentOfTasks, isTask, range, taskCell, withoutFiles } from './task-grid.js';
+
+/** Outputs, ten of which are classes. */
+const OUTPUTS = [100, 30] as const;
+/** Tasks a number of outputs, at most. */
+const TASKS = 30;
+
+const cells = ({ scale, tasks }: Plan): TaskCell[] =>
+  OUTPUTS.flatMap((outputs) => range(Math.min(TASKS, tasks)).map((pixels) => taskCell(scale, { pixels, units: [300, 100, outputs] })));
+
+const tables = (rows: readonly Row[], { scale }: Plan): Table[] => [
+  {
+    title: 'Unused outputs',
+    caption: `Permuted pixels; ${extentOfTasks(scale)}; means.`,
+    head: ['network', 'tasks', 'test accuracy', 'bytes a task'],
+    rows: [...groups(rows, 'network')].map(([network, own]) => [
+      String(network),
+      String(own.length),
+      summary(percents(own)).mean.toFixed(2),
+      Math.round(summary(numbers(own, 'bytes')).mean).toLocaleString('en'),
+    ]),
+  },
+];
+
+export const unusedOutputs: Experiment = {
+  name: 'unused-outputs',
+  about: 'permuted pixels with more outputs than classes, which task inference wants: accuracy, bytes, and archives to ask',
+  minutes: { quick: 1, budget: 5, full: 60 },
+  cells,
+  select: withoutFiles,
+  pictures: (): Picture[] => [],
+  tables: (rows, plan) => (rows.length > 0 ? tables(rows, plan) : []),
+  claims: () => [],
+  files: (results) =>
+    OUTPUTS.map((outputs) => ({ outputs, of: results.filter(isTask).filter(({ cell }) => cell.units.at(-1) === outputs) }))
+      .filter(({ of }) => of.length > 0)
+      .map(({ outputs, of }) => ({ name: `unused-outputs-${outputs}.smk`, bytes: archiveOf(of) })),
+};

@@ -1,0 +1,179 @@
+// Many tasks on one network, small and in this thread: what a view shows, what a task's row and file say, and the archive of them all.
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { loadDataset } from '../cli/datasets.js';
+import { readModel } from '../codec/index.js';
+import type { Cell, Result, Row, TaskCell } from '../experiments/cell.js';
+import { planOf } from '../experiments/conduct.js';
+import { EXPERIMENTS } from '../experiments/index.js';
+import type { Lab } from '../experiments/lab.js';
+import { archiveOf, permutations } from '../experiments/permutations.js';
+import { runCell } from '../experiments/run.js';
+import { taskName } from '../experiments/task.js';
+import { taskCell } from '../experiments/task-grid.js';
+import { classNames, VIEWS, viewOf } from '../experiments/views.js';
+import { permutedPixels } from '../src/data.js';
+import type { Engine } from '../src/engine/engine.js';
+import { createWasmEngine } from '../src/engine/wasm.js';
+import { accuracyOf } from '../src/evaluate.js';
+import { DOMAIN, parseSeed, permutation } from '../src/random.js';
+
+const mnist = loadDataset('mnist');
+let engine: Engine;
+let lab: Lab;
+beforeAll(async () => {
+  engine = await createWasmEngine({ threads: 1 });
+  lab = { engine, shelf: { get: () => undefined, put: () => undefined }, data: () => mnist, progress: () => undefined };
+});
+afterAll(() => engine.close());
+
+describe('views', () => {
+  const seed = parseSeed(1);
+  const few = { ...mnist.test, images: mnist.test.images.slice(0, 40 * 784), labels: mnist.test.labels.slice(0, 40) };
+  const twice = (view: (typeof VIEWS)[number]) => viewOf(viewOf(few, view, seed), view, seed);
+  test('turns and mirrors come round', () => {
+    expect(twice('half-turn').images).toEqual(few.images);
+    expect(twice('mirrored').images).toEqual(few.images);
+    expect(twice('quarter-turn').images).toEqual(viewOf(few, 'half-turn', seed).images);
+    expect(twice('inverted').images).toEqual(few.images);
+    for (const view of VIEWS.slice(1, 7)) expect(viewOf(few, view, seed).images, view).not.toEqual(few.images);
+  });
+  test('a quarter turn is clockwise: the left column comes to the top, read from below', () => {
+    const turned = viewOf(few, 'quarter-turn', seed).images;
+    for (let x = 0; x < 28; x++) expect(turned[28 * 14 + x]).toBe(few.images[28 * (27 - x) + 14]);
+  });
+  test('noise adds, by its seed; half is hidden; questions change labels alone', () => {
+    const noisy = viewOf(few, 'noisy', seed).images;
+    expect(noisy.every((value, i) => value >= few.images[i])).toBe(true);
+    expect(viewOf(few, 'noisy', seed).images).toEqual(noisy);
+    expect(viewOf(few, 'noisy', parseSeed(2)).images).not.toEqual(noisy);
+    const half = viewOf(few, 'left-half', seed).images;
+    expect(half.every((value, i) => value === (i % 28 < 14 ? few.images[i] : 0))).toBe(true);
+    for (const [view, wanted] of [
+      ['parity', (d: number) => ['even', 'odd'][d % 2]],
+      ['below-five', (d: number) => (d < 5 ? 'below five' : 'five or more')],
+    ] as const) {
+      const { images, labels } = viewOf(few, view, seed);
+      expect(images).toEqual(few.images);
+      expect([...labels].map((label) => classNames(view)![label])).toEqual([...few.labels].map(wanted));
+    }
+  });
+});
+
+const LITTLE = { rows: 3000, validation: 200, test: 500, epochs: 2, units: [40, 10], density: [0.1, 0.3], learningRate: 0.15 };
+const little = (change: Partial<TaskCell>): TaskCell => taskCell('quick', { ...LITTLE, ...change });
+const rowOf = async (cell: Cell): Promise<Row> => (await runCell(cell, lab))[0];
+const modelOf = (row: Row) => readModel(Buffer.from(String(row['base64']), 'base64'));
+
+test('names of tasks sort as their seeds do', () => {
+  const names = [1, 9, 10, 99, 100, 1000, 9999].map((pixels) => taskName(little({ pixels })));
+  expect([...names].sort()).toEqual(names);
+  expect(taskName(little({}))).toBe('plain');
+  expect(taskName(little({ labels: 3 }))).toBe('c0003');
+  expect(taskName(little({ pixels: 1, labels: 2, view: 'noisy' }))).toBe('noisy-b0001-0002');
+});
+
+test('a task is solved from permuted pixels alone, by the mask in its file', async () => {
+  const row = await rowOf(little({ pixels: 7 }));
+  const { network, tasks } = modelOf(row);
+  const images = permutedPixels(mnist.test.images.subarray(0, 500 * 784), permutation(784, parseSeed(7), DOMAIN.pixelPermutation));
+  const labels = mnist.test.labels.subarray(0, 500);
+  const classifier = engine.classifier(network, { mask: tasks[0].mask });
+  expect(accuracyOf(classifier.logits(images, 500), labels, 10)).toBe(row['testAccuracy']);
+  expect(row['testAccuracy']).toBeGreaterThan(0.7);
+  // As good as guessing: 500 guesses of a tenth, five standard errors.
+  expect(row['wrongAccuracy']).toBeLessThan(0.1 + 5 * Math.sqrt(0.09 / 500) + 0.05);
+  expect(accuracyOf(classifier.logits(mnist.test.images.subarray(0, 500 * 784), 500), labels, 10)).toBeLessThan(0.4);
+  expect(tasks[0].data).toEqual({ dataset: 'mnist', pixelPermutation: parseSeed(7), labelPermutation: null });
+  classifier.free();
+  // Rooms that another task has written to change nothing.
+  const rooms = new Map<string, Uint8Array>();
+  const room = (name: string, bytes: number) => {
+    if (!rooms.has(name)) rooms.set(name, new Uint8Array(bytes).fill(99));
+    return rooms.get(name)!;
+  };
+  expect((await runCell(little({ pixels: 7 }), { ...lab, room }))[0]).toEqual(row);
+});
+
+test('classes, views, convolutions, threshold masks and trained weights each give a row', async () => {
+  const classes = await rowOf(little({ labels: 2 }));
+  expect(modelOf(classes).tasks[0].data?.labelPermutation).toEqual(parseSeed(2));
+  expect(classes['testAccuracy']).toBeGreaterThan(0.7);
+  const parity = await rowOf(little({ view: 'parity' }));
+  expect(modelOf(parity).tasks[0]).toMatchObject({ id: 'parity', labels: ['even', 'odd'], data: { dataset: 'mnist-parity' } });
+  expect(parity['testAccuracy']).toBeGreaterThan(0.75);
+  const conv = await rowOf(little({ filters: [4, 8], units: [10], density: [0.5], learningRate: 0.3 }));
+  expect(conv['network']).toBe('28x28x1:conv4k5v-pool-conv8k5v-pool-10');
+  const threshold = await rowOf(little({ method: 'threshold', density: [], learningRate: 1e-3 }));
+  expect(threshold['testAccuracy']).toBeGreaterThan(0.6);
+  expect(modelOf(threshold).tasks[0].transform.mean).toBeCloseTo(0.1307 * 255, 3);
+  const dense = await rowOf(little({ pixels: 7, method: 'dense', density: [], learningRate: 1.2e-3 }));
+  expect(dense).toMatchObject({ bytes: 4 * (784 * 40 + 40 * 10), kept: 1 });
+  expect(dense).not.toHaveProperty('base64');
+  expect(dense['testAccuracy']).toBeGreaterThan(0.75);
+});
+
+test('a mask that begins at a known one stays nearer to it than one from scratch, and both lie to it as they say', async () => {
+  const known = modelOf(await rowOf(little({}))).tasks[0].mask;
+  const setting = { view: 'left-half', base: 'plain' } as const;
+  const [from, scratch] = [await rowOf(little({ ...setting, start: true })), await rowOf(little({ ...setting, start: false }))];
+  expect(from['overlap']).toBeGreaterThan(Number(scratch['overlap']) + 0.1);
+  expect(from['bytesOnBase']).toBeLessThan(Number(from['bytes']));
+  expect(from).toMatchObject({ base: 'plain', start: 'base' });
+  // Of the file's mask, whose free bits are settled, as the known one's may not be: the same to a hundredth.
+  const bits = (mask: readonly Uint8Array[]) =>
+    mask.flatMap((layer) => [...layer].map((byte) => byte.toString(2).padStart(8, '0'))).join('');
+  const [a, b] = [bits(known), bits(modelOf(from).tasks[0].mask)];
+  const both = [...a].filter((bit, i) => bit === '1' && b[i] === '1').length;
+  const either = [...a].filter((bit, i) => bit === '1' || b[i] === '1').length;
+  expect(from['overlap']).toBeCloseTo(both / either, 1);
+  expect((await rowOf(little({ view: 'left-half' })))['testAccuracy']).toBe(scratch['testAccuracy']);
+});
+
+test('the archive holds every mask under its name, and the table its numbers', async () => {
+  const results: Result[] = [];
+  for (const pixels of [2, 1]) {
+    const cell = little({ pixels });
+    results.push({ cell, rows: await runCell(cell, lab), seconds: 1.25 });
+  }
+  const [second, first] = results.map(({ rows: [row] }) => modelOf(row).tasks[0]);
+  expect(readModel(archiveOf(results)).tasks).toEqual([first, second]);
+  const [archive, table] = permutations.files!(results, planOf('quick'));
+  expect([archive.name, table.name]).toEqual(['permutations-2.smk', 'permutations-2.csv']);
+  const lines = new TextDecoder().decode(table.bytes).trim().split('\n');
+  expect(lines[0]).toBe('task,valAccuracy,testAccuracy,bytes,seconds');
+  expect(lines[1]).toMatch(/^p0002,0\.\d+,0\.\d+,\d+,1\.25$/);
+  expect(lines).toHaveLength(3);
+  expect(permutations.files!([], planOf('quick'))).toEqual([]);
+});
+
+describe('verdicts', () => {
+  const plan = planOf('budget', 1, 2);
+  const row = (change: Row): Row => ({ method: 'topk', pixels: '', labels: '', testAccuracy: 0.975, wrongAccuracy: 0.1, ...change });
+  const verdicts = (rows: readonly Row[], name = 'permutations') =>
+    EXPERIMENTS.find((e) => e.name === name)!
+      .claims(rows, plan)
+      .map(({ verdict }) => verdict);
+  const good = [
+    row({ pixels: 1 }),
+    row({ pixels: 2 }),
+    row({ labels: 1 }),
+    row({ pixels: 1, labels: 1 }),
+    row({ method: 'dense', pixels: 1, testAccuracy: 0.98 }),
+  ];
+  test('permutations', () => {
+    expect(verdicts(good)).toEqual(['holds', 'holds', 'holds']);
+    expect(verdicts([...good, row({ pixels: 3, testAccuracy: 0.94, wrongAccuracy: 0.3 })])).toEqual(['partly', 'fails', 'fails']);
+    expect(verdicts(good.slice(0, 1))).toEqual(['not run', 'holds', 'not run']);
+    expect(verdicts([])).toEqual(['not run', 'not run', 'not run']);
+  });
+  test('supsup', () => {
+    const rows = (threshold: number, topk: number) => [
+      row({ method: 'threshold', testAccuracy: threshold }),
+      row({ method: 'topk', testAccuracy: topk }),
+    ];
+    expect(verdicts(rows(0.924, 0.95), 'supsup')).toEqual(['holds', 'holds']);
+    expect(verdicts(rows(0.89, 0.92), 'supsup')).toEqual(['fails', 'fails']);
+    expect(verdicts([], 'supsup')).toEqual(['not run', 'not run']);
+  });
+});
