@@ -2,9 +2,6 @@
 // the task of rows that name none and, for networks too large for the event loop, computes logits with an engine of its own. It keeps
 // compiled tasks, and the masks it was asked to choose from last.
 
-import { readlinkSync } from 'node:fs';
-import { setPriority } from 'node:os';
-import { basename } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { LRUCache } from 'lru-cache';
 import { SeedmaskError } from '../codec/errors.js';
@@ -124,22 +121,8 @@ class Thread {
   }
 }
 
-/** Below the event loop, which turns away what there is too much of and must be found awake. */
-const NICE = 5;
-
-/** Linux alone has priorities of threads; elsewhere all are equal. */
-function standBack(): void {
-  if (process.platform !== 'linux') return;
-  try {
-    setPriority(Number(basename(readlinkSync('/proc/thread-self'))), NICE);
-  } catch {
-    // A container without /proc, or one that forbids it: so be it.
-  }
-}
-
 const port = parentPort;
 if (port) {
-  standBack();
   const thread = new Thread(workerData as ThreadData);
   port.on('message', async (job: Job | Forget) => {
     if (job.kind === 'forget') return thread.forget();

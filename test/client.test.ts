@@ -80,7 +80,7 @@ describe('against the server', () => {
       'tiny',
       'Did you mean tiny?',
     ]);
-    expect(error.requestId).toMatch(/^[0-9a-f-]{36}$/);
+    expect(error.requestId).toMatch(/^[A-Za-z0-9_-]{12}-[0-9a-z]+$/);
     expect((await refusal(client.mask('a/b'))).status).toBe(404);
   });
 

@@ -5,8 +5,9 @@
 //
 //   W'_w = W_w / k x sum over i of M_i,w        score_i = -sum over w of M_i,w W_w dH/dW'_w
 //
-// A sum of sparse masks makes weak logits, and H of weak logits says little: they are brought to one size first, which changes no
-// class of a network without biases. Outputs beyond the classes take part: unused ones are what a wrong mask is unsure with.
+// A sum of sparse masks makes weak logits: they are brought to one size first, which changes no class of a network without biases and
+// makes scores of all densities alike. Weaker ones rank masks as well but leave the confidence flat; stronger ones do worse
+// (bench/README.md). Outputs beyond the classes take part: unused ones are what a wrong mask is unsure with.
 //
 // Masks stay packed. They are added up 32 weights at a time in counters of one bit a word; a score is two look-ups a byte in sums of
 // four gradients, of bytes that keep something where a gradient is. `superposedGradients` by the loops of plain.ts is the oracle of the
@@ -41,7 +42,7 @@ export interface TaskGuess {
   readonly cost: { readonly passes: number; readonly masks: number };
 }
 
-/** Sure enough for the entropy to have a slope, and far from where it is flat again; not tuned. */
+/** Not tuned: see the head of this file. */
 export const SHARPNESS = 1;
 /** Masks between two moments at which others may have their turn: well below a millisecond. */
 const TURN = 64;
