@@ -42,13 +42,13 @@ export function expectSameBits(what: string, got: Float32Array | Int32Array, wan
 
 type Compare = typeof expectSameBits;
 
-/** Integers bit for bit; floats within `closeness` of the largest of the array, for an engine that adds in an order of its own. */
+/** Integers bit for bit; floats within `closeness` of the largest of the array (at least 0.01), for an engine that adds in an order of its own. */
 const closelyTo =
   (closeness: number): Compare =>
   (what, got, want) => {
     if (want instanceof Int32Array) return expectSameBits(what, got, want);
     expect(`${what}: ${got.constructor.name} of ${got.length}`).toBe(`${what}: ${want.constructor.name} of ${want.length}`);
-    const largest = want.reduce((most, value) => (Number.isFinite(value) ? Math.max(most, Math.abs(value)) : most), 1e-3);
+    const largest = want.reduce((most, value) => (Number.isFinite(value) ? Math.max(most, Math.abs(value)) : most), 1e-2);
     const at = want.findIndex((value, i) => value !== got[i] && !(Math.abs(value - got[i]) <= closeness * largest));
     if (at >= 0) expect.fail(`${what}[${at}] is ${got[at]}, the reference has ${want[at]}`);
   };
