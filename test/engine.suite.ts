@@ -327,7 +327,7 @@ export function engineSuite(
           { kind: 'dense', units: 99, activation: 'relu' },
           { kind: 'dense', units: 70, activation: 'linear' },
         ],
-        distribution: 'signed-constant',
+        distribution: closeness === undefined ? 'signed-constant' : 'normal',
         sigma: 'he',
         seed: { low: 11, high: 12 },
       };
