@@ -217,9 +217,8 @@ const percent = (accuracy: number | undefined): string => (accuracy === undefine
 const textOf = (rows: readonly Row[], trained: number | undefined, out: string | undefined): string =>
   [
     `${'criterion'.padEnd(24)}${'kept'.padStart(10)}${trained === undefined ? '' : '    initial  constants      final'}`,
-    ...rows.map(
-      (row) =>
-        `${row.criterion.padEnd(24)}${percent(row.density).slice(1)}${[row.initialAccuracy, row.constantAccuracy, row.finalAccuracy].map(percent).join('')}`,
+    ...rows.map((row) =>
+      `${row.criterion.padEnd(24)}${percent(row.density).slice(1)}${[row.initialAccuracy, row.constantAccuracy, row.finalAccuracy].map(percent).join('')}`.trimEnd(),
     ),
     ...(trained === undefined
       ? []

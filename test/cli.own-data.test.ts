@@ -10,7 +10,7 @@ import { PNG } from 'pngjs';
 import { afterAll, expect, test } from 'vitest';
 import { loadDataset } from '../cli/datasets.js';
 import { readModel, SeedmaskError, writeModel } from '../codec/index.js';
-import { readNpy, readNpz, writeNpy, writeNpz } from '../interop/npz.js';
+import { type NumpyArray, readNpy, readNpz, writeNpy, writeNpz } from '../interop/npz.js';
 import { createApp, openStore } from '../server/index.js';
 import { featureBytes, standardFeatures, toIdx } from '../src/data.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
@@ -177,7 +177,14 @@ test('train on CSV, eval, and a server that takes the raw numbers', async () => 
   server.close();
   const right = predictions.filter(({ label }, i) => label === rows[5 * i + 4][4]).length;
   expect(right / predictions.length).toBeCloseTo(testAccuracy, 10);
-  expect(seedmask('eval', 'store/plants.smk', '--data', 'plain.npz').stderr).toMatch(/^seedmask: --data must be/);
+  const four = (set: string): [string, NumpyArray][] => [
+    [`x_${set}`, { shape: [2, 4], values: new Uint8Array(8) }],
+    [`y_${set}`, { shape: [2], values: new Uint8Array(2) }],
+  ];
+  put({ 'four.npz': writeNpz([...four('train'), ...four('test')]) });
+  expect(seedmask('eval', 'store/plants.smk', '--data', 'four.npz').stderr).toBe(
+    'seedmask: --data must be numbers (CSV), as the task takes, got images\n',
+  );
 }, 60_000);
 
 // ---- PNG ----

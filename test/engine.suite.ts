@@ -42,13 +42,13 @@ export function expectSameBits(what: string, got: Float32Array | Int32Array, wan
 
 type Compare = typeof expectSameBits;
 
-/** Integers bit for bit; floats within `closeness` of the largest of the array, for an engine that adds in an order of its own. */
+/** Integers bit for bit; floats within `closeness` of the largest of the array (at least 0.01), for an engine that adds in an order of its own. */
 const closelyTo =
   (closeness: number): Compare =>
   (what, got, want) => {
     if (want instanceof Int32Array) return expectSameBits(what, got, want);
     expect(`${what}: ${got.constructor.name} of ${got.length}`).toBe(`${what}: ${want.constructor.name} of ${want.length}`);
-    const largest = want.reduce((most, value) => (Number.isFinite(value) ? Math.max(most, Math.abs(value)) : most), 1e-3);
+    const largest = want.reduce((most, value) => (Number.isFinite(value) ? Math.max(most, Math.abs(value)) : most), 1e-2);
     const at = want.findIndex((value, i) => value !== got[i] && !(Math.abs(value - got[i]) <= closeness * largest));
     if (at >= 0) expect.fail(`${what}[${at}] is ${got[at]}, the reference has ${want[at]}`);
   };
@@ -92,6 +92,11 @@ export function engineSuite(
       engine = await make();
     });
     afterAll(() => engine.close());
+
+    // Signed constants make sums that cancel, and whether ReLU passes what rounding leaves of them is decided by the order of summation;
+    // so is Adam's step along a gradient that cancels. An engine with an order of its own is asked neither.
+    const trainedOf = (s: Scenario): Network => ({ ...networkOf(s), ...(closeness !== undefined && { distribution: 'normal' }) });
+    const epsilon = closeness === undefined ? 1e-8 : 1e-3;
 
     const kinds: [string, fc.Arbitrary<Architecture>, number][] = [['dense', denseArchitecture, 70]];
     if (options.conv) kinds.push(['conv', convArchitecture, 9]);
@@ -180,7 +185,7 @@ export function engineSuite(
 
       test.each(['adam', 'sgd'] as const)('dense and ticket training with %s: loss, gradients, parameters', (optimiser) => {
         check((s) => {
-          const network = networkOf(s);
+          const network = trainedOf(s);
           const rows = s.batch + 3;
           const data = randomTrainingSet(network, s.seed, rows, s.transform);
           const random = randomParameters(network, s.seed, s.biases);
@@ -194,7 +199,7 @@ export function engineSuite(
             const count = step === 1 ? Math.ceil(s.batch / 2) : s.batch;
             expectSameBatch(same, got, want, pickRows(s.seed, 10 + step, count, rows), start.weights.length, true);
             for (const trainer of [got, want]) {
-              if (optimiser === 'adam') trainer.adam({ learningRate: 0.0012, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
+              if (optimiser === 'adam') trainer.adam({ learningRate: 0.0012, beta1: 0.9, beta2: 0.999, epsilon });
               else trainer.sgd({ learningRate: 0.1 / (step + 1), momentum: 0.9 });
             }
             const wanted = want.parameters();
@@ -213,7 +218,7 @@ export function engineSuite(
 
       test('topk training: loss, gradients, scores, masks', () => {
         check((s) => {
-          const network = networkOf(s);
+          const network = trainedOf(s);
           const counts = weightCounts(network);
           const rows = s.batch + 3;
           const data = randomTrainingSet(network, s.seed, rows, s.transform);
@@ -251,7 +256,7 @@ export function engineSuite(
 
       test('bernoulli training: loss, gradients, scores, draws', () => {
         check((s) => {
-          const network = networkOf(s);
+          const network = trainedOf(s);
           const counts = weightCounts(network);
           const rows = s.batch + 3;
           const data = randomTrainingSet(network, s.seed, rows, s.transform);
@@ -322,7 +327,7 @@ export function engineSuite(
           { kind: 'dense', units: 99, activation: 'relu' },
           { kind: 'dense', units: 70, activation: 'linear' },
         ],
-        distribution: 'signed-constant',
+        distribution: closeness === undefined ? 'signed-constant' : 'normal',
         sigma: 'he',
         seed: { low: 11, high: 12 },
       };

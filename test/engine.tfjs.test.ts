@@ -12,7 +12,7 @@ import { inputs, nonzero, regenerate } from '../src/network.js';
 import { conv, dense, net, pool, randomPixels } from './engine.material.js';
 import { engineSuite } from './engine.suite.js';
 
-const CLOSENESS = 2e-3;
+const CLOSENESS = 1e-4;
 
 const engineOn = (backend: 'cpu' | 'wasm') => async () => {
   setWasmPaths(`${dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm/package.json'))}/dist/`);

@@ -11,11 +11,12 @@ import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readSafetensors, SeedmaskError } from '../codec/index.js';
 import { toC, toLayersModel, toNpz, toOnnx, toSafetensors } from '../interop/index.js';
+import { standardFeatures } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { inputs, isDense, type Network, outputs, regenerate } from '../src/network.js';
 import { softmax } from '../src/probabilities.js';
-import { randomPixels } from './engine.material.js';
+import { randomFloats, randomPixels } from './engine.material.js';
 import { type Case, checkLogits, logitsOf, MADE, mnistTest, ROOT, shipped } from './interop.material.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'seedmask-export-'));
@@ -83,6 +84,29 @@ describe.skipIf(!where)('ONNX Runtime', () => {
     },
     120_000,
   );
+});
+
+/** A task over numbers, and rows of them. */
+function numbers(): { made: Case; raw: Float32Array } {
+  const { network, task } = MADE['a vector network with constant inputs'];
+  const raw = randomFloats(network.seed, 1, 40 * 19, 30);
+  const features = standardFeatures(raw.subarray(0, 20 * 19), 19);
+  return { made: { network, task: { ...task, transform: { ...task.transform, features } } }, raw };
+}
+
+test.skipIf(!where)('ONNX Runtime: numbers become bytes in the graph', async () => {
+  const ort = createRequire(import.meta.url)(where!) as OnnxRuntime;
+  const { made, raw } = numbers();
+  const session = await ort.InferenceSession.create(toOnnx(made.network, made.task), { logSeverityLevel: 3 });
+  const { logits } = await session.run({ input: new ort.Tensor('float32', raw, [40, 19]) });
+  checkLogits(logits.data, logitsOf(engine, made, raw, 40), outputs(made.network));
+});
+
+test('safetensors has how numbers become bytes', () => {
+  const { network, task } = numbers().made;
+  const { tensors } = readSafetensors(toSafetensors(network, task));
+  expect(tensors.get('features.low')).toEqual({ shape: [19], values: task.transform.features!.low });
+  expect(tensors.get('features.scale')).toEqual({ shape: [19], values: task.transform.features!.scale });
 });
 
 // ---- TensorFlow.js ----
@@ -255,6 +279,12 @@ test('what a format cannot carry is refused in one line', () => {
     expect(refusal(() => write(network, { ...task, transform: { ...task.transform, constant } }))).toMatch(
       /constant inputs under a convolution/,
     );
+});
+
+test('formats of bytes refuse a task over numbers', () => {
+  const { network, task } = numbers().made;
+  for (const write of [toC, toLayersModel])
+    expect(refusal(() => write(network, task))).toMatch(/features that are numbers, supported are in (C|tfjs) bytes; onnx takes numbers/);
 });
 
 test('the command writes what the library gives, for a task of an archive too', () => {

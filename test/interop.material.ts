@@ -52,7 +52,7 @@ export const MADE: Readonly<Record<string, Case>> = {
 };
 
 /** Real logits of rows of raw values. */
-export function logitsOf(engine: Engine, { network, task }: Case, raw: Uint8Array, rows: number): Float64Array {
+export function logitsOf(engine: Engine, { network, task }: Case, raw: Uint8Array | Float32Array, rows: number): Float64Array {
   const classifier = engine.classifier(network, { mask: task.mask, transform: task.transform });
   const logits = classifier.logits(asInputs(raw, task.transform, inputs(network)), rows);
   classifier.free();

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { readModel, writeModel } from '../codec/index.js';
-import { withConstants } from '../src/data.js';
+import { asInputs } from '../src/data.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { inputs } from '../src/network.js';
 import { Workbench } from '../web/workbench.js';
@@ -21,8 +21,8 @@ test('inputs declared constant are replaced before the first layer', () => {
   const bench = new Workbench(engine);
   bench.open(bytes);
   const classifier = engine.classifier(FC, { mask: readModel(bytes).tasks[0].mask, transform });
-  const expected = classifier.logits(withConstants(image, constant, inputs(FC)), 1);
+  const expected = classifier.logits(asInputs(image, { constant }, inputs(FC)), 1);
   expect(bench.logits(0, 0, image, 1)).toEqual(expected);
   expect(classifier.logits(image, 1)).not.toEqual(expected);
-  expect(bench.classify(0, 0, image)).toEqual(bench.classify(0, 0, withConstants(image, constant, inputs(FC))));
+  expect(bench.classify(0, 0, image)).toEqual(bench.classify(0, 0, asInputs(image, { constant }, inputs(FC))));
 });
