@@ -12,9 +12,10 @@ import { loadDataset } from '../dist/cli/datasets.js';
 import { maskNetwork, taskModel } from '../dist/cli/learn.js';
 import { DIGITS, readModel, writeModel } from '../dist/codec/index.js';
 import { fc } from '../dist/models/index.js';
-import { permuted, shiftImages, split } from '../dist/src/data.js';
+import { permuted, split } from '../dist/src/data.js';
 import { createWasmEngine } from '../dist/src/engine/wasm.js';
 import { accuracyOf } from '../dist/src/evaluate.js';
+import { moveImages } from '../dist/src/moves.js';
 import { parseSeed } from '../dist/src/random.js';
 import { topkTraining, trainTopk } from '../dist/src/train.js';
 
@@ -73,7 +74,7 @@ if (!only) {
   const { network, tasks } = readModel(readFileSync(new URL('../models/trained/mnist-lenet5.smk', import.meta.url)));
   const rows = Uint32Array.from(test.labels, (_, row) => row);
   const moved = { ...test, images: new Uint8Array(test.images.length) };
-  shiftImages(test, rows, 3, seed, 0, moved.images);
+  moveImages(test, rows, { shift: 3 }, seed, 0, moved.images);
   record['mnist-lenet5.smk'] = { test: score(network, tasks[0].mask, test), shifted: score(network, tasks[0].mask, moved) };
   console.log(record['mnist-lenet5.smk']);
 }
