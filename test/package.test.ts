@@ -20,6 +20,7 @@ const DOCUMENTED: Record<string, string[]> = {
   './codec': ['readModel', 'writeModel', 'inspectModel', 'verifyModel', 'openArchive', 'readPacked', 'writePacked', 'SeedmaskError'],
   './models': ['fc', 'conv2', 'conv4', 'conv6'],
   './server': ['createApp', 'createHandler', 'listen', 'readKeys'],
+  './browser': ['open'],
   './client': ['createClient', 'Client', 'RequestError'],
 };
 

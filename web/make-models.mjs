@@ -3,7 +3,7 @@
 //   tasks.smk      one network (784-300-100-10, seed 0), a mask for each of six tasks of MNIST
 //   examples.bin   ten test digits, 0 to 9, 784 raw pixels each
 //
-// models.json beside them records accuracies, of the page's other file, models/trained/mnist-lenet5.smk, also on test digits shifted by up
+// models.json beside them records accuracies, of the page's other file, models/trained/digits.smk, also on test digits shifted by up
 // to 3 pixels. A word after the command leaves the masks of tasks.smk alone.
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -71,12 +71,12 @@ if (!only) {
 }
 
 {
-  const { network, tasks } = readModel(readFileSync(new URL('../models/trained/mnist-lenet5.smk', import.meta.url)));
+  const { network, tasks } = readModel(readFileSync(new URL('../models/trained/digits.smk', import.meta.url)));
   const rows = Uint32Array.from(test.labels, (_, row) => row);
   const moved = { ...test, images: new Uint8Array(test.images.length) };
   moveImages(test, rows, { shift: 3 }, seed, 0, moved.images);
-  record['mnist-lenet5.smk'] = { test: score(network, tasks[0].mask, test), shifted: score(network, tasks[0].mask, moved) };
-  console.log(record['mnist-lenet5.smk']);
+  record['digits.smk'] = { test: score(network, tasks[0].mask, test), shifted: score(network, tasks[0].mask, moved) };
+  console.log(record['digits.smk']);
 }
 
 const examples = new Uint8Array(7840);
