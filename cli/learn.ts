@@ -100,6 +100,8 @@ export interface TaskOptions {
   readonly rate?: number;
   /** Pixels by which training images are moved at most; 0 for none. */
   readonly shift?: number;
+  /** Degrees by which they are turned at most; 0 for none. */
+  readonly rotate?: number;
   readonly epochs: number;
   readonly onProgress?: (progress: Progress) => void;
   readonly signal?: AbortSignal;

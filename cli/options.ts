@@ -42,6 +42,12 @@ export function notNegative(text: string): number {
   return n;
 }
 
+export function degrees(text: string): number {
+  const n = notNegative(text);
+  if (n > 90) throw new InvalidArgumentError(`expected degrees from 0 to 90, got '${text}'.`);
+  return n;
+}
+
 export function fraction(text: string): number {
   const n = Number(text);
   if (!(text.trim() !== '' && n > 0 && n <= 1)) throw new InvalidArgumentError(`expected a fraction above 0 and at most 1, got '${text}'.`);

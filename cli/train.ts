@@ -27,6 +27,7 @@ import {
 } from './learn.js';
 import {
   dataOption,
+  degrees,
   densityOption,
   fraction,
   networkOption,
@@ -58,6 +59,7 @@ interface Options extends Output {
   density?: number[];
   rate?: number;
   shift?: number;
+  rotate?: number;
   targetBytes?: number;
   targetAccuracy?: number;
   trials?: number;
@@ -96,6 +98,7 @@ export function trainCommand(): Command {
       `move training images by up to so many pixels, anew in every epoch (default: ${SHIFT}, bernoulli 0)`,
       wholeNumber,
     )
+    .option('--rotate <degrees>', 'turn training images by up to so many degrees, anew in every epoch (default: 0)', degrees)
     .option('--rate <x>', `nats of training loss that a bit of the file is worth (topk; default: ${RATE})`, notNegative)
     .option('--rescale', 'multiply the drawn weights of a layer by all / drawn (bernoulli)')
     .option('--penalty <x>', 'weight of the mean probability to be kept in the loss: fewer weights are kept (bernoulli)', notNegative)
@@ -111,6 +114,7 @@ export function trainCommand(): Command {
 Examples:
   seedmask train --data mnist --network fc --out digits.smk
   seedmask train --data mnist --network lenet5 --out lenet5.smk
+  seedmask train --data mnist --network lenet5 --shift 3 --rotate 10 --epochs 30 --out handwriting.smk
   seedmask train --data mnist --network fc:784-100-10 --density 0.05,0.2 --epochs 5 --seed 7 --out small.smk
   seedmask train --data mnist --network 28x28x1:conv8-pool-conv16k5v-pool-10 --out own.smk
   seedmask train --data mnist --network fc --target-bytes 2000 --out at-most-2000.smk
@@ -153,7 +157,15 @@ async function run(options: Options): Promise<void> {
   checkFits(data, options.network, outputs(options.network));
   const defaults = defaultsOf(options.network);
   const isImage = data.train.input[0] > 1 && data.train.input[1] > 1;
-  const { method, rescale, penalty, epochs = defaults.epochs, shift = method === 'topk' && isImage ? SHIFT : 0, rate = RATE } = options;
+  const {
+    method,
+    rescale,
+    penalty,
+    epochs = defaults.epochs,
+    shift = method === 'topk' && isImage ? SHIFT : 0,
+    rotate,
+    rate = RATE,
+  } = options;
   const network = maskNetwork(options.network, options.seed, method);
   const weights = weightCounts(network);
   if (options.density && options.density.length > weights.length) {
@@ -170,7 +182,7 @@ async function run(options: Options): Promise<void> {
   const { parts, check } = options.squeeze ? withCheck(rows) : { parts: rows, check: null };
   const learn = async (density: readonly number[], epochs: number): Promise<TrainedTask> => {
     const bar = trainingBar('train', quiet || (goal !== null && !process.stderr.isTTY), goal !== null);
-    const settings = { method, rescale, penalty, shift, rate, density, epochs, onProgress: bar.update };
+    const settings = { method, rescale, penalty, shift, rotate, rate, density, epochs, onProgress: bar.update };
     const task = await trainTask(engine, network, data, parts, settings);
     bar.stop();
     return task;

@@ -9,6 +9,7 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { ln } from '../src/exact.js';
 import { checkMask, type Mask, type Network, place, totalWeights } from '../src/network.js';
 import type { Seed } from '../src/random.js';
+import { inflate } from './deflate.js';
 import { SeedmaskError } from './errors.js';
 import { dataValue, encodeHeader, labelsValue, networkId, transformValue, weightCheck } from './header.js';
 import {
@@ -21,6 +22,7 @@ import {
   checkTask,
   crc,
   DEFAULT_LIMITS,
+  type FindNetwork,
   firstDifference,
   fits,
   HAS_BASE,
@@ -31,6 +33,7 @@ import {
   MAGIC,
   type NetworkLookup,
   need,
+  notFound,
   PAGE_BYTES,
   PREFIX_BYTES,
   pageEntry,
@@ -110,19 +113,19 @@ interface Opened {
  * @throws SeedmaskError, and nothing else, for any bytes
  */
 export function readModel(bytes: Uint8Array, limits: Partial<Limits> = {}, networks?: NetworkLookup): Model {
-  const { network, base, tasks } = open(bytes, limits, networks);
-  const bases = new Bases(network, tasks);
-  return { network, base, tasks: tasks.map((task, i) => decodeTask(network, task, i, bases.of(task)).task) };
+  const { network, base, tasks } = open(bytes, limits, finder(networks));
+  const bases = new Bases(network, tasks, inflate);
+  return { network, base, tasks: tasks.map((task, i) => decodeTask(network, task, i, bases.of(task), inflate).task) };
 }
 
 /** Sizes and counts of a model file, which is checked as `readModel` checks it, one mask and its base in memory at a time. Throws SeedmaskError. */
 export function inspectModel(bytes: Uint8Array, limits: Partial<Limits> = {}, networks?: NetworkLookup): FileInfo {
-  const { network, base, tasks } = open(bytes, limits, networks);
+  const { network, base, tasks } = open(bytes, limits, finder(networks));
   const total = totalWeights(network);
   const content = new ContentHash(network);
-  const bases = new Bases(network, tasks);
+  const bases = new Bases(network, tasks, inflate);
   const infos = tasks.map((task, i) => {
-    const { scheme, layers, mask } = decodeTask(network, task, i, bases.of(task));
+    const { scheme, layers, mask } = decodeTask(network, task, i, bases.of(task), inflate);
     content.add(task, mask);
     const kept = layers.reduce((sum, l) => sum + l.kept, 0);
     const entropyBytes = layers.reduce((sum, l) => sum + entropy(l), 0) / 8;
@@ -158,14 +161,14 @@ export function verifyModel(
   networks?: NetworkLookup,
   onTask: (done: number, of: number) => void = () => undefined,
 ): Verified {
-  const { network, base, tasks } = open(bytes, limits, networks);
+  const { network, base, tasks } = open(bytes, limits, finder(networks));
   const schemes = Object.fromEntries(SCHEME_NAMES.map((name) => [name, 0])) as Record<SchemeName, number>;
   const content = new ContentHash(network);
-  const bases = new Bases(network, tasks);
+  const bases = new Bases(network, tasks, inflate);
   let foreignDeflate = 0;
   tasks.forEach((packed, i) => {
     const known = bases.of(packed);
-    const { scheme, mask, task } = decodeTask(network, packed, i, known);
+    const { scheme, mask, task } = decodeTask(network, packed, i, known, inflate);
     const at = firstDifference(encodeTask(network, task, [scheme], known).payload, packed.payload);
     if (at >= 0 && scheme !== 'deflate') {
       const got = `bytes that differ from it at ${at}`;
@@ -185,7 +188,15 @@ export function verifyModel(
  * Reads a model file for its payloads as they are: views into `bytes`, checked by their CRCs and not decoded. Throws SeedmaskError.
  */
 export function readPacked(bytes: Uint8Array, limits: Partial<Limits> = {}, networks?: NetworkLookup): PackedModel {
-  const { network, tasks } = open(bytes, limits, networks);
+  const { network, tasks } = open(bytes, limits, finder(networks));
+  return { network, tasks };
+}
+
+/** The same for a file that holds its network: without the means to know another by its id, which a page need not load. */
+export function readStandAlone(bytes: Uint8Array, limits: Partial<Limits> = {}): PackedModel {
+  const { network, tasks } = open(bytes, limits, (id) => {
+    throw notFound(id, 'none');
+  });
   return { network, tasks };
 }
 
@@ -278,15 +289,20 @@ function assemble(network: Network, base: Base, unplaced: readonly PackedTask[])
   return file;
 }
 
+const finder =
+  (networks: NetworkLookup | undefined): FindNetwork =>
+  (id) =>
+    lookedUp(id, id instanceof Uint8Array ? networks?.(id) : undefined);
+
 /** Everything about a file but the decoded masks, all of it checked. Reading has this one path. */
-function open(bytes: Uint8Array, some: Partial<Limits>, networks?: NetworkLookup): Opened {
+function open(bytes: Uint8Array, some: Partial<Limits>, find: FindNetwork): Opened {
   const limits = { ...DEFAULT_LIMITS, ...some };
   within('file bytes', bytes.length, limits.maxFileBytes);
   const begun = begin(bytes, limits);
   const { header, layout } = begun;
   const { start, index, width } = layout;
   const { base } = header;
-  const network = header.network ?? lookedUp(base, base instanceof Uint8Array ? networks?.(base) : undefined);
+  const network = header.network ?? find(base);
   const layers = admit(header, network, limits, header.tasks).length;
 
   need('the index and the shortest payloads', layout.payloads - start + header.tasks * (1 + layers), bytes.length - start);

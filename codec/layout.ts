@@ -184,14 +184,23 @@ export function admit(header: Header, network: Network, limits: Limits, masks: n
 export const baseOf = (base: number | Uint8Array | null): Base =>
   base === null ? { kind: 'none' } : typeof base === 'number' ? { kind: 'task', index: base } : { kind: 'network', id: base };
 
+/** A network for a file without one: what `open` (container.ts) asks when the header has none. */
+export type FindNetwork = (id: number | Uint8Array | null) => Network;
+
 /** The network that was found for a file without one, if it is that network. */
 export function lookedUp(id: number | Uint8Array | null, network: Network | undefined): Network {
+  if (!(id instanceof Uint8Array) || !network) throw notFound(id, 'none');
+  const found = hex(fits(() => networkId(network), 'bad-base', 'the network looked up', 'layers that fit'));
+  if (found === hex(id)) return network;
+  throw notFound(id, found);
+}
+
+/** What to throw when a file's network is not at hand. */
+export function notFound(id: number | Uint8Array | null, got: string): SeedmaskError {
   if (!(id instanceof Uint8Array))
-    throw new SeedmaskError('bad-base', { field: 'a file without a network', expected: 'a network id', got: id });
-  const found = network ? hex(fits(() => networkId(network), 'bad-base', 'the network looked up', 'layers that fit')) : 'none';
-  if (network && found === hex(id)) return network;
+    return new SeedmaskError('bad-base', { field: 'a file without a network', expected: 'a network id', got: id });
   const hint = 'Give the file that holds this network as well';
-  throw new SeedmaskError('bad-base', { field: 'a mask-only file', expected: `the network ${hex(id)}`, got: found, hint });
+  return new SeedmaskError('bad-base', { field: 'a mask-only file', expected: `the network ${hex(id)}`, got, hint });
 }
 
 /** What error messages call a task. */

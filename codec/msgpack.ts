@@ -1,9 +1,8 @@
 // The closed subset of MessagePack that a model file's header is written in: unsigned integers and lengths in their shortest form,
 // bin, str up to 255 bytes, f32, arrays. No map, extension, float64, nil, boolean or negative number; nothing deeper than four arrays.
-// `scan` walks untrusted bytes without recursion or allocation and refuses everything else before a decoder sees them; `encode`
+// `scan` walks untrusted bytes without recursion or allocation and refuses everything else before `decode` builds a value; `encode`
 // writes the one canonical form, so comparing it with what was read proves that a header has no second spelling.
 
-import { Unpackr } from 'msgpackr/unpack';
 import { SeedmaskError } from './errors.js';
 
 /** A value to encode. A number is an unsigned integer; `f32` marks a 32-bit float. */
@@ -56,18 +55,32 @@ function bigEndian(value: number | bigint, bytes: number): number[] {
   return Array.from({ length: bytes }, (_, i) => Number((big >> BigInt(8 * (bytes - 1 - i))) & 255n));
 }
 
-/** Decodes exactly one value after `scan` has passed it; integers above 2^32 come as bigint. Throws 'bad-header'. */
+/** Decodes exactly one value, which `scan` must pass; integers from 2^32 on come as bigint, bin as views. Throws 'bad-header'. */
 export function decode(bytes: Uint8Array): unknown {
   scan(bytes);
-  try {
-    return new Unpackr({ useRecords: false }).unpack(bytes);
-  } catch (error) {
-    throw new SeedmaskError('bad-header', {
-      field: 'MessagePack',
-      expected: 'readable',
-      got: error instanceof Error ? error.message : 'noise',
-    });
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  let at = 0;
+  /** Passes n bytes and tells where they began. */
+  const pass = (n: number): number => {
+    at += n;
+    return at - n;
+  };
+  const big = (n: number): number => (n === 1 ? bytes[pass(1)] : n === 2 ? view.getUint16(pass(2)) : view.getUint32(pass(4)));
+  const take = (n: number): Uint8Array => bytes.subarray(pass(n), at);
+  const text = (n: number): string => new TextDecoder('utf-8', { ignoreBOM: true }).decode(take(n));
+  const list = (n: number): unknown[] => Array.from({ length: n }, read);
+  function read(): unknown {
+    const token = big(1);
+    if (token < 0x80) return token;
+    if (token < 0xa0) return list(token & 15);
+    if (token < 0xc0) return text(token & 31);
+    if (token <= 0xc6) return take(big(2 ** (token - 0xc4)));
+    if (token === 0xca) return view.getFloat32(pass(4));
+    if (token === 0xcf) return view.getBigUint64(pass(8));
+    if (token < 0xcf) return big(2 ** (token - 0xcc));
+    return token === 0xd9 ? text(big(1)) : list(big(2));
   }
+  return read();
 }
 
 /** Throws 'bad-header' unless the bytes are exactly one value of the subset: types, depth, and every length within what is there. */

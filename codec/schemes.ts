@@ -8,9 +8,9 @@
 //   related   as context, and the model knows the mask of another task of the file, whose place stands before the counts
 // A new scheme is a new id; ids never change meaning.
 
-import { deflateRaw, Z_FINISH, Z_STREAM_END, ZStream, zlibInflate, zlibInflateInit2 } from 'pako';
 import { countKept, kept, type Mask, maskBytes, weighted } from '../src/network.js';
 import { ContextModel, shareOfOnes } from './context.js';
+import { deflate, type Inflate } from './deflate.js';
 import { SeedmaskError } from './errors.js';
 import { fitsModel, gridOf, type Surroundings } from './grids.js';
 import { type BitCoder, RangeDecoder, RangeEncoder } from './rangecoder.js';
@@ -52,7 +52,7 @@ export function encodePayload(around: Surroundings, mask: Mask, schemes: readonl
   const counts = layers.flatMap((l) => leb128(l.kept));
   const payloads = SCHEME_NAMES.filter(takes).map((name) => {
     const base = name === 'related' && around.base ? leb128(around.base.place) : [];
-    const body = name === 'raw' ? raw : name === 'deflate' ? deflateRaw(raw, { level: 9 }) : coded(name);
+    const body = name === 'raw' ? raw : name === 'deflate' ? deflate(raw) : coded(name);
     return concat([Uint8Array.from([SCHEMES[name], ...base, ...counts]), body]);
   });
   if (payloads.length === 0) {
@@ -92,8 +92,9 @@ function readNumber(payload: Uint8Array, start: number, field: string, what: str
  * Decodes a whole payload, or throws 'unknown-scheme', 'bad-payload' or 'bad-base'; takes no more memory than the mask, the payload's size and,
  * for the context scheme, 40 MB. The network's weights are already held against the caller's limit.
  * @param field what error messages call this task
+ * @param inflate undoes the deflate scheme (deflate.ts)
  */
-export function decodePayload(around: Surroundings, payload: Uint8Array, field: string): DecodedPayload {
+export function decodePayload(around: Surroundings, payload: Uint8Array, field: string, inflate: Inflate): DecodedPayload {
   const scheme = SCHEME_NAMES.find((name) => SCHEMES[name] === payload[0]);
   if (!scheme) throw new SeedmaskError('unknown-scheme', { field, got: payload[0], expected: SCHEME_NAMES.join(', ') });
   let at = scheme === 'related' ? readNumber(payload, 1, field, 'the place of its base').end : 1;
@@ -108,7 +109,8 @@ export function decodePayload(around: Surroundings, payload: Uint8Array, field: 
   const rawBytes = mixed.reduce((sum, l) => sum + maskBytes(l.weights), 0);
   if (scheme === 'related' && !around.base) throw new SeedmaskError('bad-base', { field, expected: 'the mask it leans on', got: 'none' });
   if (scheme !== 'raw' && scheme !== 'deflate') return { scheme, layers, mask: decodeRange(scheme, around, layers, body, field) };
-  const raw = scheme === 'deflate' ? inflate(body, rawBytes, field) : body;
+  const raw = scheme === 'deflate' ? inflate(body, rawBytes) : body;
+  if (typeof raw === 'string') throw bad(field, raw, `${rawBytes} bytes, all read`);
   if (raw.length !== rawBytes) throw bad(field, `${raw.length} bytes of bits`, `${rawBytes}`);
   return { scheme, layers, mask: splitRaw(layers, raw, field) };
 }
@@ -141,23 +143,6 @@ function emptyMask(layers: readonly LayerCount[]): Uint8Array[] {
     at += size;
     return all.subarray(at - size, at);
   });
-}
-
-/** Inflates into exactly `size` bytes: a stream that holds more is refused at that point, so a bomb costs nothing. */
-function inflate(body: Uint8Array, size: number, field: string): Uint8Array {
-  const stream = new ZStream();
-  zlibInflateInit2(stream, -15);
-  stream.input = body;
-  stream.avail_in = body.length;
-  stream.output = new Uint8Array(size);
-  stream.avail_out = size;
-  const status = zlibInflate(stream, Z_FINISH);
-  if (status === Z_STREAM_END && stream.avail_in === 0 && stream.total_out === size) return stream.output;
-  throw bad(
-    field,
-    stream.msg || `a deflate stream that gives ${stream.total_out} bytes and leaves ${stream.avail_in} unread`,
-    `${size} bytes, all read`,
-  );
 }
 
 type RangeScheme = Exclude<SchemeName, 'raw' | 'deflate'>;

@@ -2,7 +2,7 @@
 // validation rows. The caller reads the files; nothing here touches a disk. No file makes an array larger than itself.
 
 import type { Shape } from './network.js';
-import { DOMAIN, fillWords, permutation, type Seed } from './random.js';
+import { DOMAIN, permutation, type Seed } from './random.js';
 
 /** Labelled images: rows x inputs uint8, sample-major (NHWC), one label a row. */
 export interface Dataset {
@@ -122,39 +122,6 @@ export function split(rows: number, validation: number, seed: Seed): Split {
 /** The rows of one epoch in the order they are visited. */
 export function epochOrder(rows: Uint32Array, seed: Seed, epoch: number): Uint32Array {
   return permutation(rows.length, seed, DOMAIN.batchOrder, epoch).map((i) => rows[i]);
-}
-
-/**
- * The images with those of some rows moved by whole pixels, each by -reach .. reach both ways as the seed and the epoch draw it; what
- * moves in is 0. A network that is shown other places of the same digits learns what does not depend on the place.
- * @param out where to write them; images of other rows stay as they are there
- */
-export function shiftImages(
-  { input, images }: Dataset,
-  rows: Uint32Array,
-  reach: number,
-  seed: Seed,
-  epoch: number,
-  out: Uint8Array,
-): void {
-  const [height, width, channels] = input;
-  const line = width * channels;
-  const size = height * line;
-  const words = new Uint32Array(rows.length);
-  fillWords(seed, DOMAIN.shifts, epoch, 0, words);
-  const shift = (draw: number, most: number) => Math.max(-most, Math.min(most, (draw % (2 * reach + 1)) - reach));
-  rows.forEach((row, i) => {
-    const right = shift(words[i] & 0xffff, width) * channels;
-    const offset = shift(words[i] >>> 16, height) * line + right;
-    const start = row * size;
-    out.fill(0, start, start + size);
-    if (Math.abs(offset) >= size) return;
-    // All lines at once; what has come from a neighbouring line is put out again.
-    out.set(images.subarray(start + Math.max(0, -offset), start + size - Math.max(0, offset)), start + Math.max(0, offset));
-    for (let end = start + line; end <= start + size; end += line) {
-      for (let at = right > 0 ? end - line : end + right; at < (right > 0 ? end - line + right : end); at++) out[at] = 0;
-    }
-  });
 }
 
 /** A copy of the images of some rows, for evaluation. */

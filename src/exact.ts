@@ -71,3 +71,10 @@ export function sigmoid32(x: number): number {
   p = fround(fround(fround(p * fround(r * r)) + r) + 1);
   return fround(1 / fround(1 + fround(p * powerOfTwo(k))));
 }
+
+/** cos(pi x) for x in [0, 1] by its Taylor series about 1/2: Math.cos may differ between machines in the last bit. */
+export function cosinePi(x: number): number {
+  const y = Math.PI * (0.5 - x);
+  const z = y * y;
+  return y * (1 - (z / 6) * (1 - (z / 20) * (1 - (z / 42) * (1 - (z / 72) * (1 - (z / 110) * (1 - z / 156))))));
+}

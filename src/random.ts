@@ -26,6 +26,7 @@ export const DOMAIN = {
   dataSplit: 7,
   batchOrder: 8,
   shifts: 9,
+  turns: 10,
 } as const;
 export type Domain = (typeof DOMAIN)[keyof typeof DOMAIN];
 

@@ -1,13 +1,15 @@
 // The training loops: network + engine + data + schedule -> weights or a mask. Everything random comes from one seed (split, batch
 // order, first scores), so a run gives the same bytes with any number of threads. Choices are made on validation rows only.
 
-import { type Dataset, epochOrder, imagesOf, labelsOf, type Split, shiftImages } from './data.js';
+import { type Dataset, epochOrder, imagesOf, labelsOf, type Split } from './data.js';
 import type { Engine, InputTransform, Trainer } from './engine/engine.js';
 import { PIXELS } from './engine/engine.js';
 import { accuracyOf } from './evaluate.js';
+import { cosinePi } from './exact.js';
 import { EVALUATION_DRAWS, evenScores, likelierMask } from './masks/bernoulli.js';
 import { type RmspropOptions, ThresholdScores } from './masks/threshold.js';
 import { densityAt, gainAt, initialScores, keepAt, SCHEDULE, scoreRanges } from './masks/topk.js';
+import { moveImages, type Reach } from './moves.js';
 import { type Mask, type Network, outputs, type Parameters, regenerate } from './network.js';
 
 export interface Progress {
@@ -23,15 +25,14 @@ export interface Progress {
   readonly images: number;
 }
 
-export interface TrainOptions {
+/** Training images are moved within the reach, anew in every epoch. */
+export interface TrainOptions extends Reach {
   readonly epochs: number;
   readonly batch: number;
   readonly learningRate: number;
   readonly transform?: InputTransform;
   /** The number of the first epoch, which decides its batch order; default 0. */
   readonly firstEpoch?: number;
-  /** Training images are moved by up to so many whole pixels both ways, anew in every epoch (data.ts); default 0. */
-  readonly shift?: number;
   readonly onProgress?: (progress: Progress) => void;
   readonly signal?: AbortSignal;
 }
@@ -75,14 +76,14 @@ async function loop(
 ): Promise<number> {
   const perEpoch = Math.floor(split.train.length / options.batch);
   const steps = perEpoch * options.epochs;
-  const shown = options.shift ? data.images.slice() : null;
+  const shown = options.shift || options.rotate ? data.images.slice() : null;
   let index = 0;
   let valAccuracy: number | null = null;
   for (let epoch = 0; epoch < options.epochs; epoch++) {
     const number = (options.firstEpoch ?? 0) + epoch;
     const order = epochOrder(split.train, network.seed, number);
     if (shown) {
-      shiftImages(data, split.train, options.shift!, network.seed, number, shown);
+      moveImages(data, split.train, options, network.seed, number, shown);
       trainer.show(shown);
     }
     let [loss, count] = [0, 0];
@@ -348,11 +349,4 @@ export async function trainThreshold(
   } finally {
     trainer.free();
   }
-}
-
-/** cos(pi x) for x in [0, 1] by its Taylor series about 1/2: Math.cos may differ between machines in the last bit. */
-function cosinePi(x: number): number {
-  const y = Math.PI * (0.5 - x);
-  const z = y * y;
-  return y * (1 - (z / 6) * (1 - (z / 20) * (1 - (z / 42) * (1 - (z / 72) * (1 - (z / 110) * (1 - z / 156))))));
 }

@@ -2,6 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { inflate } from '../codec/deflate.js';
 import {
   contentId,
   inspectModel,
@@ -166,8 +167,10 @@ describe('any model', () => {
         expect(writeModel(back, { schemes: ['context', 'related'] })).toEqual(bytes);
         const around = { network: m.network, pixelPermutation: first.data?.pixelPermutation ?? null, base: { place: 1, mask: first.mask } };
         const related = encodePayload(around, mask, ['related']);
-        expect(decodePayload(around, related, 'a task')).toMatchObject({ scheme: 'related', mask });
-        expect(() => decodePayload({ ...around, base: undefined }, related, 'a task')).toThrow(/needs the mask it leans on, got none/);
+        expect(decodePayload(around, related, 'a task', inflate)).toMatchObject({ scheme: 'related', mask });
+        expect(() => decodePayload({ ...around, base: undefined }, related, 'a task', inflate)).toThrow(
+          /needs the mask it leans on, got none/,
+        );
         expect(withBasePlace(withBasePlace(related, 300), 1)).toEqual(related);
       }),
       { seed: 20262, numRuns: runs(100) },

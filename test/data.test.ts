@@ -2,8 +2,8 @@
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { DataError, datasetFromCifar, datasetFromIdx, parseIdx, permuted, shiftImages, toIdx } from '../src/data.js';
-import { DOMAIN, permutation, type Seed } from '../src/random.js';
+import { DataError, datasetFromCifar, datasetFromIdx, parseIdx, permuted, toIdx } from '../src/data.js';
+import { DOMAIN, permutation } from '../src/random.js';
 
 const RECORD = 3073;
 
@@ -127,58 +127,6 @@ test('changed and shortened files give a data set of the announced size or a Dat
     { seed: 10, numRuns: 300 },
   );
   expect(Math.min(whole, refused)).toBeGreaterThan(50);
-});
-
-test('images are moved by whole pixels, each row by its own draw, and rows that are not named stay', () => {
-  const size = fc.integer({ min: 1, max: 6 });
-  const word = fc.nat(0xffffffff);
-  const seed: fc.Arbitrary<Seed> = fc.record({ low: word, high: word });
-  fc.assert(
-    fc.property(
-      size,
-      size,
-      fc.integer({ min: 1, max: 3 }),
-      fc.integer({ min: 1, max: 7 }),
-      seed,
-      fc.nat(9),
-      (h, w, c, reach, key, epoch) => {
-        const width = h * w * c;
-        const images = Uint8Array.from({ length: 40 * width }, (_, i) => 1 + ((i * 31 + (i >> 6)) % 255));
-        const out = images.slice();
-        const rows = Uint32Array.from({ length: 39 }, (_, i) => i + 1);
-        shiftImages({ input: [h, w, c], images, labels: new Uint8Array(40) }, rows, reach, key, epoch, out);
-        expect(out.subarray(0, width)).toEqual(images.subarray(0, width));
-        const moved = (row: number, down: number, right: number) =>
-          Uint8Array.from({ length: width }, (_, i) => {
-            const [y, x] = [Math.floor(i / (w * c)) - down, (Math.floor(i / c) % w) - right];
-            return y >= 0 && y < h && x >= 0 && x < w ? images[row * width + (y * w + x) * c + (i % c)] : 0;
-          });
-        const range = Array.from({ length: 2 * reach + 1 }, (_, i) => i - reach);
-        for (const row of rows) {
-          const got = out.slice(row * width, (row + 1) * width);
-          const same = range.some((down) => range.some((right) => Buffer.compare(moved(row, down, right), got) === 0));
-          expect(same, `row ${row}`).toBe(true);
-        }
-      },
-    ),
-    { seed: 4711, numRuns: 60 },
-  );
-});
-
-test('every move up to the reach is drawn, by the seed and the epoch', () => {
-  // One bright pixel in the middle of 5 x 5 tells where its image went; 200 draws of 9 moves miss one with probability 5e-10.
-  const rows = Uint32Array.from({ length: 200 }, (_, i) => i);
-  const images = Uint8Array.from({ length: 200 * 25 }, (_, i) => (i % 25 === 12 ? 255 : 0));
-  const data = { input: [5, 5, 1], images, labels: new Uint8Array(200) } as const;
-  const places = (low: number, epoch: number) => {
-    const out = new Uint8Array(images.length);
-    shiftImages(data, rows, 1, { low, high: 0 }, epoch, out);
-    return Array.from(rows, (row) => out.subarray(row * 25, (row + 1) * 25).indexOf(255));
-  };
-  expect([...new Set(places(1, 0))].sort((a, b) => a - b)).toEqual([6, 7, 8, 11, 12, 13, 16, 17, 18]);
-  expect(places(1, 0)).toEqual(places(1, 0));
-  expect(places(1, 1)).not.toEqual(places(1, 0));
-  expect(places(2, 0)).not.toEqual(places(1, 0));
 });
 
 test('a permuted task moves pixels and renames classes by its seeds, and an un-permuting reader finds the original', () => {

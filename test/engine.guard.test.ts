@@ -1,5 +1,6 @@
 // Guards: the fast paths are really on. Without these, a silent fall-back to one thread or to scalar code would pass every test.
 
+import { inflateRawSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { PIXELS } from '../src/engine/engine.js';
 import { KERNELS } from '../src/engine/kernels.js';
@@ -9,7 +10,7 @@ import { createWasmEngine } from '../src/engine/wasm.js';
 import { fullMask, type Network, regenerate, sigmaOf, weighted } from '../src/network.js';
 import { DISTRIBUTIONS, type Distribution, fillWeights, parseSeed } from '../src/random.js';
 
-const bytesOf = (name: 'single' | 'shared') => new Uint8Array(Buffer.from(KERNELS[name], 'base64'));
+const bytesOf = (name: 'single' | 'shared') => new Uint8Array(inflateRawSync(Buffer.from(KERNELS[name], 'base64')));
 
 test('kernels are valid here and contain SIMD', () => {
   for (const name of ['single', 'shared'] as const) {

@@ -23,6 +23,7 @@ const DOCUMENTED: Record<string, string[]> = {
   './tfjs': ['createTfjsEngine'],
   './models': ['fc', 'conv2', 'conv4', 'conv6'],
   './server': ['createApp', 'createHandler', 'listen', 'readKeys'],
+  './browser': ['open'],
   './client': ['createClient', 'Client', 'RequestError'],
 };
 

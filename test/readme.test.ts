@@ -38,7 +38,9 @@ test('the client example runs against a server of the shipped models', async () 
   const { stdout } = await promisify(execFile)(process.execPath, [file], { cwd: ROOT });
   rmSync(file);
   await server.close();
-  expect(stdout).toMatch(/^mnist 784\nmnist-lenet5 784\nmnist-same-sign 784\nmnist-tiny 784\n(?:p0\d{3} 784\n){100}\d \d+ [0-9a-f]{64}\n$/);
+  expect(stdout).toMatch(
+    /^digits 784\nmnist 784\nmnist-lenet5 784\nmnist-same-sign 784\nmnist-tiny 784\n(?:p0\d{3} 784\n){100}\d \d+ [0-9a-f]{64}\n$/,
+  );
 }, 30_000);
 
 test('the dependency table lists the dependencies, and each of them runs on Node 20', () => {

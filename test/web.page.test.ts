@@ -273,3 +273,19 @@ describe.skipIf(!here)('in Chromium', () => {
     await page.close();
   });
 });
+
+test.skipIf(!existsSync(join(BUILT, 'seedmask.js')))(
+  'what a page loads to decode, regenerate and classify has at most 40 KB, compressed',
+  () => {
+    const texts = new Map<string, string>();
+    const load = (name: string): void => {
+      if (texts.has(name)) return;
+      const text = readFileSync(join(BUILT, name), 'utf8');
+      texts.set(name, text);
+      for (const [, next] of text.matchAll(/(?:from|import)\s*["'`]\.\/([^"'`]+)["'`]/g)) load(next);
+    };
+    load('seedmask.js');
+    const bytes = [...texts.values()].reduce((sum, text) => sum + gzipSync(text, { level: 9 }).length, 0);
+    expect(bytes).toBeLessThanOrEqual(40 * 1024);
+  },
+);

@@ -8,7 +8,7 @@ import { inputs } from '../src/network.js';
 import { Workbench } from '../web/workbench.js';
 import { FC, randomMask, task } from './vectors/models.js';
 
-test('inputs declared constant are replaced before the first layer', () => {
+test('inputs declared constant are replaced before the first layer', async () => {
   const constant = Uint8Array.from({ length: inputs(FC) / 8 }, (_, i) => (i < 49 ? 255 : 0));
   const transform = { scale: Math.fround(1 / 255), mean: 0, constant };
   const bytes = writeModel({
@@ -19,7 +19,7 @@ test('inputs declared constant are replaced before the first layer', () => {
   const image = Uint8Array.from({ length: inputs(FC) }, (_, i) => (i * 37) % 256);
   const engine = createReferenceEngine();
   const bench = new Workbench(engine);
-  bench.open(bytes);
+  await bench.open(bytes);
   const classifier = engine.classifier(FC, { mask: readModel(bytes).tasks[0].mask, transform });
   const expected = classifier.logits(asInputs(image, { constant }, inputs(FC)), 1);
   expect(bench.logits(0, 0, image, 1)).toEqual(expected);

@@ -3,7 +3,7 @@
 //   tasks.smk      one network (784-300-100-10, seed 0), a mask for each of six tasks of MNIST
 //   examples.bin   ten test digits, 0 to 9, 784 raw pixels each
 //
-// models.json beside them records accuracies, of the page's other file, models/trained/mnist-lenet5.smk, also on test digits shifted by up
+// models.json beside them records accuracies, of the page's other file, models/trained/digits.smk, also on test digits shifted by up
 // to 3 pixels. A word after the command leaves the masks of tasks.smk alone.
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -12,9 +12,10 @@ import { loadDataset } from '../dist/cli/datasets.js';
 import { maskNetwork, taskModel } from '../dist/cli/learn.js';
 import { DIGITS, readModel, writeModel } from '../dist/codec/index.js';
 import { fc } from '../dist/models/index.js';
-import { permuted, shiftImages, split } from '../dist/src/data.js';
+import { permuted, split } from '../dist/src/data.js';
 import { createWasmEngine } from '../dist/src/engine/wasm.js';
 import { accuracyOf } from '../dist/src/evaluate.js';
+import { moveImages } from '../dist/src/moves.js';
 import { parseSeed } from '../dist/src/random.js';
 import { topkTraining, trainTopk } from '../dist/src/train.js';
 
@@ -70,12 +71,12 @@ if (!only) {
 }
 
 {
-  const { network, tasks } = readModel(readFileSync(new URL('../models/trained/mnist-lenet5.smk', import.meta.url)));
+  const { network, tasks } = readModel(readFileSync(new URL('../models/trained/digits.smk', import.meta.url)));
   const rows = Uint32Array.from(test.labels, (_, row) => row);
   const moved = { ...test, images: new Uint8Array(test.images.length) };
-  shiftImages(test, rows, 3, seed, 0, moved.images);
-  record['mnist-lenet5.smk'] = { test: score(network, tasks[0].mask, test), shifted: score(network, tasks[0].mask, moved) };
-  console.log(record['mnist-lenet5.smk']);
+  moveImages(test, rows, { shift: 3 }, seed, 0, moved.images);
+  record['digits.smk'] = { test: score(network, tasks[0].mask, test), shifted: score(network, tasks[0].mask, moved) };
+  console.log(record['digits.smk']);
 }
 
 const examples = new Uint8Array(7840);

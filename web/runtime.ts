@@ -6,7 +6,6 @@
 //   const { label, probabilities } = await model.classify(pixels);
 //   model.close();
 
-import * as Comlink from 'comlink';
 import { parallelism } from '#workers';
 import { createClassifiers } from '../src/engine/classifiers.js';
 import { type Choice, type FileAbout, LIMITS, Workbench } from './workbench.js';
@@ -14,7 +13,7 @@ import { type Choice, type FileAbout, LIMITS, Workbench } from './workbench.js';
 export type { FileAbout, LayerAbout, TaskAbout } from './workbench.js';
 
 export interface OpenOptions {
-  /** Default true: the page stays free. False computes where it is called. */
+  /** Default true: the page stays free. False computes where it is called, as does a module that was bundled into another file. */
   readonly worker?: boolean;
   /** Default 1; more only where the page is cross-origin isolated. Small networks gain nothing from them. */
   readonly threads?: number;
@@ -56,19 +55,71 @@ const service = (threads: number) => {
 };
 type Service = ReturnType<typeof service>;
 
+interface Call {
+  readonly id: number;
+  readonly name: keyof Service;
+  readonly given: unknown[];
+}
+interface Reply {
+  readonly id: number;
+  readonly value?: unknown;
+  /** What was thrown, as one line. */
+  readonly failed?: string;
+}
+
+/** In the worker: answers calls. */
+function answer(own: Service): void {
+  addEventListener('message', async ({ data: { id, name, given } }: MessageEvent<Call>) => {
+    const method = own[name] as (...given: unknown[]) => Promise<unknown>;
+    const reply: Reply = await method(...given).then(
+      (value) => ({ id, value }),
+      (error: unknown) => ({ id, failed: error instanceof Error ? error.message : String(error) }),
+    );
+    postMessage(reply);
+  });
+}
+
+/** In the page: the service of a worker. A worker that cannot start fails every call. */
+function remote(worker: Worker): Service {
+  const waiting = new Map<number, (reply: Reply) => void>();
+  let calls = 0;
+  worker.onmessage = ({ data }: MessageEvent<Reply>) => {
+    waiting.get(data.id)?.(data);
+    waiting.delete(data.id);
+  };
+  worker.onerror = ({ message }) => {
+    for (const [id, done] of waiting) done({ id, failed: message || 'the worker of seedmask.js could not be loaded' });
+    waiting.clear();
+  };
+  const call =
+    (name: keyof Service) =>
+    (...given: unknown[]) =>
+      new Promise<unknown>((resolve, reject) => {
+        const id = calls++;
+        waiting.set(id, ({ value, failed }) => (failed === undefined ? resolve(value) : reject(new Error(failed))));
+        worker.postMessage({ id, name, given } satisfies Call);
+      });
+  return { open: call('open'), classify: call('classify'), logits: call('logits'), close: call('close') } as Service;
+}
+
 const IN_WORKER = /^seedmask:(\d+)$/;
+/** Whether this file is the module itself, which a worker can load again. */
+const alone = (): boolean => /\/seedmask\.js(\?.*)?$/.test(import.meta.url);
 
 /**
  * @param source address of a model file, or its bytes
- * @throws SeedmaskError when it is no model file, Error when it cannot be fetched (by rejection)
+ * @throws Error (by rejection) with one line when it is no model file or cannot be fetched
  */
-export async function open(source: string | URL | Blob | Uint8Array, { worker = true, threads = 1 }: OpenOptions = {}): Promise<OpenModel> {
+export async function open(
+  source: string | URL | Blob | Uint8Array,
+  { worker = alone(), threads = 1 }: OpenOptions = {},
+): Promise<OpenModel> {
   const bytes = await bytesOf(source);
   const many = Math.max(1, Math.min(threads, parallelism()));
   // A module from elsewhere cannot be a worker, but a worker may import it.
   const blob = worker ? URL.createObjectURL(new Blob([`import ${JSON.stringify(import.meta.url)};`], { type: 'text/javascript' })) : '';
   const thread = worker ? new Worker(blob, { type: 'module', name: `seedmask:${many}` }) : null;
-  const far = thread ? Comlink.wrap<Service>(thread) : service(many);
+  const far = thread ? remote(thread) : service(many);
   const close = () => {
     if (thread) thread.terminate();
     else void far.close();
@@ -111,4 +162,4 @@ async function bytesOf(source: string | URL | Blob | Uint8Array): Promise<Uint8A
 
 /** Of a worker scope, whose name says that it is one of ours. */
 const named = typeof document === 'undefined' ? IN_WORKER.exec(String(Reflect.get(globalThis, 'name'))) : null;
-if (named) Comlink.expose(service(Number(named[1])));
+if (named) answer(service(Number(named[1])));

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
 import { frontier, table } from './frontier.ts';
+import { loading } from './loading.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
@@ -11,7 +12,7 @@ export default defineConfig({
   root: here('.'),
   base: './',
   resolve: { alias: { '#workers': here('../src/engine/workers.browser.ts') } },
-  worker: { format: 'es' },
+  worker: { format: 'es', rolldownOptions: loading },
   build: {
     outDir: here('../dist/web'),
     emptyOutDir: true,
@@ -22,7 +23,7 @@ export default defineConfig({
     {
       name: 'digits',
       generateBundle() {
-        const source = readFileSync(here('../models/trained/mnist-lenet5.smk'));
+        const source = readFileSync(here('../models/trained/digits.smk'));
         this.emitFile({ type: 'asset', fileName: 'models/digits.smk', source });
       },
     },

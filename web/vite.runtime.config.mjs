@@ -2,6 +2,7 @@
 
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
+import { loading } from './loading.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
@@ -14,6 +15,6 @@ export default defineConfig({
     emptyOutDir: false,
     target: 'es2022',
     lib: { entry: here('./runtime.ts'), formats: ['es'], fileName: () => 'seedmask.js' },
-    rolldownOptions: { output: { chunkFileNames: 'seedmask-[name]-[hash].js' } },
+    rolldownOptions: { ...loading, output: { ...loading.output, minify: true, chunkFileNames: 'seedmask-[name]-[hash].js' } },
   },
 });

@@ -2,7 +2,11 @@
 // Node for tests. A mask is compiled when it is first asked; two more are made beside those of the file: none at all (the bare random
 // network), and one drawn at random that keeps as much as the file's first.
 
-import { type FileInfo, inspectModel, type Model, readModel } from '../codec/container.js';
+import { type Model, readStandAlone } from '../codec/container.js';
+import type { Inflate } from '../codec/deflate.js';
+import { SeedmaskError } from '../codec/errors.js';
+import { SCHEMES } from '../codec/schemes.js';
+import { Bases, decodeTask, type PackedTask } from '../codec/tasks.js';
 import { asInputs } from '../src/data.js';
 import type { Classifiers } from '../src/engine/classifiers.js';
 import type { Classifier } from '../src/engine/engine.js';
@@ -15,6 +19,7 @@ import {
   type Network,
   type Placed,
   regenerate,
+  totalKept,
   totalWeights,
   weighted,
 } from '../src/network.js';
@@ -68,7 +73,7 @@ export interface LayerPicture extends LayerAbout {
 }
 
 interface Opened {
-  readonly model: Model;
+  readonly model: Pick<Model, 'network' | 'tasks'>;
   readonly classifiers: Map<Choice, Classifier>;
   positive: Uint8Array[] | null;
 }
@@ -82,11 +87,14 @@ export class Workbench {
   }
 
   /** @throws SeedmaskError when the bytes are no whole model file with a task; nothing is kept of it then */
-  open(bytes: Uint8Array): FileAbout {
-    const model = readModel(bytes, LIMITS);
-    const info = inspectModel(bytes, LIMITS);
-    this.#files.push({ model, classifiers: new Map(), positive: null });
-    return about(this.#files.length - 1, model, info);
+  async open(bytes: Uint8Array): Promise<FileAbout> {
+    const { network, tasks: stored } = readStandAlone(bytes, LIMITS);
+    if (stored.length === 0) throw new SeedmaskError('no-tasks', { field: 'the file', expected: 'a mask to classify with' });
+    const inflate = await inflateFor(stored);
+    const bases = new Bases(network, stored, inflate);
+    const tasks = stored.map((task, i) => decodeTask(network, task, i, bases.of(task), inflate).task);
+    this.#files.push({ model: { network, tasks }, classifiers: new Map(), positive: null });
+    return about(this.#files.length - 1, { network, tasks }, stored, bytes.length);
   }
 
   /** Probabilities of the classes for one image of raw values. */
@@ -144,21 +152,27 @@ export class Workbench {
 /** All choices of a file with so many tasks. */
 export const choicesOf = (tasks: number): Choice[] => [...Array.from({ length: tasks }, (_, i) => i), 'random', 'bare'];
 
-function about(file: number, { network, tasks }: Model, info: FileInfo): FileAbout {
+/** The inflater of the deflate scheme, loaded when a payload needs it. */
+async function inflateFor(tasks: readonly PackedTask[]): Promise<Inflate> {
+  if (tasks.some(({ payload }) => payload[0] === SCHEMES.deflate)) return (await import('../codec/deflate.js')).inflate;
+  return () => 'a deflate stream';
+}
+
+function about(file: number, { network, tasks }: Opened['model'], stored: readonly PackedTask[], fileBytes: number): FileAbout {
   return {
     file,
     network: describe(network),
     input: network.input,
     weights: totalWeights(network),
     seed: String((BigInt(network.seed.high) << 32n) | BigInt(network.seed.low)),
-    fileBytes: info.fileBytes,
-    headerBytes: info.headerBytes,
+    fileBytes,
+    headerBytes: stored.reduce((rest, { payload }) => rest - payload.length, fileBytes),
     layers: weighted(network).map(seen),
-    tasks: tasks.map(({ id, labels, data }, i) => ({
+    tasks: tasks.map(({ id, labels, data, mask }, i) => ({
       id,
       labels,
-      payloadBytes: info.tasks[i].payloadBytes,
-      kept: info.tasks[i].kept,
+      payloadBytes: stored[i].payload.length,
+      kept: totalKept(mask),
       order: data?.pixelPermutation ? permutation(inputs(network), data.pixelPermutation, DOMAIN.pixelPermutation) : null,
       renamed: Boolean(data?.labelPermutation),
     })),

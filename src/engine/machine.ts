@@ -110,14 +110,15 @@ export class Machine {
 
   /**
    * Compiles kernels and starts threads - 1 workers; one thread uses unshared memory.
-   * @param kernels base64, of the build without threads for one thread, else of the one with
+   * @param kernels deflated, as base64: of the build without threads for one thread, else of the one with
    */
   static async create(threads: number, kernels: string): Promise<Machine> {
     if (!Number.isInteger(threads) || threads < 1 || threads > 64)
       throw new RangeError(`threads must be an integer from 1 to 64, got ${threads}`);
     const shared = threads > 1;
-    const bytes = Uint8Array.from(atob(kernels), (c) => c.charCodeAt(0));
-    const module = await WebAssembly.compile(bytes);
+    const deflated = new Blob([Uint8Array.from(atob(kernels), (c) => c.charCodeAt(0))]);
+    const bytes = new Response(deflated.stream().pipeThrough(new DecompressionStream('deflate-raw')));
+    const module = await WebAssembly.compile(await bytes.arrayBuffer());
     const memory = new WebAssembly.Memory(shared ? { initial: 16, maximum: MAX_PAGES, shared } : { initial: 16 });
     const instance = await WebAssembly.instantiate(module, { env: { memory, wait: wait.bind(null, memory) } });
     const exports = instance.exports as unknown as Exports;

@@ -1,11 +1,12 @@
 // Compiles the kernels from one source, without and with threads (shared memory is another type in WebAssembly) into src/engine/kernels.ts,
-// and once more without threads and training into kernels-classify.ts: as text, so that Node, browsers and bundlers load them the same
-// way. Run by `npm run build`. A file begins with a hash of everything it was made from, and is not made again while that is the same:
+// and once more without threads and training into kernels-classify.ts: deflated and as text, so that Node, browsers and bundlers load
+// them the same way and a page loads few bytes. Run by `npm run build`. A file begins with a hash of everything it was made from, and is not made again while that is the same:
 // compiling takes a minute.
 
 import { createHash } from 'node:crypto';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { deflateRawSync } from 'node:zlib';
 import asc, { version } from 'assemblyscript/asc';
 
 const flags = [
@@ -47,7 +48,7 @@ async function sourceHash() {
 }
 
 const hash = await sourceHash();
-const base64 = (bytes) => `'${Buffer.from(bytes).toString('base64')}'`;
+const text = (bytes) => `'${deflateRawSync(bytes, { level: 9 }).toString('base64')}'`;
 const files = [
   {
     name: 'kernels.ts',
@@ -55,23 +56,23 @@ const files = [
       const training = ['--use', 'TRAINING=1'];
       const single = await compile(training);
       const shared = await compile([...training, '--enable', 'threads', '--sharedMemory', '--maximumMemory', '32768']);
-      return `export const KERNELS = {\n  single: ${base64(single)},\n  shared: ${base64(shared)},\n} as const;\n`;
+      return `export const KERNELS = {\n  single: ${text(single)},\n  shared: ${text(shared)},\n} as const;\n`;
     },
   },
   {
     name: 'kernels-classify.ts',
-    make: async () => `export const CLASSIFY = ${base64(await compile(['--shrinkLevel', '1']))};\n`,
+    make: async () => `export const CLASSIFY = ${text(await compile(['--shrinkLevel', '1']))};\n`,
   },
 ];
 for (const { name, make } of files) {
   const target = new URL(`../${name}`, import.meta.url);
-  const heading = `// Generated from src/engine/assembly by npm run build: WebAssembly as base64. Sources: ${hash}\n`;
+  const heading = `// Generated from src/engine/assembly by npm run build: WebAssembly, deflated, as base64. Sources: ${hash}\n`;
   const there = await readFile(target, 'utf8').catch(() => '');
   if (there.startsWith(heading) && there.endsWith(';\n')) {
     console.log(`${name}: made from these sources already`);
     continue;
   }
-  const text = heading + (await make());
-  await writeFile(target, text);
-  console.log(`${name}: ${text.length} bytes`);
+  const file = heading + (await make());
+  await writeFile(target, file);
+  console.log(`${name}: ${file.length} bytes`);
 }
