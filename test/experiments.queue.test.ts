@@ -213,10 +213,10 @@ describe.skipIf(noRedis)('a queue on Redis', () => {
     const good = brief(10);
     const hostile: [id: string, data: unknown, why: RegExp][] = [
       ['text', 'rm -rf', /expected object/],
-      ['kind', { ...good, kind: '../../etc' }, /kind/],
+      ['kind', { ...good, kind: '../../etc' }, /Expected 'ticket' /],
       ['extra', { ...good, shell: 'ls' }, /[Uu]nrecognized key/],
       ['epochs', { ...good, epochs: 1e9 }, /epochs/],
-      ['proto', JSON.parse('{"__proto__":{"kind":"plane"}}'), /kind/],
+      ['proto', JSON.parse('{"__proto__":{"kind":"plane"}}'), /Expected 'ticket' /],
       ['seed', { ...good, seed: -1 }, /seed/],
       [`${nameOf(brief(11))}`, good, /it holds plane-fc-seed10-/],
     ];
