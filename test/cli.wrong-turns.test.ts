@@ -131,7 +131,7 @@ test.each<[what: string, words: string[], line: RegExp]>([
   ['bit-flipped file', ['inspect', path('flipped.smk', flipped)], /damaged: its CRC32C/],
   ['several tasks', ['eval', 'archive.smk', '--data', 'mnist'], /several tasks: a, b/],
   ['unknown task', ['eval', 'archive.smk', '--data', 'mnist', '--task', 'c'], /one of a, b, got c/],
-  ['no data folder', ['eval', good, '--data', 'nowhere'], /no such folder/],
+  ['no data folder', ['eval', good, '--data', 'nowhere'], /no such file or folder/],
   ['data without labels', ['eval', good, '--data', 'no-labels'], /no train-labels-idx1-ubyte/],
   ['unwritable output', ['train', '--data', 'mnist', '--out', 'no/such/folder/x.smk'], /cannot write no\/such\/folder\/x.smk/],
   ['output is a folder', ['train', '--data', 'mnist', '--out', 'no-labels'], /cannot write no-labels: it is a folder/],
