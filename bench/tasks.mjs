@@ -163,7 +163,7 @@ async function write(rows, folder) {
   const draw = (name, title, yLabel, style, of) => {
     const points = rows.map((row) => ({ x: row.tasks, ...of(row) }));
     const chart = { kind: 'curves', across: 'tasks', yLabel, lines: [{ label: 'seedmask serve', points, ...style }] };
-    const range = [0, 1.15 * Math.max(...points.map(({ max }) => max))];
+    const range = [0, 1.05 * Math.max(...points.map(({ max }) => max))];
     const caption = `node bench/tasks.mjs --counts ${values.counts}: one process, every task asked before; ${rounds} rounds of ${seconds} s.`;
     writeFileSync(join(folder, `${name}.svg`), drawnAlone({ name, title, caption, chart: { ...chart, range } }));
   };
