@@ -27,7 +27,7 @@ const cells = ({ scale }: Plan): TaskCell[] =>
 const tables = (rows: readonly Row[], { scale }: Plan): Table[] => [
   {
     title: 'From the mask of the plain digits, or from scratch',
-    caption: `784-300-100-10; ${extentOfTasks(scale).split(',')[0]}. Overlap: weights kept by both masks over those kept by either.`,
+    caption: `784-300-100-10; ${extentOfTasks(scale).split(', ')[0]}. Overlap: weights kept by both masks over those kept by either.`,
     head: ['task', 'epochs', 'from', 'test accuracy', 'overlap', 'bytes alone', 'bytes leaning on the known mask'],
     rows: rows.map((row) => [
       String(row['view']),
@@ -45,7 +45,7 @@ const pictures = (rows: readonly Row[], { scale }: Plan): Picture[] => [
   {
     name: 'transfer',
     title: 'New tasks from a known mask (solid) and from scratch (dashed)',
-    caption: `784-300-100-10; ${extentOfTasks(scale).split(',')[0]}; the known mask is that of the plain digits, after as many epochs.`,
+    caption: `784-300-100-10; ${extentOfTasks(scale).split(', ')[0]}; the known mask is that of the plain digits, after as many epochs.`,
     chart: {
       kind: 'curves',
       across: 'epochs',

@@ -1,16 +1,18 @@
 // A network under any mask, the plain way: a classifier made for every call. The oracle of wasm-packed.ts.
 
-import { inputs, outputs } from '../network.js';
+import { inputs, outputs, ShapeError } from '../network.js';
 import { anyMaskScale } from './bounds.js';
 import { type AnyMask, type Engine, PIXELS } from './engine.js';
-import { unpackMask } from './packed.js';
+import { packedBytes, unpackMask } from './packed.js';
 
 /** `Engine.anyMask` from `Engine.classifier`. */
 export function byClassifiers(classifier: Engine['classifier']): Engine['anyMask'] {
   return (network, transform = PIXELS) => {
     const scale = anyMaskScale(network, transform);
     if (scale === null) return null;
+    const length = packedBytes(network);
     const logits: AnyMask['logits'] = (mask, values, rows) => {
+      if (mask.length !== length) throw new ShapeError(`a packed mask of this network has ${length} bytes, got ${mask.length}`);
       const answer = classifier(network, { mask: unpackMask(network, mask), transform }).logits(values, rows);
       if (!(answer instanceof Int32Array)) throw new TypeError('an integer program answers pixels in integers');
       return answer;
