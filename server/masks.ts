@@ -19,6 +19,13 @@ export interface StoreEvent {
   readonly ms?: number;
 }
 
+/** A mask in memory, and whose. */
+export interface Opened {
+  readonly version: Version;
+  /** As `packMask` has it; holding it keeps it. */
+  readonly packed: Uint8Array;
+}
+
 /** The masks of one store, and who is told of what happens to them. */
 export class Masks {
   readonly #threads: Threads | undefined;

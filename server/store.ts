@@ -8,18 +8,18 @@
 //
 // A damaged file or task fails alone, by name, with its reason in the index. Of two files with one task and version the first stays.
 
-import { isDeepStrictEqual } from 'node:util';
 import { SeedmaskError } from '../codec/errors.js';
-import { type NetworkLookup, networkId, standAloneStored, writePacked } from '../codec/index.js';
+import { type NetworkLookup, standAloneStored, writePacked } from '../codec/index.js';
 import type { Network } from '../src/network.js';
 import { Catalogue, type Entry, type ServedTask, type Slot, type Version, type Wanted } from './catalogue.js';
 import { FileChanged, type Listing, listFiles, type ModelFile, openFile, type Place, refusal, unreadable } from './files.js';
 import { Labels } from './labels.js';
-import { Masks, type StoreEvent } from './masks.js';
+import { Masks, type Opened, type StoreEvent } from './masks.js';
+import { NetworkShelf } from './network-shelf.js';
 import type { Threads } from './threads.js';
 
 export type { Entry, ServedTask, State, Version, Wanted } from './catalogue.js';
-export type { StoreEvent } from './masks.js';
+export type { Opened, StoreEvent } from './masks.js';
 
 export interface StoreOptions {
   /** Bytes of one model file at most; default 256 MiB. */
@@ -50,7 +50,7 @@ export class Store {
   readonly #catalogue = new Catalogue();
   readonly #masks: Masks;
   readonly #files = new Map<string, Seen>();
-  readonly #networks = new Map<string, Network>();
+  readonly #networks: NetworkShelf;
   readonly #labels = new Labels(this.#catalogue);
   #work: Promise<void> = Promise.resolve();
   #closed = false;
@@ -61,6 +61,7 @@ export class Store {
     this.#path = path;
     this.#options = options;
     this.#masks = new Masks(options.threads);
+    this.#networks = new NetworkShelf(options.networks);
   }
 
   /** Use `openStore`. */
@@ -266,7 +267,7 @@ export class Store {
       this.#replace(slots, []);
     }
     for (const file of added) await this.#adopt(file, first, single);
-    this.#forgetNetworks();
+    this.#networks.keep(new Set([...this.#files.values()].map(({ network }) => network)));
     for (const { file, error } of await this.#labels.update(listing.labels, (slot) =>
       first ? Promise.resolve() : this.#load(slot, false),
     )) {
@@ -301,8 +302,8 @@ export class Store {
       const later: Place[] = [];
       for (const place of rest) {
         try {
-          const file = await openFile(place, this.#options.fileLimit ?? 256 * 1024 * 1024, (id) => this.#lookUp(id));
-          added.push({ ...file, network: this.#shared(file.network) });
+          const file = await openFile(place, this.#options.fileLimit ?? 256 * 1024 * 1024, (id) => this.#networks.find(id));
+          added.push({ ...file, network: this.#networks.shared(file.network) });
         } catch (error) {
           if (error instanceof FileChanged) changed = true;
           else if (!(error instanceof SeedmaskError) || single) throw error;
@@ -313,23 +314,6 @@ export class Store {
       rest = later;
     }
     return { added, single, changed };
-  }
-
-  #lookUp(id: Uint8Array): Network | undefined {
-    return this.#networks.get(Buffer.from(id).toString('hex')) ?? this.#options.networks?.(id);
-  }
-
-  /** One object for equal networks: what is made of them is made once. */
-  #shared(network: Network): Network {
-    for (const known of this.#networks.values()) if (isDeepStrictEqual(known, network)) return known;
-    this.#networks.set(Buffer.from(networkId(network)).toString('hex'), network);
-    return network;
-  }
-
-  /** Networks that no file holds any more. */
-  #forgetNetworks(): void {
-    const held = new Set([...this.#files.values()].map(({ network }) => network));
-    for (const [id, network] of this.#networks) if (!held.has(network)) this.#networks.delete(id);
   }
 
   /** A file, or its newest state, is not served. */
@@ -403,13 +387,6 @@ export class Store {
   #load(slot: Slot, urgent: boolean) {
     return this.#masks.load(slot, urgent, () => this.#catalogue.serves(slot));
   }
-}
-
-/** A mask in memory, and whose. */
-export interface Opened {
-  readonly version: Version;
-  /** As `packMask` has it; holding it keeps it. */
-  readonly packed: Uint8Array;
 }
 
 /**
