@@ -66,7 +66,7 @@ export function experimentCommand(): Command {
     .addOption(
       new Option('--queue <url>', 'have cells run by the workers of a queue: redis://[:PASSWORD@]HOST[:PORT]').conflicts('threads'),
     )
-    .option('--from <folder>', 'first copy what a published folder of results holds: its CSV and JSON files give back their cells')
+    .option('--from <folder>', 'first copy the cells that the CSV and JSON files of a published folder show whole (no masks)')
     .requiredOption('--out <folder>', 'folder of results; what is there is not computed again')
     .option('--json', 'print one JSON object')
     .addHelpText(
@@ -96,7 +96,11 @@ cell twice and collects what was done in between (Redis keeps it for a week). An
       makeFolder(join(options.out, 'cells'));
       const store = openStore(options.out, writeFileSafely);
       checkScale(EXPERIMENTS, plan, store);
-      if (options.from) takeOver(options.from, names, store);
+      if (options.from) {
+        // Experiments share cells, so all that the folder gives is taken.
+        const { given, copied } = takeOver(options.from, names, store);
+        process.stderr.write(`${options.from} gives ${given} cells, ${copied} of them copied\n`);
+      }
       const quiet = options.json === true;
       const run = options.queue
         ? queued(options.queue, quiet)

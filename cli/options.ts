@@ -42,6 +42,19 @@ export function notNegative(text: string): number {
   return n;
 }
 
+/** Of waiting: timers hold no more than 24 days, and nobody means more than one. */
+export function seconds(text: string): number {
+  const n = notNegative(text);
+  if (n > 86_400) throw new InvalidArgumentError(`expected seconds from 0 to 86400, a day, got '${text}'.`);
+  return n;
+}
+
+export function mebibytes(text: string): number {
+  const n = positiveInteger(text);
+  if (n > 1024) throw new InvalidArgumentError(`expected MiB from 1 to 1024, got '${text}'.`);
+  return n;
+}
+
 export function degrees(text: string): number {
   const n = notNegative(text);
   if (n > 90) throw new InvalidArgumentError(`expected degrees from 0 to 90, got '${text}'.`);

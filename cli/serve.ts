@@ -11,7 +11,7 @@ import { inputs } from '../src/network.js';
 import { findKnown } from './datasets.js';
 import { accessOf, type KeyOptions, keyOptions } from './keys.js';
 import { networkFileOption, networksOf } from './models.js';
-import { fraction, notNegative, type Output, outputOf, portOption, positiveInteger, threadsOption } from './options.js';
+import { fraction, mebibytes, type Output, outputOf, portOption, positiveInteger, seconds, threadsOption } from './options.js';
 import { pullFrom } from './pull.js';
 import { RELEASE } from './release.js';
 import { untilSignal } from './signals.js';
@@ -53,7 +53,7 @@ export function serveCommand(): Command {
     .option('--host <address>', 'address to listen on; 0.0.0.0 is every network this machine is on', '127.0.0.1')
     .addOption(networkFileOption())
     .addOption(threadsOption())
-    .option('--poll <seconds>', 'look for changes so often; 0: never by itself; default: 2, or 30 at a URL', notNegative)
+    .option('--poll <seconds>', 'look for changes so often; 0: never by itself; default: 2, or 30 at a URL', seconds)
     .option('--cache <folder>', 'keep what was pulled from a URL, so that a restart needs no network; default: until it ends')
     .option('--allow-http', 'pull over plain http from another machine: the network between is yours')
     .option('--abstain <p>', 'least probability of a label; below it the label is null', fraction)
@@ -61,9 +61,9 @@ export function serveCommand(): Command {
     .option('--helmet', 'send protective headers for browsers with every answer')
     .addOption(new Option('--log <level>', 'JSON lines on stderr; debug has one for every request').choices(LEVELS).default('info'))
     .option('--web [folder]', 'also serve a page at /: the one that comes with seedmask, which draws, swaps masks and trains, or your own')
-    .option('--drain-delay <seconds>', 'after a signal, keep accepting so long while readiness says no: for load balancers', notNegative, 0)
-    .option('--drain-limit <seconds>', 'after that delay, wait so long for answers under way before connections are cut', notNegative, 10)
-    .option('--body-limit <MiB>', 'largest body of a request, before and after Content-Encoding', positiveInteger, 16)
+    .option('--drain-delay <seconds>', 'after a signal, keep accepting so long while readiness says no: for load balancers', seconds, 0)
+    .option('--drain-limit <seconds>', 'after that delay, wait so long for answers under way before connections are cut', seconds, 10)
+    .option('--body-limit <MiB>', 'largest body of a request, before and after Content-Encoding', mebibytes, 16)
     .option('--key-rows <n>', 'rows that one key may have under way; default: as many as all together', positiveInteger)
     .option('--json', 'print one JSON object once listening')
     .addHelpText(

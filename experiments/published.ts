@@ -23,10 +23,10 @@ const PUBLISHED = z.looseObject({
 /**
  * Copies the cells that a published folder gives and the store lacks.
  * @param names of experiments
- * @returns how many were copied
- * @throws SeedmaskError bad-store when the folder publishes nothing of them, or its CSV and JSON do not belong together
+ * @returns cells that the folder gives, and how many of them were copied
+ * @throws SeedmaskError bad-store when the folder gives no cell of them, or its CSV and JSON do not belong together
  */
-export function takeOver(folder: string, names: readonly string[], store: Store): number {
+export function takeOver(folder: string, names: readonly string[], store: Store): { readonly given: number; readonly copied: number } {
   const there = names.filter((name) => existsSync(join(folder, `${name}.json`)) && existsSync(join(folder, `${name}.csv`)));
   if (there.length === 0) {
     throw new SeedmaskError('bad-store', {
@@ -36,15 +36,24 @@ export function takeOver(folder: string, names: readonly string[], store: Store)
       hint: 'Name a folder such as experiments/results.',
     });
   }
-  let copied = 0;
+  let [given, copied] = [0, 0];
   for (const name of there) {
     for (const { cell, rows } of published(folder, name)) {
+      given++;
       if (store.result(cell)) continue;
       store.add(cell, rows, 0);
       copied++;
     }
   }
-  return copied;
+  if (given === 0) {
+    throw new SeedmaskError('bad-store', {
+      field: folder,
+      got: 'selections of rows, or rows without their masks',
+      expected: `whole cells of ${names.join(', ')}`,
+      hint: 'Leave --from away to compute them, or name --out that folder if its cells are there.',
+    });
+  }
+  return { given, copied };
 }
 
 /**

@@ -72,11 +72,12 @@ export class Finder {
     try {
       const opened = await this.#open(among);
       const versions = opened.map(({ version }) => version);
-      checkEnough(among[0].network, opened.length);
+      checkEnough(opened.length);
       const block = this.#threads && (await this.#blockOf(opened));
       if (gone?.()) throw new SeedmaskError('client-gone');
       if (deadline !== undefined && deadline <= performance.now()) throw tooLate();
       const { guess, ms } = block ? await this.#threads!.inferTask(block, rows, method) : await here(opened, rows, method);
+      if (deadline !== undefined && deadline <= performance.now()) throw tooLate();
       return { guess, versions, skipped: among.length - opened.length, ms };
     } finally {
       this.#asked--;
@@ -121,10 +122,10 @@ export class Finder {
 }
 
 /** @throws SeedmaskError few-tasks */
-export function checkEnough(network: Network, count: number): void {
+export function checkEnough(count: number): void {
   if (count >= 2) return;
-  const hint = 'Serve more masks of this network, or classify with the one there is.';
-  throw new SeedmaskError('few-tasks', { field: `the network ${network.input.join('x')}`, expected: 2, got: count, hint });
+  const hint = 'Name two tasks at least, or leave tasks away where the network has two.';
+  throw new SeedmaskError('few-tasks', { field: 'the choice', expected: 2, got: count, hint });
 }
 
 async function here(opened: readonly Opened[], { values, count }: Rows, method: InferMethod): Promise<{ guess: TaskGuess; ms: number }> {

@@ -26,7 +26,9 @@ const SHOWN = 10;
 const Method = z
   .enum(['oneshot', 'binary'], 'oneshot or binary')
   .optional()
-  .describe('oneshot, the default, looks at every mask once; binary at the better half again and again');
+  .describe(
+    'oneshot, the default, looks at every mask once; binary at the better half again and again, which is surer and takes several times as long',
+  );
 const Request = z.looseObject({
   instances: z
     .unknown()
@@ -44,7 +46,9 @@ const Guess = z.strictObject({
   confidence: z.number().describe('0 .. 1; 1 divided by the number of tasks when nothing speaks for any'),
   tasks: z
     .array(z.strictObject({ task: z.string(), version: z.string(), score: z.number() }))
-    .describe(`the ${SHOWN} most likely; score: how much the entropy of the answers falls when that mask gains weight`),
+    .describe(
+      `the ${SHOWN} most likely, the best first; score: how much the entropy of the answers falls when that mask gains weight (binary: in the last pass that looked at it, so scores of several passes do not compare)`,
+    ),
   cost: z.strictObject({
     milliseconds: z.number().describe('of computing'),
     tasks: z.int().describe('how many there were to choose from'),
@@ -82,9 +86,13 @@ async function inferTask(call: Call, service: Service, networks: Networks): Prom
     limit: Math.min(ROWS_LIMIT, service.rowLimit),
     schema: Request,
   });
-  const names = query.tasks?.split(',') ?? said?.tasks;
+  const names =
+    query.tasks
+      ?.split(',')
+      .map((name) => name.trim())
+      .filter(Boolean) ?? said?.tasks;
   const among = names ? named(names, network, call, service) : all(network, call, service);
-  checkEnough(network, among.length);
+  checkEnough(among.length);
   checkAlike(among);
   const deadline = timeoutMs === undefined ? undefined : call.arrived + timeoutMs;
   const { features } = among[0].task.transform;

@@ -152,8 +152,8 @@ test('a published folder gives back its cells to the digit; a selection of rows 
   const other = mkdtempSync(join(tmpdir(), 'seedmask-experiments-'));
   const names = little.map(({ name }) => name);
   const [whole, fresh] = [open(), openStore(other, writeFileSafely)];
-  expect(takeOver(folder, names, fresh)).toBe(7);
-  expect(takeOver(folder, names, fresh)).toBe(0);
+  expect(takeOver(folder, names, fresh)).toEqual({ given: 7, copied: 7 });
+  expect(takeOver(folder, names, fresh)).toEqual({ given: 7, copied: 0 });
   for (const cell of [...little[0].cells(plan), ...little[1].cells(plan)])
     expect(fresh.result(cell)?.rows).toEqual(whole.result(cell)?.rows);
   expect(missing(little, plan, fresh).map(nameOf)).toEqual(little[2].cells(plan).map(nameOf));
@@ -165,6 +165,7 @@ test('a published folder gives back its cells to the digit; a selection of rows 
   );
   writeFileSync(join(other, 'figure-07.json'), '{"cells": [{"kind": "ticket"}]}');
   expect(() => takeOver(other, names, whole)).toThrow(/figure-07\.json must be what `seedmask experiment` writes, got /);
+  expect(() => takeOver(folder, ['figure-10'], whole)).toThrow('must be whole cells of figure-10');
   expect(() => takeOver(other, ['figure-05'], whole)).toThrow('must be published results of figure-05');
   rmSync(other, { recursive: true });
 });
