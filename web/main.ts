@@ -75,12 +75,16 @@ async function ask(): Promise<void> {
     do {
       again = false;
       const { file } = state.shown.about;
+      const asked = state.answers.length > 0;
       const started = performance.now();
       const answers = await worker.everywhere(file, fed());
       if (state.shown.about.file !== file) again = true;
       else {
         state.answers = answers;
-        showAnswer((performance.now() - started) / answers.length);
+        const each = (performance.now() - started) / answers.length;
+        showAnswer();
+        // The first time every mask is compiled as well.
+        if (asked) byId('timing').textContent = `${each.toFixed(2)} ms a mask, on this machine`;
         showMasks();
       }
     } while (again);
@@ -100,7 +104,7 @@ const place = (choice: Choice): number => {
   return typeof choice === 'number' ? choice : choice === 'random' ? tasks : tasks + 1;
 };
 
-function showAnswer(milliseconds: number): void {
+function showAnswer(): void {
   const answer = state.answers[place(state.choice)];
   const { labels } = taskOf(state.choice);
   byId('answer').textContent = labels[answer.best];
@@ -117,7 +121,6 @@ function showAnswer(milliseconds: number): void {
       return item;
     }),
   );
-  byId('timing').textContent = `${milliseconds.toFixed(2)} ms a mask, on this machine`;
 }
 
 // ---- masks and files ----
@@ -167,7 +170,9 @@ function showMasks(): void {
     const made = group.children[i];
     const answer = state.answers[i];
     made.setAttribute('aria-pressed', String(choice === state.choice));
-    made.children[1].textContent = answer ? `${taskOf(choice).labels[answer.best]} · ${percent(answer.probabilities[answer.best])}` : '…';
+    made.children[1].textContent = answer
+      ? `${taskOf(choice).labels[answer.best]} · ${percent(answer.probabilities[answer.best]).replace(' ', '\u00a0')}`
+      : '…';
   });
 }
 
@@ -203,7 +208,7 @@ function showFeeds(): void {
 
 function choose(choice: Choice): void {
   state.choice = choice;
-  if (state.answers.length > 0) showAnswer(0);
+  if (state.answers.length > 0) showAnswer();
   showMasks();
   showNote();
   void attempt(showInside);
@@ -244,6 +249,8 @@ async function show(shown: Shown): Promise<void> {
   showFiles();
   showFeeds();
   showNote();
+  showMasks();
+  byId('timing').textContent = '';
   const { about } = shown;
   byId('layer').replaceChildren(...about.layers.map(({ units }, i) => new Option(`${i + 1}: ${units} units`, String(i))));
   byId('scale').innerHTML = drawnToScale(about.fileBytes, about.fileBytes - about.headerBytes, about.weights);
@@ -307,9 +314,9 @@ byId('unit').addEventListener('input', (event) => {
 byId<HTMLCanvasElement>('layer-picture').addEventListener('click', (event) => {
   if (!state.layer) return;
   const canvas = event.currentTarget as HTMLCanvasElement;
-  const { columns, across, down } = tiling(state.layer);
-  const x = Math.floor((event.offsetX * canvas.width) / canvas.clientWidth / (across + 1));
-  const y = Math.floor((event.offsetY * canvas.height) / canvas.clientHeight / (down + 1));
+  const { columns } = tiling(state.layer);
+  const x = Math.floor((event.offsetX / canvas.clientWidth) * columns);
+  const y = Math.floor((event.offsetY / canvas.clientHeight) * Math.ceil(state.layer.units / columns));
   const unit = y * columns + Math.min(x, columns - 1);
   if (unit >= state.layer.units) return;
   state.unit = unit;

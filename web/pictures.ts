@@ -34,6 +34,9 @@ function placeOf({ shape: [height, width, channels] }: LayerPicture, i: number, 
   return [(pixel % width) + (i % channels) * (width + 1), Math.floor(pixel / width)];
 }
 
+/** Width in pixels that a picture of a layer has, or nearly, at least. */
+const FRAMED = 600;
+
 const bit = (bits: Uint8Array, i: number): number => (bits[i >> 3] >> (i & 7)) & 1;
 
 /** How units of a layer are laid out: places of `side` pixels and a gap. */
@@ -56,7 +59,18 @@ export function drawLayer(canvas: HTMLCanvasElement, layer: LayerPicture, colour
     const [x, y] = [1 + (unit % columns) * (across + 1), 1 + Math.floor(unit / columns) * (down + 1)];
     keptWeights += drawUnitAt(image, layer, unit, x, y, across, colours);
   }
-  context.putImageData(image, 0, 0);
+  // Small layers are drawn larger, so that the frame around the chosen unit stays a thin line.
+  const zoom = Math.max(1, Math.floor(FRAMED / canvas.width));
+  if (zoom > 1) {
+    const small = new OffscreenCanvas(canvas.width, canvas.height);
+    small.getContext('2d')!.putImageData(image, 0, 0);
+    canvas.width *= zoom;
+    canvas.height *= zoom;
+    context.imageSmoothingEnabled = false;
+    context.scale(zoom, zoom);
+    context.drawImage(small, 0, 0);
+  } else context.putImageData(image, 0, 0);
+  context.lineWidth = Math.min(2, 3 / zoom);
   context.strokeStyle = getComputedStyle(canvas).getPropertyValue('--text');
   context.strokeRect(0.5 + (chosen % columns) * (across + 1), 0.5 + Math.floor(chosen / columns) * (down + 1), across + 1, down + 1);
   return keptWeights;

