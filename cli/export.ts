@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
-import type { Task } from '../codec/index.js';
+import { SeedmaskError, type Task } from '../codec/index.js';
 import { toC, toLayersModel, toNpz, toOnnx, toSafetensors } from '../interop/index.js';
 import { describe, type Network } from '../src/network.js';
 import { makeFolder, writeFileSafely } from './files.js';
@@ -51,6 +51,10 @@ function filesOf(format: Format, network: Network, task: Task): ReadonlyMap<stri
 
 async function run(model: string, options: Options): Promise<void> {
   const hash = model.lastIndexOf('#');
+  if (hash > 0 && options.task !== undefined && options.task !== model.slice(hash + 1)) {
+    const got = `${model.slice(hash + 1)} and --task ${options.task}`;
+    throw new SeedmaskError('bad-request', { field: 'the task', expected: 'named once', got, hint: 'Leave one of them away.' });
+  }
   const [file, id] = hash > 0 ? [model.slice(0, hash), model.slice(hash + 1)] : [model, options.task];
   const { network, task } = await readTask(file, id, options.network);
   const files = filesOf(options.to, network, task);

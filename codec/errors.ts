@@ -44,7 +44,7 @@ export const ERRORS = {
   'key-limit': [429, 'the key of {field} has made its {expected}'],
   'bad-keys': [422, '{field} must be {expected}'],
   'unknown-network': [404, 'no network with the id {got}'],
-  'few-tasks': [409, 'to tell tasks apart takes {expected} masks of {field}, there are {got}'],
+  'few-tasks': [409, 'to tell tasks apart takes {expected} of them at least, got {got}'],
   'unknown-content': [404, '{field} has the content id {got}, not {expected}'],
   'bad-range': [416, 'the range {got} lies outside the {expected} bytes'],
   'malformed-v1': [400, 'Malformed request: {got}'],

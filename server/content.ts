@@ -2,13 +2,15 @@
 // the bytes themselves say. JSON and msgpack may say more than rows: a schema has what.
 
 import { z } from 'zod';
+import { SeedmaskError } from '../codec/errors.js';
 import { type Shape, size } from '../src/network.js';
 import { checked, kindOf, parseJson } from './bodies.js';
 import { Fraction } from './inference.js';
 import { decodeMsgpack } from './msgpack.js';
 import { pixelsOf } from './pixels.js';
 import { decodePng } from './png.js';
-import { type Rows, rowsOf, rowsOfBytes } from './rows.js';
+import { checkCount, type Rows, rowsOf, rowsOfBytes } from './rows.js';
+import { rowsOfTensor } from './tensors.js';
 
 /** What rows may come as, beside their schema: media types of /openapi.json. */
 export const contentOf = <T>(schema: z.ZodType<T>) =>
@@ -40,7 +42,7 @@ export const Classify = z.looseObject({
 export function decodeClassify(
   body: Uint8Array,
   contentType: string | undefined,
-  limits: { readonly shape: Shape; readonly limit: number },
+  limits: { readonly shape: Shape; readonly limit: number; readonly numbers?: boolean },
 ): { readonly rows: Rows; readonly abstain?: number } {
   const { rows, said } = decodeContent(body, contentType, { ...limits, schema: Classify });
   return { rows, abstain: said?.abstain };
@@ -49,14 +51,21 @@ export function decodeClassify(
 /**
  * Rows, and what else the body says; `said` is undefined where it says rows alone.
  * @param limit rows at most
+ * @param numbers whether raw bytes are float32, little-endian, in place of uint8: of tasks over features that are numbers
  * @throws SeedmaskError about the body, its shape or its values
  */
 export function decodeContent<T extends { readonly instances: unknown }>(
   body: Uint8Array,
   contentType: string | undefined,
-  { shape, limit, schema }: { readonly shape: Shape; readonly limit: number; readonly schema: z.ZodType<T> },
+  {
+    shape,
+    limit,
+    numbers,
+    schema,
+  }: { readonly shape: Shape; readonly limit: number; readonly numbers?: boolean; readonly schema: z.ZodType<T> },
 ): { readonly rows: Rows; readonly said?: T } {
   const kind = kindOf(body, contentType, size(shape));
+  if (numbers && kind === 'pixels') return { rows: rowsOfNumbers(body, shape, limit) };
   if (kind === 'pixels') return { rows: rowsOfBytes(body, { shape, limit, field: '' }) };
   if (kind === 'png') return { rows: { values: decodePng(body, shape), count: 1 } };
   const pixels = kind === 'json' ? pixelsOf(body, size(shape), limit) : null;
@@ -66,4 +75,14 @@ export function decodeContent<T extends { readonly instances: unknown }>(
   if (Array.isArray(value)) return { rows: rowsOf(value, { ...options, field: '' }) };
   const said = checked(schema, value, '', 'Send {"instances": [[...], ...]}, one list of values per row.');
   return { rows: rowsOf(said.instances, { ...options, field: '/instances' }), said };
+}
+
+function rowsOfNumbers(body: Uint8Array, shape: Shape, limit: number): Rows {
+  const [field, bytes] = ['the body', 4 * size(shape)];
+  if (body.length === 0 || body.length % bytes !== 0) {
+    const expected = `a multiple of ${bytes} bytes, one little-endian float32 per input`;
+    throw new SeedmaskError('bad-shape', { field, expected, got: `[${body.length}]` });
+  }
+  checkCount(body.length / bytes, { limit, field: '' });
+  return rowsOfTensor(body, 'FP32', body.length / bytes, field);
 }

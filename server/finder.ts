@@ -124,8 +124,8 @@ export class Finder {
 /** @throws SeedmaskError few-tasks */
 export function checkEnough(count: number): void {
   if (count >= 2) return;
-  const hint = 'Name two tasks at least, or leave tasks away where the network has two.';
-  throw new SeedmaskError('few-tasks', { field: 'the choice', expected: 2, got: count, hint });
+  const hint = 'Name more tasks of this network, serve more, or classify with the one there is.';
+  throw new SeedmaskError('few-tasks', { field: '/tasks', expected: 2, got: count, hint });
 }
 
 async function here(opened: readonly Opened[], { values, count }: Rows, method: InferMethod): Promise<{ guess: TaskGuess; ms: number }> {

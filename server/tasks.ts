@@ -15,6 +15,7 @@ import type { ServedTask } from './store.js';
 
 /** What clients must know about values, in every kind of metadata: 0..1 instead of 0..255 is the mistake nobody can detect. */
 export const VALUES = 'raw values as the data set has them: pixels are 0..255, not 0..1; the task scales them itself';
+const NUMBERS = 'numbers as the data set has them, raw bodies as little-endian float32; the task standardises them itself';
 
 const PAGE_LIMIT = 1000;
 const PAGE_SIZE = `a whole number from 1 to ${PAGE_LIMIT}`;
@@ -97,7 +98,7 @@ function describeTask(task: ServedTask): z.infer<typeof TaskAnswer> {
     labels: [...latest.task.labels],
     versions: task.versions.map((version) => version.number),
     versionLabels: Object.fromEntries(task.labels),
-    values: VALUES,
+    values: latest.task.transform.features ? NUMBERS : VALUES,
   };
 }
 
@@ -106,7 +107,8 @@ function classify(call: Call, service: Service): Promise<Answer> {
   const { abstain: asked, ...wanted } = call.query.size > 0 ? queryOf(call, Query) : {};
   return infer(call, service, task, wanted, {
     decode: (body, version) => {
-      const limits = { shape: version.network.input, limit: service.rowLimit };
+      const numbers = version.task.transform.features !== undefined;
+      const limits = { shape: version.network.input, limit: service.rowLimit, numbers };
       const type = call.headers['content-type'];
       const apart = service.threads && body.length >= LARGE_JSON && kindOf(body, type, inputs(version.network)) === 'json';
       const said = ({ rows, abstain }: ReturnType<typeof decodeClassify>) => ({ rows, abstain: asked ?? abstain, extra: null });

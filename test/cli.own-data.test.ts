@@ -174,6 +174,18 @@ test('train on CSV, eval, and a server that takes the raw numbers', async () => 
   const instances = rows.filter((_, i) => i % 5 === 4).map((row) => row.slice(0, 4));
   const answer = await fetch(`http://127.0.0.1:${port}/tasks/plants/classify`, { method: 'POST', body: JSON.stringify({ instances }) });
   const { predictions } = (await answer.json()) as { predictions: { label: string }[] };
+  const raw = (body: Uint8Array<ArrayBuffer>) =>
+    fetch(`http://127.0.0.1:${port}/tasks/plants/classify`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/octet-stream' },
+      body,
+    }).then((response) => response.json());
+  expect(await raw(new Uint8Array(Float32Array.from(instances.flat().map(Number)).buffer))).toEqual({ task: 'plants', predictions });
+  expect(await raw(new Uint8Array(4))).toMatchObject({
+    code: 'bad-shape',
+    expected: 'a multiple of 16 bytes, one little-endian float32 per input',
+  });
+  expect(await raw(new Uint8Array(Float32Array.from([1, 2, Number.NaN, 4]).buffer))).toMatchObject({ code: 'bad-value' });
   server.close();
   const right = predictions.filter(({ label }, i) => label === rows[5 * i + 4][4]).length;
   expect(right / predictions.length).toBeCloseTo(testAccuracy, 10);

@@ -310,6 +310,9 @@ test('the command writes what the library gives, for a task of an archive too', 
   expect(run('export', 'archive.smk', '--to', 'onnx', '--out', 'x.onnx').stderr).toMatch(
     /^seedmask: archive.smk holds several tasks: mnist, mnist-tiny/,
   );
+  expect(run('export', 'archive.smk#mnist', '--task', 'mnist-tiny', '--to', 'npz', '--out', 'x').stderr).toMatch(
+    'the task must be named once, got mnist and --task mnist-tiny',
+  );
   expect(run('export', 'archive.smk#mnist', '--to', 'pickle', '--out', 'x').stderr).toMatch(
     /Allowed choices are onnx, tfjs, safetensors, npz, c/,
   );

@@ -144,7 +144,7 @@ describe('mistakes', () => {
     const refused = await post(`${server.url}/networks/${lonely}/infer-task`, new Uint8Array(9));
     expect([refused.status, refused.json.code]).toEqual([409, 'few-tasks']);
     expect(refused.json.error).toBe(
-      'to tell tasks apart takes 2 masks of the network 1x1x9, there are 1. Serve more masks of this network, or classify with the one there is.',
+      'to tell tasks apart takes 2 of them at least, got 1. Name more tasks of this network, serve more, or classify with the one there is.',
     );
     expect(await code(`${url}?tasks=own1`, rowsOf(1))).toEqual([409, 'few-tasks']);
     expect(await code(`${url}?tasks=own1,other`, rowsOf(1))).toEqual([400, 'bad-request']);
