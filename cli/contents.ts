@@ -57,5 +57,8 @@ export async function contentsOf(folder: string): Promise<Contents> {
     const hint = 'seedmask extract --network-only makes it.';
     throw new SeedmaskError('bad-store', { field: folder, expected: `with a file of the network of ${file} alone`, got: 'none', hint });
   }
+  if (tasks.length === 0) {
+    throw new SeedmaskError('bad-store', { field: folder, expected: 'a folder with at least one file of a task', got: 'none' });
+  }
   return { tasks, networks: [...alone].map(([id, url]) => ({ id, url })) };
 }

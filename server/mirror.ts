@@ -8,7 +8,7 @@
 //   mnist/labels.json            their labels
 //
 // A file that does not come, or is not what its id says, fails alone: what was served before stays. Nothing that was not pulled is
-// replaced or removed.
+// replaced or removed, and a list without tasks, as of a folder that is not mounted, removes nothing.
 
 import { randomBytes } from 'node:crypto';
 import { lstat, mkdir, open, readdir, readFile, readlink, rename, rm, rmdir, symlink } from 'node:fs/promises';
@@ -84,8 +84,8 @@ export class Mirror {
 
   /**
    * Brings the folder in step with the origin. One call at a time.
-   * @throws SeedmaskError (by rejection) cannot-pull, over-limit, bad-store or cannot-write when the document cannot be had or the folder
-   * is not for it: then nothing has changed
+   * @throws SeedmaskError (by rejection) cannot-pull, over-limit, bad-store or cannot-write when the document cannot be had or lists no
+   * task, or the folder is not for it: then nothing has changed
    */
   async sync(): Promise<Synced> {
     await this.#claim().catch((error: unknown) => {
@@ -196,6 +196,10 @@ export class Mirror {
       for (const entry of read.page.tasks) tasks.set(`${entry.task} ${entry.version}`, { ...entry, base });
       for (const { id, url } of read.page.networks ?? []) networks.set(id, { url, base });
       at = read.page.next ? this.#origin.resolve(read.page.next, base) : undefined;
+    }
+    if (tasks.size === 0) {
+      const hint = 'It removes nothing; see whether its folder is mounted, and whether the key may use its tasks.';
+      throw new SeedmaskError('bad-store', { field: this.#document.href, expected: 'a list with at least one task', got: 'none', hint });
     }
     this.#pages = pages;
     return { tasks: [...tasks.values()], networks };

@@ -41,7 +41,7 @@ async function origin(files: Parameters<typeof folder>[0], over: Parameters<type
   return { root, store, server };
 }
 
-/** A web host: paths with what they answer. */
+/** A web host: paths with what they answer, now and after changes. */
 async function host(paths: Record<string, RequestListener | string | Uint8Array>) {
   const asked: string[] = [];
   const server: Server = createServer((req, res) => {
@@ -56,7 +56,7 @@ async function host(paths: Record<string, RequestListener | string | Uint8Array>
     server.closeAllConnections();
     server.close();
   });
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked };
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked, paths };
 }
 
 /** A host that has models of one task, whole, in a contents.json. */
@@ -230,6 +230,8 @@ describe('what is not what it says', () => {
     ],
     ['an id that is a path', { tasks: [{ task: 'a', version: '1', content: '../x', url: 'x' }] }, /64 hex digits/],
     ['a next page elsewhere', { tasks: [], next: 'http://169.254.169.254/latest' }, /it leads to http:\/\/169.254.169.254\. Only/],
+    ['no tasks', { tasks: [], networks: [] }, /contents.json must be a list with at least one task, got none/],
+    ['no tasks but a network', { tasks: [], networks: [{ id: '0'.repeat(64), url: 'x' }] }, /a list with at least one task, got none/],
     ['pages in a circle', { tasks: [], next: 'contents.json' }, /a list of at most/],
   ])('a document with %s changes nothing', async (_, document, line) => {
     const root = fresh();
@@ -271,6 +273,18 @@ test('a folder on a web host, listed by seedmask contents', async () => {
   await expect(contentsOf(root)).rejects.toThrow('a file of one task, got 2 tasks');
 });
 
+describe('seedmask contents refuses', () => {
+  const alone = writeModel({ network, base: { kind: 'none' }, tasks: [] });
+  test.each<[string, Parameters<typeof folder>[0]]>([
+    ['an empty folder', {}],
+    ['a folder with a network alone', { 'network.smk': alone }],
+  ])('%s', async (_, files) => {
+    const root = folder(files);
+    ends.push(() => rmSync(root, { recursive: true, force: true }));
+    await expect(contentsOf(root)).rejects.toThrow(`${root} must be a folder with at least one file of a task, got none`);
+  });
+});
+
 test('what may be gone in a moment is asked for again; redirects at home are followed', async () => {
   let left = 2;
   const { url, asked } = await hosting(
@@ -292,11 +306,11 @@ test('files that were not pulled stay, and so does what another URL gave', async
     ['files/a.smk', 'cannot-write', expect.stringContaining('a file that was not pulled is there')],
   ]);
   expect(readFileSync(join(root, 'a/1.smk'))).toEqual(Buffer.from(writeModel(kept(9))));
-  const other = await host({ '/contents.json': '{"tasks": []}' });
+  const other = await hosting({ c: kept(3) });
   await expect(mirror(other.url, root).sync()).rejects.toThrow(`what was pulled from ${other.url}/contents.json, got that of ${url}`);
   writeFileSync(join(root, '.content/url'), `${other.url}/contents.json`);
   await mirror(other.url, root).sync();
-  expect(served(await openStore(root)).map(([name]) => name)).toEqual(['a', 'own']);
+  expect(served(await openStore(root)).map(([name]) => name)).toEqual(['a', 'c', 'own']);
 });
 
 test('a file that was damaged on the disk of the replica comes again', async () => {
@@ -361,6 +375,17 @@ describe('seedmask serve URL', () => {
     const second = start(server.url, '--cache', cache);
     expect((await second.line()).tasks).toEqual(['a', 'b']);
     expect(second.err()).toContain('not pulled');
+  }, 30_000);
+
+  test('an origin that has lost its folder takes nothing from a replica that runs', async () => {
+    const { url: source, paths } = await hosting({ a: kept(1) });
+    const cache = fresh();
+    const replica = start(source, '--cache', cache, '--poll', '0.1');
+    const { url } = await replica.line();
+    paths['/contents.json'] = '{"tasks":[],"networks":[]}';
+    await expect.poll(replica.err, { timeout: 10_000 }).toContain('a list with at least one task, got none');
+    expect((await post(`${url}/tasks/a/classify`, ROWS)).status).toBe(200);
+    expect(served(await openStore(cache))).toEqual([['a', ['1'], []]]);
   }, 30_000);
 
   test('nothing there is one line and exit 1', async () => {
