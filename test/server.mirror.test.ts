@@ -149,7 +149,7 @@ describe('a replica of a server', () => {
     const { pulled, failures } = await follower.sync();
     expect([pulled, failures.map(({ error }) => error.message)]).toEqual([
       1,
-      ['b', 'c'].map((name) => `cannot pull tasks/${name}/mask?version=1: the origin cannot read it now`),
+      ['b', 'c'].map((name) => `cannot pull ${server.url}/tasks/${name}/mask?version=1: the origin cannot read it now`),
     ]);
     const replica = await openStore(root);
     expect(served(replica).map(([name]) => name)).toEqual(['a', 'b', 'd']);
@@ -169,7 +169,7 @@ describe('what is not what it says', () => {
     writeFileSync(join(root, '.content/url'), `${next.url}/contents.json`);
     const [a, b] = [idOf(kept(3)), idOf(kept(7))];
     expect(await failuresOf(mirror(next.url, root))).toEqual([
-      ['files/a.smk', 'wrong-content', `what ${next.url}/files/a.smk gives has the content id ${b}, not ${a}`],
+      [`${next.url}/files/a.smk`, 'wrong-content', `what ${next.url}/files/a.smk gives has the content id ${b}, not ${a}`],
     ]);
     await store.refresh();
     expect(await Promise.all(['a', 'b'].map((name) => store.contentId(store.version(name))))).toEqual([idOf(kept(1)), idOf(kept(4))]);
@@ -177,7 +177,7 @@ describe('what is not what it says', () => {
   });
 
   test.each<[string, RequestListener | string | Uint8Array, RegExp]>([
-    ['junk', 'junk', /^cannot pull files\/a.smk: .*(not a Seedmask model file|cut short)/],
+    ['junk', 'junk', /^cannot pull http:\/\/127.0.0.1:\d+\/files\/a.smk: .*(not a Seedmask model file|cut short)/],
     ['half of it', writeModel(kept(1)).slice(0, -1), /cut short|adds? up/],
     [
       'two tasks',
@@ -209,13 +209,14 @@ describe('what is not what it says', () => {
     const { url } = await hosting({ a: kept(1), b: kept(2) }, { '/files/a.smk': answer });
     const root = fresh();
     const failures = await failuresOf(mirror(url, root, { retries: 1, timeout: 300, fileLimit: 4096 }));
-    expect(failures).toEqual([['files/a.smk', expect.any(String), expect.stringMatching(line)]]);
+    expect(failures).toEqual([[`${url}/files/a.smk`, expect.any(String), expect.stringMatching(line)]]);
     expect(failures[0][2]).not.toContain('\n');
     expect(served(await openStore(root))).toEqual([['b', ['1'], []]]);
     expect(leftovers(root)).toEqual([]);
   });
 
   test.each<[string, unknown, RegExp]>([
+    ['nothing in it', '', /contents.json must be a contents.json, got an empty answer/],
     ['no JSON', '{', /contents.json must be a contents.json, got the body is not valid JSON/],
     ['another document', '{"openapi": "3.1.0"}', /\/tasks must be of type array/],
     [
@@ -251,6 +252,13 @@ describe('what is not what it says', () => {
       [`${elsewhere.url}/a.smk`, 'cannot-pull', expect.stringContaining('it leads to')],
     ]);
     expect(elsewhere.asked).toEqual([]);
+  });
+
+  test.each(['file:///etc/passwd', 'http://['])('%s is named in the line that refuses it', async (place) => {
+    const tasks = [{ task: 'a', version: '1', content: idOf(kept(1)), url: place }];
+    const { url } = await host({ '/contents.json': JSON.stringify({ tasks }) });
+    const line = `cannot pull ${url}/: it leads to ${place}. Only ${url} is asked; give the other URL to seedmask serve if it is yours.`;
+    expect(await failuresOf(mirror(url, fresh()))).toEqual([[place, 'cannot-pull', line]]);
   });
 });
 
@@ -298,12 +306,40 @@ test('what may be gone in a moment is asked for again; redirects at home are fol
   expect(asked).toEqual(['/contents.json', '/files/a.smk', '/files/a.smk', '/files/a.smk', '/moved']);
 });
 
+test('a list that was redirected is relative to where it is, asked for first and again', async () => {
+  const redirect =
+    (to: string): RequestListener =>
+    (_, res) =>
+      void res.writeHead(302, { Location: to }).end();
+  const list = (body: string): RequestListener => {
+    return (req, res) => void (req.headers['if-none-match'] ? res.writeHead(304).end() : res.setHeader('ETag', '"1"').end(body));
+  };
+  const [a, b] = [kept(1), kept(2)];
+  const tasksOf = (task: string, model: Model) => [{ task, version: '1', content: idOf(model), url: `${task}.smk` }];
+  const { url, paths, asked } = await host({
+    '/contents.json': redirect('/v1/contents.json'),
+    '/v1/contents.json': list(JSON.stringify({ tasks: tasksOf('a', a), next: 'more.json' })),
+    '/v1/more.json': list(JSON.stringify({ tasks: tasksOf('b', b) })),
+    '/v1/a.smk': writeModel(a),
+    '/v1/b.smk': writeModel(b),
+  });
+  const root = fresh();
+  const follower = mirror(url, root);
+  expect(await follower.sync()).toEqual({ tasks: 2, pulled: 2, failures: [] });
+  // The same list, unchanged, has moved on, and a file is gone here.
+  for (const name of ['contents.json', 'more.json', 'a.smk', 'b.smk']) paths[`/v2/${name}`] = paths[`/v1/${name}`];
+  paths['/contents.json'] = redirect('/v2/contents.json');
+  rmSync(join(root, '.content', `${idOf(a)}.smk`));
+  expect(await follower.sync()).toEqual({ tasks: 2, pulled: 1, failures: [] });
+  expect(asked.at(-1)).toBe('/v2/a.smk');
+});
+
 test('files that were not pulled stay, and so does what another URL gave', async () => {
   const root = folder({ 'a/1.smk': kept(9), 'own.smk': kept(8) });
   ends.push(() => rmSync(root, { recursive: true, force: true }));
   const { url } = await hosting({ a: kept(1), b: kept(2) });
   expect(await failuresOf(mirror(url, root))).toEqual([
-    ['files/a.smk', 'cannot-write', expect.stringContaining('a file that was not pulled is there')],
+    [`${url}/files/a.smk`, 'cannot-write', expect.stringContaining('a file that was not pulled is there')],
   ]);
   expect(readFileSync(join(root, 'a/1.smk'))).toEqual(Buffer.from(writeModel(kept(9))));
   const other = await hosting({ c: kept(3) });
