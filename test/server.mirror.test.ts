@@ -1,7 +1,7 @@
 // Replicas that pull: what comes from a URL is served with the same bits, is what its content id says or is not served at all, stays
 // when the network goes, and never leads the server to another place than the one it was given.
 
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
@@ -14,6 +14,7 @@ import { contentId, type Model, networkId, writeModel } from '../codec/index.js'
 import { hashOf, type Listening, Mirror, type MirrorOptions, openStore, type Store } from '../server/index.js';
 import { folder, get, oneTask, post, serve, tinyNetwork } from './server.material.js';
 
+const MAIN = join(import.meta.dirname, '../dist/cli/main.js');
 const ends: (() => unknown)[] = [];
 afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
@@ -291,6 +292,15 @@ describe('seedmask contents refuses', () => {
     ends.push(() => rmSync(root, { recursive: true, force: true }));
     await expect(contentsOf(root)).rejects.toThrow(`${root} must be a folder with at least one file of a task, got none`);
   });
+
+  test('a file, in one line and nothing on stdout', () => {
+    const root = folder({ 'a.smk': kept(1) });
+    ends.push(() => rmSync(root, { recursive: true, force: true }));
+    const file = join(root, 'a.smk');
+    const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, 'contents', file], { encoding: 'utf8' });
+    expect([status, stdout]).toEqual([1, '']);
+    expect(stderr).toBe(`seedmask: ${file} must be a folder, got a file. URLs in the list are relative to it.\n`);
+  });
 });
 
 test('what may be gone in a moment is asked for again; redirects at home are followed', async () => {
@@ -385,7 +395,6 @@ test.each([
 });
 
 describe('seedmask serve URL', () => {
-  const MAIN = join(import.meta.dirname, '../dist/cli/main.js');
   const start = (...args: string[]) => {
     const child = spawn(process.execPath, [MAIN, 'serve', ...args, '--port', '0', '--json']);
     ends.push(() => child.kill('SIGKILL'));
