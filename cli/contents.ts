@@ -1,6 +1,7 @@
 // seedmask contents: a folder of model files as a contents.json, which makes it a place that `seedmask serve URL` can pull from, on any
 // web host. Every file is read to its end for its content id.
 
+import { stat } from 'node:fs/promises';
 import { relative, sep } from 'node:path';
 import { Command } from 'commander';
 import { inspectModel, networkId, SeedmaskError } from '../codec/index.js';
@@ -26,6 +27,10 @@ Examples:
 /** @throws SeedmaskError (by rejection) bad-store, and whatever reading the files finds */
 export async function contentsOf(folder: string): Promise<Contents> {
   const { places, labels, refused } = await listFiles(folder);
+  if (!(await stat(folder)).isDirectory()) {
+    const hint = 'URLs in the list are relative to it.';
+    throw new SeedmaskError('bad-store', { field: folder, expected: 'a folder', got: 'a file', hint });
+  }
   if (refused.length > 0) throw refused[0].error;
   const networks = await networksOf(
     undefined,
@@ -56,6 +61,9 @@ export async function contentsOf(folder: string): Promise<Contents> {
     if (alone.has(network)) continue;
     const hint = 'seedmask extract --network-only makes it.';
     throw new SeedmaskError('bad-store', { field: folder, expected: `with a file of the network of ${file} alone`, got: 'none', hint });
+  }
+  if (tasks.length === 0) {
+    throw new SeedmaskError('bad-store', { field: folder, expected: 'a folder with at least one file of a task', got: 'none' });
   }
   return { tasks, networks: [...alone].map(([id, url]) => ({ id, url })) };
 }

@@ -21,7 +21,7 @@ class Refused(Exception):
     """The server's own line; `status` and `code` are for programs."""
 
     def __init__(self, status, answer):
-        super().__init__(answer.get("error", "no reason given"))
+        super().__init__(answer.get("error", f"HTTP {status}, without a reason"))
         self.status, self.code = status, answer.get("code")
 
 
@@ -30,6 +30,8 @@ class Client:
 
     def __init__(self, url, key=None, tries=5, timeout=30):
         self.url = urlsplit(url)
+        if self.url.scheme not in ("http", "https") or not self.url.hostname:
+            raise ValueError(f"the URL must be http:// or https:// with a host, got {url}")
         kind = http.client.HTTPSConnection if self.url.scheme == "https" else http.client.HTTPConnection
         self.connection = kind(self.url.hostname, self.url.port, timeout=timeout)
         self.headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -54,7 +56,15 @@ class Client:
                 time.sleep(float(response.headers.get("Retry-After", 1)))
                 continue
             is_json = "json" in response.headers.get("Content-Type", "")
-            raise Refused(response.status, json.loads(content) if is_json else {"error": f"HTTP {response.status}"})
+            raise Refused(response.status, json.loads(content) if is_json else {})
+
+    def inputs(self, task):
+        """How many pixels an image of the task has."""
+        answer, _ = self.call("GET", f"/tasks/{quote(task)}")
+        try:
+            return int(json.loads(answer)["inputs"])
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(f"{self.url.geturl()} does not answer as Seedmask does") from None
 
     def classify(self, task, images):
         """images: uint8 [rows, inputs]. Labels (None where the server abstains), and float32 probabilities [rows, labels]."""
@@ -91,8 +101,11 @@ def texts(data):
 
 def main(url, task, file):
     client = Client(url)
-    inputs = json.loads(client.call("GET", f"/tasks/{quote(task)}")[0])["inputs"]
-    images = np.fromfile(file, np.uint8).reshape(-1, inputs)
+    inputs = client.inputs(task)
+    pixels = np.fromfile(file, np.uint8)
+    if pixels.size == 0 or pixels.size % inputs:
+        raise ValueError(f"{file} must hold images of {inputs} bytes each, got {pixels.size} bytes")
+    images = pixels.reshape(-1, inputs)
     labels, probabilities = client.classify(task, images)
     v2_labels, v2_probabilities = client.infer(task, images)
     same = labels == v2_labels and np.array_equal(probabilities, v2_probabilities)
@@ -100,4 +113,9 @@ def main(url, task, file):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if len(sys.argv) != 4:
+        sys.exit("usage: client.py URL TASK FILE, such as http://localhost:8080 mnist images.raw")
+    try:
+        main(*sys.argv[1:])
+    except (Refused, OSError, ValueError) as error:
+        sys.exit(f"client.py: {error}")

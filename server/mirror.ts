@@ -8,12 +8,12 @@
 //   mnist/labels.json            their labels
 //
 // A file that does not come, or is not what its id says, fails alone: what was served before stays. Nothing that was not pulled is
-// replaced or removed.
+// replaced or removed, and a list without tasks, as of a folder that is not mounted, removes nothing.
 
 import { randomBytes } from 'node:crypto';
 import { lstat, mkdir, open, readdir, readFile, readlink, rename, rm, rmdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { SeedmaskError } from '../codec/errors.js';
+import { type ErrorCode, SeedmaskError } from '../codec/errors.js';
 import { networkId, openArchive } from '../codec/index.js';
 import type { Network } from '../src/network.js';
 import { checked, parseJson } from './bodies.js';
@@ -38,14 +38,16 @@ export interface Synced {
   readonly failures: readonly { readonly url: string; readonly error: SeedmaskError }[];
 }
 
-type Entry = Contents['tasks'][number] & { readonly base: URL };
+/** Its URL is absolute. */
+type Entry = Contents['tasks'][number];
 interface Page {
   readonly etag: string | null;
   readonly page: Contents;
 }
 interface Wanted {
   readonly tasks: readonly Entry[];
-  readonly networks: ReadonlyMap<string, { readonly url: string; readonly base: URL }>;
+  /** Network id -> URL. */
+  readonly networks: ReadonlyMap<string, string>;
 }
 
 const DOCUMENT_LIMIT = 32 * 1024 * 1024;
@@ -84,8 +86,8 @@ export class Mirror {
 
   /**
    * Brings the folder in step with the origin. One call at a time.
-   * @throws SeedmaskError (by rejection) cannot-pull, over-limit, bad-store or cannot-write when the document cannot be had or the folder
-   * is not for it: then nothing has changed
+   * @throws SeedmaskError (by rejection) cannot-pull, over-limit, bad-store or cannot-write when the document cannot be had or lists no
+   * task, or the folder is not for it: then nothing has changed
    */
   async sync(): Promise<Synced> {
     await this.#claim().catch((error: unknown) => {
@@ -102,7 +104,7 @@ export class Mirror {
         failures.push({ url, error: expected(error, url) });
       }
     };
-    for (const [id, { url, base }] of networks) await attempt(url, () => this.#takeNetwork(id, url, base));
+    for (const [id, url] of networks) await attempt(url, () => this.#takeNetwork(id, url));
     const queue = tasks[Symbol.iterator]();
     await Promise.all(
       Array.from({ length: AT_ONCE }, async () => {
@@ -176,40 +178,44 @@ export class Mirror {
   /** All pages of the document, each asked for only if it has changed. */
   async #read(): Promise<Wanted> {
     const tasks = new Map<string, Entry>();
-    const networks = new Map<string, { url: string; base: URL }>();
+    const networks = new Map<string, string>();
     const pages = new Map<string, Page>();
     let at: URL | undefined = this.#document;
     while (at) {
-      const base: URL = at;
-      if (pages.has(base.href) || pages.size === PAGES_LIMIT) {
+      const { href }: URL = at;
+      if (pages.has(href) || pages.size === PAGES_LIMIT) {
         throw new SeedmaskError('bad-store', {
-          field: base.href,
+          field: href,
           expected: `a list of at most ${PAGES_LIMIT} pages`,
           got: 'one without end',
         });
       }
-      const known = this.#pages.get(base.href);
-      const answer = await this.#origin.get(base.href, { limit: DOCUMENT_LIMIT, etag: known?.etag });
-      const read = answer ? { etag: answer.etag, page: parsed(answer.bytes, base) } : known;
-      if (!read) throw new SeedmaskError('cannot-pull', { field: base.href, got: 'HTTP 304 to a first question' });
-      pages.set(base.href, read);
-      for (const entry of read.page.tasks) tasks.set(`${entry.task} ${entry.version}`, { ...entry, base });
-      for (const { id, url } of read.page.networks ?? []) networks.set(id, { url, base });
-      at = read.page.next ? this.#origin.resolve(read.page.next, base) : undefined;
+      const known = this.#pages.get(href);
+      const { bytes, etag, url: base } = await this.#origin.get(href, { limit: DOCUMENT_LIMIT, etag: known?.etag });
+      const page = bytes ? parsed(bytes, base) : known?.page;
+      if (!page) throw new SeedmaskError('cannot-pull', { field: href, got: 'HTTP 304 to a first question' });
+      pages.set(href, { etag, page });
+      for (const entry of page.tasks) tasks.set(`${entry.task} ${entry.version}`, { ...entry, url: absolute(entry.url, base) });
+      for (const { id, url } of page.networks ?? []) networks.set(id, absolute(url, base));
+      at = page.next ? this.#origin.resolve(page.next, base) : undefined;
+    }
+    if (tasks.size === 0) {
+      const hint = 'It removes nothing; see whether its folder is mounted, and whether the key may use its tasks.';
+      throw new SeedmaskError('bad-store', { field: this.#document.href, expected: 'a list with at least one task', got: 'none', hint });
     }
     this.#pages = pages;
     return { tasks: [...tasks.values()], networks };
   }
 
   /** Whether a file had to be pulled. */
-  async #take({ task, version, content, url, base }: Entry): Promise<boolean> {
+  async #take({ task, version, content, url }: Entry): Promise<boolean> {
     if (content === null) throw new SeedmaskError('cannot-pull', { field: url, got: 'the origin cannot read it now' });
     const link = join(this.#folder, task, `${version}.smk`);
     const there = await lstat(link).catch(() => undefined);
     if (there && !there.isSymbolicLink()) {
       throw new SeedmaskError('cannot-write', { field: link, got: 'a file that was not pulled is there' });
     }
-    const pulled = await this.#pull(content, url, base);
+    const pulled = await this.#pull(content, url);
     if ((await contentOf(link)) === content) return pulled;
     await mkdir(join(this.#folder, task), { recursive: true });
     const temporary = this.#temporary();
@@ -219,14 +225,14 @@ export class Mirror {
   }
 
   /** Whether this call has brought the file here; tasks of one content wait for one. */
-  async #pull(content: string, url: string, base: URL): Promise<boolean> {
+  async #pull(content: string, url: string): Promise<boolean> {
     if (await lstat(this.#blob(content)).catch(() => undefined)) return false;
     const other = this.#coming.get(content);
     if (other) return other.then(() => false);
     const work = (async () => {
-      const bytes = await this.#bytes(url, base);
+      const bytes = await this.#bytes(url);
       const found = await this.#contentOf(bytes, url);
-      if (found !== content) throw new SeedmaskError('wrong-content', { field: new URL(url, base).href, expected: content, got: found });
+      if (found !== content) throw new SeedmaskError('wrong-content', { field: url, expected: content, got: found });
       await this.#write(this.#blob(content), bytes);
       return true;
     })().finally(() => this.#coming.delete(content));
@@ -234,22 +240,22 @@ export class Mirror {
     return work;
   }
 
-  async #takeNetwork(id: string, url: string, base: URL): Promise<boolean> {
+  async #takeNetwork(id: string, url: string): Promise<boolean> {
     const file = join(this.#folder, `${id}.smk`);
     if (await lstat(file).catch(() => undefined)) return false;
-    const bytes = await this.#bytes(url, base);
+    const bytes = await this.#bytes(url);
     const { tasks, network } = await this.#open(bytes);
     const found = Buffer.from(networkId(network)).toString('hex');
-    if (found !== id) throw new SeedmaskError('wrong-content', { field: new URL(url, base).href, expected: id, got: found });
+    if (found !== id) throw new SeedmaskError('wrong-content', { field: url, expected: id, got: found });
     if (tasks > 0) throw new SeedmaskError('bad-store', { field: url, expected: 'a network alone', got: `${tasks} tasks` });
     await this.#write(file, bytes);
     return true;
   }
 
-  async #bytes(url: string, base: URL): Promise<Uint8Array> {
-    const answer = await this.#origin.get(url, { base, limit: this.#fileLimit });
-    if (!answer) throw new SeedmaskError('cannot-pull', { field: url, got: 'HTTP 304 to a first question' });
-    return answer.bytes;
+  async #bytes(url: string): Promise<Uint8Array> {
+    const { bytes } = await this.#origin.get(url, { limit: this.#fileLimit });
+    if (!bytes) throw new SeedmaskError('cannot-pull', { field: url, got: 'HTTP 304 to a first question' });
+    return bytes;
   }
 
   /** Decodes a file of one task, and names its content. */
@@ -338,7 +344,11 @@ function labelsOf(tasks: readonly Entry[]): Map<string, [label: string, version:
   return all;
 }
 
+/** What is no URL at all stays as it is, and is refused when it is asked for. */
+const absolute = (url: string, base: URL): string => (URL.canParse(url, base) ? new URL(url, base).href : url);
+
 function parsed(bytes: Uint8Array, { href }: URL): Contents {
+  if (bytes.length === 0) throw new SeedmaskError('bad-store', { field: href, expected: 'a contents.json', got: 'an empty answer' });
   try {
     return checked(Contents, parseJson(bytes), '');
   } catch (error) {
@@ -347,11 +357,13 @@ function parsed(bytes: Uint8Array, { href }: URL): Contents {
   }
 }
 
+/** Failures whose line says already which file it is. */
+const NAMED = new Set<ErrorCode>(['cannot-pull', 'wrong-content', 'cannot-write', 'bad-store']);
+
 /** A failure in one line; a full disk is one as well. */
 function expected(error: unknown, url: string): SeedmaskError {
   if (error instanceof SeedmaskError) {
-    const named = error.code === 'cannot-pull' || error.code === 'wrong-content' || error.code === 'cannot-write';
-    return named ? error : new SeedmaskError('cannot-pull', { field: url, got: error.message });
+    return NAMED.has(error.code) ? error : new SeedmaskError('cannot-pull', { field: url, got: error.message });
   }
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === undefined) throw error;

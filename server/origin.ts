@@ -22,8 +22,11 @@ export interface OriginOptions {
 
 /** What a URL gave. */
 export interface Download {
-  readonly bytes: Uint8Array;
+  /** Undefined if they still have the ETag of the question. */
+  readonly bytes: Uint8Array | undefined;
   readonly etag: string | null;
+  /** Where redirects led: what relative URLs in the bytes are relative to (RFC 3986, 5.1.3). */
+  readonly url: URL;
 }
 
 const REDIRECTS = 5;
@@ -54,17 +57,14 @@ export class Origin {
   }
 
   /**
-   * The bytes of a URL, or undefined if they still have this ETag.
-   * @param url absolute, or relative to `base`
+   * What a URL gives.
+   * @param etag of bytes that need not come again
    * @throws SeedmaskError (by rejection) cannot-pull, over-limit
    */
-  async get(
-    url: string,
-    { base = this.url, limit, etag }: { readonly base?: URL; readonly limit: number; readonly etag?: string | null },
-  ): Promise<Download | undefined> {
+  async get(url: string, { limit, etag }: { readonly limit: number; readonly etag?: string | null }): Promise<Download> {
     const { retries = 4, firstWait = 250 } = this.#options;
     for (let tries = 0; ; tries++) {
-      const failure = await this.#once(url, base, limit, etag).catch((error: unknown) => {
+      const failure = await this.#once(url, limit, etag).catch((error: unknown) => {
         if (error instanceof Passing) return error;
         throw error;
       });
@@ -83,7 +83,7 @@ export class Origin {
     this.#ended.abort();
   }
 
-  async #once(url: string, base: URL, limit: number, etag: string | null | undefined): Promise<Download | undefined> {
+  async #once(url: string, limit: number, etag: string | null | undefined): Promise<Download> {
     const { key, timeout = 30_000 } = this.#options;
     const signal = AbortSignal.any([this.#ended.signal, AbortSignal.timeout(timeout)]);
     const headers = {
@@ -92,14 +92,14 @@ export class Origin {
       ...(key !== undefined && { Authorization: `Bearer ${key}` }),
       ...(etag && { 'If-None-Match': etag }),
     };
-    let at = this.resolve(url, base);
+    let at = this.resolve(url, this.url);
     try {
       for (let hops = 0; ; hops++) {
         const response = await fetch(at, { headers, signal, redirect: 'manual' });
         const { status } = response;
-        if (status === 200) return { bytes: await bodyOf(response, at, limit), etag: response.headers.get('etag') };
+        if (status === 200) return { bytes: await bodyOf(response, at, limit), etag: response.headers.get('etag'), url: at };
         await response.body?.cancel();
-        if (status === 304 && etag) return undefined;
+        if (status === 304 && etag) return { bytes: undefined, etag, url: at };
         const location = response.headers.get('location');
         if (status < 300 || status > 399 || location === null) throw refused(at, response);
         if (hops === REDIRECTS) throw new SeedmaskError('cannot-pull', { field: at.href, got: `more than ${REDIRECTS} redirects` });
@@ -117,7 +117,9 @@ export class Origin {
     const found = URL.canParse(url, base) ? new URL(url, base) : undefined;
     if (found?.origin === this.url.origin && !found.username && !found.password) return found;
     const hint = `Only ${this.url.origin} is asked; give the other URL to seedmask serve if it is yours.`;
-    throw new SeedmaskError('cannot-pull', { field: base.href, got: `it leads to ${found?.origin ?? url}`, hint });
+    // Schemes without hosts have the origin "null".
+    const place = found && found.origin !== 'null' ? found.origin : url;
+    throw new SeedmaskError('cannot-pull', { field: base.href, got: `it leads to ${place}`, hint });
   }
 }
 

@@ -1,7 +1,7 @@
 // Replicas that pull: what comes from a URL is served with the same bits, is what its content id says or is not served at all, stays
 // when the network goes, and never leads the server to another place than the one it was given.
 
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
@@ -14,6 +14,7 @@ import { contentId, type Model, networkId, writeModel } from '../codec/index.js'
 import { hashOf, type Listening, Mirror, type MirrorOptions, openStore, type Store } from '../server/index.js';
 import { folder, get, oneTask, post, serve, tinyNetwork } from './server.material.js';
 
+const MAIN = join(import.meta.dirname, '../dist/cli/main.js');
 const ends: (() => unknown)[] = [];
 afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
@@ -41,7 +42,7 @@ async function origin(files: Parameters<typeof folder>[0], over: Parameters<type
   return { root, store, server };
 }
 
-/** A web host: paths with what they answer. */
+/** A web host: paths with what they answer, now and after changes. */
 async function host(paths: Record<string, RequestListener | string | Uint8Array>) {
   const asked: string[] = [];
   const server: Server = createServer((req, res) => {
@@ -56,7 +57,7 @@ async function host(paths: Record<string, RequestListener | string | Uint8Array>
     server.closeAllConnections();
     server.close();
   });
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked };
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked, paths };
 }
 
 /** A host that has models of one task, whole, in a contents.json. */
@@ -149,7 +150,7 @@ describe('a replica of a server', () => {
     const { pulled, failures } = await follower.sync();
     expect([pulled, failures.map(({ error }) => error.message)]).toEqual([
       1,
-      ['b', 'c'].map((name) => `cannot pull tasks/${name}/mask?version=1: the origin cannot read it now`),
+      ['b', 'c'].map((name) => `cannot pull ${server.url}/tasks/${name}/mask?version=1: the origin cannot read it now`),
     ]);
     const replica = await openStore(root);
     expect(served(replica).map(([name]) => name)).toEqual(['a', 'b', 'd']);
@@ -169,7 +170,7 @@ describe('what is not what it says', () => {
     writeFileSync(join(root, '.content/url'), `${next.url}/contents.json`);
     const [a, b] = [idOf(kept(3)), idOf(kept(7))];
     expect(await failuresOf(mirror(next.url, root))).toEqual([
-      ['files/a.smk', 'wrong-content', `what ${next.url}/files/a.smk gives has the content id ${b}, not ${a}`],
+      [`${next.url}/files/a.smk`, 'wrong-content', `what ${next.url}/files/a.smk gives has the content id ${b}, not ${a}`],
     ]);
     await store.refresh();
     expect(await Promise.all(['a', 'b'].map((name) => store.contentId(store.version(name))))).toEqual([idOf(kept(1)), idOf(kept(4))]);
@@ -177,7 +178,7 @@ describe('what is not what it says', () => {
   });
 
   test.each<[string, RequestListener | string | Uint8Array, RegExp]>([
-    ['junk', 'junk', /^cannot pull files\/a.smk: .*(not a Seedmask model file|cut short)/],
+    ['junk', 'junk', /^cannot pull http:\/\/127.0.0.1:\d+\/files\/a.smk: .*(not a Seedmask model file|cut short)/],
     ['half of it', writeModel(kept(1)).slice(0, -1), /cut short|adds? up/],
     [
       'two tasks',
@@ -209,13 +210,14 @@ describe('what is not what it says', () => {
     const { url } = await hosting({ a: kept(1), b: kept(2) }, { '/files/a.smk': answer });
     const root = fresh();
     const failures = await failuresOf(mirror(url, root, { retries: 1, timeout: 300, fileLimit: 4096 }));
-    expect(failures).toEqual([['files/a.smk', expect.any(String), expect.stringMatching(line)]]);
+    expect(failures).toEqual([[`${url}/files/a.smk`, expect.any(String), expect.stringMatching(line)]]);
     expect(failures[0][2]).not.toContain('\n');
     expect(served(await openStore(root))).toEqual([['b', ['1'], []]]);
     expect(leftovers(root)).toEqual([]);
   });
 
   test.each<[string, unknown, RegExp]>([
+    ['nothing in it', '', /contents.json must be a contents.json, got an empty answer/],
     ['no JSON', '{', /contents.json must be a contents.json, got the body is not valid JSON/],
     ['another document', '{"openapi": "3.1.0"}', /\/tasks must be of type array/],
     [
@@ -230,6 +232,8 @@ describe('what is not what it says', () => {
     ],
     ['an id that is a path', { tasks: [{ task: 'a', version: '1', content: '../x', url: 'x' }] }, /64 hex digits/],
     ['a next page elsewhere', { tasks: [], next: 'http://169.254.169.254/latest' }, /it leads to http:\/\/169.254.169.254\. Only/],
+    ['no tasks', { tasks: [], networks: [] }, /contents.json must be a list with at least one task, got none/],
+    ['no tasks but a network', { tasks: [], networks: [{ id: '0'.repeat(64), url: 'x' }] }, /a list with at least one task, got none/],
     ['pages in a circle', { tasks: [], next: 'contents.json' }, /a list of at most/],
   ])('a document with %s changes nothing', async (_, document, line) => {
     const root = fresh();
@@ -249,6 +253,13 @@ describe('what is not what it says', () => {
       [`${elsewhere.url}/a.smk`, 'cannot-pull', expect.stringContaining('it leads to')],
     ]);
     expect(elsewhere.asked).toEqual([]);
+  });
+
+  test.each(['file:///etc/passwd', 'http://['])('%s is named in the line that refuses it', async (place) => {
+    const tasks = [{ task: 'a', version: '1', content: idOf(kept(1)), url: place }];
+    const { url } = await host({ '/contents.json': JSON.stringify({ tasks }) });
+    const line = `cannot pull ${url}/: it leads to ${place}. Only ${url} is asked; give the other URL to seedmask serve if it is yours.`;
+    expect(await failuresOf(mirror(url, fresh()))).toEqual([[place, 'cannot-pull', line]]);
   });
 });
 
@@ -271,6 +282,27 @@ test('a folder on a web host, listed by seedmask contents', async () => {
   await expect(contentsOf(root)).rejects.toThrow('a file of one task, got 2 tasks');
 });
 
+describe('seedmask contents refuses', () => {
+  const alone = writeModel({ network, base: { kind: 'none' }, tasks: [] });
+  test.each<[string, Parameters<typeof folder>[0]]>([
+    ['an empty folder', {}],
+    ['a folder with a network alone', { 'network.smk': alone }],
+  ])('%s', async (_, files) => {
+    const root = folder(files);
+    ends.push(() => rmSync(root, { recursive: true, force: true }));
+    await expect(contentsOf(root)).rejects.toThrow(`${root} must be a folder with at least one file of a task, got none`);
+  });
+
+  test('a file, in one line and nothing on stdout', () => {
+    const root = folder({ 'a.smk': kept(1) });
+    ends.push(() => rmSync(root, { recursive: true, force: true }));
+    const file = join(root, 'a.smk');
+    const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, 'contents', file], { encoding: 'utf8' });
+    expect([status, stdout]).toEqual([1, '']);
+    expect(stderr).toBe(`seedmask: ${file} must be a folder, got a file. URLs in the list are relative to it.\n`);
+  });
+});
+
 test('what may be gone in a moment is asked for again; redirects at home are followed', async () => {
   let left = 2;
   const { url, asked } = await hosting(
@@ -284,19 +316,47 @@ test('what may be gone in a moment is asked for again; redirects at home are fol
   expect(asked).toEqual(['/contents.json', '/files/a.smk', '/files/a.smk', '/files/a.smk', '/moved']);
 });
 
+test('a list that was redirected is relative to where it is, asked for first and again', async () => {
+  const redirect =
+    (to: string): RequestListener =>
+    (_, res) =>
+      void res.writeHead(302, { Location: to }).end();
+  const list = (body: string): RequestListener => {
+    return (req, res) => void (req.headers['if-none-match'] ? res.writeHead(304).end() : res.setHeader('ETag', '"1"').end(body));
+  };
+  const [a, b] = [kept(1), kept(2)];
+  const tasksOf = (task: string, model: Model) => [{ task, version: '1', content: idOf(model), url: `${task}.smk` }];
+  const { url, paths, asked } = await host({
+    '/contents.json': redirect('/v1/contents.json'),
+    '/v1/contents.json': list(JSON.stringify({ tasks: tasksOf('a', a), next: 'more.json' })),
+    '/v1/more.json': list(JSON.stringify({ tasks: tasksOf('b', b) })),
+    '/v1/a.smk': writeModel(a),
+    '/v1/b.smk': writeModel(b),
+  });
+  const root = fresh();
+  const follower = mirror(url, root);
+  expect(await follower.sync()).toEqual({ tasks: 2, pulled: 2, failures: [] });
+  // The same list, unchanged, has moved on, and a file is gone here.
+  for (const name of ['contents.json', 'more.json', 'a.smk', 'b.smk']) paths[`/v2/${name}`] = paths[`/v1/${name}`];
+  paths['/contents.json'] = redirect('/v2/contents.json');
+  rmSync(join(root, '.content', `${idOf(a)}.smk`));
+  expect(await follower.sync()).toEqual({ tasks: 2, pulled: 1, failures: [] });
+  expect(asked.at(-1)).toBe('/v2/a.smk');
+});
+
 test('files that were not pulled stay, and so does what another URL gave', async () => {
   const root = folder({ 'a/1.smk': kept(9), 'own.smk': kept(8) });
   ends.push(() => rmSync(root, { recursive: true, force: true }));
   const { url } = await hosting({ a: kept(1), b: kept(2) });
   expect(await failuresOf(mirror(url, root))).toEqual([
-    ['files/a.smk', 'cannot-write', expect.stringContaining('a file that was not pulled is there')],
+    [`${url}/files/a.smk`, 'cannot-write', expect.stringContaining('a file that was not pulled is there')],
   ]);
   expect(readFileSync(join(root, 'a/1.smk'))).toEqual(Buffer.from(writeModel(kept(9))));
-  const other = await host({ '/contents.json': '{"tasks": []}' });
+  const other = await hosting({ c: kept(3) });
   await expect(mirror(other.url, root).sync()).rejects.toThrow(`what was pulled from ${other.url}/contents.json, got that of ${url}`);
   writeFileSync(join(root, '.content/url'), `${other.url}/contents.json`);
   await mirror(other.url, root).sync();
-  expect(served(await openStore(root)).map(([name]) => name)).toEqual(['a', 'own']);
+  expect(served(await openStore(root)).map(([name]) => name)).toEqual(['a', 'c', 'own']);
 });
 
 test('a file that was damaged on the disk of the replica comes again', async () => {
@@ -335,7 +395,6 @@ test.each([
 });
 
 describe('seedmask serve URL', () => {
-  const MAIN = join(import.meta.dirname, '../dist/cli/main.js');
   const start = (...args: string[]) => {
     const child = spawn(process.execPath, [MAIN, 'serve', ...args, '--port', '0', '--json']);
     ends.push(() => child.kill('SIGKILL'));
@@ -361,6 +420,17 @@ describe('seedmask serve URL', () => {
     const second = start(server.url, '--cache', cache);
     expect((await second.line()).tasks).toEqual(['a', 'b']);
     expect(second.err()).toContain('not pulled');
+  }, 30_000);
+
+  test('an origin that has lost its folder takes nothing from a replica that runs', async () => {
+    const { url: source, paths } = await hosting({ a: kept(1) });
+    const cache = fresh();
+    const replica = start(source, '--cache', cache, '--poll', '0.1');
+    const { url } = await replica.line();
+    paths['/contents.json'] = '{"tasks":[],"networks":[]}';
+    await expect.poll(replica.err, { timeout: 10_000 }).toContain('a list with at least one task, got none');
+    expect((await post(`${url}/tasks/a/classify`, ROWS)).status).toBe(200);
+    expect(served(await openStore(cache))).toEqual([['a', ['1'], []]]);
   }, 30_000);
 
   test('nothing there is one line and exit 1', async () => {

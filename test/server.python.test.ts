@@ -2,7 +2,10 @@
 // curl says what a person at a shell would see.
 
 import { execFile, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -48,7 +51,7 @@ test.skipIf(!PYTHON && !process.env['CI'])(
 );
 
 test.skipIf(!PYTHON && !process.env['CI'])(
-  'client/client.py, by our own route and by v2, gets the same bits, and the server’s line when it is refused',
+  'client/client.py, by our own route and by v2, gets the same bits, and one line when it does not',
   async () => {
     const pixels = Buffer.from(Array.from({ length: 3 * 784 }, (_, i) => (i * 37) % 256));
     const file = join(mkdtempSync(join(tmpdir(), 'seedmask-')), 'images.raw');
@@ -61,12 +64,34 @@ test.skipIf(!PYTHON && !process.env['CI'])(
       probabilities: predictions[0].probabilities.map(Math.fround),
       same: true,
     });
-    await expect(run(PYTHON ?? 'python3', [client, server.url, 'digit', file])).rejects.toThrow(
-      /Refused: no task named digit\. Did you mean digits/,
+    const other = createServer((_, res) => void res.end('<html>')).listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const stranger = `http://127.0.0.1:${(other.address() as AddressInfo).port}`;
+    const short = join(file, '../short.raw');
+    writeFileSync(short, pixels.subarray(1));
+    const mistakes: [string[], RegExp][] = [
+      [[], /^usage: client\.py URL TASK FILE, such as .*\n$/],
+      [[server.url.slice('http://'.length), 'digits', file], /^client\.py: the URL must be http:\/\/ or https:\/\/ with a host, got .*\n$/],
+      [['http://localhost:x', 'digits', file], /^client\.py: Port could not be cast to integer value as 'x'\n$/],
+      [[server.url, 'digit', file], /^client\.py: no task named digit\. Did you mean digits.*\n$/],
+      [[server.url, 'digits', `${file}.gone`], /^client\.py: .*No such file or directory: '.*images\.raw\.gone'\n$/],
+      [[server.url, 'digits', short], /^client\.py: .*short\.raw must hold images of 784 bytes each, got 2351 bytes\n$/],
+      [['http://127.0.0.1:1', 'digits', file], /^client\.py: no answer from 127\.0\.0\.1:1: .*refused\n$/],
+      [[stranger, 'digits', file], /^client\.py: http:\/\/127.* does not answer as Seedmask does\n$/],
+    ];
+    await Promise.all(
+      mistakes.map(([words, line]) =>
+        expect(run(PYTHON ?? 'python3', [client, ...words])).rejects.toMatchObject({
+          code: 1,
+          stdout: '',
+          stderr: expect.stringMatching(line),
+        }),
+      ),
     );
+    other.close();
     rmSync(join(file, '..'), { recursive: true });
   },
-  30_000,
+  60_000,
 );
 
 test.skipIf(!CURL && !process.env['CI'])(
