@@ -164,6 +164,15 @@ test('train on CSV, eval, and a server that takes the raw numbers', async () => 
     testAccuracy,
     samples: 48,
   });
+  // Every fifth row is for testing; the last class alone, and a class the task does not have.
+  const last = rows.filter((row) => row[4] === 'virginica');
+  put({ 'one/last.csv': csv(last), 'one/other.csv': csv(rows).replaceAll('setosa', 'rosa') });
+  const { confusion, perClass } = JSON.parse(seedmask('eval', 'store/plants.smk', '--data', 'one/last.csv', '--json').stdout);
+  expect(perClass.map(({ samples }: { samples: number }) => samples)).toEqual([0, 0, last.length / 5]);
+  expect(confusion[2][2] / (last.length / 5)).toBeGreaterThan(0.9);
+  expect(seedmask('eval', 'store/plants.smk', '--data', 'one/other.csv').stderr).toBe(
+    'seedmask: no data set in row 1 of one/other.csv: label rosa, expected a label of the task: a, b, setosa, virginica\n',
+  );
   const bytes = new Uint8Array(readFileSync(at('store/plants.smk')));
   const model = readModel(bytes);
   expect(model.tasks[0].labels).toEqual(['a, b', 'setosa', 'virginica']);
@@ -214,6 +223,19 @@ test('PNG files by class, with test folders or without', () => {
   put(Object.fromEntries([0, 1, 2, 3, 4, 5].map((i) => [`flat/${i < 3 ? 'x' : 'y'}/${i}.png`, image(i)])));
   const flat = loadDataset(at('flat'));
   expect([[...flat.train.labels], [...flat.test.labels]]).toEqual([[0, 0, 0, 1, 1], [1]]);
+});
+
+test('labels of folders and CSV files are the places of their names in a task', () => {
+  put(Object.fromEntries([1, 2, 3, 4, 5].map((n) => [`dogs/dog/${n}.png`, png([n, n], 2)])));
+  const labels = ['bird', 'cat', 'dog'];
+  const dogs = loadDataset(at('dogs'), { labels });
+  expect([[...dogs.train.labels], [...dogs.test.labels], dogs.test.names]).toEqual([[2, 2, 2, 2], [2], labels]);
+  const parts = { 'part/train/cat/1.png': png([1, 2], 2), 'part/test/bird/1.png': png([1, 2], 2), 'part.csv': 'a,label\n1,dog\n2,cat\n' };
+  put(parts);
+  const part = loadDataset(at('part'), { labels });
+  expect([[...part.train.labels], [...part.test.labels]]).toEqual([[1], [0]]);
+  expect([...loadDataset(at('part.csv'), { labels }).train.labels]).toEqual([2, 1]);
+  expect(() => loadDataset(at('dogs'), { labels: ['bird', 'cat'] })).toThrow(/1.png: label dog, expected a label of the task: bird, cat$/);
 });
 
 // ---- what is wrong ----
