@@ -9,11 +9,15 @@ import fc from 'fast-check';
 import { PNG } from 'pngjs';
 import { afterAll, expect, test } from 'vitest';
 import { loadDataset } from '../cli/datasets.js';
+import { defaultsOf, maskNetwork, taskModel, warningOf } from '../cli/learn.js';
 import { readModel, SeedmaskError, writeModel } from '../codec/index.js';
 import { type NumpyArray, readNpy, readNpz, writeNpy, writeNpz } from '../interop/npz.js';
+import * as networks from '../models/index.js';
 import { createApp, openStore } from '../server/index.js';
 import { featureBytes, standardFeatures, toIdx } from '../src/data.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
+import { convDensity } from '../src/masks/topk.js';
+import { type Architecture, type Layer, weightCounts } from '../src/network.js';
 import { ROOT } from './interop.material.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'seedmask-own-'));
@@ -195,6 +199,45 @@ test('train on CSV, eval, and a server that takes the raw numbers', async () => 
     'seedmask: --data must be numbers (CSV), as the task takes, got images\n',
   );
 }, 60_000);
+
+test('small dense layers keep 15 n^0.4 of their n weights, at most half; the published networks what they kept', () => {
+  const kept = (spec: Architecture) => defaultsOf(spec).density.map((density, i) => Math.round(density * weightCounts(spec)[i]));
+  const small = (units: number): Layer => ({ kind: 'dense', units, activation: 'relu' });
+  expect(kept({ input: [1, 1, 4], layers: [small(24), small(3)] })).toEqual([48, 36]);
+  expect(kept({ input: [1, 1, 32], layers: [small(32)] })).toEqual([240]);
+  expect(defaultsOf(networks.fc).density).toEqual([0.025, 0.08, 0.3]);
+  for (const network of [networks.lenet5, networks.conv2, networks.conv4, networks.conv6])
+    expect(defaultsOf(network).density).toEqual(convDensity(network));
+});
+
+test('train says nothing of a task that has learned with the defaults, and warns of one that has not', () => {
+  const many = Array.from({ length: 600 }, (_, i) => rows[(7 * i) % rows.length]);
+  put({ 'six/plants.csv': csv(many) });
+  const train = (data: string, ...words: string[]) =>
+    seedmask('train', '--data', data, '--network', 'fc:4-24-3', '--out', 'six/out.smk', '--json', ...words);
+  const good = train('six/plants.csv');
+  expect(good.stderr).toBe('');
+  const { kept, testAccuracy } = JSON.parse(good.stdout);
+  expect(kept).toBeGreaterThan(40);
+  expect(testAccuracy).toBeGreaterThan(0.9);
+  const few = train('six/plants.csv', '--density', '0.0001', '--epochs', '2');
+  expect(few.stderr).toMatch(
+    /^seedmask: warning: (layer 1 of those with weights keeps none|validation accuracy .* is no better than)[^\n]*\n$/,
+  );
+}, 60_000);
+
+test('a warning names the empty layer, or what is as good without looking', () => {
+  const network = maskNetwork({ input: [1, 1, 4], layers: [{ kind: 'dense', units: 2, activation: 'linear' }] }, 0n);
+  const engine = createReferenceEngine();
+  const set = { input: [1, 1, 4] as const, images: new Uint8Array(16), labels: Uint8Array.of(0, 1, 1, 1) };
+  const task = (bits: number, valAccuracy: number) => ({
+    model: taskModel(engine, network, [Uint8Array.of(bits)], set, Uint32Array.of(0, 1, 2, 3), 'x'),
+    ...{ valAccuracy, testAccuracy: 1, fileBytes: 1, trainSeconds: 1, steps: 1, drawn: null },
+  });
+  expect(warningOf(task(0, 1), set.labels)).toMatch(/^layer 1 of those with weights keeps none of them/);
+  expect(warningOf(task(255, 0.75), set.labels)).toMatch(/^validation accuracy 0.7500 is no better than .*\(0.7500\)/);
+  expect(warningOf(task(255, 0.76), set.labels)).toBe(null);
+});
 
 // ---- PNG ----
 
