@@ -7,11 +7,11 @@ import { homedir } from 'node:os';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { DEFAULT_LIMITS, SeedmaskError } from '../codec/index.js';
-import { type Dataset, datasetFromCifar, datasetFromIdx, type Features } from '../src/data.js';
+import { type Dataset, datasetFromCifar, datasetFromIdx } from '../src/data.js';
 import { type Architecture, describe, inputs, type Shape } from '../src/network.js';
 import { plain, readFile } from './files.js';
 import { checkSum, isKnown, KNOWN, KNOWN_NAMES, type KnownName } from './known.js';
-import { classNames, FORMS, loadOwn } from './own-data.js';
+import { classNames, FORMS, loadOwn, type TaskData } from './own-data.js';
 
 export interface LoadedData {
   /** What a model file records: the known name, or the folder's own name without the way to it. */
@@ -41,11 +41,12 @@ export function findKnown(name: KnownName): string | null {
  * @param source a known name; an .npz file as Keras saves it; a .csv file; or a folder with train-images-idx3-ubyte,
  * train-labels-idx1-ubyte and the same with t10k or test (idx4 for images in colour), with data_batch_1.bin to data_batch_5.bin and
  * test_batch.bin, with train.csv and test.csv, or with PNG files in a folder a class. A file labels.txt names the classes.
- * @param features how numbers become bytes; absent: standardised by the training rows
+ * @param task whose inputs the data is for: numbers become bytes as it makes them, and labels that have names are matched by name with
+ * its own; absent: numbers are standardised by the training rows, names numbered in order
  * @throws SeedmaskError no-dataset, no-file, over-limit; DataError
  */
-export function loadDataset(source: string, features?: Features): LoadedData {
-  const data = isKnown(source) ? loadKnown(source) : (loadOwn(source, features) ?? loadFolder(source));
+export function loadDataset(source: string, task?: TaskData): LoadedData {
+  const data = isKnown(source) ? loadKnown(source) : (loadOwn(source, task) ?? loadFolder(source));
   const [train, test] = [data.train, data.test].map(({ input }) => input.join(' x '));
   if (train !== test) {
     throw new SeedmaskError('no-dataset', {

@@ -59,7 +59,7 @@ function asSeen(task: Task, test: Dataset): Dataset {
 async function run(file: string, options: Options): Promise<void> {
   const { network, task } = await readTask(file, options.task, options.network);
   const { features } = task.transform;
-  const data = loadDataset(options.data, features);
+  const data = loadDataset(options.data, { features, labels: task.labels });
   const raw = data.test;
   const width = inputs(network);
   if (raw.labels.length === 0)

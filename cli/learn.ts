@@ -6,11 +6,14 @@ import { type Dataset, imagesOf, labelsOf, type Split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
 import { evaluate, fitLogitScale } from '../src/evaluate.js';
 import { convDensity, spread } from '../src/masks/topk.js';
-import { type Architecture, type Mask, type Network, weightCounts } from '../src/network.js';
+import { type Architecture, countKept, type Mask, type Network } from '../src/network.js';
 import type { Seed } from '../src/random.js';
 import { BERNOULLI, type Progress, TOPK, topkTraining, trainBernoulli, trainTopk } from '../src/train.js';
 
-/** Kept fraction of dense layers, first to last, and passes over the data: chosen on validation rows (bench/README.md). */
+/**
+ * Kept fraction of dense layers, first to last, and passes over the data: chosen on validation rows of 784-300-100-10 (bench/README.md).
+ * Small layers keep more, as `convDensity` says.
+ */
 export const FC_DENSITY = [0.025, 0.08, 0.3] as const;
 export const FC_EPOCHS = 24;
 /** The same where there are convolutions; their densities are `convDensity`. */
@@ -27,8 +30,9 @@ export const batchOf = (rows: number, wanted: number): number => Math.min(wanted
 
 /** What a network is trained with when nothing is said. */
 export function defaultsOf(architecture: Architecture): { density: number[]; epochs: number } {
-  if (architecture.layers.some((layer) => layer.kind === 'conv')) return { density: convDensity(architecture), epochs: CONV_EPOCHS };
-  return { density: spread(FC_DENSITY, weightCounts(architecture).length), epochs: FC_EPOCHS };
+  const bySize = convDensity(architecture);
+  if (architecture.layers.some((layer) => layer.kind === 'conv')) return { density: bySize, epochs: CONV_EPOCHS };
+  return { density: spread(FC_DENSITY, bySize.length).map((density, i) => Math.max(density, bySize[i])), epochs: FC_EPOCHS };
 }
 
 /** What `--method` accepts. */
@@ -87,6 +91,21 @@ export const accuracies = (
   valAccuracy: accuracy(engine, model, imagesOf(data.train, validation), labelsOf(data.train, validation)),
   testAccuracy: accuracy(engine, model, data.test.images, data.test.labels),
 });
+
+/**
+ * Why a learned task is of no use, in one line, or null: it answers alike whatever it is shown, or no better than without looking.
+ * @param labels of the validation rows
+ */
+export function warningOf({ model, valAccuracy }: TrainedTask, labels: Uint8Array): string | null {
+  const empty = model.tasks[0].mask.findIndex((bits) => countKept(bits) === 0);
+  if (empty >= 0) return `layer ${empty + 1} of those with weights keeps none of them: try a higher --density (topk) or another --seed`;
+  const samples = new Uint32Array(256);
+  for (const label of labels) samples[label]++;
+  const chance = Math.max(...samples) / labels.length;
+  if (valAccuracy > chance) return null;
+  const found = `validation accuracy ${valAccuracy.toFixed(4)} is no better than always saying the most frequent class (${chance.toFixed(4)})`;
+  return `${found}: try more --epochs, a higher --density (topk) or a larger --network`;
+}
 
 export interface TaskOptions {
   readonly method?: Method;

@@ -22,6 +22,19 @@ const TEST_EVERY = 5;
 
 const refuse = (field: string, got: unknown, expected: string) => new SeedmaskError('no-dataset', { field, got, expected });
 
+/** What a trained task says of its data: how numbers become bytes, and what its classes are called, in its order. */
+export interface TaskData {
+  readonly features?: Features;
+  readonly labels: readonly string[];
+}
+
+/** The place of a class among the names, which are the task's own where there is one. */
+function placeOf(label: string, names: readonly string[], task: TaskData | undefined, where: string): number {
+  const place = names.indexOf(label);
+  if (place < 0) throw refuse(where, `label ${label}`, `${task ? 'a label of the task: ' : ''}${names.join(', ')}`);
+  return place;
+}
+
 /** The names of classes in a folder's labels.txt, one a line, if there is one. */
 export function classNames(folder: string): { readonly names?: readonly string[] } {
   const path = join(folder, 'labels.txt');
@@ -35,16 +48,16 @@ export function classNames(folder: string): { readonly names?: readonly string[]
   return { names };
 }
 
-/** The data of a path, or null where it is none of these forms. */
-export function loadOwn(source: string, features?: Features): LoadedData | null {
+/** The data of a path, or null where it is none of these forms. Named labels are the places of their names in a given task. */
+export function loadOwn(source: string, task?: TaskData): LoadedData | null {
   const status = statSync(source, { throwIfNoEntry: false });
   const name = basename(resolve(source));
   if (status?.isFile() && source.endsWith('.npz')) return { name, ...fromNpz(source) };
-  if (status?.isFile() && source.endsWith('.csv')) return { name, ...fromCsv(table(source), null, features) };
+  if (status?.isFile() && source.endsWith('.csv')) return { name, ...fromCsv(table(source), null, task) };
   if (!status?.isDirectory()) return null;
   const [train, test] = ['train.csv', 'test.csv'].map((file) => join(source, file));
-  if (existsSync(train)) return { name, ...fromCsv(table(train), existsSync(test) ? table(test) : null, features) };
-  const images = pngFolders(source);
+  if (existsSync(train)) return { name, ...fromCsv(table(train), existsSync(test) ? table(test) : null, task) };
+  const images = pngFolders(source, task);
   return images && { name, ...images };
 }
 
@@ -101,13 +114,13 @@ function table(path: string): Table {
   return { path, columns, rows: rest };
 }
 
-/** Numbers become bytes by `features`, or as the training rows standardise them. */
-function fromCsv(train: Table, test: Table | null, features?: Features): { train: Dataset; test: Dataset } {
+/** Numbers become bytes as the task makes them, or as the training rows standardise them. */
+function fromCsv(train: Table, test: Table | null, task?: TaskData): { train: Dataset; test: Dataset } {
   if (test && test.columns.join() !== train.columns.join())
     throw refuse(test.path, `columns ${test.columns.join(', ')}`, `${train.columns.join(', ')}, as ${train.path} has`);
   const found = train.columns.findIndex((column) => LABEL_COLUMNS.includes(column.toLowerCase()));
   const label = found < 0 ? train.columns.length - 1 : found;
-  const names = [...new Set(train.rows.map((row) => row[label]))].sort(inOrder);
+  const names = task?.labels ?? [...new Set(train.rows.map((row) => row[label]))].sort(inOrder);
   if (names.length > MAX_CLASSES) {
     const expected = `at most ${MAX_CLASSES} classes in the label column (named ${LABEL_COLUMNS.join(', ')}, else the last)`;
     throw refuse(train.path, `${names.length} values of ${train.columns[label]}`, expected);
@@ -119,16 +132,12 @@ function fromCsv(train: Table, test: Table | null, features?: Features): { train
   const parts = test ? { train: train.rows, test: test.rows } : parted(train.rows);
   const [known, unknown] = [numbers({ ...train, rows: parts.train }), numbers({ ...(test ?? train), rows: parts.test })];
   const width = train.columns.length - 1;
-  const used = features ?? standardFeatures(known, width);
+  const used = task?.features ?? standardFeatures(known, width);
   if (used.low.length !== width) throw refuse(train.path, `${width} features`, `${used.low.length}, as the task takes`);
   const set = (values: readonly number[], rows: readonly string[][], path: string): Dataset => ({
     input: [1, 1, width],
     images: featureBytes(values, used),
-    labels: Uint8Array.from(rows, (row, line) => {
-      const place = names.indexOf(row[label]);
-      if (place < 0) throw refuse(`row ${line + 1} of ${path}`, `label ${row[label]}`, names.join(', '));
-      return place;
-    }),
+    labels: Uint8Array.from(rows, (row, line) => placeOf(row[label], names, task, `row ${line + 1} of ${path}`)),
     names,
     features: used,
   });
@@ -147,18 +156,21 @@ function numberOf(cell: string, where: () => string): number {
 // ---- PNG files by class ----
 
 /** train/CLASS/*.png and test/CLASS/*.png, or CLASS/*.png. */
-function pngFolders(folder: string): { train: Dataset; test: Dataset } | null {
+function pngFolders(folder: string, task?: TaskData): { train: Dataset; test: Dataset } | null {
   const both = ['train', 'test'].map((part) => join(folder, part));
   if (both.every((part) => classesOf(part).length > 0)) {
-    const names = classesOf(both[0]);
-    const input = sizeOf(filesOf(both[0], names)[0].path);
-    return { train: images(filesOf(both[0], names), names, input), test: images(filesOf(both[1], classesOf(both[1])), names, input) };
+    const [train, test] = both.map((part) => filesOf(part, classesOf(part)));
+    return imagesOfBoth(train, test, task?.labels ?? classesOf(both[0]), task);
   }
-  const names = classesOf(folder);
-  if (names.length === 0) return null;
-  const { train, test } = parted(filesOf(folder, names));
+  const classes = classesOf(folder);
+  if (classes.length === 0) return null;
+  const { train, test } = parted(filesOf(folder, classes));
+  return imagesOfBoth(train, test, task?.labels ?? classes, task);
+}
+
+function imagesOfBoth(train: readonly Labelled[], test: readonly Labelled[], names: readonly string[], task?: TaskData) {
   const input = sizeOf(train[0].path);
-  return { train: images(train, names, input), test: images(test, names, input) };
+  return { train: images(train, names, input, task), test: images(test, names, input, task) };
 }
 
 interface Labelled {
@@ -193,7 +205,7 @@ function sizeOf(path: string): Shape {
   return [view.getUint32(20), view.getUint32(16), bytes[25] === 0 || bytes[25] === 4 ? 1 : 3];
 }
 
-function images(files: readonly Labelled[], names: readonly string[], input: Shape): Dataset {
+function images(files: readonly Labelled[], names: readonly string[], input: Shape, task?: TaskData): Dataset {
   const width = input[0] * input[1] * input[2];
   const total = files.length * width;
   if (!(total <= DEFAULT_LIMITS.maxFileBytes)) {
@@ -211,9 +223,7 @@ function images(files: readonly Labelled[], names: readonly string[], input: Sha
       if (!(error instanceof SeedmaskError) || error.code !== 'bad-image') throw error;
       throw refuse(path, error.message, `images like the first, ${input.join(' x ')}`);
     }
-    const place = names.indexOf(name);
-    if (place < 0) throw refuse(path, `class ${name}`, names.join(', '));
-    return place;
+    return placeOf(name, names, task, path);
   });
   return { input, images: values, labels, names };
 }

@@ -3,7 +3,7 @@
 
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { writeModel } from '../codec/index.js';
-import { split } from '../src/data.js';
+import { labelsOf, split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
@@ -24,6 +24,7 @@ import {
   type TrainedTask,
   trainTask,
   validationRows,
+  warningOf,
 } from './learn.js';
 import {
   dataOption,
@@ -206,6 +207,8 @@ async function run(options: Options): Promise<void> {
     ));
   const result = squeezed?.task ?? learned;
   writeFileSafely(options.out, writeModel(result.model));
+  const warning = warningOf(result, labelsOf(data.train, parts.validation));
+  if (warning) console.error(`seedmask: warning: ${warning}`);
   const kept = totalKept(result.model.tasks[0].mask);
   const all = totalWeights(network);
   outputOf(options).print(

@@ -9,11 +9,15 @@ import fc from 'fast-check';
 import { PNG } from 'pngjs';
 import { afterAll, expect, test } from 'vitest';
 import { loadDataset } from '../cli/datasets.js';
+import { defaultsOf, maskNetwork, taskModel, warningOf } from '../cli/learn.js';
 import { readModel, SeedmaskError, writeModel } from '../codec/index.js';
 import { type NumpyArray, readNpy, readNpz, writeNpy, writeNpz } from '../interop/npz.js';
+import * as networks from '../models/index.js';
 import { createApp, openStore } from '../server/index.js';
 import { featureBytes, standardFeatures, toIdx } from '../src/data.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
+import { convDensity } from '../src/masks/topk.js';
+import { type Architecture, type Layer, weightCounts } from '../src/network.js';
 import { ROOT } from './interop.material.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'seedmask-own-'));
@@ -164,6 +168,15 @@ test('train on CSV, eval, and a server that takes the raw numbers', async () => 
     testAccuracy,
     samples: 48,
   });
+  // Every fifth row is for testing; the last class alone, and a class the task does not have.
+  const last = rows.filter((row) => row[4] === 'virginica');
+  put({ 'one/last.csv': csv(last), 'one/other.csv': csv(rows).replaceAll('setosa', 'rosa') });
+  const { confusion, perClass } = JSON.parse(seedmask('eval', 'store/plants.smk', '--data', 'one/last.csv', '--json').stdout);
+  expect(perClass.map(({ samples }: { samples: number }) => samples)).toEqual([0, 0, last.length / 5]);
+  expect(confusion[2][2] / (last.length / 5)).toBeGreaterThan(0.9);
+  expect(seedmask('eval', 'store/plants.smk', '--data', 'one/other.csv').stderr).toBe(
+    'seedmask: no data set in row 1 of one/other.csv: label rosa, expected a label of the task: a, b, setosa, virginica\n',
+  );
   const bytes = new Uint8Array(readFileSync(at('store/plants.smk')));
   const model = readModel(bytes);
   expect(model.tasks[0].labels).toEqual(['a, b', 'setosa', 'virginica']);
@@ -199,6 +212,45 @@ test('train on CSV, eval, and a server that takes the raw numbers', async () => 
   );
 }, 60_000);
 
+test('small dense layers keep 15 n^0.4 of their n weights, at most half; the published networks what they kept', () => {
+  const kept = (spec: Architecture) => defaultsOf(spec).density.map((density, i) => Math.round(density * weightCounts(spec)[i]));
+  const small = (units: number): Layer => ({ kind: 'dense', units, activation: 'relu' });
+  expect(kept({ input: [1, 1, 4], layers: [small(24), small(3)] })).toEqual([48, 36]);
+  expect(kept({ input: [1, 1, 32], layers: [small(32)] })).toEqual([240]);
+  expect(defaultsOf(networks.fc).density).toEqual([0.025, 0.08, 0.3]);
+  for (const network of [networks.lenet5, networks.conv2, networks.conv4, networks.conv6])
+    expect(defaultsOf(network).density).toEqual(convDensity(network));
+});
+
+test('train says nothing of a task that has learned with the defaults, and warns of one that has not', () => {
+  const many = Array.from({ length: 600 }, (_, i) => rows[(7 * i) % rows.length]);
+  put({ 'six/plants.csv': csv(many) });
+  const train = (data: string, ...words: string[]) =>
+    seedmask('train', '--data', data, '--network', 'fc:4-24-3', '--out', 'six/out.smk', '--json', ...words);
+  const good = train('six/plants.csv');
+  expect(good.stderr).toBe('');
+  const { kept, testAccuracy } = JSON.parse(good.stdout);
+  expect(kept).toBeGreaterThan(40);
+  expect(testAccuracy).toBeGreaterThan(0.9);
+  const few = train('six/plants.csv', '--density', '0.0001', '--epochs', '2');
+  expect(few.stderr).toMatch(
+    /^seedmask: warning: (layer 1 of those with weights keeps none|validation accuracy .* is no better than)[^\n]*\n$/,
+  );
+}, 60_000);
+
+test('a warning names the empty layer, or what is as good without looking', () => {
+  const network = maskNetwork({ input: [1, 1, 4], layers: [{ kind: 'dense', units: 2, activation: 'linear' }] }, 0n);
+  const engine = createReferenceEngine();
+  const set = { input: [1, 1, 4] as const, images: new Uint8Array(16), labels: Uint8Array.of(0, 1, 1, 1) };
+  const task = (bits: number, valAccuracy: number) => ({
+    model: taskModel(engine, network, [Uint8Array.of(bits)], set, Uint32Array.of(0, 1, 2, 3), 'x'),
+    ...{ valAccuracy, testAccuracy: 1, fileBytes: 1, trainSeconds: 1, steps: 1, drawn: null },
+  });
+  expect(warningOf(task(0, 1), set.labels)).toMatch(/^layer 1 of those with weights keeps none of them/);
+  expect(warningOf(task(255, 0.75), set.labels)).toMatch(/^validation accuracy 0.7500 is no better than .*\(0.7500\)/);
+  expect(warningOf(task(255, 0.76), set.labels)).toBe(null);
+});
+
 // ---- PNG ----
 
 const png = (grey: number[], width: number) => {
@@ -226,6 +278,19 @@ test('PNG files by class, with test folders or without', () => {
   put(Object.fromEntries([0, 1, 2, 3, 4, 5].map((i) => [`flat/${i < 3 ? 'x' : 'y'}/${i}.png`, image(i)])));
   const flat = loadDataset(at('flat'));
   expect([[...flat.train.labels], [...flat.test.labels]]).toEqual([[0, 0, 0, 1, 1], [1]]);
+});
+
+test('labels of folders and CSV files are the places of their names in a task', () => {
+  put(Object.fromEntries([1, 2, 3, 4, 5].map((n) => [`dogs/dog/${n}.png`, png([n, n], 2)])));
+  const labels = ['bird', 'cat', 'dog'];
+  const dogs = loadDataset(at('dogs'), { labels });
+  expect([[...dogs.train.labels], [...dogs.test.labels], dogs.test.names]).toEqual([[2, 2, 2, 2], [2], labels]);
+  const parts = { 'part/train/cat/1.png': png([1, 2], 2), 'part/test/bird/1.png': png([1, 2], 2), 'part.csv': 'a,label\n1,dog\n2,cat\n' };
+  put(parts);
+  const part = loadDataset(at('part'), { labels });
+  expect([[...part.train.labels], [...part.test.labels]]).toEqual([[1], [0]]);
+  expect([...loadDataset(at('part.csv'), { labels }).train.labels]).toEqual([2, 1]);
+  expect(() => loadDataset(at('dogs'), { labels: ['bird', 'cat'] })).toThrow(/1.png: label dog, expected a label of the task: bird, cat$/);
 });
 
 // ---- what is wrong ----

@@ -48,7 +48,7 @@ export const gainAt = (density: readonly number[]): number[] => density.map((d) 
 
 /**
  * A density for each layer of a network of convolutions: 15 n^0.4 of its n weights, so that the larger a layer, the smaller the kept
- * part. Chosen on validation rows of MNIST (bench/README.md).
+ * part, at most a half. Chosen on validation rows of MNIST (bench/README.md).
  */
 export const convDensity = (network: Architecture): number[] => weightCounts(network).map((n) => Math.min(START_DENSITY, 15 * n ** -0.6));
 
