@@ -111,6 +111,8 @@ function table(path: string): Table {
   const [columns, ...rest] = rows;
   if (!columns || columns.length < 2 || rest.length < 2)
     throw refuse(path, `${rows.length} lines`, 'a line of column names, of features and a label, and rows');
+  const number = columns.find((column) => column !== '' && Number.isFinite(Number(column)));
+  if (number !== undefined) throw refuse(path, `the number ${number} in the first line`, 'a line of column names before the rows');
   return { path, columns, rows: rest };
 }
 

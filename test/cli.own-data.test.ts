@@ -335,6 +335,12 @@ test.each<[what: string, files: Record<string, Uint8Array | string>, source: str
   ['no zip', { 'w7.npz': 'nothing' }, 'w7.npz', /the .npz file must be a zip of .npy files/],
   ['a word among numbers', { 'w8.csv': 'a,label\n1,x\nsome,y\n' }, 'w8.csv', /a of row 2 in .*w8.csv: 'some', expected a number/],
   ['an empty cell', { 'w9.csv': 'a,label\n,x\n2,y\n' }, 'w9.csv', /a of row 1 in .*: nothing, expected a number/],
+  [
+    'no line of column names',
+    { 'w16.csv': '5.1,3.5,setosa\n4.9,3,setosa\n7,3.2,virginica\n' },
+    'w16.csv',
+    /w16.csv: the number 5.1 in the first line, expected a line of column names before the rows/,
+  ],
   ['rows of several lengths', { 'w10.csv': 'a,label\n1,2,3\n' }, 'w10.csv', /Invalid Record Length.*expected a CSV file/],
   [
     'too many labels',
