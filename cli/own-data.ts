@@ -5,8 +5,8 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { DEFAULT_LIMITS, SeedmaskError } from '../codec/index.js';
-import { readNpz } from '../interop/index.js';
-import { decodePng } from '../server/png.js';
+import { type NumpyArray, readNpz } from '../interop/index.js';
+import { decodePng, hasPngSignature } from '../server/png.js';
 import { type Dataset, type Features, featureBytes, standardFeatures } from '../src/data.js';
 import type { Shape } from '../src/network.js';
 import type { LoadedData } from './datasets.js';
@@ -69,8 +69,20 @@ function parted<T>(rows: readonly T[]): { train: T[]; test: T[] } {
 
 // ---- NPZ ----
 
+function arraysOf(path: string): ReturnType<typeof readNpz> {
+  const bytes = readFile(path);
+  try {
+    return readNpz(bytes);
+  } catch (error) {
+    throw error instanceof SeedmaskError ? new SeedmaskError(error.code, error.details, path) : error;
+  }
+}
+
+/** What NumPy calls the type of values. */
+const typeOf = (values: NumpyArray['values']): string => values.constructor.name.replace(/^Big|Array$/g, '').toLowerCase();
+
 function fromNpz(path: string): { train: Dataset; test: Dataset } {
-  const arrays = readNpz(readFile(path));
+  const arrays = arraysOf(path);
   const pick = (name: string) => {
     const array = arrays.get(name);
     if (!array) throw refuse(path, `arrays ${[...arrays.keys()].join(', ') || '(none)'}`, 'x_train, y_train, x_test, y_test');
@@ -78,7 +90,7 @@ function fromNpz(path: string): { train: Dataset; test: Dataset } {
   };
   const part = (set: string): Dataset => {
     const [x, y] = [pick(`x_${set}`), pick(`y_${set}`)];
-    if (!(x.values instanceof Uint8Array)) throw refuse(`x_${set} of ${path}`, x.values.constructor.name, 'uint8 values 0 to 255');
+    if (!(x.values instanceof Uint8Array)) throw refuse(`x_${set} of ${path}`, typeOf(x.values), 'uint8 values 0 to 255');
     const [rows, ...shape] = x.shape;
     if (shape.length < 1 || shape.length > 3)
       throw refuse(`x_${set} of ${path}`, `shape [${x.shape}]`, '[rows, features], [rows, height, width] or with channels');
@@ -111,6 +123,8 @@ function table(path: string): Table {
   const [columns, ...rest] = rows;
   if (!columns || columns.length < 2 || rest.length < 2)
     throw refuse(path, `${rows.length} lines`, 'a line of column names, of features and a label, and rows');
+  const number = columns.find((column) => column !== '' && Number.isFinite(Number(column)));
+  if (number !== undefined) throw refuse(path, `the number ${number} in the first line`, 'a line of column names before the rows');
   return { path, columns, rows: rest };
 }
 
@@ -197,10 +211,15 @@ const filesOf = (folder: string, names: readonly string[]): Labelled[] =>
       .map((file) => ({ path: join(folder, name, file), name })),
   );
 
+function readPng(path: string): Uint8Array {
+  const bytes = readFile(path, MAX_CSV_BYTES);
+  if (!hasPngSignature(bytes)) throw refuse(path, 'it is no PNG file', 'a PNG image');
+  return bytes;
+}
+
 /** Height, width and channels of the first image, which all must have. */
 function sizeOf(path: string): Shape {
-  const bytes = readFile(path, MAX_CSV_BYTES);
-  if (bytes.length < 33) throw refuse(path, `${bytes.length} bytes`, 'a PNG file');
+  const bytes = readPng(path);
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   return [view.getUint32(20), view.getUint32(16), bytes[25] === 0 || bytes[25] === 4 ? 1 : 3];
 }
@@ -218,7 +237,7 @@ function images(files: readonly Labelled[], names: readonly string[], input: Sha
   const values = new Uint8Array(total);
   const labels = Uint8Array.from(files, ({ path, name }, i) => {
     try {
-      values.set(decodePng(readFile(path, MAX_CSV_BYTES), input), i * width);
+      values.set(decodePng(readPng(path), input), i * width);
     } catch (error) {
       if (!(error instanceof SeedmaskError) || error.code !== 'bad-image') throw error;
       throw refuse(path, error.message, `images like the first, ${input.join(' x ')}`);

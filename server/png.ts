@@ -41,12 +41,18 @@ export function decodePng(bytes: Uint8Array, [height, width, channels]: Shape): 
   return values;
 }
 
+/** Whether bytes begin as a PNG file does, and go on far enough for its header. */
+export function hasPngSignature(bytes: Uint8Array): boolean {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  return bytes.length >= 33 && view.getUint32(0) === 0x89504e47 && view.getUint32(4) === 0x0d0a1a0a;
+}
+
 const broken = (got: string): SeedmaskError => new SeedmaskError('bad-image', { field: 'the fault', expected: 'a whole PNG file', got });
 
 /** Walks the chunks: signature, then one IHDR that fits, then no second one, and pixels to the last: pngjs makes up those that lack. */
 function checkChunks(bytes: Uint8Array, height: number, width: number): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  if (bytes.length < 33 || view.getUint32(0) !== 0x89504e47 || view.getUint32(4) !== 0x0d0a1a0a) throw broken('no PNG signature');
+  if (!hasPngSignature(bytes)) throw broken('no PNG signature');
   const name = (at: number) => String.fromCharCode(...bytes.subarray(at + 4, at + 8));
   if (view.getUint32(8) !== 13 || name(8) !== 'IHDR') throw broken('no IHDR chunk first');
   const got = `${view.getUint32(16)} x ${view.getUint32(20)}`;

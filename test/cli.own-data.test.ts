@@ -317,6 +317,7 @@ const npz = (arrays: Record<string, Float32Array | Uint8Array>) =>
       { shape: name.startsWith('x') ? [values.length / 2, 2] : [values.length], values },
     ]),
   );
+const big = writeNpz(['x_train', 'y_train'].map((name) => [name, { shape: [1, 1], values: new BigInt64Array(1) }]));
 test.each<[what: string, files: Record<string, Uint8Array | string>, source: string, line: RegExp]>([
   [
     'other files',
@@ -336,7 +337,7 @@ test.each<[what: string, files: Record<string, Uint8Array | string>, source: str
     'floats in an NPZ',
     { 'w5.npz': npz({ x_train: new Float32Array(4), y_train: new Uint8Array(2) }) },
     'w5.npz',
-    /x_train of .*: Float32Array, expected uint8 values/,
+    /x_train of .*: float32, expected uint8 values/,
   ],
   [
     'fewer labels than rows',
@@ -344,9 +345,15 @@ test.each<[what: string, files: Record<string, Uint8Array | string>, source: str
     'w6.npz',
     /1 labels, expected 2, as x_train has rows/,
   ],
-  ['no zip', { 'w7.npz': 'nothing' }, 'w7.npz', /the .npz file must be a zip of .npy files/],
+  ['no zip', { 'w7.npz': 'nothing' }, 'w7.npz', /w7.npz: the .npz file must be a zip of .npy files/],
   ['a word among numbers', { 'w8.csv': 'a,label\n1,x\nsome,y\n' }, 'w8.csv', /a of row 2 in .*w8.csv: 'some', expected a number/],
   ['an empty cell', { 'w9.csv': 'a,label\n,x\n2,y\n' }, 'w9.csv', /a of row 1 in .*: nothing, expected a number/],
+  [
+    'no line of column names',
+    { 'w16.csv': '5.1,3.5,setosa\n4.9,3,setosa\n7,3.2,virginica\n' },
+    'w16.csv',
+    /w16.csv: the number 5.1 in the first line, expected a line of column names before the rows/,
+  ],
   ['rows of several lengths', { 'w10.csv': 'a,label\n1,2,3\n' }, 'w10.csv', /Invalid Record Length.*expected a CSV file/],
   [
     'too many labels',
@@ -372,7 +379,10 @@ test.each<[what: string, files: Record<string, Uint8Array | string>, source: str
     'w14',
     /2.png: the PNG image has width x height 1 x 2, expected 2 x 1.*expected images like the first/,
   ],
-  ['a file that is no PNG', { 'w15/x/1.png': 'oops' }, 'w15', /1.png: 4 bytes, expected a PNG file/],
+  ['a short file that is no PNG', { 'w15/x/1.png': 'oops' }, 'w15', /1.png: it is no PNG file, expected a PNG image/],
+  ['a long file that is no PNG', { 'w17/x/1.png': 'junk '.repeat(20) }, 'w17', /1.png: it is no PNG file/],
+  ['a later file that is no PNG', { 'w18/x/1.png': png([1, 2], 2), 'w18/x/2.png': 'junk '.repeat(20) }, 'w18', /2.png: it is no PNG file/],
+  ['big integers in an NPZ', { 'w19.npz': big }, 'w19.npz', /x_train of .*: int64, expected uint8 values/],
 ])('%s: refused in one line', (_, files, source, line) => {
   put(files);
   expect(() => loadDataset(at(source))).toThrow(line);
