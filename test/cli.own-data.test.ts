@@ -131,36 +131,14 @@ test('bytes of features stay within 0 and 255, whatever comes', () => {
 
 test('train on CSV, eval, and a server that takes the raw numbers', async () => {
   put({ 'one/plants.csv': csv(rows) });
-  const trained = seedmask(
-    'train',
-    '--data',
-    'one/plants.csv',
-    '--network',
-    'fc:4-24-3',
-    '--density',
-    '0.6',
-    '--epochs',
-    '40',
-    '--out',
-    'store/plants.smk',
-    '--json',
-  );
-  expect(trained.stderr).toMatch(/cannot write store\/plants.smk/);
+  const train = () =>
+    seedmask(
+      ...['train', '--data', 'one/plants.csv', '--network', 'fc:4-24-3', '--density', '0.6', '--epochs', '40'],
+      ...['--out', 'store/plants.smk', '--json'],
+    );
+  expect(train().stderr).toMatch(/cannot write store\/plants.smk/);
   mkdirSync(at('store'));
-  const again = seedmask(
-    'train',
-    '--data',
-    'one/plants.csv',
-    '--network',
-    'fc:4-24-3',
-    '--density',
-    '0.6',
-    '--epochs',
-    '40',
-    '--out',
-    'store/plants.smk',
-    '--json',
-  );
+  const again = train();
   expect(again.stderr).toBe('');
   const { testAccuracy } = JSON.parse(again.stdout);
   expect(testAccuracy).toBeGreaterThan(0.9);

@@ -6,13 +6,13 @@
 //
 // All f32 state is rounded with Math.fround after every operation, in the order of the formulas beside the code.
 
-import { checkMask, fullMask, inputs, kept, type Network, outputs, place, regenerate, ShapeError, weighted } from '../network.js';
+import { checkMask, fullMask, inputs, kept, type Network, outputs, place, regenerate, ShapeError } from '../network.js';
 import { byClassifiers } from './any-mask.js';
 import { integerProgram } from './bounds.js';
 import { Batch, checkInputs, checkParameters, checkRows, checkTrainingSet, pick } from './checks.js';
 import { type Classifier, type ClassifierOptions, type Engine, PIXELS, type TrainingSet } from './engine.js';
 import { type Arithmetic, backward, F32, forward, INTEGER, softmaxCrossEntropy, transformed, type Values } from './plain.js';
-import { type Gradients, trainersOver } from './trainers.js';
+import { type Gradients, gradientRoom, trainersOver } from './trainers.js';
 
 /** The oracle: every operation of the Engine interface as plain loops. */
 export function createReferenceEngine(): Engine {
@@ -90,11 +90,7 @@ function gradientsOf(
   const placed = place(network);
   const width = inputs(network);
   const count = outputs(network);
-  const layers = weighted(network).map((layer) => ({
-    dW: new Float32Array(layer.weights),
-    dBias: new Float32Array(layer.output[2]),
-    euler: 0,
-  }));
+  const layers = gradientRoom(network);
   let { images } = data;
   const sample = (row: number): Float32Array[] => {
     const values = images.subarray(row * width, (row + 1) * width);

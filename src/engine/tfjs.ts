@@ -20,7 +20,6 @@ import {
   place,
   regenerate,
   ShapeError,
-  weighted,
   weightShapes,
   windowOf,
 } from '../network.js';
@@ -29,7 +28,7 @@ import { integerProgram } from './bounds.js';
 import { Batch, checkInputs, checkParameters, checkRows, checkTrainingSet, pick } from './checks.js';
 import { type Classifier, type ClassifierOptions, type Engine, PIXELS, type TrainingSet } from './engine.js';
 import { transformed } from './plain.js';
-import { type Gradients, trainersOver } from './trainers.js';
+import { type Gradients, gradientRoom, trainersOver } from './trainers.js';
 
 /** What is used of TensorFlow.js: `import * as tf from '@tensorflow/tfjs'`, or of tfjs-node. */
 export type TensorFlow = Pick<
@@ -219,11 +218,7 @@ function gradientsOf(tf: TensorFlow, network: Network, data: TrainingSet, batch:
   const width = inputs(network);
   const count = outputs(network);
   const shapes = weightShapes(network);
-  const layers = weighted(network).map((placed) => ({
-    dW: new Float32Array(placed.weights),
-    dBias: new Float32Array(placed.output[2]),
-    euler: 0,
-  }));
+  const layers = gradientRoom(network);
   let { images } = data;
   const gather = (rows: Uint32Array): Tensor => {
     const raw = new Uint8Array(rows.length * width);

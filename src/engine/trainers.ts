@@ -23,6 +23,14 @@ export interface Gradients extends Omit<Trainer, 'free' | 'biasGradient'> {
   readonly layers: readonly { readonly dW: Float32Array; readonly dBias: Float32Array; euler: number }[];
 }
 
+/** Room for the gradients of each weighted layer, all 0. */
+export const gradientRoom = (network: Network): Gradients['layers'] =>
+  weighted(network).map((layer) => ({
+    dW: new Float32Array(layer.weights),
+    dBias: new Float32Array(layer.output[2]),
+    euler: 0,
+  }));
+
 export type GradientsOf = (
   network: Network,
   data: TrainingSet,
