@@ -10,7 +10,7 @@
 // that no table entry or index column is idle or twice there, and that the parts not looked at are sound.
 
 import { type Network, totalWeights } from '../src/network.js';
-import { inflate } from './deflate.js';
+import { DECODERS } from './decoders.js';
 import { SeedmaskError } from './errors.js';
 import { encodeHeader } from './header.js';
 import {
@@ -164,7 +164,7 @@ export class Archive {
   async task(which: number | string): Promise<Task> {
     const { task, index } = await this.#leaning(which);
     const { leansOn: _, ...packed } = task;
-    return decodeTask(this.network, packed, index, baseOfStored(this.network, task), inflate).task;
+    return decodeTask(this.network, packed, index, baseOfStored(this.network, task), DECODERS).task;
   }
 
   /** A task with its payload as it stands in the file, under its CRC and not decoded; one that leans on a base is written anew without. */

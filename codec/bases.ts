@@ -5,7 +5,7 @@
 
 import { countKept, type Mask, weightCounts } from '../src/network.js';
 import { entropy, type PackedModel } from './container.js';
-import { inflate } from './deflate.js';
+import { DECODERS } from './decoders.js';
 import { SeedmaskError } from './errors.js';
 import { Bases, decodeTask, encodeTask, type PackedTask, standAlone, type Task } from './tasks.js';
 
@@ -25,9 +25,9 @@ export function rebase(
   base: string,
   onTask: (done: number, of: number) => void = () => undefined,
 ): PackedModel {
-  const known = new Bases(network, tasks, inflate);
+  const known = new Bases(network, tasks, DECODERS);
   const alone = tasks.map((task, i) => standAlone(network, task, i, known.of(task)));
-  const masks = base === 'none' ? [] : alone.map((task, i) => decodeTask(network, task, i, undefined, inflate).task);
+  const masks = base === 'none' ? [] : alone.map((task, i) => decodeTask(network, task, i, undefined, DECODERS).task);
   const bases = base === 'none' ? [] : base === 'auto' ? bestBases(network, masks, alone) : sameBase(masks, base);
   const shorter = (task: PackedTask, i: number): PackedTask => {
     const place = bases[i] ?? -1;

@@ -9,7 +9,7 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { ln } from '../src/exact.js';
 import { checkMask, type Mask, type Network, place, totalWeights } from '../src/network.js';
 import type { Seed } from '../src/random.js';
-import { inflate } from './deflate.js';
+import { DECODERS } from './decoders.js';
 import { SeedmaskError } from './errors.js';
 import { dataValue, encodeHeader, labelsValue, networkId, transformValue, weightCheck } from './header.js';
 import {
@@ -114,8 +114,8 @@ interface Opened {
  */
 export function readModel(bytes: Uint8Array, limits: Partial<Limits> = {}, networks?: NetworkLookup): Model {
   const { network, base, tasks } = open(bytes, limits, finder(networks));
-  const bases = new Bases(network, tasks, inflate);
-  return { network, base, tasks: tasks.map((task, i) => decodeTask(network, task, i, bases.of(task), inflate).task) };
+  const bases = new Bases(network, tasks, DECODERS);
+  return { network, base, tasks: tasks.map((task, i) => decodeTask(network, task, i, bases.of(task), DECODERS).task) };
 }
 
 /** Sizes and counts of a model file, which is checked as `readModel` checks it, one mask and its base in memory at a time. Throws SeedmaskError. */
@@ -123,9 +123,9 @@ export function inspectModel(bytes: Uint8Array, limits: Partial<Limits> = {}, ne
   const { network, base, tasks } = open(bytes, limits, finder(networks));
   const total = totalWeights(network);
   const content = new ContentHash(network);
-  const bases = new Bases(network, tasks, inflate);
+  const bases = new Bases(network, tasks, DECODERS);
   const infos = tasks.map((task, i) => {
-    const { scheme, layers, mask } = decodeTask(network, task, i, bases.of(task), inflate);
+    const { scheme, layers, mask } = decodeTask(network, task, i, bases.of(task), DECODERS);
     content.add(task, mask);
     const kept = layers.reduce((sum, l) => sum + l.kept, 0);
     const entropyBytes = layers.reduce((sum, l) => sum + entropy(l), 0) / 8;
@@ -164,11 +164,11 @@ export function verifyModel(
   const { network, base, tasks } = open(bytes, limits, finder(networks));
   const schemes = Object.fromEntries(SCHEME_NAMES.map((name) => [name, 0])) as Record<SchemeName, number>;
   const content = new ContentHash(network);
-  const bases = new Bases(network, tasks, inflate);
+  const bases = new Bases(network, tasks, DECODERS);
   let foreignDeflate = 0;
   tasks.forEach((packed, i) => {
     const known = bases.of(packed);
-    const { scheme, mask, task } = decodeTask(network, packed, i, known, inflate);
+    const { scheme, mask, task } = decodeTask(network, packed, i, known, DECODERS);
     const at = firstDifference(encodeTask(network, task, [scheme], known).payload, packed.payload);
     if (at >= 0 && scheme !== 'deflate') {
       const got = `bytes that differ from it at ${at}`;

@@ -26,17 +26,21 @@ export interface Grid {
   /** [height, width, channels] of what one unit sees: the input of a dense layer, 3 x 3 taps of a filter. */
   readonly shape: readonly [number, number, number];
   readonly kept: number;
-  /** Whether the random words have sizes: then a hint is sign * 32 + size, else sign alone. */
+  /** Whether the random words have sizes. */
   readonly sized: boolean;
-  /** Writes the hints of a unit's weights, in the order of the weights: sign 1 is positive, sizes are 0 .. 31. */
-  readonly hints: (unit: number, out: Uint8Array) => void;
   /** Which input stands at a place of the grid; null where they stand in order. */
   readonly inputs: Uint32Array | null;
   /** The layer's bits in the mask of the base task, where there is one. */
   readonly base: Uint8Array | null;
 }
 
-/** The most inputs and the most units of a layer: what the model remembers of them stays below 40 MB. */
+/**
+ * Writes what the random words tell of a unit's weights, a byte each, in the order of the weights: sign * 32 + size where words have sizes
+ * (0 .. 31), else the sign alone; 1 is positive.
+ */
+export type Hints = (unit: number, out: Uint8Array) => void;
+
+/** The most inputs and the most units of a layer: what the model remembers of them stays below 80 MB. */
 export const MAX_SIDE = 2 ** 20;
 
 // ---- log odds: x stands for odds of (257/256)^x ----
@@ -174,7 +178,7 @@ export class ContextModel {
    * Codes a layer.
    * @param bits the mask to write, or zeros to be filled by what is read
    */
-  code(grid: Grid, coder: BitCoder, bits: Uint8Array): void {
+  code(grid: Grid, hintsOf: Hints, coder: BitCoder, bits: Uint8Array): void {
     const { units, shape, sized, base, inputs: order } = grid;
     const [height, width, channels] = shape;
     const row = width * channels;
@@ -204,7 +208,7 @@ export class ContextModel {
     let ones = grid.kept;
     let left = units * inputs;
     for (let unit = 0; unit < units && ones > 0 && !coder.spent; unit++) {
-      grid.hints(unit, hints);
+      hintsOf(unit, hints);
       blur(share, row, channels, sums, origin, near);
       if (base) compare(base, unit * inputs, grid, row, channels, beside);
       signed.clear();

@@ -3,7 +3,7 @@
 
 import { type Mask, type Network, type Placed, weighted } from '../src/network.js';
 import { DOMAIN, fillWords, permutation, type Seed } from '../src/random.js';
-import { type Grid, MAX_SIDE } from './context.js';
+import { type Grid, type Hints, MAX_SIDE } from './context.js';
 
 /** A task of the same file whose mask is known, and its place in the index. */
 export interface BaseMask {
@@ -24,6 +24,13 @@ export interface Surroundings {
 export const fitsModel = (network: Network): boolean =>
   weighted(network).every((layer) => layer.fanIn <= MAX_SIDE && layer.weights / layer.fanIn <= MAX_SIDE);
 
+/** Whether the random words of the network's weights have sizes, or are signs alone. */
+export const isSized = (network: Network): boolean => network.distribution !== 'packed-signed-constant';
+
+/** The hints of a weighted layer. */
+export const hintsOf = (network: Network, layer: Placed): Hints =>
+  isSized(network) ? signsAndSizes(network.seed, layer) : packedSigns(network.seed, layer);
+
 /** The grid of a weighted layer that keeps `kept` of its weights. */
 export function gridOf({ network, pixelPermutation, base }: Surroundings, layer: Placed, kept: number): Grid {
   const { weights, fanIn, input } = layer;
@@ -32,16 +39,15 @@ export function gridOf({ network, pixelPermutation, base }: Surroundings, layer:
     units: weights / fanIn,
     shape: layer.kernel ? [layer.kernel, layer.kernel, input[2]] : input,
     kept,
-    sized: network.distribution !== 'packed-signed-constant',
-    hints: network.distribution === 'packed-signed-constant' ? packedSigns(network.seed, layer) : signsAndSizes(network.seed, layer),
+    sized: isSized(network),
     inputs: permuted ? inverse(permutation(fanIn, pixelPermutation, DOMAIN.pixelPermutation)) : null,
     base: base ? base.mask[layer.stream] : null,
   };
 }
 
-function packedSigns(seed: Seed, { fanIn, stream }: Placed) {
+function packedSigns(seed: Seed, { fanIn, stream }: Placed): Hints {
   const words = new Uint32Array(Math.ceil(fanIn / 32) + 1);
-  return (unit: number, out: Uint8Array) => {
+  return (unit, out) => {
     const start = unit * fanIn;
     const first = Math.floor(start / 32);
     fillWords(seed, DOMAIN.packedSigns, stream, first, words);
@@ -49,9 +55,9 @@ function packedSigns(seed: Seed, { fanIn, stream }: Placed) {
   };
 }
 
-function signsAndSizes(seed: Seed, { fanIn, stream }: Placed) {
+function signsAndSizes(seed: Seed, { fanIn, stream }: Placed): Hints {
   const words = new Uint32Array(fanIn);
-  return (unit: number, out: Uint8Array) => {
+  return (unit, out) => {
     fillWords(seed, DOMAIN.weights, stream, unit * fanIn, words);
     for (let i = 0; i < fanIn; i++) {
       const word = words[i];

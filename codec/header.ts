@@ -7,7 +7,6 @@
 // Every field is checked here and nowhere else; container.ts lays the bytes out, msgpack.ts spells them.
 
 import { sha256 } from '@noble/hashes/sha2.js';
-import CRC32C from 'crc-32/crc32c.js';
 import type { Features } from '../src/data.js';
 import {
   type Activation,
@@ -25,6 +24,7 @@ import {
   windowOf,
 } from '../src/network.js';
 import { DISTRIBUTIONS, type Distribution, fillWeights, type Seed } from '../src/random.js';
+import { crc32c } from './crc32c.js';
 import { SeedmaskError } from './errors.js';
 import { decode, encode, type Value } from './msgpack.js';
 
@@ -321,7 +321,7 @@ export function weightCheck(network: Network): number {
     weights.forEach((w, i) => {
       bytes.setFloat32(4 * i, w, true);
     });
-    crc = CRC32C.buf(new Uint8Array(bytes.buffer), crc);
+    crc = crc32c(new Uint8Array(bytes.buffer), crc);
   }
   return crc >>> 0;
 }

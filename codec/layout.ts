@@ -8,8 +8,8 @@
 //   index             width x tasks    records (records.ts)
 //   payloads          ...              one after the other, to the end of the file
 
-import CRC32C from 'crc-32/crc32c.js';
 import { type Network, place, ShapeError, size } from '../src/network.js';
+import { crc32c } from './crc32c.js';
 import { SeedmaskError } from './errors.js';
 import { checkTables, decodeHeader, type Header, networkId, weightCheck } from './header.js';
 import { readColumns, recordBytes, type TaskHead } from './records.js';
@@ -207,7 +207,7 @@ export function notFound(id: number | Uint8Array | null, got: string): SeedmaskE
 export const taskName = (head: { readonly id: string }, i: number): string => (head.id ? `task '${head.id}'` : `task ${i}`);
 
 export const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-export const crc = (first: Uint8Array, second: Uint8Array = new Uint8Array(0)): number => CRC32C.buf(second, CRC32C.buf(first)) >>> 0;
+export const crc = (first: Uint8Array, second: Uint8Array = new Uint8Array(0)): number => crc32c(second, crc32c(first));
 export const hex = (bytes: ArrayLike<number>): string => Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('');
 const hex32 = (value: number): string => `0x${value.toString(16).padStart(8, '0')}`;
 

@@ -4,7 +4,7 @@
 import { ln } from '../src/exact.js';
 import { countKept, type Mask, weighted } from '../src/network.js';
 import { ContextModel } from './context.js';
-import { fitsModel, gridOf, type Surroundings } from './grids.js';
+import { fitsModel, gridOf, hintsOf, type Surroundings } from './grids.js';
 
 /** -log2(p / 65536) at p. */
 const BITS = Float32Array.from({ length: 65536 }, (_, p) => (p === 0 ? 16 : 16 - ln(p) / Math.LN2));
@@ -51,6 +51,6 @@ function predict(around: Surroundings, mask: Mask, note: (layer: number, at: num
       note(layer, unit + (grid.inputs ? grid.inputs[input] : input), one, bit);
       return bit;
     };
-    model.code(grid, { code, spent: false }, mask[layer].slice());
+    model.code(grid, hintsOf(around.network, placed), { code, spent: false }, mask[layer].slice());
   });
 }

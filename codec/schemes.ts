@@ -10,10 +10,11 @@
 
 import { countKept, kept, type Mask, maskBytes, weighted } from '../src/network.js';
 import { ContextModel, shareOfOnes } from './context.js';
-import { deflate, type Inflate } from './deflate.js';
+import type { Decoders } from './decoders.js';
+import { deflate } from './deflate.js';
 import { SeedmaskError } from './errors.js';
-import { fitsModel, gridOf, type Surroundings } from './grids.js';
-import { type BitCoder, RangeDecoder, RangeEncoder } from './rangecoder.js';
+import { fitsModel, gridOf, hintsOf, type Surroundings } from './grids.js';
+import { RangeEncoder } from './rangecoder.js';
 
 /** Schemes with their ids in a payload. */
 export const SCHEMES = { raw: 0, deflate: 1, adaptive: 2, context: 3, related: 4 } as const;
@@ -89,12 +90,11 @@ function readNumber(payload: Uint8Array, start: number, field: string, what: str
 }
 
 /**
- * Decodes a whole payload, or throws 'unknown-scheme', 'bad-payload' or 'bad-base'; takes no more memory than the mask, the payload's size and,
- * for the context scheme, 40 MB. The network's weights are already held against the caller's limit.
+ * Decodes a whole payload, or throws 'unknown-scheme', 'bad-payload' or 'bad-base'; takes no more memory than twice the mask, the payload's
+ * size and, for the context scheme, 80 MB. The network's weights are already held against the caller's limit.
  * @param field what error messages call this task
- * @param inflate undoes the deflate scheme (deflate.ts)
  */
-export function decodePayload(around: Surroundings, payload: Uint8Array, field: string, inflate: Inflate): DecodedPayload {
+export function decodePayload(around: Surroundings, payload: Uint8Array, field: string, decoders: Decoders): DecodedPayload {
   const scheme = SCHEME_NAMES.find((name) => SCHEMES[name] === payload[0]);
   if (!scheme) throw new SeedmaskError('unknown-scheme', { field, got: payload[0], expected: SCHEME_NAMES.join(', ') });
   let at = scheme === 'related' ? readNumber(payload, 1, field, 'the place of its base').end : 1;
@@ -108,8 +108,8 @@ export function decodePayload(around: Surroundings, payload: Uint8Array, field: 
   const mixed = layers.filter(isMixed);
   const rawBytes = mixed.reduce((sum, l) => sum + maskBytes(l.weights), 0);
   if (scheme === 'related' && !around.base) throw new SeedmaskError('bad-base', { field, expected: 'the mask it leans on', got: 'none' });
-  if (scheme !== 'raw' && scheme !== 'deflate') return { scheme, layers, mask: decodeRange(scheme, around, layers, body, field) };
-  const raw = scheme === 'deflate' ? inflate(body, rawBytes) : body;
+  if (scheme !== 'raw' && scheme !== 'deflate') return { scheme, layers, mask: decodeRange(scheme, around, layers, body, field, decoders) };
+  const raw = scheme === 'deflate' ? decoders.inflate(body, rawBytes) : body;
   if (typeof raw === 'string') throw bad(field, raw, `${rawBytes} bytes, all read`);
   if (raw.length !== rawBytes) throw bad(field, `${raw.length} bytes of bits`, `${rawBytes}`);
   return { scheme, layers, mask: splitRaw(layers, raw, field) };
@@ -158,41 +158,39 @@ function decodeRange(
   layers: readonly LayerCount[],
   body: Uint8Array,
   field: string,
+  decoders: Decoders,
 ): Uint8Array[] {
   if (isModelled(scheme) && !fitsModel(around.network)) throw bad(field, `the ${scheme} scheme`, 'another, for layers of this size');
   const least = layers.reduce((sum, { weights, kept }) => sum + Math.min(kept, weights - kept), 0);
   const most = (body.length + 5) * MOST_BITS_A_BYTE;
   if (least >= most) throw bad(field, `${least} or more bits in ${body.length} bytes`, `fewer than ${most}`);
-  const coder = new RangeDecoder(body);
   const mask = emptyMask(layers);
-  codeLayers(scheme, around, layers, coder, mask);
-  if (!coder.finished()) throw bad(field, 'a range coder that does not end with the payload', 'the one encoding of the mask');
+  layers.forEach((layer, i) => {
+    if (layer.kept === layer.weights) keepFrom(mask[i], 0, layer.weights);
+  });
+  if (!decoders.masks.read(knownTo(scheme, around), layers, body, isModelled(scheme), mask))
+    throw bad(field, 'a range coder that does not end with the payload', 'the one encoding of the mask');
   return mask;
 }
 
-/** Passes every bit that the counts leave open through a coder; a mask of zeros is filled with what a decoder reads. */
-function codeLayers(scheme: RangeScheme, around: Surroundings, layers: readonly LayerCount[], coder: BitCoder, mask: Mask): void {
+/** Only the related scheme leans on a base. */
+const knownTo = (scheme: RangeScheme, around: Surroundings): Surroundings =>
+  scheme === 'related' ? around : { ...around, base: undefined };
+
+/** Writes every bit that the counts leave open. */
+function codeLayers(scheme: RangeScheme, around: Surroundings, layers: readonly LayerCount[], coder: RangeEncoder, mask: Mask): void {
   const model = new ContextModel();
-  const known = scheme === 'related' ? around : { ...around, base: undefined };
+  const known = knownTo(scheme, around);
   weighted(around.network).forEach((placed, i) => {
-    if (!isMixed(layers[i])) {
-      model.skip();
-      if (layers[i].kept) keepFrom(mask[i], 0, layers[i].weights);
-    } else if (isModelled(scheme)) model.code(gridOf(known, placed, layers[i].kept), coder, mask[i]);
+    if (!isMixed(layers[i])) model.skip();
+    else if (isModelled(scheme)) model.code(gridOf(known, placed, layers[i].kept), hintsOf(known.network, placed), coder, mask[i]);
     else codeAdaptive(layers[i], coder, mask[i]);
   });
 }
 
-function codeAdaptive({ weights, kept: count }: LayerCount, coder: BitCoder, bits: Uint8Array): void {
+function codeAdaptive({ weights, kept: count }: LayerCount, coder: RangeEncoder, bits: Uint8Array): void {
   let ones = count;
-  let i = 0;
-  for (; ones > 0 && ones < weights - i; i++) {
-    if (coder.code(shareOfOnes(ones, weights - i), kept(bits, i))) {
-      bits[i >> 3] |= 1 << (i & 7);
-      ones--;
-    }
-  }
-  if (ones > 0) keepFrom(bits, i, weights);
+  for (let i = 0; ones > 0 && ones < weights - i; i++) ones -= coder.code(shareOfOnes(ones, weights - i), kept(bits, i));
 }
 
 /** Sets bits start .. end-1. */

@@ -3,7 +3,7 @@
 // In a file a base is a place in the index; wherever tasks may move, it is an id.
 
 import type { Mask, Network } from '../src/network.js';
-import { type Inflate, inflate } from './deflate.js';
+import { DECODERS, type Decoders } from './decoders.js';
 import { SeedmaskError } from './errors.js';
 import type { BaseMask, Surroundings } from './grids.js';
 import { taskName } from './layout.js';
@@ -30,7 +30,7 @@ export interface StoredTask extends PackedTask {
 
 /** The mask that a stored task leans on. Throws SeedmaskError. */
 export const baseOfStored = (network: Network, { leansOn }: StoredTask): BaseMask | undefined =>
-  leansOn && { place: leansOn.place, mask: decodeTask(network, leansOn.task, leansOn.place, undefined, inflate).mask };
+  leansOn && { place: leansOn.place, mask: decodeTask(network, leansOn.task, leansOn.place, undefined, DECODERS).mask };
 
 const around = (network: Network, head: TaskHead, base: BaseMask | undefined): Surroundings => ({
   network,
@@ -41,16 +41,15 @@ const around = (network: Network, head: TaskHead, base: BaseMask | undefined): S
 /**
  * A task with its mask, and what its payload says of itself. Throws SeedmaskError.
  * @param base what the payload leans on, if it does
- * @param inflate undoes the deflate scheme (deflate.ts)
  */
 export function decodeTask(
   network: Network,
   { payload, ...head }: PackedTask,
   place: number,
   base: BaseMask | undefined,
-  inflate: Inflate,
+  decoders: Decoders,
 ): DecodedPayload & { readonly task: Task } {
-  const decoded = decodePayload(around(network, head, base), payload, taskName(head, place), inflate);
+  const decoded = decodePayload(around(network, head, base), payload, taskName(head, place), decoders);
   return { ...decoded, task: { ...head, mask: decoded.mask } };
 }
 
@@ -67,7 +66,7 @@ export function encodeTask(network: Network, { mask, base, ...head }: Task, sche
 /** The same task with its payload written anew, without its base. */
 export function standAlone(network: Network, packed: PackedTask, place: number, known: BaseMask | undefined): PackedTask {
   if (!known) return packed;
-  const { base: _, ...task } = decodeTask(network, packed, place, known, inflate).task;
+  const { base: _, ...task } = decodeTask(network, packed, place, known, DECODERS).task;
   return encodeTask(network, task, SCHEME_NAMES);
 }
 
@@ -82,11 +81,11 @@ export class Bases {
   readonly #network: Network;
   readonly #tasks: readonly PackedTask[];
   readonly #places: ReadonlyMap<string, number>;
-  readonly #inflate: Inflate;
+  readonly #decoders: Decoders;
   #last: BaseMask | undefined;
 
-  constructor(network: Network, tasks: readonly PackedTask[], inflate: Inflate) {
-    this.#inflate = inflate;
+  constructor(network: Network, tasks: readonly PackedTask[], decoders: Decoders) {
+    this.#decoders = decoders;
     this.#network = network;
     this.#tasks = tasks;
     this.#places = placesOf(tasks);
@@ -97,7 +96,7 @@ export class Bases {
     const place = base === undefined ? undefined : this.#places.get(base);
     if (place === undefined) return undefined;
     if (this.#last?.place !== place)
-      this.#last = { place, mask: decodeTask(this.#network, this.#tasks[place], place, undefined, this.#inflate).mask };
+      this.#last = { place, mask: decodeTask(this.#network, this.#tasks[place], place, undefined, this.#decoders).mask };
     return this.#last;
   }
 }

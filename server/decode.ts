@@ -1,7 +1,7 @@
 // A stored mask becomes one ready for use: decoded, named by its content, packed. The slow part of loading a task (context scheme, FC:
 // some 16 ms), so a server does it in a thread (thread.ts); without threads it happens here and now.
 
-import { inflate } from '../codec/deflate.js';
+import { DECODERS } from '../codec/decoders.js';
 import { contentId, type StoredTask } from '../codec/index.js';
 import { baseOfStored, decodeTask } from '../codec/tasks.js';
 import { packMask } from '../src/engine/packed.js';
@@ -21,7 +21,7 @@ export interface Decoded {
  */
 export function decodeMask(network: Network, stored: StoredTask, place: number): Decoded {
   const { leansOn: _, base: __, ...packed } = stored;
-  const { task } = decodeTask(network, packed, place, baseOfStored(network, stored), inflate);
+  const { task } = decodeTask(network, packed, place, baseOfStored(network, stored), DECODERS);
   const id = contentId({ network, base: { kind: 'none' }, tasks: [task] });
   return { packed: packMask(network, task.mask), id: Buffer.from(id).toString('hex') };
 }

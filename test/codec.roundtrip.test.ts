@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { inflate } from '../codec/deflate.js';
+import { DECODERS } from '../codec/decoders.js';
 import {
   contentId,
   inspectModel,
@@ -167,8 +167,8 @@ describe('any model', () => {
         expect(writeModel(back, { schemes: ['context', 'related'] })).toEqual(bytes);
         const around = { network: m.network, pixelPermutation: first.data?.pixelPermutation ?? null, base: { place: 1, mask: first.mask } };
         const related = encodePayload(around, mask, ['related']);
-        expect(decodePayload(around, related, 'a task', inflate)).toMatchObject({ scheme: 'related', mask });
-        expect(() => decodePayload({ ...around, base: undefined }, related, 'a task', inflate)).toThrow(
+        expect(decodePayload(around, related, 'a task', DECODERS)).toMatchObject({ scheme: 'related', mask });
+        expect(() => decodePayload({ ...around, base: undefined }, related, 'a task', DECODERS)).toThrow(
           /needs the mask it leans on, got none/,
         );
         expect(withBasePlace(withBasePlace(related, 300), 1)).toEqual(related);

@@ -1,6 +1,7 @@
 // The page: a digit, the masks that look at it, and what they say. One state, and one function for each part that shows it.
 
 import * as Comlink from 'comlink';
+import type { Answer, FileAbout, TaskAbout } from './bench.js';
 import { rasterise, SIDE } from './digit.js';
 import { createPad } from './pad.js';
 import { byId, percent, said } from './page.js';
@@ -8,7 +9,7 @@ import { coloursOf, drawLayer, drawUnit, greyImage, tiling } from './pictures.js
 import { drawnToScale } from './scale.js';
 import { bytesOf, LINK_LIMIT, linkOf } from './share.js';
 import { wireTraining } from './training.js';
-import type { Answer, Choice, FileAbout, LayerPicture, TaskAbout } from './workbench.js';
+import type { Choice, LayerPicture } from './workbench.js';
 import type { Service } from './worker.js';
 
 interface Shown {
@@ -76,21 +77,30 @@ async function ask(): Promise<void> {
       again = false;
       const { file } = state.shown.about;
       const asked = state.answers.length > 0;
+      if (!asked) await askOne();
       const started = performance.now();
       const answers = await worker.everywhere(file, fed());
       if (state.shown.about.file !== file) again = true;
       else {
         state.answers = answers;
-        const each = (performance.now() - started) / answers.length;
+        const each = ((performance.now() - started) / answers.length).toFixed(2);
         showAnswer();
-        // The first time every mask is compiled as well.
-        if (asked) byId('timing').textContent = `${each.toFixed(2)} ms a mask, on this machine`;
+        if (asked) byId('timing').textContent = `${each} ms a mask, on this machine`;
         showMasks();
       }
     } while (again);
   } finally {
     busy = false;
   }
+}
+
+/** The first time masks are compiled as well: the chosen one answers before the others are. */
+async function askOne(): Promise<void> {
+  const { shown, choice } = state;
+  const answer = await worker.classify(shown!.about.file, choice, fed());
+  if (state.shown !== shown || state.choice !== choice) return;
+  state.answers[place(choice)] = answer;
+  showAnswer();
 }
 
 function showFed(): void {
@@ -208,7 +218,7 @@ function showFeeds(): void {
 
 function choose(choice: Choice): void {
   state.choice = choice;
-  if (state.answers.length > 0) showAnswer();
+  if (state.answers[place(state.choice)]) showAnswer();
   showMasks();
   showNote();
   void attempt(showInside);

@@ -8,9 +8,9 @@
 
 import { parallelism } from '#workers';
 import { createClassifiers } from '../src/engine/classifiers.js';
-import { type Choice, type FileAbout, LIMITS, Workbench } from './workbench.js';
+import { Bench, type FileAbout, LIMITS } from './bench.js';
 
-export type { FileAbout, LayerAbout, TaskAbout } from './workbench.js';
+export type { FileAbout, LayerAbout, TaskAbout } from './bench.js';
 
 export interface OpenOptions {
   /** Default true: the page stays free. False computes where it is called, as does a module that was bundled into another file. */
@@ -45,11 +45,11 @@ export interface OpenModel {
 
 /** What a worker of this module answers. */
 const service = (threads: number) => {
-  const bench = createClassifiers({ threads }).then((engine) => ({ engine, bench: new Workbench(engine) }));
+  const bench = createClassifiers({ threads }).then((engine) => ({ engine, bench: new Bench(engine) }));
   return {
     open: async (bytes: Uint8Array) => (await bench).bench.open(bytes),
-    classify: async (choice: Choice, values: Uint8Array) => (await bench).bench.classify(0, choice, values),
-    logits: async (choice: Choice, values: Uint8Array, rows: number) => (await bench).bench.logits(0, choice, values, rows),
+    classify: async (choice: number, values: Uint8Array) => (await bench).bench.classify(0, choice, values),
+    logits: async (choice: number, values: Uint8Array, rows: number) => (await bench).bench.logits(0, choice, values, rows),
     close: async () => (await bench).engine.close(),
   };
 };

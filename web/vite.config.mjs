@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
 import { frontier, table } from './frontier.ts';
-import { loading } from './loading.mjs';
+import { loading, refusals } from './loading.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
@@ -12,7 +12,7 @@ export default defineConfig({
   root: here('.'),
   base: './',
   resolve: { alias: { '#workers': here('../src/engine/workers.browser.ts') } },
-  worker: { format: 'es', rolldownOptions: loading },
+  worker: { format: 'es', rolldownOptions: loading, plugins: () => [refusals] },
   build: {
     outDir: here('../dist/web'),
     emptyOutDir: true,
@@ -20,6 +20,7 @@ export default defineConfig({
     rolldownOptions: { input: [here('./index.html'), here('./size.html')] },
   },
   plugins: [
+    refusals,
     {
       name: 'digits',
       generateBundle() {

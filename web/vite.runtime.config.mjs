@@ -2,13 +2,14 @@
 
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
-import { loading } from './loading.mjs';
+import { loading, refusals } from './loading.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 export default defineConfig({
   root: here('.'),
   publicDir: false,
+  plugins: [refusals],
   resolve: { alias: { '#workers': here('../src/engine/workers.browser.ts') } },
   build: {
     outDir: here('../dist/web'),

@@ -89,6 +89,13 @@ const MAX_PAGES = 32768;
 /** f32 rows are padded to whole vectors of four. */
 export const pad4 = (n: number): number => Math.ceil(n / 4) * 4;
 
+/** @param kernels WebAssembly, deflated, as base64 */
+export async function compile(kernels: string): Promise<WebAssembly.Module> {
+  const deflated = new Blob([Uint8Array.from(atob(kernels), (c) => c.charCodeAt(0))]);
+  const bytes = new Response(deflated.stream().pipeThrough(new DecompressionStream('deflate-raw')));
+  return WebAssembly.compile(await bytes.arrayBuffer());
+}
+
 export class Machine {
   readonly threads: number;
   readonly #memory: WebAssembly.Memory;
@@ -116,9 +123,7 @@ export class Machine {
     if (!Number.isInteger(threads) || threads < 1 || threads > 64)
       throw new RangeError(`threads must be an integer from 1 to 64, got ${threads}`);
     const shared = threads > 1;
-    const deflated = new Blob([Uint8Array.from(atob(kernels), (c) => c.charCodeAt(0))]);
-    const bytes = new Response(deflated.stream().pipeThrough(new DecompressionStream('deflate-raw')));
-    const module = await WebAssembly.compile(await bytes.arrayBuffer());
+    const module = await compile(kernels);
     const memory = new WebAssembly.Memory(shared ? { initial: 16, maximum: MAX_PAGES, shared } : { initial: 16 });
     const instance = await WebAssembly.instantiate(module, { env: { memory, wait: wait.bind(null, memory) } });
     const exports = instance.exports as unknown as Exports;

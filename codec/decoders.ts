@@ -1,0 +1,22 @@
+// The decoders of every scheme, ready at once. A page makes its own (web/workbench.ts), of the parts that its files need.
+
+import { type Inflate, inflate } from './deflate.js';
+import { READER, READER_BYTES } from './kernel.js';
+import { MaskReader } from './mask-reader.js';
+
+/** What undoes the schemes of payloads that are not plain bits. */
+export interface Decoders {
+  readonly inflate: Inflate;
+  readonly masks: MaskReader;
+}
+
+export const DECODERS: Decoders = { inflate, masks: new MaskReader(compiled()) };
+
+function compiled(): WebAssembly.Module {
+  const bytes = inflate(
+    Uint8Array.from(atob(READER), (c) => c.charCodeAt(0)),
+    READER_BYTES,
+  );
+  if (typeof bytes === 'string') throw new Error(`kernel.ts is damaged: ${bytes}`);
+  return new WebAssembly.Module(bytes.slice());
+}

@@ -1,0 +1,72 @@
+// Reads range-coded payloads with the WebAssembly of assembly/reader.ts: to the bit what context.ts reads through a RangeDecoder. One
+// reader serves payload after payload; memory that a large one took is given back.
+
+import { weighted } from '../src/network.js';
+import { gridOf, isSized, type Surroundings } from './grids.js';
+import type { LayerCount } from './schemes.js';
+
+interface Kernel {
+  readonly memory: WebAssembly.Memory;
+  begin(bytes: number): number;
+  reserve(bytes: number): number;
+  start(): void;
+  skip(): void;
+  adaptive(weights: number, kept: number, bits: number): void;
+  /** units, height, row, channels, kept, sized, seed low, seed high, stream, order, base, bits: see assembly/reader.ts. */
+  layer(...operands: number[]): void;
+  finished(): number;
+}
+
+/** Memory that is kept from one payload to the next. */
+const KEPT_BYTES = 2 ** 23;
+
+export class MaskReader {
+  readonly #module: WebAssembly.Module;
+  #kernel: Kernel | undefined;
+
+  /** @param module kernel.ts, compiled */
+  constructor(module: WebAssembly.Module) {
+    this.#module = module;
+  }
+
+  /**
+   * Reads the layers that their counts leave open, through the model or by shares alone, into `mask`, zeros before.
+   * @returns whether the stream ended where, and as, its writer ends it
+   */
+  read(around: Surroundings, layers: readonly LayerCount[], body: Uint8Array, modelled: boolean, mask: readonly Uint8Array[]): boolean {
+    this.#kernel ??= new WebAssembly.Instance(this.#module).exports as unknown as Kernel;
+    const kernel = this.#kernel;
+    const { seed } = around.network;
+    put(kernel, kernel.begin(body.length), body);
+    kernel.start();
+    weighted(around.network).forEach((placed, i) => {
+      const { kept, weights } = layers[i];
+      if (kept === 0 || kept === weights) {
+        kernel.skip();
+        return;
+      }
+      const bits = kernel.reserve(mask[i].length);
+      if (modelled) {
+        const { units, shape, inputs, base } = gridOf(around, placed, kept);
+        const [height, width, channels] = shape;
+        const order = inputs ? keep(kernel, new Uint8Array(inputs.buffer)) : 0;
+        const sized = Number(isSized(around.network));
+        const place = [seed.low, seed.high, placed.stream, order, base ? keep(kernel, base) : 0, bits];
+        kernel.layer(units, height, width * channels, channels, kept, sized, ...place);
+      } else kernel.adaptive(weights, kept, bits);
+      mask[i].set(new Uint8Array(kernel.memory.buffer, bits, mask[i].length));
+    });
+    const finished = kernel.finished() !== 0;
+    if (kernel.memory.buffer.byteLength > KEPT_BYTES) this.#kernel = undefined;
+    return finished;
+  }
+}
+
+const put = ({ memory }: Kernel, at: number, bytes: Uint8Array): void => new Uint8Array(memory.buffer, at, bytes.length).set(bytes);
+
+/** Bytes in memory of their own. */
+function keep(kernel: Kernel, bytes: Uint8Array): number {
+  const at = kernel.reserve(bytes.length);
+  put(kernel, at, bytes);
+  return at;
+}

@@ -1,0 +1,146 @@
+// The reader in WebAssembly against the plain one: the same bits and the same verdict, on what the encoder wrote and on streams of noise.
+
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { ContextModel, shareOfOnes } from '../codec/context.js';
+import { DECODERS } from '../codec/decoders.js';
+import { gridOf, hintsOf, type Surroundings } from '../codec/grids.js';
+import { RangeDecoder } from '../codec/rangecoder.js';
+import { encodePayload, type LayerCount } from '../codec/schemes.js';
+import { countKept, kept, type Layer, maskBytes, type Network, weighted } from '../src/network.js';
+import { DISTRIBUTIONS, type Distribution } from '../src/random.js';
+import { runs } from './codec.effort.js';
+import { randomMask } from './vectors/models.js';
+
+interface Reading {
+  readonly mask: Uint8Array[];
+  readonly finished: boolean;
+}
+
+const zeros = ({ network }: Surroundings): Uint8Array[] => weighted(network).map(({ weights }) => new Uint8Array(maskBytes(weights)));
+
+function plain(around: Surroundings, counts: readonly LayerCount[], body: Uint8Array, modelled: boolean): Reading {
+  const coder = new RangeDecoder(body);
+  const model = new ContextModel();
+  const mask = zeros(around);
+  weighted(around.network).forEach((placed, i) => {
+    const { weights, kept } = counts[i];
+    if (kept === 0 || kept === weights) model.skip();
+    else if (modelled) model.code(gridOf(around, placed, kept), hintsOf(around.network, placed), coder, mask[i]);
+    else {
+      for (let at = 0, ones = kept; at < weights && ones > 0; at++) {
+        const left = weights - at;
+        const bit = ones === left ? 1 : coder.code(shareOfOnes(ones, left));
+        mask[i][at >> 3] |= bit << (at & 7);
+        ones -= bit;
+      }
+    }
+  });
+  return { mask, finished: coder.finished() };
+}
+
+function fast(around: Surroundings, counts: readonly LayerCount[], body: Uint8Array, modelled: boolean): Reading {
+  const mask = zeros(around);
+  const finished = DECODERS.masks.read(around, counts, body, modelled, mask);
+  return { mask, finished };
+}
+
+const half = fc.nat(0xffffffff);
+const seed = fc.record({ low: half, high: half });
+const small = fc.integer({ min: 1, max: 12 });
+const activation = fc.constant('relu' as const);
+const layer: fc.Arbitrary<Layer> = fc.oneof(
+  fc.record({ kind: fc.constant('dense' as const), units: fc.integer({ min: 1, max: 50 }), activation }),
+  fc.record({ kind: fc.constant('conv' as const), filters: small, activation }),
+  fc.record({
+    kind: fc.constant('conv' as const),
+    filters: small,
+    activation,
+    kernel: fc.constant(5),
+    padding: fc.constant('same' as const),
+  }),
+);
+const network: fc.Arbitrary<Network> = fc.record({
+  input: fc.tuple(small, small, small),
+  layers: fc.array(layer, { minLength: 1, maxLength: 4 }),
+  distribution: fc.constantFrom(...(Object.keys(DISTRIBUTIONS) as Distribution[])),
+  sigma: fc.constant('he' as const),
+  seed,
+});
+const around: fc.Arbitrary<Surroundings> = fc
+  .record({ network, pixelPermutation: fc.option(seed), leaning: fc.boolean(), bits: seed })
+  .map(({ network, pixelPermutation, leaning, bits }) => ({
+    network,
+    pixelPermutation,
+    base: leaning ? { place: 0, mask: randomMask(network, [0.3], bits) } : undefined,
+  }));
+const density = fc.double({ min: 0, max: 1, noNaN: true });
+
+const countsOf = (around: Surroundings, keptOf: (weights: number, layer: number) => number): LayerCount[] =>
+  weighted(around.network).map(({ weights }, i) => ({ weights, kept: keptOf(weights, i) }));
+const isOpen = ({ weights, kept }: LayerCount): boolean => kept > 0 && kept < weights;
+
+/** The coded part of a payload: behind its scheme, the place of its base and a LEB128 count a layer. */
+function bodyOf(payload: Uint8Array, numbers: number): Uint8Array {
+  let at = 1;
+  for (let left = numbers; left > 0; at++) if (payload[at] < 128) left--;
+  return payload.subarray(at);
+}
+
+test('what the encoder wrote: the mask, to the bit, and the plain reader agrees', () => {
+  fc.assert(
+    fc.property(around, fc.array(density, { minLength: 1, maxLength: 3 }), seed, (around, densities, bits) => {
+      const mask = randomMask(around.network, densities, bits);
+      const counts = countsOf(around, (_, i) => countKept(mask[i]));
+      for (const scheme of ['adaptive', 'context', ...(around.base ? (['related'] as const) : [])] as const) {
+        const known = scheme === 'related' ? around : { ...around, base: undefined };
+        const body = bodyOf(encodePayload(around, mask, [scheme]), mask.length + (scheme === 'related' ? 1 : 0));
+        const read = fast(known, counts, body, scheme !== 'adaptive');
+        expect(read).toEqual(plain(known, counts, body, scheme !== 'adaptive'));
+        expect(read.finished).toBe(true);
+        weighted(around.network).forEach(({ weights }, i) => {
+          if (isOpen(counts[i])) for (let at = 0; at < weights; at++) expect(kept(read.mask[i], at)).toBe(kept(mask[i], at));
+        });
+      }
+    }),
+    { numRuns: runs(60), seed: 20261128 },
+  );
+});
+
+test('noise, and streams that end too soon: the same bits are made of it, and the same is said of its end', () => {
+  let ended = 0;
+  fc.assert(
+    fc.property(around, density, fc.uint8Array({ maxLength: 60 }), fc.boolean(), (around, share, body, modelled) => {
+      const counts = countsOf(around, (weights) => Math.round(share * weights));
+      const read = fast(around, counts, body, modelled);
+      expect(read).toEqual(plain(around, counts, body, modelled));
+      if (read.finished) ended++;
+    }),
+    { numRuns: runs(300), seed: 20261128 },
+  );
+  expect(ended).toBeGreaterThan(0);
+});
+
+test('a large payload leaves nothing behind for the next', () => {
+  const network: Network = {
+    input: [1, 1, 3000],
+    layers: [{ kind: 'dense', units: 4000, activation: 'relu' }],
+    distribution: 'normal',
+    sigma: 'he',
+    seed: { low: 1, high: 2 },
+  };
+  const large: Surroundings = { network, pixelPermutation: null, base: undefined };
+  const few: Surroundings = { ...large, network: { ...network, input: [5, 5, 1] } };
+  const body = Uint8Array.from({ length: 200 }, (_, i) => (37 * i) & 255);
+  const some = countsOf(few, () => 700);
+  const first = fast(few, some, body, true);
+  expect(first).toEqual(plain(few, some, body, true));
+  expect(countKept(first.mask[0])).toBeGreaterThan(0);
+  fast(
+    large,
+    countsOf(large, () => 1000),
+    body,
+    true,
+  );
+  expect(fast(few, some, body, true)).toEqual(first);
+});

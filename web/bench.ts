@@ -1,0 +1,159 @@
+// Opened model files, and what their masks say about an image. No DOM: it runs in a worker, and in Node for tests. A mask is compiled
+// when it is first asked.
+
+import { type Model, readStandAlone } from '../codec/container.js';
+import type { Decoders } from '../codec/decoders.js';
+import { SeedmaskError } from '../codec/errors.js';
+import { READER } from '../codec/kernel.js';
+import { MaskReader } from '../codec/mask-reader.js';
+import { SCHEMES } from '../codec/schemes.js';
+import { Bases, decodeTask, type PackedTask } from '../codec/tasks.js';
+import { asInputs } from '../src/data.js';
+import type { Classifiers } from '../src/engine/classifiers.js';
+import type { Classifier } from '../src/engine/engine.js';
+import { compile } from '../src/engine/machine.js';
+import { describe, inputs, type Mask, type Placed, totalKept, totalWeights, weighted } from '../src/network.js';
+import { softmax } from '../src/probabilities.js';
+import { DOMAIN, permutation } from '../src/random.js';
+
+/** What a page may open: decoded masks stay below 32 MB. */
+export const LIMITS = { maxFileBytes: 32 * 1024 * 1024, maxWeights: 2 ** 28 } as const;
+
+export interface TaskAbout {
+  readonly id: string;
+  readonly labels: readonly string[];
+  readonly payloadBytes: number;
+  readonly kept: number;
+  /** Value i of an input is value order[i] of the upright image; null where the task takes images as they are. */
+  readonly order: Uint32Array | null;
+  readonly renamed: boolean;
+}
+
+export interface LayerAbout {
+  /** "300 units of 784 inputs" needs these two. */
+  readonly units: number;
+  /** [height, width, channels] of what one unit sees. */
+  readonly shape: readonly [number, number, number];
+}
+
+export interface FileAbout {
+  readonly file: number;
+  readonly network: string;
+  readonly input: readonly [number, number, number];
+  readonly weights: number;
+  readonly seed: string;
+  readonly fileBytes: number;
+  readonly headerBytes: number;
+  readonly layers: readonly LayerAbout[];
+  readonly tasks: readonly TaskAbout[];
+}
+
+export interface Answer {
+  readonly best: number;
+  readonly probabilities: Float32Array;
+}
+
+interface Opened<Choice> {
+  readonly model: Pick<Model, 'network' | 'tasks'>;
+  readonly classifiers: Map<Choice, Classifier>;
+}
+
+/** Masks are chosen by their place in the file; a subclass may know more. */
+export class Bench<Choice = number> {
+  readonly #engine: Classifiers;
+  protected readonly files: Opened<Choice | number>[] = [];
+  /** Compiled while a file is on its way. */
+  readonly #masks = compile(READER).then((module) => new MaskReader(module));
+
+  constructor(engine: Classifiers) {
+    this.#engine = engine;
+  }
+
+  /** @throws SeedmaskError when the bytes are no whole model file with a task; nothing is kept of it then */
+  async open(bytes: Uint8Array): Promise<FileAbout> {
+    const { network, tasks: stored } = readStandAlone(bytes, LIMITS);
+    if (stored.length === 0) throw new SeedmaskError('no-tasks', { field: 'the file', expected: 'a mask to classify with' });
+    const decoders = await this.#decodersFor(stored);
+    const bases = new Bases(network, stored, decoders);
+    const tasks = stored.map((task, i) => decodeTask(network, task, i, bases.of(task), decoders).task);
+    this.files.push({ model: { network, tasks }, classifiers: new Map() });
+    return about(this.files.length - 1, { network, tasks }, stored, bytes.length);
+  }
+
+  /** Probabilities of the classes for one image of raw values. */
+  classify(file: number, choice: Choice | number, values: Uint8Array): Answer {
+    const { labels, logitScale } = this.taskOf(file, choice);
+    const classifier = this.#classifier(file, choice);
+    const logits = this.logits(file, choice, values, 1);
+    const scale = logits instanceof Int32Array ? classifier.scale * logitScale : logitScale;
+    const probabilities = new Float32Array(labels.length);
+    return { best: softmax(logits, 0, labels.length, scale, probabilities, 0), probabilities };
+  }
+
+  /** Logits before scale and softmax, of rows of raw values: what `seedmask eval` hashes. */
+  logits(file: number, choice: Choice | number, values: Uint8Array, rows: number): Int32Array | Float32Array {
+    const { transform } = this.taskOf(file, choice);
+    const classifier = this.#classifier(file, choice);
+    return classifier.logits(asInputs(values, transform, classifier.inputs), rows);
+  }
+
+  /** The task whose labels and temperature a choice uses. */
+  protected taskOf(file: number, choice: Choice | number) {
+    return this.files[file].model.tasks[Number(choice)];
+  }
+
+  protected maskOf(file: number, choice: Choice | number): Mask {
+    return this.taskOf(file, choice).mask;
+  }
+
+  /** What undoes the deflate scheme is loaded when a payload needs it. */
+  async #decodersFor(tasks: readonly PackedTask[]): Promise<Decoders> {
+    const deflated = tasks.some(({ payload }) => payload[0] === SCHEMES.deflate);
+    const inflate = deflated ? (await import('../codec/deflate.js')).inflate : () => 'deflated';
+    return { inflate, masks: await this.#masks };
+  }
+
+  #classifier(file: number, choice: Choice | number): Classifier {
+    const { model, classifiers } = this.files[file];
+    const held = classifiers.get(choice);
+    if (held) return held;
+    const { transform } = this.taskOf(file, choice);
+    const made = this.#engine.classifier(model.network, { mask: this.maskOf(file, choice), transform });
+    classifiers.set(choice, made);
+    return made;
+  }
+}
+
+function about(
+  file: number,
+  { network, tasks }: Pick<Model, 'network' | 'tasks'>,
+  stored: readonly PackedTask[],
+  fileBytes: number,
+): FileAbout {
+  return {
+    file,
+    network: describe(network),
+    input: network.input,
+    weights: totalWeights(network),
+    seed: String((BigInt(network.seed.high) << 32n) | BigInt(network.seed.low)),
+    fileBytes,
+    headerBytes: stored.reduce((rest, { payload }) => rest - payload.length, fileBytes),
+    layers: weighted(network).map(seen),
+    tasks: tasks.map(({ id, labels, data, mask }, i) => ({
+      id,
+      labels,
+      payloadBytes: stored[i].payload.length,
+      kept: totalKept(mask),
+      order: data?.pixelPermutation ? permutation(inputs(network), data.pixelPermutation, DOMAIN.pixelPermutation) : null,
+      renamed: Boolean(data?.labelPermutation),
+    })),
+  };
+}
+
+/** What one unit of a layer sees. */
+export const seen = ({ layer, input, output, weights }: Placed): LayerAbout => {
+  const units = output[2];
+  if (layer.kind !== 'conv') return { units, shape: input };
+  const side = Math.round(Math.sqrt(weights / (units * input[2])));
+  return { units, shape: [side, side, input[2]] };
+};
