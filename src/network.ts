@@ -224,7 +224,7 @@ export function nonzero(values: Float32Array): Uint8Array {
 /** Number of kept weights in a layer's bits. */
 export function countKept(bits: Uint8Array): number {
   let n = 0;
-  for (let byte of bits) for (; byte; byte &= byte - 1) n++;
+  for (let i = 0; i < bits.length; i++) for (let byte = bits[i]; byte; byte &= byte - 1) n++;
   return n;
 }
 

@@ -27,6 +27,11 @@ export default defineConfig({
         const source = readFileSync(here('../models/trained/digits.smk'));
         this.emitFile({ type: 'asset', fileName: 'models/digits.smk', source });
       },
+      // The first model comes while scripts are read, not after them.
+      transformIndexHtml: (_, { filename }) =>
+        filename.endsWith('index.html')
+          ? [{ tag: 'link', attrs: { rel: 'preload', as: 'fetch', crossorigin: '', href: './models/digits.smk' }, injectTo: 'head' }]
+          : [],
     },
     {
       name: 'frontier',

@@ -75,7 +75,7 @@ function program(
   const net = stack(machine, own, network, { batch: CHUNK, sums, biases: biases !== null, training: false });
   const layout: Operation[] = [];
   net.weighted.forEach((layer, i) => {
-    const masked = weights[i].map((w, k) => (kept(mask[i], k) ? (sums === 'i32' ? Math.sign(w) : w) : 0));
+    const masked = underMask(weights[i], mask[i], sums);
     const floats = layer.weights.pitch / 4;
     upload(masked, machine[sums](layer.value, floats * layer.weights.units), layer.weights);
     if (biases) machine.f32(layer.bias, layer.weights.units).set(biases[i]);
@@ -102,6 +102,17 @@ function program(
     },
     free: () => own.free(),
   };
+}
+
+/** Kept weights, their signs where sums are integers; what is pruned is 0. Masks keep little: bytes of them that keep nothing are passed. */
+function underMask(weights: Float32Array, mask: Uint8Array, sums: Sums): Float32Array {
+  const out = new Float32Array(weights.length);
+  for (let byte = 0; byte < mask.length; byte++) {
+    if (mask[byte] === 0) continue;
+    const end = Math.min(8 * byte + 8, weights.length);
+    for (let k = 8 * byte; k < end; k++) if (kept(mask, k)) out[k] = sums === 'i32' ? Math.sign(weights[k]) : weights[k];
+  }
+  return out;
 }
 
 function compileIntegers(
