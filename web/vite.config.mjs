@@ -12,7 +12,7 @@ export default defineConfig({
   root: here('.'),
   base: './',
   resolve: { alias: { '#workers': here('../src/engine/workers.browser.ts') } },
-  worker: { format: 'es', rolldownOptions: loading, plugins: () => [refusals] },
+  worker: { format: 'es', rolldownOptions: { treeshake: loading.treeshake }, plugins: () => [refusals] },
   build: {
     outDir: here('../dist/web'),
     emptyOutDir: true,
@@ -27,11 +27,15 @@ export default defineConfig({
         const source = readFileSync(here('../models/trained/digits.smk'));
         this.emitFile({ type: 'asset', fileName: 'models/digits.smk', source });
       },
-      // The first model comes while scripts are read, not after them.
-      transformIndexHtml: (_, { filename }) =>
-        filename.endsWith('index.html')
-          ? [{ tag: 'link', attrs: { rel: 'preload', as: 'fetch', crossorigin: '', href: './models/digits.smk' }, injectTo: 'head' }]
-          : [],
+      // The worker and the first model come while the page's script is read, not after it.
+      transformIndexHtml: (_, { filename, bundle }) => {
+        if (!filename.endsWith('index.html')) return [];
+        const worker = Object.keys(bundle ?? {}).find((name) => /^assets\/worker-.*\.js$/.test(name));
+        return [
+          ...(worker ? [{ tag: 'link', attrs: { rel: 'modulepreload', href: `./${worker}` } }] : []),
+          { tag: 'link', attrs: { rel: 'preload', as: 'fetch', crossorigin: '', href: './models/digits.smk' } },
+        ];
+      },
     },
     {
       name: 'frontier',
