@@ -179,7 +179,7 @@ export function featureBytes(raw: ArrayLike<number>, { low, scale }: Features): 
   for (let i = 0; i < bytes.length; i++) {
     const input = i % low.length;
     const value = Math.fround(Math.fround(Math.fround(raw[i]) - low[input]) * scale[input]);
-    bytes[i] = Math.floor(Math.min(255, Math.max(0, value)) + 0.5);
+    bytes[i] = Math.floor(Math.fround(Math.min(255, Math.max(0, value)) + 0.5));
   }
   return bytes;
 }
