@@ -1,6 +1,6 @@
 // A TensorFlow.js LayersModel, written: model.json (a Sequential of Keras layers) and weights.bin, for tf.loadLayersModel. Input: raw
 // values, [batch, inputs] for networks of dense layers and [batch, height, width, channels] for others; output: logits [batch, outputs].
-// Labels and temperature (probabilities = softmax(logitScale x logits)) stand in userDefinedMetadata.
+// Labels and temperature (probabilities = softmax(logitScale x logits)) and names of columns stand in userDefinedMetadata.
 //
 // Numbers become bytes in layers too, with every rounding where FORMAT.md has it: a depthwise kernel of ones and a bias subtracts, another
 // multiplies, a ReLU clamps, and a table of 256 rows takes whole parts, as an Embedding casts its input to int32.
@@ -21,6 +21,7 @@ interface Weight {
  */
 export function toLayersModel(network: Network, task: ExportedTask): ReadonlyMap<string, Uint8Array> {
   const model = floatModel(network, task);
+  const columns = task.transform.features?.names;
   const { layers, weights } = sequential(model, task.transform.features);
   const bytes = new DataView(new ArrayBuffer(weights.reduce((sum, { values }) => sum + values.byteLength, 0)));
   let at = 0;
@@ -40,7 +41,7 @@ export function toLayersModel(network: Network, task: ExportedTask): ReadonlyMap
       model_config: { class_name: 'Sequential', config: { name: 'seedmask', layers } },
     },
     weightsManifest: [{ paths: ['weights.bin'], weights: weights.map(({ name, shape }) => ({ name, shape, dtype: 'float32' })) }],
-    userDefinedMetadata: { labels: task.labels, logitScale: task.logitScale },
+    userDefinedMetadata: { labels: task.labels, logitScale: task.logitScale, ...(columns && { columns }) },
   };
   return new Map([
     ['model.json', new TextEncoder().encode(JSON.stringify(file))],

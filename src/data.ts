@@ -20,6 +20,8 @@ export interface Features {
   /** One value an input. */
   readonly low: Float32Array;
   readonly scale: Float32Array;
+  /** What the inputs are called, each by its own name, where that is known. */
+  readonly names?: readonly string[];
 }
 
 export class DataError extends Error {
@@ -194,8 +196,9 @@ export function standardFeatures(rows: ArrayLike<number>, width: number): Featur
     for (let at = input; at < rows.length; at += width) sum += rows[at];
     const mean = sum / count;
     for (let at = input; at < rows.length; at += width) squares += (rows[at] - mean) ** 2;
-    // A feature that is always the same has no deviation: any will do.
-    const deviation = Math.sqrt(squares / count) || 1;
+    // A feature that is always the same, or whose steps no float32 can tell apart, has no deviation: any will do.
+    const spread = Math.sqrt(squares / count);
+    const deviation = Number.isFinite(Math.fround(64 / spread)) ? spread : 1;
     low[input] = mean - 4 * deviation;
     scale[input] = 32 / deviation;
   }
