@@ -186,7 +186,11 @@ export function featureBytes(raw: ArrayLike<number>, { low, scale }: Features): 
   return bytes;
 }
 
-/** Bytes for standardised features: 128 is the mean of the rows and 32 steps are a standard deviation, so 4 of them fit on either side. */
+/**
+ * Bytes for standardised features: 128 is the mean of the rows, and a standard deviation on either side takes all of the range. What is
+ * farther away stands at its end. Networks without biases tell bytes apart by their ratios, so a wider range, in which every byte is
+ * near 128, is hard to learn from (bench/README.md, "Numbers").
+ */
 export function standardFeatures(rows: ArrayLike<number>, width: number): Features {
   const low = new Float32Array(width);
   const scale = new Float32Array(width);
@@ -198,9 +202,9 @@ export function standardFeatures(rows: ArrayLike<number>, width: number): Featur
     for (let at = input; at < rows.length; at += width) squares += (rows[at] - mean) ** 2;
     // A feature that is always the same, or whose steps no float32 can tell apart, has no deviation: any will do.
     const spread = Math.sqrt(squares / count);
-    const deviation = Number.isFinite(Math.fround(64 / spread)) ? spread : 1;
-    low[input] = mean - 4 * deviation;
-    scale[input] = 32 / deviation;
+    const deviation = Number.isFinite(Math.fround(127.5 / spread)) ? spread : 1;
+    low[input] = mean - deviation;
+    scale[input] = 127.5 / deviation;
   }
   return { low, scale };
 }
