@@ -233,6 +233,36 @@ test('train on CSV, eval, and a server that takes the raw numbers', async () => 
     expected: 'a multiple of 16 bytes, one little-endian float32 per input',
   });
   expect(await raw(new Uint8Array(Float32Array.from([1, 2, Number.NaN, 4]).buffer))).toMatchObject({ code: 'bad-value' });
+  // Metadata names the numbers, and each protocol takes them as features.
+  const columns = ['size', 'length, mm', 'noise', 'same'];
+  const get = (path: string) => fetch(`http://127.0.0.1:${port}${path}`).then((response) => response.json());
+  const post = (path: string, body: object) =>
+    fetch(`http://127.0.0.1:${port}${path}`, { method: 'POST', body: JSON.stringify(body) }).then((response) => response.json());
+  expect(await get('/tasks/plants')).toMatchObject({ columns, values: expect.stringMatching(/^numbers/) });
+  expect(await get('/v2/models/plants')).toMatchObject({
+    inputs: [{ name: 'features', datatype: 'FP32', shape: [-1, 4] }],
+    parameters: { columns: JSON.stringify(columns), values: expect.stringMatching(/^numbers/) },
+  });
+  const v1 = await get('/v1/models/plants/metadata');
+  expect(v1).toMatchObject({ columns, values: expect.stringMatching(/^numbers/) });
+  expect(v1).toMatchObject({ metadata: { signature_def: { signature_def: { serving_default: { inputs: { features: {} } } } } } });
+  const best = predictions[0].label;
+  const saidBy = ({ results: [scores] }: { results: [string, number][][] }) => scores.reduce((a, b) => (b[1] > a[1] ? b : a))[0];
+  const byName = Object.fromEntries(columns.map((name, i) => [name, instances[0][i]]).reverse());
+  for (const example of [{ features: instances[0] }, { pixels: instances[0] }, byName])
+    expect(saidBy((await post('/v1/models/plants:classify', { examples: [example] })) as never)).toBe(best);
+  expect(await post('/v1/models/plants:classify', { examples: [{ size: 1, noise: 2 }] })).toMatchObject({
+    field: '/examples/0',
+    expected: 'an object with the one feature \'features\', a list of values, or with "size, length, mm, noise, same"',
+  });
+  const { predictions: rowForm } = (await post('/v1/models/plants:predict', { instances: [{ features: instances[0] }] })) as never;
+  expect((rowForm as number[][])[0]).toHaveLength(3);
+  const tensor = { name: 'features', shape: [1, 4], datatype: 'FP32', data: instances[0] };
+  expect(await post('/v2/models/plants/infer', { inputs: [tensor] })).toMatchObject({ outputs: [{}, { data: [best] }] });
+  expect(await post('/v2/models/plants/infer', { inputs: [{ ...tensor, name: 'x' }] })).toMatchObject({
+    field: '/inputs/0/name',
+    expected: "'features'",
+  });
   server.close();
   const right = predictions.filter(({ label }, i) => label === rows[5 * i + 4][4]).length;
   expect(right / predictions.length).toBeCloseTo(testAccuracy, 10);
