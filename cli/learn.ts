@@ -18,8 +18,8 @@ export const FC_DENSITY = [0.025, 0.08, 0.3] as const;
 export const FC_EPOCHS = 24;
 /** The same where there are convolutions; their densities are `convDensity`. */
 export const CONV_EPOCHS = 10;
-/** Of masks over numbers, which are few and on any scale: a rate, and the fewest steps. Chosen on validation rows (bench/README.md, "Numbers"). */
-const NUMBERS = { learningRate: 0.03, steps: 1000 } as const;
+/** Learning rate of topk masks over numbers; chosen on validation rows (bench/README.md, "Numbers"). */
+const NUMBERS_RATE = 0.03;
 /** Pixels by which training images are moved at most, and the worth of a bit in nats of training loss: the same. */
 export const SHIFT = 1;
 export const RATE = 1e-6;
@@ -29,12 +29,6 @@ export const validationRows = (rows: number): number => Math.min(5000, Math.max(
 
 /** Rows of a step: as many as are wanted, or an eighth of a small training set, as a batch that is not full is dropped. */
 export const batchOf = (rows: number, wanted: number): number => Math.min(wanted, Math.ceil(rows / 8));
-
-/** Epochs of so many steps at least, over so many training rows of numbers. */
-export function epochsOfNumbers(rows: number, epochs: number): number {
-  const steps = Math.floor(rows / batchOf(rows, TOPK.batch));
-  return Math.max(epochs, Math.ceil(NUMBERS.steps / steps));
-}
 
 /** What a network is trained with when nothing is said. */
 export function defaultsOf(architecture: Architecture): { density: number[]; epochs: number } {
@@ -146,7 +140,7 @@ export async function trainTask(
   const costs = (mask: Mask) => keepCosts({ network, pixelPermutation: null }, mask);
   const rate = options.rate ? { weight: options.rate, costs } : undefined;
   const batch = batchOf(parts.train.length, TOPK.batch);
-  const topk = { ...topkTraining(network), ...(data.train.features && { learningRate: NUMBERS.learningRate }) };
+  const topk = { ...topkTraining(network), ...(data.train.features && { learningRate: NUMBERS_RATE }) };
   const learned =
     options.method === 'bernoulli'
       ? await trainBernoulli(engine, network, data.train, parts, { ...BERNOULLI, ...options, batch, rescale: options.rescale ?? false })

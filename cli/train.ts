@@ -15,7 +15,6 @@ import { checkWritable, writeFileSafely } from './files.js';
 import {
   CONV_EPOCHS,
   defaultsOf,
-  epochsOfNumbers,
   FC_EPOCHS,
   METHODS,
   type Method,
@@ -104,11 +103,7 @@ export function trainCommand(): Command {
     .option('--rate <x>', `nats of training loss that a bit of the file is worth (topk; default: ${RATE})`, notNegative)
     .option('--rescale', 'multiply the drawn weights of a layer by all / drawn (bernoulli)')
     .option('--penalty <x>', 'weight of the mean probability to be kept in the loss: fewer weights are kept (bernoulli)', notNegative)
-    .option(
-      '--epochs <n>',
-      `passes over the training rows (default: ${FC_EPOCHS}, with convolutions ${CONV_EPOCHS}; more over few rows of numbers)`,
-      positiveInteger,
-    )
+    .option('--epochs <n>', `passes over the training rows (default: ${FC_EPOCHS}, with convolutions ${CONV_EPOCHS})`, positiveInteger)
     .addOption(seedOption())
     .addOption(threadsOption())
     .addOption(new Option('--engine <name>', 'reference is slow; tfjs-node needs its npm package').choices(ENGINES).default('wasm'))
@@ -164,13 +159,12 @@ async function run(options: Options): Promise<void> {
   // Numbers are no image, however many there are.
   const architecture = data.train.features ? { ...options.network, input: data.train.input } : options.network;
   const defaults = defaultsOf(architecture);
-  const parted = split(data.train.labels.length, validationRows(data.train.labels.length), options.seed);
   const isImage = data.train.input[0] > 1 && data.train.input[1] > 1;
   const {
     method,
     rescale,
     penalty,
-    epochs = data.train.features ? epochsOfNumbers(parted.train.length, defaults.epochs) : defaults.epochs,
+    epochs = defaults.epochs,
     shift = method === 'topk' && isImage ? SHIFT : 0,
     rotate,
     rate = RATE,
@@ -187,7 +181,8 @@ async function run(options: Options): Promise<void> {
   const engine = await engineOf(options);
   const quiet = options.json === true;
   const goal = goalOf(options);
-  const { parts, check } = options.squeeze ? withCheck(parted) : { parts: parted, check: null };
+  const rows = split(data.train.labels.length, validationRows(data.train.labels.length), options.seed);
+  const { parts, check } = options.squeeze ? withCheck(rows) : { parts: rows, check: null };
   const learn = async (density: readonly number[], epochs: number): Promise<TrainedTask> => {
     const bar = trainingBar('train', quiet || (goal !== null && !process.stderr.isTTY), goal !== null);
     const settings = { method, rescale, penalty, shift, rotate, rate, density, epochs, onProgress: bar.update };

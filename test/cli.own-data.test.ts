@@ -119,7 +119,7 @@ const rows = Array.from({ length: 240 }, (_, i) => {
 const csv = (part: typeof rows) =>
   `size,"length, mm",noise,same,Species\n${part.map((r) => r.map((v) => (typeof v === 'string' ? `"${v}"` : v)).join(',')).join('\n')}\n`;
 
-test('features are standardised by the training rows: 128 is the mean, 127.5 a standard deviation, and ends are ends', () => {
+test('features are standardised by the training rows: the mean is in the middle, 1.25 deviations reach the ends', () => {
   put({ 'plants/train.csv': csv(rows.slice(0, 180)), 'plants/test.csv': csv(rows.slice(180)) });
   const { name, train, test: rest } = loadDataset(at('plants'));
   expect(name).toBe('plants');
@@ -131,7 +131,8 @@ test('features are standardised by the training rows: 128 is the mean, 127.5 a s
     const mean = own.reduce((a, b) => a + b, 0) / 180;
     const deviation = Math.sqrt(own.reduce((sum, x) => sum + (x - mean) ** 2, 0) / 180);
     own.forEach((x, i) => {
-      const want = Math.min(255, Math.max(0, 127.5 + (127.5 * (x - mean)) / deviation));
+      const turned = Math.sign(train.features!.scale[feature]);
+      const want = Math.min(255, Math.max(0, 127.5 + (turned * 102 * (x - mean)) / deviation));
       expect(Math.abs(train.images[4 * i + feature] - want)).toBeLessThan(0.51);
     });
   }
@@ -178,6 +179,16 @@ test('semicolons and tabs part columns too', () => {
     put({ [`cut/${name}.csv`]: text.replace(/,(?=(?:[^"]*"[^"]*")*[^"]*$)/g, mark) });
     expect(loadDataset(at(`cut/${name}.csv`)).train).toEqual(comma);
   }
+});
+
+test('a feature that rises with those before it is turned round, so that their sum changes little', () => {
+  const values = Array.from({ length: 50 }, (_, i) => [i, 3 * i + Math.sin(i), -i, 5]).flat();
+  const features = standardFeatures(values, 4);
+  expect([...features.scale].map(Math.sign)).toEqual([1, -1, 1, 1]);
+  const bytes = featureBytes(values, features);
+  const sums = Array.from({ length: 50 }, (_, row) => bytes[4 * row] + bytes[4 * row + 1]);
+  expect(Math.max(...sums) - Math.min(...sums)).toBeLessThan(16);
+  expect([...bytes.subarray(3, 8)].filter((_, i) => i % 4 === 0)).toEqual([128, 128]);
 });
 
 test('bytes of features stay within 0 and 255, whatever comes', () => {
