@@ -3,20 +3,24 @@
 //
 //   npm run build && node bench/numbers.mjs [--seeds 5] [--hidden 64] [FILE.csv ...]
 
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import seedrandom from 'seedrandom';
 import { loadDataset } from '../dist/cli/datasets.js';
+import { defaultsOf, maskNetwork, RATE, trainTask, validationRows } from '../dist/cli/learn.js';
+import { split } from '../dist/src/data.js';
+import { createWasmEngine } from '../dist/src/engine/wasm.js';
+import { describe } from '../dist/src/network.js';
+import { parseSeed } from '../dist/src/random.js';
 
 const { values, positionals } = parseArgs({
   options: { seeds: { type: 'string', default: '5' }, hidden: { type: 'string', default: '64' } },
   allowPositionals: true,
 });
 const folder = mkdtempSync(join(tmpdir(), 'seedmask-numbers-'));
-const cli = new URL('../dist/cli/main.js', import.meta.url).pathname;
+const engine = await createWasmEngine({ threads: 1 });
 
 const random = seedrandom('numbers');
 const normal = () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
@@ -31,7 +35,7 @@ const MADE = {
   'three classes, 13 features': blobs(13, 3, 1.2, 1),
   'two classes, 30 skewed features': (() => {
     const row = blobs(30, 2, 0.7, 1);
-    return (i) => row(i).map((value, at) => (at === 0 ? value : Math.exp(value / 2)));
+    return (i) => row(i).map((value, at) => (at === 0 ? value : Math.exp(value / 2 / 10 ** ((at - 1) % 3))));
   })(),
 };
 
@@ -51,20 +55,29 @@ const mean = (list) => list.reduce((sum, x) => sum + x, 0) / list.length;
 const round = (x) => x.toFixed(3);
 console.log('| data | rows | network | validation | test (range) | bytes | seconds |\n|---|---|---|---|---|---|---|');
 for (const file of [...files, ...positionals]) {
-  const { train, test } = loadDataset(file);
-  const network = `fc:${train.input[2]}-${values.hidden}-${train.names.length}`;
-  const runs = Array.from({ length: Number(values.seeds) }, (_, seed) => {
-    const words = ['train', '--data', file, '--network', network, '--seed', String(seed), '--out', join(folder, 'x.smk'), '--json'];
-    const { stdout, stderr, status } = spawnSync(process.execPath, [cli, ...words], { encoding: 'utf8' });
-    if (status !== 0) throw new Error(stderr);
-    return { ...JSON.parse(stdout), bytes: readFileSync(join(folder, 'x.smk')).length };
-  });
+  const data = loadDataset(file);
+  const { train, test } = data;
+  const architecture = {
+    input: train.input,
+    layers: [
+      { kind: 'dense', units: Number(values.hidden), activation: 'relu' },
+      { kind: 'dense', units: train.names.length, activation: 'linear' },
+    ],
+  };
+  const network = describe(architecture);
+  const runs = [];
+  for (let seed = 0; seed < Number(values.seeds); seed++) {
+    const key = parseSeed(seed);
+    const parts = split(train.labels.length, validationRows(train.labels.length), key);
+    runs.push(await trainTask(engine, maskNetwork(architecture, key), data, parts, { ...defaultsOf(architecture), rate: RATE }));
+  }
   const of = (key) => runs.map((run) => run[key]);
   const tests = of('testAccuracy');
   const range = `${round(mean(tests))} (${round(Math.min(...tests))} to ${round(Math.max(...tests))})`;
   const rows = train.labels.length + test.labels.length;
   console.log(
-    `| ${basename(file, '.csv')} | ${rows} | ${network} | ${round(mean(of('valAccuracy')))} | ${range} | ${Math.round(mean(of('bytes')))} | ${mean(of('trainSeconds')).toFixed(2)} |`,
+    `| ${basename(file, '.csv')} | ${rows} | ${network} | ${round(mean(of('valAccuracy')))} | ${range} | ${Math.round(mean(of('fileBytes')))} | ${mean(of('trainSeconds')).toFixed(2)} |`,
   );
 }
+engine.close();
 rmSync(folder, { recursive: true });
