@@ -134,7 +134,7 @@ export function checkFits({ name, train, test }: LoadedData, network: Architectu
   const form = (shape: Shape) => (flat ? `${inputs({ input: shape, layers: [] })} values` : shape.join(' x '));
   const hint = 'Take other data or another network';
   if (form(train.input) !== form(network.input)) {
-    const expected = `images of ${form(network.input)}, as ${describe(network)} takes`;
+    const expected = `${train.features ? 'rows of numbers, each' : 'images'} of ${form(network.input)}, as ${describe(network)} takes`;
     throw new SeedmaskError('bad-option', { field: '--data', expected, got: `${form(train.input)} in ${name}`, hint });
   }
   for (const { labels } of [train, test]) {

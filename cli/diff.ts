@@ -112,7 +112,7 @@ function headDifferences(a: TaskHead, b: TaskHead): string[] {
         transform.scale,
         Object.is(transform.mean, -0) ? '-0' : transform.mean,
         transform.constant && [...transform.constant],
-        transform.features && [[...transform.features.low], [...transform.features.scale]],
+        transform.features && [[...transform.features.low], [...transform.features.scale], transform.features.names],
       ],
     ],
     ['labels', labels],

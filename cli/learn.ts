@@ -18,6 +18,8 @@ export const FC_DENSITY = [0.025, 0.08, 0.3] as const;
 export const FC_EPOCHS = 24;
 /** The same where there are convolutions; their densities are `convDensity`. */
 export const CONV_EPOCHS = 10;
+/** Learning rate of topk masks over numbers; chosen on validation rows (bench/README.md, "Numbers"). */
+const NUMBERS_RATE = 0.03;
 /** Pixels by which training images are moved at most, and the worth of a bit in nats of training loss: the same. */
 export const SHIFT = 1;
 export const RATE = 1e-6;
@@ -138,10 +140,11 @@ export async function trainTask(
   const costs = (mask: Mask) => keepCosts({ network, pixelPermutation: null }, mask);
   const rate = options.rate ? { weight: options.rate, costs } : undefined;
   const batch = batchOf(parts.train.length, TOPK.batch);
+  const topk = { ...topkTraining(network), ...(data.train.features && { learningRate: NUMBERS_RATE }) };
   const learned =
     options.method === 'bernoulli'
       ? await trainBernoulli(engine, network, data.train, parts, { ...BERNOULLI, ...options, batch, rescale: options.rescale ?? false })
-      : { ...(await trainTopk(engine, network, data.train, parts, { ...topkTraining(network), ...options, batch, rate })), drawn: [] };
+      : { ...(await trainTopk(engine, network, data.train, parts, { ...topk, ...options, batch, rate })), drawn: [] };
   const trainSeconds = (performance.now() - started) / 1000;
   const modelOf = (mask: Uint8Array[]) => taskModel(engine, network, mask, data.train, parts.validation, data.name);
   const model = modelOf(learned.mask);

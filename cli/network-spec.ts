@@ -1,4 +1,5 @@
-// A network in a JSON file, as --network takes it: an input shape and layers of any sizes. A wrong one is refused by the layer's number.
+// A network in a JSON file, as --network takes it: an input shape and layers of any sizes. A wrong one is refused by the layer's number,
+// counted from 1.
 //
 //   {"input": [28, 28, 1], "layers": [{"kind": "conv3x3", "filters": 8}, {"kind": "relu"}, {"kind": "pool"}, {"kind": "dense", "units": 10}]}
 //
@@ -8,7 +9,8 @@
 import { z } from 'zod';
 import { type Architecture, type Layer, MAX_KERNEL, place } from '../src/network.js';
 
-const WIDTH = z.int().positive().max(1048576);
+const LARGEST = 1048576;
+const WIDTH = z.int().positive().max(LARGEST);
 const ACTIVATION = z.enum(['linear', 'relu']).default('linear');
 const PADDING = z.enum(['same', 'valid']).optional();
 const LAYER = z.discriminatedUnion('kind', [
@@ -27,10 +29,28 @@ const LAYER = z.discriminatedUnion('kind', [
 /** The schema; z.toJSONSchema(NETWORK_SPEC) is its JSON Schema. */
 export const NETWORK_SPEC = z.strictObject({ input: z.tuple([WIDTH, WIDTH, WIDTH]), layers: z.array(LAYER).min(1).max(1024) });
 
-/** @throws Error with one line that names the layer */
+/** What each field takes, in words. */
+const TAKES: Readonly<Record<string, string>> = {
+  input: `[height, width, channels], each from 1 to ${LARGEST}`,
+  layers: 'a list of 1 to 1024 layers',
+  kind: LAYER.options.map(({ shape }) => shape.kind.value).join(', '),
+  units: `a whole number from 1 to ${LARGEST}`,
+  filters: `a whole number from 1 to ${LARGEST}`,
+  kernel: `a whole number from 1 to ${MAX_KERNEL}`,
+  activation: 'linear or relu',
+  padding: 'same or valid',
+};
+
+/** @throws Error with one line that names the layer, the first that is wrong */
 export function parseNetworkSpec(json: string): Architecture {
-  const parsed = NETWORK_SPEC.safeParse(JSON.parse(json));
-  if (!parsed.success) throw new Error(parsed.error.issues.map(lineOf).join('; '));
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch (error) {
+    throw new Error(`no JSON: ${(error as Error).message.replace(/\s+/g, ' ')}`);
+  }
+  const parsed = NETWORK_SPEC.safeParse(value);
+  if (!parsed.success) throw new Error(lineOf(parsed.error.issues[0], value));
   const { input, layers: specs } = parsed.data;
   const layers: Layer[] = [];
   /** Where the file has each layer. */
@@ -39,7 +59,7 @@ export function parseNetworkSpec(json: string): Architecture {
     if (spec.kind === 'relu') {
       const before = layers.findLastIndex(({ kind }) => kind !== 'pool');
       const held = layers[before];
-      if (!held || held.kind === 'pool') throw new Error(`layer ${i}: a relu needs a dense or conv layer before it`);
+      if (!held || held.kind === 'pool') throw new Error(`layer ${i + 1}: a relu needs a dense or conv layer before it`);
       layers[before] = { ...held, activation: 'relu' };
       return;
     }
@@ -49,14 +69,29 @@ export function parseNetworkSpec(json: string): Architecture {
   try {
     place({ input, layers });
   } catch (error) {
-    throw new Error((error as Error).message.replace(/^layer (\d+)/, (_, i: string) => `layer ${places[Number(i)]}`));
+    throw new Error((error as Error).message.replace(/^layer (\d+)/, (_, i: string) => `layer ${places[Number(i)] + 1}`));
   }
   return { input, layers };
 }
 
-/** layers.2.units -> "layer 2, units". */
-function lineOf({ path, message }: z.core.$ZodIssue): string {
-  const [part, index, ...rest] = path;
-  const where = part === 'layers' && index !== undefined ? [`layer ${String(index)}`, ...rest] : path;
-  return where.length ? `${where.join(', ')}: ${message}` : message;
+/** layers.2.units -> "layer 3 (dense): units must be a whole number .., got nothing". */
+function lineOf(issue: z.core.$ZodIssue, spec: unknown): string {
+  const [part, index] = issue.path;
+  const at = (path: readonly PropertyKey[]) =>
+    path.reduce<unknown>((held, key) => (held as Record<PropertyKey, unknown> | undefined)?.[key], spec);
+  const inLayer = part === 'layers' && index !== undefined;
+  const layer = inLayer ? (at(issue.path.slice(0, 2)) as { kind?: unknown } | null) : null;
+  const known = LAYER.options.find(({ shape }) => shape.kind.value === layer?.kind);
+  const where = inLayer ? `layer ${Number(index) + 1}${known ? ` (${known.shape.kind.value})` : ''}: ` : '';
+  if (issue.code === 'unrecognized_keys') {
+    const fields = Object.keys(known ? known.shape : NETWORK_SPEC.shape).join(', ');
+    return `${where}unknown field ${issue.keys.join(', ')}, expected ${fields}`;
+  }
+  const field = String(issue.path[inLayer ? 2 : 0] ?? '');
+  const got = at(issue.path.slice(0, inLayer ? 3 : 1));
+  const found = got === undefined ? 'nothing' : brief(JSON.stringify(got));
+  if (field === '') return `${where || 'the file '}must be an object with ${inLayer ? 'kind and sizes' : 'input and layers'}, got ${found}`;
+  return `${where}${field} must be ${TAKES[field]}, got ${found}`;
 }
+
+const brief = (text: string): string => (text.length > 60 ? `${text.slice(0, 57)}...` : text);

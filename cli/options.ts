@@ -111,7 +111,8 @@ function network(text: string): Architecture {
   if (widths) return checked(dense(widths));
   const [, image, layers] = /^(\d+x\d+x\d+):(.+)$/.exec(text) ?? [];
   if (image) return checked(images(image, layers.split('-')));
-  if (text.endsWith('.json') && existsSync(text)) {
+  if (text.endsWith('.json')) {
+    if (!existsSync(text)) throw new InvalidArgumentError(`${text}: no such file.`);
     try {
       return parseNetworkSpec(new TextDecoder().decode(readFile(text, 65536)));
     } catch (error) {
@@ -136,7 +137,7 @@ function images(image: string, parts: string[]): Architecture {
     if (/^\d+$/.test(part)) return { kind: 'dense', units: Number(part), activation };
     const [, filters, kernel, valid] = /^conv(\d+)(?:k(\d+)(v?))?$/.exec(part) ?? [];
     if (!filters)
-      throw new InvalidArgumentError(`layer ${i}: expected pool, a number of units, conv16, conv16k5 or conv16k5v, got '${part}'.`);
+      throw new InvalidArgumentError(`layer ${i + 1}: expected pool, a number of units, conv16, conv16k5 or conv16k5v, got '${part}'.`);
     const window = kernel ? ({ kernel: Number(kernel), padding: valid ? 'valid' : 'same' } as const) : {};
     return { kind: 'conv', filters: Number(filters), activation, ...window };
   });
@@ -147,7 +148,7 @@ function checked(architecture: Architecture): Architecture {
   try {
     place(architecture);
   } catch (error) {
-    throw new InvalidArgumentError(`${(error as Error).message}.`);
+    throw new InvalidArgumentError(`${(error as Error).message.replace(/^layer (\d+)/, (_, i: string) => `layer ${Number(i) + 1}`)}.`);
   }
   return architecture;
 }

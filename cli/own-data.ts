@@ -19,6 +19,12 @@ const MAX_CSV_BYTES = 2 ** 26;
 const MAX_CLASSES = 256;
 const LABEL_COLUMNS = ['label', 'class', 'target', 'species', 'y'];
 const TEST_EVERY = 5;
+/** What a model file can say: so many names, of so many bytes each. */
+const [MAX_COLUMNS, MAX_NAME_BYTES] = [65_535, 255];
+/** Numbers within these bounds keep their mean and deviation finite in float32. */
+const LARGEST = 1e37;
+/** More different labels than this that are no whole numbers are a quantity, and no classes. */
+const MAX_FRACTIONS = 20;
 
 const refuse = (field: string, got: unknown, expected: string) => new SeedmaskError('no-dataset', { field, got, expected });
 
@@ -108,54 +114,100 @@ function fromNpz(path: string): { train: Dataset; test: Dataset } {
 
 interface Table {
   readonly path: string;
-  readonly columns: readonly string[];
+  /** Where each named column stands. */
+  readonly columns: ReadonlyMap<string, number>;
   readonly rows: readonly string[][];
+}
+
+/** The delimiter that parts the first line most often, quoted names aside. */
+function delimiterOf(bytes: Uint8Array): string {
+  const end = bytes.indexOf(10);
+  const line = new TextDecoder().decode(bytes.subarray(0, end < 0 ? undefined : end)).replace(/"[^"]*"/g, '');
+  const times = (delimiter: string) => line.split(delimiter).length;
+  return [',', ';', '\t'].reduce((best, delimiter) => (times(delimiter) > times(best) ? delimiter : best));
 }
 
 function table(path: string): Table {
   const bytes = readFile(path, MAX_CSV_BYTES);
   let rows: string[][];
   try {
-    rows = parse(bytes, { bom: true, trim: true, skip_empty_lines: true });
+    rows = parse(bytes, { bom: true, trim: true, skip_empty_lines: true, delimiter: delimiterOf(bytes) });
   } catch (error) {
     throw refuse(path, (error as Error).message, 'a CSV file');
   }
-  const [columns, ...rest] = rows;
-  if (!columns || columns.length < 2 || rest.length < 2)
-    throw refuse(path, `${rows.length} lines`, 'a line of column names, of features and a label, and rows');
-  const number = columns.find((column) => column !== '' && Number.isFinite(Number(column)));
+  const [names, ...rest] = rows;
+  if (!names || names.length < 2 || rest.length < 2) {
+    const got = names?.length === 1 && rest.length > 1 ? `one column, ${names[0]}` : `${rows.length} lines`;
+    throw refuse(path, got, 'a line of column names, of features and a label parted by , ; or tabs, and rows');
+  }
+  if (names.length > MAX_COLUMNS) throw refuse(path, `${names.length} columns`, `at most ${MAX_COLUMNS}`);
+  const number = names.find((column) => column !== '' && Number.isFinite(Number(column)));
   if (number !== undefined) throw refuse(path, `the number ${number} in the first line`, 'a line of column names before the rows');
+  const columns = new Map<string, number>();
+  names.forEach((name, i) => {
+    const wrong = name === '' ? `column ${i + 1} without a name` : columns.has(name) ? `two columns named ${name}` : null;
+    if (wrong ?? (name.startsWith('\ufeff') || new TextEncoder().encode(name).length > MAX_NAME_BYTES))
+      throw refuse(path, wrong ?? `the name ${name}`, `distinct names of 1 to ${MAX_NAME_BYTES} bytes (pandas: to_csv(index=False))`);
+    columns.set(name, i);
+  });
   return { path, columns, rows: rest };
 }
 
-/** Numbers become bytes as the task makes them, or as the training rows standardise them. */
+/** The column of classes: one with a name for it, else the last; never one that the task takes as a number. */
+function labelColumn({ path, columns }: Table, taken: ReadonlySet<string>): string {
+  const free = [...columns.keys()].filter((column) => !taken.has(column));
+  const label = free.find((column) => LABEL_COLUMNS.includes(column.toLowerCase())) ?? free.at(-1);
+  if (label === undefined) throw refuse(path, 'no column of labels', `one beside ${[...taken].join(', ')}`);
+  return label;
+}
+
+function place({ path, columns }: Table, name: string, what: string): number {
+  const at = columns.get(name);
+  if (at === undefined) throw refuse(path, `no column ${name} among ${[...columns.keys()].join(', ')}`, what);
+  return at;
+}
+
+/**
+ * Numbers become bytes as the task makes them, or as the training rows standardise them. Columns are found by their names, wherever they
+ * stand and whatever stands beside them; where a task does not know its names, by their order.
+ */
 function fromCsv(train: Table, test: Table | null, task?: TaskData): { train: Dataset; test: Dataset } {
-  if (test && test.columns.join() !== train.columns.join())
-    throw refuse(test.path, `columns ${test.columns.join(', ')}`, `${train.columns.join(', ')}, as ${train.path} has`);
-  const found = train.columns.findIndex((column) => LABEL_COLUMNS.includes(column.toLowerCase()));
-  const label = found < 0 ? train.columns.length - 1 : found;
-  const names = task?.labels ?? [...new Set(train.rows.map((row) => row[label]))].sort(inOrder);
-  if (names.length > MAX_CLASSES) {
-    const expected = `at most ${MAX_CLASSES} classes in the label column (named ${LABEL_COLUMNS.join(', ')}, else the last)`;
-    throw refuse(train.path, `${names.length} values of ${train.columns[label]}`, expected);
-  }
-  const numbers = ({ path, columns, rows }: Table): number[] =>
-    rows.flatMap((row, line) =>
-      row.flatMap((cell, i) => (i === label ? [] : [numberOf(cell, () => `${columns[i]} of row ${line + 1} in ${path}`)])),
+  const own = task?.features?.names;
+  const label = labelColumn(train, new Set(own));
+  const columns = own ?? [...train.columns.keys()].filter((column) => column !== label);
+  if (task?.features && task.features.low.length !== columns.length)
+    throw refuse(train.path, `${columns.length} features`, `${task.features.low.length}, as the task takes`);
+  const names = task?.labels ?? classes(train, label);
+  const numbers = (table: Table): number[] => {
+    const places = columns.map((name) => place(table, name, own ? 'every column that the task takes' : `the columns of ${train.path}`));
+    return table.rows.flatMap((row, line) =>
+      places.map((at, i) => numberOf(row[at], () => `${columns[i]} of row ${line + 1} in ${table.path}`)),
     );
+  };
   const parts = test ? { train: train.rows, test: test.rows } : parted(train.rows);
-  const [known, unknown] = [numbers({ ...train, rows: parts.train }), numbers({ ...(test ?? train), rows: parts.test })];
-  const width = train.columns.length - 1;
-  const used = task?.features ?? standardFeatures(known, width);
-  if (used.low.length !== width) throw refuse(train.path, `${width} features`, `${used.low.length}, as the task takes`);
-  const set = (values: readonly number[], rows: readonly string[][], path: string): Dataset => ({
-    input: [1, 1, width],
-    images: featureBytes(values, used),
-    labels: Uint8Array.from(rows, (row, line) => placeOf(row[label], names, task, `row ${line + 1} of ${path}`)),
-    names,
-    features: used,
-  });
-  return { train: set(known, parts.train, train.path), test: set(unknown, parts.test, (test ?? train).path) };
+  const tables = [
+    { ...train, rows: parts.train },
+    { ...(test ?? train), rows: parts.test },
+  ];
+  const [known, unknown] = tables.map(numbers);
+  const features = task?.features ?? { ...standardFeatures(known, columns.length), names: columns };
+  const set = (values: readonly number[], table: Table): Dataset => {
+    const at = place(table, label, `the labels, as ${train.path} has`);
+    const labels = Uint8Array.from(table.rows, (row, line) => placeOf(row[at], names, task, `row ${line + 1} of ${table.path}`));
+    return { input: [1, 1, columns.length], images: featureBytes(values, features), labels, names, features };
+  };
+  return { train: set(known, tables[0]), test: set(unknown, tables[1]) };
+}
+
+/** The classes of a column, in order. */
+function classes(table: Table, label: string): string[] {
+  const at = place(table, label, 'the labels');
+  const names = [...new Set(table.rows.map((row) => row[at]))].sort(inOrder);
+  const most = names.some((name) => name !== '' && Number(name) % 1 !== 0 && !Number.isNaN(Number(name))) ? MAX_FRACTIONS : MAX_CLASSES;
+  if (names.length <= most) return names;
+  const some = names.slice(0, 3).join(', ');
+  const expected = `at most ${most} classes in the label column (named ${LABEL_COLUMNS.join(', ')}, else the last), no quantity`;
+  throw refuse(table.path, `${names.length} values of ${label} (${some}, ..)`, expected);
 }
 
 /** Numbers as numbers, other names by letters. */
@@ -163,8 +215,8 @@ const inOrder = (a: string, b: string): number => Number(a) - Number(b) || (a < 
 
 function numberOf(cell: string, where: () => string): number {
   const value = Number(cell);
-  if (cell !== '' && Number.isFinite(Math.fround(value))) return value;
-  throw refuse(where(), cell === '' ? 'nothing' : `'${cell}'`, 'a number');
+  if (cell !== '' && Math.abs(value) <= LARGEST) return value;
+  throw refuse(where(), cell === '' ? 'nothing' : `'${cell}'`, `a number from -${LARGEST} to ${LARGEST}, with a decimal point`);
 }
 
 // ---- PNG files by class ----

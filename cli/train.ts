@@ -156,7 +156,9 @@ async function run(options: Options): Promise<void> {
   checkOptions(options);
   const data = loadDataset(options.data);
   checkFits(data, options.network, outputs(options.network));
-  const defaults = defaultsOf(options.network);
+  // Numbers are no image, however many there are.
+  const architecture = data.train.features ? { ...options.network, input: data.train.input } : options.network;
+  const defaults = defaultsOf(architecture);
   const isImage = data.train.input[0] > 1 && data.train.input[1] > 1;
   const {
     method,
@@ -167,7 +169,7 @@ async function run(options: Options): Promise<void> {
     rotate,
     rate = RATE,
   } = options;
-  const network = maskNetwork(options.network, options.seed, method);
+  const network = maskNetwork(architecture, options.seed, method);
   const weights = weightCounts(network);
   if (options.density && options.density.length > weights.length) {
     const { length } = options.density;

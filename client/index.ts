@@ -89,6 +89,8 @@ export interface TaskInfo {
   readonly versionLabels: Readonly<Record<string, string>>;
   /** What the values of a row must be. */
   readonly values: string;
+  /** Names of the values of a row, in order, where they are numbers with names. */
+  readonly columns?: readonly string[];
 }
 
 export interface TaskPage {

@@ -95,7 +95,10 @@ const MAX_SIGMA = 2 ** 124;
 // ---- fields to values (an entry's value is also its key in a table and its part of the content id) ----
 
 export const transformValue = (t: Transform): Value => {
-  if (t.features) return [{ f32: t.scale }, { f32: t.mean }, t.constant ?? new Uint8Array(0), featureValues(t.features)];
+  if (t.features) {
+    const { names } = t.features;
+    return [{ f32: t.scale }, { f32: t.mean }, t.constant ?? new Uint8Array(0), featureValues(t.features), ...(names ? [names] : [])];
+  }
   if (t.constant === null && t.mean === 0 && !Object.is(t.mean, -0) && Math.fround(t.scale) === PIXELS_TRANSFORM.scale) return 0;
   return [{ f32: t.scale }, { f32: t.mean }, ...(t.constant ? [t.constant] : [])];
 };
@@ -279,23 +282,28 @@ function table<T>(value: unknown, field: string, entry: (value: unknown, field: 
 
 function transformField(value: unknown, field: string): Transform {
   if (value === 0) return PIXELS_TRANSFORM;
-  const [scale, mean, constant = null, features = null] = list(value, field, 2, 4);
+  const [scale, mean, constant = null, features = null, names = null] = list(value, field, 2, 5);
   if (constant !== null && !(constant instanceof Uint8Array)) throw wrong(`${field} constant inputs`, 'bytes', constant);
   return {
     scale: finite(scale, `${field} scale`),
     mean: finite(mean, `${field} mean`),
     constant: constant === null || (features !== null && constant.length === 0) ? null : Uint8Array.from(constant),
-    ...(features !== null && { features: featuresField(features, `${field} features`) }),
+    ...(features !== null && { features: featuresField(features, names, `${field} features`) }),
   };
 }
 
-function featuresField(value: unknown, field: string): Features {
+function featuresField(value: unknown, names: unknown, field: string): Features {
   if (!(value instanceof Uint8Array) || value.length === 0 || value.length % 8 !== 0) {
     throw wrong(field, 'bytes, 8 an input', value instanceof Uint8Array ? `${value.length} bytes` : value);
   }
   const view = new DataView(value.buffer, value.byteOffset, value.length);
   const numbers = Float32Array.from({ length: value.length / 4 }, (_, i) => finite(view.getFloat32(4 * i, true), field));
-  return { low: numbers.slice(0, numbers.length / 2), scale: numbers.slice(numbers.length / 2) };
+  const inputs = numbers.length / 2;
+  const features = { low: numbers.slice(0, inputs), scale: numbers.slice(inputs) };
+  if (names === null) return features;
+  const called = list(names, `${field} names`, inputs, inputs).map((name, i) => text(name, `${field} names[${i}]`));
+  if (new Set(called).size < inputs) throw wrong(`${field} names`, 'distinct', called.join(', '));
+  return { ...features, names: called };
 }
 
 function labelsField(value: unknown, field: string): readonly string[] {

@@ -1,14 +1,16 @@
-// One C header for microcontrollers: the seed, the mask, and an interpreter of integers. C99, no heap, no floats, no library.
+// One C header for microcontrollers: the seed, the mask, and an interpreter of integers. C99, no heap, no library.
 //
 // The mask is the distance from one kept weight to the next, Rice-coded with a parameter a layer: for a few per cent kept within a few
 // per cent of the entropy. The sign of a kept weight is drawn from the seed where it is needed (Philox, FORMAT.md): kept weights lie in
-// ascending order, so a block of 128 signs is computed once an inference. Activations are int32 in two buffers that take turns.
+// ascending order, so a block of 128 signs is computed once an inference. Activations are int32 in two buffers that take turns. Only
+// where a task takes numbers are there floats: a second function makes bytes of them.
 
 import { SeedmaskError } from '../codec/index.js';
+import type { Features } from '../src/data.js';
 import { integerProgram } from '../src/engine/bounds.js';
 import { describe, inputs, isSignedConstant, kept, type Network, outputs, place, size } from '../src/network.js';
 import { formatSeed } from '../src/random.js';
-import { checkBytes, checkConstants, type ExportedTask } from './floats.js';
+import { checkConstants, type ExportedTask } from './floats.js';
 import { INTERPRETER } from './interpreter.js';
 
 /** Bits, least significant first. */
@@ -60,7 +62,6 @@ export interface CHeader {
  */
 export function toC(network: Network, task: ExportedTask): CHeader {
   const { transform, mask, labels } = task;
-  checkBytes(task, 'C');
   const program = integerProgram(network, mask, transform);
   if (!program) {
     const got = isSignedConstant(network) ? 'sums beyond int32, or inputs with a mean' : `${network.distribution} weights`;
@@ -91,8 +92,9 @@ export function toC(network: Network, task: ExportedTask): CHeader {
   });
   const sizes = placed.slice(0, -1).map(({ output }) => size(output));
   const [even, odd] = [0, 1].map((parity) => sizes.filter((_, i) => i % 2 === parity).reduce((a, b) => Math.max(a, b), 1));
-  const dataBytes = stream.bytes.length + 32 * rows.length;
-  const ramBytes = 4 * (even + odd);
+  const { features } = transform;
+  const dataBytes = stream.bytes.length + 32 * rows.length + (features ? 8 * width : 0);
+  const ramBytes = 4 * (even + odd) + (features ? width : 0);
   const list = (numbers: readonly number[]) =>
     numbers
       .join(',')
@@ -102,7 +104,9 @@ export function toC(network: Network, task: ExportedTask): CHeader {
   const text = `/* ${describe(network)}, seed ${formatSeed(network.seed)}: a neural network whose weights are not stored. Written by seedmask export --to c.
    ${dataBytes} bytes of constant data and ${ramBytes} bytes of RAM for activations, without the caller's input and logits.
    seedmask_classify(input, logits): input are SEEDMASK_INPUTS raw bytes in order of height, width, channel; logits are SEEDMASK_OUTPUTS
-   integers, times SEEDMASK_SCALE real; returns the index of the largest of the SEEDMASK_LABELS labelled ones. Include it in one file. */
+   integers, times SEEDMASK_SCALE real; returns the index of the largest of the SEEDMASK_LABELS labelled ones. Include it in one file.${
+     features ? '\n   seedmask_classify_numbers(numbers, logits) takes SEEDMASK_INPUTS floats and makes the bytes.' : ''
+   } */
 #ifndef SEEDMASK_H
 #define SEEDMASK_H
 #include <stdint.h>
@@ -123,10 +127,31 @@ static const char *const seedmask_labels[SEEDMASK_LABELS] = {${labels.map(quoted
 static const uint8_t seedmask_mask[] = {
 ${list(stream.bytes.length ? stream.bytes : [0])}
 };
-${INTERPRETER.replace('LAYER_ROWS', rows.map((row) => `  {${row.join(', ')}}`).join(',\n'))}#endif
+${INTERPRETER.replace('LAYER_ROWS', rows.map((row) => `  {${row.join(', ')}}`).join(',\n'))}${features ? numbers(features) : ''}#endif
 `;
   return { text, dataBytes, ramBytes };
 }
+
+/** The bytes of numbers as FORMAT.md has them: every value goes through a float. NaN gives 0. */
+const numbers = ({ low, scale }: Features): string => `
+static const float seedmask_low[SEEDMASK_INPUTS] = {${Array.from(low, float).join(', ')}};
+static const float seedmask_step[SEEDMASK_INPUTS] = {${Array.from(scale, float).join(', ')}};
+
+static int seedmask_classify_numbers(const float *numbers, int32_t *logits) {
+  static uint8_t bytes[SEEDMASK_INPUTS];
+  uint32_t i;
+  for (i = 0; i < SEEDMASK_INPUTS; i++) {
+    volatile float value = numbers[i] - seedmask_low[i];
+    value = value * seedmask_step[i];
+    value = (value > 255.0f ? 255.0f : value > 0.0f ? value : 0.0f) + 0.5f;
+    bytes[i] = (uint8_t)value;
+  }
+  return seedmask_classify(bytes, logits);
+}
+`;
+
+/** Nine digits name every float. */
+const float = (value: number): string => `${value.toExponential(8)}f`;
 
 /** A C string; everything beyond plain letters as octal bytes, which end after three digits. */
 const quoted = (label: string): string =>

@@ -65,13 +65,3 @@ export function checkConstants(network: Architecture, constant: Uint8Array | nul
       expected: 'dense layers there',
     });
 }
-
-/** Throws SeedmaskError no-export for a task over numbers that become bytes first, in a format that cannot say so. */
-export function checkBytes({ transform }: ExportedTask, format: string): void {
-  if (!transform.features) return;
-  throw new SeedmaskError('no-export', {
-    field: 'the task',
-    got: 'features that are numbers',
-    expected: `in ${format} bytes; onnx takes numbers`,
-  });
-}

@@ -1,9 +1,13 @@
 // A TensorFlow.js LayersModel, written: model.json (a Sequential of Keras layers) and weights.bin, for tf.loadLayersModel. Input: raw
 // values, [batch, inputs] for networks of dense layers and [batch, height, width, channels] for others; output: logits [batch, outputs].
-// Labels and temperature (probabilities = softmax(logitScale x logits)) stand in userDefinedMetadata.
+// Labels and temperature (probabilities = softmax(logitScale x logits)) and names of columns stand in userDefinedMetadata.
+//
+// Numbers become bytes in layers too, with every rounding where FORMAT.md has it: a depthwise kernel of ones and a bias subtracts, another
+// multiplies, a ReLU clamps, and a table of 256 rows takes whole parts, as an Embedding casts its input to int32.
 
+import type { Features } from '../src/data.js';
 import { inputs, isDense, type Network, place, windowOf } from '../src/network.js';
-import { checkBytes, type ExportedTask, type FloatModel, floatModel } from './floats.js';
+import { type ExportedTask, type FloatModel, floatModel } from './floats.js';
 
 interface Weight {
   readonly name: string;
@@ -16,9 +20,9 @@ interface Weight {
  * @throws SeedmaskError no-export when a network has constant inputs under a convolution
  */
 export function toLayersModel(network: Network, task: ExportedTask): ReadonlyMap<string, Uint8Array> {
-  checkBytes(task, 'tfjs');
   const model = floatModel(network, task);
-  const { layers, weights } = sequential(model);
+  const columns = task.transform.features?.names;
+  const { layers, weights } = sequential(model, task.transform.features);
   const bytes = new DataView(new ArrayBuffer(weights.reduce((sum, { values }) => sum + values.byteLength, 0)));
   let at = 0;
   for (const { values } of weights) {
@@ -37,7 +41,7 @@ export function toLayersModel(network: Network, task: ExportedTask): ReadonlyMap
       model_config: { class_name: 'Sequential', config: { name: 'seedmask', layers } },
     },
     weightsManifest: [{ paths: ['weights.bin'], weights: weights.map(({ name, shape }) => ({ name, shape, dtype: 'float32' })) }],
-    userDefinedMetadata: { labels: task.labels, logitScale: task.logitScale },
+    userDefinedMetadata: { labels: task.labels, logitScale: task.logitScale, ...(columns && { columns }) },
   };
   return new Map([
     ['model.json', new TextEncoder().encode(JSON.stringify(file))],
@@ -45,14 +49,34 @@ export function toLayersModel(network: Network, task: ExportedTask): ReadonlyMap
   ]);
 }
 
-function sequential(model: FloatModel): { layers: object[]; weights: Weight[] } {
+function sequential(model: FloatModel, features?: Features): { layers: object[]; weights: Weight[] } {
+  const form = isDense(model) ? [inputs(model)] : model.input;
   const layers: object[] = [];
   const weights: Weight[] = [];
   const add = (kind: string, name: string, config: object) => {
-    const shape =
-      layers.length === 0 ? { batch_input_shape: [null, ...(isDense(model) ? [inputs(model)] : model.input)], dtype: 'float32' } : {};
+    const shape = layers.length === 0 ? { batch_input_shape: [null, ...form], dtype: 'float32' } : {};
     layers.push({ class_name: kind, config: { name, trainable: true, ...shape, ...config } });
   };
+  if (features) {
+    const width = features.low.length;
+    const perInput = (name: string, kernel: Float32Array, bias?: Float32Array) => {
+      add('DepthwiseConv2D', name, { kernel_size: [1, 1], data_format: 'channels_last', use_bias: bias !== undefined });
+      weights.push({ name: `${name}/depthwise_kernel`, shape: [1, 1, width, 1], values: kernel });
+      if (bias) weights.push({ name: `${name}/bias`, shape: [width], values: bias });
+    };
+    add('Reshape', 'features', { target_shape: [1, 1, width] });
+    perInput(
+      'features_from',
+      new Float32Array(width).fill(1),
+      features.low.map((low) => -low),
+    );
+    perInput('features_steps', features.scale);
+    add('ReLU', 'features_within', { max_value: 255 });
+    add('Rescaling', 'features_half', { scale: 1, offset: 0.5 });
+    add('Embedding', 'features_whole', { input_dim: 256, output_dim: 1 });
+    weights.push({ name: 'features_whole/embeddings', shape: [256, 1], values: Float32Array.from({ length: 256 }, (_, i) => i) });
+    add('Reshape', 'features_bytes', { target_shape: form });
+  }
   const { scale, mean } = model.transform;
   if (scale !== 1 || mean !== 0) add('Rescaling', 'transform', { scale, offset: -mean * scale });
   let flat = isDense(model);

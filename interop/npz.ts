@@ -22,7 +22,7 @@ export interface NumpyArray {
   readonly values: NumpyValues;
 }
 
-/** Little-endian descriptors; bool is read as uint8. */
+/** Little-endian descriptors; bool is read as uint8, float16 (which JavaScript lacks here) as float32. */
 const TYPES = {
   '<f4': Float32Array,
   '<f8': Float64Array,
@@ -36,6 +36,7 @@ const TYPES = {
   '<i8': BigInt64Array,
   '<u8': BigUint64Array,
 } as const;
+const HALF = '<f2';
 const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];
 const MAX_HEADER = 4096;
 const MAX_RANK = 8;
@@ -76,9 +77,10 @@ export function readNpy(bytes: Uint8Array, name: string): NumpyArray {
     throw bad(`the header of ${name}`, `at most ${MAX_HEADER} bytes`, `${length} bytes`);
   const header = new TextDecoder().decode(bytes.subarray(start, start + length));
   const [, descriptor] = /'descr':\s*'([^']+)'/.exec(header) ?? [];
-  const type = Object.entries(TYPES).find(([known]) => known === descriptor)?.[1];
-  if (!type) throw bad(`the type of ${name}`, Object.keys(TYPES).join(', '), descriptor ?? 'no plain type');
-  if (!/'fortran_order':\s*False/.test(header)) throw bad(`the order of ${name}`, 'C order (numpy.ascontiguousarray)', 'Fortran order');
+  const type = descriptor === HALF ? Uint16Array : Object.entries(TYPES).find(([known]) => known === descriptor)?.[1];
+  if (!type) throw bad(`the type of ${name}`, [...Object.keys(TYPES), HALF].join(', '), descriptor ?? 'no plain type');
+  const [, fortran] = /'fortran_order':\s*(True|False)/.exec(header) ?? [];
+  if (!fortran) throw bad(`the order of ${name}`, "'fortran_order' True or False", 'neither');
   const sizes = /'shape':\s*\(([\d,\s]*)\)/.exec(header)?.[1];
   const shape = sizes
     ?.split(',')
@@ -89,7 +91,31 @@ export function readNpy(bytes: Uint8Array, name: string): NumpyArray {
   const data = bytes.slice(start + length);
   const expected = shape.reduce((product, size) => product * size, type.BYTES_PER_ELEMENT);
   if (data.length !== expected) throw bad(`the data of ${name}`, `${expected} bytes as its shape (${shape}) says`, `${data.length} bytes`);
-  return { shape, values: new type(data.buffer) };
+  const stored = new type(data.buffer);
+  const values = descriptor === HALF ? Float32Array.from(stored as Uint16Array, fromHalf) : stored;
+  return { shape, values: fortran === 'True' ? lastFastest(values, shape) : values };
+}
+
+/** The number that 16 bits name: a sign, five bits of exponent, ten of fraction (IEEE 754 binary16). */
+function fromHalf(bits: number): number {
+  const [exponent, fraction] = [(bits >> 10) & 31, bits & 1023];
+  const finite = exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25);
+  const size = exponent < 31 ? finite : fraction === 0 ? Number.POSITIVE_INFINITY : Number.NaN;
+  return bits & 0x8000 ? -size : size;
+}
+
+/** Values whose first index runs fastest (Fortran's order), in C's order. */
+function lastFastest(values: NumpyValues, shape: readonly number[]): NumpyValues {
+  const out = values.slice();
+  for (let at = 0; at < values.length; at++) {
+    let [place, left] = [0, at];
+    for (const size of shape) {
+      place = place * size + (left % size);
+      left = Math.floor(left / size);
+    }
+    out[place] = values[at];
+  }
+  return out;
 }
 
 /**

@@ -118,7 +118,9 @@ export function toOnnx(network: Network, task: ExportedTask): Uint8Array {
   const file = text(number(new BinaryWriter(), 1, IR_VERSION), 2, 'seedmask');
   part(file, 7, body);
   part(file, 8, number(text(new BinaryWriter(), 1, ''), 2, OPSET));
-  part(file, 14, text(text(new BinaryWriter(), 1, 'labels'), 2, JSON.stringify(task.labels)));
+  const columns = task.transform.features?.names;
+  for (const [key, value] of Object.entries({ labels: task.labels, ...(columns && { columns }) }))
+    part(file, 14, text(text(new BinaryWriter(), 1, key), 2, JSON.stringify(value)));
   return file.finish();
 }
 

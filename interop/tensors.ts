@@ -12,7 +12,7 @@ import { type NumpyArray, writeNpz } from './npz.js';
 
 function tensorsOf(network: Network, { mask, transform: { features } }: ExportedTask): [string, Tensor][] {
   const weights = regenerate(network);
-  const arrays = features ? Object.entries(features) : [];
+  const arrays = features ? Object.entries({ low: features.low, scale: features.scale }) : [];
   const numbers = arrays.map(([name, values]): [string, Tensor] => [`features.${name}`, { shape: [values.length], values }]);
   return numbers.concat(layersOf(network, mask, weights));
 }
@@ -24,7 +24,7 @@ function layersOf(network: Network, mask: Mask, weights: readonly Float32Array[]
   ]);
 }
 
-/** A safetensors file; its metadata is texts: network, seed, distribution, sigma, scale and mean of the inputs, logitScale, labels. */
+/** A safetensors file; its metadata is texts: network, seed, distribution, sigma, scale and mean of the inputs, logitScale, labels, columns. */
 export const toSafetensors = (network: Network, task: ExportedTask): Uint8Array =>
   writeSafetensors(tensorsOf(network, task), {
     network: describe(network),
@@ -35,6 +35,7 @@ export const toSafetensors = (network: Network, task: ExportedTask): Uint8Array 
     mean: String(task.transform.mean),
     logitScale: String(task.logitScale),
     labels: JSON.stringify(task.labels),
+    ...(task.transform.features?.names && { columns: JSON.stringify(task.transform.features.names) }),
   });
 
 /** An .npz file: the arrays, and `seed` (uint64), `input` (int32 [height, width, channels]), `scale`, `mean` and `logitScale` (f32). */

@@ -12,6 +12,7 @@ import { Fraction, infer, type Judged, TIMEOUT } from './inference.js';
 import { type About, type Answer, type Call, json, param, type Route, route, type Service } from './routes.js';
 import { brief, checkCount, type Rows, rowsOf, shapeOf } from './rows.js';
 import type { Version } from './store.js';
+import { inputOf } from './tasks.js';
 import { ELEMENT_BYTES, floatBytes, HEADER, type InputType, rowsOfTensor, type Split, splitBody, textBytes } from './tensors.js';
 
 export const MODELS = ['/v2/models/{model}', '/v2/models/{model}/versions/{version}'];
@@ -24,7 +25,7 @@ const Parameters = z.looseObject({
   abstain: Fraction.optional(),
 });
 const Tensor = z.looseObject({
-  name: z.literal('pixels', "'pixels'"),
+  name: z.string("'pixels'").meta({ enum: ['pixels', 'features'], description: 'features: of tasks over numbers' }),
   shape: z.array(z.int('a whole number').nonnegative('a whole number of at least 0')).max(8, 'a shape of at most 8 dimensions'),
   datatype: z.enum(['FP32', 'UINT8'], DATATYPES),
   data: z.unknown().optional().meta({ type: 'array', description: 'numbers, flat or nested; absent for a binary tensor' }),
@@ -140,8 +141,11 @@ function rawRows(bytes: Uint8Array, { network }: Version, limit: number): Rows {
   return rowsOfTensor(bytes, 'FP32', count, 'the body');
 }
 
-/** The rows of the tensor `pixels`: shape [n, inputs]; data flat, nested, or as bytes behind the JSON. */
-function tensorRows(tensor: z.infer<typeof Tensor>, split: Split, { network }: Version, limit: number): Rows {
+/** The rows of the one tensor: shape [n, inputs]; data flat, nested, or as bytes behind the JSON. */
+function tensorRows(tensor: z.infer<typeof Tensor>, split: Split, { network, task }: Version, limit: number): Rows {
+  const { name } = inputOf(task);
+  if (tensor.name !== name && tensor.name !== 'pixels')
+    throw new SeedmaskError('bad-request', { field: '/inputs/0/name', expected: `'${name}'`, got: brief(tensor.name) });
   const width = inputs(network);
   const { shape, data, datatype } = tensor;
   if (shape.length !== 2 || shape[1] !== width || shape[0] === 0) {

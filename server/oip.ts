@@ -1,5 +1,5 @@
 // The Open Inference Protocol (KServe v2, Triton) but for infer itself: health, metadata, the repository and statistics. A task is a
-// model with one input `pixels` [-1, inputs] and two outputs, `probabilities` [-1, classes] and `label` [-1].
+// model with one input `pixels` (of tasks over numbers `features`) [-1, inputs] and two outputs, `probabilities` [-1, classes] and `label` [-1].
 //
 // Its clients send no Content-Type, post without a body, and take nothing but 200 for success. Loading and unloading need the admin
 // key: an open repository API is how other servers were taken over. The index is public.
@@ -12,7 +12,7 @@ import type { Caller } from './gate.js';
 import { inferRoutes, MODELS } from './oip-infer.js';
 import { type About, type Answer, type Call, json, jsonList, param, type Route, route, type Service } from './routes.js';
 import type { Entry, Store, Version } from './store.js';
-import { VALUES } from './tasks.js';
+import { inputOf } from './tasks.js';
 
 /** The extensions that are there, by Triton's names. */
 const EXTENSIONS = ['binary_tensor_data', 'classification', 'model_repository', 'statistics'] as const;
@@ -183,15 +183,16 @@ const statistics = (name: string, service: Service) =>
 
 function metadata({ network, task }: Version, call: Call, { store }: Service): z.infer<typeof ModelMetadata> {
   const name = param(call, 'model');
+  const { name: input, values, columns } = inputOf(task);
   return {
     name,
     versions: store.task(name).versions.map((version) => version.number),
     platform: 'seedmask',
-    inputs: [{ name: 'pixels', datatype: 'FP32', shape: [-1, inputs(network)] }],
+    inputs: [{ name: input, datatype: 'FP32', shape: [-1, inputs(network)] }],
     outputs: [
       { name: 'probabilities', datatype: 'FP32', shape: [-1, task.labels.length] },
       { name: 'label', datatype: 'BYTES', shape: [-1] },
     ],
-    parameters: { values: VALUES, labels: task.labels.join(' ').slice(0, 1000) },
+    parameters: { values, labels: task.labels.join(' ').slice(0, 1000), ...(columns && { columns: JSON.stringify(columns) }) },
   };
 }

@@ -5,6 +5,7 @@
 //   POST /tasks/{task}/classify     {"instances": [[...], ...]} -> {"task", "predictions": [{"label", "probabilities"}]}
 
 import { z } from 'zod';
+import type { Task } from '../codec/index.js';
 import { inputs } from '../src/network.js';
 import { kindOf } from './bodies.js';
 import { Classify, contentOf, decodeClassify, LARGE_JSON } from './content.js';
@@ -14,8 +15,14 @@ import { type Answer, type Call, json, param, queryOf, type Route, route, type S
 import type { ServedTask } from './store.js';
 
 /** What clients must know about values, in every kind of metadata: 0..1 instead of 0..255 is the mistake nobody can detect. */
-export const VALUES = 'raw values as the data set has them: pixels are 0..255, not 0..1; the task scales them itself';
+const VALUES = 'raw values as the data set has them: pixels are 0..255, not 0..1; the task scales them itself';
 const NUMBERS = 'numbers as the data set has them, raw bodies as little-endian float32; the task standardises them itself';
+
+/** What metadata says of the rows of a task: the name of the one input, what its values are, and the names of numbers where they have any. */
+export function inputOf({ transform: { features } }: Pick<Task, 'transform'>): { name: string; values: string; columns?: string[] } {
+  if (!features) return { name: 'pixels', values: VALUES };
+  return { name: 'features', values: NUMBERS, ...(features.names && { columns: [...features.names] }) };
+}
 
 const PAGE_LIMIT = 1000;
 const PAGE_SIZE = `a whole number from 1 to ${PAGE_LIMIT}`;
@@ -36,6 +43,7 @@ const TaskAnswer = z.strictObject({
   versions: z.array(z.string()),
   versionLabels: z.record(z.string(), z.string()),
   values: z.string().describe('what the values of a row must be'),
+  columns: z.array(z.string()).optional().describe('names of the values of a row, in order, where they are numbers with names'),
 });
 const TasksAnswer = z.strictObject({ tasks: z.array(TaskAnswer), next: z.string().nullable().describe('null on the last page') });
 
@@ -91,6 +99,7 @@ function page(call: Call, { store }: Service): z.infer<typeof TasksAnswer> {
 
 function describeTask(task: ServedTask): z.infer<typeof TaskAnswer> {
   const latest = task.versions[task.versions.length - 1];
+  const { values, columns } = inputOf(latest.task);
   return {
     id: task.name,
     inputs: inputs(latest.network),
@@ -98,7 +107,8 @@ function describeTask(task: ServedTask): z.infer<typeof TaskAnswer> {
     labels: [...latest.task.labels],
     versions: task.versions.map((version) => version.number),
     versionLabels: Object.fromEntries(task.labels),
-    values: latest.task.transform.features ? NUMBERS : VALUES,
+    values,
+    ...(columns && { columns }),
   };
 }
 

@@ -12,7 +12,7 @@ import { pixelsOf } from './pixels.js';
 import { type About, type Answer, type Call, json, param, type Route, route, type Service } from './routes.js';
 import { brief, type RowOptions, rowsOf } from './rows.js';
 import type { Version, Wanted } from './store.js';
-import { VALUES } from './tasks.js';
+import { inputOf } from './tasks.js';
 
 /** A model, one of its versions, or what a label points at. */
 const MODELS = ['/v1/models/{model}', '/v1/models/{model}/versions/{version}', '/v1/models/{model}/labels/{label}'];
@@ -26,7 +26,10 @@ const Predict = z.looseObject({
 const Features = z.record(z.string(), z.unknown());
 const Classify = z.looseObject({
   signature_name: Signature,
-  examples: z.array(Features).min(1, 'at least one example').describe('objects {"pixels": row}'),
+  examples: z
+    .array(Features)
+    .min(1, 'at least one example')
+    .describe('objects {"pixels": row}; of tasks over numbers {"features": row}, or every number by its name'),
   context: Features.optional().describe('features that all examples share'),
 });
 const PredictAnswer = z.union([
@@ -126,16 +129,8 @@ function classify(call: Call, service: Service): Promise<Answer> {
   return infer(call, service, param(call, 'model'), wanted(call), {
     decode: (body, version) => {
       const { examples, context = {} } = checked(Classify, parseJson(body), '', 'Send {"examples": [{"pixels": [...]}, ...]}.');
-      const instances = examples.map((example, i) => {
-        const features = { ...context, ...example };
-        const [name, ...more] = Object.keys(features);
-        if (name === 'pixels' && more.length === 0) return features['pixels'];
-        throw new SeedmaskError('bad-request', {
-          field: `/examples/${i}`,
-          expected: "an object with the one feature 'pixels', a list of values",
-          got: brief([name, ...more].join(', ')),
-        });
-      });
+      const input = inputOf(version.task);
+      const instances = examples.map((example, i) => rowOf({ ...context, ...example }, input, `/examples/${i}`));
       const options = { shape: version.network.input, limit: service.rowLimit, field: '/examples', batch: '{"pixels": [...]}' };
       return { rows: rowsOf(instances, options), extra: null };
     },
@@ -144,16 +139,32 @@ function classify(call: Call, service: Service): Promise<Answer> {
   });
 }
 
-const isNamed = (value: unknown): value is { readonly pixels: unknown } =>
-  typeof value === 'object' && value !== null && 'pixels' in value && Object.keys(value).length === 1;
+/** The row of an example: its one feature, or its numbers by their names. */
+function rowOf(features: z.infer<typeof Features>, { name, columns }: ReturnType<typeof inputOf>, field: string): unknown {
+  const given = Object.keys(features);
+  if (given.length === 1 && (given[0] === name || given[0] === 'pixels')) return features[given[0]];
+  if (columns && given.length === columns.length && columns.every((column) => Object.hasOwn(features, column)))
+    return columns.map((column) => features[column]);
+  throw new SeedmaskError('bad-request', {
+    field,
+    expected: `an object with the one feature '${name}', a list of values${columns ? `, or with ${brief(columns.join(', '))}` : ''}`,
+    got: brief(given.join(', ')),
+  });
+}
+
+const isNamed = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && /^(pixels|features)$/.test(Object.keys(value).join());
 
 /** Row form may name the only input: [{"pixels": [...]}, ...]. */
 const unnamedRows = (instances: unknown): unknown =>
-  Array.isArray(instances) && instances.every(isNamed) ? instances.map((instance) => instance.pixels) : instances;
+  Array.isArray(instances) && instances.every(isNamed) ? instances.map((instance) => Object.values(instance)[0]) : instances;
 
 /** Column form may name the only input: {"pixels": [[...], ...]}. */
-const unnamedColumn = (value: unknown, options: RowOptions): [unknown, RowOptions] =>
-  isNamed(value) ? [value.pixels, { ...options, field: `${options.field}/pixels` }] : [value, options];
+const unnamedColumn = (value: unknown, options: RowOptions): [unknown, RowOptions] => {
+  if (!isNamed(value)) return [value, options];
+  const [[name, rows]] = Object.entries(value);
+  return [rows, { ...options, field: `${options.field}/${name}` }];
+};
 
 /** One object for TF Serving (model_version_status) and KServe v1 (name, ready; 503 when not ready). */
 function status(call: Call, service: Service): Answer {
@@ -174,6 +185,7 @@ function status(call: Call, service: Service): Answer {
 }
 
 function metadata({ network, task, number }: Version, name: string): z.infer<typeof MetadataAnswer> {
+  const { name: input, values, columns } = inputOf(task);
   const tensor = (key: string, width: number) => ({
     dtype: 'DT_FLOAT',
     tensor_shape: {
@@ -186,7 +198,7 @@ function metadata({ network, task, number }: Version, name: string): z.infer<typ
     name: `${key}:0`,
   });
   const serving_default = {
-    inputs: { pixels: tensor('pixels', inputs(network)) },
+    inputs: { [input]: tensor(input, inputs(network)) },
     outputs: { probabilities: tensor('probabilities', task.labels.length) },
     method_name: 'tensorflow/serving/predict',
   };
@@ -194,6 +206,7 @@ function metadata({ network, task, number }: Version, name: string): z.infer<typ
     model_spec: { name, signature_name: '', version: number },
     metadata: { signature_def: { signature_def: { serving_default } } },
     labels: task.labels,
-    values: VALUES,
+    values,
+    ...(columns && { columns }),
   };
 }

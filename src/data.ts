@@ -20,6 +20,8 @@ export interface Features {
   /** One value an input. */
   readonly low: Float32Array;
   readonly scale: Float32Array;
+  /** What the inputs are called, each by its own name, where that is known. */
+  readonly names?: readonly string[];
 }
 
 export class DataError extends Error {
@@ -179,25 +181,38 @@ export function featureBytes(raw: ArrayLike<number>, { low, scale }: Features): 
   for (let i = 0; i < bytes.length; i++) {
     const input = i % low.length;
     const value = Math.fround(Math.fround(Math.fround(raw[i]) - low[input]) * scale[input]);
-    bytes[i] = Math.floor(Math.min(255, Math.max(0, value)) + 0.5);
+    bytes[i] = Math.floor(Math.fround(Math.min(255, Math.max(0, value)) + 0.5));
   }
   return bytes;
 }
 
-/** Bytes for standardised features: 128 is the mean of the rows and 32 steps are a standard deviation, so 4 of them fit on either side. */
+/** Deviations on either side of the mean that the bytes of a feature span; chosen on validation rows (bench/README.md, "Numbers"). */
+const REACH = 1.25;
+
+/**
+ * Bytes for standardised features: 127.5 is the mean of the rows, what is beyond the reach stands at an end. Networks here have no
+ * biases, so they tell rows apart by ratios of bytes: a sum of features that hardly changes is what a threshold can lean on. So each
+ * feature is turned round (a negative scale) where it would otherwise rise with the sum of those before it.
+ */
 export function standardFeatures(rows: ArrayLike<number>, width: number): Features {
   const low = new Float32Array(width);
   const scale = new Float32Array(width);
   const count = rows.length / width;
+  const sums = new Float64Array(count);
   for (let input = 0; input < width; input++) {
-    let [sum, squares] = [0, 0];
+    let [sum, squares, common] = [0, 0, 0];
     for (let at = input; at < rows.length; at += width) sum += rows[at];
     const mean = sum / count;
     for (let at = input; at < rows.length; at += width) squares += (rows[at] - mean) ** 2;
-    // A feature that is always the same has no deviation: any will do.
-    const deviation = Math.sqrt(squares / count) || 1;
-    low[input] = mean - 4 * deviation;
-    scale[input] = 32 / deviation;
+    // A feature that is always the same, or whose steps no float32 can tell apart, has no deviation: any will do.
+    const spread = REACH * Math.sqrt(squares / count);
+    const reach = Number.isFinite(Math.fround(127.5 / spread)) ? spread : 1;
+    const standard = (row: number) => Math.max(-1, Math.min(1, (rows[row * width + input] - mean) / reach));
+    for (let row = 0; row < count; row++) common += sums[row] * standard(row);
+    const sign = common > 0 ? -1 : 1;
+    for (let row = 0; row < count; row++) sums[row] += sign * standard(row);
+    low[input] = mean - sign * reach;
+    scale[input] = (sign * 127.5) / reach;
   }
   return { low, scale };
 }

@@ -44,27 +44,51 @@ test('every network by name is a spec of itself', () => {
 });
 
 test.each<[string, string, RegExp]>([
-  ['no layers', spec([28, 28, 1]), /^layers: .*1/],
-  ['an unknown kind', spec([28, 28, 1], dense(5), { kind: 'lstm' }), /^layer 1, kind: Invalid/],
-  ['no units', spec([28, 28, 1], dense(5), { kind: 'dense' }), /^layer 1, units: Invalid input: expected number, received undefined$/],
-  ['half a unit', spec([28, 28, 1], dense(1.5)), /^layer 0, units: .*int/],
-  ['too many units', spec([28, 28, 1], dense(1e9)), /^layer 0, units: Too big/],
-  ['a key that is none', spec([28, 28, 1], { ...dense(5), dropout: 0.5 }), /^layer 0: Unrecognized key: "dropout"$/],
-  ['an input of two numbers', spec([28, 28], dense(5)), /^input: /],
-  ['a relu first', spec([28, 28, 1], relu, dense(5)), /^layer 0: a relu needs a dense or conv layer before it$/],
-  ['a relu behind pools alone', spec([28, 28, 1], pool, relu, dense(5)), /^layer 1: a relu needs a dense or conv layer before it$/],
+  ['no layers', spec([28, 28, 1]), /^layers must be a list of 1 to 1024 layers, got \[\]$/],
+  [
+    'an unknown kind',
+    spec([28, 28, 1], dense(5), { kind: 'lstm' }),
+    /^layer 2: kind must be dense, conv3x3, conv, pool, relu, got "lstm"$/,
+  ],
+  [
+    'no units',
+    spec([28, 28, 1], dense(5), { kind: 'dense' }),
+    /^layer 2 \(dense\): units must be a whole number from 1 to 1048576, got nothing$/,
+  ],
+  ['half a unit', spec([28, 28, 1], dense(1.5)), /^layer 1 \(dense\): units must be a whole number from 1 to 1048576, got 1.5$/],
+  ['too many units', spec([28, 28, 1], dense(1e9)), /^layer 1 \(dense\): units must be .*, got 1000000000$/],
+  ['a layer that is none', spec([28, 28, 1], 5), /^layer 1: must be an object with kind and sizes, got 5$/],
+  ['a file that is a list', '[]', /^the file must be an object with input and layers, got \[\]$/],
+  ['an activation that is none', spec([28, 28, 1], { ...dense(5), activation: 'gelu' }), /activation must be linear or relu, got "gelu"$/],
+  [
+    'a key that is none',
+    spec([28, 28, 1], { ...dense(5), dropout: 0.5 }),
+    /^layer 1 \(dense\): unknown field dropout, expected kind, units, activation$/,
+  ],
+  [
+    'a key of the file that is none',
+    JSON.stringify({ input: [1, 1, 1], layers: [dense(1)], name: 'x' }),
+    /^unknown field name, expected input, layers$/,
+  ],
+  [
+    'an input of two numbers',
+    spec([28, 28], dense(5)),
+    /^input must be \[height, width, channels\], each from 1 to 1048576, got \[28,28\]$/,
+  ],
+  ['a relu first', spec([28, 28, 1], relu, dense(5)), /^layer 1: a relu needs a dense or conv layer before it$/],
+  ['a relu behind pools alone', spec([28, 28, 1], pool, relu, dense(5)), /^layer 2: a relu needs a dense or conv layer before it$/],
   [
     'a pool too many, counted as the file counts',
     spec([4, 4, 1], { kind: 'conv3x3', filters: 1 }, relu, pool, pool, pool, dense(1)),
-    /^layer 4: a 2x2 pool needs at least 2x2 pixels, got 1x1$/,
+    /^layer 5: a 2x2 pool needs at least 2x2 pixels, got 1x1$/,
   ],
   [
     'a kernel that is larger than what is left',
     spec([8, 8, 1], pool, { kind: 'conv', filters: 1, kernel: 5, padding: 'valid' }),
-    /^layer 1: a 5x5 kernel without padding needs at least 5x5 pixels, got 4x4$/,
+    /^layer 2: a 5x5 kernel without padding needs at least 5x5 pixels, got 4x4$/,
   ],
   ['only a pool', spec([8, 8, 1], pool), /^a network needs at least one layer with weights$/],
-  ['no JSON', '{', /JSON/],
+  ['no JSON', '{\n', /^no JSON: /],
 ])('%s is refused in one line', (_, json, line) => {
   expect(() => parseNetworkSpec(json)).toThrow(line);
   try {
@@ -87,5 +111,13 @@ test('the command names file and layer', () => {
     { encoding: 'utf8', cwd: folder },
   );
   expect(status).toBe(1);
-  expect(stderr).toMatch(/^seedmask: .*wrong.json: layer 1, units: Too small.*\n$/);
+  expect(stderr).toMatch(/^seedmask: .*wrong.json: layer 2 \(dense\): units must be a whole number from 1 to 1048576, got -1.*\n$/);
+  const other = (network: string) =>
+    spawnSync(process.execPath, [join(ROOT, 'dist/cli/main.js'), 'train', '--data', 'mnist', '--network', network, '--out', 'x.smk'], {
+      encoding: 'utf8',
+      cwd: folder,
+    }).stderr;
+  expect(other('none.json')).toMatch(/^seedmask: .*none.json: no such file\..*\n$/);
+  expect(other('4x4x1:pool-pool-pool-2')).toMatch(/^seedmask: .*layer 3: a 2x2 pool needs at least 2x2 pixels, got 1x1\..*\n$/);
+  expect(other('4x4x1:pool-lstm')).toMatch(/^seedmask: .*layer 2: expected pool, a number of units/);
 });

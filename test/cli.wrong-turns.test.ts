@@ -101,12 +101,12 @@ test.each<[what: string, words: string[], line: RegExp]>([
   [
     'a kernel larger than what a pool left',
     ['train', '--data', 'mnist', '--out', 'x.smk', '--network', '28x28x1:pool-pool-pool-conv8k5v-10'],
-    /layer 3: a 5x5 kernel without padding needs at least 5x5 pixels, got 3x3/,
+    /layer 4: a 5x5 kernel without padding needs at least 5x5 pixels, got 3x3/,
   ],
   [
     'a layer that is none',
     ['train', '--data', 'mnist', '--out', 'x.smk', '--network', '28x28x1:conv8-pol-10'],
-    /layer 1: expected pool, a number of units, conv16, conv16k5 or conv16k5v, got 'pol'/,
+    /layer 2: expected pool, a number of units, conv16, conv16k5 or conv16k5v, got 'pol'/,
   ],
   [
     'padding of no kind',

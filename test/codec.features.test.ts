@@ -23,6 +23,7 @@ const features = {
   low: Float32Array.from({ length: 11 }, (_, i) => -i / 3),
   scale: Float32Array.from({ length: 11 }, (_, i) => 32 * (i + 1)),
 };
+const NAMES = Array.from({ length: 11 }, (_, i) => (i === 4 ? 'Länge, mm' : `column ${i}`));
 const modelOf = (transform: Transform): Model => ({
   network,
   base: { kind: 'none' },
@@ -34,17 +35,19 @@ test('every transform comes back, beside constant inputs and without, and reader
   const finite = fc.float({ noNaN: true, noDefaultInfinity: true });
   const eleven = fc.array(finite, { minLength: 11, maxLength: 11 }).map((values) => Float32Array.from(values));
   const constants = fc.option(fc.tuple(fc.nat(255), fc.nat(7)).map((bytes) => Uint8Array.from(bytes)));
+  const name = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 9 }).filter((text) => !text.startsWith('\ufeff'));
+  const called = fc.option(fc.uniqueArray(name, { minLength: 11, maxLength: 11 }));
   fc.assert(
-    fc.property(eleven, eleven, constants, finite, (low, scale, constant, mean) => {
-      const transform = { scale: 0.5, mean, constant, features: { low, scale } };
+    fc.property(eleven, eleven, constants, finite, called, (low, scale, constant, mean, names) => {
+      const transform = { scale: 0.5, mean, constant, features: { low, scale, ...(names && { names }) } };
       const bytes = writeModel(modelOf(transform));
       expect(readModel(bytes).tasks[0].transform).toEqual(transform);
       expect(writeModel(readModel(bytes))).toEqual(bytes);
     }),
   );
-  for (const constant of [null, Uint8Array.of(3, 4)]) {
+  for (const [constant, names] of [[null], [Uint8Array.of(3, 4)], [null, NAMES]] as const) {
     const file = join(folder, 'x.smk');
-    writeFileSync(file, writeModel(modelOf({ ...pixels, constant, features })));
+    writeFileSync(file, writeModel(modelOf({ ...pixels, constant, features: { ...features, ...(names && { names }) } })));
     expect(() => execFileSync('/usr/bin/python3', [join(ROOT, 'codec/reader.py'), file], { encoding: 'utf8' })).not.toThrow();
   }
 });
@@ -61,7 +64,13 @@ test('numbers become bytes, then constants 0', () => {
 
 const bytesOf = (low: Float32Array, scale: Float32Array) => new Uint8Array(Float32Array.from([...low, ...scale]).buffer);
 const eleven = new Float32Array(11);
-test.each<[string, Uint8Array, Uint8Array, RegExp]>([
+const fits = bytesOf(eleven, eleven);
+test.each<[string, Uint8Array, Uint8Array, RegExp, Value?]>([
+  ['a name too few', fits, new Uint8Array(0), /features names must be 11..11 long, got 10/, NAMES.slice(1)],
+  ['an empty name', fits, new Uint8Array(0), /names\[1\] must be a text that is not empty/, NAMES.with(1, '')],
+  ['a name twice', fits, new Uint8Array(0), /features names must be distinct/, NAMES.with(1, 'column 0')],
+  ['names that are no list', fits, new Uint8Array(0), /features names must be a list, got 7/, 7],
+
   [
     'too few',
     bytesOf(eleven.subarray(8), eleven.subarray(8)),
@@ -72,7 +81,7 @@ test.each<[string, Uint8Array, Uint8Array, RegExp]>([
   ['none', new Uint8Array(0), new Uint8Array(0), /features must be bytes, 8 an input, got 0 bytes/],
   ['NaN', bytesOf(eleven, Float32Array.from(eleven).fill(Number.NaN, 4)), new Uint8Array(0), /features must be a finite number, got null/],
   ['a constant of one byte', bytesOf(eleven, eleven), new Uint8Array(1), /constant inputs must be 11 bits with zero padding, got 1 bytes/],
-])('%s: refused by both readers', (_, table, constant, line) => {
+])('%s: refused by both readers', (_, table, constant, line, names) => {
   const parts = open(writeModel(modelOf({ ...pixels, features })), 1);
   const values = decode(parts.header) as Value[];
   const sealed = (entry: Value[]) => seal(encode(values.map((value, i) => (i === 6 ? [entry] : value))), parts.tasks);
@@ -80,7 +89,9 @@ test.each<[string, Uint8Array, Uint8Array, RegExp]>([
   expect(readModel(sealed([...numbers, new Uint8Array(0), bytesOf(features.low, features.scale)]))).toEqual(
     modelOf({ ...pixels, features }),
   );
-  const bytes = sealed([...numbers, constant, table]);
+  const named = [...numbers, new Uint8Array(0), bytesOf(features.low, features.scale), NAMES];
+  expect(readModel(sealed(named))).toEqual(modelOf({ ...pixels, features: { ...features, names: NAMES } }));
+  const bytes = sealed([...numbers, constant, table, ...(names === undefined ? [] : [names])]);
   expect(() => readModel(bytes)).toThrow(line);
   expect(() => readModel(bytes)).toThrow(SeedmaskError);
   writeFileSync(join(folder, 'wrong.smk'), bytes);

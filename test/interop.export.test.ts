@@ -86,11 +86,13 @@ describe.skipIf(!where)('ONNX Runtime', () => {
   );
 });
 
-/** A task over numbers, and rows of them. */
-function numbers(): { made: Case; raw: Float32Array } {
-  const { network, task } = MADE['a vector network with constant inputs'];
-  const raw = randomFloats(network.seed, 1, 40 * 19, 30);
-  const features = standardFeatures(raw.subarray(0, 20 * 19), 19);
+/** A task over numbers, and rows of them: some beyond either end, some halves between two bytes. */
+function numbers(name = 'a vector network with constant inputs'): { made: Case; raw: Float32Array } {
+  const { network, task } = MADE[name];
+  const width = inputs(network);
+  const raw = randomFloats(network.seed, 1, 40 * width, 30).map((value, i) => (i % 3 ? value : Math.round(value)));
+  const features = standardFeatures(raw.subarray(0, 20 * width), width);
+  for (let i = 0; i < width; i += 3) [features.low[i], features.scale[i]] = [-3, 1.5];
   return { made: { network, task: { ...task, transform: { ...task.transform, features } } }, raw };
 }
 
@@ -111,17 +113,22 @@ test('safetensors has how numbers become bytes', () => {
 
 // ---- TensorFlow.js ----
 
+async function layersModel({ network, task }: Case): Promise<tf.LayersModel> {
+  const files = toLayersModel(network, task);
+  const { modelTopology, weightsManifest, userDefinedMetadata } = JSON.parse(new TextDecoder().decode(files.get('model.json')));
+  const weightData = files.get('weights.bin')!.buffer as ArrayBuffer;
+  const model = await tf.loadLayersModel(
+    tf.io.fromMemory({ modelTopology, weightSpecs: weightsManifest[0].weights, weightData, userDefinedMetadata }),
+  );
+  expect(userDefinedMetadata).toEqual({ labels: task.labels, logitScale: task.logitScale });
+  return model;
+}
+
 test.each(cases)(
   'TensorFlow.js: %s',
   async (_, made, raw) => {
-    const { network, task } = made();
-    const files = toLayersModel(network, task);
-    const { modelTopology, weightsManifest, userDefinedMetadata } = JSON.parse(new TextDecoder().decode(files.get('model.json')));
-    const weightData = files.get('weights.bin')!.buffer as ArrayBuffer;
-    const model = await tf.loadLayersModel(
-      tf.io.fromMemory({ modelTopology, weightSpecs: weightsManifest[0].weights, weightData, userDefinedMetadata }),
-    );
-    expect(userDefinedMetadata).toEqual({ labels: task.labels, logitScale: task.logitScale });
+    const { network } = made();
+    const model = await layersModel(made());
     for (const part of parts(raw(), inputs(network))) {
       const rows = part.length / inputs(network);
       const got = tf.tidy(() => (model.predict(tf.tensor(Float32Array.from(part), shapeOf(network, rows))) as tf.Tensor).dataSync());
@@ -131,6 +138,18 @@ test.each(cases)(
   },
   120_000,
 );
+
+test.each(['cpu', 'wasm'])('TensorFlow.js, %s: numbers become bytes in layers, for images too', async (backend) => {
+  await tf.setBackend(backend);
+  for (const name of ['a vector network with constant inputs', 'a pool first']) {
+    const { made, raw } = numbers(name);
+    const model = await layersModel(made);
+    const got = tf.tidy(() => (model.predict(tf.tensor(raw, shapeOf(made.network, 40))) as tf.Tensor).dataSync());
+    checkLogits(got, logitsOf(engine, made, raw, 40), outputs(made.network));
+    model.dispose();
+  }
+  await tf.setBackend('wasm');
+});
 
 // ---- NumPy, safetensors ----
 
@@ -241,6 +260,25 @@ describe.skipIf(!hasGcc)('gcc', () => {
     120_000,
   );
 
+  test('numbers: the same integers, and the size it says', () => {
+    const { made, raw } = numbers();
+    const { text, ramBytes } = toC(made.network, made.task);
+    writeFileSync(join(folder, 'model.h'), text);
+    writeFileSync(join(folder, 'main.c'), MAIN.replace('uint8_t input', 'float input').replace('classify(', 'classify_numbers('));
+    execFileSync('gcc', [...GCC, '-fsanitize=undefined,address', '-o', join(folder, 'main'), join(folder, 'main.c')]);
+    const odd = Float32Array.from(raw).fill(Number.NaN, 0, 3).fill(Number.POSITIVE_INFINITY, 3, 6).fill(Number.NEGATIVE_INFINITY, 6, 9);
+    const { stdout, status } = spawnSync(join(folder, 'main'), { input: new Uint8Array(odd.buffer) });
+    expect(status).toBe(0);
+    const { scale } = engine.classifier(made.network, { mask: made.task.mask, transform: made.task.transform });
+    const want = Int32Array.from(logitsOf(engine, made, odd, 40), (value) => Math.round(value / scale));
+    expect(new Int32Array(new Uint8Array(stdout).buffer)).toEqual(want);
+    const { ram } = sizes(
+      '#include "model.h"\nint classify(const float *in, int32_t *out) { return seedmask_classify_numbers(in, out); }\n',
+    );
+    expect(ram - ramBytes).toBeGreaterThanOrEqual(0);
+    expect(ram - ramBytes).toBeLessThanOrEqual(96);
+  });
+
   test('mnist-tiny takes 8 KB of flash and what it says of RAM', () => {
     const { network, task } = shipped('mnist-tiny');
     const { text, dataBytes, ramBytes } = toC(network, task);
@@ -280,12 +318,6 @@ test('what a format cannot carry is refused in one line', () => {
     expect(refusal(() => write(network, { ...task, transform: { ...task.transform, constant } }))).toMatch(
       /constant inputs under a convolution/,
     );
-});
-
-test('formats of bytes refuse a task over numbers', () => {
-  const { network, task } = numbers().made;
-  for (const write of [toC, toLayersModel])
-    expect(refusal(() => write(network, task))).toMatch(/features that are numbers, supported are in (C|tfjs) bytes; onnx takes numbers/);
 });
 
 test('the command writes what the library gives, for a task of an archive too', () => {

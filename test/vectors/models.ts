@@ -161,6 +161,30 @@ export const WINDOWS_MODEL: Model = {
   tasks: [task(patchedMask(WINDOWS, 0.25, { low: 35, high: 0 }), { labels: TINY_LABELS })],
 };
 
+/** Numbers that become bytes: with names of the inputs, without, and beside constant inputs. */
+const NUMBERS: Network = {
+  ...TINY,
+  input: [1, 1, 3],
+  layers: [{ kind: 'dense', units: 4, activation: 'linear' }],
+  distribution: 'signed-constant',
+};
+const features = { low: Float32Array.of(-1.5, 0, 1000), scale: Float32Array.of(127.5, 0.25, -3) };
+export const NUMBERS_MODEL: Model = {
+  network: NUMBERS,
+  base: { kind: 'none' },
+  tasks: [
+    { constant: null, features: { ...features, names: ['size', 'Länge, mm', 'z'] } },
+    { constant: null, features },
+    { constant: Uint8Array.of(0b010), features: { ...features, names: ['a', 'b', 'c'] } },
+  ].map((more, i) =>
+    task(randomMask(NUMBERS, [0.5], { low: 40 + i, high: 0 }), {
+      id: 'abc'[i],
+      labels: TINY_LABELS,
+      transform: { scale: PIXELS_TRANSFORM.scale, mean: 0, ...more },
+    }),
+  ),
+};
+
 const permuted = (distribution: Distribution): Network => ({
   ...PATCHES,
   input: [7, 6, 1],

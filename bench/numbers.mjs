@@ -1,0 +1,83 @@
+// Masks over numbers with the defaults of `seedmask train`: mean and range of validation and test accuracy over seeds, of data made from
+// seeds here and of your own CSV files.
+//
+//   npm run build && node bench/numbers.mjs [--seeds 5] [--hidden 64] [FILE.csv ...]
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { parseArgs } from 'node:util';
+import seedrandom from 'seedrandom';
+import { loadDataset } from '../dist/cli/datasets.js';
+import { defaultsOf, maskNetwork, RATE, trainTask, validationRows } from '../dist/cli/learn.js';
+import { split } from '../dist/src/data.js';
+import { createWasmEngine } from '../dist/src/engine/wasm.js';
+import { describe } from '../dist/src/network.js';
+import { parseSeed } from '../dist/src/random.js';
+
+const { values, positionals } = parseArgs({
+  options: { seeds: { type: 'string', default: '5' }, hidden: { type: 'string', default: '64' } },
+  allowPositionals: true,
+});
+const folder = mkdtempSync(join(tmpdir(), 'seedmask-numbers-'));
+const engine = await createWasmEngine({ threads: 1 });
+
+const random = seedrandom('numbers');
+const normal = () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+/** A class and its numbers, 600 rows. */
+const MADE = {
+  'three blobs, 4 features': blobs(4, 3, 4, 1),
+  'two moons, 2 features': (i) => {
+    const angle = Math.PI * random();
+    const [x, y] = i % 2 ? [1 - Math.cos(angle), 0.5 - Math.sin(angle)] : [Math.cos(angle), Math.sin(angle)];
+    return [i % 2, x + 0.15 * normal(), y + 0.15 * normal()];
+  },
+  'three classes, 13 features': blobs(13, 3, 1.2, 1),
+  'two classes, 30 skewed features': (() => {
+    const row = blobs(30, 2, 0.7, 1);
+    return (i) => row(i).map((value, at) => (at === 0 ? value : Math.exp(value / 2 / 10 ** ((at - 1) % 3))));
+  })(),
+};
+
+/** Classes that are normal around centres of their own, every feature on a scale of its own. */
+function blobs(features, classes, apart, width) {
+  const centres = Array.from({ length: classes }, () => Array.from({ length: features }, () => apart * normal()));
+  return (i) => [i % classes, ...centres[i % classes].map((at, f) => (at + width * normal()) * 10 ** (f % 3))];
+}
+
+const files = Object.entries(MADE).map(([name, row]) => {
+  const rows = Array.from({ length: 600 }, (_, i) => row(i));
+  const path = join(folder, `${name}.csv`);
+  writeFileSync(path, `label,${rows[0].slice(1).map((_, i) => `f${i}`)}\n${rows.map((cells) => cells.join()).join('\n')}\n`);
+  return path;
+});
+const mean = (list) => list.reduce((sum, x) => sum + x, 0) / list.length;
+const round = (x) => x.toFixed(3);
+console.log('| data | rows | network | validation | test (range) | bytes | seconds |\n|---|---|---|---|---|---|---|');
+for (const file of [...files, ...positionals]) {
+  const data = loadDataset(file);
+  const { train, test } = data;
+  const architecture = {
+    input: train.input,
+    layers: [
+      { kind: 'dense', units: Number(values.hidden), activation: 'relu' },
+      { kind: 'dense', units: train.names.length, activation: 'linear' },
+    ],
+  };
+  const network = describe(architecture);
+  const runs = [];
+  for (let seed = 0; seed < Number(values.seeds); seed++) {
+    const key = parseSeed(seed);
+    const parts = split(train.labels.length, validationRows(train.labels.length), key);
+    runs.push(await trainTask(engine, maskNetwork(architecture, key), data, parts, { ...defaultsOf(architecture), rate: RATE }));
+  }
+  const of = (key) => runs.map((run) => run[key]);
+  const tests = of('testAccuracy');
+  const range = `${round(mean(tests))} (${round(Math.min(...tests))} to ${round(Math.max(...tests))})`;
+  const rows = train.labels.length + test.labels.length;
+  console.log(
+    `| ${basename(file, '.csv')} | ${rows} | ${network} | ${round(mean(of('valAccuracy')))} | ${range} | ${Math.round(mean(of('fileBytes')))} | ${mean(of('trainSeconds')).toFixed(2)} |`,
+  );
+}
+engine.close();
+rmSync(folder, { recursive: true });
