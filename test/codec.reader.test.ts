@@ -135,7 +135,7 @@ print(hashlib.sha256(w.astype("<f4").tobytes()).hexdigest())`;
   });
 
   test('every committed vector, every scheme', () => {
-    const vectors = ['model-v1', 'schemes-v1', 'related-v1', 'kernels-v1'].flatMap((name) =>
+    const vectors = ['model-v1', 'schemes-v1', 'related-v1', 'kernels-v1', 'features-v1'].flatMap((name) =>
       JSON.parse(readFileSync(new URL(`./vectors/${name}.json`, import.meta.url), 'utf8')),
     ) as { name: string; scheme: string; file: string; networkId: string; contentId: string; masks: string[][] }[];
     const script = `

@@ -8,6 +8,7 @@ import { contentId, networkId, readModel, SCHEMES, type SchemeName, writeModel }
 import { RangeDecoder, RangeEncoder } from '../codec/rangecoder.js';
 import {
   ARCHIVE_MODEL,
+  FEATURES_MODEL,
   PACKED_MODEL,
   PATCHES_MODEL,
   PERMUTED_MODEL,
@@ -26,7 +27,7 @@ interface Vector {
   /** Packed bits per task and layer. */
   readonly masks: readonly (readonly string[])[];
 }
-const vectors: readonly Vector[] = ['model-v1', 'schemes-v1', 'related-v1', 'kernels-v1'].flatMap((name) =>
+const vectors: readonly Vector[] = ['model-v1', 'schemes-v1', 'related-v1', 'kernels-v1', 'features-v1'].flatMap((name) =>
   JSON.parse(readFileSync(new URL(`./vectors/${name}.json`, import.meta.url), 'utf8')),
 );
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
@@ -37,6 +38,7 @@ const models = new Map([
   ['permuted', PERMUTED_MODEL],
   ['packed', PACKED_MODEL],
   ['windows', WINDOWS_MODEL],
+  ['features', FEATURES_MODEL],
   ['related', RELATED_MODEL],
   ['related, packed signs', RELATED_PACKED_MODEL],
 ]);

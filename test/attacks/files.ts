@@ -100,6 +100,9 @@ const PLAIN_NETWORK = readModel(plain()).network;
 /** The plain file's weights, 6 kept. */
 const contexts = encodePayload({ network: PLAIN_NETWORK, pixelPermutation: null }, [bytes(0x12, 0x84, 0x09)], ['context']);
 
+/** The plain file with a transform of more than two parts. */
+const withFeatures = (...more: readonly Value[]) => plain({ 6: [[{ f32: 1 }, { f32: 0 }, ...more]] });
+
 /** The plain file with three tasks a, b, c of these payloads. */
 const three = (...payloads: readonly Uint8Array[]) =>
   seal(
@@ -189,6 +192,16 @@ export const ATTACKS: readonly Attack[] = [
   ['bad-header', 'an infinite scale', plain({ 6: [[{ f32: Number.POSITIVE_INFINITY }, { f32: 0 }]] })],
   ['bad-header', 'constant inputs of another size', plain({ 6: [[{ f32: 1 }, { f32: 0 }, bytes(0, 0)]] })],
   ['bad-header', 'constant bits beyond the inputs', plain({ 6: [[{ f32: 1 }, { f32: 0 }, bytes(0xff)]] })],
+  ['bad-header', 'features that are a number', withFeatures(bytes(), 7)],
+  ['bad-header', 'features of no inputs', withFeatures(bytes(), bytes())],
+  ['bad-header', 'features of half an input', withFeatures(bytes(), new Uint8Array(44))],
+  ['bad-header', 'features of fewer inputs', withFeatures(bytes(), new Uint8Array(40))],
+  ['bad-header', 'features of more inputs', withFeatures(bytes(), new Uint8Array(56))],
+  ['bad-header', 'the last feature not a number', withFeatures(bytes(), bytes(new Uint8Array(44), f32(Number.NaN)))],
+  ['bad-header', 'an infinite feature', withFeatures(bytes(), bytes(f32(Number.NEGATIVE_INFINITY), new Uint8Array(44)))],
+  ['bad-header', 'constant bits beyond the inputs, beside features', withFeatures(bytes(0xff), new Uint8Array(48))],
+  ['bad-header', 'constant inputs of another size, beside features', withFeatures(bytes(0, 0), new Uint8Array(48))],
+  ['bad-header', 'a transform of five parts', withFeatures(bytes(), new Uint8Array(48), 0)],
   ['bad-header', 'more labels than outputs', plain({ 7: [['a', 'b', 'c', 'd', 'e']] })],
   ['bad-header', 'an empty label', plain({ 7: [['']] })],
   ['bad-header', 'no labels', plain({ 7: [[]] })],
