@@ -25,11 +25,13 @@ import {
   PACKED_MODEL,
   PATCHES_MODEL,
   PERMUTED_MODEL,
+  patchedMask,
   randomMask,
   SMALL_CONV,
   TINY,
   TINY_MODEL,
   task,
+  WINDOWS,
 } from './vectors/models.js';
 
 const half = fc.nat(0xffffffff);
@@ -297,6 +299,20 @@ describe('the bytes are few', () => {
     expect(plain.payloadBytes).toBeLessThan(0.75 * plain.entropyBytes);
     expect(known.payloadBytes).toBeLessThan(0.75 * known.entropyBytes);
     expect(unknown.payloadBytes).toBeGreaterThan(0.95 * unknown.entropyBytes);
+  });
+
+  test('only a dense first layer is modelled with its pixels where they belong', () => {
+    const dense: Network = { ...FC, input: [6, 6, 1], layers: [{ kind: 'dense', units: 36, activation: 'relu' }, ...FC.layers.slice(-1)] };
+    const sameUnderPermutation = (network: Network, mask: Uint8Array[]) => {
+      const [plain, permuted] = [null, { low: 5, high: 6 }].map((pixelPermutation) =>
+        encodePayload({ network, pixelPermutation }, mask, ['context']),
+      );
+      return Buffer.compare(plain, permuted) === 0;
+    };
+    const masks = (network: Network) => patchedMask(network, 0.3, { low: 9, high: 1 });
+    for (const network of [WINDOWS, SMALL_CONV]) expect(sameUnderPermutation(network, masks(network))).toBe(true);
+    expect(sameUnderPermutation(dense, masks(dense))).toBe(false);
+    expect(sameUnderPermutation(dense, [fullMask(dense, true)[0], masks(dense)[1]])).toBe(true);
   });
 
   test('a scheme that does not take the network is not asked', () => {

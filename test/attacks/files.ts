@@ -208,6 +208,8 @@ export const ATTACKS: readonly Attack[] = [
   ['bad-header', 'a label that is a number', plain({ 7: [[3]] })],
   ['bad-header', 'an empty table', plain({ 8: [] })],
   ['bad-header', 'a data set that is not registered', plain({ 8: 5 })],
+  ['bad-header', 'a data set without a name', plain({ 8: [['', 0]] })],
+  ['bad-header', 'permutations that are not known', plain({ 8: [['x', 4]] })],
   ['bad-header', 'zero tasks', plain({ 9: 0 })],
   ['bad-header', 'an index column that is not known', plain({ 10: 128 })],
   ['bad-header', 'an id column of no width', seal(encode([...PLAIN.slice(0, 10), 1, 0]), [])],
