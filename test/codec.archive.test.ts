@@ -10,6 +10,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { readStandAlone } from '../codec/container.js';
 import {
   contentId,
   inspectModel,
@@ -493,6 +494,8 @@ describe('tasks that lean on a base', () => {
     const tasks = packed.tasks.map((t, i) => (i === 1 ? t : { ...t, base: model.tasks[i].base as string }));
     if (_ !== 'a base that leans on another') expect(() => writePacked({ ...packed, tasks })).toThrow(/its base/);
     expect(() => writePacked({ ...packed, tasks: packed.tasks.map(({ base, ...t }) => t) })).toThrow(/its base, got task of no name/);
+    const chain = packed.tasks.map((t) => (t.id === 'c' ? { ...t, base: 'a' } : t));
+    expect(() => writePacked({ ...packed, tasks: chain })).toThrow(/its base, got task a, which does/);
   });
 });
 
@@ -538,6 +541,13 @@ describe('packed tasks', () => {
     const bytes = writePacked({ ...packed, tasks: [{ ...packed.tasks[0], payload: Uint8Array.from([0, 1, 1]) }] });
     expect(readPacked(bytes).tasks[0].payload).toEqual(Uint8Array.from([0, 1, 1]));
     expect(() => readModel(bytes)).toThrow(expect.objectContaining({ code: 'bad-payload' }));
+  });
+
+  test('of a file that has its network are read without a way to look networks up, and of others are refused', () => {
+    const bytes = writeModel(ARCHIVE_MODEL);
+    expect(readStandAlone(bytes)).toEqual(readPacked(bytes));
+    const masks = writeModel({ ...TINY_MODEL, base: { kind: 'network', id: networkId(TINY) } });
+    expect(() => readStandAlone(masks)).toThrow(/a mask-only file needs the network [0-9a-f]{64}, got none/);
   });
 
   test('of a file with a base task stand alone', async () => {

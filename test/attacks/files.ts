@@ -135,6 +135,7 @@ export const ATTACKS: readonly Attack[] = [
   ['truncated', 'half a header', tiny.slice(0, 30)],
   ['truncated', 'one byte is missing', tiny.slice(0, -1)],
   ['truncated', '100,000 tasks in a file of 70 bytes', plain({ 9: 100_000 })],
+  ['truncated', 'payloads too short for the counts of their layers', three(bytes(3), bytes(3), bytes(3))],
   ['trailing-bytes', 'something follows the last payload', bytes(tiny, 0)],
   ['unknown-version', 'version 2', patched(tiny, 6, 2)],
   ['unknown-flag', 'biases, reserved', patched(tiny, 7, 1)],
