@@ -221,6 +221,8 @@ describe('what is read is checked', () => {
     const seen = ATTACKS.filter(([, what]) => !unseen.test(what));
     expect(seen.length).toBe(ATTACKS.length - 6);
     for (const [expected, what, bytes] of seen) expect(await code(touch(bytes)), what).toBe(expected);
+    const [, , short] = ATTACKS.find(([, what]) => what === 'payloads too short for the counts of their layers')!;
+    await expect(touch(short)).rejects.toThrow(/the index and the shortest payloads needs/);
   });
 
   test('every flipped bit of what one task needs is refused, and of other payloads goes unseen', async () => {
