@@ -1,7 +1,8 @@
 // Which task of an archive the others lean on. Masks of one network that were learned from like data, or one from the other, keep many
 // weights in common: then the entropy of a mask given the other's bits, layer by layer, tells beforehand what leaning on it saves.
 // Bases are taken one by one, each time the one that saves most for those that do not save more already; a base leans on none.
-// What is taken is only tried: a payload that is not shorter with its base stays as it was.
+// What is taken is only tried: a payload that is not shorter with its base stays as it was. Trying every choice gives no archive of the
+// tests (codec.bases.test.ts) a thousandth fewer bytes.
 
 import { countKept, type Mask, weightCounts } from '../src/network.js';
 import { entropy, type PackedModel } from './container.js';

@@ -122,6 +122,6 @@ export class SeedmaskError extends Error {
 
 /** Values from outside are shown, but never more than a line of them. */
 function show(value: unknown): string {
-  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value));
+  const text = typeof value === 'object' ? JSON.stringify(value) : String(value);
   return text.length > 120 ? `${text.slice(0, 117)}...` : text;
 }

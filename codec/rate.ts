@@ -51,6 +51,6 @@ function predict(around: Surroundings, mask: Mask, note: (layer: number, at: num
       note(layer, unit + (grid.inputs ? grid.inputs[input] : input), one, bit);
       return bit;
     };
-    model.code(grid, hintsOf(around.network, placed), { code, spent: false }, mask[layer].slice());
+    model.code(grid, hintsOf(around.network, placed), { code, spent: false }, mask[layer]);
   });
 }

@@ -10,6 +10,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { readStandAlone } from '../codec/container.js';
 import {
   contentId,
   inspectModel,
@@ -19,7 +20,6 @@ import {
   type RangeRead,
   readModel,
   readPacked,
-  rebase,
   SeedmaskError,
   type Task,
   verifyModel,
@@ -33,7 +33,6 @@ import { leaveOut, runs } from './codec.effort.js';
 import {
   ARCHIVE_MODEL,
   alteredMask,
-  FC,
   RELATED_MODEL,
   RELATED_PACKED_MODEL,
   randomMask,
@@ -90,7 +89,20 @@ describe('one task', () => {
     const { read } = ranges(bytes);
     const opened = await openArchive(read, { fileBytes: bytes.length });
     expect([opened.tasks, opened.network, opened.base]).toEqual([n, SMALL_CONV, NONE]);
-    expect((await opened.heads()).map((head) => head.id)).toEqual(model.tasks.map((t) => t.id));
+    const ids = model.tasks.map((t) => t.id);
+    const heads = async (...range: number[]) => (await opened.heads(...range)).map((head) => head.id);
+    expect(await heads()).toEqual(ids);
+    for (const [first, count] of [
+      [0, 3],
+      [2, 5],
+      [250, 4],
+      [255, 2],
+      [0, 2000],
+      [n - 1, 1000],
+      [n, 5],
+    ]) {
+      expect(await heads(first, count), `${count} from ${first}`).toEqual(ids.slice(first, first + count));
+    }
     for (const i of [0, 1, 254, 255, 256, 257, 511, 998, 999].filter((i) => i < n)) {
       expect(await opened.task(i)).toEqual(model.tasks[i]);
       expect(await opened.task(idOf(i))).toEqual(model.tasks[i]);
@@ -209,6 +221,8 @@ describe('what is read is checked', () => {
     const seen = ATTACKS.filter(([, what]) => !unseen.test(what));
     expect(seen.length).toBe(ATTACKS.length - 6);
     for (const [expected, what, bytes] of seen) expect(await code(touch(bytes)), what).toBe(expected);
+    const [, , short] = ATTACKS.find(([, what]) => what === 'payloads too short for the counts of their layers')!;
+    await expect(touch(short)).rejects.toThrow(/the index and the shortest payloads needs/);
   });
 
   test('every flipped bit of what one task needs is refused, and of other payloads goes unseen', async () => {
@@ -482,38 +496,8 @@ describe('tasks that lean on a base', () => {
     const tasks = packed.tasks.map((t, i) => (i === 1 ? t : { ...t, base: model.tasks[i].base as string }));
     if (_ !== 'a base that leans on another') expect(() => writePacked({ ...packed, tasks })).toThrow(/its base/);
     expect(() => writePacked({ ...packed, tasks: packed.tasks.map(({ base, ...t }) => t) })).toThrow(/its base, got task of no name/);
-  });
-
-  test('rebase: one base for all, the best ones, or none; what is not shorter stays', { timeout: 20_000 }, () => {
-    const network: Network = { ...FC, layers: FC.layers.slice(-2) };
-    const [first, second] = [1, 2].map((low) => randomMask(network, [0.02, 0.05, 0.3], { low, high: 30 }));
-    const of = (id: string, mask: Uint8Array[]) => task(mask, { id });
-    const tasks = [
-      of('a0', first),
-      of('a1', alteredMask(network, first, 400, { low: 3, high: 30 })),
-      of('a2', alteredMask(network, first, 300, { low: 4, high: 30 })),
-      of('b0', alteredMask(network, second, 300, { low: 5, high: 30 })),
-      of('b1', second),
-      of('c', randomMask(network, [0.02], { low: 6, high: 30 })),
-    ];
-    const plain = readPacked(writeModel({ network, base: NONE, tasks }));
-    const basesOf = (base: string, from = plain) => rebase(from, base).tasks.map((t) => t.base);
-    expect(basesOf('a0')).toEqual([undefined, 'a0', 'a0', undefined, undefined, undefined]);
-    const auto = basesOf('auto');
-    expect(new Set(auto.slice(0, 3).filter(Boolean)).size).toBe(1);
-    expect(auto.slice(0, 3).filter(Boolean)).toHaveLength(2);
-    expect(auto.slice(3, 5).filter(Boolean)).toHaveLength(1);
-    expect(auto[5]).toBeUndefined();
-    const done: number[] = [];
-    const best = rebase(plain, 'auto', (n) => done.push(n));
-    expect(done).toEqual([1, 2, 3, 4, 5, 6]);
-    const bytes = writePacked(best);
-    expect(bytes.length).toBeLessThan(0.7 * writePacked(plain).length);
-    expect(contentId(readModel(bytes))).toEqual(contentId({ network, base: NONE, tasks }));
-    expect(writePacked(rebase(readPacked(bytes), 'none'))).toEqual(writePacked(plain));
-    expect(writePacked(rebase(readPacked(bytes), 'auto'))).toEqual(bytes);
-    expect(() => rebase(plain, 'x')).toThrow(expect.objectContaining({ code: 'bad-base' }));
-    expect(rebase({ network, tasks: [] }, 'auto').tasks).toEqual([]);
+    const chain = packed.tasks.map((t) => (t.id === 'c' ? { ...t, base: 'a' } : t));
+    expect(() => writePacked({ ...packed, tasks: chain })).toThrow(/its base, got task a, which does/);
   });
 });
 
@@ -559,6 +543,13 @@ describe('packed tasks', () => {
     const bytes = writePacked({ ...packed, tasks: [{ ...packed.tasks[0], payload: Uint8Array.from([0, 1, 1]) }] });
     expect(readPacked(bytes).tasks[0].payload).toEqual(Uint8Array.from([0, 1, 1]));
     expect(() => readModel(bytes)).toThrow(expect.objectContaining({ code: 'bad-payload' }));
+  });
+
+  test('of a file that has its network are read without a way to look networks up, and of others are refused', () => {
+    const bytes = writeModel(ARCHIVE_MODEL);
+    expect(readStandAlone(bytes)).toEqual(readPacked(bytes));
+    const masks = writeModel({ ...TINY_MODEL, base: { kind: 'network', id: networkId(TINY) } });
+    expect(() => readStandAlone(masks)).toThrow(/a mask-only file needs the network [0-9a-f]{64}, got none/);
   });
 
   test('of a file with a base task stand alone', async () => {

@@ -10,7 +10,7 @@ import { decodePayload, encodePayload } from '../codec/schemes.js';
 import { type Network, weightCounts } from '../src/network.js';
 import { ATTACKS, MASK_ONLY_ATTACKS, MASKED, open, plain, seal } from './attacks/files.js';
 import { runs } from './codec.effort.js';
-import { ARCHIVE_MODEL, PATCHES_MODEL, randomMask, TINY, TINY_MODEL, task } from './vectors/models.js';
+import { ARCHIVE_MODEL, FEATURES_MODEL, PATCHES_MODEL, RELATED_MODEL, randomMask, TINY, TINY_MODEL, task } from './vectors/models.js';
 
 /** The code of the SeedmaskError that reading throws; any other exception passes through, no exception is 'ok'. */
 function outcome(bytes: Uint8Array): string {
@@ -174,6 +174,8 @@ describe('damage', () => {
     ['three tasks, raw', writeModel(ARCHIVE_MODEL, { schemes: ['raw'] })],
     ['deflate', writeModel(TINY_MODEL, { schemes: ['deflate'] })],
     ['contexts', writeModel(PATCHES_MODEL, { schemes: ['context'] })],
+    ['masks that lean on another', writeModel(RELATED_MODEL, { schemes: ['context', 'related'] })],
+    ['features', writeModel(FEATURES_MODEL)],
   ] as const;
 
   test.each(files)('%s: every truncation is refused', (_, bytes) => {

@@ -7,11 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
-import { type Model, readModel, SeedmaskError, type Transform, writeModel } from '../codec/index.js';
-import { decode, encode, type Value } from '../codec/msgpack.js';
+import { type Model, readModel, type Transform, writeModel } from '../codec/index.js';
 import { asInputs } from '../src/data.js';
 import { fullMask } from '../src/network.js';
-import { open, seal } from './attacks/files.js';
 import { dense, net } from './engine.material.js';
 import { ROOT } from './interop.material.js';
 
@@ -60,40 +58,4 @@ test('numbers become bytes, then constants 0', () => {
   );
   expect(bytes.subarray(11)).toEqual(bytes.subarray(0, 11));
   expect(asInputs(raw, { constant: null }, 11)).toBe(raw);
-});
-
-const bytesOf = (low: Float32Array, scale: Float32Array) => new Uint8Array(Float32Array.from([...low, ...scale]).buffer);
-const eleven = new Float32Array(11);
-const fits = bytesOf(eleven, eleven);
-test.each<[string, Uint8Array, Uint8Array, RegExp, Value?]>([
-  ['a name too few', fits, new Uint8Array(0), /features names must be 11..11 long, got 10/, NAMES.slice(1)],
-  ['an empty name', fits, new Uint8Array(0), /names\[1\] must be a text that is not empty/, NAMES.with(1, '')],
-  ['a name twice', fits, new Uint8Array(0), /features names must be distinct/, NAMES.with(1, 'column 0')],
-  ['names that are no list', fits, new Uint8Array(0), /features names must be a list, got 7/, 7],
-
-  [
-    'too few',
-    bytesOf(eleven.subarray(8), eleven.subarray(8)),
-    new Uint8Array(0),
-    /transforms\[0\] features must be 88 bytes, got 24 bytes/,
-  ],
-  ['half of them', bytesOf(eleven, eleven.subarray(1)), new Uint8Array(0), /features must be bytes, 8 an input, got 84 bytes/],
-  ['none', new Uint8Array(0), new Uint8Array(0), /features must be bytes, 8 an input, got 0 bytes/],
-  ['NaN', bytesOf(eleven, Float32Array.from(eleven).fill(Number.NaN, 4)), new Uint8Array(0), /features must be a finite number, got null/],
-  ['a constant of one byte', bytesOf(eleven, eleven), new Uint8Array(1), /constant inputs must be 11 bits with zero padding, got 1 bytes/],
-])('%s: refused by both readers', (_, table, constant, line, names) => {
-  const parts = open(writeModel(modelOf({ ...pixels, features })), 1);
-  const values = decode(parts.header) as Value[];
-  const sealed = (entry: Value[]) => seal(encode(values.map((value, i) => (i === 6 ? [entry] : value))), parts.tasks);
-  const numbers = [{ f32: pixels.scale }, { f32: 0 }];
-  expect(readModel(sealed([...numbers, new Uint8Array(0), bytesOf(features.low, features.scale)]))).toEqual(
-    modelOf({ ...pixels, features }),
-  );
-  const named = [...numbers, new Uint8Array(0), bytesOf(features.low, features.scale), NAMES];
-  expect(readModel(sealed(named))).toEqual(modelOf({ ...pixels, features: { ...features, names: NAMES } }));
-  const bytes = sealed([...numbers, constant, table, ...(names === undefined ? [] : [names])]);
-  expect(() => readModel(bytes)).toThrow(line);
-  expect(() => readModel(bytes)).toThrow(SeedmaskError);
-  writeFileSync(join(folder, 'wrong.smk'), bytes);
-  expect(() => execFileSync('/usr/bin/python3', [join(ROOT, 'codec/reader.py'), join(folder, 'wrong.smk')], { stdio: 'pipe' })).toThrow();
 });

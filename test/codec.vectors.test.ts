@@ -8,6 +8,7 @@ import { contentId, networkId, readModel, SCHEMES, type SchemeName, writeModel }
 import { RangeDecoder, RangeEncoder } from '../codec/rangecoder.js';
 import {
   ARCHIVE_MODEL,
+  FEATURES_MODEL,
   NUMBERS_MODEL,
   PACKED_MODEL,
   PATCHES_MODEL,
@@ -38,6 +39,7 @@ const models = new Map([
   ['permuted', PERMUTED_MODEL],
   ['packed', PACKED_MODEL],
   ['windows', WINDOWS_MODEL],
+  ['features', FEATURES_MODEL],
   ['numbers', NUMBERS_MODEL],
   ['related', RELATED_MODEL],
   ['related, packed signs', RELATED_PACKED_MODEL],

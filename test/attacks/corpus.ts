@@ -4,6 +4,7 @@ import { type Limits, type Model, networkId, SCHEMES, type SchemeName, writeMode
 import { fullMask, type Network } from '../../src/network.js';
 import {
   ARCHIVE_MODEL,
+  FEATURES_MODEL,
   NUMBERS_MODEL,
   RELATED_MODEL,
   RELATED_PACKED_MODEL,
@@ -38,6 +39,7 @@ export const corpus: Uint8Array[] = (Object.keys(SCHEMES) as SchemeName[])
         tasks: ['a', 'b'].map((id, low) => task(randomMask(SMALL_CONV, [0.2, 0.7], { low, high: 0 }), { id })),
       },
       WINDOWS_MODEL,
+      FEATURES_MODEL,
       NUMBERS_MODEL,
       { ...TINY_MODEL, base: { kind: 'network', id: networkId(TINY) } },
     ].map((model) => writeModel(model as Model, { schemes: [scheme] })),

@@ -100,6 +100,9 @@ const PLAIN_NETWORK = readModel(plain()).network;
 /** The plain file's weights, 6 kept. */
 const contexts = encodePayload({ network: PLAIN_NETWORK, pixelPermutation: null }, [bytes(0x12, 0x84, 0x09)], ['context']);
 
+/** The plain file with a transform of more than two parts. */
+const withFeatures = (...more: readonly Value[]) => plain({ 6: [[{ f32: 1 }, { f32: 0 }, ...more]] });
+
 /** The plain file with three tasks a, b, c of these payloads. */
 const three = (...payloads: readonly Uint8Array[]) =>
   seal(
@@ -132,6 +135,7 @@ export const ATTACKS: readonly Attack[] = [
   ['truncated', 'half a header', tiny.slice(0, 30)],
   ['truncated', 'one byte is missing', tiny.slice(0, -1)],
   ['truncated', '100,000 tasks in a file of 70 bytes', plain({ 9: 100_000 })],
+  ['truncated', 'payloads too short for the counts of their layers', three(bytes(3), bytes(3), bytes(3))],
   ['trailing-bytes', 'something follows the last payload', bytes(tiny, 0)],
   ['unknown-version', 'version 2', patched(tiny, 6, 2)],
   ['unknown-flag', 'biases, reserved', patched(tiny, 7, 1)],
@@ -189,12 +193,28 @@ export const ATTACKS: readonly Attack[] = [
   ['bad-header', 'an infinite scale', plain({ 6: [[{ f32: Number.POSITIVE_INFINITY }, { f32: 0 }]] })],
   ['bad-header', 'constant inputs of another size', plain({ 6: [[{ f32: 1 }, { f32: 0 }, bytes(0, 0)]] })],
   ['bad-header', 'constant bits beyond the inputs', plain({ 6: [[{ f32: 1 }, { f32: 0 }, bytes(0xff)]] })],
+  ['bad-header', 'features that are a number', withFeatures(bytes(), 7)],
+  ['bad-header', 'features of no inputs', withFeatures(bytes(), bytes())],
+  ['bad-header', 'features of half an input', withFeatures(bytes(), new Uint8Array(44))],
+  ['bad-header', 'features of fewer inputs', withFeatures(bytes(), new Uint8Array(40))],
+  ['bad-header', 'features of more inputs', withFeatures(bytes(), new Uint8Array(56))],
+  ['bad-header', 'the last feature not a number', withFeatures(bytes(), bytes(new Uint8Array(44), f32(Number.NaN)))],
+  ['bad-header', 'an infinite feature', withFeatures(bytes(), bytes(f32(Number.NEGATIVE_INFINITY), new Uint8Array(44)))],
+  ['bad-header', 'constant bits beyond the inputs, beside features', withFeatures(bytes(0xff), new Uint8Array(48))],
+  ['bad-header', 'constant inputs of another size, beside features', withFeatures(bytes(0, 0), new Uint8Array(48))],
+  ['bad-header', 'names of inputs that are no list', withFeatures(bytes(), new Uint8Array(48), 7)],
+  ['bad-header', 'a name of an input too few', withFeatures(bytes(), new Uint8Array(48), ['a', 'b', 'c', 'd', 'e'])],
+  ['bad-header', 'an input with an empty name', withFeatures(bytes(), new Uint8Array(48), ['a', '', 'c', 'd', 'e', 'f'])],
+  ['bad-header', 'two inputs of one name', withFeatures(bytes(), new Uint8Array(48), ['a', 'b', 'c', 'd', 'e', 'a'])],
+  ['bad-header', 'a transform of six parts', withFeatures(bytes(), new Uint8Array(48), ['a', 'b', 'c', 'd', 'e', 'f'], 0)],
   ['bad-header', 'more labels than outputs', plain({ 7: [['a', 'b', 'c', 'd', 'e']] })],
   ['bad-header', 'an empty label', plain({ 7: [['']] })],
   ['bad-header', 'no labels', plain({ 7: [[]] })],
   ['bad-header', 'a label that is a number', plain({ 7: [[3]] })],
   ['bad-header', 'an empty table', plain({ 8: [] })],
   ['bad-header', 'a data set that is not registered', plain({ 8: 5 })],
+  ['bad-header', 'a data set without a name', plain({ 8: [['', 0]] })],
+  ['bad-header', 'permutations that are not known', plain({ 8: [['x', 4]] })],
   ['bad-header', 'zero tasks', plain({ 9: 0 })],
   ['bad-header', 'an index column that is not known', plain({ 10: 128 })],
   ['bad-header', 'an id column of no width', seal(encode([...PLAIN.slice(0, 10), 1, 0]), [])],

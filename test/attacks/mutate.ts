@@ -271,7 +271,57 @@ function changeSizes(parts: Parts, chance: Chance): void {
     payload.splice(0, payload.length, chance.of([0, 2, 3]), ...Array.from({ length: layers }, () => 0));
 }
 
-/** Makes counts, widths and the weight check right for what the header now says, if it says anything. */
+/** The first tokens of transforms that are written out: an array that two floats begin. */
+const transformsIn = (tokens: readonly number[][]): number[] =>
+  tokens.flatMap((token, at) => (itemsOf(token) > 1 && tokens[at + 1]?.[0] === 0xca && tokens[at + 2]?.[0] === 0xca ? [at] : []));
+
+const numberOf = ([first, ...rest]: readonly number[]): number => (rest.length ? rest.reduce((sum, byte) => 256 * sum + byte, 0) : first);
+
+/** Inputs of the network that the header has, or else of the one that most cases are given. */
+function inputsOf({ tokens, flags }: Parts): number {
+  const field = fieldStarts(tokens)[flags & 2 && tokens[1]?.[0] !== 0xc4 ? 1 : 0];
+  if (field === undefined || tokens[field][0] === 0xc4) return 6;
+  const sizes = itemsOf(tokens[field]) === 3 ? tokens.slice(field + 1, field + 4) : [tokens[field]];
+  return sizes.reduce((product, size) => product * numberOf(size), 1);
+}
+
+/** f32 that transforms have, or must not have: 0, 1, -2, the least, the largest, -0, infinity, not a number. */
+const FLOATS = [0, 0x3f800000, 0xc0000000, 1, 0x7f7fffff, 0x80000000, 0x7f800000, 0x7fc00000];
+
+/** Another transform in place of one, most of them right: with constant inputs, with features, or without. */
+function changeTransform(parts: Parts, chance: Chance): void {
+  const { tokens } = parts;
+  const inputs = inputsOf(parts);
+  if (inputs > 300) return;
+  const float = () => FLOATS[chance.below(chance.once(40) ? 8 : 6)];
+  const bits = Array.from({ length: Math.ceil(inputs / 8) }, () => chance.below(256));
+  if (inputs % 8 && !chance.once(20)) bits[bits.length - 1] &= (1 << (inputs % 8)) - 1;
+  const features = Array.from({ length: 2 * inputs }, () => u32(float())).flat();
+  const bins = chance.of([[], [bits], [bits, features], [[], features]]);
+  const items = [
+    ...[float(), float()].map((word) => [0xca, ...u32(word).reverse()]),
+    ...bins.map((bin) => [...encode(Uint8Array.from(bin))]),
+  ];
+  const entry = [[0x90 + items.length], ...items];
+  const written = transformsIn(tokens);
+  if (written.length && chance.below(4)) {
+    const at = chance.of(written);
+    tokens.splice(at, 1 + itemsOf(tokens[at]), ...entry);
+  } else {
+    // The only entry, where it is the registered one.
+    const starts = fieldStarts(tokens);
+    const at = starts[parts.flags & 2 && tokens[1]?.[0] === 0xc4 ? 1 : parts.flags & 2 ? 7 : 6];
+    if (at !== undefined && tokens[at].length === 1 && itemsOf(tokens[at]) === 0) tokens.splice(at, 1, [0x91], ...entry);
+  }
+}
+
+/** A bin of so many bytes in place of one, unless that is empty or no bin. */
+function resized(token: readonly number[], bytes: number): number[] {
+  const old = token[0] === 0xc4 ? token.slice(2) : token[0] === 0xc5 ? token.slice(3) : [];
+  return old.length === 0 ? [...token] : [...encode(Uint8Array.from({ length: bytes }, (_, i) => old[i] ?? 0))];
+}
+
+/** Makes counts, widths, the inputs of transforms and the weight check right for what the header now says, if it says anything. */
 function repair(parts: Parts, chance: Chance): void {
   const starts = fieldStarts(parts.tokens);
   const base = parts.flags & 2 ? 1 : 0;
@@ -279,6 +329,13 @@ function repair(parts: Parts, chance: Chance): void {
   const checkAt = inline ? starts[base + 5] : undefined;
   const countAt = starts[base + (inline ? 6 : 0) + 3];
   if (countAt !== undefined && chance.below(4)) parts.tokens[countAt] = [...encode(parts.tasks.length)];
+  const inputs = inputsOf(parts);
+  if (inputs <= 300 && chance.below(4)) {
+    for (const at of transformsIn(parts.tokens)) {
+      const bins = parts.tokens.slice(at + 3, at + 1 + itemsOf(parts.tokens[at]));
+      parts.tokens.splice(at + 3, bins.length, ...bins.map((bin, i) => resized(bin, i ? 8 * inputs : Math.ceil(inputs / 8))));
+    }
+  }
   let header: Header;
   try {
     header = decodeHeader(Uint8Array.from(parts.tokens.flat()), base === 1);
@@ -304,8 +361,9 @@ export function mutated(corpus: readonly Uint8Array[], chance: Chance): Uint8Arr
   if (chance.once(20)) parts.tasks = donor.tasks.map(({ columns, payload }) => ({ columns: [...columns], payload: [...payload] }));
   const edits = chance.below(4);
   for (let edit = 0; edit < edits; edit++) {
-    const kind = chance.below(24);
-    if (kind < 5) changeHeader(parts, chance, donor);
+    const kind = chance.below(27);
+    if (kind > 23) changeTransform(parts, chance);
+    else if (kind < 5) changeHeader(parts, chance, donor);
     else if (kind < 9) changeSizes(parts, chance);
     else if (kind < 15) changeTasks(parts, chance, donor);
     else if (kind < 23) changePayload(parts, chance);

@@ -240,3 +240,21 @@ const leaning = (network: Network, data: Task['data']): Model => {
 export const RELATED_MODEL = leaning(PATCHES, null);
 /** Packed signs, and pixels that are modelled where they belong. */
 export const RELATED_PACKED_MODEL = leaning(PACKED, permutedData);
+
+/** Tasks over numbers: how each input becomes a byte stands in the transform, beside constant inputs and without. */
+export const FEATURES_MODEL: Model = {
+  network: TINY,
+  base: { kind: 'none' },
+  tasks: [null, Uint8Array.of(0b100100)].map((constant, i) =>
+    task(randomMask(TINY, [0.4], { low: 38 + i, high: 0 }), {
+      id: `sensor-${i}`,
+      labels: TINY_LABELS,
+      transform: {
+        scale: 0.5,
+        mean: -1,
+        constant,
+        features: { low: Float32Array.of(-1.5, 0, 1e30, -0, 3.25, 2 ** -149), scale: Float32Array.of(1, 51.25, 0, -2, 1e-30, 1e38) },
+      },
+    }),
+  ),
+};
