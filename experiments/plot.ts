@@ -265,20 +265,21 @@ function histogram({ values, marks, xLabel, yLabel }: Histogram): Drawing {
 function matrix({ rows, columns, values, rowLabel, columnLabel }: Matrix): Drawing {
   const letters = (names: readonly string[]) => Math.max(...names.map(({ length }) => length));
   const [left, top] = [30 + 6.6 * letters(rows), 40 + 4.8 * letters(columns)];
-  const field = (WIDTH - left - 16) / columns.length;
+  const right = 16 + 2.4 * letters(columns.slice(-1));
+  const field = (WIDTH - left - right) / columns.length;
   const height = top + Math.min(field, 34) * rows.length + 8;
   const { body } = plotted({
     width: WIDTH,
     height,
     marginLeft: left,
     marginTop: top,
-    marginRight: 16,
+    marginRight: right,
     marginBottom: 8,
-    x: { domain: columns, type: 'band', label: columnLabel, padding: 0.04 },
-    y: { domain: rows, type: 'band', label: rowLabel, padding: 0.06 },
+    x: { domain: columns, type: 'band', label: null, padding: 0.04 },
+    y: { domain: rows, type: 'band', label: null, padding: 0.06 },
     marks: [
-      Plot.axisX({ anchor: 'top', tickSize: 0, tickRotate: -45, label: columnLabel, labelAnchor: 'right', labelArrow: false }),
-      Plot.axisY({ tickSize: 0, label: rowLabel, labelAnchor: 'top', labelArrow: false }),
+      Plot.axisX({ anchor: 'top', tickSize: 0, tickRotate: -45, label: null }),
+      Plot.axisY({ tickSize: 0, label: null }),
       Plot.cell(values, { x: 'column', y: 'row', fill: '#4269d0', fillOpacity: (d: Matrix['values'][number]) => 0.65 * d.value }),
       Plot.text(values, {
         x: 'column',
@@ -288,7 +289,8 @@ function matrix({ rows, columns, values, rowLabel, columnLabel }: Matrix): Drawi
       }),
     ],
   });
-  return { width: WIDTH, height, body };
+  const corner = (y: number, text: string) => `<text x="${left - 12}" y="${y}" font-size="11" text-anchor="end">${escaped(text)}</text>`;
+  return { width: WIDTH, height, body: body + corner(top - 26, `${columnLabel} →`) + corner(top - 8, `${rowLabel} ↓`) };
 }
 
 function plane({ points, reach, region }: Plane, size: number): Drawing {
