@@ -57,6 +57,7 @@ async function serve(path) {
   const child = spawn(process.execPath, [CLI, 'serve', path, '--port', '0', '--json', '--log', 'silent'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+  process.once('exit', () => child.kill());
   // The line names all tasks: it comes in pieces.
   const [line] = await once(createInterface({ input: child.stdout }), 'line');
   const { url } = JSON.parse(line);
