@@ -4,7 +4,7 @@
 //   node bench/infer-archive.mjs --archive permutations-1000.smk [--counts 5,10,100,1000] [--rows 1,16] [--questions 1000]
 //     [--methods all,oneshot,binary] [--sharpness 1]
 //
-// `all` asks every mask (ask-all.ts), `oneshot` and `binary` their superposition (infer-task.ts).
+// `all` asks every mask (ask-all.ts), `oneshot` and `binary` their superposition (infer-task.ts). An interval is Wilson's, 95 %.
 //
 // Questions go round the tasks and through the test set. Masks of tasks count - 1 and before are taken, in the order of the archive.
 
@@ -15,6 +15,7 @@ import { permutedPixels } from '../dist/src/data.js';
 import { createWasmEngine, DOMAIN, describe, packMask, permutation } from '../dist/src/index.js';
 import { askAll } from '../dist/src/masks/ask-all.js';
 import { createTaskInference } from '../dist/src/masks/infer-task.js';
+import { wilson } from './wilson.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -61,7 +62,7 @@ for (const count of counts.filter((count) => count <= all.length)) {
         if (guess(images, rows, method) === q % count) found++;
       }
       const ms = (performance.now() - began) / questions;
-      console.log(`| ${count} | ${rows} | ${method} | ${((100 * found) / questions).toFixed(1)} % | ${ms.toFixed(1)} |`);
+      console.log(`| ${count} | ${rows} | ${method} | ${wilson(found, questions)} | ${ms.toFixed(1)} |`);
     }
   }
 }

@@ -128,19 +128,20 @@ function read(folder: string, names: readonly string[]): Uint8Array {
 /**
  * Throws SeedmaskError bad-option unless the network takes the images and has a class for every label. Networks of dense layers
  * alone take images of any form with as many values.
+ * @param field where the data was named
  */
-export function checkFits({ name, train, test }: LoadedData, network: Architecture, classes: number): void {
+export function checkFits({ name, train, test }: LoadedData, network: Architecture, classes: number, field = '--data'): void {
   const flat = network.layers.every(({ kind }) => kind === 'dense');
   const form = (shape: Shape) => (flat ? `${inputs({ input: shape, layers: [] })} values` : shape.join(' x '));
   const hint = 'Take other data or another network';
   if (form(train.input) !== form(network.input)) {
     const expected = `${train.features ? 'rows of numbers, each' : 'images'} of ${form(network.input)}, as ${describe(network)} takes`;
-    throw new SeedmaskError('bad-option', { field: '--data', expected, got: `${form(train.input)} in ${name}`, hint });
+    throw new SeedmaskError('bad-option', { field, expected, got: `${form(train.input)} in ${name}`, hint });
   }
   for (const { labels } of [train, test]) {
     const label = labels.find((value) => value >= classes);
     if (label === undefined) continue;
     const expected = `labels below ${classes}, as the network has`;
-    throw new SeedmaskError('bad-option', { field: '--data', expected, got: `${label} in ${name}`, hint });
+    throw new SeedmaskError('bad-option', { field, expected, got: `${label} in ${name}`, hint });
   }
 }

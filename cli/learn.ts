@@ -1,7 +1,7 @@
 // Learning a task: a mask on a network whose weights never change, packed as seed + mask with its temperature and its free bits settled.
 // Everything is chosen on validation rows; test rows are only reported.
 
-import { DIGITS, keepCosts, type Model, PIXELS_TRANSFORM, settleFreeBits, writeModel } from '../codec/index.js';
+import { DIGITS, keepCosts, type Model, PIXELS_TRANSFORM, type Provenance, settleFreeBits, writeModel } from '../codec/index.js';
 import { type Dataset, imagesOf, labelsOf, type Split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
 import { evaluate, fitLogitScale } from '../src/evaluate.js';
@@ -60,15 +60,39 @@ export const maskNetwork = (architecture: Architecture, seed: Seed, method: Meth
   seed,
 });
 
+/** The seeds by which a task's pixels and classes are permuted; the file tells them, so that `eval` can build the task. */
+export type Permutations = Omit<Provenance, 'dataset'>;
+const UNPERMUTED: Permutations = { pixelPermutation: null, labelPermutation: null };
+
+/** Where a task is learned from. */
+export interface TaskSource {
+  readonly train: Dataset;
+  readonly test: Dataset;
+  /** What a model file records. */
+  readonly name: string;
+  readonly permutations?: Permutations;
+}
+
+/** What the classes of a data set are called. */
+export const classNamesOf = ({ names }: Dataset, outputs: number): readonly string[] =>
+  names ?? (outputs === DIGITS.length ? DIGITS : Array.from({ length: outputs }, (_, i) => String(i)));
+
 /** A one-task model with its temperature fitted on validation rows, and its free bits as they are cheapest. */
-export function taskModel(engine: Engine, network: Network, mask: Uint8Array[], set: Dataset, rows: Uint32Array, dataset: string): Model {
+export function taskModel(
+  engine: Engine,
+  network: Network,
+  mask: Uint8Array[],
+  set: Dataset,
+  rows: Uint32Array,
+  dataset: string,
+  permutations = UNPERMUTED,
+): Model {
   const classifier = engine.classifier(network, { mask });
   const labels = labelsOf(set, rows);
-  const numbered = classifier.outputs === DIGITS.length ? DIGITS : Array.from({ length: classifier.outputs }, (_, i) => String(i));
-  const names = set.names ?? numbered;
+  const names = classNamesOf(set, classifier.outputs);
   const logitScale = fitLogitScale(classifier, imagesOf(set, rows), labels, names.length);
   classifier.free();
-  const data = { dataset, pixelPermutation: null, labelPermutation: null };
+  const data = { dataset, ...permutations };
   const transform = { ...PIXELS_TRANSFORM, ...(set.features && { features: set.features }) };
   const task = settleFreeBits(network, { id: '', mask, transform, labels: names, data, logitScale });
   return { network, base: { kind: 'none' }, tasks: [task] };
@@ -124,6 +148,8 @@ export interface TaskOptions {
   /** Degrees by which they are turned at most; 0 for none. */
   readonly rotate?: number;
   readonly epochs: number;
+  /** The mask of a like task that training begins at (topk); default: none. */
+  readonly start?: Mask;
   readonly onProgress?: (progress: Progress) => void;
   readonly signal?: AbortSignal;
 }
@@ -132,12 +158,13 @@ export interface TaskOptions {
 export async function trainTask(
   engine: Engine,
   network: Network,
-  data: { readonly train: Dataset; readonly test: Dataset; readonly name: string },
+  data: TaskSource,
   parts: Split,
   options: TaskOptions,
 ): Promise<TrainedTask> {
   const started = performance.now();
-  const costs = (mask: Mask) => keepCosts({ network, pixelPermutation: null }, mask);
+  const { permutations = UNPERMUTED } = data;
+  const costs = (mask: Mask) => keepCosts({ network, pixelPermutation: permutations.pixelPermutation }, mask);
   const rate = options.rate ? { weight: options.rate, costs } : undefined;
   const batch = batchOf(parts.train.length, TOPK.batch);
   const topk = { ...topkTraining(network), ...(data.train.features && { learningRate: NUMBERS_RATE }) };
@@ -146,7 +173,7 @@ export async function trainTask(
       ? await trainBernoulli(engine, network, data.train, parts, { ...BERNOULLI, ...options, batch, rescale: options.rescale ?? false })
       : { ...(await trainTopk(engine, network, data.train, parts, { ...topk, ...options, batch, rate })), drawn: [] };
   const trainSeconds = (performance.now() - started) / 1000;
-  const modelOf = (mask: Uint8Array[]) => taskModel(engine, network, mask, data.train, parts.validation, data.name);
+  const modelOf = (mask: Uint8Array[]) => taskModel(engine, network, mask, data.train, parts.validation, data.name, permutations);
   const model = modelOf(learned.mask);
   const drawn = learned.drawn.map((mask) => accuracies(engine, modelOf(mask), data, parts.validation));
   const mean = (of: (a: (typeof drawn)[number]) => number) => drawn.reduce((sum, a) => sum + of(a), 0) / drawn.length;

@@ -22,6 +22,7 @@ import { RELEASE } from './release.js';
 import { serveCommand } from './serve.js';
 import { exitOnInterrupt } from './signals.js';
 import { trainCommand } from './train.js';
+import { transferCommand } from './transfer.js';
 import { verifyCommand } from './verify.js';
 import { workerCommand } from './worker.js';
 
@@ -34,6 +35,7 @@ const program = new Command('seedmask')
   );
 const commands = [
   trainCommand(),
+  transferCommand(),
   pruneCommand(),
   evalCommand(),
   inspectCommand(),

@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import { InvalidArgumentError, Option } from 'commander';
 import * as definitions from '../models/index.js';
+import { spread } from '../src/masks/topk.js';
 import { type Architecture, type Layer, place } from '../src/network.js';
 import { parseSeed } from '../src/random.js';
 import { readFile } from './files.js';
@@ -161,6 +162,17 @@ export const densityOption = (): Option =>
   new Option('--density <list>', 'kept fraction per layer, comma-separated; the last repeats').argParser((text) =>
     text.split(',').map(fraction),
   );
+
+/**
+ * A density for each layer with weights, or the defaults where none is given.
+ * @throws InvalidArgumentError for more densities than layers
+ */
+export function densities(given: readonly number[] | undefined, layers: number, defaults: readonly number[]): number[] {
+  if (given && given.length > layers) {
+    throw new InvalidArgumentError(`--density has ${given.length} fractions, expected at most ${layers}, one for every layer with weights`);
+  }
+  return spread(given ?? defaults, layers);
+}
 
 export const seedOption = (): Option =>
   new Option('--seed <seed>', 'a whole number below 2^64 (decimal or 0x), or any text').argParser(parseSeed).default(parseSeed(0), '0');

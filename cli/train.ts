@@ -7,7 +7,6 @@ import { labelsOf, split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
-import { spread } from '../src/masks/topk.js';
 import { type Architecture, describe, outputs, totalKept, totalWeights, weightCounts } from '../src/network.js';
 import type { Seed } from '../src/random.js';
 import { checkFits, loadDataset } from './datasets.js';
@@ -29,6 +28,7 @@ import {
 import {
   dataOption,
   degrees,
+  densities,
   densityOption,
   fraction,
   networkOption,
@@ -171,13 +171,7 @@ async function run(options: Options): Promise<void> {
   } = options;
   const network = maskNetwork(architecture, options.seed, method);
   const weights = weightCounts(network);
-  if (options.density && options.density.length > weights.length) {
-    const { length } = options.density;
-    throw new InvalidArgumentError(
-      `--density has ${length} fractions, expected at most ${weights.length}, one for every layer with weights`,
-    );
-  }
-  const base = options.density ? spread(options.density, weights.length) : defaults.density;
+  const base = densities(options.density, weights.length, defaults.density);
   const engine = await engineOf(options);
   const quiet = options.json === true;
   const goal = goalOf(options);

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { actionConflict, MASK0, MASK1 } from '../src/masks/actions.js';
 import { CRITERIA } from '../src/masks/criteria.js';
-import { VIEWS } from './views.js';
+import { dataOfView, VIEWS } from './views.js';
 
 /** The paper's networks. */
 const NETWORKS = ['fc', 'conv2', 'conv4', 'conv6'] as const;
@@ -155,7 +155,16 @@ const TASK = z
     error: 'expected with start, and with topk',
   });
 
-export const CELL = z.discriminatedUnion('kind', [TICKET, CURVE, LEARNED, PLANE, PROBE, ARCHIVE, TASK]);
+/** Tasks of one network, each asked under the masks of all. */
+const MATRIX = z.strictObject({ kind: z.literal('matrix'), seed: SEED, tasks: z.array(TASK).min(2).max(LIST).readonly() }).refine(
+  ({ seed, tasks }) => {
+    const networkOf = ({ filters, units, seed }: TaskCell) => JSON.stringify([filters, units, seed]);
+    return tasks.every((task) => task.seed === seed && task.method === 'topk' && networkOf(task) === networkOf(tasks[0]));
+  },
+  { path: ['tasks'], error: 'expected masks (topk) of one network with the seed of the matrix' },
+);
+
+export const CELL = z.discriminatedUnion('kind', [TICKET, CURVE, LEARNED, PLANE, PROBE, ARCHIVE, TASK, MATRIX]);
 
 export type TicketCell = Readonly<z.infer<typeof TICKET>>;
 export type CurveCell = Readonly<z.infer<typeof CURVE>>;
@@ -164,9 +173,17 @@ export type PlaneCell = Readonly<z.infer<typeof PLANE>>;
 export type ProbeCell = Readonly<z.infer<typeof PROBE>>;
 export type ArchiveCell = Readonly<z.infer<typeof ARCHIVE>>;
 export type TaskCell = Readonly<z.infer<typeof TASK>>;
+export type MatrixCell = Readonly<z.infer<typeof MATRIX>>;
 /** Cells about a network of the paper. */
 export type PaperCell = TicketCell | CurveCell | LearnedCell | PlaneCell | ProbeCell | ArchiveCell;
-export type Cell = PaperCell | TaskCell;
+export type Cell = PaperCell | TaskCell | MatrixCell;
+/** The data sets that a cell needs. */
+export function dataOfCell(cell: Cell): string[] {
+  if (cell.kind !== 'task' && cell.kind !== 'matrix') return [dataOf(cell.network)];
+  const tasks = cell.kind === 'matrix' ? cell.tasks : [cell];
+  return [...new Set(tasks.map(({ view }) => dataOfView(view)))];
+}
+
 /** What every one of them has. */
 export type Setting = Pick<PaperCell, keyof typeof SETTING>;
 
@@ -187,7 +204,9 @@ export const explained = (error: z.ZodError): string => z.prettifyError(error).r
 
 /** A file name for a cell: a few words to read, then its content's hash. */
 export function nameOf(cell: Cell): string {
-  const canonical = JSON.stringify(Object.entries(cell).sort(([a], [b]) => (a < b ? -1 : 1)));
+  const sorted = (value: object) => Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  const isPlain = (value: unknown): value is object => typeof value === 'object' && value !== null && !Array.isArray(value);
+  const canonical = JSON.stringify(sorted(cell), (_, value: unknown) => (isPlain(value) ? Object.fromEntries(sorted(value)) : value));
   const hash = createHash('sha256').update(canonical).digest('hex').slice(0, 12);
   const words = ((): (string | number)[] => {
     switch (cell.kind) {
@@ -197,6 +216,8 @@ export function nameOf(cell: Cell): string {
         return [cell.network, cell.method];
       case 'probe':
         return [cell.network, cell.criterion];
+      case 'matrix':
+        return [`${cell.tasks.length}tasks`];
       case 'task':
         return [cell.method, cell.view, `pixels${cell.pixels ?? ''}`, `labels${cell.labels ?? ''}`];
       default:

@@ -20,8 +20,8 @@ export interface Line extends Style {
 /** Mean lines with bands from least to greatest. */
 export interface Curves {
   readonly kind: 'curves';
-  /** What is across: kept fraction (log, falling), epochs, distance moved or number of tasks (log, rising). */
-  readonly across: 'kept' | 'epochs' | 'moved' | 'tasks';
+  /** What is across: kept fraction (log, falling), epochs before a mask is taken or while one is learned, distance moved or number of tasks (log, rising). */
+  readonly across: 'kept' | 'epochs' | 'learning' | 'moved' | 'tasks';
   readonly yLabel: string;
   readonly lines: readonly Line[];
   /** Per cent shown; default all. */
@@ -61,7 +61,17 @@ export interface Histogram {
   readonly marks: readonly { readonly label: string; readonly at: number }[];
 }
 
-export type Chart = Curves | Bars | Panels | Histogram;
+/** Numbers from 0 to 1, one for every pair of a row and a column, the greater the deeper. */
+export interface Matrix {
+  readonly kind: 'matrix';
+  readonly rows: readonly string[];
+  readonly columns: readonly string[];
+  readonly values: readonly { readonly row: string; readonly column: string; readonly value: number }[];
+  readonly rowLabel: string;
+  readonly columnLabel: string;
+}
+
+export type Chart = Curves | Bars | Panels | Histogram | Matrix;
 
 const HUES = {
   blue: '#4269d0',

@@ -17,6 +17,7 @@ import { permutations } from './permutations.js';
 import { permutationsStudy } from './permutations-study.js';
 import { supermasks, supermasksConv } from './supermasks.js';
 import { supsup } from './supsup.js';
+import { taskMatrix } from './task-matrix.js';
 import { transfer } from './transfer.js';
 import { unlikeTasks } from './unlike-tasks.js';
 import { unusedOutputs } from './unused-outputs.js';
@@ -39,6 +40,7 @@ export const EXPERIMENTS: readonly Experiment[] = [
   permutations,
   permutationsStudy,
   unlikeTasks,
+  taskMatrix,
   supsup,
   unusedOutputs,
   transfer,

@@ -3,7 +3,7 @@
 
 import * as Plot from '@observablehq/plot';
 import { parseHTML } from 'linkedom';
-import type { Bars, Chart, Curves, Histogram, Line, Panels, Plane } from './chart.js';
+import type { Bars, Chart, Curves, Histogram, Line, Matrix, Panels, Plane } from './chart.js';
 import type { Picture } from './experiment.js';
 import { escaped } from './html.js';
 
@@ -54,6 +54,8 @@ function draw(chart: Chart): Drawing {
       return panels(chart);
     case 'histogram':
       return histogram(chart);
+    case 'matrix':
+      return matrix(chart);
   }
 }
 
@@ -75,6 +77,7 @@ const ACROSS: Record<
     format: (x) => `${Number((100 * x).toPrecision(2))} %`,
   },
   epochs: { label: 'epochs of training before the mask is taken', ticks: [1, 2, 3, 6, 12, 25, 55], format: (x) => String(Math.round(x)) },
+  learning: { label: 'epochs', ticks: [1, 2, 3, 6, 12, 24, 50, 100, 200, 500, 1000], format: (x) => String(Math.round(x)) },
   moved: {
     label: 'distance that training moved the weights, |wf − wi| / |wi|',
     ticks: [0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10],
@@ -256,6 +259,38 @@ function histogram({ values, marks, xLabel, yLabel }: Histogram): Drawing {
     ],
   });
   return { width: WIDTH, height, body };
+}
+
+/** Fields as deep as their numbers, which stand in them in per cent; never so deep that the text is lost on either ground. */
+function matrix({ rows, columns, values, rowLabel, columnLabel }: Matrix): Drawing {
+  const letters = (names: readonly string[]) => Math.max(...names.map(({ length }) => length));
+  const [left, top] = [30 + 6.6 * letters(rows), 40 + 4.8 * letters(columns)];
+  const right = 16 + 2.4 * letters(columns.slice(-1));
+  const field = (WIDTH - left - right) / columns.length;
+  const height = top + Math.min(field, 34) * rows.length + 8;
+  const { body } = plotted({
+    width: WIDTH,
+    height,
+    marginLeft: left,
+    marginTop: top,
+    marginRight: right,
+    marginBottom: 8,
+    x: { domain: columns, type: 'band', label: null, padding: 0.04 },
+    y: { domain: rows, type: 'band', label: null, padding: 0.06 },
+    marks: [
+      Plot.axisX({ anchor: 'top', tickSize: 0, tickRotate: -45, label: null }),
+      Plot.axisY({ tickSize: 0, label: null }),
+      Plot.cell(values, { x: 'column', y: 'row', fill: '#4269d0', fillOpacity: (d: Matrix['values'][number]) => 0.65 * d.value }),
+      Plot.text(values, {
+        x: 'column',
+        y: 'row',
+        text: (d: Matrix['values'][number]) => String(Math.round(100 * d.value)),
+        fontSize: 11,
+      }),
+    ],
+  });
+  const corner = (y: number, text: string) => `<text x="${left - 12}" y="${y}" font-size="11" text-anchor="end">${escaped(text)}</text>`;
+  return { width: WIDTH, height, body: body + corner(top - 26, `${columnLabel} →`) + corner(top - 8, `${rowLabel} ↓`) };
 }
 
 function plane({ points, reach, region }: Plane, size: number): Drawing {

@@ -8,12 +8,14 @@ import { BERNOULLI, paperTraining, topkTraining, trainBernoulli, trainTopk } fro
 import { archiveRows } from './archive.js';
 import type { Cell, CurveCell, LearnedCell, PlaneCell, Row, TicketCell } from './cell.js';
 import { type Bench, benchOf, type Lab, trainedAt } from './lab.js';
+import { matrixRows } from './matrix.js';
 import { probeRows } from './probe.js';
 import { summary } from './statistics.js';
 import { taskRows } from './task.js';
 
 export async function runCell(cell: Cell, lab: Lab): Promise<Row[]> {
   if (cell.kind === 'task') return taskRows(cell, lab);
+  if (cell.kind === 'matrix') return matrixRows(cell, lab);
   const bench = benchOf(lab, cell);
   switch (cell.kind) {
     case 'ticket':

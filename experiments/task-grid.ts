@@ -4,6 +4,7 @@
 import type { Cell, Result, Row, TaskCell } from './cell.js';
 import type { Plan } from './grids.js';
 import type { ScaleName } from './scale.js';
+import type { View } from './views.js';
 
 const ALL = { rows: 55_000, validation: 5000, test: 10_000 };
 
@@ -36,6 +37,15 @@ export const taskCell = (scale: ScaleName, change: Partial<TaskCell> = {}): Task
   ...EXTENT[scale],
   ...change,
 });
+
+/** Photographs are fewer: training rows beside the 5,000 for validation. */
+const PHOTOGRAPHS = 45_000;
+
+/** A view at a rate. */
+export function viewCell(scale: ScaleName, view: View, change: Partial<TaskCell> = {}): TaskCell {
+  const cell = taskCell(scale, { view, ...change });
+  return view === 'photographs' ? { ...cell, rows: Math.min(PHOTOGRAPHS, cell.rows) } : cell;
+}
 
 export const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i + 1);
 

@@ -1,4 +1,4 @@
-// One task among many on one network: its data is a view of MNIST with pixels or classes permuted by a seed, its result a mask, as a
+// One task among many on one network: its data is a view (views.ts) with pixels or classes permuted by a seed, its result a mask, as a
 // model file of one task that an archive takes in. The client of such a task sends permuted pixels; nothing is turned back for it.
 
 import { DIGITS, PIXELS_TRANSFORM, readPacked, settleFreeBits, type Task, type Transform, writeModel } from '../codec/index.js';
@@ -26,7 +26,7 @@ import { ticketNetwork } from '../src/tickets.js';
 import { PAPER, topkTraining, trainDense, trainThreshold, trainTopk } from '../src/train.js';
 import type { Row, TaskCell } from './cell.js';
 import type { Lab } from './lab.js';
-import { classNames, type View, viewOf } from './views.js';
+import { classNames, dataOfView, type View, viewOf } from './views.js';
 
 /** Of all training rows, as everywhere. */
 const VALIDATION_ROWS = 5000;
@@ -72,7 +72,7 @@ export interface TaskData {
 
 /** The images and labels of a cell's task; permuted images are in rooms of the lab. */
 export function dataOfTask(lab: Lab, { view, pixels, labels, seed }: Pick<TaskCell, 'view' | 'pixels' | 'labels' | 'seed'>): TaskData {
-  const { train, test } = lab.data('mnist');
+  const { train, test } = lab.data(dataOfView(view));
   const seeds = [pixels, labels].map((seed) => (seed === null ? null : parseSeed(seed)));
   const seen = (data: Dataset, name: string) => {
     const out = pixels === null ? undefined : lab.room?.(name, data.images.length);
@@ -150,19 +150,24 @@ export async function taskRows(cell: TaskCell, lab: Lab): Promise<Row[]> {
 const maskOf = async (cell: TaskCell, lab: Lab, parts: Split): Promise<Mask | undefined> =>
   (await learned(cell, lab, dataOfTask(lab, cell).train, parts)).mask;
 
-/** How a task's mask lies to a known one: kept by both over kept by either, and its bytes where it leans on that one. */
-function beside(network: Network, task: Task, known: Mask): { overlap: number; bytesOnBase: number } {
+/** Weights kept by both masks over weights kept by either; 1 where neither keeps any. */
+export function overlap(a: Mask, b: Mask): number {
   let [both, either] = [0, 0];
-  task.mask.forEach((bits, layer) => {
-    both += countKept(bits.map((byte, i) => byte & known[layer][i]));
-    either += countKept(bits.map((byte, i) => byte | known[layer][i]));
+  a.forEach((bits, layer) => {
+    both += countKept(bits.map((byte, i) => byte & b[layer][i]));
+    either += countKept(bits.map((byte, i) => byte | b[layer][i]));
   });
+  return either === 0 ? 1 : both / either;
+}
+
+/** How a task's mask lies to a known one: their overlap, and its bytes where it leans on that one. */
+export function beside(network: Network, task: Task, known: Mask): { overlap: number; bytesOnBase: number } {
   const tasks = [
     { ...task, id: 'a', mask: known },
     { ...task, id: 'b', base: 'a' },
   ];
   const file = writeModel({ network, base: { kind: 'none' }, tasks }, { schemes: [...SCHEMES, 'related'] });
-  return { overlap: both / either, bytesOnBase: readPacked(file).tasks[1].payload.length };
+  return { overlap: overlap(task.mask, known), bytesOnBase: readPacked(file).tasks[1].payload.length };
 }
 
 /** Rows of the network's split; with all of MNIST's rows asked for, validation rows are trained on too, as SupSup does. */
@@ -175,12 +180,12 @@ function partsOf({ seed, rows, validation }: TaskCell, { labels }: Dataset): Spl
 
 /** Test images of the task after this one: what its mask was not made for. */
 function nextPixels(lab: Lab, { pixels, view, seed }: TaskCell, network: Network): Uint8Array {
-  const { images } = viewOf(lab.data('mnist').test, view, parseSeed(seed));
+  const { images } = viewOf(lab.data(dataOfView(view)).test, view, parseSeed(seed));
   const order = permutation(inputs(network), parseSeed((pixels ?? 0) + 1), DOMAIN.pixelPermutation);
   return permutedPixels(images, order, lab.room?.('next', images.length));
 }
 
-const labelsOfView = (view: View): readonly string[] => classNames(view) ?? DIGITS;
+export const labelsOfView = (view: View): readonly string[] => classNames(view) ?? DIGITS;
 
 /** A mask as a task of a model file: its temperature fitted on validation rows, its free bits as they are cheapest. */
 function storedTask(
@@ -198,7 +203,8 @@ function storedTask(
   const logitScale = fitLogitScale(classifier, imagesOf(train, rows), labelsOf(train, rows), labels.length);
   classifier.free();
   const seedOf = (seed: number | null) => (seed === null ? null : parseSeed(seed));
-  const dataset = cell.view === 'plain' ? 'mnist' : `mnist-${cell.view}`;
+  const known = dataOfView(cell.view);
+  const dataset = cell.view === 'plain' ? known : `${known}-${cell.view}`;
   const data = { dataset, pixelPermutation: seedOf(cell.pixels), labelPermutation: seedOf(cell.labels) };
   return settleFreeBits(network, { id: taskName(cell), mask, transform, labels, data, logitScale }, SCHEMES);
 }

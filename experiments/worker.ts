@@ -13,7 +13,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Job } from 'bullmq';
 import { SeedmaskError } from '../codec/index.js';
-import { CELL, type Cell, dataOf, explained, nameOf, type Result } from './cell.js';
+import { CELL, type Cell, dataOfCell, explained, nameOf, type Result } from './cell.js';
 import { optional } from './optional.js';
 import type { Pool } from './pool.js';
 import { ATTEMPTS, openQueue, PREFIX, type Progress, QUEUES, queueName, untilLost } from './queue.js';
@@ -71,7 +71,7 @@ export async function workOn(connection: Connection, release: string, pool: Pool
       }
       if (error instanceof SeedmaskError && error.code === 'no-dataset') {
         held.add(name);
-        const note = `cells on ${cell.kind === 'task' ? 'mnist' : dataOf(cell.network)} go back to the queue: ${error.message}`;
+        const note = `cells on ${dataOfCell(cell).join(' and ')} go back to the queue: ${error.message}`;
         once(note);
         await job.updateProgress({ fraction: 0, note: `a worker has not the data: ${error.message}`.slice(0, 300) } satisfies Progress);
         await job.moveToDelayed(Date.now() + HOLD_MS, token);

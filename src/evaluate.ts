@@ -46,6 +46,19 @@ export function accuracyOf(logits: ArrayLike<number>, labels: Uint8Array, output
   return right / labels.length;
 }
 
+/**
+ * Fraction of rows that peak at a class which most often means their label: accuracy of a classifier that was made for other classes,
+ * each read as the label that it meets most often.
+ * @param classes of the classifier: the first so many logits of a row
+ */
+export function matchedAccuracy(logits: ArrayLike<number>, labels: Uint8Array, outputs: number, classes = outputs): number {
+  const met = Array.from({ length: classes }, () => new Uint32Array(256));
+  labels.forEach((label, row) => {
+    met[argmax(logits, row * outputs, classes)][label]++;
+  });
+  return met.reduce((right, counts) => right + Math.max(...counts), 0) / labels.length;
+}
+
 /** Mean negative log-likelihood of the labels under softmax(scale x logits), nats; at most 700 a sample. */
 function likelihood(logits: ArrayLike<number>, labels: Uint8Array, outputs: number, classes: number, scale: number): number {
   let nll = 0;

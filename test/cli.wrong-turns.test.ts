@@ -239,7 +239,7 @@ test('eval --json counts every test image; every command has help with an exampl
   const result = JSON.parse(seedmask('eval', '--json', good, '--data', 'mnist').stdout);
   expect(result).toMatchObject({ task: '', samples: 10000 });
   expect(result.logitsSha256).toMatch(/^[0-9a-f]{64}$/);
-  for (const command of ['train', 'prune', 'eval', 'inspect', 'serve', 'experiment', 'worker', 'demo']) {
+  for (const command of ['train', 'transfer', 'prune', 'eval', 'inspect', 'serve', 'experiment', 'worker', 'demo']) {
     const { status, stdout } = seedmask(command, '--help');
     expect(status).toBe(0);
     expect(stdout).toMatch(/Examples:\n +seedmask /);

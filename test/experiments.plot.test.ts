@@ -33,6 +33,14 @@ const CHARTS: Record<string, Chart> = {
   'one level': { ...curves, lines: [{ label: 'x', points: points(50).slice(0, 1), ...styled('grey') }] },
   bars: { kind: 'bars', bars: [{ label: 'masks & more', mean: 50, min: 40, max: 60, n: 3, paper: 55 }] },
   histogram: { kind: 'histogram', xLabel: 'a & b', yLabel: 'tasks', values: [97, 97.2, 97.21, 98], marks: [{ label: '<mean>', at: 97.4 }] },
+  matrix: {
+    kind: 'matrix',
+    rows: ['a & b', 'c'],
+    columns: ['a & b', 'c', 'from <far>'],
+    values: ['a & b', 'c'].flatMap((row, i) => ['a & b', 'c', 'from <far>'].map((column, j) => ({ row, column, value: (i + j) / 3 }))),
+    rowLabel: 'rows of',
+    columnLabel: 'masks of',
+  },
   'one value': { kind: 'histogram', xLabel: 'x', yLabel: 'y', values: [97], marks: [] },
   panels: {
     kind: 'panels',
@@ -69,6 +77,16 @@ test('a chart has a label, a line and a band for each line, and its stars', () =
   expect(svg.match(/stroke-dasharray/g)!.length).toBeGreaterThanOrEqual(2);
   for (const tick of ['100 %', '50 %', '20 %', '10 %', '5 %', '2 %', '1 %']) expect(svg).toContain(`>${tick}<`);
   expect(drawn(pictureOf({ ...curves, range: [60, 70] }))).not.toContain('★');
+});
+
+test('a matrix says every number in its field, the deeper the greater, and names its rows and columns', () => {
+  const svg = drawn(pictureOf(CHARTS['matrix']));
+  expect(count(svg, 'rect')).toBe(6);
+  for (const text of ['0', '33', '67', '100', 'rows of ↓', 'masks of →', 'from &lt;far&gt;']) expect(svg).toContain(`>${text}<`);
+  const depths = [...svg.matchAll(/fill-opacity="([\d.]+)"/g)].map(([, depth]) => Number(depth));
+  expect(depths).toHaveLength(6);
+  expect([...depths].sort((a, b) => a - b)).toEqual([depths[0], depths[1], depths[3], depths[2], depths[4], depths[5]]);
+  expect(depths[5]).toBeGreaterThan(depths[4]);
 });
 
 test('clip paths of two drawings do not meet on one page', () => {

@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadDataset } from '../cli/datasets.js';
 import { readModel } from '../codec/index.js';
-import type { Cell, Result, Row, TaskCell } from '../experiments/cell.js';
+import { CELL, type Cell, type Result, type Row, type TaskCell } from '../experiments/cell.js';
 import { planOf } from '../experiments/conduct.js';
 import { EXPERIMENTS } from '../experiments/index.js';
 import type { Lab } from '../experiments/lab.js';
@@ -58,6 +58,24 @@ describe('views', () => {
       expect([...labels].map((label) => classNames(view)![label])).toEqual([...few.labels].map(wanted));
     }
   });
+});
+
+test('photographs are the middle of larger images, grey by BT.601 to the nearest byte, and keep their labels', () => {
+  const images = Uint8Array.from({ length: 2 * 32 * 32 * 3 }, (_, i) => (i * 89 + (i >> 5)) & 255);
+  const seen = viewOf({ input: [32, 32, 3], images, labels: Uint8Array.of(3, 9) }, 'photographs', parseSeed(0));
+  expect(seen.input).toEqual([28, 28, 1]);
+  expect(seen.labels).toEqual(Uint8Array.of(3, 9));
+  expect(seen.images).toHaveLength(2 * 784);
+  for (const [row, y, x] of [
+    [0, 0, 0],
+    [0, 13, 27],
+    [1, 27, 5],
+  ]) {
+    const at = 3 * ((row * 32 + y + 2) * 32 + x + 2);
+    const [red, green, blue] = images.subarray(at, at + 3);
+    expect(Math.abs(seen.images[row * 784 + y * 28 + x] - (0.299 * red + 0.587 * green + 0.114 * blue))).toBeLessThanOrEqual(0.501);
+  }
+  expect(classNames('photographs')).toHaveLength(10);
 });
 
 const LITTLE = { rows: 3000, validation: 200, test: 500, epochs: 2, units: [40, 10], density: [0.1, 0.3], learningRate: 0.15 };
@@ -128,6 +146,30 @@ test('a mask that begins at a known one stays nearer to it than one from scratch
   const either = [...a].filter((bit, i) => bit === '1' || b[i] === '1').length;
   expect(from['overlap']).toBeCloseTo(both / either, 1);
   expect((await rowOf(little({ view: 'left-half' })))['testAccuracy']).toBe(scratch['testAccuracy']);
+});
+
+test('every task under every mask: each own field is the task itself, fields lie as they say, and the tasks are of one network', async () => {
+  const tasks = [little({}), little({ view: 'parity' }), little({ view: 'left-half', base: 'plain', start: true })];
+  const cell = { kind: 'matrix', seed: 0, tasks } as const;
+  const rows = await runCell(cell, lab);
+  const names = ['plain', 'parity', 'left-half from plain'];
+  expect(rows.map((row) => [row['task'], row['mask']])).toEqual(names.flatMap((task) => names.map((mask) => [task, mask])));
+  const field = (task: string, mask: string) => rows.find((row) => row['task'] === task && row['mask'] === mask)!;
+  for (const [i, name] of names.entries()) {
+    expect(field(name, name)).toMatchObject({ overlap: 1, accuracy: (await rowOf(tasks[i]))['testAccuracy'] });
+    for (const other of names) {
+      expect(field(name, other)['overlap']).toBe(field(other, name)['overlap']);
+      expect(field(name, other)['matched']).toBeGreaterThanOrEqual(Number(field(name, other)['accuracy']));
+    }
+  }
+  // The mask of the digits tells even from odd once its classes are read so; the mask of parity tells no digit.
+  expect(field('parity', 'plain')['matched']).toBeGreaterThan(Number(field('parity', 'plain')['accuracy']) + 0.3);
+  expect(field('plain', 'parity')['matched']).toBeLessThan(0.3);
+  expect(field('plain', 'left-half from plain')['overlap']).toBeGreaterThan(Number(field('plain', 'parity')['overlap']));
+  const other = { ...cell, tasks: [tasks[0], { ...tasks[1], units: [30, 10] }] };
+  expect(() => CELL.parse(other)).toThrow(/masks \(topk\) of one network/);
+  const { pictures } = EXPERIMENTS.find(({ name }) => name === 'task-matrix')!;
+  expect(pictures(rows, planOf('quick')).map(({ chart }) => chart.kind === 'matrix' && chart.values.length)).toEqual([9, 9]);
 });
 
 test('the archive holds every mask under its name, and the table its numbers', async () => {

@@ -1,7 +1,8 @@
-// Which of many masks are these inputs for, by asking all of them: under its own mask a network gives large logits, under another's small
-// ones, so the mask with the greatest free energy log sum exp(scale x logits) is the one (SupSup's G looks at the same sum, over unused
-// outputs; Liu et al. 2020, arXiv 2010.03759, at the same score for unknown inputs). A pass for each mask, none back, and no outputs
-// beyond the classes: with sparse masks over packed bits some microseconds each, and far surer than the entropy gradient of infer-task.ts.
+// Which of many masks are these inputs for, by asking all of them: under its own mask a network gives logits that lie far apart, under
+// another's they lie close, so the mask whose free energy stands highest above its mean logit is the one (SupSup's G looks at such a sum
+// over unused outputs; Liu et al. 2020, arXiv 2010.03759, at free energies for unknown inputs). A pass for each mask, none back, and no
+// outputs beyond the classes: with sparse masks over packed bits some microseconds each, and far surer than the entropy gradient of
+// infer-task.ts. Which score is best was looked for on validation rows (experiments/README.md).
 
 import type { AnyMask } from '../engine/engine.js';
 import { exp, ln } from '../exact.js';
@@ -16,7 +17,7 @@ export interface Asked {
 export interface MaskGuess {
   /** Index of the mask with the highest score; ties to the lower. */
   readonly best: number;
-  /** Mean free energy of the rows under each mask, nats. */
+  /** Mean free energy of the rows under each mask, above its mean logit, nats. */
   readonly scores: Float64Array;
 }
 
@@ -39,11 +40,17 @@ export function askAll(network: AnyMask, masks: readonly Asked[], values: Uint8A
   return { best: scores.reduce((best, score, i) => (score > scores[best] ? i : best), 0), scores };
 }
 
-/** log sum exp of scale x values. */
+/** At 1 one logit alone decides; the higher, the more all of them do. */
+const TEMPERATURE = 4;
+
+/** Free energy T log sum exp(z / T) of z = scale x values, above their mean. */
 function energy(values: Int32Array, scale: number): number {
-  let top = values[0];
-  for (const value of values) if (value > top) top = value;
+  let [top, mean] = [values[0], 0];
+  for (const value of values) {
+    if (value > top) top = value;
+    mean += value / values.length;
+  }
   let sum = 0;
-  for (const value of values) sum += exp((value - top) * scale);
-  return top * scale + ln(sum);
+  for (const value of values) sum += exp(((value - top) * scale) / TEMPERATURE);
+  return (top - mean) * scale + TEMPERATURE * ln(sum);
 }

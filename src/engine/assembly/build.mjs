@@ -11,18 +11,7 @@ import asc, { version } from 'assemblyscript/asc';
 
 const ROOT = new URL('../../../', import.meta.url);
 
-const flags = [
-  '--baseDir',
-  fileURLToPath(ROOT),
-  '--optimizeLevel',
-  '3',
-  '--converge',
-  '--noAssert',
-  '--enable',
-  'simd',
-  '--use',
-  'abort=',
-];
+const flags = ['--baseDir', fileURLToPath(ROOT), '--optimizeLevel', '3', '--converge', '--noAssert', '--enable', 'simd', '--use', 'abort='];
 
 const kernels = ['src/engine/assembly/index.ts', '--importMemory', '--initialMemory', '16', '--runtime', 'minimal'];
 

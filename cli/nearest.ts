@@ -1,0 +1,57 @@
+// The nearest of the masks that a file holds to a new task: the one that says most about its labels. Every mask is asked about some of the
+// new task's training rows, and each of its classes read as the label that it meets most often; so its classes may have other names,
+// another order, or be others. Masks are read one after the other, so an archive of any length takes the memory of two.
+
+import type { Task } from '../codec/index.js';
+import { imagesOf, labelsOf } from '../src/data.js';
+import type { Engine } from '../src/engine/engine.js';
+import { matchedAccuracy } from '../src/evaluate.js';
+import { outputs } from '../src/network.js';
+import type { TaskSource } from './learn.js';
+import { inFile, type Networks, places, withArchive } from './models.js';
+import type { Count } from './progress.js';
+
+/** Training rows that every known mask is asked about, spread evenly over all. */
+const ASKED_ROWS = 2000;
+
+export interface Nearest {
+  readonly task: Task;
+  /** Fraction of the rows asked about whose label its answer stands for. */
+  readonly accuracy: number;
+  /** Masks that were asked. */
+  readonly asked: number;
+}
+
+/**
+ * @param rows the new task's training rows
+ * @param id asks this mask alone
+ * @throws SeedmaskError no-tasks, bad-task, and what is wrong with the file
+ */
+export async function nearestMask(
+  engine: Engine,
+  file: string,
+  networks: Networks,
+  { train }: Pick<TaskSource, 'train'>,
+  rows: Uint32Array,
+  id?: string,
+  update: Count = () => undefined,
+): Promise<Nearest> {
+  const every = Math.max(1, rows.length / ASKED_ROWS);
+  const some = Uint32Array.from({ length: Math.min(ASKED_ROWS, rows.length) }, (_, i) => rows[Math.floor(i * every)]);
+  const [images, labels] = [imagesOf(train, some), labelsOf(train, some)];
+  return withArchive(file, networks, async (archive) => {
+    const named = await places(archive, id === undefined ? [] : [id], file);
+    const all = id === undefined ? Array.from({ length: archive.tasks }, (_, place) => place) : named;
+    let best: Omit<Nearest, 'asked'> | undefined;
+    for (const [i, place] of all.entries()) {
+      const task = await inFile(file, () => archive.task(place));
+      const classifier = engine.classifier(archive.network, { mask: task.mask });
+      const width = outputs(archive.network);
+      const accuracy = matchedAccuracy(classifier.logits(images, labels.length), labels, width, Math.min(width, task.labels.length));
+      classifier.free();
+      if (!best || accuracy > best.accuracy) best = { task, accuracy };
+      update(i + 1, all.length);
+    }
+    return { ...(best as NonNullable<typeof best>), asked: all.length };
+  });
+}

@@ -1,0 +1,310 @@
+// seedmask transfer: a new task's mask, learned from the nearest of the masks that a file holds (nearest.ts) and, beside it, from scratch
+// with the same rows, epochs and densities. Everything is chosen on validation rows; test rows are only reported.
+
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { type Model, readPacked, SeedmaskError, TASK_ID, type Task, writeModel, writePacked } from '../codec/index.js';
+import { styled } from '../experiments/chart.js';
+import type { Picture } from '../experiments/experiment.js';
+import { optional } from '../experiments/optional.js';
+import { beside } from '../experiments/task.js';
+import { labelsOf, permuted, type Split, split } from '../src/data.js';
+import type { Engine } from '../src/engine/engine.js';
+import { createWasmEngine } from '../src/engine/wasm.js';
+import { describe, type Network, outputs, weightCounts } from '../src/network.js';
+import { parseSeed, type Seed } from '../src/random.js';
+import { checkFits, loadDataset } from './datasets.js';
+import { checkWritable, makeFolder, readFile, writeFileSafely } from './files.js';
+import {
+  classNamesOf,
+  defaultsOf,
+  FC_EPOCHS,
+  RATE,
+  SHIFT,
+  type TaskSource,
+  type TrainedTask,
+  trainTask,
+  validationRows,
+  warningOf,
+} from './learn.js';
+import { LIMITS, type Networks, nameOf, networkFileOption, networksOf, withArchive } from './models.js';
+import { nearestMask } from './nearest.js';
+import {
+  degrees,
+  densities,
+  densityOption,
+  notNegative,
+  type Output,
+  outputOf,
+  positiveInteger,
+  threadsOption,
+  wholeNumber,
+} from './options.js';
+import { counting, trainingBar } from './progress.js';
+
+interface Options extends Output {
+  task?: string;
+  network?: string;
+  permutePixels?: Seed;
+  permuteLabels?: Seed;
+  density?: number[];
+  epochs?: number;
+  rate?: number;
+  shift?: number;
+  rotate?: number;
+  threads?: number;
+  out?: string;
+  id?: string;
+  draw?: string;
+}
+
+export function transferCommand(): Command {
+  return new Command('transfer')
+    .description("learn a new task's mask from the nearest known mask and, beside it, from scratch")
+    .argument('<known>', 'model file (.smk) with the known masks: a task or an archive')
+    .argument('<data>', "the new task's data, as train --data takes it")
+    .option('--task <id>', 'the known mask to begin at; default: the nearest')
+    .addOption(networkFileOption())
+    .option('--permute-pixels <seed>', "the new task has the data's pixels permuted by a seed", parseSeed)
+    .option('--permute-labels <seed>', 'and its classes', parseSeed)
+    .addOption(densityOption())
+    .option('--epochs <n>', `passes over the training rows, of either (default: as train; ${FC_EPOCHS} of dense layers)`, positiveInteger)
+    .option('--rate <x>', `nats of training loss that a bit of the file is worth (default: ${RATE})`, notNegative)
+    .option('--shift <pixels>', `move training images by up to so many pixels (default: ${SHIFT}, of permuted pixels 0)`, wholeNumber)
+    .option('--rotate <degrees>', 'turn training images by up to so many degrees (default: 0)', degrees)
+    .addOption(threadsOption())
+    .option('--out <file>', 'write the mask that is better on validation rows as a model file')
+    .option('--id <name>', 'with --out: write all known tasks and the new one, by this name, leaning on the known mask if that is shorter')
+    .option('--draw <folder>', 'write transfer.svg there: validation accuracy of both, epoch by epoch')
+    .option('--json', 'print one JSON object')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  seedmask transfer models/trained/mnist.smk mnist --permute-labels 7 --epochs 2
+  seedmask transfer models/trained/permutations-100.smk mnist --permute-pixels 42 --permute-labels 7 --epochs 2 --draw pictures
+  seedmask transfer digits.smk my-digits --out mine.smk
+  seedmask transfer archive.smk my-digits --id mine --out archive.smk
+  seedmask transfer archive.smk my-digits --task plain --epochs 5 --json`,
+    )
+    .action(async (known: string, data: string, options: Options) => run(known, data, options));
+}
+
+/** A mask learned for the new task, and how it lies to the known one. */
+interface Learned extends TrainedTask {
+  /** Validation accuracy after each epoch, of the mask at that epoch's density. */
+  readonly curve: readonly number[];
+  /** Weights kept by both over weights kept by either. */
+  readonly overlap: number;
+  /** Of the mask alone, and where it leans on the known one. */
+  readonly bytes: number;
+  readonly bytesOnKnown: number;
+}
+
+/** The new task: its network, rows and permutations. */
+interface NewTask extends TaskSource {
+  readonly network: Network;
+  readonly parts: Split;
+  /** Kept fraction per weighted layer. */
+  readonly density: readonly number[];
+}
+
+const wrong = (field: string, expected: string, got: string, hint?: string) =>
+  new SeedmaskError('bad-option', { field, expected, got, ...(hint && { hint }) });
+
+function checkOptions({ permutePixels, shift, rotate, id, out }: Options): void {
+  const moved = '0 with --permute-pixels, whose images have no neighbours';
+  if (permutePixels && shift) throw wrong('--shift', moved, String(shift));
+  if (permutePixels && rotate) throw wrong('--rotate', moved, String(rotate));
+  if (id === undefined) return;
+  if (out === undefined) throw wrong('--id', 'used with --out', 'no --out');
+  if (!TASK_ID.test(id)) throw wrong('--id', '1 to 128 of A-Z a-z 0-9 . _ ~ -, the first a letter or digit', id);
+}
+
+async function run(file: string, source: string, options: Options): Promise<void> {
+  checkOptions(options);
+  if (options.out !== undefined) checkWritable(options.out);
+  const drawing = options.draw === undefined ? undefined : await drawingIn(options.draw);
+  const quiet = options.json === true;
+  const networks = await networksOf(options.network);
+  const network = await networkOf(file, networks, options);
+  const data = taskOf(source, network, options);
+  const engine = await createWasmEngine({ threads: options.threads });
+  const known = await counting('ask', quiet, (update) => nearestMask(engine, file, networks, data, data.parts.train, options.task, update));
+  const name = nameOf(known.task.id, file);
+  const base = await learned(engine, data, known.task, options, `from ${name}`, true);
+  const scratch = await learned(engine, data, known.task, options, 'from scratch', false);
+  engine.close();
+  const better = isBetter(base, scratch) ? base : scratch;
+  const warning = warningOf(better, labelsOf(data.train, data.parts.validation));
+  if (warning) console.error(`seedmask: warning: ${warning}`);
+  const { out } = options;
+  const written = out === undefined ? undefined : await write(out, file, networks, better.model, known.task, options.id);
+  drawing?.write(pictureOf(name, source, base, scratch));
+  outputOf(options).print(
+    {
+      network: describe(network),
+      known: name,
+      knownAccuracy: known.accuracy,
+      asked: known.asked,
+      base: summaryOf(base),
+      scratch: summaryOf(scratch),
+      better: better === base ? 'base' : 'scratch',
+      ...(written && { file: out, ...written }),
+      ...(drawing && { drawing: drawing.file }),
+    },
+    () => {
+      const lines = [
+        `${name}, ${options.task === undefined ? `nearest of ${known.asked}` : 'as asked for'}: tells ${percent(known.accuracy)} of the new labels`,
+      ];
+      const width = Math.max(name.length + 5, 'from scratch'.length);
+      lines.push(`epoch  ${`from ${name}`.padEnd(width)}  from scratch   (validation accuracy)`);
+      for (const [i, accuracy] of base.curve.entries())
+        lines.push(`${String(i + 1).padStart(5)}  ${accuracy.toFixed(4).padEnd(width)}  ${scratch.curve[i].toFixed(4)}`);
+      lines.push(textOf(`from ${name}`.padEnd(width), base), textOf('from scratch'.padEnd(width), scratch));
+      if (written) lines.push(`${out}: the mask ${better === base ? `from ${name}` : 'from scratch'}, ${writtenText(written)}`);
+      if (drawing) lines.push(drawing.file);
+      return lines.join('\n');
+    },
+  );
+}
+
+const percent = (fraction: number): string => `${(100 * fraction).toFixed(1)} %`;
+
+const textOf = (title: string, { valAccuracy, testAccuracy, overlap, bytes, bytesOnKnown }: Learned): string =>
+  `${title}  validation ${valAccuracy.toFixed(4)}   test ${testAccuracy.toFixed(4)}   overlap ${overlap.toFixed(2)}   ` +
+  `mask ${bytes.toLocaleString('en')} bytes, ${bytesOnKnown.toLocaleString('en')} leaning on the known one`;
+
+const summaryOf = ({ curve, valAccuracy, testAccuracy, overlap, bytes, bytesOnKnown, trainSeconds }: Learned) => ({
+  curve,
+  valAccuracy,
+  testAccuracy,
+  overlap,
+  bytes,
+  bytesOnKnown,
+  trainSeconds,
+});
+
+/** Higher on validation rows; of equals the one that is shorter beside the known mask. */
+const isBetter = (a: Learned, b: Learned): boolean =>
+  a.valAccuracy > b.valAccuracy || (a.valAccuracy === b.valAccuracy && a.bytesOnKnown <= b.bytesOnKnown);
+
+/** The network of the known masks. The name of a new task in their archive must be free. */
+const networkOf = (file: string, networks: Networks, { id }: Options): Promise<Network> =>
+  withArchive(file, networks, async (archive) => {
+    if (id !== undefined) {
+      const names = archive.tasks === 1 ? (await archive.heads(0, 1)).map((head) => nameOf(head.id, file)) : [];
+      if (names.includes(id) || (await archive.find(id)) >= 0) throw wrong('--id', 'a name that no known task has', id);
+      const odd = names.find((name) => !TASK_ID.test(name));
+      if (odd !== undefined) throw wrong(`the file name of ${file}`, 'fit for a name of a task', odd, 'Rename it, or leave --id away');
+    }
+    return archive.network;
+  });
+
+/** The new task's rows as its mask sees them. */
+function taskOf(source: string, network: Network, { permutePixels, permuteLabels, density }: Options): NewTask {
+  const data = loadDataset(source);
+  checkFits(data, network, outputs(network), 'the data of the new task');
+  const [pixelPermutation, labelPermutation] = [permutePixels ?? null, permuteLabels ?? null];
+  const classes = classNamesOf(data.train, outputs(network)).length;
+  const seen = (set: TaskSource['train']) => ({ ...set, ...permuted(set, pixelPermutation, labelPermutation, { classes }) });
+  return {
+    name: data.name,
+    network,
+    density: densities(density, weightCounts(network).length, defaultsOf(network).density),
+    train: seen(data.train),
+    test: seen(data.test),
+    permutations: { pixelPermutation, labelPermutation },
+    parts: split(data.train.labels.length, validationRows(data.train.labels.length), network.seed),
+  };
+}
+
+/** Learns a mask for the new task, from the known one or from scratch. */
+async function learned(engine: Engine, data: NewTask, known: Task, options: Options, title: string, fromKnown: boolean): Promise<Learned> {
+  const { network, parts, train, density } = data;
+  const defaults = defaultsOf(network);
+  const isImage = train.input[0] > 1 && train.input[1] > 1;
+  const bar = trainingBar(title, options.json === true);
+  const curve: number[] = [];
+  const { epochs = defaults.epochs, rate = RATE, rotate, shift = isImage && !options.permutePixels ? SHIFT : 0 } = options;
+  const task = await trainTask(engine, network, data, parts, {
+    density,
+    epochs,
+    rate,
+    rotate,
+    shift,
+    ...(fromKnown && { start: known.mask }),
+    onProgress(progress) {
+      bar.update(progress);
+      if (progress.step % (progress.steps / epochs) === 0) curve.push(progress.valAccuracy ?? 0);
+    },
+  });
+  bar.stop();
+  const { overlap, bytesOnBase } = beside(network, task.model.tasks[0], known.mask);
+  const { length: bytes } = readPacked(writeModel(task.model)).tasks[0].payload;
+  return { ...task, curve, overlap, bytes, bytesOnKnown: bytesOnBase };
+}
+
+interface Written {
+  readonly fileBytes: number;
+  readonly tasks: number;
+  /** The task that the new one leans on in the file, or null. */
+  readonly leansOn: string | null;
+}
+
+const writtenText = ({ fileBytes, tasks, leansOn }: Written): string =>
+  `${tasks} task${tasks === 1 ? '' : 's'}${leansOn === null ? '' : `, leaning on ${leansOn}`}, ${fileBytes.toLocaleString('en')} bytes`;
+
+/** Writes the new task alone or, by an id, with all known ones; there it leans on the known mask, or on what that leans on. */
+async function write(out: string, file: string, networks: Networks, model: Model, known: Task, id?: string): Promise<Written> {
+  if (id === undefined) {
+    const bytes = writeModel(model);
+    writeFileSafely(out, bytes);
+    return { fileBytes: bytes.length, tasks: 1, leansOn: null };
+  }
+  const { base: baseId } = known;
+  const base = baseId === undefined ? known : await withArchive(file, networks, (archive) => archive.task(baseId));
+  const pair = [
+    { ...base, id: 'a', base: undefined },
+    { ...model.tasks[0], id: 'b', base: 'a' },
+  ];
+  const added = readPacked(writeModel({ ...model, tasks: pair })).tasks[1];
+  const baseName = nameOf(base.id, file);
+  const leansOn = added.base === undefined ? null : baseName;
+  const old = readPacked(readFile(file), LIMITS, networks).tasks.map((task) => ({ ...task, id: nameOf(task.id, file) }));
+  const tasks = [...old, { ...added, id, ...(leansOn !== null && { base: leansOn }) }].sort((a, b) => (a.id < b.id ? -1 : 1));
+  const bytes = writePacked({ network: model.network, tasks });
+  writeFileSafely(out, bytes);
+  return { fileBytes: bytes.length, tasks: tasks.length, leansOn };
+}
+
+/** Where the drawing goes. What it needs is looked for before anything is learned. */
+async function drawingIn(folder: string): Promise<{ readonly file: string; write(picture: Picture): void }> {
+  makeFolder(folder);
+  const { drawnAlone } = await optional('drawing', '@observablehq/plot linkedom', () => import('../experiments/plot.js'));
+  const file = join(folder, 'transfer.svg');
+  checkWritable(file);
+  return { file, write: (picture) => writeFileSafely(file, new TextEncoder().encode(drawnAlone(picture))) };
+}
+
+function pictureOf(name: string, source: string, base: Learned, scratch: Learned): Picture {
+  const points = ({ curve }: Learned) =>
+    curve.map((accuracy, i) => ({ x: i + 1, mean: 100 * accuracy, min: 100 * accuracy, max: 100 * accuracy, n: 1 }));
+  const said = ({ testAccuracy, overlap, bytes, bytesOnKnown }: Learned) =>
+    `${(100 * testAccuracy).toFixed(2)} % of the test rows, overlap ${overlap.toFixed(2)}, ${bytes.toLocaleString('en')} bytes, ` +
+    `${bytesOnKnown.toLocaleString('en')} leaning on ${name}`;
+  return {
+    name: 'transfer',
+    title: `A mask for ${source}, from ${name} and from scratch`,
+    caption: `Validation accuracy after each epoch. From ${name}: ${said(base)}. From scratch: ${said(scratch)}.`,
+    chart: {
+      kind: 'curves',
+      across: 'learning',
+      yLabel: 'validation accuracy, %',
+      lines: [
+        { label: `from ${name}`, points: points(base), ...styled('blue') },
+        { label: 'from scratch', points: points(scratch), ...styled('blue', true) },
+      ],
+    },
+  };
+}

@@ -1,0 +1,153 @@
+// seedmask transfer as its users meet it: the built program on a few digits. The known mask that it finds, the file it writes and the
+// numbers it prints are held against the other commands.
+
+import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, describe, expect, test } from 'vitest';
+import { loadDataset } from '../cli/datasets.js';
+import { readModel, readPacked, writeModel } from '../codec/index.js';
+import { toIdx } from '../src/data.js';
+import { accuracyOf, matchedAccuracy } from '../src/evaluate.js';
+import { parseSeed } from '../src/random.js';
+
+const MAIN = join(import.meta.dirname, '..', 'dist', 'cli', 'main.js');
+const folder = mkdtempSync(join(tmpdir(), 'seedmask-transfer-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+const seedmask = (...words: string[]): SpawnSyncReturns<string> =>
+  spawnSync(process.execPath, [MAIN, ...words], { encoding: 'utf8', cwd: folder });
+/** The one JSON object of a command that succeeds. */
+const json = (...words: string[]) => {
+  const { status, stdout, stderr } = seedmask(...words, '--json');
+  expect([status, stderr, stdout.trimEnd().split('\n').length]).toEqual([0, '', 1]);
+  return JSON.parse(stdout);
+};
+const bytesOf = (name: string) => new Uint8Array(readFileSync(join(folder, name)));
+
+const mnist = loadDataset('mnist');
+mkdirSync(join(folder, 'digits'));
+for (const [name, { images, labels }, rows] of [
+  ['train', mnist.train, 3000],
+  ['t10k', mnist.test, 500],
+] as const) {
+  writeFileSync(join(folder, 'digits', `${name}-images-idx3-ubyte`), toIdx([rows, 28, 28], images.subarray(0, 784 * rows)));
+  writeFileSync(join(folder, 'digits', `${name}-labels-idx1-ubyte`), toIdx([rows], labels.subarray(0, rows)));
+}
+const LITTLE = ['--density', '0.1,0.3', '--epochs', '2'];
+json('train', '--data', 'digits', '--network', 'fc:784-40-10', ...LITTLE, '--out', 'plain.smk');
+
+describe('a file of several known masks', () => {
+  const grown = json('transfer', 'plain.smk', 'digits', '--permute-pixels', '1', ...LITTLE, '--out', 'two.smk', '--id', 'pixels');
+  const found = json('transfer', 'two.smk', 'digits', '--permute-labels', '7', ...LITTLE, '--out', 'own.smk', '--draw', 'pictures');
+
+  test('the nearest is the one whose classes tell most of the labels, whatever they are called', () => {
+    expect(grown).toMatchObject({ known: 'plain', asked: 1, file: 'two.smk', tasks: 2 });
+    // Permuted pixels tell the mask of plain digits next to nothing.
+    expect(grown.knownAccuracy).toBeLessThan(0.5);
+    expect(found).toMatchObject({ known: 'plain', asked: 2, network: 'fc:784-40-10' });
+    expect(found.knownAccuracy).toBeGreaterThan(0.75);
+    expect(json('transfer', 'two.smk', 'digits', '--task', 'pixels', ...LITTLE)).toMatchObject({ known: 'pixels', asked: 1 });
+  });
+
+  test('both are trained as long, and what begins at the known mask stays nearer to it', () => {
+    for (const { base, scratch, better } of [grown, found]) {
+      expect([base.curve.length, scratch.curve.length]).toEqual([2, 2]);
+      expect(base.overlap).toBeGreaterThan(scratch.overlap + 0.1);
+      expect(base.bytesOnKnown).toBeLessThan(base.bytes);
+      expect(base.curve).toContain(base.valAccuracy);
+      const wins =
+        base.valAccuracy > scratch.valAccuracy || (base.valAccuracy === scratch.valAccuracy && base.bytesOnKnown <= scratch.bytesOnKnown);
+      expect(better).toBe(wins ? 'base' : 'scratch');
+    }
+  });
+
+  test('the file is the better task, and solves it as said', () => {
+    const { testAccuracy, bytes } = found[found.better];
+    expect(testAccuracy).toBeGreaterThan(0.7);
+    expect(json('eval', 'own.smk', '--data', 'digits').testAccuracy).toBe(testAccuracy);
+    expect(json('inspect', 'own.smk')).toMatchObject({ fileBytes: found.fileBytes, tasks: [{ payloadBytes: bytes }] });
+    const [task] = readModel(bytesOf('own.smk')).tasks;
+    expect(task.data).toEqual({ dataset: 'digits', pixelPermutation: null, labelPermutation: parseSeed(7) });
+    expect(json('eval', 'two.smk', '--task', 'pixels', '--data', 'digits').testAccuracy).toBe(grown[grown.better].testAccuracy);
+  });
+
+  test('in an archive the known masks stay as they are, and the new one leans on one where that is shorter', () => {
+    const [added, old] = readPacked(bytesOf('two.smk')).tasks;
+    expect(old).toEqual({ ...readPacked(bytesOf('plain.smk')).tasks[0], id: 'plain' });
+    expect([added.id, added.base ?? null]).toEqual(['pixels', grown.leansOn]);
+    const said = grown[grown.better];
+    expect(added.payload.length).toBeLessThanOrEqual(Math.min(said.bytes, said.bytesOnKnown));
+    // A known mask that leans on another itself is none to lean on: its own base is.
+    const two = readModel(bytesOf('two.smk'));
+    const three = [...two.tasks.map((task) => ({ ...task, base: undefined })), { ...two.tasks[1], id: 'twin', base: 'plain' }];
+    writeFileSync(join(folder, 'three.smk'), writeModel({ ...two, tasks: three }));
+    expect(readPacked(bytesOf('three.smk')).tasks[2].base).toBe('plain');
+    const four = json('transfer', 'three.smk', 'digits', '--task', 'twin', ...LITTLE, '--out', 'three.smk', '--id', 'fourth');
+    expect(four).toMatchObject({ known: 'twin', tasks: 4, leansOn: four.leansOn === null ? null : 'plain' });
+    expect(json('verify', 'three.smk').ok ?? true).toBe(true);
+  });
+
+  test('the drawing shows both curves, and nothing is left beside it', () => {
+    expect(found.drawing).toBe(join('pictures', 'transfer.svg'));
+    const svg = readFileSync(join(folder, found.drawing), 'utf8');
+    for (const text of ['from plain', 'from scratch', 'validation accuracy, %']) expect(svg).toContain(text);
+    expect(readdirSync(join(folder, 'pictures'))).toEqual(['transfer.svg']);
+  });
+});
+
+const known = ['transfer', 'plain.smk', 'digits'];
+test.each<[what: string, words: string[], line: RegExp]>([
+  ['no data', ['transfer', 'plain.smk'], /missing required argument 'data'/],
+  ['no such file', ['transfer', 'nothing.smk', 'digits'], /cannot read nothing.smk: there is no such file/],
+  ['no such data', ['transfer', 'plain.smk', 'nothing'], /no data set in nothing: no such file or folder/],
+  ['a network alone', ['transfer', 'network.smk', 'digits'], /network.smk holds a network and no task/],
+  ['other images', ['transfer', 'other.smk', 'digits'], /the data of the new task must be images of 16 values.*got 784 values/],
+  ['more classes', ['transfer', 'few.smk', 'digits'], /must be labels below 3, as the network has, got \d/],
+  ['no such task', [...known, '--task', 'x'], /--task must be one of .*got x/],
+  ['a name without a file', [...known, '--id', 'x'], /--id must be used with --out, got no --out/],
+  ['a name that is taken', [...known, '--id', 'plain', '--out', 'x.smk'], /--id must be a name that no known task has, got plain/],
+  ['no name', [...known, '--id', 'a b', '--out', 'x.smk'], /--id must be 1 to 128 of .*got a b/],
+  ['moved pixels that have no neighbours', [...known, '--permute-pixels', '1', '--shift', '1'], /--shift must be 0 with --permute-pixels/],
+  ['turned ones', [...known, '--permute-pixels', '1', '--rotate', '9'], /--rotate must be 0 with --permute-pixels/],
+  ['too many densities', [...known, '--density', '.1,.1,.1'], /--density has 3 fractions, expected at most 2/],
+  ['nowhere to write', [...known, '--out', 'nowhere/x.smk'], /cannot write nowhere\/x.smk/],
+])('%s: one line, exit 1, no file', (_, words, line) => {
+  const { network } = readModel(bytesOf('plain.smk'));
+  const layers = (units: number) => [{ kind: 'dense', units, activation: 'linear' } as const];
+  const put = (name: string, model: Parameters<typeof writeModel>[0]) => writeFileSync(join(folder, name), writeModel(model));
+  const none = { base: { kind: 'none' } } as const;
+  put('network.smk', { network, ...none, tasks: [] });
+  const { tasks } = readModel(bytesOf('plain.smk'));
+  const of = (width: number, units: number) => ({
+    network: { ...network, input: [width, 1, 1] as const, layers: layers(units) },
+    ...none,
+    tasks: [{ ...tasks[0], mask: [new Uint8Array((width * units) / 8)], labels: ['a', 'b'] }],
+  });
+  put('other.smk', of(16, 10));
+  put('few.smk', of(784, 3));
+  const { status, stdout, stderr } = seedmask(...words);
+  expect([status, stdout]).toEqual([1, '']);
+  expect(stderr.trimEnd().split('\n')).toHaveLength(1);
+  expect(stderr).toMatch(line);
+  expect(existsSync(join(folder, 'x.smk'))).toBe(false);
+});
+
+test('accuracy with classes matched: that of the best reading of each class, as trying all readings finds', () => {
+  const rows = fc.array(fc.tuple(fc.nat(2), fc.array(fc.integer({ min: -9, max: 9 }), { minLength: 3, maxLength: 3 })), { minLength: 1 });
+  fc.assert(
+    fc.property(rows, (given) => {
+      const labels = Uint8Array.from(given, ([label]) => label);
+      const logits = given.flatMap(([, row]) => row);
+      let best = 0;
+      for (let reading = 0; reading < 27; reading++) {
+        const read = [reading % 3, Math.floor(reading / 3) % 3, Math.floor(reading / 9)];
+        const right = given.filter(([label, row]) => read[row.indexOf(Math.max(...row))] === label).length;
+        best = Math.max(best, right / given.length);
+      }
+      expect(matchedAccuracy(logits, labels, 3)).toBe(best);
+      expect(matchedAccuracy(logits, labels, 3)).toBeGreaterThanOrEqual(accuracyOf(logits, labels, 3));
+    }),
+  );
+});
