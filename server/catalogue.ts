@@ -32,6 +32,15 @@ export interface Wanted {
   readonly label?: string;
 }
 
+/** @param known the names that the error may tell */
+export function unknownTask(name: string, known: readonly string[]): SeedmaskError {
+  const near = nearest(name, known);
+  const first = known.slice(0, 5).join(', ');
+  const more = known.length > 5 ? ` and ${known.length - 5} more` : '';
+  const hint = near ? `Did you mean ${near}?` : known.length > 0 ? `Known here: ${first}${more}.` : 'No task is loaded.';
+  return new SeedmaskError('unknown-task', { field: 'task', expected: near ?? first, got: name, hint });
+}
+
 /** A version with what the store knows of it. */
 export interface Slot extends Version {
   readonly source: ModelFile;
@@ -102,18 +111,7 @@ export class Catalogue {
       const hint = `POST /v2/repository/models/${name}/load brings it back.`;
       throw new SeedmaskError('unloaded-task', { field: name, got: 'it was taken out of service', hint });
     }
-    const near = nearest(name, this.#tasks.keys());
-    const known = [...this.#tasks.keys()].slice(0, 5).join(', ');
-    throw new SeedmaskError('unknown-task', {
-      field: 'task',
-      expected: near ?? known,
-      got: name,
-      hint: near
-        ? `Did you mean ${near}?`
-        : this.#tasks.size
-          ? `Known here: ${known}${this.#tasks.size > 5 ? ` and ${this.#tasks.size - 5} more` : ''}.`
-          : 'No task is loaded.',
-    });
+    throw unknownTask(name, [...this.#tasks.keys()]);
   }
 
   /** @throws SeedmaskError as `task`, unknown-task-version or unknown-task-label */

@@ -6,11 +6,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { SeedmaskError } from '../codec/errors.js';
-import { asInputs } from '../src/data.js';
 import { packedBytes } from '../src/engine/packed.js';
-import { inputs } from '../src/network.js';
+import { unknownTask } from './catalogue.js';
 import { contentOf, decodeContent, INSTANCES } from './content.js';
 import { checkEnough, type Found } from './finder.js';
+import type { Method as Way } from './guess.js';
 import { TIMEOUT, timeoutOf } from './inference.js';
 import type { Networks } from './networks.js';
 import { type Answer, type Call, json, param, queryOf, type Route, route, type Service } from './routes.js';
@@ -24,10 +24,10 @@ const MASKS_LIMIT = 10_000;
 const SHOWN = 10;
 
 const Method = z
-  .enum(['oneshot', 'binary'], 'oneshot or binary')
+  .enum(['all', 'oneshot', 'binary'], 'all, oneshot or binary')
   .optional()
   .describe(
-    'oneshot, the default, looks at every mask once; binary at the better half again and again, which is surer and takes several times as long',
+    "all, the default and the surest, asks every mask what it says of the rows; oneshot lays all masks on one another and looks once at which should grow for the answers to be surer (SupSup's entropy gradient); binary does that again and again with the better half",
   );
 const Request = z.looseObject({
   instances: z
@@ -43,18 +43,18 @@ const Query = z.object({
 });
 const Guess = z.strictObject({
   task: z.string().describe('the most likely one'),
-  confidence: z.number().describe('0 .. 1; 1 divided by the number of tasks when nothing speaks for any'),
+  confidence: z.number().describe('0 .. 1; 1 divided by the number of tasks when nothing speaks for any; of all it grows with the rows'),
   tasks: z
     .array(z.strictObject({ task: z.string(), version: z.string(), score: z.number() }))
     .describe(
-      `the ${SHOWN} most likely, the best first; score: how much the entropy of the answers falls when that mask gains weight (binary: in the last pass that looked at it, so scores of several passes do not compare)`,
+      `the ${SHOWN} most likely, the best first; score: of all, the mean over the rows of log(sum of exp(logits)) under that mask, in nats; of the others, how much the entropy of the answers falls when that mask gains weight (binary: in the last pass that looked at it, so scores of several passes do not compare)`,
     ),
   cost: z.strictObject({
     milliseconds: z.number().describe('of computing'),
     tasks: z.int().describe('how many there were to choose from'),
     skipped: z.int().describe('tasks beside these whose mask cannot be read'),
     masks: z.int().describe('looks at a mask'),
-    passes: z.int().describe('passes forward and back through the network'),
+    passes: z.int().describe('passes through the network: forward, and back unless all masks are asked'),
     rows: z.int(),
   }),
 });
@@ -81,23 +81,20 @@ async function inferTask(call: Call, service: Service, networks: Networks): Prom
   const network = networks.find(param(call, 'network'), call, service);
   const query = call.query.size > 0 ? queryOf(call, Query) : {};
   const timeoutMs = timeoutOf(call);
+  const every = all(network, call, service);
+  const known = query.tasks === undefined ? every : named(query.tasks.split(','), every, call, service);
   const { rows, said } = decodeContent(await call.body(), call.headers['content-type'], {
     shape: network.input,
     limit: Math.min(ROWS_LIMIT, service.rowLimit),
+    numbers: known.some(ofNumbers),
     schema: Request,
   });
-  const names =
-    query.tasks
-      ?.split(',')
-      .map((name) => name.trim())
-      .filter(Boolean) ?? said?.tasks;
-  const among = names ? named(names, network, call, service) : all(network, call, service);
+  const among = query.tasks === undefined && said?.tasks ? named(said.tasks, every, call, service) : known;
+  const method = query.method ?? said?.method ?? 'all';
   checkEnough(among.length);
-  checkAlike(among);
+  checkAlike(among, method);
   const deadline = timeoutMs === undefined ? undefined : call.arrived + timeoutMs;
-  const { features } = among[0].task.transform;
-  const asked = { ...rows, values: asInputs(rows.values, { constant: null, features }, inputs(network)) };
-  const found = await service.finder.find(among, asked, query.method ?? said?.method ?? 'oneshot', { deadline, gone: call.gone });
+  const found = await service.finder.find(among, rows, method, { deadline, gone: call.gone });
   service.meters.guessed(found.guess.cost.masks, found.ms / 1000);
   return json(answerOf(found, rows.count));
 }
@@ -116,34 +113,42 @@ function answerOf({ guess, versions, skipped, ms }: Found, rows: number): z.infe
 
 /** The newest version of every task on the network that the caller may use. */
 function all(network: Version['network'], { caller }: Call, { store }: Service): Version[] {
-  const versions = [...store.tasks.values()]
+  return [...store.tasks.values()]
     .filter(({ name }) => caller.allows(name))
     .flatMap((task) => task.versions.slice(-1))
     .filter((version) => version.network === network);
-  if (versions.length > MASKS_LIMIT) throw tooMany('tasks of the network', MASKS_LIMIT, versions.length);
-  return versions;
 }
 
-function named(names: readonly string[], network: Version['network'], { caller }: Call, { store }: Service): Version[] {
-  return [...new Set(names)].map((name) => {
+/** @param every tasks of the network, which errors name; of other tasks they tell nothing */
+function named(names: readonly string[], every: readonly Version[], { caller }: Call, { store }: Service): Version[] {
+  const byName = new Map(every.map((version) => [version.name, version]));
+  const wanted = new Set(names.map((name) => name.trim()).filter(Boolean));
+  return [...wanted].map((name) => {
+    const version = byName.get(name);
+    if (version) return version;
     if (!caller.allows(name)) throw new SeedmaskError('forbidden-task', { field: '/tasks', expected: 'tasks that it may use', got: name });
-    const version = store.version(name);
-    if (version.network === network) return version;
-    throw new SeedmaskError('bad-request', { field: '/tasks', expected: 'tasks of this network', got: name });
+    const unknown = unknownTask(name, [...byName.keys()]);
+    if (!store.tasks.has(name)) throw unknown;
+    throw new SeedmaskError('bad-request', { field: '/tasks', expected: 'tasks of this network', got: name, hint: unknown.details.hint });
   });
 }
 
-/** Masks are laid on one another for the same inputs, and as many bytes as they are. */
-function checkAlike(among: readonly Version[]): void {
+const ofNumbers = ({ task }: Version): boolean => task.transform.features !== undefined;
+
+/** Rows are pixels or numbers; and masks are laid on one another for the same inputs, as many bytes as they are. */
+function checkAlike(among: readonly Version[], method: Way): void {
   const [{ network, task }] = among;
   const { scale, mean, features } = task.transform;
-  const other = among.find(
-    ({ task: { transform } }) => transform.scale !== scale || transform.mean !== mean || !isDeepStrictEqual(transform.features, features),
-  );
+  const other = among.find(({ task: { transform } }) => {
+    if ((transform.features === undefined) !== (features === undefined)) return true;
+    return method !== 'all' && (transform.scale !== scale || transform.mean !== mean || !isDeepStrictEqual(transform.features, features));
+  });
   if (other) {
     const got = `${among[0].name} and ${other.name}, which scale their inputs differently`;
-    throw new SeedmaskError('bad-request', { field: '/tasks', expected: 'tasks of one input transform', got, hint: 'Name such tasks.' });
+    const hint = method === 'all' ? 'Name such tasks.' : 'Name such tasks, or ask with method=all.';
+    throw new SeedmaskError('bad-request', { field: '/tasks', expected: 'tasks of one input transform', got, hint });
   }
+  if (among.length > MASKS_LIMIT) throw tooMany('tasks to choose from', MASKS_LIMIT, among.length);
   const bytes = among.length * packedBytes(network);
   if (bytes > BYTES_LIMIT) throw tooMany('bytes of masks', BYTES_LIMIT, bytes);
 }

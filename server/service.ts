@@ -69,7 +69,7 @@ export function createService(options: ServerOptions): Service {
   const parts = {
     store,
     scheduler,
-    finder: new Finder(store, options.threads),
+    finder: new Finder(store, options.engine, options.threads),
     threads: options.threads,
     meters,
     statistics: new Statistics(scheduler),

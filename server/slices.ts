@@ -1,15 +1,27 @@
-// Long work on the event loop in slices, with the turns of others in between.
+// Long work in slices, with the turns of others in between: on the event loop, or in a thread that has more to do.
 
-/** Milliseconds for which the loop may be held at a time. */
+/** Milliseconds for which others may have to wait. */
 const SLICE_MS = 3;
 
-/** Runs steps, each well below a slice, and gives what they return. */
-export async function inSlices<T>(steps: Generator<void, T>): Promise<T> {
-  let until = performance.now() + SLICE_MS;
-  for (let step = steps.next(); ; step = steps.next()) {
-    if (step.done) return step.value;
-    if (performance.now() < until) continue;
+/**
+ * Runs steps, each well below a slice. Gives what they return, and the milliseconds that they took, those of others apart.
+ * @param check called after every slice; what it throws ends the work
+ */
+export async function inSlices<T>(
+  steps: Generator<void, T>,
+  check: () => void = () => {},
+): Promise<{ readonly value: T; readonly ms: number }> {
+  for (let ms = 0; ; ) {
+    const began = performance.now();
+    let step = steps.next();
+    while (!step.done && performance.now() < began + SLICE_MS) step = steps.next();
+    ms += performance.now() - began;
+    if (step.done) return { value: step.value, ms };
     await new Promise(setImmediate);
-    until = performance.now() + SLICE_MS;
+    try {
+      check();
+    } catch (error) {
+      steps.throw(error);
+    }
   }
 }

@@ -1,6 +1,6 @@
-// What a worker thread of the server does: one job after the other, each a message in and a message out. It decodes masks, reads large JSON, finds
-// the task of rows that name none and, for networks too large for the event loop, computes logits with an engine of its own. It keeps
-// compiled tasks, and the masks it was asked to choose from last.
+// What a worker thread of the server does: one job after the other, each a message in and a message out. It decodes masks, reads large
+// JSON and, for networks too large for the event loop, computes logits with an engine of its own. Between jobs, in slices, it looks for
+// the task of rows that name none. It keeps compiled tasks, and the masks it was asked to choose from last.
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { LRUCache } from 'lru-cache';
@@ -9,10 +9,11 @@ import type { StoredTask } from '../codec/index.js';
 import type { Classifier, Engine, InputTransform } from '../src/engine/engine.js';
 import { unpackMask } from '../src/engine/packed.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
-import { createTaskInference, type InferMethod, type TaskInference } from '../src/masks/infer-task.js';
 import type { Network, Shape } from '../src/network.js';
 import { decodeMask } from './decode.js';
 import type { MaskBlock } from './finder.js';
+import { type Asking, Guesser, type Method } from './guess.js';
+import { inSlices } from './slices.js';
 
 export type Job =
   | { readonly kind: 'decode'; readonly network: Network; readonly stored: StoredTask; readonly place: number }
@@ -27,17 +28,20 @@ export type Job =
       readonly rows: number;
     }
   | { readonly kind: 'decode-json'; readonly body: Uint8Array; readonly shape: Shape; readonly limit: number }
-  | ({
+  | {
       readonly kind: 'infer-task';
       readonly values: Uint8Array | Float32Array;
       readonly rows: number;
-      readonly method: InferMethod;
-    } & MaskBlock);
+      readonly method: Method;
+      /** The key alone where the thread holds the block. */
+      readonly block: MaskBlock | Pick<MaskBlock, 'key'>;
+    };
 
-/** Not a job: what a thread holds for 'infer-task' is not needed any more. It is not answered. */
-export interface Forget {
-  readonly kind: 'forget';
-}
+/**
+ * What a thread is told: a job, which it answers under its id; that the question of an id need not be answered any more; that the masks
+ * held for questions are not needed any more. It does one question at a time, and other jobs in between.
+ */
+export type Message = { readonly id: number; readonly job: Job } | { readonly cancel: number } | 'forget';
 
 /** Answer of 'logits'. */
 export interface Logits {
@@ -47,11 +51,19 @@ export interface Logits {
   readonly scale: number;
 }
 
-/** What comes back: a value, an expected failure, or the text of another. */
-export type Reply =
+/** What comes back: a value, an expected failure, the text of another, or that a question is under way. */
+export type Reply = { readonly id: number } & (
   | { readonly value: unknown }
   | { readonly code: SeedmaskError['code']; readonly details: SeedmaskError['details'] }
-  | { readonly fault: string };
+  | { readonly fault: string }
+  | { readonly underWay: true }
+);
+
+type Question = Extract<Job, { kind: 'infer-task' }>;
+
+/** Milliseconds between two signs of life. */
+const SIGN_MS = 250;
+const CANCELLED = new Error('the question was cancelled');
 
 /** What the thread was started with. */
 export interface ThreadData {
@@ -64,7 +76,9 @@ class Thread {
   readonly #compiled: LRUCache<number, Classifier>;
   #engine: Promise<Engine> | undefined;
   /** Of the block asked last. */
-  #inference: { readonly key: number; readonly of: TaskInference } | undefined;
+  #held: { readonly key: number; readonly asking: Asking; guesser?: Guesser } | undefined;
+  /** Id of the question under way. */
+  #question: number | undefined;
 
   constructor({ compiledLimit }: ThreadData) {
     this.#compiled = new LRUCache({
@@ -74,7 +88,8 @@ class Thread {
     });
   }
 
-  async run(job: Job): Promise<{ readonly value: unknown; readonly moved: ArrayBuffer[] }> {
+  /** @param sign tells that a question is under way */
+  async run(id: number, job: Job, sign: () => void): Promise<{ readonly value: unknown; readonly moved: ArrayBuffer[] }> {
     if (job.kind === 'decode') {
       const value = decodeMask(job.network, job.stored, job.place);
       return { value, moved: [value.packed.buffer] };
@@ -85,12 +100,8 @@ class Thread {
       const value = decodeClassify(job.body, 'application/json', job);
       return { value, moved: [value.rows.values.buffer as ArrayBuffer] };
     }
-    if (job.kind === 'infer-task') {
-      const began = performance.now();
-      const guess = this.#inferenceOf(job).infer(job.values, job.rows, job.method);
-      return { value: { guess, ms: performance.now() - began }, moved: [] };
-    }
     this.#engine ??= createWasmEngine({ threads: 1 });
+    if (job.kind === 'infer-task') return { value: await this.#guess(id, job, this.#engine, sign), moved: [] };
     const engine = await this.#engine;
     const { key, network, packed, transform, values, rows } = job;
     const held = this.#compiled.get(key);
@@ -108,33 +119,64 @@ class Thread {
     }
   }
 
-  forget(): void {
-    this.#inference = undefined;
+  cancel(question: number): void {
+    if (this.#question === question) this.#question = undefined;
   }
 
-  #inferenceOf({ key, network, transform, bytes, count }: MaskBlock): TaskInference {
-    if (this.#inference?.key === key) return this.#inference.of;
-    const length = bytes.byteLength / count;
-    const masks = Array.from({ length: count }, (_, i) => new Uint8Array(bytes, i * length, length));
-    this.#inference = { key, of: createTaskInference(network, masks, { transform }) };
-    return this.#inference.of;
+  forget(): void {
+    this.#held?.guesser?.free();
+    this.#held = undefined;
   }
+
+  async #guess(id: number, { block, values, rows, method }: Question, loading: Promise<Engine>, sign: () => void) {
+    this.#question = id;
+    if ('bytes' in block) {
+      this.forget();
+      this.#held = { key: block.key, asking: askingOf(block) };
+    }
+    const held = this.#held;
+    if (held?.key !== block.key) throw new Error('it holds other masks than those of the question');
+    const engine = await loading;
+    const goOn = () => {
+      if (this.#question !== id) throw CANCELLED;
+    };
+    goOn();
+    held.guesser ??= new Guesser(held.asking, engine);
+    let signed = performance.now();
+    const check = () => {
+      goOn();
+      if (performance.now() < signed + SIGN_MS) return;
+      signed = performance.now();
+      sign();
+    };
+    try {
+      return await inSlices(held.guesser.steps({ values, count: rows }, method), check);
+    } finally {
+      if (this.#held !== held) held.guesser.free();
+    }
+  }
+}
+
+function askingOf({ bytes, logitScales, ...shared }: MaskBlock): Asking {
+  const length = bytes.byteLength / logitScales.length;
+  return { ...shared, logitScales, masks: Array.from(logitScales, (_, i) => new Uint8Array(bytes, i * length, length)) };
 }
 
 const port = parentPort;
 if (port) {
   const thread = new Thread(workerData as ThreadData);
-  port.on('message', async (job: Job | Forget) => {
-    if (job.kind === 'forget') return thread.forget();
+  const reply = (message: Reply, moved: ArrayBuffer[] = []) => port.postMessage(message, moved);
+  port.on('message', async (message: Message) => {
+    if (message === 'forget') return thread.forget();
+    if ('cancel' in message) return thread.cancel(message.cancel);
+    const { id, job } = message;
     try {
-      const { value, moved } = await thread.run(job);
-      port.postMessage({ value } satisfies Reply, moved);
+      const { value, moved } = await thread.run(id, job, () => reply({ id, underWay: true }));
+      reply({ id, value }, moved);
     } catch (error) {
-      const reply: Reply =
-        error instanceof SeedmaskError
-          ? { code: error.code, details: error.details }
-          : { fault: error instanceof Error ? (error.stack ?? error.message) : String(error) };
-      port.postMessage(reply);
+      if (error === CANCELLED) return;
+      if (error instanceof SeedmaskError) reply({ id, code: error.code, details: error.details });
+      else reply({ id, fault: error instanceof Error ? (error.stack ?? error.message) : String(error) });
     }
   });
 }

@@ -1,18 +1,20 @@
 // Worker threads for what would hold up the event loop. A thread does one job at a time; the others wait here, the urgent ones first.
+// Beside it, it may have a question of which task rows are for: long work, done in slices between jobs, which can be called off.
 // A thread that dies or exceeds a job's time is replaced; its job goes to the new one once, then fails with lost-worker: never hung.
 
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { SeedmaskError } from '../codec/errors.js';
 import type { StoredTask } from '../codec/index.js';
-import type { InferMethod, TaskGuess } from '../src/masks/infer-task.js';
+import type { TaskGuess } from '../src/masks/infer-task.js';
 import { type Network, type Shape, totalWeights } from '../src/network.js';
 import type { Version } from './catalogue.js';
 import type { decodeClassify } from './content.js';
 import type { Decoded } from './decode.js';
 import type { MaskBlock } from './finder.js';
+import type { Method } from './guess.js';
 import type { Rows } from './rows.js';
-import type { Forget, Job, Logits, Reply, ThreadData } from './thread.js';
+import type { Job, Logits, Message, Reply, ThreadData } from './thread.js';
 
 export interface ThreadsOptions {
   /** How many; default: one less than the machine runs at once, at least 1, at most 8. */
@@ -31,6 +33,7 @@ export interface ThreadsOptions {
 const READING_LIMIT = 64 * 1024 * 1024;
 
 interface Waiting {
+  readonly id: number;
   readonly job: Job;
   /** What error texts call it. */
   readonly field: string;
@@ -41,9 +44,13 @@ interface Waiting {
   reject(error: Error): void;
 }
 
-interface Seat {
+/** What a thread may have at a time: a job, and beside it a question. */
+type Place = 'doing' | 'question';
+
+interface Seat extends Record<Place, Waiting | undefined> {
   readonly worker: Worker;
-  doing: Waiting | undefined;
+  /** Key of the masks that it holds for questions. */
+  block: number | undefined;
   timer: NodeJS.Timeout | undefined;
   /** Whether it has answered before. */
   started: boolean;
@@ -59,6 +66,8 @@ export class Threads {
   readonly #seats = new Set<Seat>();
   readonly #urgent: Waiting[] = [];
   readonly #rest: Waiting[] = [];
+  readonly #questions: Waiting[] = [];
+  #nextId = 0;
   /** Numbers that tell versions apart in threads. */
   readonly #keys = new WeakMap<Version, number>();
   #nextKey = 0;
@@ -78,8 +87,9 @@ export class Threads {
 
   /** Threads alive, threads at work, jobs that wait, and threads that were lost and replaced so far. */
   get state(): { readonly alive: number; readonly busy: number; readonly waiting: number; readonly lost: number } {
-    const busy = [...this.#seats].filter((seat) => seat.doing).length;
-    return { alive: this.#seats.size, busy, waiting: this.#urgent.length + this.#rest.length, lost: this.#lost };
+    const busy = [...this.#seats].filter((seat) => seat.doing ?? seat.question).length;
+    const waiting = this.#urgent.length + this.#rest.length + this.#questions.length;
+    return { alive: this.#seats.size, busy, waiting, lost: this.#lost };
   }
 
   /** False from the loss of a thread until one answers again. */
@@ -94,7 +104,7 @@ export class Threads {
    */
   async decode(network: Network, stored: StoredTask, place: number, urgent: boolean): Promise<Decoded> {
     const job: Job = { kind: 'decode', network, stored, place };
-    return (await this.#add(job, `mask ${stored.id || place}`, this.#limit(network, 1), urgent)) as Decoded;
+    return (await this.#add(job, `mask ${stored.id || place}`, this.#limit(network, 1), urgent ? this.#urgent : this.#rest)) as Decoded;
   }
 
   /**
@@ -110,18 +120,24 @@ export class Threads {
     }
     const { name, network } = version;
     const limit = this.#limit(network, job.rows);
-    return (await this.#add({ kind: 'logits', key, network, ...job }, `task ${name}`, limit, true)) as Logits;
+    return (await this.#add({ kind: 'logits', key, network, ...job }, `task ${name}`, limit, this.#urgent)) as Logits;
   }
 
   /**
-   * Which of a block's masks rows are for, and the milliseconds that it took.
-   * @throws SeedmaskError (by rejection) lost-worker
+   * Which of a block's masks rows are for, and the milliseconds that it took, those of other jobs apart.
+   * @param signal calls it off
+   * @throws SeedmaskError (by rejection) lost-worker; the signal's reason
    */
-  async inferTask(block: MaskBlock, { values, count }: Rows, method: InferMethod): Promise<{ guess: TaskGuess; ms: number }> {
-    // Some 20 us a mask on FC; the first question of a block works out what the others share.
-    const limit = this.#limit(block.network, 16 * count) + block.bytes.byteLength * 1e-5;
-    const job: Job = { kind: 'infer-task', ...block, values: values.slice(), rows: count, method };
-    return (await this.#add(job, 'task inference', limit, true)) as { guess: TaskGuess; ms: number };
+  async inferTask(
+    block: MaskBlock,
+    { values, count }: Rows,
+    method: Method,
+    signal: AbortSignal,
+  ): Promise<{ value: TaskGuess; ms: number }> {
+    const job: Job = { kind: 'infer-task', block, values: values.slice(), rows: count, method };
+    // It gives signs of life: this is the time between two of them.
+    const found = this.#add(job, 'task inference', this.#limit(block.network, 256), this.#questions, signal);
+    return (await found) as { value: TaskGuess; ms: number };
   }
 
   /**
@@ -138,7 +154,7 @@ export class Threads {
     }
     this.#reading += body.length;
     try {
-      return (await this.#add(job, 'a JSON body', ms, true)) as ReturnType<typeof decodeClassify>;
+      return (await this.#add(job, 'a JSON body', ms, this.#urgent)) as ReturnType<typeof decodeClassify>;
     } finally {
       this.#reading -= body.length;
     }
@@ -146,13 +162,16 @@ export class Threads {
 
   /** Threads let go of the block of masks that they hold. */
   forget(): void {
-    for (const { worker } of this.#seats) worker.postMessage({ kind: 'forget' } satisfies Forget);
+    for (const seat of this.#seats) {
+      seat.block = undefined;
+      tell(seat, 'forget');
+    }
   }
 
   /** Stops all threads; what is under way or waits fails with draining. */
   async close(): Promise<void> {
     this.#closed = true;
-    const left = [...this.#urgent.splice(0), ...this.#rest.splice(0)];
+    const left = [this.#urgent, this.#rest, this.#questions].flatMap((queue) => queue.splice(0));
     for (const waiting of left) waiting.reject(new SeedmaskError('draining'));
     await Promise.all([...this.#seats].map((seat) => this.#dismiss(seat, new SeedmaskError('draining'))));
   }
@@ -163,42 +182,78 @@ export class Threads {
   }
 
   /** @param limit milliseconds that it may take */
-  #add(job: Job, field: string, limit: number, urgent: boolean): Promise<unknown> {
+  #add(job: Job, field: string, limit: number, queue: Waiting[], signal?: AbortSignal): Promise<unknown> {
     if (this.#closed) return Promise.reject(new SeedmaskError('draining'));
     return new Promise((resolve, reject) => {
-      (urgent ? this.#urgent : this.#rest).push({ job, field, limit, tries: 2, resolve, reject });
+      const waiting: Waiting = { id: this.#nextId++, job, field, limit, tries: 2, resolve, reject };
+      signal?.addEventListener('abort', () => this.#cancel(waiting, queue, signal.reason), { once: true });
+      queue.push(waiting);
       this.#deal();
     });
   }
 
-  /** Gives waiting jobs to free threads. */
-  #deal(): void {
-    while (this.#urgent.length + this.#rest.length > 0) {
-      let seat = [...this.#seats].find(({ doing }) => !doing);
-      if (!seat && this.#seats.size >= this.count) return;
-      seat ??= this.#hire();
-      const waiting = this.#urgent.shift() ?? this.#rest.shift()!;
-      this.#give(seat, waiting);
+  #cancel(waiting: Waiting, queue: Waiting[], reason: Error): void {
+    const at = queue.indexOf(waiting);
+    if (at >= 0) queue.splice(at, 1);
+    const seat = [...this.#seats].find(({ question }) => question === waiting);
+    if (seat) {
+      this.#free(seat, waiting.id);
+      tell(seat, { cancel: waiting.id });
     }
+    waiting.reject(reason);
+    this.#deal();
   }
 
-  #give(seat: Seat, waiting: Waiting): void {
+  /** Gives what waits to threads that can take it. */
+  #deal(): void {
+    while (this.#urgent.length + this.#rest.length > 0 && this.#give('doing', () => this.#urgent.shift() ?? this.#rest.shift()));
+    while (this.#questions.length > 0 && this.#give('question', () => this.#questions.shift()));
+  }
+
+  /** Gives the next one to a thread that has nothing to do, a new one, or one whose place for it is free; false when there is none. */
+  #give(place: Place, next: () => Waiting | undefined): boolean {
+    const seats = [...this.#seats];
+    let seat = seats.find(({ doing, question }) => !doing && !question);
+    if (!seat) seat = seats.length < this.count ? this.#hire() : seats.find((one) => !one[place]);
+    const waiting = seat && next();
+    if (!seat || !waiting) return false;
+    const { id, job } = waiting;
     waiting.tries--;
-    seat.doing = waiting;
+    seat[place] = waiting;
+    this.#watch(seat);
+    if (job.kind !== 'infer-task') tell(seat, { id, job });
+    else {
+      const { key } = job.block;
+      tell(seat, { id, job: seat.block === key ? { ...job, block: { key } } : job });
+      seat.block = key;
+    }
+    return true;
+  }
+
+  /** From now on the thread has the time of what it does, or ends with what waits for it. */
+  #watch(seat: Seat): void {
+    clearTimeout(seat.timer);
+    const waiting = seat.doing ?? seat.question;
+    if (!waiting) {
+      // A thread that waits does not keep the process alive.
+      seat.worker.unref();
+      return;
+    }
     seat.worker.ref();
     const limit = waiting.limit + (seat.started ? 0 : this.#startup);
-    seat.timer = setTimeout(() => {
-      void this.#lose(seat, `no answer within ${Math.round(limit)} ms`);
-    }, limit);
-    seat.worker.postMessage(waiting.job);
+    seat.timer = setTimeout(() => void this.#lose(seat, `no answer within ${Math.round(limit)} ms`), limit);
   }
 
   #hire(): Seat {
     const worker = new Worker(this.#script, { workerData: this.#data });
-    const seat: Seat = { worker, doing: undefined, timer: undefined, started: false };
+    const seat: Seat = { worker, doing: undefined, question: undefined, block: undefined, timer: undefined, started: false };
     this.#seats.add(seat);
     worker.on('message', (reply: Reply) => {
-      const waiting = this.#free(seat);
+      if ('underWay' in reply) {
+        if (seat.question?.id === reply.id && !seat.doing) this.#watch(seat);
+        return;
+      }
+      const waiting = this.#free(seat, reply.id);
       if (!waiting) return;
       seat.started = true;
       this.#trusted = true;
@@ -211,30 +266,40 @@ export class Threads {
     return seat;
   }
 
-  #free(seat: Seat): Waiting | undefined {
-    clearTimeout(seat.timer);
-    const { doing } = seat;
-    seat.doing = undefined;
-    // A thread that waits does not keep the process alive.
-    seat.worker.unref();
-    return doing;
+  /** Ends what a thread does under an id. */
+  #free(seat: Seat, id: number): Waiting | undefined {
+    for (const place of PLACES) {
+      const waiting = seat[place];
+      if (waiting?.id !== id) continue;
+      seat[place] = undefined;
+      this.#watch(seat);
+      return waiting;
+    }
+    return undefined;
   }
 
-  /** Its job is tried again, on a new thread, unless that is how this one was lost. */
+  /** Its job is tried again, on a new thread, unless that is how this one was lost; so is its question. */
   async #lose(seat: Seat, got: string): Promise<void> {
     if (!this.#seats.delete(seat)) return;
     this.#lost++;
     this.#trusted = false;
-    const waiting = this.#free(seat);
-    if (waiting && waiting.tries > 0 && !this.#closed) this.#urgent.unshift(waiting);
-    else waiting?.reject(new SeedmaskError('lost-worker', { field: waiting.field, got, hint: 'Try again.', retryAfter: 1 }));
+    for (const place of PLACES) {
+      const waiting = seat[place] && this.#free(seat, seat[place].id);
+      if (waiting && waiting.tries > 0 && !this.#closed) (place === 'doing' ? this.#urgent : this.#questions).unshift(waiting);
+      else waiting?.reject(new SeedmaskError('lost-worker', { field: waiting.field, got, hint: 'Try again.', retryAfter: 1 }));
+    }
+    clearTimeout(seat.timer);
     if (!this.#closed) this.#deal();
     await seat.worker.terminate();
   }
 
   async #dismiss(seat: Seat, error: Error): Promise<void> {
     this.#seats.delete(seat);
-    this.#free(seat)?.reject(error);
+    for (const place of PLACES) if (seat[place]) this.#free(seat, seat[place].id)?.reject(error);
     await seat.worker.terminate();
   }
 }
+
+const PLACES: readonly Place[] = ['doing', 'question'];
+
+const tell = ({ worker }: Seat, message: Message): void => worker.postMessage(message);
