@@ -109,10 +109,12 @@ const KINDS: ReadonlyMap<string, BodyKind> = new Map([
 ]);
 
 /**
- * What a body is: by its Content-Type if that is one of ours, else by its first bytes; whole rows of anything else are pixels.
+ * What a body is: by its Content-Type if that is one of ours. Else exactly one row of bytes is that row; and where bytes could be whole
+ * rows, they are something else only if they are plainly that, since raw values may begin with any byte.
+ * @param row bytes of one row of raw values
  * @throws SeedmaskError no-body, unknown-body
  */
-export function kindOf(body: Uint8Array, contentType: string | undefined, inputs: number): BodyKind {
+export function kindOf(body: Uint8Array, contentType: string | undefined, row: number): BodyKind {
   const expected = 'JSON, application/octet-stream, application/msgpack or image/png';
   if (body.length === 0) {
     throw new SeedmaskError('no-body', {
@@ -123,17 +125,21 @@ export function kindOf(body: Uint8Array, contentType: string | undefined, inputs
   }
   const said = KINDS.get((contentType ?? '').split(';', 1)[0].trim().toLowerCase());
   if (said) return said;
-  if (body[0] === 0x89 && body[1] === 0x50 && body[2] === 0x4e && body[3] === 0x47) return 'png';
-  if (isJson(body)) return 'json';
+  if (body.length === row) return 'pixels';
+  const rows = body.length % row === 0;
+  if (PNG.every((byte, i) => body[i] === byte)) return 'png';
+  if (rows ? isPlainlyJson(body) : isJson(body)) return 'json';
   if (isMsgpackMap(body)) return 'msgpack';
-  if (body.length % inputs === 0) return 'pixels';
+  if (rows) return 'pixels';
   throw new SeedmaskError('unknown-body', {
     field: 'Content-Type',
     expected,
     got: `${body.length} bytes of ${contentType || 'no declared type'}`,
-    hint: `Raw pixels are a multiple of ${inputs} bytes.`,
+    hint: `Raw pixels are a multiple of ${row} bytes.`,
   });
 }
+
+const PNG = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 
 /** Whether the first byte that is not white space (or a byte order mark) opens an object or a list. */
 function isJson(body: Uint8Array): boolean {
@@ -142,11 +148,26 @@ function isJson(body: Uint8Array): boolean {
   return body[i] === 0x7b || body[i] === 0x5b;
 }
 
-/** Whether a msgpack map (its size in 4, 16 or 32 bits, and small) opens, with a short string as its first key. */
+/** Whether an object opens and a name in it, or lists and a number, and what opened first closes last. */
+function isPlainlyJson(body: Uint8Array): boolean {
+  const text = Buffer.from(body.buffer, body.byteOffset, body.length);
+  const begin = /^(?:\xef\xbb\xbf)?\s*(?:(\{)\s*["'}]|\[[\s[]*(?:-?\d|[\]{"]))/.exec(text.toString('latin1', 0, 64));
+  return (
+    begin !== null &&
+    text
+      .toString('latin1', Math.max(0, body.length - 64))
+      .trimEnd()
+      .endsWith(begin[1] ? '}' : ']')
+  );
+}
+
+/** Whether a msgpack map (its size in 4, 16 or 32 bits, and small) opens, with a short word as its first key. */
 function isMsgpackMap(body: Uint8Array): boolean {
   const key =
     body[0] >> 4 === 8 ? 1 : body[0] === 0xde && body[1] === 0 ? 3 : body[0] === 0xdf && body[1] + body[2] + body[3] === 0 ? 5 : 0;
-  return key > 0 && body[key] >> 5 === 5;
+  if (key === 0 || body[key] >> 5 !== 5) return false;
+  const word = body.subarray(key + 1, key + 1 + (body[key] & 31));
+  return word.length > 0 && word.every((byte) => byte === 0x5f || (byte >= 0x61 && byte <= 0x7a));
 }
 
 /** How deep lists and objects may nest, and how many there may be, in JSON and in msgpack. */

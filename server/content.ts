@@ -21,9 +21,6 @@ export const contentOf = <T>(schema: z.ZodType<T>) =>
     'image/png': 'bytes',
   }) as const;
 
-/** Bytes from which JSON takes milliseconds to read: a thread does it where there are any. */
-export const LARGE_JSON = 64 * 1024;
-
 export const INSTANCES = {
   type: 'array',
   description: 'one list of values per row, flat or shaped; in msgpack also bytes; a lone row may stand alone',
@@ -38,16 +35,23 @@ export const Classify = z.looseObject({
   abstain: Fraction.optional().describe(ABSTAIN),
 });
 
-/** Rows to classify, and the threshold that the body names. @throws SeedmaskError as `decodeContent` */
-export function decodeClassify(
-  body: Uint8Array,
-  contentType: string | undefined,
-  limits: { readonly shape: Shape; readonly limit: number; readonly numbers?: boolean },
-): { readonly rows: Rows; readonly abstain?: number } {
-  const { rows, said } = decodeContent(body, contentType, { ...limits, schema: Classify });
-  return { rows, abstain: said?.abstain };
-}
-
+/** Tasks that one question may choose from. */
+export const MASKS_LIMIT = 10_000;
+export const Method = z
+  .enum(['all', 'oneshot', 'binary'], 'all, oneshot or binary')
+  .optional()
+  .describe(
+    "all, the default and the surest, asks every mask what it says of the rows; oneshot lays all masks on one another and looks once at which should grow for the answers to be surer (SupSup's entropy gradient); binary does that again and again with the better half",
+  );
+/** A body that says more than rows. */
+export const WhichTask = z.looseObject({
+  instances: z
+    .unknown()
+    .refine((value) => value !== undefined, 'present')
+    .meta({ ...INSTANCES, description: `rows of one task: ${INSTANCES.description}` }),
+  tasks: z.array(z.string()).max(MASKS_LIMIT).optional().describe('names to choose from; default: every task of the network'),
+  method: Method,
+});
 /**
  * Rows, and what else the body says; `said` is undefined where it says rows alone.
  * @param limit rows at most
@@ -64,7 +68,7 @@ export function decodeContent<T extends { readonly instances: unknown }>(
     schema,
   }: { readonly shape: Shape; readonly limit: number; readonly numbers?: boolean; readonly schema: z.ZodType<T> },
 ): { readonly rows: Rows; readonly said?: T } {
-  const kind = kindOf(body, contentType, size(shape));
+  const kind = kindOf(body, contentType, size(shape) * (numbers ? 4 : 1));
   if (numbers && kind === 'pixels') return { rows: rowsOfNumbers(body, shape, limit) };
   if (kind === 'pixels') return { rows: rowsOfBytes(body, { shape, limit, field: '' }) };
   if (kind === 'png') return { rows: { values: decodePng(body, shape), count: 1 } };

@@ -8,11 +8,11 @@ import { z } from 'zod';
 import { SeedmaskError } from '../codec/errors.js';
 import { packedBytes } from '../src/engine/packed.js';
 import { unknownTask } from './catalogue.js';
-import { contentOf, decodeContent, INSTANCES } from './content.js';
+import { contentOf, MASKS_LIMIT, Method, WhichTask } from './content.js';
 import { checkEnough, type Found } from './finder.js';
-import type { Method as Way } from './guess.js';
 import { TIMEOUT, timeoutOf } from './inference.js';
 import type { Networks } from './networks.js';
+import { read } from './readers.js';
 import { type Answer, type Call, json, param, queryOf, type Route, route, type Service } from './routes.js';
 import type { Version } from './store.js';
 
@@ -20,23 +20,8 @@ import type { Version } from './store.js';
 const ROWS_LIMIT = 256;
 /** Bytes of the masks that one question may look at, which threads get as a second copy. */
 const BYTES_LIMIT = 512 * 1024 * 1024;
-const MASKS_LIMIT = 10_000;
 const SHOWN = 10;
 
-const Method = z
-  .enum(['all', 'oneshot', 'binary'], 'all, oneshot or binary')
-  .optional()
-  .describe(
-    "all, the default and the surest, asks every mask what it says of the rows; oneshot lays all masks on one another and looks once at which should grow for the answers to be surer (SupSup's entropy gradient); binary does that again and again with the better half",
-  );
-const Request = z.looseObject({
-  instances: z
-    .unknown()
-    .refine((value) => value !== undefined, 'present')
-    .meta({ ...INSTANCES, description: `rows of one task: ${INSTANCES.description}` }),
-  tasks: z.array(z.string()).max(MASKS_LIMIT).optional().describe('names to choose from; default: every task of the network'),
-  method: Method,
-});
 const Query = z.object({
   method: Method,
   tasks: z.string().optional().describe('names to choose from, with commas between; default: every task of the network'),
@@ -69,7 +54,7 @@ export function inferTaskRoutes(service: Service, networks: Networks): Route[] {
         summary: 'Which task of a network rows are for, when nobody knows',
         query: Query,
         headers: TIMEOUT,
-        takes: contentOf(Request),
+        takes: contentOf(WhichTask),
         gives: { 'application/json': Guess },
       },
       (call) => inferTask(call, service, networks),
@@ -83,12 +68,13 @@ async function inferTask(call: Call, service: Service, networks: Networks): Prom
   const timeoutMs = timeoutOf(call);
   const every = all(network, call, service);
   const known = query.tasks === undefined ? every : named(query.tasks.split(','), every, call, service);
-  const { rows, said } = decodeContent(await call.body(), call.headers['content-type'], {
+  const reading = {
     shape: network.input,
     limit: Math.min(ROWS_LIMIT, service.rowLimit),
     numbers: known.some(ofNumbers),
-    schema: Request,
-  });
+    type: call.headers['content-type'],
+  };
+  const { rows, said } = await read('infer-task', await call.body(), reading, service);
   const among = query.tasks === undefined && said?.tasks ? named(said.tasks, every, call, service) : known;
   const method = query.method ?? said?.method ?? 'all';
   checkEnough(among.length);
@@ -136,7 +122,7 @@ function named(names: readonly string[], every: readonly Version[], { caller }: 
 const ofNumbers = ({ task }: Version): boolean => task.transform.features !== undefined;
 
 /** Rows are pixels or numbers; and masks are laid on one another for the same inputs, as many bytes as they are. */
-function checkAlike(among: readonly Version[], method: Way): void {
+function checkAlike(among: readonly Version[], method: z.infer<typeof Method>): void {
   const [{ network, task }] = among;
   const { scale, mean, features } = task.transform;
   const other = among.find(({ task: { transform } }) => {

@@ -11,6 +11,7 @@ import { compressed, isLarge } from './compress.js';
 import type { Finder } from './finder.js';
 import type { Access, Caller, Gate } from './gate.js';
 import type { Meters } from './metrics.js';
+import { nearest } from './nearest.js';
 import { failure } from './problems.js';
 import type { Scheduler } from './scheduler.js';
 import type { Statistics } from './statistics.js';
@@ -126,7 +127,35 @@ export function route(
   answer: Route['answer'],
   options: { readonly hot?: boolean; readonly access?: Access } = {},
 ): Route {
-  return { method, path, pattern: patternOf(path), access: options.access ?? 'key', about, hot: options.hot, answer };
+  const checking: Route['answer'] = (call) => {
+    if (call.query.size > 0) checkQuery(call.query, Object.keys(about.query?.shape ?? {}));
+    return answer(call);
+  };
+  const own = about.tag === 'Seedmask';
+  return {
+    method,
+    path,
+    pattern: patternOf(path),
+    access: options.access ?? 'key',
+    about,
+    hot: options.hot,
+    answer: own ? checking : answer,
+  };
+}
+
+/** Our own routes refuse a query parameter that they do not know: it would be a wish that nobody hears. Other protocols let it pass. */
+function checkQuery(query: URLSearchParams, known: readonly string[]): void {
+  for (const name of query.keys()) {
+    if (known.includes(name)) continue;
+    const near = nearest(name, known);
+    const expected = known.length > 0 ? `one of ${known.join(', ')}` : 'absent: this route has none';
+    throw new SeedmaskError('bad-request', {
+      field: 'a query parameter',
+      expected,
+      got: name.slice(0, 60),
+      hint: near && `Did you mean ${near}?`,
+    });
+  }
 }
 
 /**
@@ -171,7 +200,7 @@ export function param(call: Call, name: string): string {
   return value;
 }
 
-/** The query as the schema has it; fields it does not know pass. Throws SeedmaskError bad-request. */
+/** The query as the schema has it. Throws SeedmaskError bad-request. */
 export const queryOf = <T>(call: Call, schema: z.ZodType<T>): T => checked(schema, Object.fromEntries(call.query), '?');
 
 const NO_QUERY = new URLSearchParams();

@@ -198,9 +198,17 @@ function write(instances: readonly unknown[], lone: boolean, options: RowOptions
 }
 
 function refuse(x: unknown, field: string, { bytes }: RowOptions): never {
-  const finite = typeof x === 'number' && Number.isFinite(x);
-  const expected = bytes ? 'a whole number 0..255' : finite ? 'a number that f32 holds without loss' : 'a finite number';
-  throw new SeedmaskError('bad-value', { field, expected, got: brief(x), hint: valueHint(x) });
+  throw new SeedmaskError('bad-value', {
+    field,
+    expected: bytes ? 'a whole number 0..255' : wantedOf(x),
+    got: brief(x),
+    hint: valueHint(x),
+  });
+}
+
+function wantedOf(x: unknown): string {
+  if (typeof x !== 'number' || !Number.isFinite(x)) return 'a finite number';
+  return Number.isFinite(Math.fround(x)) ? 'a whole number that float32 has, such as all up to 16777216' : 'within float32, up to 3.4e38';
 }
 
 function valueHint(x: unknown): string | undefined {

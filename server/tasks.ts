@@ -6,10 +6,10 @@
 
 import { z } from 'zod';
 import { inputs } from '../src/network.js';
-import { kindOf } from './bodies.js';
-import { Classify, contentOf, decodeClassify, LARGE_JSON } from './content.js';
+import { Classify, contentOf } from './content.js';
 import { Fraction, infer, type Judged, lists, TIMEOUT, VersionQuery } from './inference.js';
 import { encodeMsgpack } from './msgpack.js';
+import { read } from './readers.js';
 import { type Answer, type Call, json, param, queryOf, type Route, route, type Service } from './routes.js';
 import type { ServedTask } from './store.js';
 
@@ -106,13 +106,11 @@ function classify(call: Call, service: Service): Promise<Answer> {
   const task = param(call, 'task');
   const { abstain: asked, ...wanted } = call.query.size > 0 ? queryOf(call, Query) : {};
   return infer(call, service, task, wanted, {
-    decode: (body, version) => {
-      const numbers = version.task.transform.features !== undefined;
-      const limits = { shape: version.network.input, limit: service.rowLimit, numbers };
-      const type = call.headers['content-type'];
-      const apart = service.threads && body.length >= LARGE_JSON && kindOf(body, type, inputs(version.network)) === 'json';
-      const said = ({ rows, abstain }: ReturnType<typeof decodeClassify>) => ({ rows, abstain: asked ?? abstain, extra: null });
-      return apart ? service.threads.decodeJson(body, version.network, limits).then(said) : said(decodeClassify(body, type, limits));
+    decode: async (body, { network, task: { transform } }) => {
+      const numbers = transform.features !== undefined;
+      const reading = { shape: network.input, limit: service.rowLimit, numbers, type: call.headers['content-type'] };
+      const { rows, said } = await read('classify', body, reading, service);
+      return { rows, abstain: asked ?? said?.abstain, extra: null };
     },
     encode: (judged) => {
       const { accept } = call.headers;

@@ -6,29 +6,16 @@
 import { z } from 'zod';
 import { SeedmaskError } from '../codec/errors.js';
 import { inputs } from '../src/network.js';
-import { checked, parseJson } from './bodies.js';
 import { infer, lists, TIMEOUT } from './inference.js';
-import { pixelsOf } from './pixels.js';
+import { read } from './readers.js';
 import { type About, type Answer, type Call, json, param, type Route, route, type Service } from './routes.js';
-import { brief, type RowOptions, rowsOf } from './rows.js';
 import type { Version, Wanted } from './store.js';
 import { VALUES } from './tasks.js';
+import { Classify, Predict } from './tfserving-bodies.js';
 
 /** A model, one of its versions, or what a label points at. */
 const MODELS = ['/v1/models/{model}', '/v1/models/{model}/versions/{version}', '/v1/models/{model}/labels/{label}'];
 
-const Signature = z.enum(['serving_default', ''], 'serving_default').optional();
-const Predict = z.looseObject({
-  signature_name: Signature,
-  instances: z.unknown().optional().meta({ type: 'array', description: 'row form: a list of rows, or of {"pixels": row}' }),
-  inputs: z.unknown().optional().meta({ description: 'column form: a list of rows, or {"pixels": rows}' }),
-});
-const Features = z.record(z.string(), z.unknown());
-const Classify = z.looseObject({
-  signature_name: Signature,
-  examples: z.array(Features).min(1, 'at least one example').describe('objects {"pixels": row}'),
-  context: Features.optional().describe('features that all examples share'),
-});
 const PredictAnswer = z.union([
   z.strictObject({ predictions: z.array(z.array(z.number())) }),
   z.strictObject({ outputs: z.array(z.array(z.number())) }),
@@ -100,23 +87,9 @@ function models({ caller }: Call, { store }: Service): z.infer<typeof ModelsAnsw
 
 function predict(call: Call, service: Service): Promise<Answer> {
   return infer(call, service, param(call, 'model'), wanted(call), {
-    decode: (body, version) => {
-      const pixels = pixelsOf(body, inputs(version.network), service.rowLimit);
-      if (pixels) return { rows: pixels, extra: true };
-      const request = checked(Predict, parseJson(body), '', 'Send {"instances": [[...], ...]}.');
-      const row = request.instances !== undefined;
-      if (row === (request.inputs !== undefined)) {
-        throw new SeedmaskError('bad-request', {
-          field: 'the body',
-          expected: "an object with exactly one of 'instances' (rows) and 'inputs' (columns)",
-          got: row ? 'both' : 'neither',
-        });
-      }
-      const options = { shape: version.network.input, limit: service.rowLimit };
-      const rows = row
-        ? rowsOf(unnamedRows(request.instances), { ...options, field: '/instances', batch: '{"instances": [[...]]}' })
-        : rowsOf(...unnamedColumn(request.inputs, { ...options, batch: '{"inputs": [[...]]}', field: '/inputs' }));
-      return { rows, extra: row };
+    decode: async (body, { network }) => {
+      const { rows, columns } = await read('predict', body, { shape: network.input, limit: service.rowLimit }, service);
+      return { rows, extra: columns !== true };
     },
     encode: (judged, row) => json(row ? { predictions: lists(judged) } : { outputs: lists(judged) }),
   });
@@ -124,36 +97,14 @@ function predict(call: Call, service: Service): Promise<Answer> {
 
 function classify(call: Call, service: Service): Promise<Answer> {
   return infer(call, service, param(call, 'model'), wanted(call), {
-    decode: (body, version) => {
-      const { examples, context = {} } = checked(Classify, parseJson(body), '', 'Send {"examples": [{"pixels": [...]}, ...]}.');
-      const instances = examples.map((example, i) => {
-        const features = { ...context, ...example };
-        const [name, ...more] = Object.keys(features);
-        if (name === 'pixels' && more.length === 0) return features['pixels'];
-        throw new SeedmaskError('bad-request', {
-          field: `/examples/${i}`,
-          expected: "an object with the one feature 'pixels', a list of values",
-          got: brief([name, ...more].join(', ')),
-        });
-      });
-      const options = { shape: version.network.input, limit: service.rowLimit, field: '/examples', batch: '{"pixels": [...]}' };
-      return { rows: rowsOf(instances, options), extra: null };
-    },
+    decode: async (body, { network }) => ({
+      ...(await read('examples', body, { shape: network.input, limit: service.rowLimit }, service)),
+      extra: null,
+    }),
     encode: (judged) =>
       json({ results: lists(judged).map((scores) => scores.map((score, i): [string, number] => [judged.labels[i], score])) }),
   });
 }
-
-const isNamed = (value: unknown): value is { readonly pixels: unknown } =>
-  typeof value === 'object' && value !== null && 'pixels' in value && Object.keys(value).length === 1;
-
-/** Row form may name the only input: [{"pixels": [...]}, ...]. */
-const unnamedRows = (instances: unknown): unknown =>
-  Array.isArray(instances) && instances.every(isNamed) ? instances.map((instance) => instance.pixels) : instances;
-
-/** Column form may name the only input: {"pixels": [[...], ...]}. */
-const unnamedColumn = (value: unknown, options: RowOptions): [unknown, RowOptions] =>
-  isNamed(value) ? [value.pixels, { ...options, field: `${options.field}/pixels` }] : [value, options];
 
 /** One object for TF Serving (model_version_status) and KServe v1 (name, ready; 503 when not ready). */
 function status(call: Call, service: Service): Answer {

@@ -1,5 +1,5 @@
 // What a worker thread of the server does: one job after the other, each a message in and a message out. It decodes masks, reads large
-// JSON and, for networks too large for the event loop, computes logits with an engine of its own. Between jobs, in slices, it looks for
+// bodies and, for networks too large for the event loop, computes logits with an engine of its own. Between jobs, in slices, it looks for
 // the task of rows that name none. It keeps compiled tasks, and the masks it was asked to choose from last.
 
 import { parentPort, workerData } from 'node:worker_threads';
@@ -9,10 +9,11 @@ import type { StoredTask } from '../codec/index.js';
 import type { Classifier, Engine, InputTransform } from '../src/engine/engine.js';
 import { unpackMask } from '../src/engine/packed.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
-import type { Network, Shape } from '../src/network.js';
+import type { Network } from '../src/network.js';
 import { decodeMask } from './decode.js';
 import type { MaskBlock } from './finder.js';
 import { type Asking, Guesser, type Method } from './guess.js';
+import type { Reader, Reading } from './readers.js';
 import { inSlices } from './slices.js';
 
 export type Job =
@@ -27,7 +28,7 @@ export type Job =
       readonly values: Uint8Array | Float32Array;
       readonly rows: number;
     }
-  | { readonly kind: 'decode-json'; readonly body: Uint8Array; readonly shape: Shape; readonly limit: number }
+  | { readonly kind: 'read'; readonly reader: Reader; readonly body: Uint8Array; readonly reading: Reading }
   | {
       readonly kind: 'infer-task';
       readonly values: Uint8Array | Float32Array;
@@ -94,10 +95,10 @@ class Thread {
       const value = decodeMask(job.network, job.stored, job.place);
       return { value, moved: [value.packed.buffer] };
     }
-    if (job.kind === 'decode-json') {
+    if (job.kind === 'read') {
       // Schemas take a while to load, and most threads never need them.
-      const { decodeClassify } = await import('./content.js');
-      const value = decodeClassify(job.body, 'application/json', job);
+      const { READERS } = await import('./readers.js');
+      const value = READERS[job.reader](job.body, job.reading);
       return { value, moved: [value.rows.values.buffer as ArrayBuffer] };
     }
     this.#engine ??= createWasmEngine({ threads: 1 });

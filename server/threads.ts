@@ -7,12 +7,12 @@ import { Worker } from 'node:worker_threads';
 import { SeedmaskError } from '../codec/errors.js';
 import type { StoredTask } from '../codec/index.js';
 import type { TaskGuess } from '../src/masks/infer-task.js';
-import { type Network, type Shape, totalWeights } from '../src/network.js';
+import { type Network, totalWeights } from '../src/network.js';
 import type { Version } from './catalogue.js';
-import type { decodeClassify } from './content.js';
 import type { Decoded } from './decode.js';
 import type { MaskBlock } from './finder.js';
 import type { Method } from './guess.js';
+import type { Read, Reader, Reading } from './readers.js';
 import type { Rows } from './rows.js';
 import type { Job, Logits, Message, Reply, ThreadData } from './thread.js';
 
@@ -29,7 +29,7 @@ export interface ThreadsOptions {
   readonly script?: URL;
 }
 
-/** Bytes of JSON that may wait for threads; alone, any body is let in. */
+/** Bytes of bodies that may wait for threads; alone, any body is let in. */
 const READING_LIMIT = 64 * 1024 * 1024;
 
 interface Waiting {
@@ -71,7 +71,7 @@ export class Threads {
   /** Numbers that tell versions apart in threads. */
   readonly #keys = new WeakMap<Version, number>();
   #nextKey = 0;
-  /** Bytes of JSON that threads read, or shall. */
+  /** Bytes of bodies that threads read, or shall. */
   #reading = 0;
   #lost = 0;
   #trusted = true;
@@ -141,20 +141,20 @@ export class Threads {
   }
 
   /**
-   * Rows of a large JSON body of `POST /tasks/{task}/classify`, which would hold up the loop.
+   * Rows of a large body, which would hold up the loop to read.
    * @throws SeedmaskError (by rejection) about the body, its shape or its values; overloaded, lost-worker
    */
-  async decodeJson(body: Uint8Array, network: Network, { shape, limit }: { readonly shape: Shape; readonly limit: number }) {
-    const job: Job = { kind: 'decode-json', body, shape, limit };
+  async read<R extends Reader>(reader: R, body: Uint8Array, reading: Reading): Promise<Read<R>> {
+    const job: Job = { kind: 'read', reader, body, reading };
     // Hardly 100 ns a byte.
-    const ms = this.#limit(network, 1) + body.length * 1e-3;
-    const got = `${this.#reading + body.length} bytes of JSON`;
+    const ms = this.#patience + body.length * 1e-3;
+    const got = `${this.#reading + body.length} bytes to read`;
     if (this.#reading > 0 && this.#reading + body.length > READING_LIMIT) {
       throw new SeedmaskError('overloaded', { field: 'bodies', expected: READING_LIMIT, got, hint: 'Try again in 1 s.', retryAfter: 1 });
     }
     this.#reading += body.length;
     try {
-      return (await this.#add(job, 'a JSON body', ms, this.#urgent)) as ReturnType<typeof decodeClassify>;
+      return (await this.#add(job, 'a large body', ms, this.#urgent)) as Read<R>;
     } finally {
       this.#reading -= body.length;
     }

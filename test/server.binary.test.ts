@@ -175,7 +175,7 @@ describe('requests', () => {
       '2^53 + 1 in JSON',
       framed({ inputs: [tensor(0, { datatype: 'FP32', parameters: {}, shape: [1, 4], data: [0, 0, 0, 2 ** 53] })] }),
       '/inputs/0/data/3',
-      'without loss',
+      'a whole number that float32 has',
     ],
   ];
   test.each(table)('%s', async (_, [body, headers], field, text) => {

@@ -59,13 +59,42 @@ describe('in a thread as on the loop', () => {
     expect([a.status, a.json]).toEqual([b.status, b.json]);
   });
 
+  const tensor = (over: object) => ({ inputs: [{ name: 'pixels', shape: [64, 784], datatype: 'FP32', ...over }] });
+  test.each([
+    ['/v1/models/digits:predict', { instances: WHOLE }],
+    ['/v1/models/digits:predict', { instances: batch((i) => (i % 256) / 4), signature_name: '' }],
+    ['/v1/models/digits:predict', { inputs: WHOLE }],
+    ['/v1/models/digits:predict', { instances: WHOLE, inputs: WHOLE }],
+    ['/v1/models/digits:classify', { examples: WHOLE.map((pixels) => ({ pixels })) }],
+    ['/v1/models/digits:classify', { examples: WHOLE.map((pixels) => ({ image: pixels })) }],
+    ['/v2/models/digits/infer', { id: 'seven', parameters: { abstain: 0.9 }, ...tensor({ data: WHOLE }) }],
+    ['/v2/models/digits/infer', { parameters: { binary_data_output: true }, ...tensor({ data: WHOLE.flat() }) }],
+    ['/v2/models/digits/infer', tensor({ shape: [64, 783], data: WHOLE })],
+    ['/v2/models/digits/infer', { ...tensor({ data: WHOLE }), parameters: { timeout: 0 } }],
+  ])('%s, protocols of others too (%#)', async (path, body) => {
+    const [a, b] = await Promise.all([apart, here].map(({ url }) => post(`${url}${path}`, body)));
+    expect([a.status, a.type, Buffer.from(a.bytes).toString('latin1')]).toEqual([
+      b.status,
+      b.type,
+      Buffer.from(b.bytes).toString('latin1'),
+    ]);
+  });
+
   test('it was a thread: one that is closed answers large bodies no more, and small ones still', async () => {
     const closed = new Threads({ count: 1, script });
     await closed.close();
     const server = await serve({ store, threads: closed });
     const url = `${server.url}/tasks/digits/classify`;
-    expect((await post(url, { instances: WHOLE })).json.code).toBe('draining');
-    expect((await post(url, { instances: WHOLE.slice(0, 2) })).status).toBe(200);
+    expect((await post(url, { instances: WHOLE, abstain: 1 })).json.code).toBe('draining');
+    expect((await post(url, { instances: WHOLE.slice(0, 2), abstain: 1 })).status).toBe(200);
+    for (const [path, body] of [
+      ['/v1/models/digits:predict', { inputs: WHOLE }],
+      ['/v2/models/digits/infer', tensor({ data: WHOLE })],
+    ] as const)
+      expect((await post(`${server.url}${path}`, body)).json.code).toBe('draining');
+    // Whole pixels are read faster than a thread is told, up to a megabyte.
+    expect((await post(url, { instances: WHOLE })).status).toBe(200);
+    expect((await post(url, { instances: batch((i) => 100 + (i % 100), 400) })).json.code).toBe('draining');
     await server.close();
   });
 });
@@ -73,7 +102,7 @@ describe('in a thread as on the loop', () => {
 test('bytes of JSON that wait for threads are bounded; alone, any body is let in', async () => {
   const busy = new Threads({ count: 1, script });
   const body = Buffer.from(`{"instances": [[${' '.repeat(40 * 1024 * 1024)}]]}`);
-  const read = () => busy.decodeJson(body, network, { shape: network.input, limit: 10 });
+  const read = () => busy.read('classify', body, { shape: network.input, limit: 10, type: 'application/json' });
   const first = read().catch((error: unknown) => error);
   await expect(read()).rejects.toMatchObject({ code: 'overloaded', details: { retryAfter: 1 } });
   expect(await first).toMatchObject({ code: 'bad-shape' });
