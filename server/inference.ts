@@ -6,7 +6,7 @@
 import { z } from 'zod';
 import { checked } from './bodies.js';
 import type { Classified } from './classify.js';
-import type { Answer, Call, Service } from './routes.js';
+import { type Answer, type Call, type Service, textList } from './routes.js';
 import type { Rows } from './rows.js';
 import type { Version, Wanted } from './store.js';
 
@@ -29,7 +29,7 @@ export interface Judged extends Classified {
 /** What a protocol brings. */
 export interface Protocol<Extra> {
   readonly decode: (body: Uint8Array, version: Version) => Asked<Extra> | Promise<Asked<Extra>>;
-  readonly encode: (judged: Judged, extra: Extra, version: Version) => Answer;
+  readonly encode: (judged: Judged, extra: Extra, version: Version) => Answer | Promise<Answer>;
 }
 
 export const Fraction = z.number().min(0, 'a number from 0 to 1').max(1, 'a number from 0 to 1');
@@ -69,7 +69,8 @@ export async function infer<Extra>(call: Call, service: Service, name: string, w
     const classified = await service.scheduler.classify(version, rows, { deadline, gone: call.gone, key: call.caller.name });
     judged = performance.now();
     const names = namesOf(classified, abstain);
-    const answer = protocol.encode({ ...classified, names }, extra, version);
+    const encoded = protocol.encode({ ...classified, names }, extra, version);
+    const answer = encoded instanceof Promise ? await encoded : encoded;
     const abstained = abstain > 0 ? names.filter((label) => label === null).length : 0;
     service.statistics.answered(version, { rows: rows.count, began, decoded, judged, ended: performance.now() });
     service.meters.classified(name, rows.count, abstained);
@@ -85,6 +86,29 @@ function namesOf({ rows, labels, best, probabilities }: Classified, abstain: num
   const names: (string | null)[] = [];
   for (let row = 0; row < rows; row++) names.push(probabilities[row * n + best[row]] < abstain ? null : labels[best[row]]);
   return names;
+}
+
+/** Rows whose answers are written at once: more of them take turns with other requests. */
+export const WRITTEN_AT_ONCE = 256;
+
+/** The probabilities of a row as JSON has them: finite, and not -0. */
+export function listText({ labels, probabilities }: Classified, row: number): string {
+  const n = labels.length;
+  let text = `[${probabilities[row * n]}`;
+  for (let at = row * n + 1; at < (row + 1) * n; at++) text += `,${probabilities[at]}`;
+  return `${text}]`;
+}
+
+/** A JSON answer around something of each row. */
+export function rowsAnswer(rows: number, open: string, textOf: (row: number) => string, close: string): Answer | Promise<Answer> {
+  if (rows > WRITTEN_AT_ONCE) return textList(open, each(rows, textOf), close);
+  let body = open + textOf(0);
+  for (let row = 1; row < rows; row++) body += `,${textOf(row)}`;
+  return { status: 200, type: 'application/json', body: body + close };
+}
+
+function* each(rows: number, textOf: (row: number) => string): Iterable<string> {
+  for (let row = 0; row < rows; row++) yield textOf(row);
 }
 
 /** The probabilities of each row as a list. */

@@ -5,10 +5,10 @@
 //   outputs     binary_data: this one as bytes or not · classification: the k best as "value:index:label"
 
 import { z } from 'zod';
-import { infer, type Judged, TIMEOUT } from './inference.js';
+import { infer, type Judged, TIMEOUT, WRITTEN_AT_ONCE } from './inference.js';
 import { Infer, type Wish } from './oip-bodies.js';
 import { read } from './readers.js';
-import { type About, type Answer, type Call, json, param, type Route, route, type Service } from './routes.js';
+import { type About, type Answer, type Call, json, param, type Route, route, type Service, textList } from './routes.js';
 import { floatBytes, HEADER, textBytes } from './tensors.js';
 
 export const MODELS = ['/v2/models/{model}', '/v2/models/{model}/versions/{version}'];
@@ -27,6 +27,8 @@ const InferAnswer = z.strictObject({
     }),
   ),
 });
+
+type Output = z.infer<typeof InferAnswer>['outputs'][number];
 
 export function inferRoutes(service: Service): Route[] {
   const about: About = {
@@ -58,13 +60,30 @@ function inferTensors(call: Call, service: Service): Promise<Answer> {
         const outputs = tensors.map(({ tensor }) => tensor);
         const answer: z.infer<typeof InferAnswer> = { model_name: model, model_version: version.number, id, outputs };
         const bytes = tensors.flatMap((tensor) => tensor.bytes ?? []);
-        if (bytes.length === 0) return json(answer);
+        if (bytes.length === 0) {
+          if (judged.rows <= WRITTEN_AT_ONCE) return json(answer);
+          const begin = JSON.stringify({ ...answer, outputs: undefined });
+          return textList(`${begin.slice(0, -1)},"outputs":[`, written(outputs), ']}');
+        }
         const head = Buffer.from(JSON.stringify(answer));
         const headers = { [HEADER]: String(head.length) };
         return { status: 200, type: 'application/octet-stream', body: Buffer.concat([head, ...bytes]), headers };
       },
     },
   );
+}
+
+/** Data of one text. */
+const PIECE = 512;
+
+/** The texts of tensors in pieces, which commas join. */
+function* written(tensors: readonly Output[]): Iterable<string> {
+  for (const { data = [], ...head } of tensors) {
+    for (let at = 0; at < data.length; at += PIECE) {
+      const begin = at === 0 ? `${JSON.stringify(head).slice(0, -1)},"data":[` : '';
+      yield `${begin}${JSON.stringify(data.slice(at, at + PIECE)).slice(1, -1)}${at + PIECE < data.length ? '' : ']}'}`;
+    }
+  }
 }
 
 function outputTensor({ name, binary, best }: Wish, judged: Judged) {

@@ -180,17 +180,25 @@ export const json = (value: unknown, status = 200, headers?: Record<string, stri
 /** Milliseconds for which a long list may hold up other requests at a time. */
 const TURN_MS = 4;
 
-/** A JSON answer around a list that may be long: open, items, close. It is written in turns with other requests. */
-export async function jsonList(open: string, items: Iterable<unknown>, close: string): Promise<Answer> {
+/** A JSON answer around a list that may be long: open, the texts of its items, close. It is written in turns with other requests. */
+export async function textList(open: string, texts: Iterable<string>, close: string): Promise<Answer> {
   const parts: string[] = [];
   let turn = performance.now();
-  for (const item of items) {
-    parts.push(JSON.stringify(item));
+  for (const text of texts) {
+    parts.push(text);
     if (performance.now() - turn < TURN_MS) continue;
     await new Promise(setImmediate);
     turn = performance.now();
   }
   return { status: 200, type: 'application/json', body: `${open}${parts.join(',')}${close}` };
+}
+
+/** The same of values. */
+export function jsonList(open: string, items: Iterable<unknown>, close: string): Promise<Answer> {
+  function* texts() {
+    for (const item of items) yield JSON.stringify(item);
+  }
+  return textList(open, texts(), close);
 }
 
 /** A parameter that the path always has. */

@@ -346,7 +346,10 @@ export class Store {
       const clash = slots.find(({ name }) => this.#catalogue.slots(name).some((other) => other.number === number && other.file !== file));
       if (clash) {
         const other = this.#catalogue.slots(clash.name).find((v) => v.number === number)!;
-        const hint = 'Rename one of them, or store it as another version.';
+        const hint =
+          slots.length > 1
+            ? 'Serve one of these files alone, or pack it again with other ids.'
+            : 'Rename one of them, or store it as another version.';
         throw new SeedmaskError('task-clash', { field: `task ${clash.name} version ${number}`, got: `${other.file} and ${file}`, hint });
       }
       if (!first) for (const [i, slot] of slots.entries()) slots[i] = await this.#successor(slot, old);

@@ -7,7 +7,7 @@
 import { z } from 'zod';
 import { inputs } from '../src/network.js';
 import { Classify, contentOf } from './content.js';
-import { Fraction, infer, type Judged, lists, TIMEOUT, VersionQuery } from './inference.js';
+import { Fraction, infer, type Judged, lists, listText, rowsAnswer, TIMEOUT, VersionQuery } from './inference.js';
 import { encodeMsgpack } from './msgpack.js';
 import { read } from './readers.js';
 import { type Answer, type Call, json, param, queryOf, type Route, route, type Service } from './routes.js';
@@ -115,23 +115,14 @@ function classify(call: Call, service: Service): Promise<Answer> {
     encode: (judged) => {
       const { accept } = call.headers;
       if (accept === undefined || !/\bapplication\/(x-|vnd\.)?msgpack\b/i.test(accept))
-        return { status: 200, type: 'application/json', body: written(task, judged) };
+        return rowsAnswer(judged.rows, `{"task":${JSON.stringify(task)},"predictions":[`, (row) => predictionText(judged, row), ']}');
       return { status: 200, type: 'application/msgpack', body: encodeMsgpack({ task, predictions: predictions(judged) }) };
     },
   });
 }
 
-/** JSON.stringify of the same, without the lists: probabilities are finite, and not -0. */
-function written(task: string, { rows, labels, names, probabilities }: Judged): string {
-  const n = labels.length;
-  let text = `{"task":${JSON.stringify(task)},"predictions":[`;
-  for (let row = 0, at = 0; row < rows; row++) {
-    text += `${row === 0 ? '' : ','}{"label":${JSON.stringify(names[row])},"probabilities":[`;
-    for (const end = at + n; at < end; at++) text += at === end - n ? probabilities[at] : `,${probabilities[at]}`;
-    text += ']}';
-  }
-  return `${text}]}`;
-}
+const predictionText = (judged: Judged, row: number): string =>
+  `{"label":${JSON.stringify(judged.names[row])},"probabilities":${listText(judged, row)}}`;
 
 function predictions(judged: Judged): z.infer<typeof Predictions>['predictions'] {
   return lists(judged).map((probabilities, row) => ({ label: judged.names[row], probabilities }));

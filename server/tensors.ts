@@ -69,7 +69,9 @@ export function floatBytes(values: Float32Array): Uint8Array {
 
 /** BYTES elements as they travel. */
 export function textBytes(texts: readonly string[]): Uint8Array {
-  const encoded = texts.map((text) => Buffer.from(text));
+  // A few labels, again and again.
+  const known = new Map([...new Set(texts)].map((text) => [text, Buffer.from(text)]));
+  const encoded = texts.map((text) => known.get(text) ?? Buffer.from(text));
   const bytes = Buffer.alloc(encoded.reduce((sum, text) => sum + 4 + text.length, 0));
   let at = 0;
   for (const text of encoded) {

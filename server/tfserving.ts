@@ -6,7 +6,7 @@
 import { z } from 'zod';
 import { SeedmaskError } from '../codec/errors.js';
 import { inputs } from '../src/network.js';
-import { infer, lists, TIMEOUT } from './inference.js';
+import { infer, listText, rowsAnswer, TIMEOUT } from './inference.js';
 import { read } from './readers.js';
 import { type About, type Answer, type Call, json, param, type Route, route, type Service } from './routes.js';
 import type { Version, Wanted } from './store.js';
@@ -91,7 +91,7 @@ function predict(call: Call, service: Service): Promise<Answer> {
       const { rows, columns } = await read('predict', body, { shape: network.input, limit: service.rowLimit }, service);
       return { rows, extra: columns !== true };
     },
-    encode: (judged, row) => json(row ? { predictions: lists(judged) } : { outputs: lists(judged) }),
+    encode: (judged, row) => rowsAnswer(judged.rows, row ? '{"predictions":[' : '{"outputs":[', (i) => listText(judged, i), ']}'),
   });
 }
 
@@ -101,8 +101,12 @@ function classify(call: Call, service: Service): Promise<Answer> {
       ...(await read('examples', body, { shape: network.input, limit: service.rowLimit }, service)),
       extra: null,
     }),
-    encode: (judged) =>
-      json({ results: lists(judged).map((scores) => scores.map((score, i): [string, number] => [judged.labels[i], score])) }),
+    encode: (judged) => {
+      const { labels, probabilities } = judged;
+      const scores = (row: number) =>
+        JSON.stringify(labels.map((label, i): [string, number] => [label, probabilities[row * labels.length + i]]));
+      return rowsAnswer(judged.rows, '{"results":[', scores, ']}');
+    },
   });
 }
 

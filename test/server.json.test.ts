@@ -108,3 +108,43 @@ test('bytes of JSON that wait for threads are bounded; alone, any body is let in
   expect(await first).toMatchObject({ code: 'bad-shape' });
   await busy.close();
 });
+
+describe('answers of many rows are written in turns, with the same bytes', () => {
+  const many = Array.from({ length: 300 }, (_, row) => new Array(784).fill(row % 200));
+  const asTensor = (rows: number[][], over: object = {}) => ({
+    inputs: [{ name: 'pixels', shape: [rows.length, 784], datatype: 'UINT8', data: rows }],
+    ...over,
+  });
+  /** The lists of rows in an answer. */
+  type Lists = Record<string, unknown[]>;
+  test.each<[string, (rows: number[][]) => unknown, (json: Lists, rows: number) => unknown[][]]>([
+    ['/tasks/digits/classify', (instances) => ({ instances }), ({ predictions }) => [predictions]],
+    ['/v1/models/digits:predict', (instances) => ({ instances }), ({ predictions }) => [predictions]],
+    ['/v1/models/digits:predict', (inputs) => ({ inputs }), ({ outputs }) => [outputs]],
+    ['/v1/models/digits:classify', (rows) => ({ examples: rows.map((pixels) => ({ pixels })) }), ({ results }) => [results]],
+    [
+      '/v2/models/digits/infer',
+      (rows) => asTensor(rows, { id: 'x' }),
+      ({ outputs }, rows) =>
+        (outputs as { data: unknown[]; shape: number[] }[]).map(({ data, shape }) => {
+          expect(data.length).toBe(shape.reduce((a, b) => a * b));
+          const each = data.length / rows;
+          return Array.from({ length: rows }, (_, row) => data.slice(row * each, (row + 1) * each));
+        }),
+    ],
+  ])('%s (%#)', async (path, bodyOf, listsOf) => {
+    const whole = await post(`${here.url}${path}`, bodyOf(many));
+    const first = await post(`${here.url}${path}`, bodyOf(many.slice(0, 256)));
+    const rest = await post(`${here.url}${path}`, bodyOf(many.slice(256)));
+    expect([whole.status, whole.type]).toEqual([200, 'application/json']);
+    const [all, a, b] = [listsOf(whole.json, 300), listsOf(first.json, 256), listsOf(rest.json, 44)];
+    expect(all).toEqual(all.map((_, i) => [...a[i], ...b[i]]));
+    expect(all.every((list) => list.length === 300)).toBe(true);
+    const text = Buffer.from(whole.bytes).toString();
+    expect(text).toBe(JSON.stringify(whole.json));
+    // Nothing but rows is different from an answer that is written at once.
+    const bare = (json: object) =>
+      JSON.parse(JSON.stringify(json, (key, value) => (/^(predictions|results|data|shape)$/.test(key) ? null : value)));
+    if (!path.endsWith('predict')) expect(bare(whole.json)).toEqual(bare(first.json));
+  });
+});
