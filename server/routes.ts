@@ -6,26 +6,26 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import type { RequestHandler } from 'express';
 import type { z } from 'zod';
 import { SeedmaskError } from '../codec/errors.js';
-import { type BodyReader, checked } from './bodies.js';
 import { compressed, isLarge } from './compress.js';
-import type { Finder } from './finder.js';
 import type { Access, Caller, Gate } from './gate.js';
-import type { Meters } from './metrics.js';
-import { nearest } from './nearest.js';
 import { failure } from './problems.js';
-import type { Scheduler } from './scheduler.js';
-import type { Statistics } from './statistics.js';
-import type { Store } from './store.js';
-import type { Threads } from './threads.js';
+import { nearest } from './repository/nearest.js';
+import type { Store } from './repository/store.js';
+import { type BodyReader, checked } from './requests/bodies.js';
+import type { Finder } from './running/finder.js';
+import type { Meters } from './running/metrics.js';
+import type { Scheduler } from './running/scheduler.js';
+import type { Statistics } from './running/statistics.js';
+import type { Threads } from './running/threads.js';
 import { type Trace, traceOf } from './trace.js';
 
 /** What routes work with. */
 export interface Service {
-  /** What is served, in which state; load, unload, stored masks, events (store.ts). */
+  /** What is served, in which state; load, unload, stored masks, events (repository/store.ts). */
   readonly store: Store;
-  /** Rows in, probabilities out, and who waits how long for what (scheduler.ts). */
+  /** Rows in, probabilities out, and who waits how long for what (running/scheduler.ts). */
   readonly scheduler: Scheduler;
-  /** Which task rows are for, when nobody says (finder.ts). */
+  /** Which task rows are for, when nobody says (running/finder.ts). */
   readonly finder: Finder;
   readonly threads: Threads | undefined;
   readonly rowLimit: number;
@@ -42,7 +42,7 @@ export interface Service {
   readonly routes: readonly Route[];
   /** False from the moment a shutdown begins. */
   ready(): boolean;
-  /** Whether a question with a known answer gets it (canary.ts). */
+  /** Whether a question with a known answer gets it (running/canary.ts). */
   alive(): Promise<boolean>;
   /** Told about failures that are not the client's. */
   report(error: unknown, requestId: string): void;

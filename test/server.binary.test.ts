@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SeedmaskError } from '../codec/errors.js';
 import type { Listening } from '../server/index.js';
-import { floatBytes, rowsOfTensor, splitBody, textBytes } from '../server/tensors.js';
+import { floatBytes, rowsOfTensor, splitBody, textBytes } from '../server/requests/tensors.js';
 import { regenerate } from '../src/network.js';
 import { oneTask, post, serve, storeOf, tinyNetwork } from './server.material.js';
 

@@ -6,8 +6,8 @@ import { deflateSync, gzipSync } from 'node:zlib';
 import crc from 'crc-32';
 import { Packr } from 'msgpackr';
 import { describe, expect, test } from 'vitest';
-import { kindOf } from '../server/bodies.js';
 import { createHandler, type Listening, listen } from '../server/index.js';
+import { kindOf } from '../server/requests/bodies.js';
 import { engine, png, post, sampleStore, serve } from './server.material.js';
 
 const ROW = Uint8Array.of(0, 255, 10, 3);

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createClient } from '../client/index.js';
-import { Finder } from '../server/finder.js';
 import { hashOf, type Listening, openStore, type Store, Threads } from '../server/index.js';
+import { Finder } from '../server/running/finder.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { type Network, regenerate, weighted } from '../src/network.js';
 import { engine, folder, get, oneTask, post, serve, storeOf, tinyNetwork } from './server.material.js';
@@ -86,7 +86,7 @@ describe('the right task is found', () => {
   });
 
   test('in a thread as on the event loop, also after tasks have come and gone', async () => {
-    const script = pathToFileURL(join(import.meta.dirname, '../dist/server/thread.js'));
+    const script = pathToFileURL(join(import.meta.dirname, '../dist/server/running/thread.js'));
     const threads = new Threads({ count: 1, script });
     const root = folder(files);
     const changing = await openStore(root, { threads });

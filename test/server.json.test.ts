@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Listening, type Store, Threads } from '../server/index.js';
 import { oneTask, post, serve, storeOf, tinyNetwork } from './server.material.js';
 
-const script = pathToFileURL(join(import.meta.dirname, '../dist/server/thread.js'));
+const script = pathToFileURL(join(import.meta.dirname, '../dist/server/running/thread.js'));
 const network = tinyNetwork([28, 28, 1], 10);
 const ten = Array.from({ length: 10 }, (_, i) => String(i));
 

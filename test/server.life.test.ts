@@ -6,10 +6,10 @@ import { text } from 'node:stream/consumers';
 import express from 'express';
 import { describe, expect, test } from 'vitest';
 import { SeedmaskError } from '../codec/errors.js';
-import { Classifiers } from '../server/classify.js';
 import { createApp, createHandler, listen } from '../server/index.js';
-import { Scheduler } from '../server/scheduler.js';
-import type { Opened, Store } from '../server/store.js';
+import type { Opened, Store } from '../server/repository/store.js';
+import { Classifiers } from '../server/running/classify.js';
+import { Scheduler } from '../server/running/scheduler.js';
 import type { AnyMask, Classifier, Engine } from '../src/engine/engine.js';
 import { engine, get, oneTask, post, raw, sampleStore, serve, storeOf, tinyNetwork } from './server.material.js';
 

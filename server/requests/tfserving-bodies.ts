@@ -1,0 +1,73 @@
+// What comes with requests of TensorFlow Serving's protocol: rows, in row or in column form, or as examples.
+
+import { z } from 'zod';
+import { SeedmaskError } from '../../codec/errors.js';
+import type { Shape } from '../../src/network.js';
+import { size } from '../../src/network.js';
+import { checked, parseJson } from './bodies.js';
+import { pixelsOf } from './pixels.js';
+import { brief, type RowOptions, type Rows, rowsOf } from './rows.js';
+
+const Signature = z.enum(['serving_default', ''], 'serving_default').optional();
+export const Predict = z.looseObject({
+  signature_name: Signature,
+  instances: z.unknown().optional().meta({ type: 'array', description: 'row form: a list of rows, or of {"pixels": row}' }),
+  inputs: z.unknown().optional().meta({ description: 'column form: a list of rows, or {"pixels": rows}' }),
+});
+const Features = z.record(z.string(), z.unknown());
+export const Classify = z.looseObject({
+  signature_name: Signature,
+  examples: z.array(Features).min(1, 'at least one example').describe('objects {"pixels": row}'),
+  context: Features.optional().describe('features that all examples share'),
+});
+interface Limits {
+  readonly shape: Shape;
+  /** Rows at most. */
+  readonly limit: number;
+}
+
+/** The body of predict. @throws SeedmaskError about the body, its shape or its values */
+export function readPredict(body: Uint8Array, { shape, limit }: Limits): { readonly rows: Rows; readonly columns?: boolean } {
+  const pixels = pixelsOf(body, size(shape), limit);
+  if (pixels) return { rows: pixels };
+  const request = checked(Predict, parseJson(body), '', 'Send {"instances": [[...], ...]}.');
+  const columns = request.instances === undefined;
+  if (columns === (request.inputs === undefined)) {
+    throw new SeedmaskError('bad-request', {
+      field: 'the body',
+      expected: "an object with exactly one of 'instances' (rows) and 'inputs' (columns)",
+      got: columns ? 'neither' : 'both',
+    });
+  }
+  const rows = columns
+    ? rowsOf(...unnamedColumn(request.inputs, { shape, limit, batch: '{"inputs": [[...]]}', field: '/inputs' }))
+    : rowsOf(unnamedRows(request.instances), { shape, limit, field: '/instances', batch: '{"instances": [[...]]}' });
+  return { rows, columns };
+}
+
+/** The body of classify. @throws SeedmaskError about the body, its shape or its values */
+export function readExamples(body: Uint8Array, { shape, limit }: Limits): { readonly rows: Rows } {
+  const { examples, context = {} } = checked(Classify, parseJson(body), '', 'Send {"examples": [{"pixels": [...]}, ...]}.');
+  const instances = examples.map((example, i) => {
+    const features = { ...context, ...example };
+    const [name, ...more] = Object.keys(features);
+    if (name === 'pixels' && more.length === 0) return features['pixels'];
+    throw new SeedmaskError('bad-request', {
+      field: `/examples/${i}`,
+      expected: "an object with the one feature 'pixels', a list of values",
+      got: brief([name, ...more].join(', ')),
+    });
+  });
+  return { rows: rowsOf(instances, { shape, limit, field: '/examples', batch: '{"pixels": [...]}' }) };
+}
+
+const isNamed = (value: unknown): value is { readonly pixels: unknown } =>
+  typeof value === 'object' && value !== null && 'pixels' in value && Object.keys(value).length === 1;
+
+/** Row form may name the only input: [{"pixels": [...]}, ...]. */
+const unnamedRows = (instances: unknown): unknown =>
+  Array.isArray(instances) && instances.every(isNamed) ? instances.map((instance) => instance.pixels) : instances;
+
+/** Column form may name the only input: {"pixels": [[...], ...]}. */
+const unnamedColumn = (value: unknown, options: RowOptions): [unknown, RowOptions] =>
+  isNamed(value) ? [value.pixels, { ...options, field: `${options.field}/pixels` }] : [value, options];
