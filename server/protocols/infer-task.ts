@@ -74,7 +74,7 @@ async function inferTask(call: Call, service: Service, networks: Networks): Prom
     numbers: known.some(ofNumbers),
     type: call.headers['content-type'],
   };
-  const { rows, said } = await read('infer-task', await call.body(), reading, service);
+  const { rows, said } = await read('infer-task', await call.body(), reading, service, (found) => found);
   const among = query.tasks === undefined && said?.tasks ? named(said.tasks, every, call, service) : known;
   const method = query.method ?? said?.method ?? 'all';
   checkEnough(among.length);

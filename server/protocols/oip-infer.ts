@@ -49,11 +49,15 @@ function inferTensors(call: Call, service: Service): Promise<Answer> {
     model,
     { version: call.params['version'] },
     {
-      decode: async (body, { network }) => {
+      decode: (body, { network }) => {
         const header = call.headers[HEADER.toLowerCase()];
         const reading = { shape: network.input, limit: service.rowLimit, header: typeof header === 'string' ? header : undefined };
-        const { rows, timeoutMs, abstain, id, wishes } = await read('tensors', body, reading, service);
-        return { rows, timeoutMs, abstain, extra: { id, wishes } };
+        return read('tensors', body, reading, service, ({ rows, timeoutMs, abstain, id, wishes }) => ({
+          rows,
+          timeoutMs,
+          abstain,
+          extra: { id, wishes },
+        }));
       },
       encode: (judged, { id, wishes }, version) => {
         const tensors = wishes.map((wish) => outputTensor(wish, judged));

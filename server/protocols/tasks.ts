@@ -107,11 +107,10 @@ function classify(call: Call, service: Service): Promise<Answer> {
   const task = param(call, 'task');
   const { abstain: asked, ...wanted } = call.query.size > 0 ? queryOf(call, Query) : {};
   return infer(call, service, task, wanted, {
-    decode: async (body, { network, task: { transform } }) => {
+    decode: (body, { network, task: { transform } }) => {
       const numbers = transform.features !== undefined;
       const reading = { shape: network.input, limit: service.rowLimit, numbers, type: call.headers['content-type'] };
-      const { rows, said } = await read('classify', body, reading, service);
-      return { rows, abstain: asked ?? said?.abstain, extra: null };
+      return read('classify', body, reading, service, ({ rows, said }) => ({ rows, abstain: asked ?? said?.abstain, extra: null }));
     },
     encode: (judged) => {
       const { accept } = call.headers;

@@ -87,9 +87,9 @@ function models({ caller }: Call, { store }: Service): z.infer<typeof ModelsAnsw
 
 function predict(call: Call, service: Service): Promise<Answer> {
   return infer(call, service, param(call, 'model'), wanted(call), {
-    decode: async (body, { network }) => {
-      const { rows, columns } = await read('predict', body, { shape: network.input, limit: service.rowLimit }, service);
-      return { rows, extra: columns !== true };
+    decode: (body, { network }) => {
+      const reading = { shape: network.input, limit: service.rowLimit };
+      return read('predict', body, reading, service, ({ rows, columns }) => ({ rows, extra: columns !== true }));
     },
     encode: (judged, row) => rowsAnswer(judged.rows, row ? '{"predictions":[' : '{"outputs":[', (i) => listText(judged, i), ']}'),
   });
@@ -97,10 +97,8 @@ function predict(call: Call, service: Service): Promise<Answer> {
 
 function classify(call: Call, service: Service): Promise<Answer> {
   return infer(call, service, param(call, 'model'), wanted(call), {
-    decode: async (body, { network }) => ({
-      ...(await read('examples', body, { shape: network.input, limit: service.rowLimit }, service)),
-      extra: null,
-    }),
+    decode: (body, { network }) =>
+      read('examples', body, { shape: network.input, limit: service.rowLimit }, service, ({ rows }) => ({ rows, extra: null })),
     encode: (judged) => {
       const { labels, probabilities } = judged;
       const scores = (row: number) =>

@@ -50,16 +50,17 @@ const LARGE = 64 * 1024;
 const QUICK = 1024 * 1024;
 
 /**
- * Rows of a body, and what else it says.
+ * What `then` makes of a body: of its rows, and what else it says; at once where the body was read at once.
  * @throws SeedmaskError, also by rejection, as the reader; overloaded, lost-worker
  */
-export function read<R extends Reader>(
+export function read<R extends Reader, T>(
   reader: R,
   body: Uint8Array,
   reading: Reading,
   { threads }: { readonly threads: Threads | undefined },
-): Read<R> | Promise<Read<R>> {
-  const here = () => READERS[reader](body, reading) as Read<R>;
+  then: (found: Read<R>) => T,
+): T | Promise<T> {
+  const here = () => then(READERS[reader](body, reading) as Read<R>);
   if (!threads || body.length < LARGE) return here();
   const { type, shape, numbers, limit } = reading;
   if (reader === 'classify' || reader === 'infer-task') {
@@ -67,5 +68,5 @@ export function read<R extends Reader>(
     if (kind === 'pixels' || kind === 'png') return here();
   }
   const quick = reader !== 'tensors' && reader !== 'examples' && body.length <= QUICK ? pixelsOf(body, size(shape), limit) : null;
-  return quick ? ({ rows: quick } as Read<R>) : threads.read(reader, body, reading);
+  return quick ? then({ rows: quick } as Read<R>) : threads.read(reader, body, reading).then(then);
 }
