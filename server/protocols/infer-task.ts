@@ -32,7 +32,7 @@ const Guess = z.strictObject({
   tasks: z
     .array(z.strictObject({ task: z.string(), version: z.string(), score: z.number() }))
     .describe(
-      `the ${SHOWN} most likely, the best first; score: of all, the mean over the rows of log(sum of exp(logits)) under that mask, in nats; of the others, how much the entropy of the answers falls when that mask gains weight (binary: in the last pass that looked at it, so scores of several passes do not compare)`,
+      `the ${SHOWN} most likely, the best first; score: of all, the mean free energy of the rows under that mask, in nats; of the others, how much the entropy of the answers falls when that mask gains weight (binary: in the last pass that looked at it, so scores of several passes do not compare)`,
     ),
   cost: z.strictObject({
     milliseconds: z.number().describe('of computing'),
