@@ -7,9 +7,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { Classifiers } from '../dist/server/classify.js';
 import { openStore } from '../dist/server/index.js';
-import { Scheduler } from '../dist/server/scheduler.js';
+import { Classifiers } from '../dist/server/running/classify.js';
+import { Scheduler } from '../dist/server/running/scheduler.js';
 import { createWasmEngine } from '../dist/src/index.js';
 
 const { values } = parseArgs({ options: { rounds: { type: 'string', default: '1000' } } });

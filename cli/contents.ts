@@ -5,8 +5,8 @@ import { stat } from 'node:fs/promises';
 import { relative, sep } from 'node:path';
 import { Command } from 'commander';
 import { inspectModel, networkId, SeedmaskError } from '../codec/index.js';
-import type { Contents } from '../server/contents.js';
-import { listFiles, readLabels } from '../server/files.js';
+import type { Contents } from '../server/protocols/contents.js';
+import { listFiles, readLabels } from '../server/repository/files.js';
 import { readFile } from './files.js';
 import { hexOf, inFile, LIMITS, networksOf } from './models.js';
 

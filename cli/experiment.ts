@@ -56,7 +56,7 @@ export function experimentCommand(): Command {
     .option('--runs <n>', 'seeds 0 .. n-1; default: 5 of fc, 3 of the others, 2 with --quick, 5 with --full', positiveInteger)
     .option(
       '--tasks <n>',
-      `tasks that share a network (permutations); default: ${TASKS.budget}, ${TASKS.quick} with --quick, ${TASKS.full} with --full`,
+      `tasks that share a network (permutations), at most ${MOST_TASKS.toLocaleString('en')}; default: ${TASKS.budget}, ${TASKS.quick} with --quick, ${TASKS.full} with --full`,
       tasks,
     )
     .addOption(new Option('--quick', 'a shortened run that proves the path in about a minute').conflicts('full'))

@@ -6,7 +6,7 @@
 
 import { createHash } from 'node:crypto';
 import { SeedmaskError } from '../codec/index.js';
-import { decodePng } from '../server/png.js';
+import { decodePng } from '../server/requests/png.js';
 import { toIdx } from '../src/data.js';
 
 /** File name -> SHA-256 of its bytes. */

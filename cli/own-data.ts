@@ -6,7 +6,7 @@ import { basename, join, resolve } from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { DEFAULT_LIMITS, SeedmaskError } from '../codec/index.js';
 import { type NumpyArray, readNpz } from '../interop/index.js';
-import { decodePng, hasPngSignature } from '../server/png.js';
+import { decodePng, hasPngSignature } from '../server/requests/png.js';
 import { type Dataset, type Features, featureBytes, standardFeatures } from '../src/data.js';
 import type { Shape } from '../src/network.js';
 import type { LoadedData } from './datasets.js';

@@ -10,7 +10,7 @@ import http.client
 import json
 import sys
 import time
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import numpy as np
 
@@ -72,6 +72,13 @@ class Client:
         answer, _ = self.call("POST", f"/tasks/{quote(task)}/classify", body, {"Content-Type": "application/octet-stream"})
         predictions = json.loads(answer)["predictions"]
         return [p["label"] for p in predictions], np.array([p["probabilities"] for p in predictions], np.float32)
+
+    def infer_task(self, network, images, **query):
+        """Which task of a network (its id) uint8 images [rows, inputs] are for: {"task", "confidence", "tasks", "cost"}."""
+        body = np.ascontiguousarray(images, np.uint8).tobytes()
+        path = f"/networks/{quote(network)}/infer-task?{urlencode(query)}"
+        answer, _ = self.call("POST", path, body, {"Content-Type": "application/octet-stream"})
+        return json.loads(answer)
 
     def infer(self, task, images):
         """The same by /v2, with binary tensors: little-endian, row-major, behind a JSON head whose length a header tells."""

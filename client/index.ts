@@ -56,8 +56,8 @@ export interface Prediction {
 export interface InferTaskOptions extends CallOptions {
   /** Names to choose from; default: every task of the network. */
   readonly tasks?: readonly string[];
-  /** `oneshot`, the default, looks at every mask once; `binary` at the better half again and again. */
-  readonly method?: 'oneshot' | 'binary';
+  /** `all`, the default and the surest, asks every mask; `oneshot` and `binary` look at all of them laid on one another. */
+  readonly method?: 'all' | 'oneshot' | 'binary';
 }
 
 /** Which task rows are for. */

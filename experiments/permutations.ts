@@ -108,14 +108,14 @@ function claims(rows: readonly Row[], plan: Plan): Claim[] {
   ];
 }
 
-/** The archive of tasks, their masks as they are. */
-export function archiveOf(results: readonly Result[]): Uint8Array {
+/** The archive of tasks, their masks as they are. @param prefix of their ids: files of one folder are served beside each other */
+export function archiveOf(results: readonly Result[], prefix = ''): Uint8Array {
   const tasks: PackedTask[] = [];
   let network: Network | undefined;
   for (const { rows } of results) {
     const file = readPacked(Buffer.from(String(rows[0]['base64']), 'base64'));
     network ??= file.network;
-    tasks.push(...file.tasks);
+    tasks.push(...file.tasks.map((task) => ({ ...task, id: prefix + task.id })));
   }
   return writePacked({ network: network!, tasks: tasks.sort((a, b) => (a.id < b.id ? -1 : 1)) });
 }

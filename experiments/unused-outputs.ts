@@ -43,5 +43,5 @@ export const unusedOutputs: Experiment = {
   files: (results) =>
     OUTPUTS.map((outputs) => ({ outputs, of: results.filter(isTask).filter(({ cell }) => cell.units.at(-1) === outputs) }))
       .filter(({ of }) => of.length > 0)
-      .map(({ outputs, of }) => ({ name: `unused-outputs-${outputs}.smk`, bytes: archiveOf(of) })),
+      .map(({ outputs, of }) => ({ name: `unused-outputs-${outputs}.smk`, bytes: archiveOf(of, `outputs${outputs}-`) })),
 };

@@ -64,7 +64,7 @@ function wrongMethod(routes: readonly Route[], method: string, path: string): Se
 const malformed = (method: string, path: string): SeedmaskError =>
   new SeedmaskError('malformed-v1', { field: 'path', expected: '/v1/models/NAME:predict', got: `${method} ${path}` });
 
-function unknownRoute(method: string, path: string): SeedmaskError {
+export function unknownRoute(method: string, path: string): SeedmaskError {
   const expected = 'GET /tasks, POST /tasks/NAME/classify, /v1/models/NAME:predict or /v2/models/NAME/infer';
   return new SeedmaskError('unknown-route', { field: 'path', expected, got: `${method} ${path}`, hint: `Try ${expected}.` });
 }

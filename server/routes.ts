@@ -6,25 +6,26 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import type { RequestHandler } from 'express';
 import type { z } from 'zod';
 import { SeedmaskError } from '../codec/errors.js';
-import { type BodyReader, checked } from './bodies.js';
 import { compressed, isLarge } from './compress.js';
-import type { Finder } from './finder.js';
 import type { Access, Caller, Gate } from './gate.js';
-import type { Meters } from './metrics.js';
 import { failure } from './problems.js';
-import type { Scheduler } from './scheduler.js';
-import type { Statistics } from './statistics.js';
-import type { Store } from './store.js';
-import type { Threads } from './threads.js';
+import { nearest } from './repository/nearest.js';
+import type { Store } from './repository/store.js';
+import { type BodyReader, checked } from './requests/bodies.js';
+import type { Finder } from './running/finder.js';
+import type { Meters } from './running/metrics.js';
+import type { Scheduler } from './running/scheduler.js';
+import type { Statistics } from './running/statistics.js';
+import type { Threads } from './running/threads.js';
 import { type Trace, traceOf } from './trace.js';
 
 /** What routes work with. */
 export interface Service {
-  /** What is served, in which state; load, unload, stored masks, events (store.ts). */
+  /** What is served, in which state; load, unload, stored masks, events (repository/store.ts). */
   readonly store: Store;
-  /** Rows in, probabilities out, and who waits how long for what (scheduler.ts). */
+  /** Rows in, probabilities out, and who waits how long for what (running/scheduler.ts). */
   readonly scheduler: Scheduler;
-  /** Which task rows are for, when nobody says (finder.ts). */
+  /** Which task rows are for, when nobody says (running/finder.ts). */
   readonly finder: Finder;
   readonly threads: Threads | undefined;
   readonly rowLimit: number;
@@ -41,7 +42,7 @@ export interface Service {
   readonly routes: readonly Route[];
   /** False from the moment a shutdown begins. */
   ready(): boolean;
-  /** Whether a question with a known answer gets it (canary.ts). */
+  /** Whether a question with a known answer gets it (running/canary.ts). */
   alive(): Promise<boolean>;
   /** Told about failures that are not the client's. */
   report(error: unknown, requestId: string): void;
@@ -126,7 +127,35 @@ export function route(
   answer: Route['answer'],
   options: { readonly hot?: boolean; readonly access?: Access } = {},
 ): Route {
-  return { method, path, pattern: patternOf(path), access: options.access ?? 'key', about, hot: options.hot, answer };
+  const checking: Route['answer'] = (call) => {
+    if (call.query.size > 0) checkQuery(call.query, Object.keys(about.query?.shape ?? {}));
+    return answer(call);
+  };
+  const own = about.tag === 'Seedmask';
+  return {
+    method,
+    path,
+    pattern: patternOf(path),
+    access: options.access ?? 'key',
+    about,
+    hot: options.hot,
+    answer: own ? checking : answer,
+  };
+}
+
+/** Our own routes refuse a query parameter that they do not know: it would be a wish that nobody hears. Other protocols let it pass. */
+function checkQuery(query: URLSearchParams, known: readonly string[]): void {
+  for (const name of query.keys()) {
+    if (known.includes(name)) continue;
+    const near = nearest(name, known);
+    const expected = known.length > 0 ? `one of ${known.join(', ')}` : 'absent: this route has none';
+    throw new SeedmaskError('bad-request', {
+      field: 'a query parameter',
+      expected,
+      got: name.slice(0, 60),
+      hint: near && `Did you mean ${near}?`,
+    });
+  }
 }
 
 /**
@@ -151,17 +180,25 @@ export const json = (value: unknown, status = 200, headers?: Record<string, stri
 /** Milliseconds for which a long list may hold up other requests at a time. */
 const TURN_MS = 4;
 
-/** A JSON answer around a list that may be long: open, items, close. It is written in turns with other requests. */
-export async function jsonList(open: string, items: Iterable<unknown>, close: string): Promise<Answer> {
+/** A JSON answer around a list that may be long: open, the texts of its items, close. It is written in turns with other requests. */
+export async function textList(open: string, texts: Iterable<string>, close: string): Promise<Answer> {
   const parts: string[] = [];
   let turn = performance.now();
-  for (const item of items) {
-    parts.push(JSON.stringify(item));
+  for (const text of texts) {
+    parts.push(text);
     if (performance.now() - turn < TURN_MS) continue;
     await new Promise(setImmediate);
     turn = performance.now();
   }
   return { status: 200, type: 'application/json', body: `${open}${parts.join(',')}${close}` };
+}
+
+/** The same of values. */
+export function jsonList(open: string, items: Iterable<unknown>, close: string): Promise<Answer> {
+  function* texts() {
+    for (const item of items) yield JSON.stringify(item);
+  }
+  return textList(open, texts(), close);
 }
 
 /** A parameter that the path always has. */
@@ -171,7 +208,7 @@ export function param(call: Call, name: string): string {
   return value;
 }
 
-/** The query as the schema has it; fields it does not know pass. Throws SeedmaskError bad-request. */
+/** The query as the schema has it. Throws SeedmaskError bad-request. */
 export const queryOf = <T>(call: Call, schema: z.ZodType<T>): T => checked(schema, Object.fromEntries(call.query), '?');
 
 const NO_QUERY = new URLSearchParams();

@@ -5,24 +5,24 @@ import type { RequestHandler } from 'express';
 import helmet from 'helmet';
 import type { Logger } from 'pino';
 import type { Engine } from '../src/engine/engine.js';
-import { Canary } from './canary.js';
-import { Classifiers } from './classify.js';
-import { contentsRoutes } from './contents.js';
-import { documentRoutes } from './documents.js';
-import { Finder } from './finder.js';
 import { Gate, type KeyRecord } from './gate.js';
-import { inferTaskRoutes } from './infer-task.js';
-import { bounded } from './intake.js';
-import { Meters } from './metrics.js';
-import { Networks, networkRoutes } from './networks.js';
-import { oipRoutes } from './oip.js';
+import { contentsRoutes } from './protocols/contents.js';
+import { documentRoutes } from './protocols/documents.js';
+import { inferTaskRoutes } from './protocols/infer-task.js';
+import { Networks, networkRoutes } from './protocols/networks.js';
+import { oipRoutes } from './protocols/oip.js';
+import { taskRoutes } from './protocols/tasks.js';
+import { tfservingRoutes } from './protocols/tfserving.js';
+import type { Store } from './repository/store.js';
+import { bounded } from './requests/intake.js';
+import { HEADER } from './requests/tensors.js';
 import type { Exchange, Service } from './routes.js';
-import { Scheduler, type SchedulerOptions } from './scheduler.js';
-import { Statistics } from './statistics.js';
-import type { Store } from './store.js';
-import { taskRoutes } from './tasks.js';
-import { HEADER } from './tensors.js';
-import { tfservingRoutes } from './tfserving.js';
+import { Canary } from './running/canary.js';
+import { Classifiers } from './running/classify.js';
+import { Finder } from './running/finder.js';
+import { Meters } from './running/metrics.js';
+import { Scheduler, type SchedulerOptions } from './running/scheduler.js';
+import { Statistics } from './running/statistics.js';
 import { idSource } from './trace.js';
 
 export interface ServerOptions extends SchedulerOptions {
@@ -69,7 +69,7 @@ export function createService(options: ServerOptions): Service {
   const parts = {
     store,
     scheduler,
-    finder: new Finder(store, options.threads),
+    finder: new Finder(store, options.engine, options.threads),
     threads: options.threads,
     meters,
     statistics: new Statistics(scheduler),

@@ -44,7 +44,7 @@ export { createReferenceEngine } from './engine/reference.js';
 export { createWasmEngine } from './engine/wasm.js';
 export { accuracyOf, argmax, type Evaluation, evaluate, fitLogitScale, softmax } from './evaluate.js';
 export { actionConflict, MASK0, MASK1, type Mask0, type Mask1, restartBy, zeroedBy } from './masks/actions.js';
-export { type Asked, askAll, type MaskGuess } from './masks/ask-all.js';
+export { type Answers, type Asked, askAll, askSteps } from './masks/ask-all.js';
 export { evenScores, likelierMask } from './masks/bernoulli.js';
 export {
   CRITERIA,

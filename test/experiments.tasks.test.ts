@@ -180,6 +180,11 @@ test('the archive holds every mask under its name, and the table its numbers', a
   }
   const [second, first] = results.map(({ rows: [row] }) => modelOf(row).tasks[0]);
   expect(readModel(archiveOf(results)).tasks).toEqual([first, second]);
+  // Two archives of one folder are served beside each other when their ids differ.
+  expect(readModel(archiveOf(results, 'outputs100-')).tasks.map(({ id }) => id)).toEqual([
+    `outputs100-${first.id}`,
+    `outputs100-${second.id}`,
+  ]);
   const [archive, table] = permutations.files!(results, planOf('quick'));
   expect([archive.name, table.name]).toEqual(['permutations-2.smk', 'permutations-2.csv']);
   const lines = new TextDecoder().decode(table.bytes).trim().split('\n');

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SeedmaskError } from '../codec/errors.js';
 import type { Listening } from '../server/index.js';
-import { floatBytes, rowsOfTensor, splitBody, textBytes } from '../server/tensors.js';
+import { floatBytes, rowsOfTensor, splitBody, textBytes } from '../server/requests/tensors.js';
 import { regenerate } from '../src/network.js';
 import { oneTask, post, serve, storeOf, tinyNetwork } from './server.material.js';
 
@@ -175,7 +175,7 @@ describe('requests', () => {
       '2^53 + 1 in JSON',
       framed({ inputs: [tensor(0, { datatype: 'FP32', parameters: {}, shape: [1, 4], data: [0, 0, 0, 2 ** 53] })] }),
       '/inputs/0/data/3',
-      'without loss',
+      'a whole number that float32 has',
     ],
   ];
   test.each(table)('%s', async (_, [body, headers], field, text) => {

@@ -7,6 +7,7 @@ import crc from 'crc-32';
 import { Packr } from 'msgpackr';
 import { describe, expect, test } from 'vitest';
 import { createHandler, type Listening, listen } from '../server/index.js';
+import { kindOf } from '../server/requests/bodies.js';
 import { engine, png, post, sampleStore, serve } from './server.material.js';
 
 const ROW = Uint8Array.of(0, 255, 10, 3);
@@ -63,6 +64,58 @@ describe('bodies that are under way', () => {
     const answers = await Promise.all([post(url, new Uint8Array(500)), post(url, gzipSync(ROW), { 'Content-Encoding': 'gzip' })]);
     expect(answers.map(({ status }) => status)).toEqual([200, 200]);
     await server.close();
+  });
+});
+
+describe('what a body without a Content-Type is', () => {
+  const packr = new Packr({ useRecords: false, variableMapSize: true });
+  const row = (first: readonly number[], last = 0, length = 784) => {
+    const bytes = new Uint8Array(length).fill(7);
+    bytes.set(first);
+    bytes[length - 1] = last;
+    return bytes;
+  };
+  const ascii = (text: string) => [...Buffer.from(text)];
+
+  test.each([
+    ['one row, whatever it begins with: a list', row(ascii('[[1, 2, 3'), 0x5d)],
+    ['one row: an object', row(ascii('{"instances": [[1'), 0x7d)],
+    ['one row: msgpack', row([0x81, 0xa9, ...ascii('instances')])],
+    ['one row: a PNG', row([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a])],
+    ['many rows that begin with a bracket', row([0x5b, 0x5b, 0x5b, 0x5c], 0x5d, 784 * 3)],
+    ['many rows that begin with a brace', row([0x7b, 0x7b, 0x22], 0x7d, 784 * 3)],
+    ['many rows that begin as JSON and do not end so', row(ascii('[[12, 3'), 0x7d, 784 * 3)],
+    ['many rows that begin as msgpack does', row([0x81, 0xa5, 1, 2, 3], 0, 784 * 2)],
+    ['many rows that begin as half a PNG', row([0x89, 0x50, 0x4e, 0x47], 0, 784 * 2)],
+  ])('%s', (_, body) => expect(kindOf(body, undefined, 784)).toBe('pixels'));
+
+  test('values of a smooth grey never look like something else', () => {
+    for (let grey = 0; grey < 256; grey++) expect(kindOf(new Uint8Array(2 * 784).fill(grey), undefined, 784)).toBe('pixels');
+  });
+
+  test('JSON and msgpack are what they are, also where their length is that of whole rows', () => {
+    const texts = [
+      '{"instances":[[1,2]]}',
+      ' [[1, 2]]\n',
+      '[1,2]',
+      '[]',
+      '{}',
+      '{ "abstain" : 1 }',
+      '[{"pixels":[1]}]',
+      '\ufeff{"a":1}',
+      '[[-1]]',
+    ];
+    for (const text of texts) {
+      const body = Buffer.from(text);
+      for (const width of [1, body.length, 784])
+        expect(kindOf(body, undefined, width === body.length ? width - 1 : width), text).toBe('json');
+      expect(kindOf(body, 'text/plain', 1)).toBe('json');
+    }
+    for (const value of [{ instances: [[1, 2]] }, { abstain: 0.5, instances: new Uint8Array(4) }])
+      expect(kindOf(packr.pack(value), undefined, 1)).toBe('msgpack');
+    // What cannot be rows is explained as what it tries to be.
+    expect(kindOf(Buffer.from("{'instances'"), undefined, 784)).toBe('json');
+    expect(() => kindOf(new Uint8Array(785), undefined, 784)).toThrow('785 bytes of no declared type');
   });
 });
 

@@ -6,11 +6,11 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { readPacked, writeModel, writePacked } from '../codec/index.js';
-import { Classifiers } from '../server/classify.js';
 import { openStore } from '../server/index.js';
-import { withoutSlack } from '../server/rows.js';
-import { Scheduler } from '../server/scheduler.js';
-import type { Threads } from '../server/threads.js';
+import { withoutSlack } from '../server/requests/rows.js';
+import { Classifiers } from '../server/running/classify.js';
+import { Scheduler } from '../server/running/scheduler.js';
+import type { Threads } from '../server/running/threads.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { engine, folder, get, oneTask, post, serve, tinyNetwork } from './server.material.js';
 

@@ -6,10 +6,12 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createClient } from '../client/index.js';
-import { Finder } from '../server/finder.js';
 import { hashOf, type Listening, openStore, type Store, Threads } from '../server/index.js';
+import { Finder } from '../server/running/finder.js';
+import { createReferenceEngine } from '../src/engine/reference.js';
+import { askSteps } from '../src/masks/ask-all.js';
 import { type Network, regenerate, weighted } from '../src/network.js';
-import { folder, get, oneTask, post, serve, storeOf } from './server.material.js';
+import { engine, folder, get, oneTask, post, serve, storeOf, tinyNetwork } from './server.material.js';
 
 const TASKS = 8;
 /** 80 inputs, 16 hidden units, 8 outputs. */
@@ -63,13 +65,13 @@ beforeAll(async () => {
 afterAll(() => server.close());
 
 describe('the right task is found', () => {
-  test.each(['oneshot', 'binary'])('of raw bytes, by %s', async (method) => {
+  test.each(['all', 'oneshot', 'binary'])('of raw bytes, by %s', async (method) => {
     for (let task = 0; task < TASKS; task++) {
       const { status, json } = await post(`${url}?method=${method}`, rowsOf(task, 2));
       expect([status, json.task]).toEqual([200, `own${task}`]);
       expect(json.tasks[0].task).toBe(`own${task}`);
       expect(json.confidence).toBeGreaterThan(1 / TASKS);
-      const cost = method === 'oneshot' ? { masks: 8, passes: 1 } : { masks: 14, passes: 3 };
+      const cost = { all: { masks: 8, passes: 8 }, oneshot: { masks: 8, passes: 1 }, binary: { masks: 14, passes: 3 } }[method];
       expect(json.cost).toEqual({ milliseconds: expect.any(Number), tasks: 8, skipped: 0, rows: 2, ...cost });
     }
   });
@@ -85,16 +87,18 @@ describe('the right task is found', () => {
   });
 
   test('in a thread as on the event loop, also after tasks have come and gone', async () => {
-    const script = pathToFileURL(join(import.meta.dirname, '../dist/server/thread.js'));
+    const script = pathToFileURL(join(import.meta.dirname, '../dist/server/running/thread.js'));
     const threads = new Threads({ count: 1, script });
     const root = folder(files);
     const changing = await openStore(root, { threads });
     const threaded = await serve({ store: changing, threads });
-    const ask = async (task: number) => (await post(`${threaded.url}/networks/${id}/infer-task`, rowsOf(task))).json;
-    for (const task of [2, 6, 2]) {
-      const { json } = await post(url, rowsOf(task));
-      const found = await ask(task);
-      expect({ ...found, cost: null }).toEqual({ ...json, cost: null });
+    const ask = async (task: number, query = '') => (await post(`${threaded.url}/networks/${id}/infer-task${query}`, rowsOf(task))).json;
+    for (const query of ['', '?method=oneshot', '?method=binary', '?tasks=own2,own6,own7', '']) {
+      for (const task of [2, 6, 2]) {
+        const { json } = await post(url + query, rowsOf(task));
+        const found = await ask(task, query);
+        expect({ ...found, cost: null }).toEqual({ ...json, cost: null });
+      }
     }
     await changing.unload('own2');
     expect((await ask(2)).cost.tasks).toBe(7);
@@ -110,6 +114,115 @@ describe('the right task is found', () => {
     const guess = await client.inferTask(id, rowsOf(4, 3));
     expect([guess.task, guess.cost.rows]).toEqual(['own4', 3]);
     expect((await client.inferTask(id, [rowsOf(4)], { tasks: ['own4', 'own0'], method: 'binary' })).cost.tasks).toBe(2);
+  });
+});
+
+describe('under every mask, rows are what they are to its own task', () => {
+  const url = (at: Listening) => `${at.url}/networks/`;
+  const ask = async (at: Listening, body: unknown, query = '') => {
+    const [{ id }] = (await get(`${at.url}/networks`)).json.networks;
+    return post(`${url(at)}${id}/infer-task${query}`, body);
+  };
+
+  test('inputs declared constant, temperatures, and networks that only a compiled mask can serve', async () => {
+    const conv: Network = {
+      input: [6, 6, 2],
+      layers: [{ kind: 'conv', filters: 5, activation: 'relu' }, { kind: 'pool' }, { kind: 'dense', units: 4, activation: 'linear' }],
+      distribution: 'packed-signed-constant',
+      sigma: 'glorot',
+      seed: { low: 3, high: 0 },
+    };
+    for (const of of [tinyNetwork([6, 6, 2], 4), conv, { ...conv, distribution: 'normal' } satisfies Network]) {
+      const constant = Uint8Array.of(255, 255, 1, 0, 0, 0, 0, 0, 0);
+      const labels = ['a', 'b', 'c', 'd'];
+      const models = {
+        'plain.smk': oneTask(of, labels),
+        'cold.smk': oneTask(of, labels, { logitScale: 0.25 }),
+        'still.smk': oneTask(of, labels, { transform: { scale: Math.fround(1 / 255), mean: 0, constant } }),
+      };
+      const at = await serve({ store: await storeOf(models) });
+      const rows = Uint8Array.from({ length: 72 * 20 }, (_, i) => (i * 31) & 255);
+      const { json } = await ask(at, rows);
+      const reference = createReferenceEngine();
+      const classifier = reference.classifier(of);
+      for (const { task, score } of json.tasks) {
+        const values = rows.map((value, i) => (task === 'still' && (constant[(i % 72) >> 3] >> (i % 8)) & 1 ? 0 : value));
+        const scale = classifier.scale * (task === 'cold' ? 0.25 : 1);
+        const logits = (first: number, count: number) => classifier.logits(values.subarray(first * 72, (first + count) * 72), count);
+        const steps = askSteps([{ outputs: 4, scale, logits }], 20);
+        let step = steps.next();
+        while (!step.done) step = steps.next();
+        expect(score, `${of.distribution} ${task}`).toBeCloseTo(step.value.scores[0], 4);
+      }
+      expect(json.tasks.length).toBe(3);
+      await at.close();
+    }
+  });
+
+  test('tasks over numbers take numbers, and not beside tasks over pixels', async () => {
+    const of = tinyNetwork([1, 1, 3], 3);
+    const numbers = (low: number) => ({
+      scale: Math.fround(1 / 255),
+      mean: 0,
+      constant: null,
+      features: { low: Float32Array.of(low, low, low), scale: Float32Array.of(16, 16, 16) },
+    });
+    const models = {
+      'a.smk': oneTask(of, undefined, { transform: numbers(0) }),
+      'b.smk': oneTask(of, undefined, { transform: numbers(-9) }),
+    };
+    const at = await serve({ store: await storeOf(models) });
+    const row = [1.5, 2.25, -0.5];
+    const json = await ask(at, { instances: [row] });
+    const raw = await ask(at, new Uint8Array(Float32Array.from(row).buffer));
+    expect([json.status, raw.status]).toEqual([200, 200]);
+    expect({ ...raw.json, cost: null }).toEqual({ ...json.json, cost: null });
+    await at.close();
+    const mixed = await serve({ store: await storeOf({ ...models, 'c.smk': oneTask(of) }) });
+    const refused = await ask(mixed, { instances: [[1, 2, 3]] });
+    expect([refused.status, refused.json.hint]).toEqual([400, 'Name such tasks.']);
+    expect((await ask(mixed, { instances: [[1, 2, 3]] }, '?tasks=a,b')).status).toBe(200);
+    await mixed.close();
+  });
+
+  test("numbers that overflow are the client's mistake", async () => {
+    const of = { ...tinyNetwork([1, 1, 3], 3), distribution: 'normal' } satisfies Network;
+    const at = await serve({ store: await storeOf({ 'a.smk': oneTask(of), 'b.smk': oneTask(of, undefined, { logitScale: 2 }) }) });
+    const { status, json } = await ask(at, { instances: [[3e38, 3e38, 3e38]] });
+    expect([status, json.code]).toEqual([400, 'bad-value']);
+    await at.close();
+  });
+});
+
+describe('nobody waits for the answer', () => {
+  const among = () => [0, 1].map((i) => store.version(`own${i}`));
+  const rows = { values: rowsOf(0, 256), count: 256 };
+
+  test('on the event loop, work ends at the next slice', async () => {
+    let looks = 0;
+    const finder = new Finder(store, engine, undefined);
+    const question = finder.find(among(), rows, 'all', { gone: () => ++looks > 2 });
+    await expect(question).rejects.toMatchObject({ code: 'client-gone' });
+  });
+
+  test.each([
+    ['client-gone', { gone: () => true }],
+    ['deadline', { deadline: 0 }],
+  ])('in a thread, it is called off: %s', async (code, wish) => {
+    let begun = false;
+    const signals: AbortSignal[] = [];
+    const inferTask = (...[, , , signal]: Parameters<Threads['inferTask']>) => {
+      begun = true;
+      signals.push(signal);
+      return new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    };
+    const finder = new Finder(store, engine, { inferTask, forget: () => undefined });
+    const later = {
+      gone: () => begun && wish.gone !== undefined,
+      deadline: wish.deadline === undefined ? undefined : performance.now() + 50,
+    };
+    await expect(finder.find(among(), rows, 'all', later)).rejects.toMatchObject({ code });
+    expect(signals.map((signal) => signal.aborted)).toEqual([true]);
   });
 });
 
@@ -149,6 +262,11 @@ describe('mistakes', () => {
     expect(await code(`${url}?tasks=own1`, rowsOf(1))).toEqual([409, 'few-tasks']);
     expect(await code(`${url}?tasks=own1,other`, rowsOf(1))).toEqual([400, 'bad-request']);
     expect(await code(`${url}?tasks=own1,nobody`, rowsOf(1))).toEqual([404, 'unknown-task']);
+    // Errors name tasks of this network alone.
+    const hint = async (names: string) => (await post(`${url}?tasks=${names}`, rowsOf(1))).json.hint;
+    expect(await hint('nobody')).toBe('Known here: own0, own1, own2, own3, own4 and 3 more.');
+    expect(await hint('other')).toBe('Known here: own0, own1, own2, own3, own4 and 3 more.');
+    expect(await hint('Own1')).toBe('Did you mean own1?');
     expect(await code(`${url}?method=guess`, rowsOf(1))).toEqual([400, 'bad-request']);
     expect(await code(url, { instances: [[...rowsOf(1)]], method: 'guess' })).toEqual([400, 'bad-request']);
     expect(await code(`${server.url}/networks/${'0'.repeat(64)}/infer-task`, rowsOf(1))).toEqual([404, 'unknown-network']);
@@ -165,19 +283,21 @@ describe('mistakes', () => {
   });
 
   test('too many questions at once: at most 16 wait for threads, the next is told when to come back', async () => {
-    const busy = new Finder(store, { inferTask: () => new Promise(() => undefined), forget: () => undefined });
+    const busy = new Finder(store, engine, { inferTask: () => new Promise(() => undefined), forget: () => undefined });
     const among = [0, 1].map((i) => store.version(`own${i}`));
     const ask = () => busy.find(among, { values: rowsOf(0), count: 1 }, 'oneshot', {});
     for (let i = 0; i < 16; i++) void ask();
     await expect(ask()).rejects.toMatchObject({ code: 'overloaded', status: 503, details: { retryAfter: 1 } });
   });
 
-  test('tasks of two input transforms are not laid on one another', async () => {
+  test('tasks of two input transforms are asked one by one, but not laid on one another', async () => {
     const scaled = oneTask(network, undefined, { mask: ownerMask(1), transform: { scale: 1, mean: 0, constant: null } });
     const mixed = await serve({ store: await storeOf({ ...files, 'scaled.smk': scaled }) });
     const at = `${mixed.url}/networks/${id}/infer-task`;
-    expect(await code(at, rowsOf(1))).toEqual([400, 'bad-request']);
-    expect((await post(`${at}?tasks=own0,own1`, rowsOf(1))).json.task).toBe('own1');
+    expect(await code(`${at}?method=oneshot`, rowsOf(1))).toEqual([400, 'bad-request']);
+    expect((await post(`${at}?method=oneshot&tasks=own0,own1`, rowsOf(1))).json.task).toBe('own1');
+    const { json } = await post(at, rowsOf(1));
+    expect([json.cost.tasks, json.tasks.slice(0, 2).map(({ task }: { task: string }) => task)]).toEqual([9, ['scaled', 'own1']]);
     await mixed.close();
   });
 

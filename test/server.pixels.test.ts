@@ -2,8 +2,8 @@
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { pixelsOf } from '../server/pixels.js';
-import { rowsOf } from '../server/rows.js';
+import { pixelsOf } from '../server/requests/pixels.js';
+import { rowsOf } from '../server/requests/rows.js';
 
 const LIMIT = 50;
 const slow = (body: string, width: number) => {

@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Listening } from '../server/index.js';
-import { post, sampleStore, serve } from './server.material.js';
+import { get, oneTask, post, sampleStore, serve, tinyNetwork } from './server.material.js';
 
 const run = promisify(execFile);
 const PYTHON = ['python3', '/usr/bin/python3'].find((python) => spawnSync(python, ['-c', 'import numpy']).status === 0);
@@ -49,6 +49,31 @@ test.skipIf(!PYTHON && !process.env['CI'])(
   },
   30_000,
 );
+
+test.skipIf(!PYTHON && !process.env['CI'])('client/client.py asks which task images are for', async () => {
+  const twin = oneTask(
+    tinyNetwork([28, 28, 1], 10),
+    Array.from({ length: 10 }, (_, i) => String(i)),
+    { logitScale: 2 },
+  );
+  const twins = await serve({ store: await sampleStore({ 'twin.smk': twin }) });
+  const { networks } = (await get(`${twins.url}/networks`)).json;
+  const { id } = networks.find(({ tasks }: { tasks: number }) => tasks === 2);
+  const program = `
+import json, sys, numpy
+from client import Client
+images = (numpy.arange(2 * 784) % 251).astype(numpy.uint8).reshape(2, 784)
+client = Client(sys.argv[1])
+print(json.dumps([client.infer_task(sys.argv[2], images), client.infer_task(sys.argv[2], images, method="binary", tasks="digits,twin")]))`;
+  const cwd = join(import.meta.dirname, '../client');
+  const { stdout } = await run(PYTHON ?? 'python3', ['-c', program, twins.url, id], { cwd });
+  const pixels = Uint8Array.from({ length: 2 * 784 }, (_, i) => i % 251);
+  const { json } = await post(`${twins.url}/networks/${id}/infer-task`, pixels, { 'Content-Type': 'application/octet-stream' });
+  const [every, binary] = JSON.parse(stdout);
+  expect({ ...every, cost: { ...every.cost, milliseconds: 0 } }).toEqual({ ...json, cost: { ...json.cost, milliseconds: 0 } });
+  expect(binary.cost).toMatchObject({ tasks: 2, passes: 1, rows: 2 });
+  await twins.close();
+});
 
 test.skipIf(!PYTHON && !process.env['CI'])(
   'client/client.py, by our own route and by v2, gets the same bits, and one line when it does not',

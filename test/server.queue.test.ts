@@ -3,10 +3,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { SeedmaskError } from '../codec/errors.js';
-import { Classifiers } from '../server/classify.js';
-import type { RequestEvent } from '../server/events.js';
-import { Ring } from '../server/lanes.js';
-import { Scheduler, type SchedulerOptions, type Wish } from '../server/scheduler.js';
+import { Classifiers } from '../server/running/classify.js';
+import type { RequestEvent } from '../server/running/events.js';
+import { Ring } from '../server/running/lanes.js';
+import { Scheduler, type SchedulerOptions, type Wish } from '../server/running/scheduler.js';
 import type { AnyMask, Engine } from '../src/engine/engine.js';
 import { engine, oneTask, storeOf, tinyNetwork } from './server.material.js';
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { DEFAULT_LIMITS, inspectModel, type Model, networkId, readModel, SeedmaskError, writeModel } from '../codec/index.js';
 import { openStore, type Store } from '../server/index.js';
-import { nearest } from '../server/nearest.js';
+import { nearest } from '../server/repository/nearest.js';
 import { fullMask, totalWeights } from '../src/network.js';
 import { folder, oneTask, task, tinyNetwork } from './server.material.js';
 import { RELATED_MODEL } from './vectors/models.js';
@@ -119,7 +119,12 @@ describe('what cannot be served fails alone, by name', () => {
   damaged[damaged.length - 1] ^= 1;
   const table: [string, Parameters<typeof folder>[0], string, string[]][] = [
     ['one version in two files', { 't.smk': model, 't/1.smk': model }, 'task-clash', ['task t version 1', '/t.smk', '/t/1.smk']],
-    ['one id in two archives', { 'a.smk': archive('x', 'y'), 'b.smk': archive('x', 'z') }, 'task-clash', ['task x', 'a.smk and ', 'b.smk']],
+    [
+      'one id in two archives',
+      { 'a.smk': archive('x', 'y'), 'b.smk': archive('x', 'z') },
+      'task-clash',
+      ['task x', 'a.smk and ', 'b.smk', 'other ids'],
+    ],
     ['a file and an id of an archive', { 'a.smk': archive('x', 'y'), 'x.smk': model }, 'task-clash', ['task x', 'a.smk and ', 'x.smk']],
     ['a damaged file', { 'good.smk': model, 'bad.smk': damaged }, 'bad-model-file', ['bad.smk cannot be served', 'CRC32C']],
     ['no model file', { 'bad.smk': 'hello' }, 'bad-model-file', ['bad.smk', 'not a Seedmask model file']],

@@ -6,10 +6,10 @@ import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { contentId, type Model, readModel, SeedmaskError, writeModel } from '../codec/index.js';
-import { Classifiers } from '../server/classify.js';
-import { decodeMask } from '../server/decode.js';
 import { openStore, type Store, type StoreEvent, type Threads } from '../server/index.js';
-import { Scheduler } from '../server/scheduler.js';
+import { decodeMask } from '../server/repository/decode.js';
+import { Classifiers } from '../server/running/classify.js';
+import { Scheduler } from '../server/running/scheduler.js';
 import type { Engine } from '../src/engine/engine.js';
 import { engine, folder, oneTask, task, tinyNetwork } from './server.material.js';
 

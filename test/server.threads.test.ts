@@ -6,17 +6,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
-import { type PackedTask, readPacked, SeedmaskError, writeModel } from '../codec/index.js';
-import { Canary } from '../server/canary.js';
-import { Classifiers } from '../server/classify.js';
-import { decodeMask } from '../server/decode.js';
+import { type PackedTask, PIXELS_TRANSFORM, readPacked, SeedmaskError, writeModel } from '../codec/index.js';
 import { openStore, Threads, type ThreadsOptions } from '../server/index.js';
-import { Scheduler } from '../server/scheduler.js';
+import { decodeMask } from '../server/repository/decode.js';
+import { Canary } from '../server/running/canary.js';
+import { Classifiers } from '../server/running/classify.js';
+import { Scheduler } from '../server/running/scheduler.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import type { Network } from '../src/network.js';
 import { engine, folder, get, oneTask, post, serve, tinyNetwork } from './server.material.js';
 
-const BUILT = pathToFileURL(join(import.meta.dirname, '../dist/server/thread.js'));
+const BUILT = pathToFileURL(join(import.meta.dirname, '../dist/server/running/thread.js'));
 const root = mkdtempSync(join(tmpdir(), 'seedmask-threads-'));
 const open: Threads[] = [];
 afterEach(() => Promise.all(open.splice(0).map((threads) => threads.close())));
@@ -35,7 +35,7 @@ function program(first: string, then: string): URL {
 import { existsSync, writeFileSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 const flag = ${JSON.stringify(join(root, `${name}.flag`))};
-parentPort.on('message', (job) => {
+parentPort.on('message', ({ id }) => {
   const later = existsSync(flag);
   writeFileSync(flag, '');
   if (later) { ${then} } else { ${first} }
@@ -43,7 +43,7 @@ parentPort.on('message', (job) => {
   writeFileSync(join(root, name), text);
   return pathToFileURL(join(root, name));
 }
-const ANSWER = "parentPort.postMessage({ value: { packed: new Uint8Array(4), id: 'x' } });";
+const ANSWER = "parentPort.postMessage({ id, value: { packed: new Uint8Array(4), id: 'x' } });";
 const HANG = 'for (;;);';
 const DIE = 'process.exit(3);';
 const THROW = "throw new Error('on purpose');";
@@ -99,6 +99,52 @@ describe('work', () => {
     await threads.close();
     for (const error of await Promise.all(jobs)) expect(error).toMatchObject({ code: 'draining' });
     expect(await failed(threads.decode(network, stored, 0, true))).toMatchObject({ code: 'draining' });
+  });
+
+  /** Many masks and many rows: a question of seconds. */
+  const longQuestion = (count: number) => {
+    const bytes = new SharedArrayBuffer(count * 4);
+    const shared = { network, transforms: [PIXELS_TRANSFORM], transformOf: new Uint32Array(count) };
+    const block = { ...shared, key: 1, bytes, logitScales: new Float64Array(count).fill(1) };
+    return { block, rows: { values: new Uint8Array(4 * 256), count: 256 } };
+  };
+
+  test('jobs are done between the slices of a question', async () => {
+    const threads = threadsOf();
+    const { block, rows } = longQuestion(20_000);
+    const order: string[] = [];
+    const question = threads
+      .inferTask(block, rows, 'all', new AbortController().signal)
+      .then(({ value }) => order.push(`${value.cost.masks}`));
+    await threads.decode(network, stored, 0, true);
+    await threads.decode(network, stored, 0, false);
+    order.push('jobs');
+    await question;
+    expect(order).toEqual(['jobs', '20000']);
+    expect(threads.state).toMatchObject({ busy: 0, waiting: 0, lost: 0 });
+  });
+
+  test('a question that is called off leaves its thread to the next, and so does one that waits', async () => {
+    const threads = threadsOf();
+    const { block, rows } = longQuestion(20_000);
+    const [running, waiting] = [new AbortController(), new AbortController()];
+    const order: string[] = [];
+    const ask = (name: string, signal: AbortSignal) =>
+      threads.inferTask(block, rows, 'all', signal).then(
+        () => order.push(name),
+        (error: Error) => order.push(`${name} ${error.message}`),
+      );
+    const all = [ask('first', running.signal), ask('second', waiting.signal)];
+    await threads.decode(network, stored, 0, true);
+    expect(threads.state).toMatchObject({ busy: 1, waiting: 1 });
+    waiting.abort(new Error('off'));
+    running.abort(new Error('off'));
+    expect(threads.state).toMatchObject({ busy: 0, waiting: 0 });
+    const last = { values: rows.values.subarray(0, 4), count: 1 };
+    const { value } = await threads.inferTask(block, last, 'all', new AbortController().signal);
+    await Promise.all(all);
+    expect([value.cost.masks, order]).toEqual([20_000, ['second off', 'first off']]);
+    expect(threads.state.lost).toBe(0);
   });
 
   test('urgent jobs go before the others', async () => {

@@ -114,6 +114,45 @@ describe('what real clients do', () => {
   });
 });
 
+describe('request targets of every form (RFC 9112, 3.2)', () => {
+  test.each([
+    ['GET', 'http://x/tasks/tiny', 200],
+    ['GET', 'http://x', 200],
+    ['POST', 'http://x:80/v2/models/tiny/infer', 200],
+    ['GET', 'http://x/nothing', 404],
+    ['GET', 'http://[/tasks', 404],
+    ['OPTIONS', '*', 404],
+    ['OPTIONS', '/tasks', 405],
+    ['GET', '//tasks', 404],
+  ])('%s %s answers in JSON: %i', async (method, path, status) => {
+    const answer = await wire(method, path, [], method === 'POST' ? INFER : '');
+    expect(answer.status).toBe(status);
+    expect(answer.headers.find((line) => line.startsWith('Content-Type:'))).toMatch(/^Content-Type: application\/(problem\+)?json$/);
+    expect(typeof JSON.parse(answer.body)).toBe('object');
+  });
+});
+
+describe('query parameters that nobody knows', () => {
+  const ask = async (method: string, path: string, body = '') => {
+    const answer = await wire(method, path, [], body);
+    return [answer.status, JSON.parse(answer.body).error];
+  };
+  test('are refused on our own routes, with the nearest that is known', async () => {
+    expect(await ask('POST', '/tasks/tiny/classify?abstian=0.5', '{"instances":[[1,2,3,4]]}')).toEqual([
+      400,
+      'a query parameter must be one of version, label, abstain, got abstian. Did you mean abstain?',
+    ]);
+    expect((await ask('GET', '/tasks?page=2'))[1]).toBe('a query parameter must be one of limit, next, got page');
+    expect((await ask('GET', '/tasks/tiny?x='))[1]).toBe('a query parameter must be absent: this route has none, got x');
+  });
+  test('pass where the protocols, scrapers and browsers send what they like', async () => {
+    expect((await wire('POST', '/v2/models/tiny/infer?x=1', [], INFER)).status).toBe(200);
+    expect((await wire('POST', '/v1/models/tiny:predict?x=1', [], '{"instances":[[1,2,3,4]]}')).status).toBe(200);
+    for (const path of ['/v2/health/ready?x=1', '/metrics?collect[]=x', '/?utm=1', '/openapi.json?x'])
+      expect((await wire('GET', path)).status, path).toBe(200);
+  });
+});
+
 describe('compression', () => {
   const rows = Array.from({ length: 1000 }, (_, i) => [i & 255, (i >> 3) & 255, 7, 9]);
 

@@ -3,10 +3,13 @@
 // over unused outputs; Liu et al. 2020, arXiv 2010.03759, at free energies for unknown inputs). A pass for each mask, none back, and no
 // outputs beyond the classes: with sparse masks over packed bits some microseconds each, and far surer than the entropy gradient of
 // infer-task.ts. Which score is best was looked for on validation rows (experiments/README.md).
+//
+// Free energies add up over rows as logarithms of probabilities do, so the confidence is the softmax of their sums.
 
 import type { AnyMask } from '../engine/engine.js';
 import { exp, ln } from '../exact.js';
 import { ShapeError } from '../network.js';
+import type { TaskGuess } from './infer-task.js';
 
 /** A mask as `packMask` gives it, and the temperature of its task. */
 export interface Asked {
@@ -14,37 +17,71 @@ export interface Asked {
   readonly logitScale: number;
 }
 
-export interface MaskGuess {
-  /** Index of the mask with the highest score; ties to the lower. */
-  readonly best: number;
-  /** Mean free energy of the rows under each mask, above its mean logit, nats. */
-  readonly scores: Float64Array;
+/** The rows in question under one of the masks. */
+export interface Answers {
+  readonly outputs: number;
+  /** Real value of one step of the logits, the temperature included. */
+  readonly scale: number;
+  /** Logits of `count` rows from `first` on, count x outputs. */
+  logits(first: number, count: number): Int32Array | Float32Array;
 }
 
+/** Rows that one step asks a mask about at most: of networks of dense layers well below a millisecond. */
+const TURN_ROWS = 16;
+
 /**
- * Which of the masks fits rows of one unknown task.
+ * Which of the masks fits rows of one unknown task; scores are mean free energies above the mean logits, nats.
  * @param network from `engine.anyMask`
  * @param values rows x inputs raw values, sample-major
  * @throws ShapeError when there is no mask or no row, or they do not fit the network
  */
-export function askAll(network: AnyMask, masks: readonly Asked[], values: Uint8Array, rows: number): MaskGuess {
-  if (masks.length === 0) throw new ShapeError('to tell tasks apart takes at least 1 mask, got 0');
+export function askAll(network: AnyMask, masks: readonly Asked[], values: Uint8Array, rows: number): TaskGuess {
+  const width = network.inputs;
+  if (values.length !== rows * width)
+    throw new ShapeError(`got ${values.length} input values, expected ${rows} rows x ${width} values, at least 1 row`);
+  const each = masks.map(
+    ({ mask, logitScale }): Answers => ({
+      outputs: network.outputs,
+      scale: logitScale * network.scale,
+      logits: (first, count) => network.logits(mask, values.subarray(first * width, (first + count) * width), count),
+    }),
+  );
+  const run = askSteps(each, rows);
+  let step = run.next();
+  while (!step.done) step = run.next();
+  return step.value;
+}
+
+/**
+ * The same in short steps, of whatever can answer under each mask.
+ * @param each asked one after the other, the next when the one before is done with
+ * @throws ShapeError when there is no mask or no row
+ */
+export function* askSteps(each: Iterable<Answers>, rows: number): Generator<void, TaskGuess> {
   if (!(Number.isInteger(rows) && rows > 0)) throw new ShapeError(`expected at least 1 row, got ${rows}`);
-  const scores = Float64Array.from(masks, ({ mask, logitScale }) => {
-    const logits = network.logits(mask, values, rows);
-    const scale = logitScale * network.scale;
+  const sums: number[] = [];
+  for (const { outputs, scale, logits } of each) {
     let sum = 0;
-    for (let row = 0; row < rows; row++) sum += energy(logits.subarray(row * network.outputs, (row + 1) * network.outputs), scale);
-    return sum / rows;
-  });
-  return { best: scores.reduce((best, score, i) => (score > scores[best] ? i : best), 0), scores };
+    for (let first = 0; first < rows; first += TURN_ROWS) {
+      const count = Math.min(TURN_ROWS, rows - first);
+      const found = logits(first, count);
+      for (let row = 0; row < count; row++) sum += energy(found.subarray(row * outputs, (row + 1) * outputs), scale);
+      yield;
+    }
+    sums.push(sum);
+  }
+  const masks = sums.length;
+  if (masks === 0) throw new ShapeError('to tell tasks apart takes at least 1 mask, got 0');
+  const best = sums.reduce((top, sum, i) => (sum > sums[top] ? i : top), 0);
+  const confidence = 1 / sums.reduce((total, sum) => total + exp(sum - sums[best]), 0);
+  return { best, confidence, scores: Float64Array.from(sums, (sum) => sum / rows), cost: { passes: masks, masks } };
 }
 
 /** At 1 one logit alone decides; the higher, the more all of them do. */
 const TEMPERATURE = 4;
 
 /** Free energy T log sum exp(z / T) of z = scale x values, above their mean. */
-function energy(values: Int32Array, scale: number): number {
+function energy(values: Int32Array | Float32Array, scale: number): number {
   let [top, mean] = [values[0], 0];
   for (const value of values) {
     if (value > top) top = value;

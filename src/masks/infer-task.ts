@@ -36,9 +36,9 @@ export interface TaskGuess {
   readonly best: number;
   /** Softmax of the scores at `best`, 0 .. 1: 1 / masks when nothing speaks for any. Of `binary`: among the last two. */
   readonly confidence: number;
-  /** -dH/da of each mask, natural logarithm, mean over the rows. Of `binary`: in the last pass that looked at it. */
+  /** -dH/da of each mask, nats, mean over the rows. Of `binary`: in the last pass that looked at it. `askAll` has others. */
   readonly scores: Float64Array;
-  /** Passes forward and back, and looks at a mask's bits that they took. */
+  /** Passes through the network, forward and back, and looks at a mask's bits that they took. */
   readonly cost: { readonly passes: number; readonly masks: number };
 }
 
@@ -102,7 +102,7 @@ export function createTaskInference(network: Network, masks: readonly Uint8Array
       const all = among === everyMask;
       const sum = (all ? whole : undefined) ?? (yield* superpose(masks, among, layers));
       if (all) whole = sum;
-      const table = tableOf(gradients(network, layers, sum, x, rows, options.sharpness ?? SHARPNESS), layers);
+      const table = tableOf(yield* gradients(network, layers, sum, x, rows, options.sharpness ?? SHARPNESS), layers);
       for (const [n, i] of among.entries()) {
         scores[i] = scoreOf(masks[i], table);
         if (n % TURN === TURN - 1) yield;
@@ -184,9 +184,10 @@ function* superpose(masks: readonly Uint8Array[], among: readonly number[], { la
     if (n % TURN === TURN - 1) yield;
   }
   const sum = new Float32Array(bits);
-  planes.forEach((plane, p) => {
+  for (const [p, plane] of planes.entries()) {
     for (let w = 0; w < words; w++) for (let rest = plane[w]; rest; rest &= rest - 1) sum[w * 32 + 31 - Math.clz32(rest & -rest)] += 1 << p;
-  });
+    yield;
+  }
   for (const { at, weights } of layers) for (let i = 0; i < weights.length; i++) sum[at + i] *= weights[i] / among.length;
   return sum;
 }
@@ -258,13 +259,14 @@ function entropyGradient(logits: Float64Array, rows: number, n: number, sharpnes
   return d;
 }
 
-type Gradients = (network: Network, laid: LaidOut, sum: Float32Array, x: Float32Array, rows: number, sharpness: number) => Float32Array;
+type Steps = Generator<void, Float32Array>;
+type Gradients = (network: Network, laid: LaidOut, sum: Float32Array, x: Float32Array, rows: number, sharpness: number) => Steps;
 
 /** dH/dW' of dense layers, bit by bit: inputs and units that are 0 are passed over, whole rows of weights at a time. */
-const denseGradients: Gradients = (network, { layers, bits }, sum, x, rows, sharpness) => {
+const denseGradients: Gradients = function* (network, { layers, bits }, sum, x, rows, sharpness) {
   const placed = weighted(network);
   const activations: Float64Array[] = [Float64Array.from(x)];
-  placed.forEach(({ fanIn, output, layer }, l) => {
+  for (const [l, { fanIn, output, layer }] of placed.entries()) {
     const units = output[2];
     const { at, stride } = layers[l];
     const z = new Float64Array(rows * units);
@@ -274,10 +276,11 @@ const denseGradients: Gradients = (network, { layers, bits }, sum, x, rows, shar
         if (a === 0) continue;
         for (let o = 0, w = at + i * stride, to = row * units; o < units; o++) z[to + o] += a * sum[w + o];
       }
+      yield;
     }
     if (layer.kind === 'dense' && layer.activation === 'relu') for (let o = 0; o < z.length; o++) if (z[o] <= 0) z[o] = 0;
     activations.push(z);
-  });
+  }
   const gradient = new Float32Array(bits);
   let d = entropyGradient(activations[placed.length], rows, outputs(network), sharpness);
   for (let l = placed.length - 1; l >= 0; l--) {
@@ -299,6 +302,7 @@ const denseGradients: Gradients = (network, { layers, bits }, sum, x, rows, shar
         }
         below[row * fanIn + i] = back;
       }
+      yield;
     }
     d = below;
   }
@@ -308,7 +312,7 @@ const denseGradients: Gradients = (network, { layers, bits }, sum, x, rows, shar
 const passesNothing = (layer: Network['layers'][number]): boolean => layer.kind === 'dense' && layer.activation === 'relu';
 
 /** The same of any network, by the loops of plain.ts, one row at a time. */
-export const superposedGradients: Gradients = (network, { layers, bits }, sum, x, rows, sharpness) => {
+export const superposedGradients: Gradients = function* (network, { layers, bits }, sum, x, rows, sharpness) {
   const placed = place(network);
   const width = inputs(network);
   const n = outputs(network);
@@ -318,21 +322,24 @@ export const superposedGradients: Gradients = (network, { layers, bits }, sum, x
     return { bitOf, w: Float32Array.from({ length: weights }, (_, i) => sum[bitOf(i)]), dW: new Float32Array(weights) };
   });
   const logits = new Float64Array(rows * n);
-  const walks = Array.from({ length: rows }, (_, row) => {
+  const walks: Float32Array[][] = [];
+  for (let row = 0; row < rows; row++) {
     const activations: Float32Array[] = [x.slice(row * width, (row + 1) * width)];
     for (const layer of placed) activations.push(forward(layer, activations.at(-1)!, canonical[layer.stream]?.w ?? [], null, F32));
     logits.set(activations.at(-1)!, row * n);
-    return activations;
-  });
+    walks.push(activations);
+    yield;
+  }
   const first = entropyGradient(logits, rows, n, sharpness);
-  walks.forEach((activations, row) => {
+  for (const [row, activations] of walks.entries()) {
     let d = Float32Array.from(first.subarray(row * n, (row + 1) * n));
     for (let i = placed.length - 1; i >= 0; i--) {
       const { stream, output } = placed[i];
       const into = stream < 0 ? undefined : { dW: canonical[stream].dW, dBias: new Float32Array(output[2]) };
       d = Float32Array.from(backward(placed[i], activations[i], activations[i + 1], canonical[stream]?.w ?? NONE, d, into));
     }
-  });
+    yield;
+  }
   const gradient = new Float32Array(bits);
   for (const { bitOf, dW } of canonical) for (let i = 0; i < dW.length; i++) gradient[bitOf(i)] = dW[i];
   return gradient;

@@ -1,0 +1,117 @@
+// What every protocol does with a request for a prediction: find the version, read the body, make rows of it, have them classified
+// within the client's deadline, name the labels, write the answer. Protocols differ in the first and the last step, and bring those.
+//
+// A row whose largest probability stays below the abstain threshold gets no label: the server says that it does not know.
+
+import { z } from 'zod';
+import type { Version, Wanted } from '../repository/store.js';
+import { checked } from '../requests/bodies.js';
+import type { Rows } from '../requests/rows.js';
+import { type Answer, type Call, type Service, textList } from '../routes.js';
+import type { Classified } from '../running/classify.js';
+
+/** A request, decoded. */
+export interface Asked<Extra> {
+  readonly rows: Rows;
+  /** Milliseconds from its arrival after which nobody wants the answer; the header X-Timeout-Ms holds where this is absent. */
+  readonly timeoutMs?: number;
+  /** Least probability of a label, 0 .. 1; the server's own holds where this is absent. */
+  readonly abstain?: number;
+  /** What the answer must know of the request. */
+  readonly extra: Extra;
+}
+
+/** Answers with the names of their labels, null where the server abstains. */
+export interface Judged extends Classified {
+  readonly names: readonly (string | null)[];
+}
+
+/** What a protocol brings. */
+export interface Protocol<Extra> {
+  readonly decode: (body: Uint8Array, version: Version) => Asked<Extra> | Promise<Asked<Extra>>;
+  readonly encode: (judged: Judged, extra: Extra, version: Version) => Answer | Promise<Answer>;
+}
+
+/** Which version a request means, where the path does not say. */
+export const VersionQuery = z.object({
+  version: z.string().optional().describe('a version of the task; default: the highest'),
+  label: z.string().optional().describe('a version label of the task, instead of a version'),
+});
+/** Headers of every route that classifies. */
+export const TIMEOUT = { 'X-Timeout-Ms': 'milliseconds after which nobody wants the answer' };
+
+/** Milliseconds of the header X-Timeout-Ms; undefined where there is none. @throws SeedmaskError bad-request */
+export function timeoutOf({ headers }: Call): number | undefined {
+  const given = headers['x-timeout-ms'];
+  return given === undefined ? undefined : checked(TimeoutHeader, given, 'X-Timeout-Ms');
+}
+const TimeoutHeader = z.coerce.number('a number of milliseconds').nonnegative('a number of milliseconds');
+
+/** Answers one request for the task `name`. Throws SeedmaskError by rejection. */
+export async function infer<Extra>(call: Call, service: Service, name: string, wanted: Wanted, protocol: Protocol<Extra>): Promise<Answer> {
+  const version = service.store.version(name, wanted);
+  const limit = timeoutOf(call);
+  const refusal = service.scheduler.noRoom(version, call.caller.name);
+  if (refusal) {
+    service.statistics.failed(version, performance.now() - call.arrived);
+    throw refusal;
+  }
+  const body = await call.body();
+  const began = performance.now();
+  let decoded = began;
+  let judged = began;
+  try {
+    const asked = protocol.decode(body, version);
+    const { rows, timeoutMs = limit, abstain = service.abstain, extra } = asked instanceof Promise ? await asked : asked;
+    decoded = performance.now();
+    const deadline = timeoutMs === undefined ? undefined : call.arrived + timeoutMs;
+    const classified = await service.scheduler.classify(version, rows, { deadline, gone: call.gone, key: call.caller.name });
+    judged = performance.now();
+    const names = namesOf(classified, abstain);
+    const encoded = protocol.encode({ ...classified, names }, extra, version);
+    const answer = encoded instanceof Promise ? await encoded : encoded;
+    const abstained = abstain > 0 ? names.filter((label) => label === null).length : 0;
+    service.statistics.answered(version, { rows: rows.count, began, decoded, judged, ended: performance.now() });
+    service.meters.classified(name, rows.count, abstained);
+    return answer;
+  } catch (error) {
+    service.statistics.failed(version, performance.now() - began);
+    throw error;
+  }
+}
+
+function namesOf({ rows, labels, best, probabilities }: Classified, abstain: number): (string | null)[] {
+  const n = labels.length;
+  const names: (string | null)[] = [];
+  for (let row = 0; row < rows; row++) names.push(probabilities[row * n + best[row]] < abstain ? null : labels[best[row]]);
+  return names;
+}
+
+/** Rows whose answers are written at once: more of them take turns with other requests. */
+export const WRITTEN_AT_ONCE = 256;
+
+/** The probabilities of a row as JSON has them: finite, and not -0. */
+export function listText({ labels, probabilities }: Classified, row: number): string {
+  const n = labels.length;
+  let text = `[${probabilities[row * n]}`;
+  for (let at = row * n + 1; at < (row + 1) * n; at++) text += `,${probabilities[at]}`;
+  return `${text}]`;
+}
+
+/** A JSON answer around something of each row. */
+export function rowsAnswer(rows: number, open: string, textOf: (row: number) => string, close: string): Answer | Promise<Answer> {
+  if (rows > WRITTEN_AT_ONCE) return textList(open, each(rows, textOf), close);
+  let body = open + textOf(0);
+  for (let row = 1; row < rows; row++) body += `,${textOf(row)}`;
+  return { status: 200, type: 'application/json', body: body + close };
+}
+
+function* each(rows: number, textOf: (row: number) => string): Iterable<string> {
+  for (let row = 0; row < rows; row++) yield textOf(row);
+}
+
+/** The probabilities of each row as a list. */
+export function lists({ rows, labels, probabilities }: Classified): number[][] {
+  const n = labels.length;
+  return Array.from({ length: rows }, (_, row) => Array.from(probabilities.subarray(row * n, (row + 1) * n)));
+}

@@ -1,0 +1,140 @@
+// What a task is made of, to be run elsewhere: its mask as a file of a few kilobytes, and the network it belongs to, whose weights
+// anyone regenerates from its seed. A browser that has both needs the server no more, and gives the same bits.
+//
+//   GET /tasks/{task}/mask      a mask-only model file; ETag = content id; ?id=CONTENT pins it, and then it never changes
+//   GET /networks               the networks under the tasks
+//   GET /networks/{network}     one of them as JSON, or as a model file without tasks for Accept: application/octet-stream
+
+import { z } from 'zod';
+import { SeedmaskError } from '../../codec/errors.js';
+import { networkId, writeModel } from '../../codec/index.js';
+import { describe, isSignedConstant, type Network, totalWeights } from '../../src/network.js';
+import { type Answer, type Call, json, param, queryOf, type Route, route, type Service } from '../routes.js';
+import { VersionQuery } from './inference.js';
+
+const CONTENT_ID = z.string().regex(/^[0-9a-f]{64}$/, 'a content id: 64 hex digits');
+const MaskQuery = VersionQuery.extend({ id: CONTENT_ID.optional().describe('the content id that the mask must have') });
+const NetworkAnswer = z.strictObject({
+  id: z.string().describe('SHA-256 of the network: 64 hex digits'),
+  network: z.string().describe('its layers in one word'),
+  input: z.array(z.int()).length(3).describe('[height, width, channels]'),
+  layers: z.array(z.looseObject({ kind: z.enum(['dense', 'conv', 'pool']) })),
+  distribution: z.string(),
+  sigma: z.union([z.string(), z.number()]).describe('the rule of sigma, or sigma itself'),
+  seed: z.string().describe('64 bits, 0x and hex'),
+  weights: z.int(),
+  integer: z.boolean().describe('whether whole inputs make it an integer program'),
+  tasks: z.int().describe('how many tasks the caller may use on it'),
+});
+const NetworksAnswer = z.strictObject({ networks: z.array(NetworkAnswer) });
+
+const BYTES = 'application/octet-stream';
+
+export function networkRoutes(service: Service, networks: Networks): Route[] {
+  const tag = 'Seedmask';
+  const partial = { 206: 'the bytes of Range', 304: 'If-None-Match names the ETag', 416: 'Range lies outside the file' };
+  return [
+    route(
+      'GET',
+      '/tasks/{task}/mask',
+      { tag, summary: 'The mask as a model file without its network', query: MaskQuery, gives: { [BYTES]: 'bytes' }, also: partial },
+      (call) => mask(call, service),
+    ),
+    route('GET', '/networks', { tag, summary: 'The networks under the tasks', gives: { 'application/json': NetworksAnswer } }, (call) =>
+      json({ networks: [...networks.of(call, service).values()].map(({ answer }) => answer) }),
+    ),
+    route(
+      'GET',
+      '/networks/{network}',
+      {
+        tag,
+        summary: 'A network: layers, seed and distribution, or as bytes a model file without tasks',
+        gives: { 'application/json': NetworkAnswer, [BYTES]: 'bytes' },
+        also: partial,
+      },
+      (call) => {
+        const id = param(call, 'network');
+        const found = networks.of(call, service).get(id);
+        if (!found) throw unknownNetwork(id);
+        const { answer, network } = found;
+        if (!call.headers.accept?.includes(BYTES)) return json(answer, 200, { Vary: 'Accept' });
+        return file(writeModel({ network, base: { kind: 'none' }, tasks: [] }), id, lasting(service), { Vary: 'Accept' });
+      },
+    ),
+  ];
+}
+
+const unknownNetwork = (id: string): SeedmaskError =>
+  new SeedmaskError('unknown-network', { field: 'network', got: id, hint: 'GET /networks lists them.' });
+
+/** Ids of networks, worked out once a network. */
+export class Networks {
+  readonly #ids = new WeakMap<Network, string>();
+
+  /** The networks of the tasks that the caller may use, by id. */
+  of({ caller }: Call, { store }: Service): Map<string, { readonly network: Network; answer: z.infer<typeof NetworkAnswer> }> {
+    const found = new Map<string, { readonly network: Network; answer: z.infer<typeof NetworkAnswer> }>();
+    for (const { name, versions } of store.tasks.values()) {
+      if (!caller.allows(name)) continue;
+      for (const [id, network] of new Map(versions.map((version) => [this.#id(version.network), version.network]))) {
+        const known = found.get(id) ?? { network, answer: describeNetwork(id, network) };
+        known.answer.tasks++;
+        found.set(id, known);
+      }
+    }
+    return found;
+  }
+
+  /** The network of an id, if the caller may use a task on it. @throws SeedmaskError unknown-network */
+  find(id: string, { caller }: Call, { store }: Service): Network {
+    for (const { name, versions } of store.tasks.values()) {
+      const version = caller.allows(name) ? versions.find(({ network }) => this.#id(network) === id) : undefined;
+      if (version) return version.network;
+    }
+    throw unknownNetwork(id);
+  }
+
+  #id(network: Network): string {
+    const id = this.#ids.get(network) ?? Buffer.from(networkId(network)).toString('hex');
+    this.#ids.set(network, id);
+    return id;
+  }
+}
+
+function describeNetwork(id: string, network: Network): z.infer<typeof NetworkAnswer> {
+  const { input, layers, distribution, sigma, seed } = network;
+  const word = (n: number) => (n >>> 0).toString(16).padStart(8, '0');
+  return {
+    id,
+    network: describe(network),
+    input: [...input],
+    layers: layers.map((layer) => ({ ...layer })),
+    distribution,
+    sigma,
+    seed: `0x${word(seed.high)}${word(seed.low)}`,
+    weights: totalWeights(network),
+    integer: isSignedConstant(network),
+    tasks: 0,
+  };
+}
+
+async function mask(call: Call, service: Service): Promise<Answer> {
+  const name = param(call, 'task');
+  const { id: wanted, ...version } = queryOf(call, MaskQuery);
+  const { bytes, id } = await service.store.maskFile(service.store.version(name, version));
+  if (wanted !== undefined && wanted !== id) {
+    throw new SeedmaskError('unknown-content', { field: `the mask of ${name}`, expected: wanted, got: id });
+  }
+  return file(bytes, id, wanted === undefined ? 'no-cache' : lasting(service));
+}
+
+/** Bytes with an id: the app answers Range and If-None-Match on them. */
+const file = (body: Uint8Array, id: string, cache: string, headers: Record<string, string> = {}): Answer => ({
+  status: 200,
+  type: BYTES,
+  body,
+  headers: { ETag: `"${id}"`, 'Cache-Control': cache, 'Accept-Ranges': 'bytes', ...headers },
+});
+
+/** Of what a URL with an id in it gives. Where keys are asked for, no shared cache may hand it on. */
+const lasting = ({ gate }: Service): string => `${gate.keyed ? 'private' : 'public'}, max-age=31536000, immutable`;

@@ -1,0 +1,124 @@
+// infer of the Open Inference Protocol, with JSON tensors, binary tensors (tensors.ts) or any mix of the two, and Triton's
+// classification of an output. Unknown parameters pass. FP32 and UINT8 are the datatypes that raw values have; others are refused.
+//
+//   parameters  binary_data_output: outputs as bytes · timeout: microseconds for the answer · abstain: least probability of a label
+//   outputs     binary_data: this one as bytes or not · classification: the k best as "value:index:label"
+
+import { z } from 'zod';
+import { Infer, type Wish } from '../requests/oip-bodies.js';
+import { read } from '../requests/readers.js';
+import { floatBytes, HEADER, textBytes } from '../requests/tensors.js';
+import { type About, type Answer, type Call, json, param, type Route, route, type Service, textList } from '../routes.js';
+import { infer, type Judged, TIMEOUT, WRITTEN_AT_ONCE } from './inference.js';
+import { inputOf } from './tasks.js';
+
+export const MODELS = ['/v2/models/{model}', '/v2/models/{model}/versions/{version}'];
+
+const InferAnswer = z.strictObject({
+  model_name: z.string(),
+  model_version: z.string(),
+  id: z.string().optional(),
+  outputs: z.array(
+    z.strictObject({
+      name: z.string(),
+      datatype: z.enum(['FP32', 'BYTES']),
+      shape: z.array(z.int()),
+      parameters: z.strictObject({ binary_data_size: z.int() }).optional(),
+      data: z.union([z.array(z.number()), z.array(z.string())]).optional(),
+    }),
+  ),
+});
+
+type Output = z.infer<typeof InferAnswer>['outputs'][number];
+
+export function inferRoutes(service: Service): Route[] {
+  const about: About = {
+    tag: 'Open Inference Protocol v2',
+    summary: `Probabilities and labels of rows; with ${HEADER}, tensors follow the JSON as bytes`,
+    headers: { ...TIMEOUT, [HEADER]: 'bytes of JSON at the beginning of the body; tensors follow as bytes' },
+    takes: { 'application/json': Infer, 'application/octet-stream': 'bytes' },
+    gives: { 'application/json': InferAnswer, 'application/octet-stream': 'bytes' },
+  };
+  return MODELS.map((path) => route('POST', `${path}/infer`, about, (call) => inferTensors(call, service), { hot: true }));
+}
+
+function inferTensors(call: Call, service: Service): Promise<Answer> {
+  const model = param(call, 'model');
+  return infer(
+    call,
+    service,
+    model,
+    { version: call.params['version'] },
+    {
+      decode: (body, { network, task }) => {
+        const header = call.headers[HEADER.toLowerCase()];
+        const reading = {
+          shape: network.input,
+          limit: service.rowLimit,
+          header: typeof header === 'string' ? header : undefined,
+          input: inputOf(task),
+        };
+        return read('tensors', body, reading, service, ({ rows, timeoutMs, abstain, id, wishes }) => ({
+          rows,
+          timeoutMs,
+          abstain,
+          extra: { id, wishes },
+        }));
+      },
+      encode: (judged, { id, wishes }, version) => {
+        const tensors = wishes.map((wish) => outputTensor(wish, judged));
+        const outputs = tensors.map(({ tensor }) => tensor);
+        const answer: z.infer<typeof InferAnswer> = { model_name: model, model_version: version.number, id, outputs };
+        const bytes = tensors.flatMap((tensor) => tensor.bytes ?? []);
+        if (bytes.length === 0) {
+          if (judged.rows <= WRITTEN_AT_ONCE) return json(answer);
+          const begin = JSON.stringify({ ...answer, outputs: undefined });
+          return textList(`${begin.slice(0, -1)},"outputs":[`, written(outputs), ']}');
+        }
+        const head = Buffer.from(JSON.stringify(answer));
+        const headers = { [HEADER]: String(head.length) };
+        return { status: 200, type: 'application/octet-stream', body: Buffer.concat([head, ...bytes]), headers };
+      },
+    },
+  );
+}
+
+/** Data of one text. */
+const PIECE = 512;
+
+/** The texts of tensors in pieces, which commas join. */
+function* written(tensors: readonly Output[]): Iterable<string> {
+  for (const { data = [], ...head } of tensors) {
+    for (let at = 0; at < data.length; at += PIECE) {
+      const begin = at === 0 ? `${JSON.stringify(head).slice(0, -1)},"data":[` : '';
+      yield `${begin}${JSON.stringify(data.slice(at, at + PIECE)).slice(1, -1)}${at + PIECE < data.length ? '' : ']}'}`;
+    }
+  }
+}
+
+function outputTensor({ name, binary, best }: Wish, judged: Judged) {
+  const { rows, labels, probabilities, names } = judged;
+  if (name === 'probabilities' && best === undefined) {
+    const head = { name, datatype: 'FP32' as const, shape: [rows, labels.length] };
+    return framed(head, binary ? floatBytes(probabilities) : null, () => Array.from(probabilities));
+  }
+  const k = Math.min(best ?? 1, labels.length);
+  const texts = name === 'label' ? names.map((label) => label ?? '') : bestOf(judged, k);
+  const head = { name, datatype: 'BYTES' as const, shape: name === 'label' ? [rows] : [rows, k] };
+  return framed(head, binary ? textBytes(texts) : null, () => texts);
+}
+
+function framed<Head extends object, Data>(head: Head, bytes: Uint8Array | null, data: () => Data) {
+  if (bytes === null) return { tensor: { ...head, data: data() }, bytes };
+  return { tensor: { ...head, parameters: { binary_data_size: bytes.length } }, bytes };
+}
+
+/** The k largest probabilities of each row, largest first and ties by their index, as Triton writes them. */
+function bestOf({ rows, labels, probabilities }: Judged, k: number): string[] {
+  const n = labels.length;
+  return Array.from({ length: rows }, (_, row) => {
+    const of = probabilities.subarray(row * n, (row + 1) * n);
+    const order = Array.from(of.keys()).sort((a, b) => of[b] - of[a] || a - b);
+    return order.slice(0, k).map((i) => `${of[i]}:${i}:${labels[i]}`);
+  }).flat();
+}

@@ -1,0 +1,191 @@
+// What is served under which name: versions in ascending order, labels, and the names that are out of service. Changes are whole: who
+// asks between two of them sees the one or the other.
+
+import { SeedmaskError } from '../../codec/errors.js';
+import type { TaskHead } from '../../codec/index.js';
+import type { Network } from '../../src/network.js';
+import type { Decoded } from './decode.js';
+import type { ModelFile } from './files.js';
+import { nearest } from './nearest.js';
+
+/** One mask of one network under one name. */
+export interface Version {
+  readonly name: string;
+  /** Decimal digits. */
+  readonly number: string;
+  readonly network: Network;
+  readonly task: TaskHead;
+  readonly file: string;
+}
+
+/** A name clients use, with its versions in ascending order. */
+export interface ServedTask {
+  readonly name: string;
+  readonly versions: readonly Version[];
+  /** Version label -> version number. */
+  readonly labels: ReadonlyMap<string, string>;
+}
+
+/** Which version of a task a request wants; nothing means the highest. */
+export interface Wanted {
+  readonly version?: string;
+  readonly label?: string;
+}
+
+/** @param known the names that the error may tell */
+export function unknownTask(name: string, known: readonly string[]): SeedmaskError {
+  const near = nearest(name, known);
+  const first = known.slice(0, 5).join(', ');
+  const more = known.length > 5 ? ` and ${known.length - 5} more` : '';
+  const hint = near ? `Did you mean ${near}?` : known.length > 0 ? `Known here: ${first}${more}.` : 'No task is loaded.';
+  return new SeedmaskError('unknown-task', { field: 'task', expected: near ?? first, got: name, hint });
+}
+
+/** A version with what the store knows of it. */
+export interface Slot extends Version {
+  readonly source: ModelFile;
+  readonly index: number;
+  decoded: Decoded | undefined;
+  loading: Promise<Decoded> | undefined;
+  /** Why it cannot be loaded, until its file changes. */
+  error: SeedmaskError | undefined;
+}
+
+/** As the Open Inference Protocol's repository index has it: READY answers requests (if need be after decoding a mask). */
+export type State = 'READY' | 'UNAVAILABLE' | 'LOADING' | 'UNLOADING';
+
+/** One version of one task in the repository index, or one file that cannot be served at all. */
+export interface Entry {
+  readonly name: string;
+  /** '' where the file does not open. */
+  readonly version: string;
+  readonly state: State;
+  /** Why it is not READY, or why a newer file was not taken; '' when there is nothing to say. */
+  readonly reason: string;
+}
+
+export const NO_LABELS: ReadonlyMap<string, string> = new Map();
+
+/** Names, versions and labels. */
+export class Catalogue {
+  /** All versions of each name, ascending, those out of service as well. */
+  readonly #slots = new Map<string, Slot[]>();
+  readonly #labels = new Map<string, ReadonlyMap<string, string>>();
+  readonly #out = new Set<string>();
+  #tasks = new Map<string, ServedTask>();
+
+  /** By name, in ascending order, without those out of service. */
+  get tasks(): ReadonlyMap<string, ServedTask> {
+    return this.#tasks;
+  }
+
+  /** Every name with its versions, in ascending order. */
+  get all(): [name: string, slots: readonly Slot[]][] {
+    return [...this.#slots].sort(([a], [b]) => (a < b ? -1 : 1));
+  }
+
+  slots(name: string): readonly Slot[] {
+    return this.#slots.get(name) ?? [];
+  }
+
+  /** Whether a version is what its name and number mean now, and in service. */
+  serves(slot: Slot): boolean {
+    return !this.#out.has(slot.name) && this.slots(slot.name).includes(slot);
+  }
+
+  isOut(name: string): boolean {
+    return this.#out.has(name);
+  }
+
+  setOut(name: string, out: boolean): void {
+    if (out) this.#out.add(name);
+    else this.#out.delete(name);
+    this.#publish([name]);
+  }
+
+  /** @throws SeedmaskError unknown-task with the nearest known name, unloaded-task */
+  task(name: string): ServedTask {
+    const task = this.#tasks.get(name);
+    if (task) return task;
+    if (this.#out.has(name)) {
+      const hint = `POST /v2/repository/models/${name}/load brings it back.`;
+      throw new SeedmaskError('unloaded-task', { field: name, got: 'it was taken out of service', hint });
+    }
+    throw unknownTask(name, [...this.#tasks.keys()]);
+  }
+
+  /** @throws SeedmaskError as `task`, unknown-task-version or unknown-task-label */
+  version(name: string, wanted: Wanted = {}): Version {
+    const task = this.task(name);
+    let number = wanted.version;
+    if (wanted.label !== undefined) {
+      number = task.labels.get(wanted.label);
+      if (number === undefined) {
+        const expected = [...task.labels.keys()].join(', ') || 'none';
+        throw new SeedmaskError('unknown-task-label', { field: name, expected, got: wanted.label });
+      }
+    }
+    const version = number === undefined ? task.versions.at(-1) : task.versions.find((v) => v.number === number);
+    if (version) return version;
+    const expected = task.versions.map((v) => v.number).join(', ');
+    throw new SeedmaskError('unknown-task-version', { field: name, expected, got: number });
+  }
+
+  /**
+   * The tasks behind `after` (null: from the beginning) in order of name, at most `count`; `next` is the `after` of the next page.
+   * @param allows which names count
+   */
+  page(
+    after: string | null,
+    count: number,
+    allows: (name: string) => boolean = () => true,
+  ): { readonly tasks: readonly ServedTask[]; readonly next: string | null } {
+    const names = [...this.#tasks.keys()].filter(allows);
+    const from = after === null ? 0 : names.findIndex((name) => name > after);
+    const page = from < 0 ? [] : names.slice(from, from + count);
+    const next = from >= 0 && from + count < names.length ? page[page.length - 1] : null;
+    return { tasks: page.map((name) => this.task(name)), next };
+  }
+
+  /** Versions go and others come, at once for whoever asks. */
+  take(gone: readonly Slot[], come: readonly Slot[]): void {
+    for (const slot of gone) {
+      const left = this.slots(slot.name).filter((other) => other !== slot);
+      if (left.length) this.#slots.set(slot.name, left);
+      else this.#slots.delete(slot.name);
+    }
+    for (const slot of come) {
+      const all = [...this.slots(slot.name), slot];
+      this.#slots.set(
+        slot.name,
+        all.sort((a, b) => Number(a.number) - Number(b.number)),
+      );
+    }
+    this.#publish([...gone, ...come].map(({ name }) => name));
+  }
+
+  labels(name: string): ReadonlyMap<string, string> {
+    return this.#labels.get(name) ?? NO_LABELS;
+  }
+
+  setLabels(name: string, labels: ReadonlyMap<string, string>): void {
+    if (labels.size) this.#labels.set(name, labels);
+    else this.#labels.delete(name);
+    this.#publish([name]);
+  }
+
+  /** Makes `tasks` say what these names are now. */
+  #publish(names: readonly string[]): void {
+    let sorted = true;
+    for (const name of new Set(names)) {
+      const versions = this.#out.has(name) ? undefined : this.#slots.get(name);
+      if (!versions) this.#tasks.delete(name);
+      else {
+        sorted &&= this.#tasks.has(name);
+        const labels = [...(this.#labels.get(name) ?? NO_LABELS)].filter(([, number]) => versions.some((v) => v.number === number));
+        this.#tasks.set(name, { name, versions, labels: labels.length ? new Map(labels) : NO_LABELS });
+      }
+    }
+    if (!sorted) this.#tasks = new Map([...this.#tasks].sort(([a], [b]) => (a < b ? -1 : 1)));
+  }
+}

@@ -1,0 +1,27 @@
+// A stored mask becomes one ready for use: decoded, named by its content, packed. The slow part of loading a task (context scheme, FC:
+// some 16 ms), so a server does it in a thread (thread.ts); without threads it happens here and now.
+
+import { DECODERS } from '../../codec/decoders.js';
+import { contentId, type StoredTask } from '../../codec/index.js';
+import { baseOfStored, decodeTask } from '../../codec/tasks.js';
+import { packMask } from '../../src/engine/packed.js';
+import type { Network } from '../../src/network.js';
+
+/** A mask in memory. */
+export interface Decoded {
+  /** As `packMask` has it. */
+  readonly packed: Uint8Array<ArrayBuffer>;
+  /** Content id of a model of this one task, hex. */
+  readonly id: string;
+}
+
+/**
+ * @param place position in its file, for error texts
+ * @throws SeedmaskError unknown-scheme or bad-payload
+ */
+export function decodeMask(network: Network, stored: StoredTask, place: number): Decoded {
+  const { leansOn: _, base: __, ...packed } = stored;
+  const { task } = decodeTask(network, packed, place, baseOfStored(network, stored), DECODERS);
+  const id = contentId({ network, base: { kind: 'none' }, tasks: [task] });
+  return { packed: packMask(network, task.mask), id: Buffer.from(id).toString('hex') };
+}

@@ -1,0 +1,248 @@
+// Model files on disk, as a store sees them: which there are, under which names, and one of them opened for its header and index. Masks
+// stay on disk until they are asked for, and no file stays open; each read first makes sure that the file is the one that was opened.
+//
+//   digits.smk            one task: named by the file, "digits", version 1; an archive: its stored ids, version 1
+//   digits/2.smk          version 2 (one task: named by the folder)
+//   digits/labels.json    {"stable": 1, "canary": 2}: labels of versions
+
+import { type FileHandle, open, readdir, readFile, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { z } from 'zod';
+import { SeedmaskError } from '../../codec/errors.js';
+import { type Archive, type NetworkLookup, openArchive, type RangeRead, type StoredTask, type TaskHead } from '../../codec/index.js';
+import type { Network } from '../../src/network.js';
+
+/** A model file, and what its tasks are called. */
+export interface Place {
+  readonly file: string;
+  /** The name of its task, if it holds one only. */
+  readonly name: string;
+  /** Version, decimal digits. */
+  readonly number: string;
+  /** The folder of versions it lies in, if any. */
+  readonly folder: string | undefined;
+  /** Changes whenever the file does. */
+  readonly signature: string;
+}
+
+/** What is in a folder. */
+export interface Listing {
+  readonly places: readonly Place[];
+  /** Folders of versions that have a labels.json, with its signature. */
+  readonly labels: ReadonlyMap<string, string>;
+  /** Files that can be served under no name. */
+  readonly refused: readonly { readonly place: Place; readonly error: SeedmaskError }[];
+}
+
+/** What a task name and a version label may be: nothing that needs escaping in a URL or a file name. */
+export const NAME = /^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$/;
+export const VERSION = /^(0|[1-9][0-9]{0,14})$/;
+const LABELS_LIMIT = 65536;
+const Labels = z.record(z.string().regex(NAME), z.union([z.int().nonnegative(), z.string().regex(VERSION)]));
+
+/**
+ * Lists a model file, or a folder of them.
+ * @throws SeedmaskError bad-store when there is nothing at `path`, or a pipe or a device
+ */
+export async function listFiles(path: string): Promise<Listing> {
+  const found = await statOf(path);
+  const list = new List();
+  if (!found.isDirectory()) {
+    list.add(path, basename(path).replace(/\.smk$/, ''), '1', undefined, regular(path, found));
+    return list;
+  }
+  for (const name of (await readdir(path)).filter((entry) => !entry.startsWith('.')).sort()) {
+    const inside = join(path, name);
+    await list.meet(inside, name);
+  }
+  return list;
+}
+
+class List implements Listing {
+  readonly places: Place[] = [];
+  readonly labels = new Map<string, string>();
+  readonly refused: { place: Place; error: SeedmaskError }[] = [];
+
+  /** An entry of the folder itself: a file, or a folder of versions; other files and folders are left alone. */
+  async meet(path: string, name: string): Promise<void> {
+    const found = await stat(path).catch(() => undefined);
+    if (!found) return;
+    if (!found.isDirectory()) {
+      if (name.endsWith('.smk')) this.#try(path, name.slice(0, -4), '1', undefined, found);
+      return;
+    }
+    const files = await readdir(path).then(
+      (names) => names.sort(),
+      (error: unknown) => {
+        const place = { file: path, name, number: '', folder: undefined, signature: signatureOf(found) };
+        this.refused.push({ place, error: unreadable(path, error) });
+        return [];
+      },
+    );
+    if (!files.some((file) => file.endsWith('.smk'))) return;
+    for (const file of files) {
+      const inside = join(path, file);
+      const there = file.endsWith('.smk') || file === 'labels.json' ? await stat(inside).catch(() => undefined) : undefined;
+      if (!there) continue;
+      if (file === 'labels.json') this.labels.set(path, signatureOf(there));
+      else this.#try(inside, name, file.slice(0, -4), path, there);
+    }
+  }
+
+  #try(file: string, name: string, number: string, folder: string | undefined, found: Found): void {
+    try {
+      this.add(file, name, number, folder, regular(file, found));
+    } catch (error) {
+      if (!(error instanceof SeedmaskError)) throw error;
+      this.refused.push({ place: { file, name, number, folder, signature: signatureOf(found) }, error });
+    }
+  }
+
+  add(file: string, name: string, number: string, folder: string | undefined, signature: string): void {
+    if (!VERSION.test(number)) {
+      throw new SeedmaskError('bad-store', { field: file, expected: 'named by its version, such as 2.smk', got: basename(file) });
+    }
+    this.places.push({ file, name, number, folder, signature });
+  }
+}
+
+type Found = Awaited<ReturnType<typeof stat>>;
+
+const signatureOf = ({ ino, size, mtimeMs }: Found): string => `${ino} ${size} ${mtimeMs}`;
+
+/** What a server says of a folder that it cannot list. */
+export function unreadable(folder: string, error: unknown): SeedmaskError {
+  const got = error instanceof Error ? error.message : String(error);
+  const hint = 'What was served from it goes on; look at its permissions.';
+  return new SeedmaskError('bad-store', { field: folder, expected: 'a folder that can be read', got, hint });
+}
+
+/** The signature of a regular file: a pipe or a device has no size, and reading it may never end. */
+function regular(file: string, found: Found): string {
+  if (!found.isFile()) {
+    throw new SeedmaskError('bad-store', { field: file, expected: 'a regular file', got: 'a pipe, a device or a folder' });
+  }
+  return signatureOf(found);
+}
+
+async function statOf(path: string): Promise<Found> {
+  const found = await stat(path).catch(() => undefined);
+  if (!found) throw new SeedmaskError('bad-store', { field: path, expected: 'a model file or a folder of them', got: 'nothing there' });
+  return found;
+}
+
+/** The file was replaced, changed or taken away since it was opened: look again. */
+export class FileChanged extends Error {}
+
+/** A model file, opened: what its header and index say. */
+export interface ModelFile {
+  readonly place: Place;
+  readonly network: Network;
+  readonly heads: readonly TaskHead[];
+  /** What each task is called. */
+  readonly names: readonly string[];
+  /** A task as it is stored, checked against its CRC. @throws FileChanged, or SeedmaskError, by rejection */
+  stored(index: number): Promise<StoredTask>;
+}
+
+/**
+ * Opens a model file.
+ * @param networks where a mask-only file's network is
+ * @throws SeedmaskError (by rejection) bad-model-file, over-limit, bad-store (a task's name); its details name the file
+ */
+export async function openFile(place: Place, fileLimit: number, networks: NetworkLookup): Promise<ModelFile> {
+  const size = Number(place.signature.split(' ')[1]);
+  if (size > fileLimit) throw new SeedmaskError('over-limit', { field: `size of ${place.file}`, expected: fileLimit, got: size });
+  const limits = { maxFileBytes: fileLimit, maxWeights: 8 * fileLimit };
+  const begin = () => openArchive(rangesOf(place), { fileBytes: size, limits, networks });
+  const archive = await begin().catch((error: unknown) => {
+    throw refusal(place.file, error);
+  });
+  const heads = await archive.heads().catch((error: unknown) => {
+    throw refusal(place.file, error);
+  });
+  const names = heads.map((head) => (heads.length === 1 ? place.name : head.id));
+  const bad = names.find((name) => !NAME.test(name));
+  if (bad !== undefined) {
+    const expected = 'a task name: a letter or digit, then at most 127 of A-Z a-z 0-9 . _ ~ -';
+    throw new SeedmaskError('bad-store', {
+      field: `task name in ${place.file}`,
+      expected,
+      got: bad,
+      hint: 'Rename the file or the task.',
+    });
+  }
+  // The archive of one task is opened again for it: thousands would hold the first bytes of their files for nothing.
+  let kept: Promise<Archive> | undefined = heads.length > 1 ? Promise.resolve(archive) : undefined;
+  const stored = async (index: number): Promise<StoredTask> => {
+    try {
+      return await (await (kept ?? begin())).storedTask(index);
+    } catch (error) {
+      if (error instanceof FileChanged) {
+        kept = undefined;
+        throw error;
+      }
+      throw refusal(place.file, error);
+    }
+  };
+  return { place, network: archive.network, heads, names, stored };
+}
+
+/** What a server says of a file that it cannot serve: the file, and the check that failed. */
+export function refusal(file: string, error: unknown): unknown {
+  if (error instanceof FileChanged) return error;
+  if (error instanceof SeedmaskError && error.code === 'bad-base') {
+    // Its own advice is too long for one line, and not what a server's user can do.
+    const { message } = new SeedmaskError('bad-base', { ...error.details, hint: undefined });
+    const hint = 'Put the file that holds the network beside it, or name it with --network.';
+    return new SeedmaskError('bad-model-file', { field: file, got: message, hint });
+  }
+  if (error instanceof SeedmaskError && (error.code === 'lost-worker' || error.code === 'draining')) return error;
+  const got = error instanceof Error ? error.message : String(error);
+  return new SeedmaskError('bad-model-file', { field: file, got, hint: 'Fetch it again, or move it out of the folder.' });
+}
+
+function rangesOf({ file, signature }: Place): RangeRead {
+  return async (offset, length) => {
+    let handle: FileHandle | undefined;
+    try {
+      handle = await open(file, 'r');
+      const found = await handle.stat();
+      if (signatureOf(found) !== signature) throw new FileChanged(file);
+      const bytes = new Uint8Array(Math.max(0, Math.min(length, found.size - offset)));
+      let filled = 0;
+      for (let n = 1; filled < bytes.length && n > 0; filled += n) {
+        n = (await handle.read(bytes, filled, bytes.length - filled, offset + filled)).bytesRead;
+      }
+      return bytes.subarray(0, filled);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw new FileChanged(file);
+      throw error;
+    } finally {
+      await handle?.close();
+    }
+  };
+}
+
+/**
+ * Labels of the versions in a folder.
+ * @throws SeedmaskError (by rejection) bad-store, over-limit
+ */
+export async function readLabels(folder: string): Promise<Map<string, string>> {
+  const file = join(folder, 'labels.json');
+  const expected = 'JSON such as {"stable": 1}: label names with version numbers';
+  const { size } = await statOf(file);
+  if (size > LABELS_LIMIT) throw new SeedmaskError('over-limit', { field: `size of ${file}`, expected: LABELS_LIMIT, got: size });
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(await readFile(file, 'utf8'));
+  } catch (error) {
+    throw new SeedmaskError('bad-store', { field: file, expected, got: error instanceof Error ? error.message : String(error) });
+  }
+  const labels = Labels.safeParse(parsed);
+  if (!labels.success) {
+    const { path, message } = labels.error.issues[0];
+    throw new SeedmaskError('bad-store', { field: file, expected, got: `${message} at /${path.join('/')}` });
+  }
+  return new Map(Object.entries(labels.data).map(([label, number]) => [label, String(number)]));
+}

@@ -1,0 +1,371 @@
+// A folder that follows a contents.json on some web host, so that a store over the folder serves what is there. Files are named by
+// their content: one that is here is never asked for again, a restart needs no network, and a change is one link that is moved.
+//
+//   .content/<content id>.smk    what was pulled: written to a neighbour, decoded, hashed, and only then given this name
+//   .content/url                 where it all comes from
+//   <network id>.smk             networks of mask-only files
+//   mnist/2.smk                  a link to ../.content/<content id>.smk, as files.ts wants versions
+//   mnist/labels.json            their labels
+//
+// A file that does not come, or is not what its id says, fails alone: what was served before stays. Nothing that was not pulled is
+// replaced or removed, and a list without tasks, as of a folder that is not mounted, removes nothing.
+
+import { randomBytes } from 'node:crypto';
+import { lstat, mkdir, open, readdir, readFile, readlink, rename, rm, rmdir, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type ErrorCode, SeedmaskError } from '../../codec/errors.js';
+import { networkId, openArchive } from '../../codec/index.js';
+import type { Network } from '../../src/network.js';
+import { Contents } from '../protocols/contents.js';
+import { checked, parseJson } from '../requests/bodies.js';
+import type { Threads } from '../running/threads.js';
+import { decodeMask } from './decode.js';
+import { Origin, type OriginOptions } from './origin.js';
+
+export interface MirrorOptions extends OriginOptions {
+  /** Bytes of one model file at most; default 256 MiB. */
+  readonly fileLimit?: number;
+  /** Where masks are decoded; default: on the event loop. */
+  readonly threads?: Threads;
+}
+
+/** What one look at the origin came to. */
+export interface Synced {
+  readonly tasks: number;
+  /** Files that came. */
+  readonly pulled: number;
+  /** Files that did not, by URL. */
+  readonly failures: readonly { readonly url: string; readonly error: SeedmaskError }[];
+}
+
+/** Its URL is absolute. */
+type Entry = Contents['tasks'][number];
+interface Page {
+  readonly etag: string | null;
+  readonly page: Contents;
+}
+interface Wanted {
+  readonly tasks: readonly Entry[];
+  /** Network id -> URL. */
+  readonly networks: ReadonlyMap<string, string>;
+}
+
+const DOCUMENT_LIMIT = 32 * 1024 * 1024;
+const PAGES_LIMIT = 10_000;
+/** Files that are asked for at once. */
+const AT_ONCE = 4;
+const LINK = /^\.\.\/\.content\/([0-9a-f]{64})\.smk$/;
+const BLOB = /^[0-9a-f]{64}\.smk$/;
+
+export class Mirror {
+  readonly #folder: string;
+  readonly #blobs: string;
+  readonly #origin: Origin;
+  readonly #document: URL;
+  readonly #options: MirrorOptions;
+  readonly #networks = new Map<string, Network>();
+  /** Content id -> a file on its way. */
+  readonly #coming = new Map<string, Promise<boolean>>();
+  /** Pages as they were last read, by URL. */
+  #pages: ReadonlyMap<string, Page> = new Map();
+
+  /**
+   * @param url of a Seedmask server, a folder with a contents.json, or such a document
+   * @param folder made if there is none
+   * @throws SeedmaskError bad-option
+   */
+  constructor(url: string, folder: string, options: MirrorOptions = {}) {
+    this.#origin = new Origin(url, options);
+    const document = new URL(this.#origin.url);
+    if (!document.pathname.endsWith('.json')) document.pathname = `${document.pathname.replace(/\/*$/, '')}/contents.json`;
+    this.#document = document;
+    this.#folder = folder;
+    this.#blobs = join(folder, '.content');
+    this.#options = options;
+  }
+
+  /**
+   * Brings the folder in step with the origin. One call at a time.
+   * @throws SeedmaskError (by rejection) cannot-pull, over-limit, bad-store or cannot-write when the document cannot be had or lists no
+   * task, or the folder is not for it: then nothing has changed
+   */
+  async sync(): Promise<Synced> {
+    await this.#claim().catch((error: unknown) => {
+      if (error instanceof SeedmaskError) throw error;
+      throw new SeedmaskError('cannot-write', { field: this.#folder, got: (error as Error).message });
+    });
+    const { tasks, networks } = await this.#read();
+    const failures: { url: string; error: SeedmaskError }[] = [];
+    let pulled = 0;
+    const attempt = async (url: string, work: () => Promise<boolean>) => {
+      try {
+        if (await work()) pulled++;
+      } catch (error) {
+        failures.push({ url, error: expected(error, url) });
+      }
+    };
+    for (const [id, url] of networks) await attempt(url, () => this.#takeNetwork(id, url));
+    const queue = tasks[Symbol.iterator]();
+    await Promise.all(
+      Array.from({ length: AT_ONCE }, async () => {
+        for (const entry of queue) await attempt(entry.url, () => this.#take(entry));
+      }),
+    );
+    await this.#label(tasks);
+    await this.#tidy(tasks, networks);
+    return { tasks: tasks.length, pulled, failures };
+  }
+
+  /**
+   * Reads a file again that the store could not read. One that is damaged on this disk goes, so that the next `sync` asks for it; one that
+   * is sound stays, as the trouble was another.
+   * @param file as the store names it
+   */
+  async recheck(file: string): Promise<void> {
+    const content = await contentOf(file);
+    if (content === undefined) return;
+    const blob = this.#blob(content);
+    const found = await readFile(blob)
+      .then((bytes) => this.#contentOf(Uint8Array.from(bytes), file))
+      .catch((error: unknown) => (error instanceof SeedmaskError && error.status === 503 ? content : undefined));
+    if (found !== content) await rm(blob, { force: true });
+  }
+
+  /** Ends what is under way. */
+  close(): void {
+    this.#origin.close();
+  }
+
+  /** A new name on the same disk; what a killed process leaves under such names is removed by `tidy`. */
+  #temporary(): string {
+    return join(this.#blobs, `${randomBytes(8).toString('hex')}.tmp`);
+  }
+
+  /** Writes a file whole or not at all. */
+  async #write(path: string, content: Uint8Array | string): Promise<void> {
+    const temporary = this.#temporary();
+    try {
+      const file = await open(temporary, 'wx', 0o644);
+      try {
+        await file.writeFile(content);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(temporary, path);
+    } catch (error) {
+      await rm(temporary, { force: true }).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  #blob(content: string): string {
+    return join(this.#blobs, `${content}.smk`);
+  }
+
+  /** The folder is this origin's, or nobody's yet. */
+  async #claim(): Promise<void> {
+    await mkdir(this.#blobs, { recursive: true });
+    const file = join(this.#blobs, 'url');
+    const owner = await readFile(file, 'utf8').catch(() => undefined);
+    const { href } = this.#document;
+    if (owner === undefined) return this.#write(file, href);
+    if (owner !== href) {
+      throw new SeedmaskError('bad-store', { field: this.#folder, expected: `what was pulled from ${href}`, got: `that of ${owner}` });
+    }
+  }
+
+  /** All pages of the document, each asked for only if it has changed. */
+  async #read(): Promise<Wanted> {
+    const tasks = new Map<string, Entry>();
+    const networks = new Map<string, string>();
+    const pages = new Map<string, Page>();
+    let at: URL | undefined = this.#document;
+    while (at) {
+      const { href }: URL = at;
+      if (pages.has(href) || pages.size === PAGES_LIMIT) {
+        throw new SeedmaskError('bad-store', {
+          field: href,
+          expected: `a list of at most ${PAGES_LIMIT} pages`,
+          got: 'one without end',
+        });
+      }
+      const known = this.#pages.get(href);
+      const { bytes, etag, url: base } = await this.#origin.get(href, { limit: DOCUMENT_LIMIT, etag: known?.etag });
+      const page = bytes ? parsed(bytes, base) : known?.page;
+      if (!page) throw new SeedmaskError('cannot-pull', { field: href, got: 'HTTP 304 to a first question' });
+      pages.set(href, { etag, page });
+      for (const entry of page.tasks) tasks.set(`${entry.task} ${entry.version}`, { ...entry, url: absolute(entry.url, base) });
+      for (const { id, url } of page.networks ?? []) networks.set(id, absolute(url, base));
+      at = page.next ? this.#origin.resolve(page.next, base) : undefined;
+    }
+    if (tasks.size === 0) {
+      const hint = 'It removes nothing; see whether its folder is mounted, and whether the key may use its tasks.';
+      throw new SeedmaskError('bad-store', { field: this.#document.href, expected: 'a list with at least one task', got: 'none', hint });
+    }
+    this.#pages = pages;
+    return { tasks: [...tasks.values()], networks };
+  }
+
+  /** Whether a file had to be pulled. */
+  async #take({ task, version, content, url }: Entry): Promise<boolean> {
+    if (content === null) throw new SeedmaskError('cannot-pull', { field: url, got: 'the origin cannot read it now' });
+    const link = join(this.#folder, task, `${version}.smk`);
+    const there = await lstat(link).catch(() => undefined);
+    if (there && !there.isSymbolicLink()) {
+      throw new SeedmaskError('cannot-write', { field: link, got: 'a file that was not pulled is there' });
+    }
+    const pulled = await this.#pull(content, url);
+    if ((await contentOf(link)) === content) return pulled;
+    await mkdir(join(this.#folder, task), { recursive: true });
+    const temporary = this.#temporary();
+    await symlink(`../.content/${content}.smk`, temporary);
+    await rename(temporary, link);
+    return pulled;
+  }
+
+  /** Whether this call has brought the file here; tasks of one content wait for one. */
+  async #pull(content: string, url: string): Promise<boolean> {
+    if (await lstat(this.#blob(content)).catch(() => undefined)) return false;
+    const other = this.#coming.get(content);
+    if (other) return other.then(() => false);
+    const work = (async () => {
+      const bytes = await this.#bytes(url);
+      const found = await this.#contentOf(bytes, url);
+      if (found !== content) throw new SeedmaskError('wrong-content', { field: url, expected: content, got: found });
+      await this.#write(this.#blob(content), bytes);
+      return true;
+    })().finally(() => this.#coming.delete(content));
+    this.#coming.set(content, work);
+    return work;
+  }
+
+  async #takeNetwork(id: string, url: string): Promise<boolean> {
+    const file = join(this.#folder, `${id}.smk`);
+    if (await lstat(file).catch(() => undefined)) return false;
+    const bytes = await this.#bytes(url);
+    const { tasks, network } = await this.#open(bytes);
+    const found = Buffer.from(networkId(network)).toString('hex');
+    if (found !== id) throw new SeedmaskError('wrong-content', { field: url, expected: id, got: found });
+    if (tasks > 0) throw new SeedmaskError('bad-store', { field: url, expected: 'a network alone', got: `${tasks} tasks` });
+    await this.#write(file, bytes);
+    return true;
+  }
+
+  async #bytes(url: string): Promise<Uint8Array> {
+    const { bytes } = await this.#origin.get(url, { limit: this.#fileLimit });
+    if (!bytes) throw new SeedmaskError('cannot-pull', { field: url, got: 'HTTP 304 to a first question' });
+    return bytes;
+  }
+
+  /** Decodes a file of one task, and names its content. */
+  async #contentOf(bytes: Uint8Array, url: string): Promise<string> {
+    const archive = await this.#open(bytes);
+    if (archive.tasks !== 1) {
+      const hint = 'seedmask extract makes files of one task.';
+      throw new SeedmaskError('bad-store', { field: url, expected: 'a file of one task', got: `${archive.tasks} tasks`, hint });
+    }
+    const stored = await archive.storedTask(0);
+    const { threads } = this.#options;
+    return (threads ? await threads.decode(archive.network, stored, 0, false) : decodeMask(archive.network, stored, 0)).id;
+  }
+
+  #open(bytes: Uint8Array) {
+    return openArchive(async (offset, length) => bytes.subarray(offset, offset + length), {
+      fileBytes: bytes.length,
+      limits: { maxFileBytes: this.#fileLimit, maxWeights: 8 * this.#fileLimit },
+      networks: (id) => this.#network(Buffer.from(id).toString('hex')),
+    });
+  }
+
+  async #network(id: string): Promise<Network | undefined> {
+    const known = this.#networks.get(id);
+    if (known) return known;
+    const bytes = await readFile(join(this.#folder, `${id}.smk`)).catch(() => undefined);
+    if (!bytes) return undefined;
+    const { network } = await this.#open(Uint8Array.from(bytes));
+    this.#networks.set(id, network);
+    return network;
+  }
+
+  get #fileLimit(): number {
+    return this.#options.fileLimit ?? 256 * 1024 * 1024;
+  }
+
+  /** Writes labels.json where it says something else than before; `tidy` removes those that say nothing any more. */
+  async #label(tasks: readonly Entry[]): Promise<void> {
+    for (const [task, labels] of labelsOf(tasks)) {
+      const text = JSON.stringify(Object.fromEntries(labels));
+      const file = join(this.#folder, task, 'labels.json');
+      if (!(await lstat(join(this.#folder, task)).catch(() => undefined))) continue;
+      if ((await readFile(file, 'utf8').catch(() => undefined)) !== text) await this.#write(file, text);
+    }
+  }
+
+  /** Removes what was pulled once and is wanted no more. */
+  async #tidy(tasks: readonly Entry[], networks: Wanted['networks']): Promise<void> {
+    const wanted = new Set(tasks.map(({ task, version }) => join(this.#folder, task, `${version}.smk`)));
+    const labels = labelsOf(tasks);
+    const used = new Set<string | null>(tasks.map(({ content }) => content));
+    for (const entry of await readdir(this.#folder, { withFileTypes: true })) {
+      const path = join(this.#folder, entry.name);
+      if (entry.isFile() && BLOB.test(entry.name) && !networks.has(entry.name.slice(0, 64))) await rm(path);
+      if (!entry.isDirectory() || entry.name.startsWith('.')) continue;
+      let ours = false;
+      for (const name of await readdir(path)) {
+        const content = await contentOf(join(path, name));
+        if (content === undefined) continue;
+        ours = true;
+        if (wanted.has(join(path, name))) used.add(content);
+        else await rm(join(path, name), { force: true });
+      }
+      if (ours && !labels.has(entry.name)) await rm(join(path, 'labels.json'), { force: true });
+      // Fails where something is left.
+      if (ours) await rmdir(path).catch(() => undefined);
+    }
+    for (const name of await readdir(this.#blobs)) {
+      if (name.endsWith('.tmp') || (BLOB.test(name) && !used.has(name.slice(0, 64)))) await rm(join(this.#blobs, name), { force: true });
+    }
+  }
+}
+
+/** The content that a link of ours stands for. */
+async function contentOf(path: string): Promise<string | undefined> {
+  const target = await readlink(path).catch(() => undefined);
+  return target === undefined ? undefined : LINK.exec(target)?.[1];
+}
+
+/** Task -> label -> version. */
+function labelsOf(tasks: readonly Entry[]): Map<string, [label: string, version: number][]> {
+  const all = new Map<string, [string, number][]>();
+  for (const { task, version, labels = [] } of tasks) {
+    if (labels.length) all.set(task, [...(all.get(task) ?? []), ...labels.map((label): [string, number] => [label, Number(version)])]);
+  }
+  return all;
+}
+
+/** What is no URL at all stays as it is, and is refused when it is asked for. */
+const absolute = (url: string, base: URL): string => (URL.canParse(url, base) ? new URL(url, base).href : url);
+
+function parsed(bytes: Uint8Array, { href }: URL): Contents {
+  if (bytes.length === 0) throw new SeedmaskError('bad-store', { field: href, expected: 'a contents.json', got: 'an empty answer' });
+  try {
+    return checked(Contents, parseJson(bytes), '');
+  } catch (error) {
+    if (!(error instanceof SeedmaskError)) throw error;
+    throw new SeedmaskError('bad-store', { field: href, expected: 'a contents.json', got: error.message });
+  }
+}
+
+/** Failures whose line says already which file it is. */
+const NAMED = new Set<ErrorCode>(['cannot-pull', 'wrong-content', 'cannot-write', 'bad-store']);
+
+/** A failure in one line; a full disk is one as well. */
+function expected(error: unknown, url: string): SeedmaskError {
+  if (error instanceof SeedmaskError) {
+    return NAMED.has(error.code) ? error : new SeedmaskError('cannot-pull', { field: url, got: error.message });
+  }
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === undefined) throw error;
+  return new SeedmaskError('cannot-pull', { field: url, got: message });
+}

@@ -1,0 +1,91 @@
+// The body of a request on Seedmask's own routes becomes rows of raw values: JSON, raw bytes, msgpack or a PNG, as the Content-Type or
+// the bytes themselves say. JSON and msgpack may say more than rows: a schema has what.
+
+import { z } from 'zod';
+import { SeedmaskError } from '../../codec/errors.js';
+import { type Shape, size } from '../../src/network.js';
+import { checked, Fraction, kindOf, parseJson } from './bodies.js';
+import { decodeMsgpack } from './msgpack.js';
+import { pixelsOf } from './pixels.js';
+import { decodePng } from './png.js';
+import { checkCount, type Rows, rowsOf, rowsOfBytes } from './rows.js';
+import { rowsOfTensor } from './tensors.js';
+
+/** What rows may come as, beside their schema: media types of /openapi.json. */
+export const contentOf = <T>(schema: z.ZodType<T>) =>
+  ({
+    'application/json': schema,
+    'application/octet-stream': 'bytes',
+    'application/msgpack': schema,
+    'image/png': 'bytes',
+  }) as const;
+
+export const INSTANCES = {
+  type: 'array',
+  description: 'one list of values per row, flat or shaped; in msgpack also bytes; a lone row may stand alone',
+} as const;
+
+const ABSTAIN = 'least probability of a label; below it the label is null';
+export const Classify = z.looseObject({
+  instances: z
+    .unknown()
+    .refine((value) => value !== undefined, 'present')
+    .meta(INSTANCES),
+  abstain: Fraction.optional().describe(ABSTAIN),
+});
+
+/** Tasks that one question may choose from. */
+export const MASKS_LIMIT = 10_000;
+export const Method = z
+  .enum(['all', 'oneshot', 'binary'], 'all, oneshot or binary')
+  .optional()
+  .describe(
+    "all, the default and the surest, asks every mask what it says of the rows; oneshot lays all masks on one another and looks once at which should grow for the answers to be surer (SupSup's entropy gradient); binary does that again and again with the better half",
+  );
+/** A body that says more than rows. */
+export const WhichTask = z.looseObject({
+  instances: z
+    .unknown()
+    .refine((value) => value !== undefined, 'present')
+    .meta({ ...INSTANCES, description: `rows of one task: ${INSTANCES.description}` }),
+  tasks: z.array(z.string()).max(MASKS_LIMIT).optional().describe('names to choose from; default: every task of the network'),
+  method: Method,
+});
+/**
+ * Rows, and what else the body says; `said` is undefined where it says rows alone.
+ * @param limit rows at most
+ * @param numbers whether raw bytes are float32, little-endian, in place of uint8: of tasks over features that are numbers
+ * @throws SeedmaskError about the body, its shape or its values
+ */
+export function decodeContent<T extends { readonly instances: unknown }>(
+  body: Uint8Array,
+  contentType: string | undefined,
+  {
+    shape,
+    limit,
+    numbers,
+    schema,
+  }: { readonly shape: Shape; readonly limit: number; readonly numbers?: boolean; readonly schema: z.ZodType<T> },
+): { readonly rows: Rows; readonly said?: T } {
+  const kind = kindOf(body, contentType, size(shape) * (numbers ? 4 : 1));
+  if (numbers && kind === 'pixels') return { rows: rowsOfNumbers(body, shape, limit) };
+  if (kind === 'pixels') return { rows: rowsOfBytes(body, { shape, limit, field: '' }) };
+  if (kind === 'png') return { rows: { values: decodePng(body, shape), count: 1 } };
+  const pixels = kind === 'json' ? pixelsOf(body, size(shape), limit) : null;
+  if (pixels) return { rows: pixels };
+  const value = kind === 'json' ? parseJson(body) : decodeMsgpack(body);
+  const options = { shape, limit, lone: true, batch: '{"instances": [[...]]}' };
+  if (Array.isArray(value)) return { rows: rowsOf(value, { ...options, field: '' }) };
+  const said = checked(schema, value, '', 'Send {"instances": [[...], ...]}, one list of values per row.');
+  return { rows: rowsOf(said.instances, { ...options, field: '/instances' }), said };
+}
+
+function rowsOfNumbers(body: Uint8Array, shape: Shape, limit: number): Rows {
+  const [field, bytes] = ['the body', 4 * size(shape)];
+  if (body.length === 0 || body.length % bytes !== 0) {
+    const expected = `a multiple of ${bytes} bytes, one little-endian float32 per input`;
+    throw new SeedmaskError('bad-shape', { field, expected, got: `[${body.length}]` });
+  }
+  checkCount(body.length / bytes, { limit, field: '' });
+  return rowsOfTensor(body, 'FP32', body.length / bytes, field);
+}

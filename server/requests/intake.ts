@@ -1,0 +1,32 @@
+// Bodies that are being read, bounded together by what has really come of them, after Content-Encoding: a flood of large requests is
+// refused before memory is taken for it, and who announces much and sends nothing keeps nobody out.
+
+import { SeedmaskError } from '../../codec/errors.js';
+import { type BodyReader, readBody } from './bodies.js';
+
+/**
+ * A reader of bodies of at most `limit` bytes, which refuses one when those under way would exceed `together`; alone, any is let in.
+ * @throws SeedmaskError (by rejection) overloaded, and what `readBody` throws
+ */
+export function bounded(limit: number, together: number): BodyReader {
+  let held = 0;
+  return async (req) => {
+    let mine = 0;
+    const check = (bytes: number) => {
+      if (held === mine || held + bytes <= together) return;
+      const got = `${held + bytes} bytes of requests`;
+      throw new SeedmaskError('overloaded', { field: 'bodies', expected: `${together}`, got, hint: 'Try again in 1 s.', retryAfter: 1 });
+    };
+    const said = Number(req.headers['content-length'] ?? 0);
+    if (said <= limit) check(said);
+    try {
+      return await readBody(req, limit, (bytes) => {
+        check(bytes);
+        held += bytes;
+        mine += bytes;
+      });
+    } finally {
+      held -= mine;
+    }
+  };
+}

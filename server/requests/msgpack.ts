@@ -1,0 +1,89 @@
+// msgpack in and out. `msgpackr` decodes, but a scan of depth, counts and lengths runs first, and extension types are refused: they
+// are where msgpackr would build records (and code for them), dates or typed arrays out of a stranger's bytes.
+
+import { Packr, Unpackr } from 'msgpackr';
+import { SeedmaskError } from '../../codec/errors.js';
+import { CONTAINER_LIMIT, DEPTH_LIMIT, tooDeep, tooMany } from './bodies.js';
+
+const FLOAT32_ALWAYS = 1;
+
+const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, moreTypes: false, int64AsType: 'number' });
+const packr = new Packr({ useRecords: false, mapsAsObjects: true, moreTypes: false, variableMapSize: true, useFloat32: FLOAT32_ALWAYS });
+
+/** The value as msgpack; numbers that are not whole become f32. */
+export function encodeMsgpack(value: unknown): Uint8Array {
+  return packr.pack(value);
+}
+
+/**
+ * Decodes one msgpack value of maps, lists, strings, bytes and numbers.
+ * @throws SeedmaskError bad-msgpack, deep-body, over-limit
+ */
+export function decodeMsgpack(body: Uint8Array): unknown {
+  scan(body);
+  const value: unknown = unpackr.unpack(body);
+  return value;
+}
+
+/** Bytes of a fixed-size value after its head byte, by head byte 0xc0 .. 0xdf; -1 for what has a length or is refused. */
+const FIXED = [0, -1, 0, 0, -1, -1, -1, -1, -1, -1, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1];
+/** Head byte -> bytes of its length field, for strings, byte strings, lists and maps. */
+const LENGTHS: ReadonlyMap<number, number> = new Map([
+  [0xc4, 1],
+  [0xc5, 2],
+  [0xc6, 4],
+  [0xd9, 1],
+  [0xda, 2],
+  [0xdb, 4],
+  [0xdc, 2],
+  [0xdd, 4],
+  [0xde, 2],
+  [0xdf, 4],
+]);
+
+/** Throws unless the bytes are exactly one value within the limits. */
+function scan(body: Uint8Array): void {
+  const view = new DataView(body.buffer, body.byteOffset, body.length);
+  /** Values still to come, per open container. */
+  const open: number[] = [1];
+  let at = 0;
+  let containers = 0;
+  const refuse = (got: string) =>
+    new SeedmaskError('bad-msgpack', { field: `byte ${at}`, expected: 'msgpack', got: `${got} at byte ${at}` });
+  while (open.length > 0) {
+    if (open[open.length - 1] === 0) {
+      open.pop();
+      continue;
+    }
+    open[open.length - 1]--;
+    if (at >= body.length) throw refuse('it ends early');
+    const head = body[at];
+    let length = 0;
+    let children = -1;
+    let step = 1;
+    if (head >= 0xc0 && head < 0xe0) {
+      const fixed = FIXED[head - 0xc0];
+      const width = LENGTHS.get(head);
+      if (width !== undefined) {
+        if (at + 1 + width > body.length) throw refuse('it ends early');
+        length = width === 1 ? body[at + 1] : width === 2 ? view.getUint16(at + 1) : view.getUint32(at + 1);
+        step += width;
+        if (head >= 0xdc) {
+          children = head >= 0xde ? 2 * length : length;
+          length = 0;
+        }
+      } else if (fixed >= 0) length = fixed;
+      else throw refuse(`extension type 0x${head.toString(16)}`);
+    } else if (head >= 0xa0 && head < 0xc0) length = head & 31;
+    else if (head >= 0x90 && head < 0xa0) children = head & 15;
+    else if (head >= 0x80 && head < 0x90) children = 2 * (head & 15);
+    if (length > body.length - at - step || children > body.length - at - step) throw refuse('a length runs past the end');
+    at += step + length;
+    if (children >= 0) {
+      if (++containers > CONTAINER_LIMIT) throw tooMany(containers);
+      if (open.length > DEPTH_LIMIT) throw tooDeep();
+      open.push(children);
+    }
+  }
+  if (at !== body.length) throw refuse('a second value begins');
+}

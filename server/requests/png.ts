@@ -1,0 +1,91 @@
+// A PNG image as one row of raw values. The chunk list is walked before anything is inflated: one header, exactly the network's
+// height and width, 8 bits, not interlaced; so a hostile file cannot ask for memory.
+//
+// Grey = (299 R + 587 G + 114 B + 500) / 1000, rounded down: a grey image keeps its values. Transparent pixels lie over black.
+
+import { inflateSync } from 'node:zlib';
+import { PNG } from 'pngjs';
+import { SeedmaskError } from '../../codec/errors.js';
+import type { Shape } from '../../src/network.js';
+
+/** Colour types, with their bytes a pixel. */
+const SAMPLES: ReadonlyMap<number, number> = new Map([
+  [0, 1],
+  [2, 3],
+  [4, 2],
+  [6, 4],
+]);
+
+/**
+ * Decodes an 8-bit greyscale or RGB image, with or without alpha, for a network over [height, width, 1 or 3].
+ * @returns height x width x channels bytes
+ * @throws SeedmaskError bad-image
+ */
+export function decodePng(bytes: Uint8Array, [height, width, channels]: Shape): Uint8Array {
+  if (channels !== 1 && channels !== 3) {
+    throw new SeedmaskError('bad-image', { field: 'channels', expected: channels, got: '1 or 3', hint: 'Send the values as JSON.' });
+  }
+  checkChunks(bytes, height, width);
+  let pixels: Uint8Array;
+  try {
+    pixels = PNG.sync.read(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)).data;
+  } catch (error) {
+    throw broken(error instanceof Error ? error.message : String(error));
+  }
+  const overBlack = (pixel: number, channel: number) => Math.floor((pixels[4 * pixel + channel] * pixels[4 * pixel + 3] + 127) / 255);
+  const values = new Uint8Array(height * width * channels);
+  for (let i = 0; i < height * width; i++) {
+    if (channels === 1) values[i] = Math.floor((299 * overBlack(i, 0) + 587 * overBlack(i, 1) + 114 * overBlack(i, 2) + 500) / 1000);
+    else for (let channel = 0; channel < 3; channel++) values[3 * i + channel] = overBlack(i, channel);
+  }
+  return values;
+}
+
+/** Whether bytes begin as a PNG file does, and go on far enough for its header. */
+export function hasPngSignature(bytes: Uint8Array): boolean {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  return bytes.length >= 33 && view.getUint32(0) === 0x89504e47 && view.getUint32(4) === 0x0d0a1a0a;
+}
+
+const broken = (got: string): SeedmaskError => new SeedmaskError('bad-image', { field: 'the fault', expected: 'a whole PNG file', got });
+
+/** Walks the chunks: signature, then one IHDR that fits, then no second one, and pixels to the last: pngjs makes up those that lack. */
+function checkChunks(bytes: Uint8Array, height: number, width: number): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  if (!hasPngSignature(bytes)) throw broken('no PNG signature');
+  const name = (at: number) => String.fromCharCode(...bytes.subarray(at + 4, at + 8));
+  if (view.getUint32(8) !== 13 || name(8) !== 'IHDR') throw broken('no IHDR chunk first');
+  const got = `${view.getUint32(16)} x ${view.getUint32(20)}`;
+  if (got !== `${width} x ${height}`) {
+    const hint = 'Resize the image first: white strokes on black, raw values 0..255.';
+    throw new SeedmaskError('bad-image', { field: 'width x height', expected: `${width} x ${height}`, got, hint });
+  }
+  if (bytes[24] !== 8) throw new SeedmaskError('bad-image', { field: 'bit depth', expected: 8, got: bytes[24] });
+  const samples = SAMPLES.get(bytes[25]);
+  if (samples === undefined) {
+    throw new SeedmaskError('bad-image', { field: 'colour type', expected: 'greyscale or RGB, with or without alpha', got: bytes[25] });
+  }
+  if (bytes[28] !== 0) throw new SeedmaskError('bad-image', { field: 'interlacing', expected: 'none', got: bytes[28] });
+  const data: Uint8Array[] = [];
+  for (let at = 33; at + 12 <= bytes.length; at += 12 + view.getUint32(at)) {
+    if (name(at) === 'IHDR') throw broken('a second IHDR chunk');
+    if (name(at) === 'IDAT') data.push(bytes.subarray(at + 8, at + 8 + view.getUint32(at)));
+    if (name(at) === 'IEND') {
+      checkPixels(Buffer.concat(data), height * (1 + width * samples));
+      return;
+    }
+  }
+  throw broken('no IEND chunk: the file is cut short');
+}
+
+/** Throws unless compressed pixels are `length` bytes, a filter and the samples of each line. */
+function checkPixels(data: Uint8Array, length: number): void {
+  let found: number;
+  try {
+    found = inflateSync(data, { maxOutputLength: length }).length;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw broken('more pixels than its header says');
+    throw broken(error instanceof Error ? error.message : String(error));
+  }
+  if (found !== length) throw broken('fewer pixels than its header says');
+}

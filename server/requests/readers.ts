@@ -1,0 +1,74 @@
+// Bodies become rows, each kind of request in its own way. Small ones here and now; what takes milliseconds to read in a thread, where
+// there is one: the very same functions run there.
+
+import { type Shape, size } from '../../src/network.js';
+import type { Threads } from '../running/threads.js';
+import { kindOf } from './bodies.js';
+import { Classify, decodeContent, WhichTask } from './content.js';
+import { type Infers, readTensors } from './oip-bodies.js';
+import { pixelsOf } from './pixels.js';
+import type { Rows } from './rows.js';
+import { type Input, readExamples, readPredict } from './tfserving-bodies.js';
+
+/** What readers go by. */
+export interface Reading {
+  /** The network's input. */
+  readonly shape: Shape;
+  /** Rows at most. */
+  readonly limit: number;
+  /** Content-Type, on our own routes: elsewhere a body is JSON whatever that says. */
+  readonly type?: string;
+  /** Whether raw bytes are float32, on our own routes. */
+  readonly numbers?: boolean;
+  /** What the one input is called; default: pixels. */
+  readonly input?: Input;
+  /** Inference-Header-Content-Length. */
+  readonly header?: string;
+}
+
+type Said<T> = { readonly rows: Rows; readonly said?: T };
+/** Each throws SeedmaskError about the body, its shape or its values. */
+export interface Readers {
+  classify(body: Uint8Array, reading: Reading): Said<{ readonly abstain?: number }>;
+  'infer-task'(body: Uint8Array, reading: Reading): Said<{ readonly tasks?: string[]; readonly method?: 'all' | 'oneshot' | 'binary' }>;
+  predict(body: Uint8Array, reading: Reading): { readonly rows: Rows; readonly columns?: boolean };
+  examples(body: Uint8Array, reading: Reading): { readonly rows: Rows };
+  tensors(body: Uint8Array, reading: Reading): Infers;
+}
+export type Reader = keyof Readers;
+export type Read<R extends Reader> = ReturnType<Readers[R]>;
+
+export const READERS: Readers = {
+  classify: (body, reading) => decodeContent(body, reading.type, { ...reading, schema: Classify }),
+  'infer-task': (body, reading) => decodeContent(body, reading.type, { ...reading, schema: WhichTask }),
+  predict: readPredict,
+  examples: readExamples,
+  tensors: readTensors,
+};
+
+/** Bytes from which JSON and msgpack take milliseconds to read. */
+const LARGE = 64 * 1024;
+/** Bytes of whole pixels as JSON that take no longer than a thread needs to be told: some 2 ns a byte. */
+const QUICK = 1024 * 1024;
+
+/**
+ * What `then` makes of a body: of its rows, and what else it says; at once where the body was read at once.
+ * @throws SeedmaskError, also by rejection, as the reader; overloaded, lost-worker
+ */
+export function read<R extends Reader, T>(
+  reader: R,
+  body: Uint8Array,
+  reading: Reading,
+  { threads }: { readonly threads: Threads | undefined },
+  then: (found: Read<R>) => T,
+): T | Promise<T> {
+  const here = () => then(READERS[reader](body, reading) as Read<R>);
+  if (!threads || body.length < LARGE) return here();
+  const { type, shape, numbers, limit } = reading;
+  if (reader === 'classify' || reader === 'infer-task') {
+    const kind = kindOf(body, type, size(shape) * (numbers ? 4 : 1));
+    if (kind === 'pixels' || kind === 'png') return here();
+  }
+  const quick = reader !== 'tensors' && reader !== 'examples' && body.length <= QUICK ? pixelsOf(body, size(shape), limit) : null;
+  return quick ? then({ rows: quick } as Read<R>) : threads.read(reader, body, reading).then(then);
+}

@@ -1,0 +1,93 @@
+// What comes with requests of TensorFlow Serving's protocol: rows, in row or in column form, or as examples.
+
+import { z } from 'zod';
+import { SeedmaskError } from '../../codec/errors.js';
+import type { Shape } from '../../src/network.js';
+import { size } from '../../src/network.js';
+import { checked, parseJson } from './bodies.js';
+import { pixelsOf } from './pixels.js';
+import { brief, type RowOptions, type Rows, rowsOf } from './rows.js';
+
+const Signature = z.enum(['serving_default', ''], 'serving_default').optional();
+export const Predict = z.looseObject({
+  signature_name: Signature,
+  instances: z.unknown().optional().meta({ type: 'array', description: 'row form: a list of rows, or of {"pixels": row}' }),
+  inputs: z.unknown().optional().meta({ description: 'column form: a list of rows, or {"pixels": rows}' }),
+});
+const Features = z.record(z.string(), z.unknown());
+export const Classify = z.looseObject({
+  signature_name: Signature,
+  examples: z
+    .array(Features)
+    .min(1, 'at least one example')
+    .describe('objects {"pixels": row}; of tasks over numbers {"features": row}, or every number by its name'),
+  context: Features.optional().describe('features that all examples share'),
+});
+/** What the one input is called, and its values where they have names. */
+export interface Input {
+  readonly name: string;
+  readonly columns?: readonly string[];
+}
+
+export const PIXELS: Input = { name: 'pixels' };
+
+interface Limits {
+  readonly shape: Shape;
+  /** Rows at most. */
+  readonly limit: number;
+  /** Default PIXELS. */
+  readonly input?: Input;
+}
+
+/** The body of predict. @throws SeedmaskError about the body, its shape or its values */
+export function readPredict(body: Uint8Array, { shape, limit }: Limits): { readonly rows: Rows; readonly columns?: boolean } {
+  const pixels = pixelsOf(body, size(shape), limit);
+  if (pixels) return { rows: pixels };
+  const request = checked(Predict, parseJson(body), '', 'Send {"instances": [[...], ...]}.');
+  const columns = request.instances === undefined;
+  if (columns === (request.inputs === undefined)) {
+    throw new SeedmaskError('bad-request', {
+      field: 'the body',
+      expected: "an object with exactly one of 'instances' (rows) and 'inputs' (columns)",
+      got: columns ? 'neither' : 'both',
+    });
+  }
+  const rows = columns
+    ? rowsOf(...unnamedColumn(request.inputs, { shape, limit, batch: '{"inputs": [[...]]}', field: '/inputs' }))
+    : rowsOf(unnamedRows(request.instances), { shape, limit, field: '/instances', batch: '{"instances": [[...]]}' });
+  return { rows, columns };
+}
+
+/** The body of classify. @throws SeedmaskError about the body, its shape or its values */
+export function readExamples(body: Uint8Array, { shape, limit, input = PIXELS }: Limits): { readonly rows: Rows } {
+  const { examples, context = {} } = checked(Classify, parseJson(body), '', 'Send {"examples": [{"pixels": [...]}, ...]}.');
+  const instances = examples.map((example, i) => rowOf({ ...context, ...example }, input, `/examples/${i}`));
+  return { rows: rowsOf(instances, { shape, limit, field: '/examples', batch: '{"pixels": [...]}' }) };
+}
+
+/** The row of an example: its one feature, or its numbers by their names. */
+function rowOf(features: z.infer<typeof Features>, { name, columns }: Input, field: string): unknown {
+  const given = Object.keys(features);
+  if (given.length === 1 && (given[0] === name || given[0] === 'pixels')) return features[given[0]];
+  if (columns && given.length === columns.length && columns.every((column) => Object.hasOwn(features, column)))
+    return columns.map((column) => features[column]);
+  throw new SeedmaskError('bad-request', {
+    field,
+    expected: `an object with the one feature '${name}', a list of values${columns ? `, or with ${brief(columns.join(', '))}` : ''}`,
+    got: brief(given.join(', ')),
+  });
+}
+
+const isNamed = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && /^(pixels|features)$/.test(Object.keys(value).join());
+
+/** Row form may name the only input: [{"pixels": [...]}, ...]. */
+const unnamedRows = (instances: unknown): unknown =>
+  Array.isArray(instances) && instances.every(isNamed) ? instances.map((instance) => Object.values(instance)[0]) : instances;
+
+/** Column form may name the only input: {"pixels": [[...], ...]}. */
+const unnamedColumn = (value: unknown, options: RowOptions): [unknown, RowOptions] => {
+  if (!isNamed(value)) return [value, options];
+  const [[name, rows]] = Object.entries(value);
+  return [rows, { ...options, field: `${options.field}/${name}` }];
+};

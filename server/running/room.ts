@@ -1,0 +1,94 @@
+// What may wait is bounded, in rows and in bytes, and no task may fill more than half of that; who does not fit is told so at once, and
+// when to come back, by the rate at which the queue was drained of late.
+
+import { SeedmaskError } from '../../codec/errors.js';
+import { Drain } from './drain.js';
+
+export interface RoomOptions {
+  /** Rows that may wait at once; default 65,536. */
+  readonly queueRows?: number;
+  /** Bytes that the values of these rows may take; default 256 MiB. */
+  readonly queueBytes?: number;
+  /** Rows that a key may have under way; default: as many as all together. */
+  readonly keyLimit?: (key: string) => number;
+}
+
+/** Rows of one request, and whose. */
+export interface Load {
+  readonly task: string;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly key: string | undefined;
+}
+
+/** Its deadline is over. */
+export const tooLate = () =>
+  new SeedmaskError('deadline', { got: 'it has passed', hint: 'Ask for more time, or for fewer rows at a time.' });
+
+/** The room of one queue. */
+export class Room {
+  readonly #options: RoomOptions;
+  readonly #rowLimit: number;
+  readonly #byteLimit: number;
+  readonly #rowsOf = { task: new Map<string, number>(), key: new Map<string, number>() };
+  readonly #drained = new Drain();
+  #waiting = { requests: 0, rows: 0, bytes: 0 };
+
+  constructor(options: RoomOptions) {
+    this.#options = options;
+    this.#rowLimit = options.queueRows ?? 65_536;
+    this.#byteLimit = options.queueBytes ?? 256 * 1024 * 1024;
+  }
+
+  /** What has come and is not answered yet. */
+  get waiting(): { readonly requests: number; readonly rows: number; readonly bytes: number } {
+    return this.#waiting;
+  }
+
+  /** Why a request does not fit: overloaded or over-key-limit. Alone, anything that a request may be fits. */
+  refusal({ task, rows: count, bytes, key }: Load): SeedmaskError | undefined {
+    const { rows, bytes: held } = this.#waiting;
+    const refuse = (code: 'overloaded' | 'over-key-limit', field: string, got: string, expected: string) => {
+      const retryAfter = this.#drained.secondsFor(rows);
+      return new SeedmaskError(code, { field, expected, got, hint: `Try again in ${retryAfter} s.`, retryAfter });
+    };
+    if (key !== undefined && this.#options.keyLimit) {
+      const limit = this.#options.keyLimit(key);
+      const got = (this.#rowsOf.key.get(key) ?? 0) + count;
+      if (got > limit) return refuse('over-key-limit', key, `${got} rows`, `${limit} rows`);
+    }
+    if (rows === 0) return undefined;
+    const over = (got: string, expected: string) => refuse('overloaded', 'the queue', got, expected);
+    const ofTask = this.#rowsOf.task.get(task) ?? 0;
+    if (rows + count > this.#rowLimit) return over(`${rows + count} rows`, `${this.#rowLimit}`);
+    if (held + bytes > this.#byteLimit) return over(`${held + bytes} bytes of rows`, `${this.#byteLimit}`);
+    if (ofTask > 0 && ofTask + count > this.#rowLimit / 2) return over(`${ofTask + count} rows of task ${task}`, `${this.#rowLimit / 2}`);
+    return undefined;
+  }
+
+  enter(load: Load): void {
+    if (this.#waiting.requests === 0) this.#drained.start();
+    this.#count(load, 1);
+  }
+
+  leave(load: Load): void {
+    this.#count(load, -1);
+  }
+
+  /** Rows were answered. */
+  drained(rows: number): void {
+    this.#drained.add(rows);
+  }
+
+  #count({ task, rows: count, bytes, key }: Load, sign: 1 | -1): void {
+    const { requests, rows, bytes: held } = this.#waiting;
+    this.#waiting = { requests: requests + sign, rows: rows + sign * count, bytes: held + sign * bytes };
+    const add = (sums: Map<string, number>, name: string) => {
+      const sum = (sums.get(name) ?? 0) + sign * count;
+      if (sum > 0) sums.set(name, sum);
+      else sums.delete(name);
+    };
+    add(this.#rowsOf.task, task);
+    if (key !== undefined) add(this.#rowsOf.key, key);
+  }
+}

@@ -1,0 +1,183 @@
+// What a worker thread of the server does: one job after the other, each a message in and a message out. It decodes masks, reads large
+// bodies and, for networks too large for the event loop, computes logits with an engine of its own. Between jobs, in slices, it looks for
+// the task of rows that name none. It keeps compiled tasks, and the masks it was asked to choose from last.
+
+import { parentPort, workerData } from 'node:worker_threads';
+import { LRUCache } from 'lru-cache';
+import { SeedmaskError } from '../../codec/errors.js';
+import type { StoredTask } from '../../codec/index.js';
+import type { Classifier, Engine, InputTransform } from '../../src/engine/engine.js';
+import { unpackMask } from '../../src/engine/packed.js';
+import { createWasmEngine } from '../../src/engine/wasm.js';
+import type { Network } from '../../src/network.js';
+import { decodeMask } from '../repository/decode.js';
+import type { Reader, Reading } from '../requests/readers.js';
+import type { MaskBlock } from './finder.js';
+import { type Asking, Guesser, type Method } from './guess.js';
+import { inSlices } from './slices.js';
+
+export type Job =
+  | { readonly kind: 'decode'; readonly network: Network; readonly stored: StoredTask; readonly place: number }
+  | {
+      readonly kind: 'logits';
+      /** Names the task: another mask has another one. */
+      readonly key: number;
+      readonly network: Network;
+      readonly packed: Uint8Array;
+      readonly transform: InputTransform;
+      readonly values: Uint8Array | Float32Array;
+      readonly rows: number;
+    }
+  | { readonly kind: 'read'; readonly reader: Reader; readonly body: Uint8Array; readonly reading: Reading }
+  | {
+      readonly kind: 'infer-task';
+      readonly values: Uint8Array | Float32Array;
+      readonly rows: number;
+      readonly method: Method;
+      /** The key alone where the thread holds the block. */
+      readonly block: MaskBlock | Pick<MaskBlock, 'key'>;
+    };
+
+/**
+ * What a thread is told: a job, which it answers under its id; that the question of an id need not be answered any more; that the masks
+ * held for questions are not needed any more. It does one question at a time, and other jobs in between.
+ */
+export type Message = { readonly id: number; readonly job: Job } | { readonly cancel: number } | 'forget';
+
+/** Answer of 'logits'. */
+export interface Logits {
+  readonly logits: Int32Array | Float32Array;
+  readonly outputs: number;
+  /** Real value of one step of the logits. */
+  readonly scale: number;
+}
+
+/** What comes back: a value, an expected failure, the text of another, or that a question is under way. */
+export type Reply = { readonly id: number } & (
+  | { readonly value: unknown }
+  | { readonly code: SeedmaskError['code']; readonly details: SeedmaskError['details'] }
+  | { readonly fault: string }
+  | { readonly underWay: true }
+);
+
+type Question = Extract<Job, { kind: 'infer-task' }>;
+
+/** Milliseconds between two signs of life. */
+const SIGN_MS = 250;
+const CANCELLED = new Error('the question was cancelled');
+
+/** What the thread was started with. */
+export interface ThreadData {
+  /** Bytes that compiled tasks may hold together. */
+  readonly compiledLimit: number;
+}
+
+/** Does jobs; holds an engine from the first 'logits' on. */
+class Thread {
+  readonly #compiled: LRUCache<number, Classifier>;
+  #engine: Promise<Engine> | undefined;
+  /** Of the block asked last. */
+  #held: { readonly key: number; readonly asking: Asking; guesser?: Guesser } | undefined;
+  /** Id of the question under way. */
+  #question: number | undefined;
+
+  constructor({ compiledLimit }: ThreadData) {
+    this.#compiled = new LRUCache({
+      maxSize: compiledLimit,
+      sizeCalculation: ({ bytes }) => Math.max(1, bytes),
+      dispose: (classifier) => classifier.free(),
+    });
+  }
+
+  /** @param sign tells that a question is under way */
+  async run(id: number, job: Job, sign: () => void): Promise<{ readonly value: unknown; readonly moved: ArrayBuffer[] }> {
+    if (job.kind === 'decode') {
+      const value = decodeMask(job.network, job.stored, job.place);
+      return { value, moved: [value.packed.buffer] };
+    }
+    if (job.kind === 'read') {
+      // Schemas take a while to load, and most threads never need them.
+      const { READERS } = await import('../requests/readers.js');
+      const value = READERS[job.reader](job.body, job.reading);
+      return { value, moved: [value.rows.values.buffer as ArrayBuffer] };
+    }
+    this.#engine ??= createWasmEngine({ threads: 1 });
+    if (job.kind === 'infer-task') return { value: await this.#guess(id, job, this.#engine, sign), moved: [] };
+    const engine = await this.#engine;
+    const { key, network, packed, transform, values, rows } = job;
+    const held = this.#compiled.get(key);
+    const classifier = held ?? engine.classifier(network, { mask: unpackMask(network, packed), transform });
+    try {
+      const logits = classifier.logits(values, rows);
+      const value: Logits = { logits, outputs: classifier.outputs, scale: logits instanceof Int32Array ? classifier.scale : 1 };
+      return { value, moved: [logits.buffer as ArrayBuffer] };
+    } finally {
+      if (!held) {
+        this.#compiled.set(key, classifier);
+        // One that is larger than all that may be held is not taken.
+        if (!this.#compiled.has(key)) classifier.free();
+      }
+    }
+  }
+
+  cancel(question: number): void {
+    if (this.#question === question) this.#question = undefined;
+  }
+
+  forget(): void {
+    this.#held?.guesser?.free();
+    this.#held = undefined;
+  }
+
+  async #guess(id: number, { block, values, rows, method }: Question, loading: Promise<Engine>, sign: () => void) {
+    this.#question = id;
+    if ('bytes' in block) {
+      this.forget();
+      this.#held = { key: block.key, asking: askingOf(block) };
+    }
+    const held = this.#held;
+    if (held?.key !== block.key) throw new Error('it holds other masks than those of the question');
+    const engine = await loading;
+    const goOn = () => {
+      if (this.#question !== id) throw CANCELLED;
+    };
+    goOn();
+    held.guesser ??= new Guesser(held.asking, engine);
+    let signed = performance.now();
+    const check = () => {
+      goOn();
+      if (performance.now() < signed + SIGN_MS) return;
+      signed = performance.now();
+      sign();
+    };
+    try {
+      return await inSlices(held.guesser.steps({ values, count: rows }, method), check);
+    } finally {
+      if (this.#held !== held) held.guesser.free();
+    }
+  }
+}
+
+function askingOf({ bytes, logitScales, ...shared }: MaskBlock): Asking {
+  const length = bytes.byteLength / logitScales.length;
+  return { ...shared, logitScales, masks: Array.from(logitScales, (_, i) => new Uint8Array(bytes, i * length, length)) };
+}
+
+const port = parentPort;
+if (port) {
+  const thread = new Thread(workerData as ThreadData);
+  const reply = (message: Reply, moved: ArrayBuffer[] = []) => port.postMessage(message, moved);
+  port.on('message', async (message: Message) => {
+    if (message === 'forget') return thread.forget();
+    if ('cancel' in message) return thread.cancel(message.cancel);
+    const { id, job } = message;
+    try {
+      const { value, moved } = await thread.run(id, job, () => reply({ id, underWay: true }));
+      reply({ id, value }, moved);
+    } catch (error) {
+      if (error === CANCELLED) return;
+      if (error instanceof SeedmaskError) reply({ id, code: error.code, details: error.details });
+      else reply({ id, fault: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+    }
+  });
+}
