@@ -4,7 +4,7 @@ import * as Comlink from 'comlink';
 import type { Answer, FileAbout, TaskAbout } from './bench.js';
 import { rasterise, SIDE } from './digit.js';
 import { createPad } from './pad.js';
-import { byId, percent, said } from './page.js';
+import { byId, grouped, percent, said } from './page.js';
 import { coloursOf, drawLayer, drawUnit, greyImage, tiling } from './pictures.js';
 import { drawnToScale } from './scale.js';
 import { bytesOf, LINK_LIMIT, linkOf } from './share.js';
@@ -157,11 +157,7 @@ function showMasks(): void {
       ...choices.map((choice) => {
         const made = button('', false, () => choose(choice));
         const task = typeof choice === 'number' ? about.tasks[choice] : null;
-        const size = task
-          ? `${task.payloadBytes.toLocaleString('en')} bytes`
-          : choice === 'bare'
-            ? 'every weight kept'
-            : 'as many kept, anywhere';
+        const size = task ? `${grouped(task.payloadBytes)} bytes` : choice === 'bare' ? 'every weight kept' : 'as many kept, anywhere';
         for (const [className, text] of [
           ['name', task ? task.id || name : NAMES[choice as 'bare' | 'random']],
           ['says', ''],
@@ -228,8 +224,8 @@ function choose(choice: Choice): void {
 function showNote(): void {
   const { about } = state.shown!;
   const task = typeof state.choice === 'number' ? about.tasks[state.choice] : null;
-  const parts = [`One network for all of them: ${about.network}, ${about.weights.toLocaleString('en')} weights from seed ${about.seed}.`];
-  if (task) parts.push(`This mask keeps ${task.kept.toLocaleString('en')} of them.`);
+  const parts = [`One network for all of them: ${about.network}, ${grouped(about.weights)} weights from seed ${about.seed}.`];
+  if (task) parts.push(`This mask keeps ${grouped(task.kept)} of them.`);
   if (task?.order) parts.push('It was learned on shuffled pixels: feed them in with the choice above.');
   if (task?.renamed) parts.push('It was learned with the classes renamed at random: it knows the digit by another name.');
   byId('task-note').textContent = parts.join(' ');
@@ -256,6 +252,7 @@ async function openBytes(name: string, bytes: Uint8Array): Promise<void> {
 async function show(shown: Shown): Promise<void> {
   notice('');
   Object.assign(state, { shown, choice: 0, feed: null, answers: [], unit: 0 });
+  const asked = ask();
   showFiles();
   showFeeds();
   showNote();
@@ -269,7 +266,7 @@ async function show(shown: Shown): Promise<void> {
   save.href = URL.createObjectURL(new Blob([shown.bytes.slice()]));
   save.download = `${shown.name}.smk`;
   byId<HTMLButtonElement>('share').disabled = shown.bytes.length > LINK_LIMIT;
-  await ask();
+  await asked;
   await showInside();
 }
 
@@ -291,9 +288,8 @@ function showLayer(): void {
   const all = layer.units * layer.shape.reduce((a, b) => a * b, 1);
   const keptWeights = drawLayer(canvas, layer, colours, unit);
   const keptHere = drawUnit(byId('unit-picture'), layer, unit, colours);
-  const count = (n: number) => n.toLocaleString('en');
-  const layerText = `${count(keptWeights)} of ${count(all)} weights kept, ${percent(keptWeights / all)}; one tile a unit, its inputs as an image. Select one.`;
-  const unitText = `Unit ${unit + 1} keeps ${count(keptHere)} inputs: blue adds, orange subtracts.`;
+  const layerText = `${grouped(keptWeights)} of ${grouped(all)} weights kept, ${percent(keptWeights / all)}; one tile a unit, its inputs as an image. Select one.`;
+  const unitText = `Unit ${unit + 1} keeps ${grouped(keptHere)} inputs: blue adds, orange subtracts.`;
   byId('layer-caption').textContent = layerText;
   byId('unit-caption').textContent = unitText;
   canvas.setAttribute('aria-label', layerText);
@@ -356,7 +352,7 @@ byId('share').addEventListener('click', () => {
       () => 'copied',
       () => 'now in the address bar',
     );
-    byId('shared').textContent = `A link of ${link.length.toLocaleString('en')} characters is ${copied}: it holds the model itself.`;
+    byId('shared').textContent = `A link of ${grouped(link.length)} characters is ${copied}: it holds the model itself.`;
   });
 });
 wireTraining(worker, openBytes);

@@ -12,3 +12,6 @@ export const said = (error: unknown): string => (error instanceof Error ? error.
 
 /** A share 0 .. 1 as per cent. */
 export const percent = (p: number): string => `${(100 * p).toFixed(p > 0.9995 || p < 0.0005 ? 0 : 1)} %`;
+
+/** A whole number with its thousands apart. Intl does the same, and takes 90 ms of a page's start to load its tables. */
+export const grouped = (n: number): string => String(n).replace(/\B(?=(\d{3})+$)/g, ',');

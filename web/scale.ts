@@ -1,6 +1,6 @@
 // The file's bytes beside the same network as float32, drawn to scale: areas are bytes.
 
-const number = (n: number): string => n.toLocaleString('en');
+import { grouped } from './page.js';
 
 /** Two squares whose areas are as the bytes, with counts beside them. */
 export function drawnToScale(fileBytes: number, maskBytes: number, weights: number): string {
@@ -10,6 +10,6 @@ export function drawnToScale(fileBytes: number, maskBytes: number, weights: numb
   return `<svg viewBox="0 0 ${side + 2} ${side + 2}" aria-hidden="true">
 <rect x="1" y="1" width="${side}" height="${side}" fill="none" stroke="currentColor" stroke-width="2"/>
 <rect x="1" y="${1 + side - small}" width="${small}" height="${small}" fill="var(--plus)"/></svg>
-<div><p><strong>This file: ${number(fileBytes)} bytes</strong>, ${number(maskBytes)} of them masks: the small square.</p>
-<p>The ${number(weights)} weights as float32: ${number(float32)} bytes, ${number(Math.round(float32 / fileBytes))} times as many: the large one.</p></div>`;
+<div><p><strong>This file: ${grouped(fileBytes)} bytes</strong>, ${grouped(maskBytes)} of them masks: the small square.</p>
+<p>The ${grouped(weights)} weights as float32: ${grouped(float32)} bytes, ${grouped(Math.round(float32 / fileBytes))} times as many: the large one.</p></div>`;
 }

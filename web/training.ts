@@ -1,7 +1,7 @@
 // The form that trains a mask in the page, with its progress. The work is the worker's (trainer.ts).
 
 import * as Comlink from 'comlink';
-import { byId, percent, said } from './page.js';
+import { byId, grouped, percent, said } from './page.js';
 import type { Service } from './worker.js';
 
 /** @param open shows the model that came out */
@@ -34,7 +34,7 @@ export function wireTraining(worker: Comlink.Remote<Service>, open: (name: strin
             status.textContent = `Step ${step} of ${steps}, ${Math.round(stepsPerSecond)} a second${accuracy}`;
           }),
         );
-        status.textContent = `Done: ${percent(result.testAccuracy)} of the 10,000 test digits right, in ${result.bytes.length.toLocaleString('en')} bytes. It is open above.`;
+        status.textContent = `Done: ${percent(result.testAccuracy)} of the 10,000 test digits right, in ${grouped(result.bytes.length)} bytes. It is open above.`;
         await open(`seed ${seed}`, result.bytes);
       } catch (error) {
         status.textContent = said(error);
