@@ -1,5 +1,5 @@
 // A stored mask becomes one ready for use: decoded, named by its content, packed. The slow part of loading a task (context scheme, FC:
-// some 16 ms), so a server does it in a thread (thread.ts); without threads it happens here and now.
+// some 10 ms), so a server does it in a thread (thread.ts); without threads it happens here and now.
 
 import { DECODERS } from '../../codec/decoders.js';
 import { contentId, type StoredTask } from '../../codec/index.js';
