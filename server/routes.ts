@@ -8,6 +8,7 @@ import type { z } from 'zod';
 import { SeedmaskError } from '../codec/errors.js';
 import { compressed, isLarge } from './compress.js';
 import type { Access, Caller, Gate } from './gate.js';
+import type { Outbox } from './outbox.js';
 import { failure } from './problems.js';
 import { nearest } from './repository/nearest.js';
 import type { Store } from './repository/store.js';
@@ -31,6 +32,8 @@ export interface Service {
   readonly rowLimit: number;
   /** An id for a request that brings none. */
   readonly freshId: () => string;
+  /** Where answers wait for the end of their turn. */
+  readonly outbox: Outbox;
   readonly readBody: BodyReader;
   readonly gate: Gate;
   readonly meters: Meters;
@@ -252,8 +255,11 @@ export async function respond(
       const others = headers['Vary'] === undefined ? undefined : res.getHeader('Vary');
       for (const name in headers) head.push(name, name === 'Vary' && others !== undefined ? `${others}, ${headers[name]}` : headers[name]);
     }
-    res.writeHead(status, head);
-    res.end(body);
+    service.outbox.add(() => {
+      if (res.destroyed) return;
+      res.writeHead(status, head);
+      res.end(body);
+    });
   }
   const seconds = (performance.now() - started) / 1000;
   service.answered({ method: req.method ?? '', route: path, trace, task, caller: caller?.name, status, code, seconds });

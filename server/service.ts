@@ -6,6 +6,7 @@ import helmet from 'helmet';
 import type { Logger } from 'pino';
 import type { Engine } from '../src/engine/engine.js';
 import { Gate, type KeyRecord } from './gate.js';
+import { Outbox } from './outbox.js';
 import { contentsRoutes } from './protocols/contents.js';
 import { documentRoutes } from './protocols/documents.js';
 import { inferTaskRoutes } from './protocols/infer-task.js';
@@ -76,6 +77,7 @@ export function createService(options: ServerOptions): Service {
     gate: new Gate(options.keys ?? null, options.adminKey ?? null),
     rowLimit: options.rowLimit ?? 32768,
     freshId: idSource(),
+    outbox: new Outbox(),
     readBody: bounded(options.bodyLimit ?? 16 * 1024 * 1024, options.intakeLimit ?? 128 * 1024 * 1024),
     abstain,
     before: beforeOf(options),
