@@ -11,6 +11,7 @@
 
 import { type Network, totalWeights } from '../src/network.js';
 import { DECODERS } from './decoders.js';
+import { standAloneStored } from './encode.js';
 import { SeedmaskError } from './errors.js';
 import { encodeHeader } from './header.js';
 import {
@@ -39,7 +40,7 @@ import {
 } from './layout.js';
 import type { TaskHead } from './records.js';
 import { basePlace } from './schemes.js';
-import { baseOfStored, checkBaseTask, decodeTask, type PackedTask, type StoredTask, standAloneStored, type Task } from './tasks.js';
+import { baseOfStored, checkBaseTask, decodeTask, type PackedTask, type StoredTask, type Task } from './tasks.js';
 
 /**
  * Gives the bytes offset .. offset + length - 1, fewer only where the file ends. Over HTTP: a GET with the header

@@ -7,8 +7,9 @@
 import { countKept, type Mask, weightCounts } from '../src/network.js';
 import { entropy, type PackedModel } from './container.js';
 import { DECODERS } from './decoders.js';
+import { encodeTask, standAlone } from './encode.js';
 import { SeedmaskError } from './errors.js';
-import { Bases, decodeTask, encodeTask, type PackedTask, standAlone, type Task } from './tasks.js';
+import { Bases, decodeTask, type PackedTask, type Task } from './tasks.js';
 
 /** The most tasks that are looked at as bases, evenly spread over an archive that holds more. */
 const MOST_CANDIDATES = 512;

@@ -9,8 +9,9 @@
 // others; a mask that keeps nearly everything pays for each hole. So both masks are written, and the smaller one stays.
 
 import { inputs, kept, type Mask, type Network, regenerate, weighted } from '../src/network.js';
+import { encodePayload } from './encode.js';
 import type { Transform } from './header.js';
-import { encodePayload, SCHEME_NAMES, type SchemeName } from './schemes.js';
+import { SCHEME_NAMES, type SchemeName } from './schemes.js';
 import type { Task } from './tasks.js';
 
 /**

@@ -4,7 +4,7 @@
 //
 // `base` is there when the prefix says so: a task index, or the 32-byte id of a network kept elsewhere, and then the network's six
 // fields are not. A network-only file has these six and nothing more. Transforms, label sets and data sets are tables, each entry stored once; an entry that everybody uses is a number.
-// Every field is checked here and nowhere else; container.ts lays the bytes out, msgpack.ts spells them.
+// Every field is checked here and nowhere else; write.ts lays the bytes out, msgpack.ts spells them.
 
 import { sha256 } from '@noble/hashes/sha2.js';
 import type { Features } from '../src/data.js';

@@ -12,11 +12,8 @@ export {
   readModel,
   readPacked,
   type TaskInfo,
-  type Verified,
-  verifyModel,
-  writeModel,
-  writePacked,
 } from './container.js';
+export { standAloneStored } from './encode.js';
 export { ERRORS, type ErrorCode, type ErrorDetails, SeedmaskError } from './errors.js';
 export { settleFreeBits } from './free.js';
 export { DIGITS, networkId, PIXELS_TRANSFORM, type Provenance, type Transform } from './header.js';
@@ -25,4 +22,5 @@ export { keepCosts, maskBits } from './rate.js';
 export { TASK_ID, type TaskHead } from './records.js';
 export { readSafetensors, type Tensor, type TensorFile, writeSafetensors } from './safetensors.js';
 export { type LayerCount, SCHEMES, type SchemeName } from './schemes.js';
-export { type PackedTask, type StoredTask, standAloneStored, type Task } from './tasks.js';
+export type { PackedTask, StoredTask, Task } from './tasks.js';
+export { type Verified, verifyModel, writeModel, writePacked } from './write.js';

@@ -6,15 +6,12 @@
 //             drawing without replacement, so a layer costs log2 of the binomial (n over k), the least that k and n allow
 //   context   range coded; a bit's probability comes from the model of context.ts
 //   related   as context, and the model knows the mask of another task of the file, whose place stands before the counts
-// A new scheme is a new id; ids never change meaning.
+// A new scheme is a new id; ids never change meaning. Here they are read; encode.ts writes them.
 
-import { countKept, kept, type Mask, maskBytes, weighted } from '../src/network.js';
-import { ContextModel, shareOfOnes } from './context.js';
+import { countKept, maskBytes, weighted } from '../src/network.js';
 import type { Decoders } from './decoders.js';
-import { deflate } from './deflate.js';
 import { SeedmaskError } from './errors.js';
-import { fitsModel, gridOf, hintsOf, type Surroundings } from './grids.js';
-import { RangeEncoder } from './rangecoder.js';
+import { fitsModel, type Surroundings } from './grids.js';
 
 /** Schemes with their ids in a payload. */
 export const SCHEMES = { raw: 0, deflate: 1, adaptive: 2, context: 3, related: 4 } as const;
@@ -33,47 +30,19 @@ export interface DecodedPayload {
   readonly mask: Uint8Array[];
 }
 
-const isMixed = (layer: LayerCount): boolean => layer.kept > 0 && layer.kept < layer.weights;
-
-/**
- * The shortest payload among `schemes`; of equally short ones the lowest id.
- * @param mask must have passed `checkMask`
- * @throws SeedmaskError 'bad-task' when `schemes` has none that takes the network
- */
-export function encodePayload(around: Surroundings, mask: Mask, schemes: readonly SchemeName[]): Uint8Array {
-  const layers = weighted(around.network).map(({ weights }, i) => ({ weights, kept: countKept(mask[i]) }));
-  const raw = concat(mask.filter((_, i) => isMixed(layers[i])));
-  const coded = (scheme: RangeScheme): Uint8Array => {
-    const coder = new RangeEncoder();
-    codeLayers(scheme, around, layers, coder, mask);
-    return coder.finish();
-  };
-  const takes = (name: SchemeName) =>
-    schemes.includes(name) && (!isModelled(name) || fitsModel(around.network)) && (name !== 'related' || around.base !== undefined);
-  const counts = layers.flatMap((l) => leb128(l.kept));
-  const payloads = SCHEME_NAMES.filter(takes).map((name) => {
-    const base = name === 'related' && around.base ? leb128(around.base.place) : [];
-    const body = name === 'raw' ? raw : name === 'deflate' ? deflate(raw) : coded(name);
-    return concat([Uint8Array.from([SCHEMES[name], ...base, ...counts]), body]);
-  });
-  if (payloads.length === 0) {
-    throw new SeedmaskError('bad-task', { field: 'schemes', expected: 'one that takes every layer of the network', got: schemes });
-  }
-  return payloads.reduce((a, b) => (b.length < a.length ? b : a));
-}
+export const isMixed = (layer: LayerCount): boolean => layer.kept > 0 && layer.kept < layer.weights;
 
 /** The place of the task that a payload leans on, or null. Throws 'bad-payload'. */
 export const basePlace = (payload: Uint8Array, field: string): number | null =>
   payload[0] === SCHEMES.related ? readNumber(payload, 1, field, 'the place of its base').value : null;
 
-/** The same payload, leaning on a task at another place. */
-export function withBasePlace(payload: Uint8Array, place: number): Uint8Array {
-  const { end } = readNumber(payload, 1, 'a task', 'the place of its base');
-  return concat([Uint8Array.from([SCHEMES.related, ...leb128(place)]), payload.subarray(end)]);
-}
-
 /** Reads a number below 2^35 in LEB128, in its shortest form. */
-function readNumber(payload: Uint8Array, start: number, field: string, what: string): { readonly value: number; readonly end: number } {
+export function readNumber(
+  payload: Uint8Array,
+  start: number,
+  field: string,
+  what: string,
+): { readonly value: number; readonly end: number } {
   let at = start;
   let value = 0;
   let unit = 1;
@@ -145,9 +114,9 @@ function emptyMask(layers: readonly LayerCount[]): Uint8Array[] {
   });
 }
 
-type RangeScheme = Exclude<SchemeName, 'raw' | 'deflate'>;
+export type RangeScheme = Exclude<SchemeName, 'raw' | 'deflate'>;
 
-const isModelled = (scheme: SchemeName): boolean => scheme === 'context' || scheme === 'related';
+export const isModelled = (scheme: SchemeName): boolean => scheme === 'context' || scheme === 'related';
 
 /** A coded bit shrinks the coder's range by 1/65,793 or more, so a byte tells fewer than this many apart. */
 const MOST_BITS_A_BYTE = 2 ** 19;
@@ -174,24 +143,8 @@ function decodeRange(
 }
 
 /** Only the related scheme leans on a base. */
-const knownTo = (scheme: RangeScheme, around: Surroundings): Surroundings =>
+export const knownTo = (scheme: RangeScheme, around: Surroundings): Surroundings =>
   scheme === 'related' ? around : { ...around, base: undefined };
-
-/** Writes every bit that the counts leave open. */
-function codeLayers(scheme: RangeScheme, around: Surroundings, layers: readonly LayerCount[], coder: RangeEncoder, mask: Mask): void {
-  const model = new ContextModel();
-  const known = knownTo(scheme, around);
-  weighted(around.network).forEach((placed, i) => {
-    if (!isMixed(layers[i])) model.skip();
-    else if (isModelled(scheme)) model.code(gridOf(known, placed, layers[i].kept), hintsOf(known.network, placed), coder, mask[i]);
-    else codeAdaptive(layers[i], coder, mask[i]);
-  });
-}
-
-function codeAdaptive({ weights, kept: count }: LayerCount, coder: RangeEncoder, bits: Uint8Array): void {
-  let ones = count;
-  for (let i = 0; ones > 0 && ones < weights - i; i++) ones -= coder.code(shareOfOnes(ones, weights - i), kept(bits, i));
-}
 
 /** Sets bits start .. end-1. */
 function keepFrom(bits: Uint8Array, start: number, end: number): void {
@@ -199,20 +152,6 @@ function keepFrom(bits: Uint8Array, start: number, end: number): void {
   for (; i < end && i & 7; i++) bits[i >> 3] |= 1 << (i & 7);
   if (i < end) bits.fill(255, i >> 3, end >> 3);
   if (i < end && end & 7) bits[end >> 3] = (1 << (end & 7)) - 1;
-}
-
-function leb128(value: number): number[] {
-  return value < 128 ? [value] : [(value % 128) + 128, ...leb128(Math.floor(value / 128))];
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
 }
 
 const bad = (field: string, got: string, expected: string) => new SeedmaskError('bad-payload', { field, got, expected });

@@ -8,7 +8,7 @@ import { SeedmaskError } from './errors.js';
 import type { BaseMask, Surroundings } from './grids.js';
 import { taskName } from './layout.js';
 import type { TaskHead } from './records.js';
-import { basePlace, type DecodedPayload, decodePayload, encodePayload, SCHEME_NAMES, type SchemeName, withBasePlace } from './schemes.js';
+import { basePlace, type DecodedPayload, decodePayload } from './schemes.js';
 
 export interface Task extends TaskHead {
   readonly mask: Mask;
@@ -32,7 +32,7 @@ export interface StoredTask extends PackedTask {
 export const baseOfStored = (network: Network, { leansOn }: StoredTask): BaseMask | undefined =>
   leansOn && { place: leansOn.place, mask: decodeTask(network, leansOn.task, leansOn.place, undefined, DECODERS).mask };
 
-const around = (network: Network, head: TaskHead, base: BaseMask | undefined): Surroundings => ({
+export const surroundingsOf = (network: Network, head: TaskHead, base: BaseMask | undefined): Surroundings => ({
   network,
   pixelPermutation: head.data?.pixelPermutation ?? null,
   base,
@@ -49,31 +49,8 @@ export function decodeTask(
   base: BaseMask | undefined,
   decoders: Decoders,
 ): DecodedPayload & { readonly task: Task } {
-  const decoded = decodePayload(around(network, head, base), payload, taskName(head, place), decoders);
+  const decoded = decodePayload(surroundingsOf(network, head, base), payload, taskName(head, place), decoders);
   return { ...decoded, task: { ...head, mask: decoded.mask } };
-}
-
-/**
- * A task with its mask encoded in the scheme that is shortest.
- * @param known the mask of the task that it may lean on, which its `base` names
- */
-export function encodeTask(network: Network, { mask, base, ...head }: Task, schemes: readonly SchemeName[], known?: BaseMask): PackedTask {
-  const payload = encodePayload(around(network, head, known), mask, schemes);
-  const leans = base !== undefined && basePlace(payload, 'a task') !== null;
-  return { ...head, payload, ...(leans ? { base } : {}) };
-}
-
-/** The same task with its payload written anew, without its base. */
-export function standAlone(network: Network, packed: PackedTask, place: number, known: BaseMask | undefined): PackedTask {
-  if (!known) return packed;
-  const { base: _, ...task } = decodeTask(network, packed, place, known, DECODERS).task;
-  return encodeTask(network, task, SCHEME_NAMES);
-}
-
-/** The same of a stored task. Throws SeedmaskError. */
-export function standAloneStored(network: Network, stored: StoredTask, place: number): PackedTask {
-  const { leansOn: _, ...packed } = stored;
-  return standAlone(network, packed, place, baseOfStored(network, stored));
 }
 
 /** Masks that others lean on. The last one is kept, as a base has many that lean on it. */
@@ -101,7 +78,7 @@ export class Bases {
   }
 }
 
-const placesOf = (tasks: readonly TaskHead[]): ReadonlyMap<string, number> => new Map(tasks.map(({ id }, place) => [id, place]));
+export const placesOf = (tasks: readonly TaskHead[]): ReadonlyMap<string, number> => new Map(tasks.map(({ id }, place) => [id, place]));
 
 /** Throws 'bad-base' unless the base of a task is there and leans on none. */
 export function checkBaseTask(head: TaskHead, place: number, base: number | string, leans: boolean | undefined): void {
@@ -119,23 +96,4 @@ export function nameBases(tasks: readonly PackedTask[]): PackedTask[] {
     checkBaseTask(task, i, place, place < tasks.length ? places[place] !== null : undefined);
     return { ...task, base: tasks[place].id };
   });
-}
-
-/** Tasks in the order of a file, each payload with the place that its base has there. Throws 'bad-base'. */
-export function placeBases(tasks: readonly PackedTask[]): PackedTask[] {
-  const places = placesOf(tasks);
-  return tasks.map((task, i) => {
-    if (task.base === undefined && basePlace(task.payload, 'a task') === null) return task;
-    const place = places.get(task.base ?? '') ?? -1;
-    checkBaseTask(task, i, task.base ?? 'of no name', place < 0 ? undefined : tasks[place].base !== undefined);
-    return { ...task, payload: withBasePlace(task.payload, place) };
-  });
-}
-
-/** The mask that a task may lean on when it is written. Throws 'bad-base'. */
-export function baseToTry(tasks: readonly Task[], task: Task, i: number): BaseMask | undefined {
-  if (task.base === undefined) return undefined;
-  const place = tasks.findIndex(({ id }) => id === task.base);
-  checkBaseTask(task, i, task.base, place < 0 ? undefined : tasks[place].base !== undefined);
-  return { place, mask: tasks[place].mask };
 }

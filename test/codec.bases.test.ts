@@ -1,8 +1,8 @@
 // Which tasks of an archive lean on which (bases.ts): what `pack --base` asks for, and that the choice is near the best there is.
 
 import { expect, test } from 'vitest';
+import { encodePayload } from '../codec/encode.js';
 import { contentId, type PackedModel, readModel, readPacked, rebase, type Task, writeModel, writePacked } from '../codec/index.js';
-import { encodePayload } from '../codec/schemes.js';
 import type { Network } from '../src/network.js';
 import { runs } from './codec.effort.js';
 import { alteredMask, FC, patchedMask, randomMask, task } from './vectors/models.js';

@@ -2,8 +2,8 @@
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { encodePayload } from '../codec/encode.js';
 import { keepCosts, maskBits } from '../codec/rate.js';
-import { encodePayload } from '../codec/schemes.js';
 import { kept, type Mask, type Network, weightCounts } from '../src/network.js';
 import { conv, convArchitecture, dense, denseArchitecture, networkOf, pool, randomMask, scenario } from './engine.material.js';
 

@@ -3,6 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DECODERS } from '../codec/decoders.js';
+import { encodePayload, withBasePlace } from '../codec/encode.js';
 import {
   contentId,
   inspectModel,
@@ -14,7 +15,7 @@ import {
   type Task,
   writeModel,
 } from '../codec/index.js';
-import { decodePayload, encodePayload, withBasePlace } from '../codec/schemes.js';
+import { decodePayload } from '../codec/schemes.js';
 import { fullMask, type Layer, MAX_KERNEL, type Network, place, regenerate } from '../src/network.js';
 import { DISTRIBUTIONS, type Distribution, DOMAIN, permutation } from '../src/random.js';
 import { runs } from './codec.effort.js';

@@ -15,9 +15,7 @@ import { compile } from '../src/engine/machine.js';
 import { describe, inputs, type Mask, type Placed, totalKept, totalWeights, weighted } from '../src/network.js';
 import { softmax } from '../src/probabilities.js';
 import { DOMAIN, permutation } from '../src/random.js';
-
-/** What a page may open: decoded masks stay below 32 MB. */
-export const LIMITS = { maxFileBytes: 32 * 1024 * 1024, maxWeights: 2 ** 28 } as const;
+import { LIMITS } from './limits.js';
 
 export interface TaskAbout {
   readonly id: string;

@@ -34,18 +34,22 @@ export function points(): Point[] {
 const escaped = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
 const colour = (point: Point) => (point.ours ? 'var(--plus)' : 'var(--minus)');
 
-/** An svg element that follows the page's colours; nothing where the drawing packages, which are optional, are not installed. */
-export async function frontier(): Promise<string> {
+/**
+ * An svg element that follows the page's colours; nothing where the drawing packages, which are optional, are not installed.
+ * @param narrow for a phone: points are called by their number in the table
+ */
+export async function frontier(narrow: boolean): Promise<string> {
   const packages = await Promise.all([import('@observablehq/plot'), import('linkedom')]).catch(() => null);
   if (!packages) return '';
   const [Plot, { parseHTML }] = packages;
   const { document } = parseHTML('<!doctype html><html><body></body></html>');
+  const named = points().map((point, i) => (narrow ? { ...point, name: String(i + 1) } : point));
   const percent = (point: Point) => 100 * point.accuracy;
   const plot = Plot.plot({
     document,
-    width: 820,
-    height: 680,
-    marginLeft: 50,
+    width: narrow ? 328 : 820,
+    height: narrow ? 440 : 680,
+    marginLeft: narrow ? 36 : 50,
     marginRight: 20,
     marginBottom: 50,
     style: { background: 'none', color: 'inherit', fontSize: '13px', overflow: 'visible' },
@@ -53,7 +57,7 @@ export async function frontier(): Promise<string> {
       type: 'log',
       label: 'bytes of the whole file',
       domain: [1000, 100000],
-      ticks: [1000, 2000, 5000, 10000, 20000, 50000, 100000],
+      ticks: narrow ? [1000, 10000, 100000] : [1000, 2000, 5000, 10000, 20000, 50000, 100000],
       tickFormat: ',',
       grid: true,
     },
@@ -69,14 +73,14 @@ export async function frontier(): Promise<string> {
       }),
       ...[true, false].map((recalled) =>
         Plot.text(
-          points().filter((point) => point.recalled === recalled),
+          named.filter((point) => point.recalled === recalled),
           // Recalled ones above their point: two of them lie close to the left of others.
           {
             x: 'bytes',
             y: percent,
             text: 'name',
-            dx: recalled ? -45 : 10,
-            dy: recalled ? -14 : 0,
+            dx: narrow ? 8 : recalled ? -45 : 10,
+            dy: recalled && !narrow ? -14 : 0,
             textAnchor: 'start',
             fill: 'currentColor',
           },
@@ -92,8 +96,8 @@ export async function frontier(): Promise<string> {
 
 export function table(): string {
   const rows = points().map(
-    ({ name, bytes, accuracy, source, recalled }) =>
-      `<tr><td>${escaped(name)}</td><td>${bytes.toLocaleString('en')}</td><td>${(100 * accuracy).toFixed(2)} %</td><td>${escaped(source)}${recalled ? ' (recalled)' : ''}</td></tr>`,
+    ({ name, bytes, accuracy, source, recalled }, i) =>
+      `<tr><td>${i + 1}</td><td>${escaped(name)}</td><td>${bytes.toLocaleString('en')}</td><td>${(100 * accuracy).toFixed(2)} %</td><td>${escaped(source)}${recalled ? ' (recalled)' : ''}</td></tr>`,
   );
-  return `<table><thead><tr><th>model</th><th>bytes</th><th>test accuracy</th><th>source</th></tr></thead><tbody>${rows.join('')}</tbody></table>`;
+  return `<table><thead><tr><th>no.</th><th>model</th><th>bytes</th><th>test accuracy</th><th>source</th></tr></thead><tbody>${rows.join('')}</tbody></table>`;
 }

@@ -3,6 +3,7 @@
 import * as Comlink from 'comlink';
 import type { Answer, FileAbout, TaskAbout } from './bench.js';
 import { rasterise, SIDE } from './digit.js';
+import { checkFileBytes } from './limits.js';
 import { createPad } from './pad.js';
 import { byId, grouped, percent, said } from './page.js';
 import { coloursOf, drawLayer, drawUnit, greyImage, tiling } from './pictures.js';
@@ -330,7 +331,12 @@ byId<HTMLCanvasElement>('layer-picture').addEventListener('click', (event) => {
 });
 
 async function openFile(file: File): Promise<void> {
-  await openBytes(file.name.replace(/\.smk$/, ''), new Uint8Array(await file.arrayBuffer()));
+  checkFileBytes(file.name, file.size);
+  const stem = file.name.replace(/\.smk$/, '');
+  // A visitor's file does not take the place of one of the site.
+  const name = SHIPPED.some((one) => one.name === stem) ? `${stem} of yours` : stem;
+  await openBytes(name, new Uint8Array(await file.arrayBuffer()));
+  byId('masks-title').scrollIntoView();
 }
 byId<HTMLInputElement>('pick').addEventListener('change', (event) => {
   const input = event.target as HTMLInputElement;
@@ -390,8 +396,17 @@ async function loadExamples(): Promise<void> {
 
 showFiles();
 void attempt(loadExamples);
-void attempt(async () => {
-  const shared = bytesOf(location.hash);
-  if (shared) await openBytes('from the link', shared);
-  else await openShipped(SHIPPED[0].name, SHIPPED[0].url);
-});
+
+/** Opens the model in the page's address; without one, or with a damaged one, which is said, the first of the site. */
+async function openAddress(): Promise<void> {
+  const first = () => (state.shown ? undefined : openShipped(SHIPPED[0].name, SHIPPED[0].url));
+  try {
+    const shared = bytesOf(location.hash);
+    await (shared ? openBytes('from the link', shared) : first());
+  } catch (error) {
+    await first();
+    throw error;
+  }
+}
+void attempt(openAddress);
+addEventListener('hashchange', () => void attempt(openAddress));

@@ -8,7 +8,8 @@
 
 import { parallelism } from '#workers';
 import { createClassifiers } from '../src/engine/classifiers.js';
-import { Bench, type FileAbout, LIMITS } from './bench.js';
+import { Bench, type FileAbout } from './bench.js';
+import { checkFileBytes } from './limits.js';
 
 export type { FileAbout, LayerAbout, TaskAbout } from './bench.js';
 
@@ -152,11 +153,11 @@ export async function open(
 
 async function bytesOf(source: string | URL | Blob | Uint8Array): Promise<Uint8Array> {
   if (source instanceof Uint8Array) return source;
+  if (source instanceof Blob) checkFileBytes('the file', source.size);
   if (source instanceof Blob) return new Uint8Array(await source.arrayBuffer());
   const response = await fetch(source);
   if (!response.ok) throw new Error(`${source}: ${response.status} ${response.statusText}`);
-  const said = Number(response.headers.get('content-length') ?? 0);
-  if (said > LIMITS.maxFileBytes) throw new Error(`${source} has ${said} bytes, more than the ${LIMITS.maxFileBytes} a page takes`);
+  checkFileBytes(String(source), Number(response.headers.get('content-length') ?? 0));
   return new Uint8Array(await response.arrayBuffer());
 }
 

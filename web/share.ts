@@ -16,6 +16,7 @@ export function bytesOf(hash: string): Uint8Array | null {
   if (!hash.startsWith(KEY)) return null;
   const text = hash.slice(KEY.length);
   if (text.length > Math.ceil((LINK_LIMIT * 4) / 3)) throw new Error(`the model in the link has more than ${LINK_LIMIT} bytes`);
+  if (text.length % 4 === 1) throw new Error('the link is damaged: its end is missing');
   if (!/^[A-Za-z0-9_-]*$/.test(text)) throw new Error('the link is damaged: it holds characters that are no base64url');
   return Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (c) => c.charCodeAt(0));
 }

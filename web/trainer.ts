@@ -1,8 +1,8 @@
 // Training in the page: a new topk mask for MNIST on a network of the visitor's own seed. The images come from the server the page came
 // from; a static host without them has no training.
 
-import { writeModel } from '../codec/container.js';
 import { DIGITS, PIXELS_TRANSFORM } from '../codec/header.js';
+import { writeModel } from '../codec/write.js';
 import { datasetFromIdx, imagesOf, labelsOf, split } from '../src/data.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { accuracyOf, fitLogitScale } from '../src/evaluate.js';

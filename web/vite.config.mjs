@@ -12,7 +12,7 @@ export default defineConfig({
   root: here('.'),
   base: './',
   resolve: { alias: { '#workers': here('../src/engine/workers.browser.ts') } },
-  worker: { format: 'es', rolldownOptions: { treeshake: loading.treeshake }, plugins: () => [refusals] },
+  worker: { format: 'es', rolldownOptions: loading, plugins: () => [refusals] },
   build: {
     outDir: here('../dist/web'),
     emptyOutDir: true,
@@ -40,8 +40,11 @@ export default defineConfig({
     {
       name: 'frontier',
       transformIndexHtml: async (html) => {
-        const picture = await frontier();
-        return html.replace('<!--frontier-->', () => picture).replace('<!--table-->', table);
+        const [wide, narrow] = await Promise.all([frontier(false), frontier(true)]);
+        return html
+          .replace('<!--wide-->', () => wide)
+          .replace('<!--narrow-->', () => narrow)
+          .replace('<!--table-->', table);
       },
     },
   ],

@@ -3,10 +3,10 @@
 
 import CRC32C from 'crc-32/crc32c.js';
 import { deflateRaw } from 'pako';
+import { encodePayload } from '../../codec/encode.js';
 import { weightCheck } from '../../codec/header.js';
 import { networkId, readModel, writeModel } from '../../codec/index.js';
 import { encode, type Value } from '../../codec/msgpack.js';
-import { encodePayload } from '../../codec/schemes.js';
 import type { Network } from '../../src/network.js';
 import { ARCHIVE_MODEL, TINY, TINY_MODEL } from '../vectors/models.js';
 

@@ -1,0 +1,165 @@
+// Writing a model file, the other half of container.ts: apart from it, because who only reads, such as a page, need not load it. What
+// verifies a file stands here too, as it writes the content once more and compares.
+
+import { checkMask, type Network, place } from '../src/network.js';
+import { ContentHash, finder, type Model, open, type PackedModel } from './container.js';
+import { DECODERS } from './decoders.js';
+import { baseToTry, encodeTask, placeBases } from './encode.js';
+import { SeedmaskError } from './errors.js';
+import { encodeHeader, networkId, weightCheck } from './header.js';
+import {
+  type Base,
+  crc,
+  firstDifference,
+  fits,
+  HAS_BASE,
+  hex,
+  type Limits,
+  layoutOf,
+  MAGIC,
+  type NetworkLookup,
+  PAGE_BYTES,
+  PREFIX_BYTES,
+  pageTasks,
+  taskName,
+  VERSION,
+  viewOf,
+} from './layout.js';
+import { arrange, writeColumns } from './records.js';
+import { SCHEME_NAMES, type SchemeName } from './schemes.js';
+import { Bases, decodeTask, type PackedTask } from './tasks.js';
+/** What `verifyModel` has found right; what is wrong it throws. */
+export interface Verified {
+  readonly fileBytes: number;
+  readonly network: Network;
+  readonly base: Base;
+  readonly tasks: number;
+  /** Payloads by their scheme. */
+  readonly schemes: Readonly<Record<SchemeName, number>>;
+  /** Deflate payloads that another compressor wrote: valid, but not the bytes that this one gives. */
+  readonly foreignDeflate: number;
+  readonly contentId: Uint8Array;
+}
+
+/**
+ * Every check there is: those of a read, and that the file is what Seedmask writes for its content, payload by payload and as a whole.
+ * @param onTask is told how many tasks are done, of how many
+ * @throws SeedmaskError the first thing that is wrong
+ */
+export function verifyModel(
+  bytes: Uint8Array,
+  limits: Partial<Limits> = {},
+  networks?: NetworkLookup,
+  onTask: (done: number, of: number) => void = () => undefined,
+): Verified {
+  const { network, base, tasks } = open(bytes, limits, finder(networks));
+  const schemes = Object.fromEntries(SCHEME_NAMES.map((name) => [name, 0])) as Record<SchemeName, number>;
+  const content = new ContentHash(network);
+  const bases = new Bases(network, tasks, DECODERS);
+  let foreignDeflate = 0;
+  tasks.forEach((packed, i) => {
+    const known = bases.of(packed);
+    const { scheme, mask, task } = decodeTask(network, packed, i, known, DECODERS);
+    const at = firstDifference(encodeTask(network, task, [scheme], known).payload, packed.payload);
+    if (at >= 0 && scheme !== 'deflate') {
+      const got = `bytes that differ from it at ${at}`;
+      throw new SeedmaskError('bad-payload', { field: taskName(task, i), got, expected: `the one ${scheme} encoding of its mask` });
+    }
+    if (at >= 0) foreignDeflate++;
+    schemes[scheme]++;
+    content.add(task, mask);
+    onTask(i + 1, tasks.length);
+  });
+  const at = firstDifference(assemble(network, base, tasks), bytes);
+  if (at >= 0) throw new SeedmaskError('not-canonical', { field: 'the file', got: at });
+  return { fileBytes: bytes.length, network, base, tasks: tasks.length, schemes, foreignDeflate, contentId: content.digest() };
+}
+
+/**
+ * Writes a model file around payloads, as they are but for the places of bases: who may hold broken ones reads the result.
+ * @param options.maskOnly leave the network out: the file names it by its id
+ * @throws SeedmaskError as `writeModel`
+ */
+export function writePacked({ network, tasks }: PackedModel, options: { readonly maskOnly?: boolean } = {}): Uint8Array {
+  const base: Base = options.maskOnly ? { kind: 'network', id: networkId(network) } : { kind: 'none' };
+  checkFit(network);
+  checkBase(network, base, tasks);
+  return assemble(network, base, tasks);
+}
+
+/**
+ * Writes a model file; the same model gives the same bytes. Scales, means and sigma are rounded to f32. Without tasks it is a
+ * network-only file.
+ * @param options.schemes the schemes to try (default all); the smallest payload wins, task by task
+ * @throws SeedmaskError when the model cannot be stored: masks that do not fit, ids unsorted or malformed, wrong base
+ */
+export function writeModel(model: Model, options: { readonly schemes?: readonly SchemeName[] } = {}): Uint8Array {
+  const { network, base, tasks } = model;
+  const schemes = options.schemes ?? SCHEME_NAMES;
+  if (!schemes.some((s) => SCHEME_NAMES.includes(s))) {
+    throw new SeedmaskError('bad-task', { field: 'schemes', expected: `some of ${SCHEME_NAMES.join(', ')}`, got: schemes });
+  }
+  checkFit(network);
+  checkBase(network, base, tasks);
+  tasks.forEach((task, i) => {
+    fits(() => checkMask(network, task.mask), 'bad-task', `${taskName(task, i)} mask`, 'one bit for every weight');
+  });
+  const written = tasks.map((task, i) => encodeTask(network, task, schemes, baseToTry(tasks, task, i)));
+  return assemble(network, base, written);
+}
+
+const checkFit = (network: Network) => fits(() => place(network), 'bad-header', 'layers', 'a network whose layers fit');
+
+function checkBase(network: Network, base: Base, tasks: readonly unknown[]): void {
+  if (base.kind === 'network' && String(base.id) !== String(networkId(network))) {
+    const expected = `the id of this network, ${hex(networkId(network))}`;
+    throw new SeedmaskError('bad-base', { field: 'base', expected, got: hex(base.id) });
+  }
+  if (base.kind !== 'none' && tasks.length === 0) {
+    throw new SeedmaskError('bad-task', { field: 'a file with a base', expected: 'one task or more', got: 'none' });
+  }
+}
+
+/** Lays the parts out, and reads the result once: what cannot be read is not written. */
+function assemble(network: Network, base: Base, unplaced: readonly PackedTask[]): Uint8Array {
+  const tasks = placeBases(unplaced);
+  const arranged = arrange(tasks.map((task) => ({ ...task, logitScale: Math.fround(task.logitScale) })));
+  const header = encodeHeader({
+    ...arranged,
+    base: base.kind === 'none' ? null : base.kind === 'task' ? base.index : base.id,
+    network: base.kind === 'network' ? null : network,
+    check: weightCheck(network),
+    tasks: tasks.length,
+  });
+
+  const layout = layoutOf({ ...arranged, tasks: tasks.length }, PREFIX_BYTES + header.length);
+  const { start, index, width } = layout;
+  let at = layout.payloads;
+  const file = new Uint8Array(tasks.reduce((sum, { payload }) => sum + payload.length, at));
+  const view = viewOf(file);
+  file.set(MAGIC);
+  file[6] = VERSION;
+  file[7] = base.kind === 'none' ? 0 : HAS_BASE;
+  view.setUint32(8, header.length, true);
+  file.set(header, PREFIX_BYTES);
+  view.setUint32(12, crc(file.subarray(0, 12), header), true);
+  tasks.forEach(({ id, payload }, i) => {
+    const record = file.subarray(index + i * width, index + (i + 1) * width);
+    file.set(payload, at);
+    at += payload.length;
+    view.setUint32(record.byteOffset + 4, payload.length, true);
+    writeColumns(record, arranged, id, arranged.rows[i]);
+    view.setUint32(record.byteOffset, crc(record.subarray(4), payload), true);
+  });
+  for (let page = 0; page < layout.pages; page++) {
+    const { first, end } = pageTasks(layout, page);
+    const total = tasks.slice(first, end).reduce((sum, { payload }) => sum + payload.length, 0);
+    const entry = start + page * PAGE_BYTES;
+    view.setUint32(entry, total % 2 ** 32, true);
+    view.setUint16(entry + 4, Math.floor(total / 2 ** 32), true);
+    view.setUint32(entry + 6, crc(file.subarray(index + first * width, index + end * width)), true);
+  }
+  const most = Number.MAX_SAFE_INTEGER;
+  open(file, { maxFileBytes: most, maxWeights: most, maxMaskWeights: most, maxTasks: most }, () => network);
+  return file;
+}
