@@ -55,6 +55,10 @@ export function loadDataset(source: string, task?: TaskData): LoadedData {
       expected: `${train}, as the training images are`,
     });
   }
+  for (const part of ['train', 'test'] as const) {
+    if (data[part].labels.length === 0)
+      throw new SeedmaskError('no-dataset', { field: source, got: `no ${part} rows`, expected: 'at least one' });
+  }
   return data;
 }
 

@@ -254,9 +254,11 @@ async function fromMask(options: Options, file: string): Promise<void> {
   const { out, seed, distribution } = options;
   if (out === undefined) throw new SeedmaskError('bad-option', { field: '--out', expected: 'given with --mask', got: 'nothing' });
   checkWritable(out);
-  const network: Network = { ...options.network, distribution, sigma: options.sigma, seed };
-  const mask = inFile(file, () => toMask(network, layersOf(file, 'mask', options)));
   const data = dataOf(options);
+  // Rows of numbers are no image, as in train.
+  const input = data?.train.features ? data.train.input : options.network.input;
+  const network: Network = { ...options.network, input, distribution, sigma: options.sigma, seed };
+  const mask = inFile(file, () => toMask(network, layersOf(file, 'mask', options)));
   let model: Model;
   let quality = {};
   if (data) {

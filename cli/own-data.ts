@@ -127,8 +127,19 @@ function delimiterOf(bytes: Uint8Array): string {
   return [',', ';', '\t'].reduce((best, delimiter) => (times(delimiter) > times(best) ? delimiter : best));
 }
 
+/** Letters of another encoding would all be read as one, and classes that differ in them as one class. */
+function checkUnicode(path: string, bytes: Uint8Array): void {
+  if (bytes[0] === 0xff && bytes[1] === 0xfe) return;
+  try {
+    new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw refuse(path, 'bytes that are no UTF-8', 'a CSV file in UTF-8, or in UTF-16 with its mark');
+  }
+}
+
 function table(path: string): Table {
   const bytes = readFile(path, MAX_CSV_BYTES);
+  checkUnicode(path, bytes);
   let rows: string[][];
   try {
     rows = parse(bytes, { bom: true, trim: true, skip_empty_lines: true, delimiter: delimiterOf(bytes) });
@@ -202,8 +213,10 @@ function fromCsv(train: Table, test: Table | null, task?: TaskData): { train: Da
 /** The classes of a column, in order. */
 function classes(table: Table, label: string): string[] {
   const at = place(table, label, 'the labels');
+  const unlabelled = table.rows.findIndex((row) => row[at] === '');
+  if (unlabelled >= 0) throw refuse(`${label} of row ${unlabelled + 1} in ${table.path}`, 'nothing', 'a label');
   const names = [...new Set(table.rows.map((row) => row[at]))].sort(inOrder);
-  const most = names.some((name) => name !== '' && Number(name) % 1 !== 0 && !Number.isNaN(Number(name))) ? MAX_FRACTIONS : MAX_CLASSES;
+  const most = names.some((name) => Number(name) % 1 !== 0 && !Number.isNaN(Number(name))) ? MAX_FRACTIONS : MAX_CLASSES;
   if (names.length <= most) return names;
   const some = names.slice(0, 3).join(', ');
   const expected = `at most ${most} classes in the label column (named ${LABEL_COLUMNS.join(', ')}, else the last), no quantity`;

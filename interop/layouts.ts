@@ -92,7 +92,7 @@ export function toParameters(architecture: Architecture, layers: readonly LayerT
       'weight tensors',
       `${placed.length}, as ${describe(architecture)} has layers`,
       got,
-      'Name them in order with --tensors',
+      'Take their network with --network, or name them in order with --tensors',
     );
   }
   const weights = layers.map(({ weight, layout }, i) => finite(weight, canonical(placed[i], weight, layout)));
@@ -129,7 +129,7 @@ export function toMask(network: Network, layers: readonly LayerTensors[]): Uint8
         under.name,
         `the weights of seed ${formatSeed(network.seed)}, so ${regenerated[layer][at]} at ${at}`,
         values[at],
-        hint,
+        'Give the seed they are of with --seed, or name the masks alone with --tensors',
       );
   });
   return masks.map((values, layer) => {

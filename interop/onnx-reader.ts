@@ -113,8 +113,7 @@ function graphOf(file: Uint8Array): Graph {
   return { nodes, initializers };
 }
 
-const SUPPORTED =
-  'Conv, Gemm, MatMul with Add, Relu, MaxPool, Flatten, Reshape, Transpose, Dropout, Identity, a first Mul by 1/255, and anything after the last layer';
+const SUPPORTED = 'Conv, Gemm, MatMul with Add, Relu, MaxPool, Flatten, Reshape, Transpose, Dropout, Identity, a first Mul by 1/255';
 const WITHOUT_WEIGHTS = new Set(['Relu', 'MaxPool', 'Flatten', 'Reshape', 'Transpose', 'Dropout', 'Identity', 'Constant']);
 /** What an attribute must say where it is given. */
 const EXPECTED: Readonly<Record<string, Readonly<Record<string, number>>>> = {

@@ -503,3 +503,28 @@ test('an NPZ that says it is huge is refused before memory is taken', () => {
   const bytes = writeNpz([['x_train', { shape: [4], values: Uint8Array.of(1, 2, 3, 4) }]]);
   expect(() => readNpz(bytes, 100)).toThrow(/x_train.npy in the .npz file is \d+ bytes, the limit is 100 bytes/);
 });
+
+test('a part without rows, a row without a label and letters of another encoding are refused', () => {
+  const rows = 'a,b,y\n1,2,x\n2,1,z\n3,1,x\n';
+  put({
+    'lost/short.csv': rows,
+    'lost/unlabelled.csv': `${rows}4,1,\n`,
+    'lost/latin.csv': Buffer.from('a,b,y\n1,2,bär\n2,1,bör\n', 'latin1'),
+  });
+  expect(() => loadDataset(at('lost/short.csv'))).toThrow(/short.csv: no test rows, expected at least one$/);
+  expect(() => loadDataset(at('lost/unlabelled.csv'))).toThrow(/y of row 4 in .*unlabelled.csv: nothing, expected a label$/);
+  expect(() => loadDataset(at('lost/latin.csv'))).toThrow(/latin.csv: bytes that are no UTF-8, expected a CSV file in UTF-8/);
+  const [none, labels] = [
+    { shape: [0, 2], values: new Uint8Array(0) },
+    { shape: [0], values: new Uint8Array(0) },
+  ];
+  put({
+    'lost/empty.npz': writeNpz([
+      ['x_train', none],
+      ['y_train', labels],
+      ['x_test', none],
+      ['y_test', labels],
+    ]),
+  });
+  expect(() => loadDataset(at('lost/empty.npz'))).toThrow(/empty.npz: no train rows, expected at least one$/);
+});
