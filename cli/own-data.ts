@@ -164,10 +164,11 @@ function table(path: string): Table {
   return { path, columns, rows: rest };
 }
 
-/** The column of classes: one with a name for it, else the last; never one that the task takes as a number. */
+/** The column of classes: the one with the first of the names for it that there is, else the last; never one that the task takes as a number. */
 function labelColumn({ path, columns }: Table, taken: ReadonlySet<string>): string {
   const free = [...columns.keys()].filter((column) => !taken.has(column));
-  const label = free.find((column) => LABEL_COLUMNS.includes(column.toLowerCase())) ?? free.at(-1);
+  const called = (name: string) => free.find((column) => column.toLowerCase() === name);
+  const label = LABEL_COLUMNS.map(called).find((column) => column !== undefined) ?? free.at(-1);
   if (label === undefined) throw refuse(path, 'no column of labels', `one beside ${[...taken].join(', ')}`);
   return label;
 }

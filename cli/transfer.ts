@@ -3,7 +3,7 @@
 
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { type Model, readPacked, SeedmaskError, TASK_ID, type Task, writeModel, writePacked } from '../codec/index.js';
+import { type Model, readModel, readPacked, SeedmaskError, TASK_ID, type Task, writeModel, writePacked } from '../codec/index.js';
 import { styled } from '../experiments/chart.js';
 import type { Picture } from '../experiments/experiment.js';
 import { optional } from '../experiments/optional.js';
@@ -27,7 +27,7 @@ import {
   validationRows,
   warningOf,
 } from './learn.js';
-import { LIMITS, type Networks, nameOf, networkFileOption, networksOf, withArchive } from './models.js';
+import { inFile, LIMITS, type Networks, nameOf, networkDifferences, networkFileOption, networksOf, withArchive } from './models.js';
 import { nearestMask } from './nearest.js';
 import {
   degrees,
@@ -112,6 +112,8 @@ interface NewTask extends TaskSource {
 const wrong = (field: string, expected: string, got: string, hint?: string) =>
   new SeedmaskError('bad-option', { field, expected, got, ...(hint && { hint }) });
 
+const taken = (id: string) => wrong('--id', 'a name that no known task has', id);
+
 function checkOptions({ permutePixels, shift, rotate, id, out }: Options): void {
   const moved = '0 with --permute-pixels, whose images have no neighbours';
   if (permutePixels && shift) throw wrong('--shift', moved, String(shift));
@@ -194,7 +196,7 @@ const networkOf = (file: string, networks: Networks, { id }: Options): Promise<N
   withArchive(file, networks, async (archive) => {
     if (id !== undefined) {
       const names = archive.tasks === 1 ? (await archive.heads(0, 1)).map((head) => nameOf(head.id, file)) : [];
-      if (names.includes(id) || (await archive.find(id)) >= 0) throw wrong('--id', 'a name that no known task has', id);
+      if (names.includes(id) || (await archive.find(id)) >= 0) throw taken(id);
       const odd = names.find((name) => !TASK_ID.test(name));
       if (odd !== undefined) throw wrong(`the file name of ${file}`, 'fit for a name of a task', odd, 'Rename it, or leave --id away');
     }
@@ -255,23 +257,31 @@ interface Written {
 const writtenText = ({ fileBytes, tasks, leansOn }: Written): string =>
   `${tasks} task${tasks === 1 ? '' : 's'}${leansOn === null ? '' : `, leaning on ${leansOn}`}, ${fileBytes.toLocaleString('en')} bytes`;
 
-/** Writes the new task alone or, by an id, with all known ones; there it leans on the known mask, or on what that leans on. */
+/**
+ * Writes the new task alone or, by an id, with all that the file holds by now: other masks may have come while this one was learned. It
+ * leans on the known mask as it stands there, or on what that leans on.
+ */
 async function write(out: string, file: string, networks: Networks, model: Model, known: Task, id?: string): Promise<Written> {
   if (id === undefined) {
     const bytes = writeModel(model);
     writeFileSafely(out, bytes);
     return { fileBytes: bytes.length, tasks: 1, leansOn: null };
   }
-  const { base: baseId } = known;
-  const base = baseId === undefined ? known : await withArchive(file, networks, (archive) => archive.task(baseId));
+  const found = await inFile(file, () => readPacked(readFile(file), LIMITS, networks));
+  const differences = networkDifferences(model.network, found.network).map(([what, then, now]) => `${what} ${now} instead of ${then}`);
+  if (differences.length > 0)
+    throw new SeedmaskError('other-network', { field: file, expected: 'when this began', got: differences.join(', ') });
+  const old = found.tasks.map((task) => ({ ...task, id: nameOf(task.id, file) }));
+  const named = (name: string) => old.find((task) => task.id === name);
+  if (named(id)) throw taken(id);
+  const asked = named(nameOf(known.id, file));
+  const base = asked?.base === undefined ? asked : named(asked.base);
   const pair = [
-    { ...base, id: 'a', base: undefined },
-    { ...model.tasks[0], id: 'b', base: 'a' },
+    ...(base ? [{ ...readModel(writePacked({ network: found.network, tasks: [base] })).tasks[0], id: 'a' }] : []),
+    { ...model.tasks[0], id: 'b', base: base && 'a' },
   ];
-  const added = readPacked(writeModel({ ...model, tasks: pair })).tasks[1];
-  const baseName = nameOf(base.id, file);
-  const leansOn = added.base === undefined ? null : baseName;
-  const old = readPacked(readFile(file), LIMITS, networks).tasks.map((task) => ({ ...task, id: nameOf(task.id, file) }));
+  const added = readPacked(writeModel({ ...model, tasks: pair })).tasks[pair.length - 1];
+  const leansOn = added.base === undefined || !base ? null : base.id;
   const tasks = [...old, { ...added, id, ...(leansOn !== null && { base: leansOn }) }].sort((a, b) => (a.id < b.id ? -1 : 1));
   const bytes = writePacked({ network: model.network, tasks });
   writeFileSafely(out, bytes);

@@ -167,6 +167,15 @@ test('columns are found by name: in another order, beside others, in test.csv to
   );
 });
 
+test('of columns with names for labels, the first of the names decides and not where the column stands', () => {
+  put({ 'several.csv': `x,y,Class\n${[1, 2, 3, 4, 5].map((i) => `${i},${i / 3},${i % 2 ? 'odd' : 'even'}\n`).join('')}` });
+  const { train } = loadDataset(at('several.csv'));
+  expect([train.names, train.features?.names]).toEqual([
+    ['even', 'odd'],
+    ['x', 'y'],
+  ]);
+});
+
 test('semicolons and tabs part columns too', () => {
   const text = csv(rows);
   put({ 'cut/comma.csv': text });

@@ -1,8 +1,8 @@
 // seedmask transfer as its users meet it: the built program on a few digits. The known mask that it finds, the file it writes and the
 // numbers it prints are held against the other commands.
 
-import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -94,6 +94,52 @@ describe('a file of several known masks', () => {
     const svg = readFileSync(join(folder, found.drawing), 'utf8');
     for (const text of ['from plain', 'from scratch', 'validation accuracy, %']) expect(svg).toContain(text);
     expect(readdirSync(join(folder, 'pictures'))).toEqual(['transfer.svg']);
+  });
+});
+
+describe('the known file is another one by the time the mask is learned', () => {
+  const plainModel = () => readModel(bytesOf('plain.smk'));
+  /** Runs it into the archive itself, which is replaced when the first epoch is over. */
+  const into = async (after: Parameters<typeof writeModel>[0]) => {
+    writeFileSync(join(folder, 'moving.smk'), writeModel({ ...plainModel(), tasks: [{ ...plainModel().tasks[0], id: 'plain' }] }));
+    writeFileSync(join(folder, 'next.smk'), writeModel(after));
+    const words = ['transfer', 'moving.smk', 'digits', '--permute-labels', '7', ...LITTLE, '--out', 'moving.smk', '--id', 'mine'];
+    const running = spawn(process.execPath, [MAIN, ...words], { cwd: folder });
+    let said = '';
+    running.stderr.setEncoding('utf8').on('data', (text: string) => {
+      if (!said.includes('epoch 1/') && (said + text).includes('epoch 1/'))
+        renameSync(join(folder, 'next.smk'), join(folder, 'moving.smk'));
+      said += text;
+    });
+    const status = await new Promise((resolve) => running.on('close', resolve));
+    return { status, last: said.trimEnd().split('\n').at(-1) };
+  };
+
+  test('on another network, or with the name taken: one line, and the file stays', async () => {
+    const { network, tasks } = plainModel();
+    const other = { ...plainModel(), network: { ...network, seed: parseSeed(99) }, tasks: [{ ...tasks[0], id: 'plain' }] };
+    const moved = await into(other);
+    expect(moved).toEqual({
+      status: 1,
+      last: expect.stringMatching(/moving.smk holds masks of another network than when this began: seed/),
+    });
+    expect(bytesOf('moving.smk')).toEqual(writeModel(other));
+    const full = { ...plainModel(), tasks: [{ ...tasks[0], id: 'mine' }] };
+    expect(await into(full)).toEqual({ status: 1, last: expect.stringMatching(/--id must be a name that no known task has, got mine/) });
+    expect(bytesOf('moving.smk')).toEqual(writeModel(full));
+  });
+
+  test('with another mask by the known name, or none: nothing that came is lost, and all of it reads', async () => {
+    const [task] = plainModel().tasks;
+    const random = { ...readModel(bytesOf('two.smk')).tasks[0], base: undefined };
+    for (const id of ['plain', 'stranger']) {
+      expect(await into({ ...plainModel(), tasks: [{ ...random, id }] })).toMatchObject({ status: 0 });
+      expect(json('verify', 'moving.smk').ok ?? true).toBe(true);
+      const kept = readModel(bytesOf('moving.smk')).tasks;
+      expect(kept.map((one) => one.id)).toEqual(['mine', id]);
+      expect(kept[1].mask).toEqual(random.mask);
+      expect(kept[1].mask).not.toEqual(task.mask);
+    }
   });
 });
 
