@@ -8,6 +8,7 @@ import type { LayerCount } from './schemes.js';
 interface Kernel {
   readonly memory: WebAssembly.Memory;
   begin(bytes: number): number;
+  next(): void;
   reserve(bytes: number): number;
   start(): void;
   skip(): void;
@@ -34,8 +35,9 @@ export class MaskReader {
    * @returns whether the stream ended where, and as, its writer ends it
    */
   read(around: Surroundings, layers: readonly LayerCount[], body: Uint8Array, modelled: boolean, mask: readonly Uint8Array[]): boolean {
-    this.#kernel ??= new WebAssembly.Instance(this.#module).exports as unknown as Kernel;
-    const kernel = this.#kernel;
+    const kernel = this.#kernel ?? (new WebAssembly.Instance(this.#module).exports as unknown as Kernel);
+    // One that found no memory is left where it stopped, and not used again.
+    this.#kernel = undefined;
     const { seed } = around.network;
     put(kernel, kernel.begin(body.length), body);
     kernel.start();
@@ -45,6 +47,7 @@ export class MaskReader {
         kernel.skip();
         return;
       }
+      kernel.next();
       const bits = kernel.reserve(mask[i].length);
       if (modelled) {
         const { units, shape, inputs, base } = gridOf(around, placed, kept);
@@ -56,9 +59,8 @@ export class MaskReader {
       } else kernel.adaptive(weights, kept, bits);
       mask[i].set(new Uint8Array(kernel.memory.buffer, bits, mask[i].length));
     });
-    const finished = kernel.finished() !== 0;
-    if (kernel.memory.buffer.byteLength > KEPT_BYTES) this.#kernel = undefined;
-    return finished;
+    if (kernel.memory.buffer.byteLength <= KEPT_BYTES) this.#kernel = kernel;
+    return kernel.finished() !== 0;
   }
 }
 

@@ -22,7 +22,6 @@ def check(ok, text):
     if not ok: raise Bad(text)
 
 # ---- checksum, MessagePack subset ----
-
 CRC_TABLE = list(range(256))
 for _ in range(8): CRC_TABLE = [n >> 1 ^ (0x82F63B78 if n & 1 else 0) for n in CRC_TABLE]
 crc32c = lambda data: functools.reduce(lambda c, byte: c >> 8 ^ CRC_TABLE[(c ^ byte) & 255], data, 0xFFFFFFFF) ^ 0xFFFFFFFF
@@ -63,7 +62,6 @@ def pack(v):
     return (bytes([0x90 + len(v)]) if len(v) < 16 else b"\xdc" + len(v).to_bytes(2, "big")) + b"".join(map(pack, v))
 
 # ---- header ----
-
 def whole(v, low, high, what):
     check(type(v) is int and low <= v <= high, f"header: {what} must be an integer {low}..{high}")
     return v
@@ -129,7 +127,6 @@ def check_entries(tables, network):
     check(all(isinstance(v, str) and v != "" and v[0] != "\ufeff" for v in texts), "header: a text")
 
 # ---- masks from payloads, names as in FORMAT.md ----
-
 clamp = lambda x, low, high: low if x < low else high if x > high else x
 unbits = lambda packed: np.unpackbits(np.frombuffer(packed, np.uint8), bitorder="little")
 
@@ -267,7 +264,6 @@ class Model:
         return [T[share] - self.origin for share in (total >> 4).reshape(-1).tolist()]
 
 # ---- file ----
-
 COLUMNS = (("id", None), ("scale", "<f4"), ("transform", "<u2"), ("labels", "<u2"), ("data", "<u2"), ("pixelSeed", "<u8"), ("labelSeed", "<u8"))
 TABLES, DEFAULTS = ("transform", "labels", "data"), {"id": b"", "scale": 1, "transform": 0, "labels": 0, "data": 0, "pixelSeed": 0, "labelSeed": 0}
 
@@ -345,7 +341,6 @@ def read(data, other=None):
     return network, out, hashed.digest()
 
 # ---- signed constants as an integer program ----
-
 def logits(network, task, images):
     """images: rows x inputs of uint8, what features have become. Integer logits, exact: sigma, the transform's scale and the logit scale factor out."""
     transform = task["transform"]

@@ -59,8 +59,8 @@ export function readNumber(
 }
 
 /**
- * Decodes a whole payload, or throws 'unknown-scheme', 'bad-payload' or 'bad-base'; takes no more memory than twice the mask, the payload's
- * size and, for the context scheme, 80 MB. The network's weights are already held against the caller's limit.
+ * Decodes a whole payload, or throws 'unknown-scheme', 'bad-payload' or 'bad-base'; takes no more memory than twice the mask (beside a base
+ * three times), the payload's size and, for the context scheme, 80 MB. The network's weights are already held against the caller's limit.
  * @param field what error messages call this task
  */
 export function decodePayload(around: Surroundings, payload: Uint8Array, field: string, decoders: Decoders): DecodedPayload {

@@ -1,11 +1,14 @@
 // The reader in WebAssembly against the plain one: the same bits and the same verdict, on what the encoder wrote and on streams of noise.
 
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { ContextModel, shareOfOnes } from '../codec/context.js';
 import { DECODERS } from '../codec/decoders.js';
+import { inflate } from '../codec/deflate.js';
 import { encodePayload } from '../codec/encode.js';
 import { gridOf, hintsOf, type Surroundings } from '../codec/grids.js';
+import { READER, READER_BYTES } from '../codec/kernel.js';
+import { MaskReader } from '../codec/mask-reader.js';
 import { RangeDecoder } from '../codec/rangecoder.js';
 import type { LayerCount } from '../codec/schemes.js';
 import { countKept, kept, type Layer, maskBytes, type Network, weighted } from '../src/network.js';
@@ -144,4 +147,66 @@ test('a large payload leaves nothing behind for the next', () => {
     true,
   );
   expect(fast(few, some, body, true)).toEqual(first);
+});
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+/** A reader of its own, and what its WebAssembly exports: one entry an instance, whose functions a test may replace. */
+function watched(): { readonly reader: MaskReader; readonly kernels: Record<string, unknown>[] } {
+  const { Instance } = WebAssembly;
+  const kernels: Record<string, unknown>[] = [];
+  class Watched {
+    readonly exports: Record<string, unknown>;
+    constructor(module: WebAssembly.Module) {
+      this.exports = { ...new Instance(module).exports };
+      kernels.push(this.exports);
+    }
+  }
+  vi.spyOn(WebAssembly, 'Instance').mockImplementation(Watched as typeof Instance);
+  const bytes = inflate(Buffer.from(READER, 'base64'), READER_BYTES) as Uint8Array;
+  return { reader: new MaskReader(new WebAssembly.Module(bytes.slice())), kernels };
+}
+
+/** Layers of many units of one input, and of one unit of many inputs, in turns. */
+const toAndFro = (layers: number): Surroundings => ({
+  network: {
+    input: [1, 1, 1],
+    layers: Array.from({ length: layers }, (_, i) => ({ kind: 'dense', units: i % 2 ? 1 : 2 ** 15, activation: 'relu' })),
+    distribution: 'signed-constant',
+    sigma: 'he',
+    seed: { low: 1, high: 2 },
+  },
+  pixelPermutation: null,
+});
+
+test('layers take memory one by one: many need no more than two', () => {
+  const { reader, kernels } = watched();
+  const taken = [2, 60].map((layers) => {
+    const around = toAndFro(layers);
+    const counts = countsOf(around, () => 9);
+    const mask = zeros(around);
+    reader.read(around, counts, Uint8Array.of(1, 2, 3), true, mask);
+    expect(mask).toEqual(plain(around, counts, Uint8Array.of(1, 2, 3), true).mask);
+    expect(kernels.length).toBe(1);
+    return (kernels[0]['memory'] as WebAssembly.Memory).buffer.byteLength;
+  });
+  // Beside the log odds of the layer before, 64 kB that a first layer does not have.
+  expect(taken[1] - taken[0]).toBeLessThanOrEqual(2 ** 17);
+});
+
+test('a reader that found no memory reads the next payload', () => {
+  const { reader, kernels } = watched();
+  const around = toAndFro(2);
+  const counts = countsOf(around, () => 9);
+  const body = Uint8Array.of(1, 2, 3);
+  reader.read(around, counts, body, true, zeros(around));
+  kernels[0]['layer'] = () => {
+    throw new WebAssembly.RuntimeError('unreachable');
+  };
+  expect(() => reader.read(around, counts, body, true, zeros(around))).toThrow('unreachable');
+  const mask = zeros(around);
+  reader.read(around, counts, body, true, mask);
+  expect(mask).toEqual(plain(around, counts, body, true).mask);
 });

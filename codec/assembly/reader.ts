@@ -2,7 +2,7 @@
 // large loop, which V8 interprets for longer than most masks take before it has compiled it; this starts compiled, runs faster, and makes
 // the random words itself.
 //
-// A payload is read by: begin, which says where its bytes go; start; layer, adaptive or skip for each layer; finished.
+// A payload is read by: begin, which says where its bytes go; start; for each layer skip, or next and then layer or adaptive; finished.
 // Names are those of context.ts, which says what they mean.
 
 import { words } from '../../src/engine/assembly/weights';
@@ -23,7 +23,9 @@ export function begin(bytes: u32): usize {
   weights0 = i32x4(49152, 49152, 49152, 81920);
   weights1 = i32x4(16384, 40960, 40960, 65536);
   fanUnits = 0;
-  return room(bytes);
+  const at = room(bytes);
+  behind = free;
+  return at;
 }
 
 // ---- tables ----
@@ -149,6 +151,18 @@ let weights1 = i32x4.splat(0);
 /** The log odds of the units of the layer before. */
 let fan: usize = 0;
 let fanUnits: u32 = 0;
+
+/** The first byte behind the payload. */
+let behind: usize = 0;
+
+/** Takes back what the layer before was read with, but for the log odds of its units: layers take memory one by one. */
+export function next(): void {
+  if (!fanUnits) return release(behind);
+  const at = (behind + 15) & ~15;
+  memory.copy(at, fan, 2 * fanUnits);
+  fan = at;
+  release(at + 2 * fanUnits);
+}
 
 /** Passes a layer that its count tells. */
 export function skip(): void {
