@@ -129,6 +129,16 @@ function read(folder: string, names: readonly string[]): Uint8Array {
   }
 }
 
+/** Throws SeedmaskError unless the rows are images where they are to be moved or turned. */
+export function checkMoves({ name, train: { input } }: LoadedData, moves: { readonly shift?: number; readonly rotate?: number }): void {
+  if (input[0] > 1 && input[1] > 1) return;
+  for (const move of ['shift', 'rotate'] as const) {
+    const got = moves[move];
+    if (got)
+      throw new SeedmaskError('bad-option', { field: `--${move}`, expected: `0: the rows of ${name} are no images`, got: String(got) });
+  }
+}
+
 /**
  * Throws SeedmaskError bad-option unless the network takes the images and has a class for every label. Networks of dense layers
  * alone take images of any form with as many values.

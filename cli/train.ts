@@ -9,7 +9,7 @@ import { createReferenceEngine } from '../src/engine/reference.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { type Architecture, describe, outputs, totalKept, totalWeights, weightCounts } from '../src/network.js';
 import type { Seed } from '../src/random.js';
-import { checkFits, loadDataset } from './datasets.js';
+import { checkFits, checkMoves, loadDataset } from './datasets.js';
 import { checkWritable, writeFileSafely } from './files.js';
 import {
   CONV_EPOCHS,
@@ -156,6 +156,7 @@ async function run(options: Options): Promise<void> {
   checkOptions(options);
   const data = loadDataset(options.data);
   checkFits(data, options.network, outputs(options.network));
+  checkMoves(data, options);
   // Numbers are no image, however many there are.
   const architecture = data.train.features ? { ...options.network, input: data.train.input } : options.network;
   const defaults = defaultsOf(architecture);

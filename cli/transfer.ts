@@ -13,7 +13,7 @@ import type { Engine } from '../src/engine/engine.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { describe, type Network, outputs, weightCounts } from '../src/network.js';
 import { parseSeed, type Seed } from '../src/random.js';
-import { checkFits, loadDataset } from './datasets.js';
+import { checkFits, checkMoves, loadDataset } from './datasets.js';
 import { checkWritable, makeFolder, readFile, writeFileSafely } from './files.js';
 import {
   classNamesOf,
@@ -204,9 +204,11 @@ const networkOf = (file: string, networks: Networks, { id }: Options): Promise<N
   });
 
 /** The new task's rows as its mask sees them. */
-function taskOf(source: string, network: Network, { permutePixels, permuteLabels, density }: Options): NewTask {
+function taskOf(source: string, network: Network, options: Options): NewTask {
+  const { permutePixels, permuteLabels, density } = options;
   const data = loadDataset(source);
   checkFits(data, network, outputs(network), 'the data of the new task');
+  checkMoves(data, options);
   const [pixelPermutation, labelPermutation] = [permutePixels ?? null, permuteLabels ?? null];
   const classes = classNamesOf(data.train, outputs(network)).length;
   const seen = (set: TaskSource['train']) => ({ ...set, ...permuted(set, pixelPermutation, labelPermutation, { classes }) });

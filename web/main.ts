@@ -1,6 +1,7 @@
 // The page: a digit, the masks that look at it, and what they say. One state, and one function for each part that shows it.
 
 import * as Comlink from 'comlink';
+import { barsOf } from './bars.js';
 import type { Answer, FileAbout, TaskAbout } from './bench.js';
 import { rasterise, SIDE } from './digit.js';
 import { checkFileBytes } from './limits.js';
@@ -119,19 +120,7 @@ function showAnswer(): void {
   const answer = state.answers[place(state.choice)];
   const { labels } = taskOf(state.choice);
   byId('answer').textContent = labels[answer.best];
-  byId('bars').replaceChildren(
-    ...labels.map((label, i) => {
-      const item = document.createElement('li');
-      if (i === answer.best) item.className = 'best';
-      const bar = document.createElement('span');
-      bar.style.width = `${100 * answer.probabilities[i]}%`;
-      const track = document.createElement('span');
-      track.className = 'bar';
-      track.append(bar);
-      item.append(label, track, percent(answer.probabilities[i]));
-      return item;
-    }),
-  );
+  byId('bars').replaceChildren(...barsOf(labels, answer));
 }
 
 // ---- masks and files ----

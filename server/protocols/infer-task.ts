@@ -28,7 +28,9 @@ const Query = z.object({
 });
 const Guess = z.strictObject({
   task: z.string().describe('the most likely one'),
-  confidence: z.number().describe('0 .. 1; 1 divided by the number of tasks when nothing speaks for any; of all it grows with the rows'),
+  confidence: z
+    .number()
+    .describe('0 .. 1, to rank questions by how sure their answers are; it grows with the rows, and is no probability of being right'),
   tasks: z
     .array(z.strictObject({ task: z.string(), version: z.string(), score: z.number() }))
     .describe(
