@@ -75,11 +75,20 @@ function layersOf(file: string, { tasks }: FileInfo, weights: number): string {
     });
     table.push(['', 'all', weights, task.kept, task.density.toFixed(4)]);
   }
-  const lines = tasks.map(
-    (task) =>
-      `${task.id || file}: payload ${task.payloadBytes} bytes (${task.scheme}), order-0 entropy ${task.entropyBytes.toFixed(0)} bytes`,
-  );
+  const lines = tasks.flatMap((task) => [
+    `${task.id || file}: payload ${task.payloadBytes} bytes (${task.scheme}), order-0 entropy ${task.entropyBytes.toFixed(0)} bytes`,
+    `  classes ${listed(task.labels)}${task.columns === undefined ? '' : `; of numbers${task.columns ? `: ${listed(task.columns)}` : ''}`}`,
+  ]);
   return [...lines, table.toString()].join('\n');
+}
+
+/** Names beyond these are counted. */
+const NAMES = 12;
+
+/** Names as one line of a terminal, whatever a file calls things. */
+function listed(names: readonly string[]): string {
+  const shown = names.slice(0, NAMES).join(', ').replace(/\p{C}/gu, '\ufffd');
+  return names.length > NAMES ? `${shown} and ${names.length - NAMES} more` : shown;
 }
 
 /** A table with a row for every task. */

@@ -62,6 +62,9 @@ export interface TaskInfo {
   readonly scheme: SchemeName;
   /** Id of the task that the payload leans on, or null. */
   readonly base: string | null;
+  readonly labels: readonly string[];
+  /** Names of the columns of a table whose rows it takes, null where they have none; undefined where it takes pixels. */
+  readonly columns: readonly string[] | null | undefined;
   readonly layers: readonly LayerCount[];
 }
 
@@ -112,6 +115,8 @@ export function inspectModel(bytes: Uint8Array, limits: Partial<Limits> = {}, ne
       entropyBytes,
       scheme,
       base: task.base ?? null,
+      labels: task.labels,
+      columns: task.transform.features && (task.transform.features.names ?? null),
       layers,
     };
   });

@@ -14,7 +14,7 @@ import { DISK, type Disk } from '../cli/files.js';
 import { pack } from '../cli/pack.js';
 import { contentId, type Model, networkId, readModel, readPacked, writeModel, writePacked } from '../codec/index.js';
 import { fullMask, type Network } from '../src/network.js';
-import { ARCHIVE_MODEL, alteredMask, randomMask, SMALL_CONV, TINY, task } from './vectors/models.js';
+import { ARCHIVE_MODEL, alteredMask, NUMBERS_MODEL, randomMask, SMALL_CONV, TINY, task } from './vectors/models.js';
 
 const MAIN = join(import.meta.dirname, '..', 'dist', 'cli', 'main.js');
 const folder = mkdtempSync(join(tmpdir(), 'seedmask-archive-'));
@@ -306,6 +306,11 @@ describe('the commands', { timeout: 30_000 }, () => {
     });
     expect(json('inspect', 'network.smk')).toMatchObject({ maskOnly: false, tasks: [] });
     expect(seedmask('inspect', 'network.smk').stdout).toMatch(/no tasks/);
+    put('numbers.smk', writeModel(NUMBERS_MODEL));
+    const columns = ['size', 'Länge, mm', 'z'];
+    expect(json('inspect', 'numbers.smk').tasks[0]).toMatchObject({ labels: ['cat', 'dog'], columns });
+    expect(json('inspect', 'numbers.smk').tasks[1].columns).toBeNull();
+    expect(seedmask('inspect', 'numbers.smk').stdout).toContain('classes cat, dog; of numbers: size, Länge, mm, z\n');
     const tasks = Array.from({ length: 21 }, (_, i) => ({ ...ONE[0].tasks[0], id: `t${10 + i}` }));
     put('wide.smk', writeModel({ ...ONE[0], tasks }));
     expect(seedmask('inspect', 'wide.smk').stdout).toMatch(/21 tasks\n.*\n.*payload bytes.*scheme/);
