@@ -1,4 +1,4 @@
-// Learns a mask on a random network, and writes it as seed + mask.      node examples/train.mjs OUT.smk [EPOCHS]
+// Learns a mask on a random network, and writes it as seed + mask.      node examples/train.mjs [OUT.smk] [EPOCHS]
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -12,9 +12,10 @@ const data = datasetFromIdx(images, labels, 'MNIST');
 const network = { ...fc, distribution: 'packed-signed-constant', sigma: 'he', seed: parseSeed(7) };
 const engine = await createWasmEngine();
 const rows = split(data.labels.length, 5000, network.seed);
-const options = { ...TOPK, epochs: Number(process.argv[3] ?? 3), density: [0.03, 0.1, 0.3] };
+const [, , out = 'digits.smk', epochs = 3] = process.argv;
+const options = { ...TOPK, epochs: Number(epochs), density: [0.03, 0.1, 0.3] };
 const { mask, valAccuracy } = await trainTopk(engine, network, data, rows, options);
 const task = { id: '', mask, transform: PIXELS_TRANSFORM, labels: DIGITS, data: null, logitScale: 1 };
-writeFileSync(process.argv[2], writeModel({ network, base: { kind: 'none' }, tasks: [task] }));
-console.log(`${process.argv[2]}: accuracy ${valAccuracy.toFixed(4)} on validation rows`);
+writeFileSync(out, writeModel({ network, base: { kind: 'none' }, tasks: [task] }));
+console.log(`${out}: accuracy ${valAccuracy.toFixed(4)} on validation rows`);
 engine.close();
