@@ -311,7 +311,7 @@ test.each<[what: string, work: () => unknown, line: RegExp]>([
   [
     'too many layers',
     () => toParameters(one, pickLayers(one, tensors({ name: 'a.weight', ...zeros(3, 4) }, { name: 'b.weight', ...zeros(3, 3) }), 'weight')),
-    /weight tensors must be 1, as fc:4-3 has layers, got 2: a.weight, b.weight. Name them in order with --tensors/,
+    /weight tensors must be 1, as fc:4-3 has layers, got 2: a.weight, b.weight. Take their network with --network, or name them in order with --tensors/,
   ],
   [
     'another layer',
