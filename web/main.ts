@@ -6,7 +6,7 @@ import type { Answer, FileAbout, TaskAbout } from './bench.js';
 import { rasterise, SIDE } from './digit.js';
 import { checkFileBytes } from './limits.js';
 import { createPad } from './pad.js';
-import { byId, grouped, percent, said } from './page.js';
+import { byId, fetched, grouped, percent, said } from './page.js';
 import { coloursOf, drawLayer, drawUnit, greyImage, tiling } from './pictures.js';
 import { drawnToScale } from './scale.js';
 import { bytesOf, LINK_LIMIT, linkOf } from './share.js';
@@ -223,10 +223,7 @@ function showNote(): void {
 
 async function openShipped(name: string, url: string): Promise<void> {
   const known = state.files.get(name);
-  if (known) return show(known);
-  const response = await fetch(url);
-  if (!response.ok) throw new Error(`${url}: ${response.status} ${response.statusText}`);
-  await openBytes(name, new Uint8Array(await response.arrayBuffer()));
+  await (known ? show(known) : openBytes(name, await fetched(url)));
 }
 
 async function openBytes(name: string, bytes: Uint8Array): Promise<void> {
@@ -248,14 +245,14 @@ async function show(shown: Shown): Promise<void> {
   showNote();
   showMasks();
   byId('timing').textContent = '';
-  const { about } = shown;
+  const { about, bytes } = shown;
   byId('layer').replaceChildren(...about.layers.map(({ units }, i) => new Option(`${i + 1}: ${units} units`, String(i))));
   byId('scale').innerHTML = drawnToScale(about.fileBytes, about.fileBytes - about.headerBytes, about.weights);
   const save = byId<HTMLAnchorElement>('save');
   URL.revokeObjectURL(save.href);
-  save.href = URL.createObjectURL(new Blob([shown.bytes.slice()]));
+  save.href = URL.createObjectURL(new Blob([bytes.slice()]));
   save.download = `${shown.name}.smk`;
-  byId<HTMLButtonElement>('share').disabled = shown.bytes.length > LINK_LIMIT;
+  byId<HTMLButtonElement>('share').disabled = bytes.length > LINK_LIMIT;
   await asked;
   await showInside();
 }
@@ -368,9 +365,7 @@ function showDigit(pixels: Uint8Array): void {
 
 /** Ten digits of the MNIST test set, 0 to 9, as raw pixels. */
 async function loadExamples(): Promise<void> {
-  const response = await fetch('./models/examples.bin');
-  if (!response.ok) throw new Error(`examples.bin: ${response.status} ${response.statusText}`);
-  const pixels = new Uint8Array(await response.arrayBuffer());
+  const pixels = await fetched('./models/examples.bin');
   const digit = (i: number) => pixels.slice(i * SIDE * SIDE, (i + 1) * SIDE * SIDE);
   byId('examples').replaceChildren(
     ...Array.from({ length: 10 }, (_, i) => {
