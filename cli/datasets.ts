@@ -129,9 +129,12 @@ function read(folder: string, names: readonly string[]): Uint8Array {
   }
 }
 
+/** Whether rows are images, whose values have neighbours in two directions. */
+export const isImage = (input: Shape): boolean => input[0] > 1 && input[1] > 1;
+
 /** Throws SeedmaskError unless the rows are images where they are to be moved or turned. */
 export function checkMoves({ name, train: { input } }: LoadedData, moves: { readonly shift?: number; readonly rotate?: number }): void {
-  if (input[0] > 1 && input[1] > 1) return;
+  if (isImage(input)) return;
   for (const move of ['shift', 'rotate'] as const) {
     const got = moves[move];
     if (got)

@@ -9,7 +9,7 @@ import { createReferenceEngine } from '../src/engine/reference.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { type Architecture, describe, outputs, totalKept, totalWeights, weightCounts } from '../src/network.js';
 import type { Seed } from '../src/random.js';
-import { checkFits, checkMoves, loadDataset } from './datasets.js';
+import { checkFits, checkMoves, isImage, loadDataset } from './datasets.js';
 import { checkWritable, writeFileSafely } from './files.js';
 import {
   CONV_EPOCHS,
@@ -160,13 +160,12 @@ async function run(options: Options): Promise<void> {
   // Numbers are no image, however many there are.
   const architecture = data.train.features ? { ...options.network, input: data.train.input } : options.network;
   const defaults = defaultsOf(architecture);
-  const isImage = data.train.input[0] > 1 && data.train.input[1] > 1;
   const {
     method,
     rescale,
     penalty,
     epochs = defaults.epochs,
-    shift = method === 'topk' && isImage ? SHIFT : 0,
+    shift = method === 'topk' && isImage(data.train.input) ? SHIFT : 0,
     rotate,
     rate = RATE,
   } = options;

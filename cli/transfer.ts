@@ -13,7 +13,7 @@ import type { Engine } from '../src/engine/engine.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { describe, type Network, outputs, weightCounts } from '../src/network.js';
 import { parseSeed, type Seed } from '../src/random.js';
-import { checkFits, checkMoves, loadDataset } from './datasets.js';
+import { checkFits, checkMoves, isImage, loadDataset } from './datasets.js';
 import { checkWritable, makeFolder, readFile, writeFileSafely } from './files.js';
 import {
   classNamesOf,
@@ -227,10 +227,9 @@ function taskOf(source: string, network: Network, options: Options): NewTask {
 async function learned(engine: Engine, data: NewTask, known: Task, options: Options, title: string, fromKnown: boolean): Promise<Learned> {
   const { network, parts, train, density } = data;
   const defaults = defaultsOf(network);
-  const isImage = train.input[0] > 1 && train.input[1] > 1;
   const bar = trainingBar(title, options.json === true);
   const curve: number[] = [];
-  const { epochs = defaults.epochs, rate = RATE, rotate, shift = isImage && !options.permutePixels ? SHIFT : 0 } = options;
+  const { epochs = defaults.epochs, rate = RATE, rotate, shift = isImage(train.input) && !options.permutePixels ? SHIFT : 0 } = options;
   const task = await trainTask(engine, network, data, parts, {
     density,
     epochs,
