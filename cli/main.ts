@@ -1,30 +1,13 @@
 #!/usr/bin/env node
-// The command line: one file a command, errors in one place. An expected failure is one line on stderr and exit 1.
+// The command line: one file a command, loaded when it is asked for; errors in one place. An expected failure is one line on stderr and
+// exit 1.
 
 import { Command, CommanderError } from 'commander';
 import { SeedmaskError } from '../codec/index.js';
 import { DataError } from '../src/data.js';
 import { ShapeError } from '../src/network.js';
-import { contentsCommand } from './contents.js';
-import { dataCommand } from './data.js';
-import { demoCommand } from './demo.js';
-import { diffCommand } from './diff.js';
-import { evalCommand } from './eval.js';
-import { experimentCommand } from './experiment.js';
-import { exportCommand } from './export.js';
-import { extractCommand } from './extract.js';
-import { importCommand } from './import.js';
-import { inspectCommand } from './inspect.js';
-import { keysCommand } from './keys.js';
-import { packCommand } from './pack.js';
-import { pruneCommand } from './prune.js';
 import { RELEASE } from './release.js';
-import { serveCommand } from './serve.js';
 import { exitOnInterrupt } from './signals.js';
-import { trainCommand } from './train.js';
-import { transferCommand } from './transfer.js';
-import { verifyCommand } from './verify.js';
-import { workerCommand } from './worker.js';
 
 const program = new Command('seedmask')
   .description('neural networks whose weights are never stored: a model file is seed + mask')
@@ -33,28 +16,30 @@ const program = new Command('seedmask')
     'after',
     '\nExamples:\n  seedmask demo\n  seedmask train --data mnist --network fc --out digits.smk\n  seedmask serve models/trained',
   );
-const commands = [
-  trainCommand(),
-  transferCommand(),
-  pruneCommand(),
-  evalCommand(),
-  inspectCommand(),
-  packCommand(),
-  extractCommand(),
-  exportCommand(),
-  importCommand(),
-  diffCommand(),
-  verifyCommand(),
-  serveCommand(),
-  contentsCommand(),
-  keysCommand(),
-  experimentCommand(),
-  workerCommand(),
-  dataCommand(),
-  demoCommand(),
-];
-for (const command of commands) {
-  program.addCommand(command);
+const commands: Record<string, () => Promise<Command>> = {
+  train: async () => (await import('./train.js')).trainCommand(),
+  transfer: async () => (await import('./transfer.js')).transferCommand(),
+  prune: async () => (await import('./prune.js')).pruneCommand(),
+  eval: async () => (await import('./eval.js')).evalCommand(),
+  inspect: async () => (await import('./inspect.js')).inspectCommand(),
+  pack: async () => (await import('./pack.js')).packCommand(),
+  extract: async () => (await import('./extract.js')).extractCommand(),
+  export: async () => (await import('./export.js')).exportCommand(),
+  import: async () => (await import('./import.js')).importCommand(),
+  diff: async () => (await import('./diff.js')).diffCommand(),
+  verify: async () => (await import('./verify.js')).verifyCommand(),
+  serve: async () => (await import('./serve.js')).serveCommand(),
+  contents: async () => (await import('./contents.js')).contentsCommand(),
+  keys: async () => (await import('./keys.js')).keysCommand(),
+  experiment: async () => (await import('./experiment.js')).experimentCommand(),
+  worker: async () => (await import('./worker.js')).workerCommand(),
+  data: async () => (await import('./data.js')).dataCommand(),
+  demo: async () => (await import('./demo.js')).demoCommand(),
+};
+const first = process.argv[2];
+const asked = first !== undefined && Object.hasOwn(commands, first) ? [first] : Object.keys(commands);
+for (const name of first === '--version' ? [] : asked) {
+  program.addCommand(await commands[name]());
 }
 const everyCommand = (command: Command): Command[] => [command, ...command.commands.flatMap(everyCommand)];
 for (const command of everyCommand(program)) {
