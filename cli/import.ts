@@ -81,7 +81,7 @@ export function importCommand(): Command {
     .addOption(networkOption())
     .addOption(dataOption().makeOptionMandatory(false))
     .addOption(new Option('--criterion <name>', `one of ${CRITERIA.join(', ')} (default: all)`).argParser(named(CRITERIA)))
-    .option('--keep <fraction>', 'kept fraction of the hidden layers', fraction, 0.2)
+    .option('--keep <fraction>', 'kept fraction of the hidden dense layers (conv layers and the last keep more)', fraction, 0.2)
     .addOption(
       new Option('--layout <name>', 'order of dimensions in .safetensors and .npz (default: what fits)').choices(Object.keys(LAYOUTS)),
     )

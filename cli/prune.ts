@@ -55,7 +55,7 @@ export interface Ticket {
 
 /**
  * The best one-shot mask of a criterion: kept fractions .8^p (last layer .9^p), p = 1 .. 24, chosen on validation rows with the
- * untrained weights that will stand under it. `keep` fixes the fraction of the hidden layers instead.
+ * untrained weights that will stand under it. `keep` fixes that of the hidden dense layers instead.
  */
 export function bestTicket(
   engine: Engine,
@@ -70,7 +70,7 @@ export function bestTicket(
   const untrained = weights === 'init' ? network : constantTwin(network);
   const images = imagesOf(data.train, parts.validation);
   const labels = labelsOf(data.train, parts.validation);
-  // keep = .8^p for a p that need not be whole: the last layer then keeps .9^p.
+  // keep = .8^p for a p that need not be whole: the last layer then keeps .9^p, and so do conv layers (of conv6 .85^p).
   const powers = keep === undefined ? Array.from({ length: MOST_ROUNDS }, (_, i) => i + 1) : [Math.log(keep) / Math.log(0.8)];
   let best: { mask: Uint8Array[]; rounds: number; valAccuracy: number } | null = null;
   for (const rounds of powers) {
@@ -114,7 +114,10 @@ export function pruneCommand(): Command {
     )
     .addOption(new Option('--oneshot', 'prune once after training: the default').conflicts('rounds'))
     .addOption(
-      new Option('--keep <fraction>', 'kept fraction of the hidden layers; default: the best of .8^1 .. .8^24 on validation rows')
+      new Option(
+        '--keep <fraction>',
+        'kept fraction of the hidden dense layers (conv layers and the last keep more); default: the best of .8^1 .. .8^24 on validation rows',
+      )
         .argParser(fraction)
         .conflicts('rounds'),
     )
