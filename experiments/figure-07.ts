@@ -122,24 +122,26 @@ function gains(scope: Scope, dense: Map<number, number>, rows: readonly Row[], l
   );
 }
 
+/** Deep means of the seeds that all of these criteria have: a mean over other seeds is another mean. */
+function deepOfShared(names: readonly Criterion[], of: (criterion: Criterion) => Row[]): Map<Criterion, number[]> {
+  const means = names.map((name) => deepMeans(of(name), DEEP));
+  const seeds = [...means[0].keys()].filter((seed) => means.every((own) => own.has(seed)));
+  return new Map(names.map((name, i) => [name, seeds.map((seed) => means[i].get(seed)!)]));
+}
+
 /** Members of a pair lie on opposite sides of random. */
 function opposites(scope: Scope, of: (criterion: Criterion) => Row[]): Claim {
   const about = { text: `Six criteria form three opposite pairs around random: ${scope.network}`, paper: 'three of three' };
-  const random = deepMeans(of('random'), DEEP);
-  const leads = OPPOSITES.map((pair) =>
-    pair.map((name) => {
-      const [a, b] = pairs(deepMeans(of(name), DEEP), random);
-      return a.length === 0 ? undefined : summary(a).mean - summary(b).mean;
-    }),
-  );
-  if (leads.flat().includes(undefined)) return notRun(about, scope);
-  const text = OPPOSITES.map(([a, b], i) => `${a} ${signed(leads[i][0]!)}, ${b} ${signed(leads[i][1]!)} points to random`);
+  const means = deepOfShared(['random', ...OPPOSITES.flat()], of);
+  const seeds = means.get('random')!.length;
+  if (seeds === 0) return notRun(about, scope);
+  const lead = (name: Criterion) => summary(means.get(name)!).mean - summary(means.get('random')!).mean;
   return judged(
     scope,
     about,
-    random.size,
-    text,
-    leads.map(([a, b]) => a! * b! < 0),
+    seeds,
+    OPPOSITES.map(([a, b]) => `${a} ${signed(lead(a))}, ${b} ${signed(lead(b))} points to random`),
+    OPPOSITES.map(([a, b]) => lead(a) * lead(b) < 0),
   );
 }
 
@@ -149,9 +151,10 @@ function best(scope: Scope, of: (criterion: Criterion) => Row[]): Claim {
     text: `large_final and magnitude_increase are the two best criteria: ${scope.network}`,
     paper: 'both best; stars where they differ at p = 0.05',
   };
-  const means = COMPARED.map((name) => ({ name, values: [...deepMeans(of(name), DEEP).values()] }));
-  if (means.some(({ values }) => values.length === 0)) return notRun(about, scope);
-  const order = means.map(({ name, values }) => ({ name, mean: summary(values).mean })).sort((a, b) => b.mean - a.mean);
+  const means = [...deepOfShared(COMPARED, of)];
+  const seeds = means[0][1].length;
+  if (seeds === 0) return notRun(about, scope);
+  const order = means.map(([name, values]) => ({ name, mean: summary(values).mean })).sort((a, b) => b.mean - a.mean);
   const leaders = order.slice(0, 2).map(({ name }) => name);
   const levels = groups(pruned(of('large_final')), 'round');
   let [tested, lower, higher] = [0, 0, 0];
@@ -166,7 +169,7 @@ function best(scope: Scope, of: (criterion: Criterion) => Row[]): Claim {
   return judged(
     scope,
     about,
-    Math.min(...means.map(({ values }) => values.length)),
+    seeds,
     [
       `at 20 % kept and below: ${order
         .slice(0, 3)

@@ -119,7 +119,7 @@ const pictures = (rows: readonly Row[], plan: Plan, prefix: string, networks: re
     .map(({ network, bars }) => ({
       name: network === 'fc' ? prefix : `${prefix}-${network}`,
       title: `Supermasks, learned masks and trained weights: ${network}`,
-      caption: `${curveText(plan.scale, network)}; test accuracy; ${seedsText(bars)}; red: the paper.`,
+      caption: `${curveText(plan.scale, network)}; ${learnedShortened(plan.scale, network)}; test accuracy; ${seedsText(bars)}; red: the paper.`,
       chart: { kind: 'bars', bars },
     }));
 

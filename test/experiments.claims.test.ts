@@ -130,6 +130,58 @@ test('figure 7 on rows as the paper has them, and on rows turned round', () => {
   expect(claimsOf('figure-07', criteria(without)).map((c) => c.verdict)).toEqual(['not run', 'holds', 'not run', 'not run']);
 });
 
+test('figure 7 compares criteria by the seeds that all of them have', () => {
+  // A seed that is better for all, so far run of random and large_final alone.
+  const extra = ['random', 'large_final'].flatMap((criterion) =>
+    tickets({ criterion }, () => 0.999).map((row) => ({ ...row, seed: (row['seed'] as number) + 5 })),
+  );
+  const of = (rows: Row[]) =>
+    EXPERIMENTS.find((e) => e.name === 'figure-07')!
+      .claims(rows, planOf('budget', 10))
+      .slice(2);
+  const [pairs, best] = of([...criteria(LEADS), ...extra]);
+  expect([pairs, best].map(({ note }) => note?.split(';')[0])).toEqual(['5 of 10 seeds so far', '5 of 10 seeds so far']);
+  expect([pairs.ours, best.ours.split(';')[0]]).toEqual(of(criteria(LEADS)).map(({ ours }, i) => (i === 0 ? ours : ours.split(';')[0])));
+});
+
+test('the mechanism is asked of every criterion that is better or worse than random', () => {
+  const row = (criterion: string, towardZero: number): Row => ({
+    network: 'fc',
+    seed: 0,
+    weights: 'init',
+    age: 55,
+    criterion,
+    power: 3,
+    kept: 0.51,
+    towardZero,
+  });
+  const better = ['large_final', 'magnitude_increase', 'large_final_same_sign', 'movement', 'large_init_large_final'];
+  const worse = ['small_final', 'small_init', 'small_init_small_final', 'large_final_diff_sign'];
+  const rows = [row('random', 0.14), ...better.map((name) => row(name, 0.3)), ...worse.map((name) => row(name, 0.1))];
+  expect(claimsOf('mechanism', rows)).toMatchObject([{ verdict: 'holds' }]);
+  const one = rows.map((own) => (own['criterion'] === 'small_init' ? { ...own, towardZero: 0.21 } : own));
+  expect(claimsOf('mechanism', one)).toMatchObject([
+    { verdict: 'partly', note: expect.stringMatching(/four of five seeds: random over small_init$/) },
+  ]);
+});
+
+test('the bars of the table say how long learned masks were trained', () => {
+  const rows = [
+    {
+      network: 'fc',
+      seed: 0,
+      method: 'bernoulli',
+      weights: 'init',
+      rescale: 'no',
+      kept: 0.5,
+      testAccuracy: 0.95,
+      drawnTestAccuracy: 0.953,
+    },
+  ];
+  const [bars] = EXPERIMENTS.find((e) => e.name === 'supermasks')!.pictures(rows, planOf('budget', 1));
+  expect(bars.caption).toMatch(/learned masks after 100 epochs .* \(the authors: 2000 epochs/);
+});
+
 test('no loss at 95 % pruned is judged at such a level, or not at all', () => {
   const [, deep] = claimsOf('figure-07', criteria(LEADS));
   expect(deep.ours).toMatch(/^at 95\.0 % pruned /);
