@@ -48,7 +48,7 @@ const pictures = (rows: readonly Row[], { scale }: Plan): Picture[] => [
     caption: `784-300-100-10; ${extentOfTasks(scale).split(', ')[0]}; the known mask is that of the plain digits, after as many epochs.`,
     chart: {
       kind: 'curves',
-      across: 'epochs',
+      across: 'learning',
       yLabel: 'test accuracy, %',
       lines: VIEWS.flatMap((view, i) =>
         (['base', 'scratch'] as const).map((start) => ({

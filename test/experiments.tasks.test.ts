@@ -194,6 +194,12 @@ test('the archive holds every mask under its name, and the table its numbers', a
   expect(permutations.files!([], planOf('quick'))).toEqual([]);
 });
 
+test('under the curves of transfer stand the epochs of the mask itself', () => {
+  const row = { view: 'noisy', start: 'base', epochs: 1, testAccuracy: 0.95, overlap: 0.5, bytes: 9, bytesOnBase: 5 };
+  const { pictures } = EXPERIMENTS.find(({ name }) => name === 'transfer')!;
+  expect(pictures([row], planOf('quick'))).toMatchObject([{ chart: { across: 'learning' } }]);
+});
+
 describe('verdicts', () => {
   const plan = planOf('budget', 1, 2);
   const row = (change: Row): Row => ({ method: 'topk', pixels: '', labels: '', testAccuracy: 0.975, wrongAccuracy: 0.1, ...change });
