@@ -36,7 +36,7 @@ function causes(rows: readonly Row[], criterion: Criterion): Picture {
   return {
     name: `early-masks-why-${criterion}`,
     title: `What ages a mask of ${criterion}: fc on MNIST`,
-    caption: `Test accuracy under the mask, by its age; each other line is the initial weights with one thing changed: signs or magnitudes as training left them, magnitudes all equal, offsets of the classes fitted, or one layer under the youngest mask. Level chosen on validation rows for every point; ${seedsOf(lines)}.`,
+    caption: `Test accuracy under the mask, by its age: of trained weights, of initial weights, and of initial weights with one thing changed (where that changes nothing, lines coincide): signs or magnitudes as training left them, magnitudes all equal, offsets of the classes fitted, or one layer under the youngest mask. Level chosen on validation rows for every point; ${seedsOf(lines)}.`,
     chart: { kind: 'curves', across: 'epochs', yLabel: 'test accuracy, %', lines },
   };
 }
@@ -106,6 +106,7 @@ function claims(rows: readonly Row[], plan: Plan): Claim[] {
 export const earlyMasksWhy: Experiment = {
   name: 'early-masks-why',
   about: 'what ages a mask: signs, magnitudes, offsets, layers, distance moved',
+  beyond: true,
   minutes: { quick: 1, budget: 30, full: 30 },
   cells: (plan) => probeCells(plan),
   pictures: (rows) =>

@@ -25,7 +25,7 @@ export interface Table {
 export type Verdict = 'holds' | 'partly' | 'fails' | 'not run';
 
 export interface Claim {
-  /** What the paper says, with the number of its acceptance band where there is one. */
+  /** What the paper or we say, with the number of its acceptance band where there is one. */
   readonly text: string;
   readonly paper: string;
   /** Our numbers: mean, least, greatest, runs. */
@@ -39,6 +39,8 @@ export interface Experiment {
   readonly name: string;
   /** One line for help and report. */
   readonly about: string;
+  /** It asks what the paper gives no number for. */
+  readonly beyond?: true;
   /** Minutes on two cores, rounded, alone and from nothing. */
   readonly minutes: Record<ScaleName, number>;
   cells(plan: Plan): Cell[];

@@ -72,6 +72,7 @@ const tables = (rows: readonly Row[], { scale }: Plan): Table[] => [
 export const permutationsStudy: Experiment = {
   name: 'permutations-study',
   about: 'width and density of the network against accuracy and bytes of masks for permuted pixels',
+  beyond: true,
   minutes: { quick: 1, budget: 4, full: 60 },
   cells,
   select: withoutFiles,

@@ -144,6 +144,7 @@ function files(results: readonly Result[]) {
 export const permutations: Experiment = {
   name: 'permutations',
   about: 'permuted pixels and classes, a mask each on one network; also as one archive to serve',
+  beyond: true,
   minutes: { quick: 1, budget: 10, full: 500 },
   cells: (plan) => [
     taskCell(plan.scale),

@@ -1,5 +1,5 @@
-// One page over everything that a folder of results holds: the paper's claims with our evidence and verdicts, then every figure and
-// table with its caption, its command and its data. One file: drawings and styles are inside, and nothing is fetched.
+// One page over everything that a folder of results holds: the paper's claims and ours, with evidence and verdicts, then every figure
+// and table with its caption, its command and its data. One file: drawings and styles are inside, and nothing is fetched.
 
 import type { Conducted } from './conduct.js';
 import type { Claim, Table, Verdict } from './experiment.js';
@@ -32,7 +32,8 @@ export async function report(all: readonly Conducted[], plan: Plan): Promise<str
   return page(
     `<h1>Deconstructing Lottery Tickets, run again</h1>
 <p>Zhou, Lan, Liu and Yosinski 2019, <a href="https://arxiv.org/abs/1905.01067">arXiv 1905.01067</a>: what the paper says, and what Seedmask measures. Numbers are test accuracies in per cent, mean (least to greatest, seeds); whatever is chosen is chosen on validation rows. Scale: ${escaped(SCALES[plan.scale])}.</p>
-${claimsTable(all.flatMap(({ claims }) => claims))}
+${claimsTable("The paper's claims", claimsOf(all, false))}
+${claimsTable('Claims beyond the paper', claimsOf(all, true))}
 ${parts.join('\n')}`,
   );
 }
@@ -53,11 +54,15 @@ ${body}
 
 const CLASS: Record<Verdict, string> = { holds: 'holds', partly: 'partly', fails: 'fails', 'not run': 'not-run' };
 
-function claimsTable(claims: readonly Claim[]): string {
+const claimsOf = (all: readonly Conducted[], beyond: boolean): Claim[] =>
+  all.filter(({ experiment }) => (experiment.beyond ?? false) === beyond).flatMap(({ claims }) => claims);
+
+function claimsTable(title: string, claims: readonly Claim[]): string {
+  if (claims.length === 0) return '';
   const of = (verdict: Verdict) => claims.filter((claim) => claim.verdict === verdict);
   const counts = (Object.keys(CLASS) as Verdict[]).map((verdict) => `${of(verdict).length} ${verdict}`);
   const idle = of('not run');
-  return `<h2>The paper's claims</h2>
+  return `<h2>${title}</h2>
 <p class="soft">${counts.join(', ')}. Verdicts are computed from the rows; ★: paired t test, p &lt; 0.05.</p>
 ${rowsOf(claims.filter((claim) => !idle.includes(claim)))}
 ${idle.length > 0 ? `<details><summary>${idle.length} not run</summary>${rowsOf(idle)}</details>` : ''}`;
@@ -82,13 +87,14 @@ function section(
 ): string {
   const { name, about } = experiment;
   const scale = plan.scale === 'budget' ? '' : ` --${plan.scale}`;
-  const links = [`${name}.csv`, `${name}.json`, ...pictures.map((p) => `${p.name}.svg`), ...files.map((f) => f.name)];
+  const links = [`${name}.csv`, `${name}.json`, ...pictures.map((p) => `${p.name}.svg`)];
+  const models = files.length > 0 ? ` Model files that the command writes: ${files.map((f) => f.name).join(', ')}.` : '';
   const absent = missing > 0 ? ` ${missing} of its cells have not been run yet.` : '';
   return `<h2 id="${name}">${name}: ${escaped(about)}</h2>
 <p><code>npx seedmask experiment ${name}${scale} --out FOLDER</code></p>
 ${tables.map(tableOf).join('\n')}
 ${pictures.map((picture) => `<figure><h3>${escaped(picture.title)}</h3><div class="wide">${draw(picture)}</div><figcaption>${escaped(picture.caption)}</figcaption></figure>`).join('\n')}
-<p class="soft">Data: ${links.map((link) => `<a href="${link}">${link}</a>`).join(', ')}.${absent}</p>`;
+<p class="soft">Data: ${links.map((link) => `<a href="${link}">${link}</a>`).join(', ')}.${models}${absent}</p>`;
 }
 
 const tableOf = ({ title, caption, head, rows }: Table): string =>

@@ -69,6 +69,7 @@ function claims(rows: readonly Row[], plan: Plan): Claim[] {
 export const supsup: Experiment = {
   name: 'supsup',
   about: "SupSup's five permutations in one epoch: threshold masks as published, and ours",
+  beyond: true,
   minutes: { quick: 1, budget: 2, full: 2 },
   cells,
   select: withoutFiles,

@@ -57,6 +57,7 @@ function pictures(rows: readonly Row[], { scale }: Plan): Picture[] {
 export const taskMatrix: Experiment = {
   name: 'task-matrix',
   about: 'the test rows of unlike tasks under the masks of all of them, and what these masks share',
+  beyond: true,
   minutes: { quick: 1, budget: 2, full: 20 },
   cells,
   pictures,

@@ -64,6 +64,7 @@ const pictures = (rows: readonly Row[], { scale }: Plan): Picture[] => [
 export const transfer: Experiment = {
   name: 'transfer',
   about: 'masks of new tasks trained from a known mask and from scratch: accuracy, overlap, bytes',
+  beyond: true,
   minutes: { quick: 1, budget: 4, full: 60 },
   cells,
   select: withoutFiles,

@@ -34,6 +34,7 @@ const tables = (rows: readonly Row[], { scale }: Plan): Table[] => [
 export const unusedOutputs: Experiment = {
   name: 'unused-outputs',
   about: 'permuted pixels with more outputs than classes, which task inference wants: accuracy, bytes, and archives to ask',
+  beyond: true,
   minutes: { quick: 1, budget: 5, full: 60 },
   cells,
   select: withoutFiles,

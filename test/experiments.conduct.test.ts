@@ -201,7 +201,9 @@ test('the report is one page: claims with verdicts, drawings inside, nothing fet
   expect(page).toContain('npx seedmask experiment figure-07 --quick --out FOLDER');
   for (const { name } of little) expect(page).toContain(`id="${name}"`);
   for (const { name } of others) expect(page).not.toContain(`id="${name}"`);
-  expect(page).toContain('A14: ');
+  const [, paper, beyond] = page.split(/<h2>(?:The paper's claims|Claims beyond the paper)<\/h2>/);
+  expect([paper.includes('A14: '), beyond.includes('A14: ')]).toEqual([true, false]);
+  expect([paper.includes('A17: '), beyond.includes('A17: ')]).toEqual([false, true]);
   expect(page.match(/<\/tr>/g)!.length).toBe(page.match(/<tr>/g)!.length);
   for (const link of page.matchAll(/href="([^":]+)"/g)) expect([...files().keys()]).toContain(link[1]);
 });
