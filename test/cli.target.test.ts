@@ -85,6 +85,24 @@ test('where the share of order 0 falls with the density, the bytes are found bet
   }
 });
 
+test('a file that tells nothing apart reaches nothing, however small, and tells nothing of the others', async () => {
+  const run = async (density: readonly number[], epochs: number) =>
+    density[0] < 0.002 ? { valAccuracy: 0.1, fileBytes: 59 } : made(0.65, 1)(density, epochs);
+  const useful = ({ valAccuracy }: Outcome) => valAccuracy > 0.1;
+  const seen: Trial<Outcome>[] = [];
+  const onTrial = (trial: Trial<Outcome>, reached: boolean) => {
+    seen.push(trial);
+    expect(reached).toBe(false);
+  };
+  const settings = { weights: WEIGHTS, base: BASE, epochs: 4, run, useful, onTrial };
+  await expect(search({ ...settings, goal: { bytes: 100 }, trials: 3 })).rejects.toThrow(
+    /^--target-bytes 100 is not reached: the smallest file in 3 trials has 59 bytes, validation accuracy 0\.1000 \(no better than chance\), at/,
+  );
+  for (const { outcome } of seen) expect(outcome.fileBytes).toBe(59);
+  const mixed = { ...settings, useful: ({ fileBytes }: Outcome) => fileBytes > 3000, goal: { accuracy: 0.999 }, trials: 3 };
+  await expect(search(mixed)).rejects.toThrow(/the best file in 3 trials has [3-9]\d{3} bytes, validation accuracy 0\.\d{4}, at --density/);
+});
+
 describe('accuracy', () => {
   test('the smallest file that reaches it is within a twelfth of the smallest there is on the way', async () => {
     for (const accuracy of [0.96, 0.97, 0.98]) {
