@@ -81,12 +81,14 @@ export async function search<T extends Outcome>(settings: Search<T>): Promise<Tr
   if (best) return best;
   const ofUse = done.filter((trial) => useful(trial.outcome));
   const { outcome, density } = (ofUse.length > 0 ? ofUse : [...done]).sort('bytes' in goal ? smaller : better)[0];
-  const found = `${outcome.valAccuracy.toFixed(4)}${ofUse.length > 0 ? '' : ' (no better than chance)'}`;
-  const text = `${outcome.fileBytes} bytes, validation accuracy ${found}, at --density ${list(density)}`;
-  const tried = `in ${done.length} ${done.length > 1 ? 'trials' : 'trial'}`;
-  throw 'bytes' in goal
-    ? new SeedmaskError('missed-target', { field: '--target-bytes', expected: goal.bytes, got: `smallest file ${tried} has ${text}` })
-    : new SeedmaskError('missed-target', { field: '--target-accuracy', expected: goal.accuracy, got: `best file ${tried} has ${text}` });
+  const at = ofUse.length > 0 ? `, at --density ${list(density)}` : ', no better than chance';
+  const which = `${'bytes' in goal ? 'smallest' : 'best'} file in ${done.length} ${done.length > 1 ? 'trials' : 'trial'}`;
+  const got = `${which} has ${outcome.fileBytes} bytes, validation accuracy ${outcome.valAccuracy.toFixed(4)}${at}`;
+  const [field, expected, hint] =
+    'bytes' in goal
+      ? ['--target-bytes', goal.bytes, 'Give more bytes or a smaller --network']
+      : ['--target-accuracy', goal.accuracy, 'Give more --epochs or a larger --network'];
+  throw new SeedmaskError('missed-target', { field, expected, got, hint });
 }
 
 /** Densities as `--density` takes them. */

@@ -240,5 +240,6 @@ async function run(options: Options): Promise<void> {
 
 const textOf = (report: SqueezeReport): string =>
   `squeezed ${report.bytesBefore.toLocaleString('en')} to ${report.bytesAfter.toLocaleString('en')} bytes by ${report.flips} flips, ` +
-  `${report.taken ? 'taken' : 'not taken'}: training loss ${report.lossBefore.toFixed(4)} to ${report.lossAfter.toFixed(4)}, ` +
-  `accuracy on rows that chose nothing ${report.checkAccuracyBefore.toFixed(4)} to ${report.checkAccuracyAfter.toFixed(4)}`;
+  `training loss ${report.lossBefore.toFixed(4)} to ${report.lossAfter.toFixed(4)}, ` +
+  `accuracy on rows that chose nothing ${report.checkAccuracyBefore.toFixed(4)} to ${report.checkAccuracyAfter.toFixed(4)}: ` +
+  (report.taken ? 'taken' : `thrown away, ${report.thrownAwayFor}`);
