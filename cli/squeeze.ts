@@ -13,6 +13,8 @@ const MOST_LOST = 0.002;
 export interface SqueezeReport {
   /** Whether the squeezed mask was taken. */
   readonly taken: boolean;
+  /** Why it was not, or null. */
+  readonly thrownAwayFor: string | null;
   readonly flips: number;
   readonly bytesBefore: number;
   readonly bytesAfter: number;
@@ -56,10 +58,13 @@ export async function squeezeTask(
   const after = { ...before, model, fileBytes: writeModel(model).length, ...accuracies(engine, model, data, parts.validation) };
   const [images, labels] = [imagesOf(data.train, check), labelsOf(data.train, check)];
   const [checkAccuracyBefore, checkAccuracyAfter] = [before, after].map((one) => accuracy(engine, one.model, images, labels));
-  const taken = checkAccuracyAfter >= checkAccuracyBefore - MOST_LOST && after.fileBytes <= before.fileBytes && enough(after);
+  const loses = checkAccuracyAfter < checkAccuracyBefore - MOST_LOST && `more than ${MOST_LOST} of accuracy lost there`;
+  const thrownAwayFor =
+    loses || (after.fileBytes > before.fileBytes && 'no bytes saved') || (!enough(after) && 'the target missed') || null;
+  const taken = thrownAwayFor === null;
   const bytes = { bytesBefore: before.fileBytes, bytesAfter: after.fileBytes };
   return {
     task: taken ? after : before,
-    report: { taken, flips, ...bytes, lossBefore, lossAfter, checkAccuracyBefore, checkAccuracyAfter },
+    report: { taken, thrownAwayFor, flips, ...bytes, lossBefore, lossAfter, checkAccuracyBefore, checkAccuracyAfter },
   };
 }

@@ -35,6 +35,8 @@ export interface Search<T extends Outcome> {
   /** The most runs, short ones included. */
   readonly trials: number;
   readonly run: (density: readonly number[], epochs: number) => Promise<T>;
+  /** Whether a run's mask tells anything apart (default: all do): what does not reaches no goal, however small. */
+  readonly useful?: (outcome: T) => boolean;
   readonly onTrial?: (trial: Trial<T>, reached: boolean) => void;
 }
 
@@ -60,9 +62,10 @@ const MOST_WEIGHINGS = 8;
  * @throws SeedmaskError missed-target when none does, with what was reached
  */
 export async function search<T extends Outcome>(settings: Search<T>): Promise<Trial<T>> {
-  const { goal, epochs, run, onTrial } = settings;
+  const { goal, epochs, run, useful = () => true, onTrial } = settings;
   const done: Trial<T>[] = [];
-  const reaches = ({ outcome }: Trial<T>) => ('bytes' in goal ? outcome.fileBytes <= goal.bytes : outcome.valAccuracy >= goal.accuracy);
+  const reaches = ({ outcome }: Trial<T>) =>
+    useful(outcome) && ('bytes' in goal ? outcome.fileBytes <= goal.bytes : outcome.valAccuracy >= goal.accuracy);
   const next = 'bytes' in goal ? forBytes(settings, goal.bytes, done) : forAccuracy(settings, done, reaches);
   while (done.length < settings.trials) {
     const density = next();
@@ -76,12 +79,16 @@ export async function search<T extends Outcome>(settings: Search<T>): Promise<Tr
   const better = (a: Trial<T>, b: Trial<T>) => b.outcome.valAccuracy - a.outcome.valAccuracy || smaller(a, b);
   const [best] = done.filter(reaches).sort('bytes' in goal ? better : smaller);
   if (best) return best;
-  const { outcome, density } = [...done].sort('bytes' in goal ? smaller : better)[0];
-  const text = `${outcome.fileBytes} bytes, validation accuracy ${outcome.valAccuracy.toFixed(4)}, at --density ${list(density)}`;
-  const tried = `in ${done.length} ${done.length > 1 ? 'trials' : 'trial'}`;
-  throw 'bytes' in goal
-    ? new SeedmaskError('missed-target', { field: '--target-bytes', expected: goal.bytes, got: `smallest file ${tried} has ${text}` })
-    : new SeedmaskError('missed-target', { field: '--target-accuracy', expected: goal.accuracy, got: `best file ${tried} has ${text}` });
+  const ofUse = done.filter((trial) => useful(trial.outcome));
+  const { outcome, density } = (ofUse.length > 0 ? ofUse : [...done]).sort('bytes' in goal ? smaller : better)[0];
+  const at = ofUse.length > 0 ? `, at --density ${list(density)}` : ', no better than chance';
+  const which = `${'bytes' in goal ? 'smallest' : 'best'} file in ${done.length} ${done.length > 1 ? 'trials' : 'trial'}`;
+  const got = `${which} has ${outcome.fileBytes} bytes, validation accuracy ${outcome.valAccuracy.toFixed(4)}${at}`;
+  const [field, expected, hint] =
+    'bytes' in goal
+      ? ['--target-bytes', goal.bytes, 'Give more bytes or a smaller --network']
+      : ['--target-accuracy', goal.accuracy, 'Give more --epochs or a larger --network'];
+  throw new SeedmaskError('missed-target', { field, expected, got, hint });
 }
 
 /** Densities as `--density` takes them. */
@@ -98,7 +105,11 @@ function scaled(base: readonly number[], scale: number, weighing = 1): number[] 
 
 type Next = () => number[] | null;
 
-function forBytes<T extends Outcome>({ weights, base, epochs }: Search<T>, bytes: number, done: readonly Trial<T>[]): Next {
+function forBytes<T extends Outcome>(
+  { weights, base, epochs, useful = () => true }: Search<T>,
+  bytes: number,
+  done: readonly Trial<T>[],
+): Next {
   const order0 = (density: readonly number[]) =>
     weights.reduce((sum, n, i) => sum + entropy({ weights: n, kept: Math.max(1, Math.round(n * Math.min(MOST_DENSITY, density[i]))) }), 0) /
     8;
@@ -134,7 +145,7 @@ function forBytes<T extends Outcome>({ weights, base, epochs }: Search<T>, bytes
     const last = done.at(-1);
     if (!last) return fitting(SHARE, weighing);
     const { fileBytes, valAccuracy } = last.outcome;
-    const share = Math.max(0.01, (fileBytes - HEADER) / order0(last.density));
+    const share = useful(last.outcome) ? Math.max(0.01, (fileBytes - HEADER) / order0(last.density)) : SHARE;
     const again = fitting(share, weighing);
     if (last.epochs < epochs) return again;
     // What has not come near is tried again, with what it told of the share, or between the two that are nearest.

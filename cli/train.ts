@@ -192,8 +192,10 @@ async function run(options: Options): Promise<void> {
     const columns = [String(trials.length).padStart(5), String(epochs).padStart(6), valAccuracy.toFixed(4).padStart(10)];
     console.error(`${columns.join('  ')}  ${String(fileBytes).padStart(6)}  ${reached ? 'reached' : 'missed '}  ${list(density)}`);
   };
+  const validationLabels = labelsOf(data.train, parts.validation);
+  const useful = (task: TrainedTask) => warningOf(task, validationLabels) === null;
   const { outcome: learned } = goal
-    ? await search({ weights, goal, base, epochs, trials: options.trials ?? TRIALS, run: learn, onTrial })
+    ? await search({ weights, goal, base, epochs, trials: options.trials ?? TRIALS, run: learn, useful, onTrial })
     : { outcome: await learn(base, epochs) };
   const enough = ({ valAccuracy }: Outcome) => !goal || !('accuracy' in goal) || valAccuracy >= goal.accuracy;
   const squeezed =
@@ -203,7 +205,7 @@ async function run(options: Options): Promise<void> {
     ));
   const result = squeezed?.task ?? learned;
   writeFileSafely(options.out, writeModel(result.model));
-  const warning = warningOf(result, labelsOf(data.train, parts.validation));
+  const warning = warningOf(result, validationLabels);
   if (warning) console.error(`seedmask: warning: ${warning}`);
   const kept = totalKept(result.model.tasks[0].mask);
   const all = totalWeights(network);
@@ -238,5 +240,6 @@ async function run(options: Options): Promise<void> {
 
 const textOf = (report: SqueezeReport): string =>
   `squeezed ${report.bytesBefore.toLocaleString('en')} to ${report.bytesAfter.toLocaleString('en')} bytes by ${report.flips} flips, ` +
-  `${report.taken ? 'taken' : 'not taken'}: training loss ${report.lossBefore.toFixed(4)} to ${report.lossAfter.toFixed(4)}, ` +
-  `accuracy on rows that chose nothing ${report.checkAccuracyBefore.toFixed(4)} to ${report.checkAccuracyAfter.toFixed(4)}`;
+  `training loss ${report.lossBefore.toFixed(4)} to ${report.lossAfter.toFixed(4)}, ` +
+  `accuracy on rows that chose nothing ${report.checkAccuracyBefore.toFixed(4)} to ${report.checkAccuracyAfter.toFixed(4)}: ` +
+  (report.taken ? 'taken' : `thrown away, ${report.thrownAwayFor}`);

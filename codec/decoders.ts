@@ -1,6 +1,7 @@
 // The decoders of every scheme, ready at once. A page makes its own (web/workbench.ts), of the parts that its files need.
 
-import { type Inflate, inflate } from './deflate.js';
+import { inflate } from '#inflate';
+import type { Inflate } from './deflate.js';
 import { READER, READER_BYTES } from './kernel.js';
 import { MaskReader } from './mask-reader.js';
 

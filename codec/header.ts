@@ -326,9 +326,7 @@ export function weightCheck(network: Network): number {
     const weights = new Float32Array(Math.min(layer.weights, CHECKED_WEIGHTS));
     fillWeights(network.distribution, sigmaOf(network.sigma, layer), network.seed, layer.stream, 0, weights);
     const bytes = new DataView(new ArrayBuffer(4 * weights.length));
-    weights.forEach((w, i) => {
-      bytes.setFloat32(4 * i, w, true);
-    });
+    for (let i = 0; i < weights.length; i++) bytes.setFloat32(4 * i, weights[i], true);
     crc = crc32c(new Uint8Array(bytes.buffer), crc);
   }
   return crc >>> 0;

@@ -224,7 +224,13 @@ export function nonzero(values: Float32Array): Uint8Array {
 /** Number of kept weights in a layer's bits. */
 export function countKept(bits: Uint8Array): number {
   let n = 0;
-  for (let i = 0; i < bits.length; i++) for (let byte = bits[i]; byte; byte &= byte - 1) n++;
+  // Four bytes at once, whose sums are added side by side: of two bits, of four, of eight. Past the end there are zeros.
+  for (let i = 0; i < bits.length; i += 4) {
+    let word = bits[i] | (bits[i + 1] << 8) | (bits[i + 2] << 16) | (bits[i + 3] << 24);
+    word = (word - ((word >>> 1) & 0x55555555)) | 0;
+    word = (word & 0x33333333) + ((word >>> 2) & 0x33333333);
+    n += Math.imul((word + (word >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
+  }
   return n;
 }
 

@@ -59,7 +59,7 @@ describe('bytes', () => {
   test('bytes that no density reaches are said with the smallest file, after every trial that could help', async () => {
     const never = async (): Promise<Outcome> => ({ valAccuracy: 0.5, fileBytes: 90 });
     await expect(found({ bytes: 50 }, never)).rejects.toThrow(
-      /^--target-bytes 50 is not reached: the smallest file in \d trials has 90 bytes, validation accuracy 0\.5000, at --density [0-9.e,-]+$/,
+      /^--target-bytes 50 is not reached: the smallest file in \d trials has 90 bytes, validation accuracy 0\.5000, at --density [0-9.e,-]+\. Give more bytes or a smaller --network$/,
     );
   });
 });
@@ -83,6 +83,24 @@ test('where the share of order 0 falls with the density, the bytes are found bet
     expect(density[0]).toBeLessThan(0.6);
     expect(new Set(seen).size).toBe(seen.length);
   }
+});
+
+test('a file that tells nothing apart reaches nothing, however small, and tells nothing of the others', async () => {
+  const run = async (density: readonly number[], epochs: number) =>
+    density[0] < 0.002 ? { valAccuracy: 0.1, fileBytes: 59 } : made(0.65, 1)(density, epochs);
+  const useful = ({ valAccuracy }: Outcome) => valAccuracy > 0.1;
+  const seen: Trial<Outcome>[] = [];
+  const onTrial = (trial: Trial<Outcome>, reached: boolean) => {
+    seen.push(trial);
+    expect(reached).toBe(false);
+  };
+  const settings = { weights: WEIGHTS, base: BASE, epochs: 4, run, useful, onTrial };
+  await expect(search({ ...settings, goal: { bytes: 100 }, trials: 3 })).rejects.toThrow(
+    /^--target-bytes 100 is not reached: the smallest file in 3 trials has 59 bytes, validation accuracy 0\.1000, no better than chance\. Give/,
+  );
+  for (const { outcome } of seen) expect(outcome.fileBytes).toBe(59);
+  const mixed = { ...settings, useful: ({ fileBytes }: Outcome) => fileBytes > 3000, goal: { accuracy: 0.999 }, trials: 3 };
+  await expect(search(mixed)).rejects.toThrow(/the best file in 3 trials has [3-9]\d{3} bytes, validation accuracy 0\.\d{4}, at --density/);
 });
 
 describe('accuracy', () => {
@@ -189,8 +207,8 @@ describe('seedmask train', { timeout: 120_000 }, () => {
   test('--squeeze saves bytes at no higher loss, and tells what rows that chose nothing say', () => {
     const { status, stdout } = train('squeezed.smk', '--density', '0.05,0.5', '--squeeze', '--json');
     expect(status).toBe(0);
-    const { squeeze, fileBytes } = JSON.parse(stdout) as { squeeze: Record<string, number | boolean>; fileBytes: number };
-    expect(squeeze.taken).toBe(true);
+    const { squeeze, fileBytes } = JSON.parse(stdout) as { squeeze: Record<string, number | boolean | null>; fileBytes: number };
+    expect([squeeze.taken, squeeze.thrownAwayFor]).toEqual([true, null]);
     expect(squeeze.bytesAfter).toBe(fileBytes);
     expect(squeeze.bytesAfter).toBeLessThan(squeeze.bytesBefore as number);
     expect(squeeze.lossAfter).toBeLessThanOrEqual(squeeze.lossBefore as number);

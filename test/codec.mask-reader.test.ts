@@ -7,12 +7,14 @@ import { DECODERS } from '../codec/decoders.js';
 import { inflate } from '../codec/deflate.js';
 import { encodePayload } from '../codec/encode.js';
 import { gridOf, hintsOf, type Surroundings } from '../codec/grids.js';
+import { readPacked } from '../codec/index.js';
 import { READER, READER_BYTES } from '../codec/kernel.js';
 import { MaskReader } from '../codec/mask-reader.js';
 import { RangeDecoder } from '../codec/rangecoder.js';
-import type { LayerCount } from '../codec/schemes.js';
+import { decodePayload, type LayerCount } from '../codec/schemes.js';
 import { countKept, kept, type Layer, maskBytes, type Network, weighted } from '../src/network.js';
 import { DISTRIBUTIONS, type Distribution } from '../src/random.js';
+import { ATTACKS } from './attacks/files.js';
 import { runs } from './codec.effort.js';
 import { randomMask } from './vectors/models.js';
 
@@ -196,16 +198,57 @@ test('layers take memory one by one: many need no more than two', () => {
   expect(taken[1] - taken[0]).toBeLessThanOrEqual(2 ** 17);
 });
 
-test('a reader that found no memory reads the next payload', () => {
+test('the attack of 254 layers takes what its largest take, and not 300 MB', () => {
+  const { reader, kernels } = watched();
+  const [, , file] = ATTACKS.find(([, what]) => what.startsWith('contexts of 254 layers'))!;
+  const { network, tasks } = readPacked(file);
+  const read = () => decodePayload({ network, pixelPermutation: null }, tasks[0].payload, 'it', { inflate, masks: reader });
+  expect(file.length).toBeLessThan(2000);
+  expect(weighted(network).length).toBe(254);
+  expect(read).toThrow(expect.objectContaining({ code: 'bad-payload' }));
+  expect((kernels[0]['memory'] as WebAssembly.Memory).buffer.byteLength).toBeLessThan(5e6);
+});
+
+/** The reader's WebAssembly, which may take as many pages more than it begins with. */
+function limited(pages: number): WebAssembly.Module {
+  const bytes = inflate(Buffer.from(READER, 'base64'), READER_BYTES) as Uint8Array;
+  const memory = [5, 3, 1, 0];
+  const at = bytes.findIndex((_, i) => memory.every((byte, j) => bytes[i + j] === byte));
+  const least = bytes[at + 4];
+  return new WebAssembly.Module(
+    Buffer.concat([bytes.subarray(0, at), Buffer.of(5, 4, 1, 1, least, least + pages), bytes.subarray(at + 5)]),
+  );
+}
+
+test('a reader that finds no memory says so, and reads the next payload', () => {
+  const reader = new MaskReader(limited(2));
+  const body = Uint8Array.of(1, 2, 3);
+  const read = (around: Surroundings, modelled: boolean) => {
+    const counts = countsOf(around, () => 9);
+    const mask = zeros(around);
+    reader.read(around, counts, body, modelled, mask);
+    expect(mask).toEqual(plain(around, counts, body, modelled).mask);
+  };
+  const large = toAndFro(2);
+  const small: Surroundings = { ...large, network: { ...large.network, input: [5, 5, 1], layers: large.network.layers.slice(1) } };
+  const message = /^memory to read a mask is more than the \d+ bytes it has, the limit is what the system gives$/;
+  for (let times = 0; times < 2; times++) {
+    expect(() => read(large, true)).toThrow(expect.objectContaining({ code: 'over-limit', message: expect.stringMatching(message) }));
+    read(small, true);
+    read(small, false);
+  }
+});
+
+test('what is not for want of memory stays as it is', () => {
   const { reader, kernels } = watched();
   const around = toAndFro(2);
   const counts = countsOf(around, () => 9);
   const body = Uint8Array.of(1, 2, 3);
   reader.read(around, counts, body, true, zeros(around));
   kernels[0]['layer'] = () => {
-    throw new WebAssembly.RuntimeError('unreachable');
+    throw new WebAssembly.RuntimeError('memory access out of bounds');
   };
-  expect(() => reader.read(around, counts, body, true, zeros(around))).toThrow('unreachable');
+  expect(() => reader.read(around, counts, body, true, zeros(around))).toThrow(WebAssembly.RuntimeError);
   const mask = zeros(around);
   reader.read(around, counts, body, true, mask);
   expect(mask).toEqual(plain(around, counts, body, true).mask);

@@ -34,8 +34,10 @@ test('each entry of exports has the documented names', async () => {
   }
 });
 
-test('both sides of #workers are built', () => {
-  for (const file of Object.values(manifest.imports['#workers'])) expect(existsSync(join(ROOT, file)), file).toBe(true);
+test('both sides of package imports are built', () => {
+  const sides = Object.values<Record<string, string>>(manifest.imports).flatMap((side) => Object.values(side));
+  expect(sides.length).toBe(4);
+  for (const file of sides) expect(existsSync(join(ROOT, file)), file).toBe(true);
 });
 
 test('files exist, and hold no tests, benchmarks or results', () => {

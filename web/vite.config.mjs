@@ -11,7 +11,7 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 export default defineConfig({
   root: here('.'),
   base: './',
-  resolve: { alias: { '#workers': here('../src/engine/workers.browser.ts') } },
+  resolve: { alias: { '#workers': here('../src/engine/workers.browser.ts'), '#inflate': here('../codec/deflate.ts') } },
   worker: { format: 'es', rolldownOptions: loading, plugins: () => [refusals] },
   build: {
     outDir: here('../dist/web'),

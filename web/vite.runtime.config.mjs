@@ -10,7 +10,7 @@ export default defineConfig({
   root: here('.'),
   publicDir: false,
   plugins: [refusals],
-  resolve: { alias: { '#workers': here('../src/engine/workers.browser.ts') } },
+  resolve: { alias: { '#workers': here('../src/engine/workers.browser.ts'), '#inflate': here('../codec/deflate.ts') } },
   build: {
     outDir: here('../dist/web'),
     emptyOutDir: false,

@@ -9,12 +9,18 @@ export function release(mark: usize): void {
   free = mark;
 }
 
+/** Whether memory was asked for that there is not: what was being read stays where it stopped. */
+export let refused = false;
+
 /** Bytes of zeros at a multiple of 16, 16 more behind them. */
 export function reserve(bytes: usize): usize {
   const at = (free + 15) & ~15;
   free = at + bytes + 16;
   const pages = (<i32>((free + 65535) >> 16)) - memory.size();
-  if (pages > 0 && memory.grow(pages) < 0) unreachable();
+  if (pages > 0 && memory.grow(pages) < 0) {
+    refused = true;
+    unreachable();
+  }
   return at;
 }
 

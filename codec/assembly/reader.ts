@@ -6,9 +6,9 @@
 // Names are those of context.ts, which says what they mean.
 
 import { words } from '../../src/engine/assembly/weights';
-import { decode, finished, free, release, reserve, room, spent, start } from './coder';
+import { decode, finished, free, refused, release, reserve, room, spent, start } from './coder';
 
-export { finished, reserve, start };
+export { finished, refused, reserve, start };
 
 const LIMIT = 2847;
 const ONE = 1 << 30;

@@ -95,6 +95,8 @@ const wide = (inputs: number, units: number, payload: Uint8Array): Uint8Array =>
   plain({ 0: inputs, 1: [2, units], 5: weightCheck(linear(inputs, units)) }, payload);
 /** A filter over two channels, each of as many pixels as there may be values. */
 const BROAD: Network = { ...linear(1, 1), input: [2 ** 14, 2 ** 14, 2], layers: [{ kind: 'conv', filters: 1, activation: 'linear' }] };
+/** 254 layers, of many units of one input and of one unit of many inputs in turns. */
+const TO_AND_FRO = Array.from({ length: 254 }, (_, i) => (i & 1 ? 1 : 2 ** 16));
 const SPELLED_OUT: Network = { ...linear(6, 1), layers: [{ kind: 'conv', filters: 4, activation: 'relu' }] };
 const PLAIN_NETWORK = readModel(plain()).network;
 /** The plain file's weights, 6 kept. */
@@ -308,6 +310,14 @@ export const ATTACKS: readonly Attack[] = [
   ['bad-payload', 'contexts for 2^20 inputs and one more', wide(2 ** 20 + 1, 1, bytes(3, 1, [1, 2, 3]))],
   ['bad-payload', 'contexts for 2^20 inputs and one more, none kept', wide(2 ** 20 + 1, 1, bytes(3, 0))],
   ['bad-payload', 'contexts for 2^20 units and one more', wide(1, 2 ** 20 + 1, bytes(3, 1, [1, 2, 3]))],
+  [
+    'bad-payload',
+    'contexts of 254 layers, half of them of 2^16 inputs',
+    plain(
+      { 0: 1, 1: TO_AND_FRO.flatMap((units) => [2, units]), 5: weightCheck(linear(1, ...TO_AND_FRO)) },
+      bytes(3, new Uint8Array(254).fill(9), [1, 2, 3]),
+    ),
+  ],
   // 2^27 of 2^28 weights kept, in LEB128: a mask of 32 MB is never made, and no random word either.
   ...([2, 3] as const).map((scheme): Attack => {
     const most = bytes(scheme, [0x80, 0x80, 0x80, 0x40], new Uint8Array(200).fill(1));
