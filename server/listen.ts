@@ -92,6 +92,8 @@ export async function listen(
         calm();
       }),
     ]);
+    // A loop that was held up meets its timers before what has come meanwhile: a turn to accept, one to read, one to spare.
+    for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
     await new Promise<void>((resolve) => server.close(() => resolve()));
     clearTimeout(cut);
   };

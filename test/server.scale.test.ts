@@ -12,7 +12,7 @@ import { createClient } from '../client/index.js';
 import { type Model, writeModel } from '../codec/index.js';
 import { serveCommand } from '../dist/cli/serve.js';
 import { createService } from '../server/service.js';
-import { engine, folder, get, oneTask, sampleStore, tinyNetwork } from './server.material.js';
+import { engine, folder, get, oneTask, post, sampleStore, tinyNetwork } from './server.material.js';
 
 const ROOT = join(import.meta.dirname, '..');
 const text = (name: string) => readFileSync(join(ROOT, 'deploy', name), 'utf8');
@@ -61,8 +61,31 @@ describe.skipIf(!NGINX && !process.env['CI'])('two replicas behind nginx', () =>
     expect(TASKS.map((name) => [a.get(name) ?? 0, b.get(name) ?? 0].sort())).toEqual(TASKS.map(() => [0, 5]));
     // Both have some: by chance alone once in 2,048.
     expect(Math.min(...[a, b].map((of) => TASKS.filter((name) => of.get(name)).length))).toBeGreaterThan(0);
-    expect((await fetch(`${nginx.url}/v2/repository/models/t0/unload`, { method: 'POST' })).status).toBe(403);
-  });
+    const closed = await post(`${nginx.url}/v2/repository/models/t0/unload`, '');
+    expect([closed.status, closed.type, closed.json.code]).toEqual([403, 'application/json', 'admin-closed']);
+  }, 60_000);
+
+  test('what nginx refuses itself is JSON, as from the server: too large a body, and nobody there', async () => {
+    const { replicas, nginx } = await fleet();
+    const url = `${nginx.url}/tasks/t0/classify`;
+    const [large, own] = await Promise.all(
+      [url, `${replicas[0].url}/tasks/t0/classify`].map((at) => post(at, new Uint8Array(2 ** 24 + 1))),
+    );
+    expect([large.status, large.type, large.json.code]).toEqual([413, 'application/json', own.json.code]);
+    expect(large.json.hint).toBe(own.json.hint);
+    await Promise.all(replicas.map((replica) => replica.end('SIGKILL')));
+    const nobody = await post(url, new Uint8Array(4));
+    expect([nobody.status, nobody.type, nobody.json.code, nobody.headers.get('retry-after')]).toEqual([
+      503,
+      'application/json',
+      'starting',
+      '1',
+    ]);
+    const error = await createClient({ url: nginx.url, retries: 0 })
+      .classify('t0', new Uint8Array(4))
+      .catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ status: 503, code: 'starting' });
+  }, 60_000);
 
   test('one is killed under load: no request is lost; it comes back and is used again', async () => {
     const { replicas, nginx } = await fleet();

@@ -139,6 +139,11 @@ export class Scheduler {
     return this.#ask(opened.version, rows, {}, () => opened, true);
   }
 
+  /** Rows of a key that are computed elsewhere (`Room.occupy`). Throws SeedmaskError over-key-limit. */
+  occupy(key: string, rows: number): () => void {
+    return this.#room.occupy(key, rows);
+  }
+
   /** Why not even one row of a request could be let in, before its body is read: overloaded or over-key-limit. */
   noRoom(version: Version, key: string): SeedmaskError | undefined {
     const refusal = this.#room.refusal({ task: version.name, rows: 1, bytes: 1, key });
