@@ -1,7 +1,8 @@
 // The server as an Express 5 app, complete: mount it anywhere, under any prefix, after routes of your own. It holds no socket and
 // starts nothing; `createHandler` is the faster way in and `listen` the way to a port.
 
-import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import express, { type ErrorRequestHandler, type Express, type NextFunction, type RequestHandler } from 'express';
 import { SeedmaskError } from '../codec/errors.js';
 import { partial } from './ranges.js';
 import { type Route, respond, type Service } from './routes.js';
@@ -15,7 +16,7 @@ export function createApp(options: ServerOptions): Express {
 /** The app over a service that a handler shares. @param web folders of static files by path, found where no route is */
 export function appOf(service: Service, web: Readonly<Record<string, string>> = {}): Express {
   const { routes } = service;
-  const app = express();
+  const app: Express & Partial<Handling> = express();
   app.disable('x-powered-by');
   for (const before of service.before) app.use(before);
   for (const route of routes) {
@@ -48,7 +49,22 @@ export function appOf(service: Service, web: Readonly<Record<string, string>> = 
     return refuse(() => known)(req, res, next);
   };
   app.use(failed);
+  // A target without a path fails in Express before anything of ours is asked, and gets a page of HTML.
+  const { handle } = app;
+  app.handle = (req, res, next) => {
+    const { method = '', url = '' } = req;
+    if (url.startsWith('/') || url === '*' || URL.canParse(url)) return handle?.call(app, req, res, next);
+    const answer = () => {
+      throw unknownRoute(method, url);
+    };
+    void respond({ path: 'none', access: 'open', answer }, {}, req, res, service);
+  };
   return app;
+}
+
+/** Where Express begins with a request; its types leave it out. */
+interface Handling {
+  handle(req: IncomingMessage, res: ServerResponse, next?: NextFunction): void;
 }
 
 /** Route parameters that are text; lists come only from path wildcards, which no route here has. */
@@ -64,7 +80,7 @@ function wrongMethod(routes: readonly Route[], method: string, path: string): Se
 const malformed = (method: string, path: string): SeedmaskError =>
   new SeedmaskError('malformed-v1', { field: 'path', expected: '/v1/models/NAME:predict', got: `${method} ${path}` });
 
-export function unknownRoute(method: string, path: string): SeedmaskError {
+function unknownRoute(method: string, path: string): SeedmaskError {
   const expected = 'GET /tasks, POST /tasks/NAME/classify, /v1/models/NAME:predict or /v2/models/NAME/infer';
   return new SeedmaskError('unknown-route', { field: 'path', expected, got: `${method} ${path}`, hint: `Try ${expected}.` });
 }

@@ -2,7 +2,7 @@
 // everything else to the Express app of the same service. Both run the same route functions; Express alone costs more than a row.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { appOf, unknownRoute } from './app.js';
+import { appOf } from './app.js';
 import { type Call, type Route, respond } from './routes.js';
 import { createService, type ServerOptions } from './service.js';
 
@@ -37,8 +37,7 @@ export function createHandler(options: ServerOptions): Handler {
       }
     }
     if (match) void respond(match.route, match.params, req, res, service);
-    else if (url.startsWith('/') || url === '*' || URL.canParse(url)) app(req, res);
-    else void respond(nowhere(req), {}, req, res, service);
+    else app(req, res);
   };
   const drain = () => {
     draining = true;
@@ -49,15 +48,6 @@ export function createHandler(options: ServerOptions): Handler {
   };
   return Object.assign(listener, { drain, warm });
 }
-
-/** For URLs without a path, which Express leaves to a page of HTML. */
-const nowhere = ({ method = '', url = '' }: IncomingMessage): Parameters<typeof respond>[0] => ({
-  path: 'none',
-  access: 'open',
-  answer: () => {
-    throw unknownRoute(method, url);
-  },
-});
 
 /** Paths whose route is remembered: matching costs more than looking up. */
 const KNOWN_PATHS = 4096;

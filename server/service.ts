@@ -35,7 +35,7 @@ export interface ServerOptions extends SchedulerOptions {
   readonly intakeLimit?: number;
   /** Rows of one request at most; default 32,768. */
   readonly rowLimit?: number;
-  /** Bytes that compiled tasks may hold together, charged at 4 a weight; default 256 MiB. Packed masks are not counted. */
+  /** Bytes that compiled tasks may hold together; default 256 MiB. Packed masks are not counted. */
   readonly compiledLimit?: number;
   /** False makes readiness answer 503: for an owner that drains the app itself. Default: always ready. */
   readonly ready?: () => boolean;

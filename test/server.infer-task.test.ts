@@ -76,6 +76,15 @@ describe('the right task is found', () => {
     }
   });
 
+  test('its rows count for the limit of a key, and no longer than they are under way', async () => {
+    const limited = await serve({ store, keyLimit: () => 3 });
+    const at = `${limited.url}/networks/${id}/infer-task`;
+    for (let i = 0; i < 3; i++) expect((await post(at, rowsOf(2, 3))).json).toMatchObject({ task: 'own2' });
+    const over = await post(at, rowsOf(2, 4));
+    expect([over.status, over.json.code, over.json.got]).toEqual([429, 'over-key-limit', '4 rows']);
+    await limited.close();
+  });
+
   test('of JSON, among named tasks', async () => {
     const instances = [[...rowsOf(3)]];
     expect((await post(url, { instances })).json).toMatchObject({ task: 'own3', cost: { tasks: 8 } });

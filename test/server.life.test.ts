@@ -1,8 +1,10 @@
 // The server around the routes: one answer from handler and app, mounting, wrong paths and verbs, compiled tasks, ports, draining.
 
+import { once } from 'node:events';
 import { type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { Worker } from 'node:worker_threads';
 import express from 'express';
 import { describe, expect, test } from 'vitest';
 import { SeedmaskError } from '../codec/errors.js';
@@ -184,6 +186,21 @@ describe('compiled tasks', async () => {
     expect(use(classifiers, a, rows.values)).toEqual(before);
   });
 
+  test('one that had to go is worth compiling again after as many rows as at first, and one too large for the cap never', () => {
+    const watch = watched();
+    const many = new Uint8Array(4 * 1024);
+    const classifiers = new Classifiers(watch.engine, 48);
+    for (const opened of [a, b]) use(classifiers, opened, many);
+    expect([watch.made(), watch.live()]).toEqual([2, 1]);
+    use(classifiers, a, rows.values);
+    expect(watch.made()).toBe(2);
+    use(classifiers, a, many);
+    expect(watch.made()).toBe(3);
+    const small = new Classifiers(watch.engine, 47);
+    for (let i = 0; i < 3; i++) use(small, a, many);
+    expect([watch.made(), watch.live()]).toEqual([4, 1]);
+  });
+
   test('inputs declared constant are replaced by 0', async () => {
     // bit 1: the second input, whatever the client sends there
     const transform = { scale: Math.fround(1 / 255), mean: 0, constant: Uint8Array.of(0b0010) };
@@ -273,6 +290,23 @@ describe('draining', () => {
     await closing;
     await expect(fetch(`${server.url}/v2`)).rejects.toThrow();
     await server.close();
+  });
+
+  test('what came while the event loop was held up is answered before the port is given back', async () => {
+    const { url, close } = await listen(createHandler({ engine, store, report: () => {} }), { port: 0, drainDelay: 20 });
+    const asking = `const { parentPort, workerData } = require('node:worker_threads');
+      parentPort.on('message', () => fetch(workerData).then(({ status }) => status, (error) => String(error.cause)).then((said) => parentPort.postMessage(said)));`;
+    const client = new Worker(asking, { eval: true, workerData: `${url}/v2/health/live` });
+    const ask = () => {
+      client.postMessage('');
+      return once(client, 'message');
+    };
+    expect(await ask()).toEqual([200]);
+    const closed = close();
+    const [said] = [ask(), Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1500)];
+    expect(await said).toEqual([200]);
+    await closed;
+    await client.terminate();
   });
 
   test('a connection that never ends is cut at the limit', async () => {

@@ -413,14 +413,14 @@ describe('seedmask serve URL', () => {
     expect(tasks).toEqual(['a']);
     writeFileSync(join(source, 'b.smk'), writeModel(kept(2)));
     await store.refresh();
-    await expect.poll(() => post(`${url}/tasks/b/classify`, ROWS).then(({ status }) => status), { timeout: 10_000 }).toBe(200);
+    await expect.poll(() => post(`${url}/tasks/b/classify`, ROWS).then(({ status }) => status), { timeout: 60_000 }).toBe(200);
     first.child.kill('SIGTERM');
     expect(await once(first.child, 'exit')).toEqual([0, null]);
     await server.close();
     const second = start(server.url, '--cache', cache);
     expect((await second.line()).tasks).toEqual(['a', 'b']);
     expect(second.err()).toContain('not pulled');
-  }, 30_000);
+  }, 120_000);
 
   test('an origin that has lost its folder takes nothing from a replica that runs', async () => {
     const { url: source, paths } = await hosting({ a: kept(1) });
@@ -428,10 +428,10 @@ describe('seedmask serve URL', () => {
     const replica = start(source, '--cache', cache, '--poll', '0.1');
     const { url } = await replica.line();
     paths['/contents.json'] = '{"tasks":[],"networks":[]}';
-    await expect.poll(replica.err, { timeout: 10_000 }).toContain('a list with at least one task, got none');
+    await expect.poll(replica.err, { timeout: 60_000 }).toContain('a list with at least one task, got none');
     expect((await post(`${url}/tasks/a/classify`, ROWS)).status).toBe(200);
     expect(served(await openStore(cache))).toEqual([['a', ['1'], []]]);
-  }, 30_000);
+  }, 120_000);
 
   test('nothing there is one line and exit 1', async () => {
     const { url } = await host({});

@@ -193,6 +193,13 @@ describe('bounds', () => {
     expect([error.code, error.status, Number.isInteger(error.details.retryAfter)]).toEqual(['over-key-limit', 429, true]);
     await Promise.all(running);
     await scheduler.classify(version, pixels(3), { key: 'small' });
+    const leave = scheduler.occupy('small', 8);
+    expect((await refused(scheduler.classify(version, pixels(3), { key: 'small' }))).message).toContain(
+      'key small has 11 rows under way, its limit is 10 rows',
+    );
+    expect(() => scheduler.occupy('small', 3)).toThrow('key small has 11 rows under way');
+    leave();
+    await scheduler.classify(version, pixels(3), { key: 'small' });
   });
 });
 

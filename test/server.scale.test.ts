@@ -12,7 +12,7 @@ import { createClient } from '../client/index.js';
 import { type Model, writeModel } from '../codec/index.js';
 import { serveCommand } from '../dist/cli/serve.js';
 import { createService } from '../server/service.js';
-import { engine, folder, get, oneTask, sampleStore, tinyNetwork } from './server.material.js';
+import { engine, folder, get, oneTask, post, raw, sampleStore, tinyNetwork } from './server.material.js';
 
 const ROOT = join(import.meta.dirname, '..');
 const text = (name: string) => readFileSync(join(ROOT, 'deploy', name), 'utf8');
@@ -61,8 +61,30 @@ describe.skipIf(!NGINX && !process.env['CI'])('two replicas behind nginx', () =>
     expect(TASKS.map((name) => [a.get(name) ?? 0, b.get(name) ?? 0].sort())).toEqual(TASKS.map(() => [0, 5]));
     // Both have some: by chance alone once in 2,048.
     expect(Math.min(...[a, b].map((of) => TASKS.filter((name) => of.get(name)).length))).toBeGreaterThan(0);
-    expect((await fetch(`${nginx.url}/v2/repository/models/t0/unload`, { method: 'POST' })).status).toBe(403);
-  });
+    const closed = await post(`${nginx.url}/v2/repository/models/t0/unload`, '');
+    expect([closed.status, closed.type, closed.json.code]).toEqual([403, 'application/json', 'admin-closed']);
+  }, 60_000);
+
+  test('what nginx refuses itself is JSON, as from the server: too large a body, and nobody there', async () => {
+    const { replicas, nginx } = await fleet();
+    const head = `POST /tasks/t0/classify HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: ${2 ** 24 + 1}\r\n\r\n`;
+    const [large, own] = await Promise.all([nginx.url, replicas[0].url].map(async (at) => (await raw(at, head)).split('\r\n\r\n')));
+    expect(large[0]).toMatch(/^HTTP\/1\.1 413 [\s\S]*Content-Type: application\/json/);
+    const { error, code, field, expected, hint, status } = JSON.parse(own[1]);
+    expect(JSON.parse(large[1])).toEqual({ error, code, field, expected, hint, status });
+    await Promise.all(replicas.map((replica) => replica.end('SIGKILL')));
+    const nobody = await post(`${nginx.url}/tasks/t0/classify`, new Uint8Array(4));
+    expect([nobody.status, nobody.type, nobody.json.code, nobody.headers.get('retry-after')]).toEqual([
+      503,
+      'application/json',
+      'starting',
+      '1',
+    ]);
+    const refused = await createClient({ url: nginx.url, retries: 0 })
+      .classify('t0', new Uint8Array(4))
+      .catch((reason: unknown) => reason);
+    expect(refused).toMatchObject({ status: 503, code: 'starting' });
+  }, 60_000);
 
   test('one is killed under load: no request is lost; it comes back and is used again', async () => {
     const { replicas, nginx } = await fleet();

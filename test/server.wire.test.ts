@@ -2,9 +2,12 @@
 // success, an object with a string `error` in every failure, exactly application/json, names with slashes, binary by default,
 // unknown parameters. Bytes on raw sockets, as tritonclient and KServe's client were seen to send them.
 
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createHandler, hashOf, type Listening, listen } from '../server/index.js';
+import { createApp, createHandler, hashOf, type Listening, listen } from '../server/index.js';
 import { engine, post, raw, sampleStore, serve } from './server.material.js';
 
 const ADMIN = 'admin-secret';
@@ -129,6 +132,18 @@ describe('request targets of every form (RFC 9112, 3.2)', () => {
     expect(answer.status).toBe(status);
     expect(answer.headers.find((line) => line.startsWith('Content-Type:'))).toMatch(/^Content-Type: application\/(problem\+)?json$/);
     expect(typeof JSON.parse(answer.body)).toBe('object');
+  });
+
+  test('one without a path gets the same from the app alone', async () => {
+    const app = createServer(createApp({ engine, store: await sampleStore(), report: () => {} })).listen(0, '127.0.0.1');
+    await once(app, 'listening');
+    const { port } = app.address() as AddressInfo;
+    const ask = async (url: string) =>
+      (await raw(url, 'GET http://[/tasks HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')).split('\r\n\r\n')[1];
+    const body = await ask(`http://127.0.0.1:${port}`);
+    expect(JSON.parse(body)).toMatchObject({ code: 'unknown-route', got: 'GET http://[/tasks' });
+    expect(body).toBe(await ask(server.url));
+    app.close();
   });
 });
 

@@ -82,9 +82,14 @@ async function inferTask(call: Call, service: Service, networks: Networks): Prom
   checkEnough(among.length);
   checkAlike(among, method);
   const deadline = timeoutMs === undefined ? undefined : call.arrived + timeoutMs;
-  const found = await service.finder.find(among, rows, method, { deadline, gone: call.gone });
-  service.meters.guessed(found.guess.cost.masks, found.ms / 1000);
-  return json(answerOf(found, rows.count));
+  const leave = service.scheduler.occupy(call.caller.name, rows.count);
+  try {
+    const found = await service.finder.find(among, rows, method, { deadline, gone: call.gone });
+    service.meters.guessed(found.guess.cost.masks, found.ms / 1000);
+    return json(answerOf(found, rows.count));
+  } finally {
+    leave();
+  }
 }
 
 function answerOf({ guess, versions, skipped, ms }: Found, rows: number): z.infer<typeof Guess> {

@@ -68,7 +68,8 @@ export async function infer<Extra>(call: Call, service: Service, name: string, w
     const classified = await service.scheduler.classify(version, rows, { deadline, gone: call.gone, key: call.caller.name });
     judged = performance.now();
     const names = namesOf(classified, abstain);
-    const encoded = protocol.encode({ ...classified, names }, extra, version);
+    const { labels, best, probabilities } = classified;
+    const encoded = protocol.encode({ rows: rows.count, labels, best, probabilities, names }, extra, version);
     const answer = encoded instanceof Promise ? await encoded : encoded;
     const abstained = abstain > 0 ? names.filter((label) => label === null).length : 0;
     service.statistics.answered(version, { rows: rows.count, began, decoded, judged, ended: performance.now() });

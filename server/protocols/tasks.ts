@@ -113,14 +113,20 @@ function describeTask(task: ServedTask): z.infer<typeof TaskAnswer> {
   };
 }
 
+const NOTHING: z.infer<typeof Query> = {};
+
 function classify(call: Call, service: Service): Promise<Answer> {
   const task = param(call, 'task');
-  const { abstain: asked, ...wanted } = call.query.size > 0 ? queryOf(call, Query) : {};
+  const wanted = call.query.size > 0 ? queryOf(call, Query) : NOTHING;
   return infer(call, service, task, wanted, {
     decode: (body, { network, task: { transform } }) => {
       const numbers = transform.features !== undefined;
       const reading = { shape: network.input, limit: service.rowLimit, numbers, type: call.headers['content-type'] };
-      return read('classify', body, reading, service, ({ rows, said }) => ({ rows, abstain: asked ?? said?.abstain, extra: null }));
+      return read('classify', body, reading, service, ({ rows, said }) => ({
+        rows,
+        abstain: wanted.abstain ?? said?.abstain,
+        extra: null,
+      }));
     },
     encode: (judged) => {
       const { accept } = call.headers;

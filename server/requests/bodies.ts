@@ -20,17 +20,20 @@ const DECODERS: ReadonlyMap<string, () => Transform> = new Map([
   ['br', () => createBrotliDecompress()],
 ]);
 
+/** Told of a body while it comes. */
+export interface Intake {
+  /** How many bytes have come, each time some do, after Content-Encoding; what it throws ends the reading. */
+  grow(bytes: number): void;
+  /** No more will come; told once or more. */
+  end(): void;
+}
+
 /**
  * Reads a whole body of at most `limit` bytes, before and after Content-Encoding. A body that an outer Express app has parsed already
  * is taken back as JSON.
- * @param grow told how many bytes have come, each time some do, after Content-Encoding; what it throws ends the reading
  * @throws SeedmaskError (by rejection) large-body, unknown-encoding, broken-body
  */
-export function readBody(
-  req: IncomingMessage & { body?: unknown },
-  limit: number,
-  grow: (bytes: number) => void = () => {},
-): Promise<Uint8Array> {
+export function readBody(req: IncomingMessage & { body?: unknown }, limit: number, intake?: Intake): Promise<Uint8Array> {
   const { body } = req;
   if (body instanceof Uint8Array) return Promise.resolve(body);
   if (body !== undefined) return Promise.resolve(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)));
@@ -46,7 +49,7 @@ export function readBody(
       length += part.length;
       if (length > limit) return finish(tooLarge(limit));
       try {
-        grow(part.length);
+        intake?.grow(part.length);
       } catch (error) {
         finish(error);
       }
@@ -58,6 +61,7 @@ export function readBody(
     };
     const end = () => finish();
     const finish = (error?: unknown) => {
+      intake?.end();
       // A body that has come whole and plain says nothing any more: its listeners may stay.
       if (error === undefined && !decoder) return resolve(parts.length === 1 ? parts[0] : Buffer.concat(parts, length));
       stream.off('data', take).off('end', end);
@@ -123,7 +127,7 @@ export function kindOf(body: Uint8Array, contentType: string | undefined, row: n
       hint: 'Send {"instances": [[...]]} with one list of values per row.',
     });
   }
-  const said = KINDS.get((contentType ?? '').split(';', 1)[0].trim().toLowerCase());
+  const said = contentType && KINDS.get(contentType.split(';', 1)[0].trim().toLowerCase());
   if (said) return said;
   if (body.length === row) return 'pixels';
   const rows = body.length % row === 0;

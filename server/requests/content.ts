@@ -53,21 +53,17 @@ export const WhichTask = z.looseObject({
 });
 /**
  * Rows, and what else the body says; `said` is undefined where it says rows alone.
+ * @param schema of a body that says more
  * @param limit rows at most
  * @param numbers whether raw bytes are float32, little-endian, in place of uint8: of tasks over features that are numbers
  * @throws SeedmaskError about the body, its shape or its values
  */
 export function decodeContent<T extends { readonly instances: unknown }>(
   body: Uint8Array,
-  contentType: string | undefined,
-  {
-    shape,
-    limit,
-    numbers,
-    schema,
-  }: { readonly shape: Shape; readonly limit: number; readonly numbers?: boolean; readonly schema: z.ZodType<T> },
+  schema: z.ZodType<T>,
+  { shape, limit, numbers, type }: { readonly shape: Shape; readonly limit: number; readonly numbers?: boolean; readonly type?: string },
 ): { readonly rows: Rows; readonly said?: T } {
-  const kind = kindOf(body, contentType, size(shape) * (numbers ? 4 : 1));
+  const kind = kindOf(body, type, size(shape) * (numbers ? 4 : 1));
   if (numbers && kind === 'pixels') return { rows: rowsOfNumbers(body, shape, limit) };
   if (kind === 'pixels') return { rows: rowsOfBytes(body, { shape, limit, field: '' }) };
   if (kind === 'png') return { rows: { values: decodePng(body, shape), count: 1 } };

@@ -10,23 +10,27 @@ import { type BodyReader, readBody } from './bodies.js';
  */
 export function bounded(limit: number, together: number): BodyReader {
   let held = 0;
-  return async (req) => {
+  return (req) => {
     let mine = 0;
-    const check = (bytes: number) => {
-      if (held === mine || held + bytes <= together) return;
+    const full = (bytes: number): SeedmaskError | undefined => {
+      if (held === mine || held + bytes <= together) return undefined;
       const got = `${held + bytes} bytes of requests`;
-      throw new SeedmaskError('overloaded', { field: 'bodies', expected: `${together}`, got, hint: 'Try again in 1 s.', retryAfter: 1 });
+      return new SeedmaskError('overloaded', { field: 'bodies', expected: `${together}`, got, hint: 'Try again in 1 s.', retryAfter: 1 });
     };
     const said = Number(req.headers['content-length'] ?? 0);
-    if (said <= limit) check(said);
-    try {
-      return await readBody(req, limit, (bytes) => {
-        check(bytes);
+    const refusal = said <= limit ? full(said) : undefined;
+    if (refusal) return Promise.reject(refusal);
+    return readBody(req, limit, {
+      grow(bytes) {
+        const over = full(bytes);
+        if (over) throw over;
         held += bytes;
         mine += bytes;
-      });
-    } finally {
-      held -= mine;
-    }
+      },
+      end() {
+        held -= mine;
+        mine = 0;
+      },
+    });
   };
 }

@@ -39,8 +39,8 @@ export type Reader = keyof Readers;
 export type Read<R extends Reader> = ReturnType<Readers[R]>;
 
 export const READERS: Readers = {
-  classify: (body, reading) => decodeContent(body, reading.type, { ...reading, schema: Classify }),
-  'infer-task': (body, reading) => decodeContent(body, reading.type, { ...reading, schema: WhichTask }),
+  classify: (body, reading) => decodeContent(body, Classify, reading),
+  'infer-task': (body, reading) => decodeContent(body, WhichTask, reading),
   predict: readPredict,
   examples: readExamples,
   tensors: readTensors,

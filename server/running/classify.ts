@@ -43,7 +43,7 @@ export class Classifiers {
   /** The same, by version. */
   #forms = new WeakMap<Version, PackedForm>();
   readonly #compiled: LRUCache<Version, Classifier>;
-  /** Rows each task has answered uncompiled; infinite where compiling takes too long. */
+  /** Rows each task has answered since it was compiled last, if ever; infinite where compiling takes too long or too much. */
   #rows = new WeakMap<Version, number>();
 
   /** @param cap bytes that compiled tasks may hold together */
@@ -52,7 +52,10 @@ export class Classifiers {
     this.#compiled = new LRUCache({
       maxSize: cap,
       sizeCalculation: ({ bytes }) => Math.max(1, bytes),
-      dispose: (classifier) => classifier.free(),
+      dispose: (classifier, version) => {
+        classifier.free();
+        this.#rows.delete(version);
+      },
     });
   }
 
@@ -103,8 +106,11 @@ export class Classifiers {
     const classifier = this.#engine.classifier(version.network, { mask, transform: { scale: transform.scale, mean: transform.mean } });
     const answer = logitsOf(classifier, values, rows);
     this.#compiled.set(version, classifier);
-    // One that is larger than all that may be held is not taken.
-    if (!this.#compiled.has(version)) classifier.free();
+    // One that is larger than all that may be held is not taken, and never will be.
+    if (!this.#compiled.has(version)) {
+      classifier.free();
+      this.#rows.set(version, Number.POSITIVE_INFINITY);
+    }
     return answer;
   }
 

@@ -1,40 +1,38 @@
 // /metrics for Prometheus: names begin with seedmask_, units are seconds and bytes, and the number of series is bounded. A task has
 // a label of its own if it was among the first so many to be asked for; all others count as "other", and /v2/models/stats has each.
-// Routes are those of the table, never paths from outside.
+// Routes are those of the table, never paths from outside. What every answer counts is kept as plain numbers until someone reads it.
 
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Registry } from 'prom-client';
 import type { Store } from '../repository/store.js';
 import type { Exchange } from '../routes.js';
 import type { Scheduler } from './scheduler.js';
+import { type Spread, Tally, type TallyOptions } from './tally.js';
 
 /** Tasks with a series of their own. */
 const NAMED_TASKS = 50;
 const SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const ROWS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384];
 
-interface Children {
-  readonly seconds: Histogram.Internal<'route'>;
-  readonly requests: Map<number, Counter.Internal>;
+interface OfRoute {
+  readonly seconds: Spread;
+  /** Answers by status. */
+  readonly answers: Map<number, number>;
 }
 
-interface TaskChildren {
-  readonly rows: Counter.Internal;
-  /** Made when a row is abstained from: there is no series before. */
-  readonly abstained: () => Counter.Internal;
+interface OfTask {
+  readonly label: string;
+  rows: number;
+  abstained: number;
 }
 
 export class Meters {
   readonly #registry = new Registry();
-  readonly #named = new Map<string, TaskChildren>();
-  readonly #requests: Counter<'route' | 'status'>;
-  readonly #seconds: Histogram<'route'>;
-  /** The series of a route, found once: looking them up by their labels costs more than counting. */
-  readonly #children = new Map<string, Children>();
-  #others: TaskChildren | undefined;
+  readonly #routes = new Map<string, OfRoute>();
+  readonly #tasks = new Map<string, OfTask>();
+  readonly #others: OfTask = { label: 'other', rows: 0, abstained: 0 };
+  readonly #seconds: Tally;
   readonly #rejected: Counter<'reason'>;
-  readonly #rows: Counter<'task'>;
-  readonly #abstained: Counter<'task'>;
-  readonly #guesses: Histogram;
+  readonly #guesses: Spread;
   readonly #looks: Counter;
 
   constructor(scheduler: Scheduler, store: Store, release: string) {
@@ -52,18 +50,32 @@ export class Meters {
       { version: release },
       1,
     );
-    this.#requests = new Counter({
-      name: 'seedmask_requests_total',
-      help: 'Answers by route and status.',
-      labelNames: ['route', 'status'],
-      registers,
-    });
-    this.#seconds = new Histogram({
+    const counter = <L extends string>(name: string, help: string, labelNames: L[], read: () => [Record<L, string>, number][]) =>
+      new Counter({
+        name,
+        help,
+        labelNames,
+        registers,
+        collect() {
+          this.reset();
+          for (const [labels, n] of read()) this.inc(labels, n);
+        },
+      });
+    const tally = (options: TallyOptions) => {
+      const made = new Tally(options);
+      this.#registry.registerMetric(made);
+      return made;
+    };
+    counter('seedmask_requests_total', 'Answers by route and status.', ['route', 'status'], () =>
+      [...this.#routes].flatMap(([route, { answers }]) =>
+        [...answers].map(([status, n]): [{ route: string; status: string }, number] => [{ route, status: String(status) }, n]),
+      ),
+    );
+    this.#seconds = tally({
       name: 'seedmask_request_duration_seconds',
       help: 'From the head of a request to the end of its answer.',
       labelNames: ['route'],
-      buckets: SECONDS,
-      registers,
+      bounds: SECONDS,
     });
     this.#rejected = new Counter({
       name: 'seedmask_rejected_total',
@@ -71,33 +83,27 @@ export class Meters {
       labelNames: ['reason'],
       registers,
     });
-    this.#rows = new Counter({ name: 'seedmask_rows_total', help: 'Rows classified.', labelNames: ['task'], registers });
-    this.#abstained = new Counter({
-      name: 'seedmask_abstained_rows_total',
-      help: 'Rows whose largest probability lay below the abstain threshold.',
-      labelNames: ['task'],
-      registers,
-    });
-    this.#guesses = new Histogram({
+    counter('seedmask_rows_total', 'Rows classified.', ['task'], () => this.#perTask(({ rows }) => rows));
+    counter('seedmask_abstained_rows_total', 'Rows whose largest probability lay below the abstain threshold.', ['task'], () =>
+      this.#perTask(({ abstained }) => abstained),
+    );
+    this.#guesses = tally({
       name: 'seedmask_task_inference_duration_seconds',
       help: 'Computing of an answer to which task rows are for.',
-      buckets: SECONDS,
-      registers,
-    });
+      bounds: SECONDS,
+    }).series();
     this.#looks = new Counter({ name: 'seedmask_task_inference_masks_total', help: 'Looks at a mask that these took.', registers });
-    const queued = new Histogram({
+    const queued = tally({
       name: 'seedmask_queue_duration_seconds',
       help: 'From the arrival of a request at the scheduler to the first of its rows being computed.',
-      buckets: SECONDS,
-      registers,
-    });
-    const computed = new Histogram({
+      bounds: SECONDS,
+    }).series();
+    const computed = tally({
       name: 'seedmask_compute_duration_seconds',
       help: 'From the first row of a request being computed to its last.',
-      buckets: SECONDS,
-      registers,
-    });
-    const batches = new Histogram({ name: 'seedmask_batch_rows', help: 'Rows of a run of the engine.', buckets: ROWS, registers });
+      bounds: SECONDS,
+    }).series();
+    const batches = tally({ name: 'seedmask_batch_rows', help: 'Rows of a run of the engine.', bounds: ROWS }).series();
     const loads = new Counter({
       name: 'seedmask_store_events_total',
       help: 'Versions loaded and unloaded, and files that failed.',
@@ -113,32 +119,33 @@ export class Meters {
     gauge('seedmask_process_resident_memory_bytes', 'Resident memory of the process.', () => process.memoryUsage.rss());
     scheduler.subscribe({
       request: ({ queueMs, computeMs, error }) => {
-        queued.observe(queueMs / 1000);
-        if (!error) computed.observe(computeMs / 1000);
+        queued.add(queueMs / 1000);
+        if (!error) computed.add(computeMs / 1000);
       },
-      batch: ({ rows }) => batches.observe(rows),
+      batch: ({ rows }) => batches.add(rows),
     });
     store.subscribe(({ kind }) => loads.inc({ kind }));
   }
 
   answered({ route, status, code, seconds }: Exchange): void {
-    const known = this.#children.get(route) ?? { seconds: this.#seconds.labels({ route }), requests: new Map() };
-    this.#children.set(route, known);
-    const requests = known.requests.get(status) ?? this.#requests.labels({ route, status });
-    known.requests.set(status, requests);
-    requests.inc();
-    known.seconds.observe(seconds);
+    let of = this.#routes.get(route);
+    if (!of) {
+      of = { seconds: this.#seconds.series({ route }), answers: new Map() };
+      this.#routes.set(route, of);
+    }
+    of.answers.set(status, (of.answers.get(status) ?? 0) + 1);
+    of.seconds.add(seconds);
     if (code !== undefined) this.#rejected.inc({ reason: code });
   }
 
   classified(task: string, rows: number, abstained: number): void {
-    const children = this.#named.get(task) ?? this.#childrenOf(task);
-    children.rows.inc(rows);
-    if (abstained > 0) children.abstained().inc(abstained);
+    const of = this.#tasks.get(task) ?? this.#newTask(task);
+    of.rows += rows;
+    of.abstained += abstained;
   }
 
   guessed(masks: number, seconds: number): void {
-    this.#guesses.observe(seconds);
+    this.#guesses.add(seconds);
     this.#looks.inc(masks);
   }
 
@@ -147,13 +154,18 @@ export class Meters {
     return { type: this.#registry.contentType, body: await this.#registry.metrics() };
   }
 
-  #childrenOf(task: string): TaskChildren {
-    // One more than those with a name: all others.
-    const label = this.#named.size >= NAMED_TASKS ? 'other' : task;
-    const known = label === task ? undefined : this.#others;
-    const children = known ?? { rows: this.#rows.labels({ task: label }), abstained: () => this.#abstained.labels({ task: label }) };
-    if (label === task) this.#named.set(task, children);
-    else this.#others = children;
-    return children;
+  #newTask(label: string): OfTask {
+    if (this.#tasks.size >= NAMED_TASKS) return this.#others;
+    const of = { label, rows: 0, abstained: 0 };
+    this.#tasks.set(label, of);
+    return of;
+  }
+
+  /** Series of the tasks that have any. */
+  #perTask(count: (of: OfTask) => number): [{ task: string }, number][] {
+    return [...this.#tasks.values(), this.#others].flatMap((of): [{ task: string }, number][] => {
+      const n = count(of);
+      return n > 0 ? [[{ task: of.label }, n]] : [];
+    });
   }
 }

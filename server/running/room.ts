@@ -48,22 +48,39 @@ export class Room {
   /** Why a request does not fit: overloaded or over-key-limit. Alone, anything that a request may be fits. */
   refusal({ task, rows: count, bytes, key }: Load): SeedmaskError | undefined {
     const { rows, bytes: held } = this.#waiting;
-    const refuse = (code: 'overloaded' | 'over-key-limit', field: string, got: string, expected: string) => {
-      const retryAfter = this.#drained.secondsFor(rows);
-      return new SeedmaskError(code, { field, expected, got, hint: `Try again in ${retryAfter} s.`, retryAfter });
-    };
-    if (key !== undefined && this.#options.keyLimit) {
-      const limit = this.#options.keyLimit(key);
-      const got = (this.#rowsOf.key.get(key) ?? 0) + count;
-      if (got > limit) return refuse('over-key-limit', key, `${got} rows`, `${limit} rows`);
-    }
+    const tooManyOfKey = this.#keyRefusal(key, count);
+    if (tooManyOfKey) return tooManyOfKey;
     if (rows === 0) return undefined;
-    const over = (got: string, expected: string) => refuse('overloaded', 'the queue', got, expected);
+    const over = (got: string, expected: string) => this.#refuse('overloaded', 'the queue', got, expected);
     const ofTask = this.#rowsOf.task.get(task) ?? 0;
     if (rows + count > this.#rowLimit) return over(`${rows + count} rows`, `${this.#rowLimit}`);
     if (held + bytes > this.#byteLimit) return over(`${held + bytes} bytes of rows`, `${this.#byteLimit}`);
     if (ofTask > 0 && ofTask + count > this.#rowLimit / 2) return over(`${ofTask + count} rows of task ${task}`, `${this.#rowLimit / 2}`);
     return undefined;
+  }
+
+  /**
+   * Rows of a key that others compute: they count for its limit, and for nothing else.
+   * @returns what ends that
+   * @throws SeedmaskError over-key-limit
+   */
+  occupy(key: string, rows: number): () => void {
+    const refusal = this.#keyRefusal(key, rows);
+    if (refusal) throw refusal;
+    add(this.#rowsOf.key, key, rows);
+    return () => add(this.#rowsOf.key, key, -rows);
+  }
+
+  #keyRefusal(key: string | undefined, count: number): SeedmaskError | undefined {
+    if (key === undefined || !this.#options.keyLimit) return undefined;
+    const limit = this.#options.keyLimit(key);
+    const got = (this.#rowsOf.key.get(key) ?? 0) + count;
+    return got > limit ? this.#refuse('over-key-limit', key, `${got} rows`, `${limit} rows`) : undefined;
+  }
+
+  #refuse(code: 'overloaded' | 'over-key-limit', field: string, got: string, expected: string): SeedmaskError {
+    const retryAfter = this.#drained.secondsFor(this.#waiting.rows);
+    return new SeedmaskError(code, { field, expected, got, hint: `Try again in ${retryAfter} s.`, retryAfter });
   }
 
   enter(load: Load): void {
@@ -83,12 +100,13 @@ export class Room {
   #count({ task, rows: count, bytes, key }: Load, sign: 1 | -1): void {
     const { requests, rows, bytes: held } = this.#waiting;
     this.#waiting = { requests: requests + sign, rows: rows + sign * count, bytes: held + sign * bytes };
-    const add = (sums: Map<string, number>, name: string) => {
-      const sum = (sums.get(name) ?? 0) + sign * count;
-      if (sum > 0) sums.set(name, sum);
-      else sums.delete(name);
-    };
-    add(this.#rowsOf.task, task);
-    if (key !== undefined) add(this.#rowsOf.key, key);
+    add(this.#rowsOf.task, task, sign * count);
+    if (key !== undefined) add(this.#rowsOf.key, key, sign * count);
   }
+}
+
+function add(sums: Map<string, number>, name: string, count: number): void {
+  const sum = (sums.get(name) ?? 0) + count;
+  if (sum > 0) sums.set(name, sum);
+  else sums.delete(name);
 }

@@ -44,16 +44,23 @@ const THREAD_MS = 25;
 const THREAD_GUESS_MS = 3;
 const THREAD_ROWS = 1024;
 
-/** A request in the queue. */
-interface Job extends Queued {
-  version: Version;
-  rows: Rows;
+/** A request. */
+interface Asked {
+  readonly version: Version;
+  readonly rows: Rows;
   readonly wish: Wish;
-  readonly bytes: number;
   readonly arrived: number;
+  /** When its first row was computed. */
+  readonly started: number | undefined;
   /** Whether nobody is told of it. */
   readonly quiet: boolean;
-  /** When its first row was computed. */
+}
+
+/** A request in the queue. */
+interface Job extends Asked, Queued {
+  version: Version;
+  rows: Rows;
+  readonly bytes: number;
   started: number | undefined;
   done: number;
   ended: boolean;
@@ -132,6 +139,11 @@ export class Scheduler {
     return this.#ask(opened.version, rows, {}, () => opened, true);
   }
 
+  /** Rows of a key that are computed elsewhere (`Room.occupy`). Throws SeedmaskError over-key-limit. */
+  occupy(key: string, rows: number): () => void {
+    return this.#room.occupy(key, rows);
+  }
+
   /** Why not even one row of a request could be let in, before its body is read: overloaded or over-key-limit. */
   noRoom(version: Version, key: string): SeedmaskError | undefined {
     const refusal = this.#room.refusal({ task: version.name, rows: 1, bytes: 1, key });
@@ -140,14 +152,27 @@ export class Scheduler {
     return refusal;
   }
 
-  #ask(version: Version, rows: Rows, wish: Wish, open: () => Opened | Promise<Opened>, quiet: boolean): Promise<Classified> {
+  async #ask(version: Version, rows: Rows, wish: Wish, open: () => Opened | Promise<Opened>, quiet: boolean): Promise<Classified> {
+    const asked: Asked = { version, rows, wish, arrived: performance.now(), started: undefined, quiet };
+    const refusal = quiet ? undefined : this.#refusal(asked);
+    if (refusal) {
+      this.#tell(asked, refusal);
+      throw refusal;
+    }
+    const opened = open();
+    if (!(opened instanceof Promise) && this.#isAtOnce(version, rows)) return this.#runAtOnce(asked, opened);
+    return this.#wait(asked, opened);
+  }
+
+  /** A request gets in line. */
+  #wait({ version, rows, wish, arrived, quiet }: Asked, opened: Opened | Promise<Opened>): Promise<Classified> {
     return new Promise((resolve, reject) => {
       const job: Job = {
         version,
         rows,
         wish,
         bytes: rows.values.byteLength,
-        arrived: performance.now(),
+        arrived,
         quiet,
         next: 0,
         started: undefined,
@@ -159,30 +184,17 @@ export class Scheduler {
         resolve,
         reject,
       };
-      const refusal = quiet ? undefined : this.#refusal(job);
-      if (refusal) {
-        job.ended = true;
-        this.#tell(job, refusal);
-        reject(refusal);
-        return;
-      }
-      const opened = open();
-      if (!(opened instanceof Promise) && this.#isAtOnce(version, rows)) {
-        this.#runAtOnce(job, opened);
-        return;
-      }
       this.#room.enter(loadOf(job));
       job.rows = withoutSlack(rows);
+      this.#expire(job);
       if (opened instanceof Promise) {
-        this.#expire(job);
         opened.then((found) => this.#enqueue(job, found)).catch((error: unknown) => this.#fail(job, error));
-      } else {
-        this.#expire(job);
-        try {
-          this.#enqueue(job, opened);
-        } catch (error) {
-          this.#fail(job, error);
-        }
+        return;
+      }
+      try {
+        this.#enqueue(job, opened);
+      } catch (error) {
+        this.#fail(job, error);
       }
     });
   }
@@ -202,10 +214,10 @@ export class Scheduler {
 
   // ---- in and out ----
 
-  #refusal({ version, rows: { count }, bytes, wish: { key, deadline, gone } }: Job): SeedmaskError | undefined {
-    if (deadline !== undefined && deadline <= performance.now()) return tooLate();
+  #refusal({ version, rows: { count, values }, wish: { key, deadline, gone }, arrived }: Asked): SeedmaskError | undefined {
+    if (deadline !== undefined && deadline <= arrived) return tooLate();
     if (gone?.()) return new SeedmaskError('client-gone');
-    return this.#room.refusal({ task: version.name, rows: count, bytes, key });
+    return this.#room.refusal({ task: version.name, rows: count, bytes: values.byteLength, key });
   }
 
   /** Whether rows are computed where they stand: nobody waits, and they take less than a turn of the loop. */
@@ -215,25 +227,23 @@ export class Scheduler {
   }
 
   /** One request alone, which never waits: nothing is counted for it. */
-  #runAtOnce(job: Job, { version, packed }: Opened): void {
-    const { rows, quiet } = job;
+  #runAtOnce({ rows, wish, arrived, quiet }: Asked, { version, packed }: Opened): Classified {
     const started = performance.now();
-    job.version = version;
-    job.started = started;
-    job.ended = true;
+    const begun: Asked = { version, rows, wish, arrived, started, quiet };
     try {
       const found = this.#classifiers.logits(version, packed, withDeclared(version, rows.values), rows.count);
       const ms = performance.now() - started;
       if (!quiet) for (const listener of this.#listeners) listener.batch?.({ version, rows: rows.count, requests: 1, ms });
       const room = roomFor(version.task, rows.count);
       answerRows(version.task, found, 0, rows.count, room, 0);
-      this.#tell(job, undefined);
-      job.resolve(room);
+      this.#tell(begun, undefined);
+      return room;
     } catch (error) {
-      this.#tell(job, error instanceof SeedmaskError ? error : new SeedmaskError('internal'));
-      job.reject(error);
+      this.#tell(begun, error instanceof SeedmaskError ? error : new SeedmaskError('internal'));
+      throw error;
+    } finally {
+      this.#inline.learn(version, rows.count, performance.now() - started);
     }
-    this.#inline.learn(version, rows.count, performance.now() - started);
   }
 
   /** A request that waits is answered at its deadline, also where its turn does not come. */
@@ -265,11 +275,12 @@ export class Scheduler {
     this.#tell(job, error);
   }
 
-  #tell({ version, rows, wish, arrived, started, quiet }: Job, error: SeedmaskError | undefined): void {
+  #tell({ version, rows, wish, arrived, started, quiet }: Asked, error: SeedmaskError | undefined): void {
     if (quiet) return;
     const now = performance.now();
-    const times = { queueMs: (started ?? now) - arrived, computeMs: started === undefined ? 0 : now - started };
-    for (const listener of this.#listeners) listener.request?.({ version, rows: rows.count, key: wish.key, error, ...times });
+    const queueMs = (started ?? now) - arrived;
+    const computeMs = started === undefined ? 0 : now - started;
+    for (const listener of this.#listeners) listener.request?.({ version, rows: rows.count, key: wish.key, error, queueMs, computeMs });
   }
 
   // ---- computing ----
