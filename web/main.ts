@@ -6,7 +6,7 @@ import type { Answer, FileAbout, TaskAbout } from './bench.js';
 import { rasterise, SIDE } from './digit.js';
 import { checkFileBytes } from './limits.js';
 import { createPad } from './pad.js';
-import { byId, fetched, grouped, percent, said } from './page.js';
+import { button, byId, fetched, grouped, notice, percent, said } from './page.js';
 import { coloursOf, drawLayer, drawUnit, greyImage, tiling } from './pictures.js';
 import { drawnToScale } from './scale.js';
 import { bytesOf, LINK_LIMIT, linkOf } from './share.js';
@@ -43,14 +43,6 @@ const state: {
   layer: LayerPicture | null;
   unit: number;
 } = { digit: new Uint8Array(SIDE * SIDE), files: new Map(), shown: null, choice: 0, feed: null, answers: [], layer: null, unit: 0 };
-
-// ---- messages ----
-
-function notice(text: string): void {
-  const box = byId<HTMLElement>('notice');
-  box.hidden = text === '';
-  box.textContent = text;
-}
 
 /** Runs what a user asked for; a failure is one line on the page. */
 async function attempt(action: () => Promise<void>): Promise<void> {
@@ -132,15 +124,6 @@ function showAnswer(): void {
 // ---- masks and files ----
 
 const NAMES: Record<'bare' | 'random', string> = { bare: 'no mask', random: 'a random mask' };
-
-function button(label: string, pressed: boolean, action: () => void): HTMLButtonElement {
-  const made = document.createElement('button');
-  made.type = 'button';
-  made.textContent = label;
-  made.setAttribute('aria-pressed', String(pressed));
-  made.addEventListener('click', action);
-  return made;
-}
 
 /** The buttons of the masks; made anew with the file, afterwards only what they say changes. */
 function showMasks(): void {
