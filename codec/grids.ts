@@ -3,7 +3,10 @@
 
 import { type Mask, type Network, type Placed, weighted } from '../src/network.js';
 import { DOMAIN, fillWords, permutation, type Seed } from '../src/random.js';
-import { type Grid, type Hints, MAX_SIDE } from './context.js';
+import type { Grid, Hints } from './context.js';
+
+/** The most inputs and the most units of a layer: what the model remembers of them stays below 80 MB. */
+export const MAX_SIDE = 2 ** 20;
 
 /** A task of the same file whose mask is known, and its place in the index. */
 export interface BaseMask {

@@ -1,4 +1,5 @@
-// The page's bench answers as the server and `seedmask eval` do, for inputs declared constant too.
+// The page's bench answers as the server and `seedmask eval` do, for inputs declared constant too, and keeps nothing of a file that was
+// refused or closed.
 
 import { expect, test } from 'vitest';
 import { readModel, writeModel } from '../codec/index.js';
@@ -6,7 +7,7 @@ import { asInputs } from '../src/data.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { inputs } from '../src/network.js';
 import { Workbench } from '../web/workbench.js';
-import { FC, randomMask, task } from './vectors/models.js';
+import { FC, randomMask, SMALL_CONV, task } from './vectors/models.js';
 
 test('inputs declared constant are replaced before the first layer', async () => {
   const constant = Uint8Array.from({ length: inputs(FC) / 8 }, (_, i) => (i < 49 ? 255 : 0));
@@ -25,4 +26,44 @@ test('inputs declared constant are replaced before the first layer', async () =>
   expect(bench.logits(0, 0, image, 1)).toEqual(expected);
   expect(classifier.logits(image, 1)).not.toEqual(expected);
   expect(bench.classify(0, 0, image)).toEqual(bench.classify(0, 0, asInputs(image, { constant }, inputs(FC))));
+});
+
+test('a file that is refused or closed is forgotten, with all that was compiled of it', async () => {
+  const engine = createReferenceEngine();
+  let compiled = 0;
+  const bench = new Workbench({
+    ...engine,
+    classifier(network, options) {
+      const made = engine.classifier(network, options);
+      compiled++;
+      return {
+        ...made,
+        logits: (values, rows) => made.logits(values, rows),
+        free: () => {
+          compiled--;
+          made.free();
+        },
+      };
+    },
+  });
+  const file = (network: typeof FC) =>
+    writeModel({ network, base: { kind: 'none' }, tasks: [task(randomMask(network, [0.1], { low: 1, high: 0 }), { labels: ['a', 'b'] })] });
+  const last = SMALL_CONV.layers[2];
+  const small = { ...SMALL_CONV, layers: [...SMALL_CONV.layers.slice(0, 2), { ...last, units: 2 }] } as typeof FC;
+  await expect(bench.open(file(small))).rejects.toThrow('the file takes 5 x 4 x 2 values; this page draws 28 x 28 grey pixels');
+  await expect(bench.open(file(FC).fill(0, 20, 30))).rejects.toThrow();
+  expect([bench.size, compiled]).toEqual([0, 0]);
+
+  const kept = (await bench.open(file(FC))).file;
+  const closed = (await bench.open(file(FC))).file;
+  const blank = new Uint8Array(784);
+  bench.everywhere(closed, blank);
+  bench.picture(closed, 'random', 0);
+  expect([bench.size, compiled]).toEqual([2, 4]);
+  bench.close(closed);
+  bench.close(closed);
+  expect([bench.size, compiled]).toEqual([1, 1]);
+  expect(() => bench.classify(closed, 0, blank)).toThrow('is closed');
+  expect(() => bench.picture(closed, 0, 0)).toThrow('is closed');
+  expect(bench.classify(kept, 0, blank).probabilities.length).toBe(2);
 });

@@ -59,7 +59,8 @@ interface Opened<Choice> {
 /** Masks are chosen by their place in the file; a subclass may know more. */
 export class Bench<Choice = number> {
   readonly #engine: Classifiers;
-  protected readonly files: Opened<Choice | number>[] = [];
+  readonly #files = new Map<number, Opened<Choice | number>>();
+  #opened = 0;
   /** Compiled while a file is on its way. */
   readonly #masks = compile(READER).then((module) => new MaskReader(module));
 
@@ -74,8 +75,20 @@ export class Bench<Choice = number> {
     const decoders = await this.#decodersFor(stored);
     const bases = new Bases(network, stored, decoders);
     const tasks = stored.map((task, i) => decodeTask(network, task, i, bases.of(task), decoders).task);
-    this.files.push({ model: { network, tasks }, classifiers: new Map() });
-    return about(this.files.length - 1, { network, tasks }, stored, bytes.length);
+    const file = this.#opened++;
+    this.#files.set(file, { model: { network, tasks }, classifiers: new Map() });
+    return about(file, { network, tasks }, stored, bytes.length);
+  }
+
+  /** Forgets a file. */
+  close(file: number): void {
+    for (const classifier of this.#files.get(file)?.classifiers.values() ?? []) classifier.free();
+    this.#files.delete(file);
+  }
+
+  /** Files that are open. */
+  get size(): number {
+    return this.#files.size;
   }
 
   /** Probabilities of the classes for one image of raw values. */
@@ -97,7 +110,14 @@ export class Bench<Choice = number> {
 
   /** The task whose labels and temperature a choice uses. */
   protected taskOf(file: number, choice: Choice | number) {
-    return this.files[file].model.tasks[Number(choice)];
+    return this.fileOf(file).model.tasks[Number(choice)];
+  }
+
+  /** @throws Error when it was closed */
+  protected fileOf(file: number): Opened<Choice | number> {
+    const found = this.#files.get(file);
+    if (!found) throw new Error(`file ${file} is closed`);
+    return found;
   }
 
   protected maskOf(file: number, choice: Choice | number): Mask {
@@ -112,7 +132,7 @@ export class Bench<Choice = number> {
   }
 
   #classifier(file: number, choice: Choice | number): Classifier {
-    const { model, classifiers } = this.files[file];
+    const { model, classifiers } = this.fileOf(file);
     const held = classifiers.get(choice);
     if (held) return held;
     const { transform } = this.taskOf(file, choice);

@@ -97,7 +97,7 @@ export async function frontier(narrow: boolean): Promise<string> {
 export function table(): string {
   const rows = points().map(
     ({ name, bytes, accuracy, source, recalled }, i) =>
-      `<tr><td>${i + 1}</td><td>${escaped(name)}</td><td>${bytes.toLocaleString('en')}</td><td>${(100 * accuracy).toFixed(2)} %</td><td>${escaped(source)}${recalled ? ' (recalled)' : ''}</td></tr>`,
+      `<tr><td>${i + 1}</td><td>${escaped(name)}<br><span class="soft">${escaped(source)}${recalled ? ' (recalled)' : ''}</span></td><td>${bytes.toLocaleString('en')}</td><td>${(100 * accuracy).toFixed(2)} %</td></tr>`,
   );
-  return `<table><thead><tr><th>no.</th><th>model</th><th>bytes</th><th>test accuracy</th><th>source</th></tr></thead><tbody>${rows.join('')}</tbody></table>`;
+  return `<table><thead><tr><th>no.</th><th>model, and where its numbers are from</th><th>bytes</th><th>test accuracy</th></tr></thead><tbody>${rows.join('')}</tbody></table>`;
 }

@@ -6,7 +6,7 @@ import type { Answer, FileAbout, TaskAbout } from './bench.js';
 import { rasterise, SIDE } from './digit.js';
 import { checkFileBytes } from './limits.js';
 import { createPad } from './pad.js';
-import { byId, fetched, grouped, percent, said } from './page.js';
+import { button, byId, fetched, grouped, notice, percent, said } from './page.js';
 import { coloursOf, drawLayer, drawUnit, greyImage, tiling } from './pictures.js';
 import { drawnToScale } from './scale.js';
 import { bytesOf, LINK_LIMIT, linkOf } from './share.js';
@@ -20,7 +20,11 @@ interface Shown {
   readonly about: FileAbout;
 }
 
-const worker = Comlink.wrap<Service>(new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' }));
+/** The thread that was started while this script was on its way (vite.config.mjs), or one of our own. */
+const begun: unknown = Reflect.get(globalThis, 'seedmaskWorker');
+const worker = Comlink.wrap<Service>(
+  begun instanceof Worker ? begun : new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' }),
+);
 
 /** Files of this site, opened when they are asked for. */
 const SHIPPED = [
@@ -39,14 +43,6 @@ const state: {
   layer: LayerPicture | null;
   unit: number;
 } = { digit: new Uint8Array(SIDE * SIDE), files: new Map(), shown: null, choice: 0, feed: null, answers: [], layer: null, unit: 0 };
-
-// ---- messages ----
-
-function notice(text: string): void {
-  const box = byId<HTMLElement>('notice');
-  box.hidden = text === '';
-  box.textContent = text;
-}
 
 /** Runs what a user asked for; a failure is one line on the page. */
 async function attempt(action: () => Promise<void>): Promise<void> {
@@ -78,8 +74,8 @@ async function ask(): Promise<void> {
     do {
       again = false;
       const { file } = state.shown.about;
-      const asked = state.answers.length > 0;
-      if (!asked) await askOne();
+      // The first time masks are compiled as well.
+      const compiled = state.answers.length > 1;
       const started = performance.now();
       const answers = await worker.everywhere(file, fed());
       if (state.shown.about.file !== file) again = true;
@@ -87,7 +83,7 @@ async function ask(): Promise<void> {
         state.answers = answers;
         const each = ((performance.now() - started) / answers.length).toFixed(2);
         showAnswer();
-        if (asked) byId('timing').textContent = `${each} ms a mask, on this machine`;
+        if (compiled) byId('timing').textContent = `${each} ms a mask, on this machine`;
         showMasks();
       }
     } while (again);
@@ -96,13 +92,15 @@ async function ask(): Promise<void> {
   }
 }
 
-/** The first time masks are compiled as well: the chosen one answers before the others are. */
+/** The chosen mask, which is compiled already, answers before the others are. */
 async function askOne(): Promise<void> {
   const { shown, choice } = state;
   const answer = await worker.classify(shown!.about.file, choice, fed());
   if (state.shown !== shown || state.choice !== choice) return;
   state.answers[place(choice)] = answer;
   showAnswer();
+  // Until here bench/web.mjs measures.
+  performance.mark('answered');
 }
 
 function showFed(): void {
@@ -126,15 +124,6 @@ function showAnswer(): void {
 // ---- masks and files ----
 
 const NAMES: Record<'bare' | 'random', string> = { bare: 'no mask', random: 'a random mask' };
-
-function button(label: string, pressed: boolean, action: () => void): HTMLButtonElement {
-  const made = document.createElement('button');
-  made.type = 'button';
-  made.textContent = label;
-  made.setAttribute('aria-pressed', String(pressed));
-  made.addEventListener('click', action);
-  return made;
-}
 
 /** The buttons of the masks; made anew with the file, afterwards only what they say changes. */
 function showMasks(): void {
@@ -223,23 +212,35 @@ function showNote(): void {
 
 async function openShipped(name: string, url: string): Promise<void> {
   const known = state.files.get(name);
-  await (known ? show(known) : openBytes(name, await fetched(url)));
+  if (known) return show(known);
+  const ahead = name === SHIPPED[0].name ? await worker.ahead() : null;
+  await (ahead ? hold({ name, ...ahead }) : openBytes(name, await fetched(url)));
 }
 
 async function openBytes(name: string, bytes: Uint8Array): Promise<void> {
-  const about = await worker.open(bytes);
-  const [height, width, channels] = about.input;
-  if (height * width * channels !== SIDE * SIDE)
-    throw new Error(`${name} takes ${height} x ${width} x ${channels} values; this page draws ${SIDE} x ${SIDE} grey pixels`);
-  const shown = { name, bytes, about };
-  state.files.set(name, shown);
+  await hold({ name, bytes, about: await worker.open(bytes) });
+}
+
+/** Files of a visitor that stay open; beyond, the oldest is forgotten. */
+const HELD = 8;
+
+/** Shows a file and keeps it; the worker forgets the one whose name it takes, and the oldest where there are too many. */
+async function hold(shown: Shown): Promise<void> {
+  const { files } = state;
+  const replaced = files.get(shown.name);
+  files.delete(shown.name);
+  files.set(shown.name, shown);
+  const own = [...files.values()].filter(({ name }) => !SHIPPED.some((one) => one.name === name));
+  const oldest = own.slice(0, Math.max(0, own.length - HELD));
+  for (const { name } of oldest) files.delete(name);
   await show(shown);
+  for (const { about } of replaced ? [replaced, ...oldest] : oldest) await worker.close(about.file);
 }
 
 async function show(shown: Shown): Promise<void> {
   notice('');
   Object.assign(state, { shown, choice: 0, feed: null, answers: [], unit: 0 });
-  const asked = ask();
+  await askOne();
   showFiles();
   showFeeds();
   showNote();
@@ -253,7 +254,7 @@ async function show(shown: Shown): Promise<void> {
   save.href = URL.createObjectURL(new Blob([bytes.slice()]));
   save.download = `${shown.name}.smk`;
   byId<HTMLButtonElement>('share').disabled = bytes.length > LINK_LIMIT;
-  await asked;
+  await ask();
   await showInside();
 }
 
@@ -317,6 +318,7 @@ byId<HTMLCanvasElement>('layer-picture').addEventListener('click', (event) => {
 });
 
 async function openFile(file: File): Promise<void> {
+  notice('');
   checkFileBytes(file.name, file.size);
   const stem = file.name.replace(/\.smk$/, '');
   // A visitor's file does not take the place of one of the site.
@@ -347,7 +349,7 @@ byId('share').addEventListener('click', () => {
     byId('shared').textContent = `A link of ${grouped(link.length)} characters is ${copied}: it holds the model itself.`;
   });
 });
-wireTraining(worker, openBytes);
+wireTraining(openBytes);
 
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
   pad.repaint();

@@ -1,4 +1,4 @@
-// What all parts of the page share: its elements, and how it writes numbers and failures.
+// What all parts of the page share: its elements, its buttons, and how it writes numbers and failures.
 
 /** @throws Error when the page has no such element */
 export const byId = <T extends Element>(id: string): T => {
@@ -6,6 +6,23 @@ export const byId = <T extends Element>(id: string): T => {
   if (!found) throw new Error(`the page has no #${id}`);
   return found as unknown as T;
 };
+
+/** What went wrong, on the page; nothing for an empty text. */
+export function notice(text: string): void {
+  const box = byId<HTMLElement>('notice');
+  box.hidden = text === '';
+  box.textContent = text;
+}
+
+/** A button that can be pressed in. */
+export function button(label: string, pressed: boolean, action: () => void): HTMLButtonElement {
+  const made = document.createElement('button');
+  made.type = 'button';
+  made.textContent = label;
+  made.setAttribute('aria-pressed', String(pressed));
+  made.addEventListener('click', action);
+  return made;
+}
 
 /** A failure as one line. */
 export const said = (error: unknown): string => (error instanceof Error ? error.message : String(error));

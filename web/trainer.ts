@@ -1,6 +1,7 @@
 // Training in the page: a new topk mask for MNIST on a network of the visitor's own seed. The images come from the server the page came
-// from; a static host without them has no training.
+// from; a static host without them has no training. A worker of its own, so that drawing goes on while it computes.
 
+import * as Comlink from 'comlink';
 import { DIGITS, PIXELS_TRANSFORM } from '../codec/header.js';
 import { writeModel } from '../codec/write.js';
 import { datasetFromIdx, imagesOf, labelsOf, split } from '../src/data.js';
@@ -83,3 +84,5 @@ export async function train(request: TrainRequest, report: (report: TrainReport)
     engine.close();
   }
 }
+
+Comlink.expose(train);

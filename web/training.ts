@@ -1,11 +1,11 @@
-// The form that trains a mask in the page, with its progress. The work is the worker's (trainer.ts).
+// The form that trains a mask in the page, with its progress. The work is trainer.ts's, in a worker that ends with it.
 
 import * as Comlink from 'comlink';
 import { byId, grouped, percent, said } from './page.js';
-import type { Service } from './worker.js';
+import type { train } from './trainer.js';
 
 /** @param open shows the model that came out */
-export function wireTraining(worker: Comlink.Remote<Service>, open: (name: string, bytes: Uint8Array) => Promise<void>): void {
+export function wireTraining(open: (name: string, bytes: Uint8Array) => Promise<void>): void {
   byId<HTMLFormElement>('train').addEventListener('submit', (event) => {
     event.preventDefault();
     const form = event.target as HTMLFormElement;
@@ -16,6 +16,7 @@ export function wireTraining(worker: Comlink.Remote<Service>, open: (name: strin
     const submit = form.querySelector('button')!;
     submit.disabled = true;
     void (async () => {
+      const worker = new Worker(new URL('./trainer.ts', import.meta.url), { type: 'module' });
       try {
         const request = {
           data: new URL('./data/mnist', location.href).href,
@@ -25,7 +26,7 @@ export function wireTraining(worker: Comlink.Remote<Service>, open: (name: strin
           threads: 1,
         };
         status.textContent = 'Fetching the digits…';
-        const result = await worker.train(
+        const result = await Comlink.wrap<typeof train>(worker)(
           request,
           Comlink.proxy(({ step, steps, valAccuracy, stepsPerSecond }) => {
             progress.hidden = false;
@@ -39,6 +40,7 @@ export function wireTraining(worker: Comlink.Remote<Service>, open: (name: strin
       } catch (error) {
         status.textContent = said(error);
       } finally {
+        worker.terminate();
         progress.hidden = true;
         submit.disabled = false;
       }

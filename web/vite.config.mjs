@@ -8,6 +8,17 @@ import { loading, refusals } from './loading.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
+const FIRST = 'models/digits.smk';
+
+const workerIn = (bundle) => Object.keys(bundle).find((name) => /^assets\/worker-.*\.js$/.test(name));
+
+/** Starts the worker, which opens the first model unless the address holds another (web/worker.ts). */
+const start = (worker) => `self.seedmaskWorker = new Worker(new URL('./${worker}', location), {
+  type: 'module',
+  name: location.hash.startsWith('#m=') ? '' : new URL('./${FIRST}', location).href,
+});
+`;
+
 export default defineConfig({
   root: here('.'),
   base: './',
@@ -23,18 +34,16 @@ export default defineConfig({
     refusals,
     {
       name: 'digits',
-      generateBundle() {
+      generateBundle(_, bundle) {
         const source = readFileSync(here('../models/trained/digits.smk'));
-        this.emitFile({ type: 'asset', fileName: 'models/digits.smk', source });
+        this.emitFile({ type: 'asset', fileName: FIRST, source });
+        this.emitFile({ type: 'asset', fileName: 'start.js', source: start(workerIn(bundle)) });
       },
-      // The worker and the first model come while the page's script is read, not after it.
+      // The script of a few lines runs before anything is laid out; the query makes it another file when the worker is.
       transformIndexHtml: (_, { filename, bundle }) => {
         if (!filename.endsWith('index.html')) return [];
-        const worker = Object.keys(bundle ?? {}).find((name) => /^assets\/worker-.*\.js$/.test(name));
-        return [
-          ...(worker ? [{ tag: 'link', attrs: { rel: 'modulepreload', href: `./${worker}` } }] : []),
-          { tag: 'link', attrs: { rel: 'preload', as: 'fetch', crossorigin: '', href: './models/digits.smk' } },
-        ];
+        const [, version] = /-(.*)\.js$/.exec(workerIn(bundle));
+        return [{ tag: 'script', attrs: { defer: '', src: `./start.js?${version}` }, injectTo: 'head-prepend' }];
       },
     },
     {

@@ -3,7 +3,8 @@
 
 import { countKept, fullMask, type Mask, type Network, regenerate, weighted } from '../src/network.js';
 import { DOMAIN, fillWords } from '../src/random.js';
-import { type Answer, Bench, type LayerAbout, seen } from './bench.js';
+import { type Answer, Bench, type FileAbout, type LayerAbout, seen } from './bench.js';
+import { SIDE } from './digit.js';
 
 /** A mask of the file by its place, or one of the two that come with every network. */
 export type Choice = number | 'bare' | 'random';
@@ -17,13 +18,33 @@ export interface LayerPicture extends LayerAbout {
 export class Workbench extends Bench<Choice> {
   readonly #positive = new Map<number, Uint8Array[]>();
 
+  /** Opens a file of which the first mask is ready to answer. @throws Error with one line; nothing is kept of the file then */
+  override async open(bytes: Uint8Array): Promise<FileAbout> {
+    const about = await super.open(bytes);
+    try {
+      const [height, width, channels] = about.input;
+      if (height * width * channels !== SIDE * SIDE)
+        throw new Error(`the file takes ${height} x ${width} x ${channels} values; this page draws ${SIDE} x ${SIDE} grey pixels`);
+      this.classify(about.file, 0, new Uint8Array(SIDE * SIDE));
+      return about;
+    } catch (error) {
+      this.close(about.file);
+      throw error;
+    }
+  }
+
+  override close(file: number): void {
+    super.close(file);
+    this.#positive.delete(file);
+  }
+
   /** The same image under every mask of the file and the two others, in the order of `choicesOf`. */
   everywhere(file: number, values: Uint8Array): Answer[] {
-    return choicesOf(this.files[file].model.tasks.length).map((choice) => this.classify(file, choice, values));
+    return choicesOf(this.fileOf(file).model.tasks.length).map((choice) => this.classify(file, choice, values));
   }
 
   picture(file: number, choice: Choice, layer: number): LayerPicture {
-    const { network } = this.files[file].model;
+    const { network } = this.fileOf(file).model;
     const positive = this.#positive.get(file) ?? regenerate(network).map(positiveBits);
     this.#positive.set(file, positive);
     const mask = this.maskOf(file, choice);
@@ -38,7 +59,7 @@ export class Workbench extends Bench<Choice> {
   protected override maskOf(file: number, choice: Choice): Mask {
     const { mask } = this.taskOf(file, choice);
     if (typeof choice === 'number') return mask;
-    const { network } = this.files[file].model;
+    const { network } = this.fileOf(file).model;
     return choice === 'bare' ? fullMask(network, true) : drawnLike(network, mask);
   }
 }

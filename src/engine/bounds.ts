@@ -80,7 +80,13 @@ function sumKept(
   let high = 0;
   const begin = unit * fanIn;
   for (let index = begin; index < begin + fanIn; index++) {
-    if (!((bits[index >> 3] >> (index & 7)) & 1)) continue;
+    const byte = bits[index >> 3];
+    // Masks keep little: a byte that keeps nothing is passed at once.
+    if (byte === 0) {
+      index |= 7;
+      continue;
+    }
+    if (!((byte >> (index & 7)) & 1)) continue;
     const channel = (index - begin) % inLow.length;
     const positive = weights[index] > 0;
     low += positive ? inLow[channel] : -inHigh[channel];

@@ -8,7 +8,7 @@ import { type Classifier, type ClassifierOptions, type InputTransform, PIXELS } 
 import { Allocations, type Machine, type Operation } from './machine.js';
 import { regenerateLayer } from './regenerate.js';
 import { type Sums, stack } from './wasm-conv.js';
-import { outputsOf, unpad, upload } from './wasm-conv-memory.js';
+import { outputsOf, unpad, type Weights } from './wasm-conv-memory.js';
 
 /** Samples per pass: few, because a sample's activations fill the caches. */
 const CHUNK = 16;
@@ -75,11 +75,10 @@ function program(
   const net = stack(machine, own, network, { batch: CHUNK, sums, biases: biases !== null, training: false });
   const layout: Operation[] = [];
   net.weighted.forEach((layer, i) => {
-    const masked = underMask(weights[i], mask[i], sums);
     const floats = layer.weights.pitch / 4;
-    upload(masked, machine[sums](layer.value, floats * layer.weights.units), layer.weights);
+    uploadKept(weights[i], mask[i], machine[sums](layer.value, floats * layer.weights.units), layer.weights, sums);
     if (biases) machine.f32(layer.bias, layer.weights.units).set(biases[i]);
-    layout.push(...layer.prepare(countKept(mask[i]) / masked.length));
+    layout.push(...layer.prepare(countKept(mask[i]) / weights[i].length));
   });
   machine.run(layout);
   const width = inputs(network);
@@ -104,15 +103,28 @@ function program(
   };
 }
 
-/** Kept weights, their signs where sums are integers; what is pruned is 0. Masks keep little: bytes of them that keep nothing are passed. */
-function underMask(weights: Float32Array, mask: Uint8Array, sums: Sums): Float32Array {
-  const out = new Float32Array(weights.length);
+/**
+ * Kept weights, their signs where sums are integers, to their place in memory, which is zero. Masks keep little: bytes of them that keep
+ * nothing are passed.
+ */
+function uploadKept(
+  weights: Float32Array,
+  mask: Uint8Array,
+  view: Float32Array | Int32Array,
+  { pitch, channels, padded, fanIn }: Weights,
+  sums: Sums,
+): void {
   for (let byte = 0; byte < mask.length; byte++) {
     if (mask[byte] === 0) continue;
     const end = Math.min(8 * byte + 8, weights.length);
-    for (let k = 8 * byte; k < end; k++) if (kept(mask, k)) out[k] = sums === 'i32' ? Math.sign(weights[k]) : weights[k];
+    for (let k = 8 * byte; k < end; k++) {
+      if (!kept(mask, k)) continue;
+      const unit = Math.floor(k / fanIn);
+      const i = k - unit * fanIn;
+      const pixel = Math.floor(i / channels);
+      view[(unit * pitch) / 4 + pixel * padded + (i - pixel * channels)] = sums === 'i32' ? Math.sign(weights[k]) : weights[k];
+    }
   }
-  return out;
 }
 
 function compileIntegers(
