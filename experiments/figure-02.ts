@@ -30,15 +30,15 @@ const STYLES: Record<Mask0, Style> = {
 /** Levels at which arms are compared. */
 const DEEP = 0.5;
 
-const networksOf = ({ scale }: Plan): NetworkName[] => (scale === 'full' ? ['conv2', 'conv4', 'conv6'] : ['conv2']);
+type Networks = (plan: Plan) => readonly NetworkName[];
 
-function picture(rows: readonly Row[], plan: Plan, network: NetworkName): Picture {
+function picture(name: string, rows: readonly Row[], plan: Plan, network: NetworkName): Picture {
   const lines = MASK0.map(
     (mask0): Line => ({ label: LABELS[mask0], ...STYLES[mask0], points: pointsOf(where(rows, { mask0 }), 'round', 'kept') }),
   ).filter(({ points }) => points.length > 0);
   return {
-    name: `figure-02-${network}`,
-    title: `What pruned weights become: ${network} on CIFAR-10`,
+    name: `${name}-${network}`,
+    title: `What pruned weights become: ${network} on ${network === 'fc' ? 'MNIST' : 'CIFAR-10'}`,
     caption: `${extentText(plan.scale, network)}; masks of large_final; test accuracy after a round's last epoch; ${seedsOf(lines)}.`,
     chart: { kind: 'curves', across: 'kept', yLabel: 'test accuracy, %', lines },
   };
@@ -76,10 +76,10 @@ function claims(rows: readonly Row[], plan: Plan, network: NetworkName): Claim[]
   ];
 }
 
-export const figure2: Experiment = {
-  name: 'figure-02',
-  about: 'figures 2 and 3, mask-0 actions: what pruned weights become, with both controls',
-  minutes: { quick: 2, budget: 150, full: 600000 },
+const mask0Figure = (name: string, about: string, minutes: Experiment['minutes'], networksOf: Networks): Experiment => ({
+  name,
+  about,
+  minutes,
   cells: (plan) =>
     networksOf(plan).flatMap((network) =>
       ticketCells(
@@ -92,6 +92,15 @@ export const figure2: Experiment = {
     networksOf(plan)
       .map((network) => ({ network, own: where(rows, { network }) }))
       .filter(({ own }) => own.length > 0)
-      .map(({ network, own }) => picture(own, plan, network)),
+      .map(({ network, own }) => picture(name, own, plan, network)),
   claims: (rows, plan) => networksOf(plan).flatMap((network) => claims(rows, plan, network)),
-};
+});
+
+export const figure2 = mask0Figure(
+  'figure-02',
+  'figures 2 and 3, mask-0 actions: what pruned weights become, with both controls',
+  { quick: 2, budget: 150, full: 600000 },
+  ({ scale }) => (scale === 'full' ? ['conv2', 'conv4', 'conv6'] : ['conv2']),
+);
+
+export const figure2b = mask0Figure('figure-02b', 'mask-0 actions: the same, fc', { quick: 1, budget: 80, full: 370 }, () => ['fc']);

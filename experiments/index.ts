@@ -4,7 +4,7 @@ import { earlyMasks } from './early-masks.js';
 import { earlyMasksWhy } from './early-masks-why.js';
 import type { Experiment } from './experiment.js';
 import { figure1 } from './figure-01.js';
-import { figure2 } from './figure-02.js';
+import { figure2, figure2b } from './figure-02.js';
 import { figure5 } from './figure-05.js';
 import { figure7 } from './figure-07.js';
 import { figure7Control } from './figure-07-control.js';
@@ -25,6 +25,7 @@ import { unusedOutputs } from './unused-outputs.js';
 export const EXPERIMENTS: readonly Experiment[] = [
   figure1,
   figure2,
+  figure2b,
   figure5,
   figure7,
   figure7b,
