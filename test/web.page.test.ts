@@ -179,9 +179,14 @@ describe.skipIf(!here)('in Chromium', { timeout: PATIENT }, () => {
     const pixels = digits.images.subarray(row * 784, (row + 1) * 784);
     await label('digits', answered('tasks', 'digits', pixels));
     await label('odd-or-even', answered('tasks', 'odd-or-even', pixels));
-    // The unit shown first is one that keeps inputs, and what is recorded of a mask is said.
-    await page.waitForFunction(() => /^Unit \d+ keeps [1-9]/.test(document.getElementById('unit-caption')!.textContent!));
+    // What is recorded of a mask is said, and the unit shown is one that keeps inputs, until a visitor selects one.
     expect(await page.locator('#task-note').textContent()).toContain('It gets 98.10 % of 10,000 test digits right.');
+    for (const name of ['odd-or-even', 'digits']) {
+      const before = await page.locator('#unit-caption').textContent();
+      await page.locator('#masks button', { hasText: name }).click();
+      await page.waitForFunction((text) => document.getElementById('unit-caption')!.textContent !== text, before);
+      expect(await page.locator('#unit-caption').textContent()).toMatch(/^Unit \d+ keeps [1-9]/);
+    }
     const upright = await says('shuffled-pixels-1');
     await page.getByRole('radio', { name: 'shuffled-pixels-1' }).check();
     await label('shuffled-pixels-1', '3');

@@ -1,11 +1,11 @@
 // The page: a digit, the masks that look at it, and what they say. One state, and one function for each part that shows it.
 
 import * as Comlink from 'comlink';
-import recorded from './accuracies.json';
 import { barsOf } from './bars.js';
 import type { Answer, FileAbout, TaskAbout } from './bench.js';
 import { rasterise, SIDE } from './digit.js';
 import { checkFileBytes } from './limits.js';
+import { noteOf } from './notes.js';
 import { createPad } from './pad.js';
 import { button, byId, fetched, grouped, notice, percent, said } from './page.js';
 import { coloursOf, drawLayer, drawUnit, fullest, greyImage, tiling } from './pictures.js';
@@ -42,7 +42,7 @@ const state: {
   feed: number | null;
   answers: Answer[];
   layer: LayerPicture | null;
-  /** Null: the one that keeps most, once its layer is there. */
+  /** The one that was selected; null: whichever keeps most. */
   unit: number | null;
 } = { digit: new Uint8Array(SIDE * SIDE), files: new Map(), shown: null, choice: 0, feed: null, answers: [], layer: null, unit: null };
 
@@ -125,8 +125,6 @@ function showAnswer(): void {
 
 // ---- masks and files ----
 
-const hundredths = (p: number): string => `${(100 * p).toFixed(2)} %`;
-
 const NAMES: Record<'bare' | 'random', string> = { bare: 'no mask', random: 'a random mask' };
 
 /** The buttons of the masks; made anew with the file, afterwards only what they say changes. */
@@ -199,27 +197,8 @@ function choose(choice: Choice): void {
   state.choice = choice;
   if (state.answers[place(state.choice)]) showAnswer();
   showMasks();
-  showNote();
+  byId('task-note').textContent = noteOf(state.shown!, state.choice);
   void attempt(showInside);
-}
-
-/** Of the test digits, by file and task; of the first file also when each is moved by up to 3 pixels (web/make-models.mjs). */
-const ACCURACIES: Readonly<Record<string, { readonly test: number; readonly shifted?: number }>> = recorded;
-
-function showNote(): void {
-  const { about, name } = state.shown!;
-  const task = typeof state.choice === 'number' ? about.tasks[state.choice] : null;
-  const parts = [`One network for all of them: ${about.network}, ${grouped(about.weights)} weights from seed ${about.seed}.`];
-  if (task) parts.push(`This mask keeps ${grouped(task.kept)} of them.`);
-  const accuracy = task && ACCURACIES[`${name}.smk ${task.id}`.trim()];
-  if (accuracy) {
-    const { test, shifted } = accuracy;
-    const moved = shifted ? `, and ${hundredths(shifted)} when they are moved by up to 3 pixels` : '';
-    parts.push(`It gets ${hundredths(test)} of 10,000 test digits right${moved}.`);
-  }
-  if (task?.order) parts.push('It was learned on shuffled pixels: feed them in with the choice above.');
-  if (task?.renamed) parts.push('It was learned with the classes renamed at random: it knows the digit by another name.');
-  byId('task-note').textContent = parts.join(' ');
 }
 
 async function openShipped(name: string, url: string): Promise<void> {
@@ -255,7 +234,7 @@ async function show(shown: Shown): Promise<void> {
   await askOne();
   showFiles();
   showFeeds();
-  showNote();
+  byId('task-note').textContent = noteOf(state.shown!, state.choice);
   showMasks();
   byId('timing').textContent = '';
   const { about, bytes } = shown;
@@ -276,13 +255,14 @@ async function showInside(): Promise<void> {
   const layer = Number(byId<HTMLSelectElement>('layer').value);
   const { file } = state.shown!.about;
   state.layer = await worker.picture(file, state.choice, layer);
-  state.unit = Math.min(state.unit ?? fullest(state.layer), state.layer.units - 1);
+  if (state.unit !== null) state.unit = Math.min(state.unit, state.layer.units - 1);
   showLayer();
 }
 
 function showLayer(): void {
-  const { layer, unit } = state;
-  if (!layer || unit === null) return;
+  const { layer } = state;
+  if (!layer) return;
+  const unit = state.unit ?? fullest(layer);
   const canvas = byId<HTMLCanvasElement>('layer-picture');
   const colours = coloursOf(canvas);
   const all = layer.units * layer.shape.reduce((a, b) => a * b, 1);
