@@ -187,6 +187,11 @@ describe.skipIf(!here)('in Chromium', { timeout: PATIENT }, () => {
       await page.waitForFunction((text) => document.getElementById('unit-caption')!.textContent !== text, before);
       expect(await page.locator('#unit-caption').textContent()).toMatch(/^Unit \d+ keeps [1-9]/);
     }
+    // Bars begin at one place, however long their names are.
+    await page.locator('#masks button', { hasText: 'under-five' }).click();
+    await page.waitForFunction(() => /under five/.test(document.getElementById('bars')!.textContent!));
+    const begins = () => [...document.querySelectorAll('#bars .bar')].map((bar) => bar.getBoundingClientRect().left);
+    expect(new Set(await page.evaluate(begins)).size).toBe(1);
     const upright = await says('shuffled-pixels-1');
     await page.getByRole('radio', { name: 'shuffled-pixels-1' }).check();
     await label('shuffled-pixels-1', '3');
