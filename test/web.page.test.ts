@@ -129,6 +129,41 @@ describe.skipIf(!here)('in Chromium', { timeout: PATIENT }, () => {
     await page.close();
   });
 
+  test('one finger draws: a second, or clearing under way, changes no stroke', async () => {
+    const { page, errors } = await opened();
+    // A phone: the pad and all that is said of it stand on one screen.
+    await page.setViewportSize({ width: 360, height: 740 });
+    const top = (await page.locator('#pad').boundingBox())!.y;
+    const bars = (await page.locator('#bars').boundingBox())!;
+    expect(bars.y + bars.height - top).toBeLessThan(740);
+    const touch = await page.context().newCDPSession(page);
+    const box = (await page.locator('#pad').boundingBox())!;
+    const at = (x: number, y: number, id = 0) => ({ x: box.x + x * box.width, y: box.y + y * box.height, id });
+    const send = (type: 'touchStart' | 'touchMove' | 'touchEnd', ...touchPoints: ReturnType<typeof at>[]) =>
+      touch.send('Input.dispatchTouchEvent', { type, touchPoints });
+    const drawn = () => page.evaluate(() => (document.getElementById('pad') as HTMLCanvasElement).toDataURL());
+    /** A line downwards, with other fingers beside it. */
+    const line = async (...others: ReturnType<typeof at>[]) => {
+      await page.locator('#pad').press('Delete');
+      await send('touchStart', at(0.5, 0.1));
+      if (others.length > 0) await send('touchStart', at(0.5, 0.1), ...others);
+      for (let i = 1; i <= 4; i++)
+        await send('touchMove', at(0.5, 0.1 + 0.2 * i), ...others.map((other) => ({ ...other, x: other.x - 2 * i })));
+      await send('touchEnd');
+      return drawn();
+    };
+    expect(await line(at(0.9, 0.9, 1))).toBe(await line());
+    await page.locator('#pad').press('Delete');
+    const empty = await drawn();
+    await send('touchStart', at(0.5, 0.1));
+    await page.locator('#pad').press('Delete');
+    await send('touchMove', at(0.5, 0.5));
+    await send('touchEnd');
+    expect(await drawn()).toBe(empty);
+    expect(errors).toEqual([]);
+    await page.close();
+  });
+
   test('the same network succeeds or fails by its mask and by the pixels fed in', async () => {
     const { page, errors } = await opened();
     await tasksFile(page);
@@ -144,6 +179,19 @@ describe.skipIf(!here)('in Chromium', { timeout: PATIENT }, () => {
     const pixels = digits.images.subarray(row * 784, (row + 1) * 784);
     await label('digits', answered('tasks', 'digits', pixels));
     await label('odd-or-even', answered('tasks', 'odd-or-even', pixels));
+    // What is recorded of a mask is said, and the unit shown is one that keeps inputs, until a visitor selects one.
+    expect(await page.locator('#task-note').textContent()).toContain('It gets 98.10 % of 10,000 test digits right.');
+    for (const name of ['odd-or-even', 'digits']) {
+      const before = await page.locator('#unit-caption').textContent();
+      await page.locator('#masks button', { hasText: name }).click();
+      await page.waitForFunction((text) => document.getElementById('unit-caption')!.textContent !== text, before);
+      expect(await page.locator('#unit-caption').textContent()).toMatch(/^Unit \d+ keeps [1-9]/);
+    }
+    // Bars begin at one place, however long their names are.
+    await page.locator('#masks button', { hasText: 'under-five' }).click();
+    await page.waitForFunction(() => /under five/.test(document.getElementById('bars')!.textContent!));
+    const begins = () => [...document.querySelectorAll('#bars .bar')].map((bar) => bar.getBoundingClientRect().left);
+    expect(new Set(await page.evaluate(begins)).size).toBe(1);
     const upright = await says('shuffled-pixels-1');
     await page.getByRole('radio', { name: 'shuffled-pixels-1' }).check();
     await label('shuffled-pixels-1', '3');

@@ -5,9 +5,10 @@ import { barsOf } from './bars.js';
 import type { Answer, FileAbout, TaskAbout } from './bench.js';
 import { rasterise, SIDE } from './digit.js';
 import { checkFileBytes } from './limits.js';
+import { noteOf } from './notes.js';
 import { createPad } from './pad.js';
 import { button, byId, fetched, grouped, notice, percent, said } from './page.js';
-import { coloursOf, drawLayer, drawUnit, greyImage, tiling } from './pictures.js';
+import { coloursOf, drawLayer, drawUnit, fullest, greyImage, tiling } from './pictures.js';
 import { drawnToScale } from './scale.js';
 import { bytesOf, LINK_LIMIT, linkOf } from './share.js';
 import { wireTraining } from './training.js';
@@ -41,8 +42,9 @@ const state: {
   feed: number | null;
   answers: Answer[];
   layer: LayerPicture | null;
-  unit: number;
-} = { digit: new Uint8Array(SIDE * SIDE), files: new Map(), shown: null, choice: 0, feed: null, answers: [], layer: null, unit: 0 };
+  /** The one that was selected; null: whichever keeps most. */
+  unit: number | null;
+} = { digit: new Uint8Array(SIDE * SIDE), files: new Map(), shown: null, choice: 0, feed: null, answers: [], layer: null, unit: null };
 
 /** Runs what a user asked for; a failure is one line on the page. */
 async function attempt(action: () => Promise<void>): Promise<void> {
@@ -184,7 +186,7 @@ function showFeeds(): void {
     radio.style.minHeight = '0';
     radio.addEventListener('change', () => {
       state.feed = task;
-      void ask();
+      void attempt(ask);
     });
     label.append(radio, ' ', task === null ? 'as drawn' : about.tasks[task].id);
     group.append(label);
@@ -195,19 +197,8 @@ function choose(choice: Choice): void {
   state.choice = choice;
   if (state.answers[place(state.choice)]) showAnswer();
   showMasks();
-  showNote();
+  byId('task-note').textContent = noteOf(state.shown!, state.choice);
   void attempt(showInside);
-  void ask();
-}
-
-function showNote(): void {
-  const { about } = state.shown!;
-  const task = typeof state.choice === 'number' ? about.tasks[state.choice] : null;
-  const parts = [`One network for all of them: ${about.network}, ${grouped(about.weights)} weights from seed ${about.seed}.`];
-  if (task) parts.push(`This mask keeps ${grouped(task.kept)} of them.`);
-  if (task?.order) parts.push('It was learned on shuffled pixels: feed them in with the choice above.');
-  if (task?.renamed) parts.push('It was learned with the classes renamed at random: it knows the digit by another name.');
-  byId('task-note').textContent = parts.join(' ');
 }
 
 async function openShipped(name: string, url: string): Promise<void> {
@@ -239,11 +230,11 @@ async function hold(shown: Shown): Promise<void> {
 
 async function show(shown: Shown): Promise<void> {
   notice('');
-  Object.assign(state, { shown, choice: 0, feed: null, answers: [], unit: 0 });
+  Object.assign(state, { shown, choice: 0, feed: null, answers: [], unit: null });
   await askOne();
   showFiles();
   showFeeds();
-  showNote();
+  byId('task-note').textContent = noteOf(state.shown!, state.choice);
   showMasks();
   byId('timing').textContent = '';
   const { about, bytes } = shown;
@@ -264,13 +255,14 @@ async function showInside(): Promise<void> {
   const layer = Number(byId<HTMLSelectElement>('layer').value);
   const { file } = state.shown!.about;
   state.layer = await worker.picture(file, state.choice, layer);
-  state.unit = Math.min(state.unit, state.layer.units - 1);
+  if (state.unit !== null) state.unit = Math.min(state.unit, state.layer.units - 1);
   showLayer();
 }
 
 function showLayer(): void {
-  const { layer, unit } = state;
+  const { layer } = state;
   if (!layer) return;
+  const unit = state.unit ?? fullest(layer);
   const canvas = byId<HTMLCanvasElement>('layer-picture');
   const colours = coloursOf(canvas);
   const all = layer.units * layer.shape.reduce((a, b) => a * b, 1);
@@ -298,7 +290,10 @@ byId('clear').addEventListener('click', () => {
   state.digit = rasterise([]);
   void attempt(ask);
 });
-byId('layer').addEventListener('change', () => void attempt(showInside));
+byId('layer').addEventListener('change', () => {
+  state.unit = null;
+  void attempt(showInside);
+});
 byId('unit').addEventListener('input', (event) => {
   const unit = Number((event.target as HTMLInputElement).value) - 1;
   if (!state.layer || !Number.isInteger(unit) || unit < 0 || unit >= state.layer.units) return;

@@ -3,8 +3,8 @@
 //   tasks.smk      one network (784-300-100-10, seed 0), a mask for each of six tasks of MNIST
 //   examples.bin   ten test digits, 0 to 9, 784 raw pixels each
 //
-// models.json beside them records accuracies, of the page's other file, models/trained/digits.smk, also on test digits shifted by up
-// to 3 pixels. A word after the command leaves the masks of tasks.smk alone.
+// web/accuracies.json records what the page says of each mask: how many test digits it gets right, and the page's other file,
+// models/trained/digits.smk, also of test digits shifted by up to 3 pixels. A word after the command leaves the masks of tasks.smk alone.
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -20,6 +20,7 @@ import { parseSeed } from '../dist/src/random.js';
 import { topkTraining, trainTopk } from '../dist/src/train.js';
 
 const out = fileURLToPath(new URL('./public/models/', import.meta.url));
+const accuracies = new URL('./accuracies.json', import.meta.url);
 mkdirSync(out, { recursive: true });
 const { train, test } = loadDataset('mnist');
 const engine = await createWasmEngine({ threads: 1 });
@@ -40,7 +41,7 @@ async function learned(network, data, options) {
   return { mask, valAccuracy, model: taskModel(engine, network, mask, data, parts.validation, 'mnist') };
 }
 
-const record = only ? JSON.parse(readFileSync(`${out}models.json`, 'utf8')) : {};
+const record = only ? JSON.parse(readFileSync(accuracies, 'utf8')) : {};
 
 if (!only) {
   const network = maskNetwork(fc, seed);
@@ -85,5 +86,5 @@ for (let digit = 0; digit < 10; digit++) {
   examples.set(test.images.subarray(row * 784, (row + 1) * 784), digit * 784);
 }
 writeFileSync(`${out}examples.bin`, examples);
-writeFileSync(`${out}models.json`, `${JSON.stringify(record, null, 2)}\n`);
+writeFileSync(accuracies, `${JSON.stringify(record, null, 2)}\n`);
 engine.close();

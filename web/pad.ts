@@ -21,6 +21,8 @@ export function createPad(canvas: HTMLCanvasElement, drawn: (strokes: readonly S
   const context = canvas.getContext('2d')!;
   let strokes: [number, number][][] = [];
   let under: ((ink: Rgb) => ImageData) | null = null;
+  /** The stroke that grows under a finger or the mouse. A second finger, or the hand's edge, draws nothing meanwhile. */
+  let growing: { readonly pointer: number; readonly stroke: [number, number][] } | null = null;
   let pen = { x: SIZE / 2, y: SIZE / 2, down: false, shown: false };
 
   const paint = () => {
@@ -49,6 +51,7 @@ export function createPad(canvas: HTMLCanvasElement, drawn: (strokes: readonly S
   };
   const clear = () => {
     strokes = [];
+    growing = null;
     under = null;
     pen = { ...pen, down: false };
     paint();
@@ -59,15 +62,20 @@ export function createPad(canvas: HTMLCanvasElement, drawn: (strokes: readonly S
     return [((event.clientX - box.left) * SIZE) / box.width, ((event.clientY - box.top) * SIZE) / box.height];
   };
   canvas.addEventListener('pointerdown', (event) => {
+    if (growing) return;
     canvas.setPointerCapture(event.pointerId);
     pen = { ...pen, down: false, shown: false };
     begin(...at(event));
+    growing = { pointer: event.pointerId, stroke: strokes[strokes.length - 1] };
     changed();
   });
   canvas.addEventListener('pointermove', (event) => {
-    if (!canvas.hasPointerCapture(event.pointerId)) return;
-    strokes[strokes.length - 1].push(at(event));
+    if (growing?.pointer !== event.pointerId) return;
+    growing.stroke.push(at(event));
     changed();
+  });
+  canvas.addEventListener('lostpointercapture', (event) => {
+    if (growing?.pointer === event.pointerId) growing = null;
   });
 
   const MOVES: Record<string, readonly [number, number]> = {

@@ -76,6 +76,18 @@ export function drawLayer(canvas: HTMLCanvasElement, layer: LayerPicture, colour
   return keptWeights;
 }
 
+/** The first unit of those that keep most inputs: many keep none. */
+export function fullest({ units, shape, kept }: LayerPicture): number {
+  const inputs = shape.reduce((a, b) => a * b, 1);
+  let [best, most] = [0, -1];
+  for (let unit = 0; unit < units; unit++) {
+    let count = 0;
+    for (let i = unit * inputs; i < (unit + 1) * inputs; i++) count += bit(kept, i);
+    if (count > most) [best, most] = [unit, count];
+  }
+  return best;
+}
+
 /** One unit alone. @returns the number of its kept weights */
 export function drawUnit(canvas: HTMLCanvasElement, layer: LayerPicture, unit: number, colours: Colours): number {
   const { across, down } = sizeOf(layer);
