@@ -205,7 +205,9 @@ async function openShipped(name: string, url: string): Promise<void> {
   const known = state.files.get(name);
   if (known) return show(known);
   const ahead = name === SHIPPED[0].name ? await worker.ahead() : null;
-  await (ahead ? hold({ name, ...ahead }) : openBytes(name, await fetched(url)));
+  if (ahead) return hold({ name, ...ahead });
+  notice(`Opening ${name} …`);
+  await openBytes(name, await fetched(url));
 }
 
 async function openBytes(name: string, bytes: Uint8Array): Promise<void> {
