@@ -215,15 +215,23 @@ export class Client {
     };
     for (let tries = 0; ; tries++) {
       signal?.throwIfAborted();
-      const limits = [signal, timeout === undefined ? undefined : AbortSignal.timeout(timeout + GRACE)].filter((s) => s !== undefined);
+      // Held by its timer: Node 20 lets an AbortSignal.timeout in AbortSignal.any be collected, and then no time ends the call.
+      const late = new AbortController();
+      const timer =
+        timeout === undefined
+          ? undefined
+          : setTimeout(() => late.abort(new DOMException(`longer than ${timeout} ms`, 'TimeoutError')), timeout + GRACE);
       let failure: RequestError;
       try {
-        const response = await this.#fetch(url, { ...init, headers, signal: limits.length ? AbortSignal.any(limits) : null });
+        const ends = signal ? AbortSignal.any([signal, late.signal]) : late.signal;
+        const response = await this.#fetch(url, { ...init, headers, signal: ends });
         if (response.ok) return { url, headers: response.headers, bytes: new Uint8Array(await response.arrayBuffer()) };
         failure = await RequestError.of(response);
       } catch (error) {
         signal?.throwIfAborted();
         failure = RequestError.lost(url, error);
+      } finally {
+        clearTimeout(timer);
       }
       const wait = pause(failure, tries);
       if (tries >= this.#retries || wait === null || wait > this.#longestWait) throw failure;

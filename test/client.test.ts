@@ -2,6 +2,8 @@
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { secondsOf } from '../client/errors.js';
 import { createClient, RequestError } from '../client/index.js';
@@ -185,6 +187,22 @@ describe('tries', () => {
     expect([error.code, fake.calls[0]['x-timeout-ms']]).toEqual(['no-answer', '60']);
     await fake.close();
   });
+
+  test('a timeout ends the try while garbage is collected, also after thousands of calls', async () => {
+    const fake = await scripted(() => {});
+    let quick = true;
+    const page = () => new Response('{"tasks":[]}');
+    const client = createClient({ url: fake.url, retries: 0, fetch: async (...asked) => (quick ? page() : fetch(...asked)) });
+    // What is compiled forgets what it needs no more; what is interpreted does not.
+    for (let i = 0; i < 15_000; i++) await client.page({ timeout: 60 });
+    quick = false;
+    setFlagsFromString('--expose-gc');
+    const collector = setInterval(runInNewContext('gc'), 20);
+    const error = await refusal(client.page({ timeout: 500 }));
+    clearInterval(collector);
+    expect(error.message).toBe(`no answer from ${fake.url}/tasks: longer than 500 ms`);
+    await fake.close();
+  }, 30_000);
 
   test("the server's word that time is over comes before the client's own, and is not tried again", async () => {
     const late = (req: IncomingMessage, res: ServerResponse) =>

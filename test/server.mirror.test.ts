@@ -8,6 +8,8 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterEach, describe, expect, test } from 'vitest';
 import { contentsOf } from '../cli/contents.js';
 import { contentId, type Model, networkId, writeModel } from '../codec/index.js';
@@ -214,6 +216,19 @@ describe('what is not what it says', () => {
     expect(failures[0][2]).not.toContain('\n');
     expect(served(await openStore(root))).toEqual([['b', ['1'], []]]);
     expect(leftovers(root)).toEqual([]);
+  });
+
+  test.each<[string, RequestListener]>([
+    ['nothing', () => undefined],
+    ['a beginning', (_, res) => void res.writeHead(200, { 'Content-Length': '100' }).write('x')],
+  ])('a host that gives %s is left in time while garbage is collected', async (_, answer) => {
+    const { url } = await hosting({ a: kept(1), b: kept(2) }, { '/files/a.smk': answer });
+    setFlagsFromString('--expose-gc');
+    const collector = setInterval(runInNewContext('gc'), 20);
+    ends.push(() => clearInterval(collector));
+    expect(await failuresOf(mirror(url, fresh(), { retries: 0, timeout: 1000 }))).toEqual([
+      [`${url}/files/a.smk`, 'cannot-pull', `cannot pull ${url}/files/a.smk: no whole answer within 1000 ms`],
+    ]);
   });
 
   test.each<[string, unknown, RegExp]>([

@@ -200,8 +200,8 @@ describe('compression', () => {
   test('a bomb of zeros is 413 and never takes memory of its size', async () => {
     // A body may have 16 MiB.
     const limit = 16 * 1024 * 1024;
-    const bomb = gzipSync(Buffer.alloc(20 * limit), { level: 9 });
-    expect(bomb.length).toBeLessThan(400_000);
+    const bomb = gzipSync(Buffer.alloc(5 * limit), { level: 9 });
+    expect(bomb.length).toBeLessThan(100_000);
     const before = process.memoryUsage().arrayBuffers;
     let most = 0;
     const watch = setInterval(() => {

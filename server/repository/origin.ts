@@ -85,7 +85,11 @@ export class Origin {
 
   async #once(url: string, limit: number, etag: string | null | undefined): Promise<Download> {
     const { key, timeout = 30_000 } = this.#options;
-    const signal = AbortSignal.any([this.#ended.signal, AbortSignal.timeout(timeout)]);
+    // Held by its timer. AbortSignal.any holds its sources weakly, so that of an AbortSignal.timeout, which nothing else holds, goes with
+    // the next garbage on Node 20, and a host that stalls then stalls us for ever.
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), timeout);
+    const signal = AbortSignal.any([this.#ended.signal, late.signal]);
     const headers = {
       // A network is bytes or JSON, as is asked.
       Accept: 'application/octet-stream, application/json;q=0.9, */*;q=0.1',
@@ -107,8 +111,10 @@ export class Origin {
       }
     } catch (error) {
       if (error instanceof SeedmaskError || error instanceof Passing) throw error;
-      const got = signal.aborted && !this.#ended.signal.aborted ? `no whole answer within ${timeout} ms` : deepest(error);
+      const got = late.signal.aborted && !this.#ended.signal.aborted ? `no whole answer within ${timeout} ms` : deepest(error);
       throw new Passing(new SeedmaskError('cannot-pull', { field: at.href, got }));
+    } finally {
+      clearTimeout(timer);
     }
   }
 
