@@ -62,6 +62,15 @@ export function degrees(text: string): number {
   return n;
 }
 
+/** An option of origins as browsers send them, to the letter: one with a path, or without a scheme, would never match. */
+export function origins(text: string, earlier: readonly string[] = []): string[] {
+  const { origin } = URL.canParse(text) ? new URL(text) : { origin: '' };
+  // Schemes of browsers' own, as of their extensions, have the origin "null".
+  const fits = text === '*' || text === origin || (origin === 'null' && /^[a-z][a-z0-9+.-]*:\/\/[^/?#\s]+$/.test(text));
+  if (!fits) throw new InvalidArgumentError(`expected an origin such as https://example.org, without a path, or '*', got '${text}'.`);
+  return [...earlier, text];
+}
+
 export function fraction(text: string): number {
   const n = Number(text);
   if (!(text.trim() !== '' && n > 0 && n <= 1)) throw new InvalidArgumentError(`expected a fraction above 0 and at most 1, got '${text}'.`);

@@ -11,7 +11,7 @@ import { inputs } from '../src/network.js';
 import { findKnown } from './datasets.js';
 import { accessOf, type KeyOptions, keyOptions } from './keys.js';
 import { networkFileOption, networksOf } from './models.js';
-import { fraction, mebibytes, type Output, outputOf, portOption, positiveInteger, seconds, threadsOption } from './options.js';
+import { fraction, mebibytes, type Output, origins, outputOf, portOption, positiveInteger, seconds, threadsOption } from './options.js';
 import { pullFrom } from './pull.js';
 import { RELEASE } from './release.js';
 import { untilSignal } from './signals.js';
@@ -57,7 +57,7 @@ export function serveCommand(): Command {
     .option('--cache <folder>', 'keep what was pulled from a URL, so that a restart needs no network; default: until it ends')
     .option('--allow-http', 'pull over plain http from another machine: the network between is yours')
     .option('--abstain <p>', 'least probability of a label; below it the label is null', fraction)
-    .option('--cors <origin...>', "origins whose pages may ask; '*' for all")
+    .option('--cors <origin...>', "origins whose pages may ask; '*' for all", origins)
     .option('--helmet', 'send protective headers for browsers with every answer')
     .addOption(new Option('--log <level>', 'JSON lines on stderr; debug has one for every request').choices(LEVELS).default('info'))
     .option('--web [folder]', 'also serve a page at /: the one that comes with seedmask, which draws, swaps masks and trains, or your own')

@@ -119,6 +119,19 @@ describe('limits', () => {
     expect(await once(wrong, 'exit')).toEqual([1, null]);
   });
 
+  test.each(['example.org', 'https://example.org/', 'models'])(
+    '--cors %s, which no page has as its origin, is one line',
+    async (origin) => {
+      const wrong = start(disk({ 'a.smk': oneTask(tinyNetwork()) }), '--cors', 'https://example.org', '*', origin);
+      let err = '';
+      wrong.stderr.on('data', (text) => {
+        err += text;
+      });
+      expect(await once(wrong, 'close')).toEqual([1, null]);
+      expect(err).toMatch(/^.*an origin such as https:\/\/example.org, without a path, or '\*', got '.*\n$/);
+    },
+  );
+
   test('--key-rows bounds what one key has under way', async () => {
     const files = disk({ 'a.smk': oneTask(tinyNetwork()), 'keys.json': JSON.stringify({ keys: [{ name: 'lab', sha256: hashOf('k') }] }) });
     const { url } = await serving(files, '--keys', join(files, 'keys.json'), '--key-rows', '2');
