@@ -13,6 +13,8 @@ import { entropy, SeedmaskError } from '../codec/index.js';
 export interface Outcome {
   readonly valAccuracy: number;
   readonly fileBytes: number;
+  /** Those beside the mask, where they are known: names of a table's columns may take more than its mask. */
+  readonly headerBytes?: number;
 }
 
 export interface Trial<T extends Outcome> {
@@ -45,7 +47,7 @@ const MOST_DENSITY = 0.5;
 const LAST_EXPONENT = 0.25;
 /** A short run has so many times fewer epochs. */
 const SHORT = 4;
-/** Bytes of a file beside its mask, and the share of order 0 that a mask takes: the first guess of both. */
+/** Bytes of a file beside its mask, until a run has told them, and the share of order 0 that a mask takes: the first guess of both. */
 const HEADER = 60;
 const SHARE = 0.65;
 /** Which part of the bytes a trial aims at, as two runs of the same densities differ by a per cent. */
@@ -113,6 +115,7 @@ function forBytes<T extends Outcome>(
   const order0 = (density: readonly number[]) =>
     weights.reduce((sum, n, i) => sum + entropy({ weights: n, kept: Math.max(1, Math.round(n * Math.min(MOST_DENSITY, density[i]))) }), 0) /
     8;
+  const header = () => done.at(-1)?.outcome.headerBytes ?? HEADER;
   /** The densities of the largest scale whose file is expected to fit. */
   const fitting = (share: number, weighing: number): number[] => {
     let [low, high] = [-20, 6];
@@ -120,7 +123,7 @@ function forBytes<T extends Outcome>(
       const middle = (low + high) / 2;
       const density = scaled(base, 2 ** middle, weighing);
       const grows = density.some((one) => one < MOST_DENSITY);
-      if (grows && HEADER + share * order0(density) <= AIM * bytes) low = middle;
+      if (grows && header() + share * order0(density) <= AIM * bytes) low = middle;
       else high = middle;
     }
     return scaled(base, 2 ** low, weighing);
@@ -145,7 +148,7 @@ function forBytes<T extends Outcome>(
     const last = done.at(-1);
     if (!last) return fitting(SHARE, weighing);
     const { fileBytes, valAccuracy } = last.outcome;
-    const share = useful(last.outcome) ? Math.max(0.01, (fileBytes - HEADER) / order0(last.density)) : SHARE;
+    const share = useful(last.outcome) ? Math.max(0.01, (fileBytes - header()) / order0(last.density)) : SHARE;
     const again = fitting(share, weighing);
     if (last.epochs < epochs) return again;
     // What has not come near is tried again, with what it told of the share, or between the two that are nearest.

@@ -2,7 +2,7 @@
 // and the paper's bernoulli. With a target, densities are searched (target.ts); with --squeeze, the mask is squeezed (squeeze.ts).
 
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { writeModel } from '../codec/index.js';
+import { inspectModel, writeModel } from '../codec/index.js';
 import { labelsOf, split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
@@ -177,12 +177,12 @@ async function run(options: Options): Promise<void> {
   const goal = goalOf(options);
   const rows = split(data.train.labels.length, validationRows(data.train.labels.length), options.seed);
   const { parts, check } = options.squeeze ? withCheck(rows) : { parts: rows, check: null };
-  const learn = async (density: readonly number[], epochs: number): Promise<TrainedTask> => {
+  const learn = async (density: readonly number[], epochs: number): Promise<TrainedTask & Outcome> => {
     const bar = trainingBar('train', quiet || (goal !== null && !process.stderr.isTTY), goal !== null);
     const settings = { method, rescale, penalty, shift, rotate, rate, density, epochs, onProgress: bar.update };
     const task = await trainTask(engine, network, data, parts, settings);
     bar.stop();
-    return task;
+    return goal ? { ...task, headerBytes: inspectModel(writeModel(task.model)).headerBytes } : task;
   };
   const trials: (Outcome & { readonly density: readonly number[]; readonly epochs: number; readonly reached: boolean })[] = [];
   const onTrial = ({ density, epochs, outcome: { valAccuracy, fileBytes } }: Trial<TrainedTask>, reached: boolean) => {
