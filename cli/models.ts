@@ -85,7 +85,11 @@ export async function places(archive: Archive, ids: readonly string[] | undefine
   for (const id of ids) {
     const place = await inFile(file, () => archive.find(id));
     if (place < 0 || id === '') {
-      throw new SeedmaskError('bad-task', { field: '--task', expected: `one of ${names || '(a one-task file needs none)'}`, got: id });
+      throw new SeedmaskError('bad-task', {
+        field: '--task',
+        expected: names ? `one of ${names}` : 'left out: the only task has no id',
+        got: id,
+      });
     }
     found.push(place);
   }

@@ -158,7 +158,11 @@ describe('wrong turns', { timeout: 30_000 }, () => {
     ['extract: a file cut short', ['extract', 'cut.smk', '--out', 'x'], /cut.smk: model file is cut short/],
     ['extract: which task', ['extract', 'two.smk', '--out', 'x'], /two.smk holds several tasks: a, b. Name one with --task/],
     ['extract: a task that is not there', ['extract', 'two.smk', '--task', 'a', 'c', '--out', 'x'], /--task must be one of a, b, got c/],
-    ['extract: a name for the only task', ['extract', 'a.smk', '--task', 'a', '--out', 'x'], /\(a one-task file needs none\), got a/],
+    [
+      'extract: a name for the only task',
+      ['extract', 'a.smk', '--task', 'a', '--out', 'x'],
+      /--task must be left out: the only task has no id, got a/,
+    ],
     ['extract: all and some', ['extract', 'two.smk', '--task', 'a', '--all', '--out', 'x'], /cannot be used with option '--all'/],
     ['extract: network and tasks', ['extract', 'two.smk', '--network-only', '--all', '--out', 'x'], /cannot be used with/],
     ['extract: network and masks', ['extract', 'two.smk', '--network-only', '--mask-only', '--out', 'x'], /cannot be used with/],
