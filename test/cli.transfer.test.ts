@@ -151,7 +151,7 @@ test.each<[what: string, words: string[], line: RegExp]>([
   ['a network alone', ['transfer', 'network.smk', 'digits'], /network.smk holds a network and no task/],
   ['other images', ['transfer', 'other.smk', 'digits'], /the data of the new task must be images of 16 values.*got 784 values/],
   ['more classes', ['transfer', 'few.smk', 'digits'], /must be labels below 3, as the network has, got \d/],
-  ['no such task', [...known, '--task', 'x'], /--task must be one of .*got x/],
+  ['no such task', [...known, '--task', 'x'], /--task must be left out: the only task has no id, got x/],
   ['a name without a file', [...known, '--id', 'x'], /--id must be used with --out, got no --out/],
   ['a name that is taken', [...known, '--id', 'plain', '--out', 'x.smk'], /--id must be a name that no known task has, got plain/],
   ['no name', [...known, '--id', 'a b', '--out', 'x.smk'], /--id must be 1 to 128 of .*got a b/],
