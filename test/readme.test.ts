@@ -1,7 +1,7 @@
 // README's example prints what README says, and its dependency table is package.json's.
 
 import { execFile, execFileSync } from 'node:child_process';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
@@ -16,15 +16,13 @@ const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as
   bin: { seedmask: string };
 };
 
+/** Node's words for a program as it would stand in the working directory: in that of this package, 'seedmask' is this package. */
+const run = (program: string): string[] => ['--input-type=module', '--eval', program];
+
 test('the ten lines print what stands below them', () => {
   const [, program] = /```js\n([\s\S]*?)```/.exec(readme)!;
   const [, printed] = /prints\n\n```\n(.*)\n```/.exec(readme)!;
-  // Inside the package, so that 'seedmask' is this package.
-  const file = join(ROOT, 'dist', 'readme-example.mjs');
-  writeFileSync(file, program);
-  const out = execFileSync(process.execPath, [file], { cwd: ROOT, encoding: 'utf8' });
-  rmSync(file);
-  expect(out.trim()).toBe(printed);
+  expect(execFileSync(process.execPath, run(program), { cwd: ROOT, encoding: 'utf8' }).trim()).toBe(printed);
 });
 
 test('the client example runs against a server of the shipped models', async () => {
@@ -33,10 +31,7 @@ test('the client example runs against a server of the shipped models', async () 
     .filter((text) => text.includes('seedmask/client'));
   const store = await openStore(join(ROOT, 'models', 'trained'));
   const server = await listen(createHandler({ engine: createReferenceEngine(), store }), { port: 0 });
-  const file = join(ROOT, 'dist', 'readme-client.mjs');
-  writeFileSync(file, program.replace('http://localhost:8080', server.url));
-  const { stdout } = await promisify(execFile)(process.execPath, [file], { cwd: ROOT });
-  rmSync(file);
+  const { stdout } = await promisify(execFile)(process.execPath, run(program.replace('http://localhost:8080', server.url)), { cwd: ROOT });
   await server.close();
   expect(stdout).toMatch(
     /^digits 784\nmnist 784\nmnist-lenet5 784\nmnist-same-sign 784\nmnist-tiny 784\n(?:p0\d{3} 784\n){100}\d \d+ [0-9a-f]{64}\n$/,

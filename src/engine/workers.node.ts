@@ -20,7 +20,8 @@ export function startWorkers(module: WebAssembly.Module, memory: WebAssembly.Mem
     exports.serve(control, thread, threads);`;
   const workers = Array.from(
     { length: threads - 1 },
-    (_, i) => new Worker(source, { eval: true, workerData: { module, memory, control, thread: i + 1, threads } }),
+    // Without this process's own options: --input-type=module would be about the source above too.
+    (_, i) => new Worker(source, { eval: true, execArgv: [], workerData: { module, memory, control, thread: i + 1, threads } }),
   );
   const ready = Promise.all(
     workers.map(
