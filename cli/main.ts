@@ -3,7 +3,7 @@
 // exit 1.
 
 import { Command, CommanderError } from 'commander';
-import { SeedmaskError } from '../codec/index.js';
+import { SeedmaskError } from '../codec/errors.js';
 import { DataError } from '../src/data.js';
 import { ShapeError } from '../src/network.js';
 import { RELEASE } from './release.js';

@@ -15,6 +15,8 @@ export type NetworkName = (typeof NETWORKS)[number];
 
 /** The paper's data for a network: digits for fc, CIFAR-10 for the convolutional ones. */
 export const dataOf = (network: NetworkName): 'mnist' | 'cifar10' => (network === 'fc' ? 'mnist' : 'cifar10');
+/** A network with its data, as titles have it. */
+export const onItsData = (network: NetworkName): string => `${network} on ${network === 'fc' ? 'MNIST' : 'CIFAR-10'}`;
 
 const upTo = (most: number) => z.int().min(1).max(most);
 const EPOCHS = upTo(10_000);

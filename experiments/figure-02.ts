@@ -2,7 +2,7 @@
 // (variant 1; variant 2 also for kept weights), with two controls that zero as many weights in other places.
 
 import { MASK0, type Mask0 } from '../src/masks/actions.js';
-import type { NetworkName, Row } from './cell.js';
+import { type NetworkName, onItsData, type Row } from './cell.js';
 import { type Line, type Style, seedsOf, styled } from './chart.js';
 import { inOrder } from './claims.js';
 import type { Claim, Experiment, Picture } from './experiment.js';
@@ -38,7 +38,7 @@ function picture(name: string, rows: readonly Row[], plan: Plan, network: Networ
   ).filter(({ points }) => points.length > 0);
   return {
     name: `${name}-${network}`,
-    title: `What pruned weights become: ${network} on ${network === 'fc' ? 'MNIST' : 'CIFAR-10'}`,
+    title: `What pruned weights become: ${onItsData(network)}`,
     caption: `${extentText(plan.scale, network)}; masks of large_final; test accuracy after a round's last epoch; ${seedsOf(lines)}.`,
     chart: { kind: 'curves', across: 'kept', yLabel: 'test accuracy, %', lines },
   };

@@ -1,7 +1,7 @@
 // Figure 7: which weights to keep. Test accuracy of lottery tickets by kept fraction, every criterion, FC on MNIST.
 
 import { CRITERIA, type Criterion } from '../src/masks/criteria.js';
-import type { NetworkName, Row } from './cell.js';
+import { type NetworkName, onItsData, type Row } from './cell.js';
 import { CRITERION_STYLE, type Line, nearTop, seedsOf, starsOf } from './chart.js';
 import { inOrder, judged, notRun, type Order, type Scope } from './claims.js';
 import type { Claim, Experiment, Picture } from './experiment.js';
@@ -43,7 +43,7 @@ export function criteriaPictures(rows: readonly Row[], plan: Plan, network: Netw
   const caption = `${extentText(plan.scale, network, epochs)}; test accuracy after a round's last epoch; ${seedsOf(lines)}${starred}.`;
   const picture = (suffix: string, title: string, range?: [number, number]): Picture => ({
     name: `${name}${suffix}`,
-    title: `${title}: ${network} on ${network === 'fc' ? 'MNIST' : 'CIFAR-10'}`,
+    title: `${title}: ${onItsData(network)}`,
     caption,
     chart: { kind: 'curves', across: 'kept', yLabel: 'test accuracy, %', lines, stars, range },
   });

@@ -2,7 +2,7 @@
 // `reinit` permutes the layer's initialisation, as the authors' code does; `redraw` draws anew, as the word says.
 
 import { MASK1, type Mask1 } from '../src/masks/actions.js';
-import type { NetworkName, Row } from './cell.js';
+import { type NetworkName, onItsData, type Row } from './cell.js';
 import { CRITERION_STYLE, mask1Style, nearTop, seedsOf } from './chart.js';
 import { inOrder, type Order, type Scope } from './claims.js';
 import type { Claim, Experiment, Picture } from './experiment.js';
@@ -41,7 +41,7 @@ export function signsPictures(rows: readonly Row[], plan: Plan, network: Network
   ].filter(({ points }) => points.length > 0);
   const picture = (suffix: string, title: string, range?: [number, number]): Picture => ({
     name: `${name}${suffix}`,
-    title: `${title}: ${network} on ${network === 'fc' ? 'MNIST' : 'CIFAR-10'}`,
+    title: `${title}: ${onItsData(network)}`,
     caption:
       `${extentText(plan.scale, network)}; masks of large_final; test accuracy after a round's last epoch; ${seedsOf(lines)}. ` +
       'Dashed: signs free. reinit permutes the initial weights of the layer; redraw draws new ones.',

@@ -7,7 +7,7 @@ export const byId = <T extends Element>(id: string): T => {
   return found as unknown as T;
 };
 
-/** What went wrong, on the page; nothing for an empty text. */
+/** What went wrong or is awaited, on the page; nothing for an empty text. */
 export function notice(text: string): void {
   const box = byId<HTMLElement>('notice');
   box.hidden = text === '';

@@ -8,7 +8,7 @@ import { type Classifier, type ClassifierOptions, type InputTransform, PIXELS } 
 import { Allocations, type Machine, type Operation } from './machine.js';
 import { regenerateLayer } from './regenerate.js';
 import { type Sums, stack } from './wasm-conv.js';
-import { outputsOf, unpad, type Weights } from './wasm-conv-memory.js';
+import { outputsOf, placeOf, unpad, type Weights } from './wasm-conv-memory.js';
 
 /** Samples per pass: few, because a sample's activations fill the caches. */
 const CHUNK = 16;
@@ -107,22 +107,12 @@ function program(
  * Kept weights, their signs where sums are integers, to their place in memory, which is zero. Masks keep little: bytes of them that keep
  * nothing are passed.
  */
-function uploadKept(
-  weights: Float32Array,
-  mask: Uint8Array,
-  view: Float32Array | Int32Array,
-  { pitch, channels, padded, fanIn }: Weights,
-  sums: Sums,
-): void {
+function uploadKept(weights: Float32Array, mask: Uint8Array, view: Float32Array | Int32Array, layout: Weights, sums: Sums): void {
   for (let byte = 0; byte < mask.length; byte++) {
     if (mask[byte] === 0) continue;
     const end = Math.min(8 * byte + 8, weights.length);
     for (let k = 8 * byte; k < end; k++) {
-      if (!kept(mask, k)) continue;
-      const unit = Math.floor(k / fanIn);
-      const i = k - unit * fanIn;
-      const pixel = Math.floor(i / channels);
-      view[(unit * pitch) / 4 + pixel * padded + (i - pixel * channels)] = sums === 'i32' ? Math.sign(weights[k]) : weights[k];
+      if (kept(mask, k)) view[placeOf(layout, k)] = sums === 'i32' ? Math.sign(weights[k]) : weights[k];
     }
   }
 }

@@ -138,6 +138,14 @@ export const outputsOf = ({ placed: { output }, out }: { placed: Placed; out: Te
 
 // ---- the border to canonical order ----
 
+/** Where weight k of canonical order lies in memory, in values from the layer's first. */
+export function placeOf({ pitch, channels, padded, fanIn }: Weights, k: number): number {
+  const unit = Math.floor(k / fanIn);
+  const input = k - unit * fanIn;
+  const pixel = Math.floor(input / channels);
+  return (unit * pitch) / 4 + pixel * padded + (input - pixel * channels);
+}
+
 /** Canonical order to memory order. */
 export function upload(
   values: ArrayLike<number>,
