@@ -25,12 +25,18 @@ export function packMask(network: Network, mask: Mask): Uint8Array<ArrayBuffer> 
 
 function turn(bits: Uint8Array, { fanIn, output }: Placed, out: Uint8Array): void {
   const width = Math.ceil(output[2] / 8) * 8;
-  for (let unit = 0, index = 0; unit < output[2]; unit++) {
-    for (let bit = unit; bit < fanIn * width; bit += width, index++) {
-      if ((bits[index >> 3] >> (index & 7)) & 1) out[bit >> 3] |= 1 << (bit & 7);
+  bits.forEach((byte, at) => {
+    for (let rest = byte; rest; rest &= rest - 1) {
+      const index = 8 * at + lowest(rest);
+      const unit = Math.floor(index / fanIn);
+      const bit = (index - unit * fanIn) * width + unit;
+      out[bit >> 3] |= 1 << (bit & 7);
     }
-  }
+  });
 }
+
+/** The place of the lowest 1 of a byte that has one. */
+const lowest = (byte: number): number => 31 - Math.clz32(byte & -byte);
 
 /** The mask that was packed: views into `packed` where its layers lie there as they are. */
 export function unpackMask(network: Network, packed: Uint8Array): Uint8Array[] {
@@ -49,7 +55,7 @@ function turnBack(part: Uint8Array, { fanIn, output, weights }: Placed): Uint8Ar
   for (let input = 0, p = 0; input < fanIn; input++) {
     for (let byte = 0; byte < width; byte++) {
       for (let rest = part[p++]; rest; rest &= rest - 1) {
-        const index = (byte * 8 + 31 - Math.clz32(rest & -rest)) * fanIn + input;
+        const index = (byte * 8 + lowest(rest)) * fanIn + input;
         bits[index >> 3] |= 1 << (index & 7);
       }
     }
