@@ -98,7 +98,21 @@ describe('mistakes', () => {
       'a whole number that float32 has',
     ],
     ['too large for f32', { instances: [[1, 2, 3, 1e300]] }, {}, 400, 'bad-value', '/instances/0/3', 'within float32, up to 3.4e38'],
-    ['overflowing logits', { instances: [new Array(4).fill(2 ** 127.5)] }, {}, 400, 'bad-value', undefined, ''],
+    [
+      'more than a pixel',
+      {
+        instances: [
+          [1, 2, 3, 4],
+          [5, 6, 255.5, 8],
+        ],
+      },
+      {},
+      400,
+      'bad-value',
+      'input 2 of row 1',
+      '255.5, expected a pixel, 0..255',
+    ],
+    ['less than a pixel', { instances: [[-0.42, 2, 3, 4]] }, {}, 400, 'bad-value', 'input 0 of row 0', 'the task scales them itself'],
     ['object rows', { instances: [{ b64: 'AAAA' }] }, {}, 400, 'bad-shape', '/instances/0', 'PNG and raw bytes'],
     ['text rows', { instances: ['AAAA'] }, {}, 400, 'bad-shape', '/instances/0', 'neither text nor base64'],
     ['NaN', '{"instances": [[NaN, 1, 2, 3]]}', {}, 400, 'bad-json', 'the body', 'JSON has no NaN'],

@@ -11,6 +11,7 @@ import { unknownTask } from '../repository/catalogue.js';
 import type { Version } from '../repository/store.js';
 import { contentOf, MASKS_LIMIT, Method, WhichTask } from '../requests/content.js';
 import { read } from '../requests/readers.js';
+import { checkPixels } from '../requests/rows.js';
 import { type Answer, type Call, json, param, queryOf, type Route, route, type Service } from '../routes.js';
 import { checkEnough, type Found } from '../running/finder.js';
 import { TIMEOUT, timeoutOf } from './inference.js';
@@ -81,6 +82,7 @@ async function inferTask(call: Call, service: Service, networks: Networks): Prom
   const method = query.method ?? said?.method ?? 'all';
   checkEnough(among.length);
   checkAlike(among, method);
+  if (!ofNumbers(among[0])) checkPixels(rows);
   const deadline = timeoutMs === undefined ? undefined : call.arrived + timeoutMs;
   const leave = service.scheduler.occupy(call.caller.name, rows.count);
   try {

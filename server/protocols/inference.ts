@@ -6,7 +6,7 @@
 import { z } from 'zod';
 import type { Version, Wanted } from '../repository/store.js';
 import { checked } from '../requests/bodies.js';
-import type { Rows } from '../requests/rows.js';
+import { checkPixels, type Rows } from '../requests/rows.js';
 import { type Answer, type Call, type Service, textList } from '../routes.js';
 import type { Classified } from '../running/classify.js';
 
@@ -63,6 +63,7 @@ export async function infer<Extra>(call: Call, service: Service, name: string, w
   try {
     const asked = protocol.decode(body, version);
     const { rows, timeoutMs = limit, abstain = service.abstain, extra } = asked instanceof Promise ? await asked : asked;
+    if (!version.task.transform.features) checkPixels(rows);
     decoded = performance.now();
     const deadline = timeoutMs === undefined ? undefined : call.arrived + timeoutMs;
     const classified = await service.scheduler.classify(version, rows, { deadline, gone: call.gone, key: call.caller.name });

@@ -223,6 +223,24 @@ function exactInF32(x: number): boolean {
   return Number.isFinite(rounded) && (!Number.isInteger(x) || (rounded === x && Number.isSafeInteger(x)));
 }
 
+/**
+ * Rows for a task over pixels, which was trained on no other values: scaled before, an image is not what it was.
+ * @throws SeedmaskError bad-value at the first number outside 0..255
+ */
+export function checkPixels({ values, count }: Rows): void {
+  if (values instanceof Uint8Array) return;
+  for (let at = 0; at < values.length; at++) {
+    if (values[at] >= 0 && values[at] <= 255) continue;
+    const width = values.length / count;
+    throw new SeedmaskError('bad-value', {
+      field: `input ${at % width} of row ${Math.floor(at / width)}`,
+      expected: 'a pixel, 0..255',
+      got: values[at],
+      hint: 'Send pixels as they are: the task scales them itself.',
+    });
+  }
+}
+
 /** Rows that hold no more memory than they take: a small body is a piece of the 64 KiB that came with it. */
 export const withoutSlack = ({ values, count }: Rows): Rows =>
   values.buffer.byteLength > 2 * values.byteLength ? { values: values.slice(), count } : { values, count };
