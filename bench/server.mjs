@@ -14,7 +14,6 @@ import { Agent, createServer, request } from 'node:http';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { parseArgs, promisify } from 'node:util';
 import { readModel, readPacked, writeModel, writePacked } from '../dist/codec/index.js';
 import { createHandler, listen, openStore, Threads } from '../dist/server/index.js';
@@ -100,14 +99,19 @@ function programs() {
 
 /** Starts a program; resolves when it listens. */
 async function start(kind, ...operands) {
-  const child = fork(HERE, ['program', kind, ...operands]);
+  const child = fork(HERE, ['program', kind, ...operands], { execArgv: ['--expose-gc'] });
   const [{ url }] = await once(child, 'message');
   const usage = async () => {
     child.send('usage');
-    const [{ cpu, rss, delay }] = await once(child, 'message');
-    return { us: cpu.user + cpu.system, rss, delay };
+    const [{ cpu, rss }] = await once(child, 'message');
+    return { us: cpu.user + cpu.system, rss };
   };
-  return { url, usage, stop: () => child.kill() };
+  /** Bytes in memory after a collection. */
+  const held = async () => {
+    child.send('collect');
+    return (await usage()).rss;
+  };
+  return { url, usage, held, stop: () => child.kill() };
 }
 
 // ---- load ----
@@ -158,9 +162,9 @@ async function main() {
   const only = values.only?.split(',');
   const wanted = (name) => !only || only.includes(name);
   const root = mkdtempSync(join(tmpdir(), 'seedmask-bench-'));
-  const script = (name, body, json) => {
+  const script = (name, body, json, more = '') => {
     writeFileSync(join(root, `${name}.body`), body);
-    const text = `local f = io.open("${join(root, name)}.body", "rb")\nwrk.method = "POST"\nwrk.body = f:read("*a")\nf:close()\n${json ? 'wrk.headers["Content-Type"] = "application/json"\n' : ''}`;
+    const text = `local f = io.open("${join(root, name)}.body", "rb")\nwrk.method = "POST"\nwrk.body = f:read("*a")\nf:close()\n${json ? 'wrk.headers["Content-Type"] = "application/json"\n' : ''}${more}`;
     writeFileSync(join(root, `${name}.lua`), text);
     return join(root, `${name}.lua`);
   };
@@ -220,7 +224,7 @@ async function main() {
     if (wanted('start')) await starts(archive, count, rounds);
     if (wanted('first')) await firstAnswer(archive, images.subarray(0, 784));
     if (wanted('swap')) await swaps(root, images.subarray(0, 784));
-    if (wanted('overload')) await overload(root);
+    if (wanted('overload')) await overload(root, script, rounds, seconds);
   } finally {
     rmSync(root, { recursive: true });
   }
@@ -312,6 +316,22 @@ async function starts(archive, count, rounds) {
   row(`seedmask serve with ${count} tasks: process start to ready`, `${median(times).toFixed(0)} ms, CPU ${median(cpu).toFixed(0)} ms`);
 }
 
+/** Asks over connections that are kept, by plain node:http: `fetch` takes a millisecond of its own. */
+function asking(url) {
+  const agent = new Agent({ keepAlive: true });
+  const send = (method, path, body) =>
+    new Promise((resolve, reject) => {
+      const began = performance.now();
+      const sent = request(url + path, { method, agent }, (answer) => {
+        answer.resume().on('end', () => {
+          resolve({ path, status: answer.statusCode, ms: performance.now() - began, retryAfter: answer.headers['retry-after'] });
+        });
+      });
+      sent.on('error', reject).end(body);
+    });
+  return { agent, send };
+}
+
 /** A task from disk to its first answer, in a server that runs. */
 async function firstAnswer(archive, image) {
   const threads = new Threads({ count: 1 });
@@ -319,17 +339,20 @@ async function firstAnswer(archive, image) {
   const handler = createHandler({ engine: await createWasmEngine({ threads: 1 }), store, threads });
   await handler.warm();
   const { url, close } = await listen(handler, { port: 0 });
-  const ask = async (name) => (await fetch(`${url}/tasks/${name}/classify`, { method: 'POST', body: image })).json();
+  const { send, agent } = asking(url);
+  const ask = async (name) => {
+    const { status, ms } = await send('POST', `/tasks/${name}/classify`, image);
+    if (status !== 200) throw new Error(`${name} answers ${status}`);
+    return ms;
+  };
   await ask('t000000');
   const [first, again] = [[], []];
-  for (let i = 1; i < 60; i++) {
+  for (let i = 1; i < 200; i++) {
     const name = `t${String(i).padStart(6, '0')}`;
-    for (const times of [first, again]) {
-      const began = performance.now();
-      await ask(name);
-      times.push(performance.now() - began);
-    }
+    first.push(await ask(name));
+    again.push(await ask(name));
   }
+  agent.destroy();
   row('a task from disk to its first answer, over HTTP', `${median(first).toFixed(1)} ms, the second ${median(again).toFixed(1)} ms`);
   await close();
   store.close();
@@ -390,7 +413,7 @@ async function swaps(root, image) {
 }
 
 /** A convolutional network in a thread, asked ten times as fast as it can answer. */
-async function overload(root) {
+async function overload(root, script, rounds, seconds) {
   const { conv2 } = await import('../dist/models/index.js');
   const { fullMask } = await import('../dist/src/index.js');
   const network = { ...conv2, distribution: 'packed-signed-constant', sigma: 'glorot', seed: { low: 1, high: 0 } };
@@ -406,80 +429,72 @@ async function overload(root) {
   const file = join(root, 'conv.smk');
   writeFileSync(file, writeModel({ network, base: { kind: 'none' }, tasks: [task] }, { schemes: ['raw'] }));
   const server = await start('seedmask', file, '64');
-  const { url } = server;
   const image = new Uint8Array(network.input[0] * network.input[1] * network.input[2]).map((_, i) => (i * 31) & 255);
-  // Plain node:http: what the load costs is taken from the server.
-  const agent = new Agent({ keepAlive: true, maxSockets: 512 });
-  const send = (method, path, body) =>
-    new Promise((resolve, reject) => {
-      const began = performance.now();
-      const sent = request(url + path, { method, agent }, (answer) => {
-        answer.resume().on('end', () => {
-          resolve({ status: answer.statusCode, ms: performance.now() - began, retryAfter: answer.headers['retry-after'] });
-        });
-      });
-      sent.on('error', reject).end(body);
-    });
-  const ask = () => send('POST', '/tasks/conv/classify', image);
-  for (let i = 0; i < 5; i++) await ask();
-  const run = async (perSecond, seconds) => {
-    const answers = [];
-    const lives = [];
+  const classify = `${server.url}/tasks/conv/classify`;
+  const { send, agent } = asking(server.url);
+  const found = { peak: [], good: [], share: [], offered: [] };
+  let probes = [];
+  const rss = [];
+  for (let round = -1; round < rounds; round++) {
+    const peak = await flood(classify, script('conv', image), seconds, PEAK);
+    // Clients who are refused come again after a pause, so that together they ask ten times what can be answered; 12, because waiting
+    // for answers takes time too.
+    const pause = Math.max(1, Math.round((1000 * CROWD) / (12 * peak.good)));
+    const crowd = flood(classify, script('crowd', image, false, `delay = function() return ${pause} end\n`), seconds, CROWD);
     const pending = [];
-    const began = performance.now();
-    for (let sent = 0; performance.now() - began < seconds * 1000; ) {
-      for (const due = ((performance.now() - began) / 1000) * perSecond; sent < due; sent++) {
-        pending.push(ask().then((answer) => answers.push(answer)));
-        if (sent % 20 === 0) {
-          pending.push(send('GET', '/v2/health/live').then(({ ms }) => lives.push(ms)));
-        }
-      }
-      await new Promise((resolve) => setTimeout(resolve, 2));
-    }
-    await Promise.all(pending);
-    return { answers, lives, seconds: (performance.now() - began) / 1000 };
-  };
-  // Peak: eight clients, one after the other each.
-  let answered = 0;
-  const peakBegan = performance.now();
-  await Promise.all(
-    Array.from({ length: 8 }, async () => {
-      while (performance.now() - peakBegan < 4000) {
-        await ask();
-        answered++;
-      }
-    }),
-  );
-  const peak = answered / ((performance.now() - peakBegan) / 1000);
-  // A second that does not count: connections open.
-  await run(peak * 10, 1);
-  const before = await server.usage();
-  const own = monitorEventLoopDelay({ resolution: 1 });
-  own.enable();
-  const { answers, lives, seconds } = await run(peak * 10, 5);
-  own.disable();
-  const after = await server.usage();
-  const good = answers.filter(({ status }) => status === 200).length / seconds;
-  const rejects = answers.filter(({ status }) => status === 503);
-  const others = answers.length - rejects.length - answers.filter(({ status }) => status === 200).length;
-  const p99 = (times) => times.sort((a, b) => a - b)[Math.floor(times.length * 0.99)] ?? 0;
+    const probe = setInterval(() => {
+      pending.push(send('POST', '/tasks/conv/classify', image));
+      if (pending.length % 5 === 4) pending.push(send('GET', '/v2/health/live'));
+    }, 20);
+    const { good, all } = await crowd;
+    clearInterval(probe);
+    const answers = await Promise.all(pending);
+    rss.push((await server.held()) / 1e6);
+    // The first round opens connections.
+    if (round < 0) continue;
+    probes = [...probes, ...answers];
+    found.peak.push(peak.good);
+    found.good.push(good);
+    found.share.push(good / peak.good);
+    found.offered.push(all / peak.good);
+  }
+  const rejects = probes.filter(({ status }) => status === 503);
+  const lives = probes.filter(({ path }) => path.endsWith('/live'));
+  const waits = rejects.map(({ retryAfter }) => Number(retryAfter));
+  const p99 = (answers) =>
+    answers
+      .map(({ ms }) => ms)
+      .sort((a, b) => a - b)
+      [Math.floor(answers.length * 0.99)]?.toFixed(1);
+  const range = (values, digits) => `${median(values).toFixed(digits)} (${values[0].toFixed(digits)} to ${values.at(-1).toFixed(digits)})`;
   row(
     'ten times what Conv2 in one thread can answer',
-    `goodput ${good.toFixed(0)} of ${peak.toFixed(0)} rows/s: ${(good / peak).toFixed(2)}x; ${rejects.length} rejects, p99 ${p99(rejects.map(({ ms }) => ms)).toFixed(1)} ms, Retry-After ${rejects[0]?.retryAfter ?? '-'} s; offered ${(answers.length / seconds).toFixed(0)} requests/s; live p99 ${p99(lives).toFixed(1)} ms; other answers ${others}; event loops late at p99: the server's ${after.delay.toFixed(1)} ms, the load's own ${(own.percentile(99) / 1e6).toFixed(1)} ms; RSS +${((after.rss - before.rss) / 1e6).toFixed(0)} MB`,
+    `goodput ${range(found.share, 2)} of the peak, ${range(found.good, 0)} of ${range(found.peak, 0)} rows/s; offered ${range(found.offered, 1)} times the peak; rejects p99 ${p99(rejects)} ms of ${rejects.length}, Retry-After ${Math.min(...waits)} to ${Math.max(...waits)} s; live p99 ${p99(lives)} ms of ${lives.length}; RSS after collections ${rss.map((mb) => mb.toFixed(0)).join(', ')} MB`,
   );
   agent.destroy();
   server.stop();
 }
 
+/** Clients that wait for each answer: as many as rows of a task may wait, so the peak has full batches. */
+const PEAK = 32;
+/** Clients of an overloaded server. */
+const CROWD = 256;
+
+/** wrk against a server that may refuse. @returns answers a second, and those that are no refusals */
+async function flood(url, used, seconds, connections) {
+  const { stdout } = await promisify(execFile)('wrk', ['-t1', `-c${connections}`, `-d${seconds}s`, '-s', used, url]);
+  const [, all, took] = /(\d+) requests in ([\d.]+)s/.exec(stdout);
+  const refused = Number(/Non-2xx or 3xx responses: (\d+)/.exec(stdout)?.[1] ?? 0);
+  return { all: all / took, good: (all - refused) / took };
+}
+
 if (process.argv[2] === 'program') {
   const [, , , kind, ...operands] = process.argv;
   const url = await programs()[kind](...operands);
-  const delay = monitorEventLoopDelay({ resolution: 1 });
-  delay.enable();
   process.on('message', (question) => {
+    if (question === 'collect') gc();
     if (question === 'usage') {
-      process.send({ cpu: process.cpuUsage(), rss: process.memoryUsage().rss, delay: delay.percentile(99) / 1e6 });
-      delay.reset();
+      process.send({ cpu: process.cpuUsage(), rss: process.memoryUsage().rss });
     }
   });
   process.send({ url });

@@ -145,6 +145,20 @@ describe('turns', () => {
     // a owes 5 of its next 4.
     expect(ring.next()!.lane.version.name).toBe('b');
   });
+  test('what a turn leaves is not made a small batch of', () => {
+    const ring = new Ring<{ rows: { values: Uint8Array; count: number }; next: number; wanted(): boolean }>(4, 256, 1);
+    ring.push(store.version('a'), new Uint8Array(0), { rows: pixels(8), next: 0, wanted: () => true });
+    const first = ring.next()!;
+    ring.charge(first, 2.5);
+    expect([first.rows, ring.next()!.rows]).toEqual([4, 4]);
+  });
+  test('a task alone owes nobody anything', () => {
+    const ring = new Ring<{ rows: { values: Uint8Array; count: number }; next: number; wanted(): boolean }>(4, 256, 1);
+    ring.push(store.version('a'), new Uint8Array(0), { rows: pixels(8), next: 0, wanted: () => true });
+    const first = ring.next()!;
+    ring.charge(first, 6);
+    expect([first.rows, ring.next()!.rows]).toEqual([4, 4]);
+  });
   test('an empty ring has no turn', () => {
     expect(order({}, 1)).toEqual([null]);
   });

@@ -122,7 +122,8 @@ export class Ring<J extends Queued> {
   next(): Batch<J> | null {
     // A lane whose turn is over is met again at the end of the map.
     for (const lane of this.#lanes.values()) {
-      if (lane.deficit <= 0) lane.deficit += this.#quantum;
+      // Alone, there is nobody to owe time to.
+      lane.deficit = (this.#lanes.size > 1 ? Math.min(lane.deficit, 0) : 0) + this.#quantum;
       const most = Math.floor(lane.deficit / this.cost(lane.version, 1));
       const batch = lane.deficit > 0 ? lane.take(Math.max(1, Math.min(this.#most, most))) : null;
       this.#lanes.delete(lane.version);
@@ -132,13 +133,12 @@ export class Ring<J extends Queued> {
     return null;
   }
 
-  /** Tells what a batch took. */
-  charge({ lane, rows }: Batch<J>, ms: number): void {
+  /** Tells what a batch took of its lane's time. */
+  charge({ lane }: Batch<J>, ms: number): void {
     lane.deficit = Math.max(lane.deficit - ms, -100 * this.#quantum);
-    this.learn(lane.version, rows, ms);
   }
 
-  /** Tells what rows of a task took that never stood in a lane. */
+  /** Tells what rows of a task took to compute, their way to a thread and back not counted: it decides how many the next batch has. */
   learn(version: Version, rows: number, ms: number): void {
     const known = this.cost(version, 1);
     this.#costs.set(version, known + (ms / rows - known) / 4);

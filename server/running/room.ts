@@ -33,6 +33,8 @@ export class Room {
   readonly #rowsOf = { task: new Map<string, number>(), key: new Map<string, number>() };
   readonly #drained = new Drain();
   #waiting = { requests: 0, rows: 0, bytes: 0 };
+  /** The last refusal: a crowd is refused with the same words, and finding out where an error was made costs more than refusing. */
+  #last: { readonly same: string; readonly error: SeedmaskError } | undefined;
 
   constructor(options: RoomOptions) {
     this.#options = options;
@@ -80,7 +82,12 @@ export class Room {
 
   #refuse(code: 'overloaded' | 'over-key-limit', field: string, got: string, expected: string): SeedmaskError {
     const retryAfter = this.#drained.secondsFor(this.#waiting.rows);
-    return new SeedmaskError(code, { field, expected, got, hint: `Try again in ${retryAfter} s.`, retryAfter });
+    const same = `${code} ${field} ${expected} ${got} ${retryAfter}`;
+    if (this.#last?.same !== same) {
+      const error = new SeedmaskError(code, { field, expected, got, hint: `Try again in ${retryAfter} s.`, retryAfter });
+      this.#last = { same, error };
+    }
+    return this.#last.error;
   }
 
   enter(load: Load): void {

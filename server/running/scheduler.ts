@@ -322,7 +322,9 @@ export class Scheduler {
     } catch (error) {
       for (const { job } of batch.parts) this.#fail(job, error);
     }
-    this.#inline.charge(batch, performance.now() - started);
+    const ms = performance.now() - started;
+    this.#inline.charge(batch, ms);
+    this.#inline.learn(batch.lane.version, batch.rows, ms);
     return true;
   }
 
@@ -349,6 +351,7 @@ export class Scheduler {
       const values = batch.values.slice();
       const found = await threads.logits({ version, packed, transform: { scale, mean }, values, rows: batch.rows });
       this.#deliver(batch, found, started);
+      this.#heavy.learn(version, batch.rows, found.ms);
     } catch (error) {
       for (const { job } of batch.parts) this.#fail(job, error);
     }

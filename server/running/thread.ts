@@ -44,12 +44,16 @@ export type Job =
  */
 export type Message = { readonly id: number; readonly job: Job } | { readonly cancel: number } | 'forget';
 
-/** Answer of 'logits'. */
 export interface Logits {
   readonly logits: Int32Array | Float32Array;
   readonly outputs: number;
   /** Real value of one step of the logits. */
   readonly scale: number;
+}
+
+/** Answer of 'logits', with the milliseconds that the rows took. */
+export interface TimedLogits extends Logits {
+  readonly ms: number;
 }
 
 /** What comes back: a value, an expected failure, the text of another, or that a question is under way. */
@@ -108,8 +112,10 @@ class Thread {
     const held = this.#compiled.get(key);
     const classifier = held ?? engine.classifier(network, { mask: unpackMask(network, packed), transform });
     try {
+      const started = performance.now();
       const logits = classifier.logits(values, rows);
-      const value: Logits = { logits, outputs: classifier.outputs, scale: logits instanceof Int32Array ? classifier.scale : 1 };
+      const ms = performance.now() - started;
+      const value: TimedLogits = { logits, outputs: classifier.outputs, scale: logits instanceof Int32Array ? classifier.scale : 1, ms };
       return { value, moved: [logits.buffer as ArrayBuffer] };
     } finally {
       if (!held) {

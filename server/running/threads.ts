@@ -14,7 +14,7 @@ import type { Read, Reader, Reading } from '../requests/readers.js';
 import type { Rows } from '../requests/rows.js';
 import type { MaskBlock } from './finder.js';
 import type { Method } from './guess.js';
-import type { Job, Logits, Message, Reply, ThreadData } from './thread.js';
+import type { Job, Message, Reply, ThreadData, TimedLogits } from './thread.js';
 
 export interface ThreadsOptions {
   /** How many; default: one less than the machine runs at once, at least 1, at most 8. */
@@ -120,7 +120,7 @@ export class Threads {
     }
     const { name, network } = version;
     const limit = this.#limit(network, job.rows);
-    return (await this.#add({ kind: 'logits', key, network, ...job }, `task ${name}`, limit, this.#urgent)) as Logits;
+    return (await this.#add({ kind: 'logits', key, network, ...job }, `task ${name}`, limit, this.#urgent)) as TimedLogits;
   }
 
   /**
