@@ -4,7 +4,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -77,6 +77,44 @@ export class Replica {
   async end(signal) {
     this.child.kill(signal);
     return this.ended;
+  }
+}
+
+/** Stands in front of a server, and can fall silent: who connects, or has connected, hears nothing until it is let go on. */
+export class Relay {
+  #silent = false;
+  /** Connection of a client -> that to the server. */
+  #pairs = new Map();
+
+  /** @param port of the server */
+  async start(port) {
+    const server = createServer((client) => {
+      const upstream = connect(port, '127.0.0.1');
+      this.#pairs.set(client, upstream);
+      const close = () => {
+        this.#pairs.delete(client);
+        client.destroy();
+        upstream.destroy();
+      };
+      for (const socket of [client, upstream]) socket.on('error', close).on('close', close);
+      client.pipe(upstream);
+      if (!this.#silent) upstream.pipe(client);
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    this.url = `http://127.0.0.1:${server.address().port}`;
+    this.stop = () => {
+      server.close();
+      for (const client of this.#pairs.keys()) client.destroy();
+    };
+    return this;
+  }
+
+  set silent(silent) {
+    this.#silent = silent;
+    for (const [client, upstream] of this.#pairs) {
+      if (silent) upstream.unpipe(client);
+      else upstream.pipe(client);
+    }
   }
 }
 

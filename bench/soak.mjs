@@ -1,6 +1,6 @@
 // Minutes of everything that can go wrong, and whether anything is lost. An origin whose files are swapped all the time; three replicas
 // that pull from it, behind nginx (deploy/nginx.conf); two of them are killed, or told to end, and started again in turns, and so is the
-// origin; the third stays, and its memory and event loop are watched. Clients classify, cancel, send bodies a piece at a time, read
+// origin; the third stays, and its memory and event loop are watched. The way to the origin falls silent now and then. Clients classify, cancel, send bodies a piece at a time, read
 // slowly, and send what is no request. Every answer is compared with softmax of the plain engine's logits, bit for bit.
 //
 //   node bench/soak.mjs [--minutes 10] [--clients 6] [--json]          needs nginx, and npm run build
@@ -20,7 +20,7 @@ import { createClient, RequestError } from '../dist/client/index.js';
 import { readModel } from '../dist/codec/index.js';
 import { createReferenceEngine } from '../dist/src/index.js';
 import { softmax } from '../dist/src/probabilities.js';
-import { freePort, hasNginx, Replica, startNginx } from './fleet.mjs';
+import { freePort, hasNginx, Relay, Replica, startNginx } from './fleet.mjs';
 
 const { values: options } = parseArgs({
   options: { minutes: { type: 'string', default: '10' }, clients: { type: 'string', default: '6' }, json: { type: 'boolean' } },
@@ -77,9 +77,10 @@ function put(task, file) {
 for (const [task, [file]] of Object.entries(TASKS)) put(task, file);
 const seen = [];
 const origin = await new Replica(await freePort(), [models, '--poll', '0.2']).start();
+const relay = await new Relay().start(origin.port);
 const replicas = [];
 for (let i = 0; i < 3; i++) {
-  const args = [origin.url, '--cache', join(folder, `cache-${i}`), '--poll', '0.5', '--drain-delay', '0.5'];
+  const args = [relay.url, '--cache', join(folder, `cache-${i}`), '--poll', '0.5', '--drain-delay', '0.5'];
   const watch = (line) => seen.push({ at: performance.now() / 1000, ...line });
   replicas.push(await new Replica(await freePort(), args, i === 0 ? { onWatch: watch } : {}).start());
 }
@@ -91,7 +92,7 @@ const nginx = await startNginx(
 // ---- what happens ----
 
 const counts = { requests: 0, right: 0, wrong: 0, refused: 0, lost: 0, cancelled: 0, pieces: 0, slow: 0, hostile: 0 };
-const events = { swaps: 0, kills: 0, terms: 0, uncleanTerms: 0, originRestarts: 0 };
+const events = { swaps: 0, kills: 0, terms: 0, uncleanTerms: 0, originRestarts: 0, stalls: 0 };
 const complaints = new Map();
 const begun = performance.now();
 const complain = (what) => {
@@ -249,6 +250,17 @@ async function ending() {
   }
 }
 
+/** Some stalls outlast a replica's start. */
+async function stalling() {
+  while (going()) {
+    await sleep(2000 + Math.random() * 8000);
+    events.stalls++;
+    relay.silent = true;
+    await sleep(Math.random() ** 2 * 12_000);
+    relay.silent = false;
+  }
+}
+
 const started = performance.now();
 await Promise.all([
   ...Array.from({ length: Number(options.clients) }, classifying),
@@ -256,17 +268,29 @@ await Promise.all([
   dawdling(),
   attacking(),
   swapping(),
+  stalling(),
   ending(),
 ]);
 const seconds = (performance.now() - started) / 1000;
-// The last word: all of them are told to end while requests are under way, and those are answered.
-await sleep(1100);
+// Whatever stalled, the newest files arrive.
 const last = replicas[0];
 const direct = createClient({ url: last.url, retries: 0 });
+const isNewest = async ([task, file]) => {
+  const [{ probabilities }] = await direct.classify(task, rows[0]);
+  return right[file][0] === Float32Array.from(probabilities).join(' ');
+};
+const newest = Object.entries(TASKS).map(([task, files]) => [task, files[(events.swaps / 2) % files.length]]);
+for (const until = performance.now() + 60_000; performance.now() < until; await sleep(500)) {
+  if ((await Promise.all(newest.map(isNewest))).every(Boolean)) break;
+  if (performance.now() > until - 1000) complain('the newest files did not arrive within a minute');
+}
+// The last word: all of them are told to end while requests are under way, and those are answered.
+await sleep(1100);
 const flying = Array.from({ length: 32 }, () => ask('steady', [0], () => direct.classify('steady', rows[0])));
 await sleep(5);
 await Promise.all([...flying, ...[...replicas, origin].map(term)]);
 await nginx.stop();
+relay.stop();
 rmSync(folder, { recursive: true, force: true });
 
 // ---- what came of it ----

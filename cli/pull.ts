@@ -3,6 +3,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { SeedmaskError } from '../codec/index.js';
 import { Mirror, type Store, type Threads } from '../server/index.js';
@@ -14,12 +15,18 @@ export interface PullOptions {
   readonly allowHttp?: boolean;
 }
 
+/** Milliseconds that a start waits for the other server where a cache has something to serve: one that stalls would hold it for minutes. */
+const PATIENCE = 5000;
+
 export interface Source {
   /** Where the model files are. */
   readonly folder: string;
   /** What went wrong at first: the folder has what was pulled before, or less than it should. */
   readonly failure: SeedmaskError | undefined;
-  /** Looks again every `ms` milliseconds, a quarter more or less, so that replicas do not all come at once. Returns what ends that. */
+  /**
+   * Looks again every `ms` milliseconds, a quarter more or less, so that replicas do not all come at once; 0: only until what the first
+   * look waits for has come. Returns what ends that.
+   */
   watch(store: Store, ms: number): () => void;
   /** Ends what is under way. */
   close(): void;
@@ -53,26 +60,30 @@ export async function pullFrom(url: string, { cache, allowHttp }: PullOptions, t
       return error;
     });
   // Nobody shall be told that there is no such task for what a second look may bring.
-  const failure = (await first()) && (await first());
+  const looking = (async () => (await first()) && (await first()))();
+  const late = new SeedmaskError('cannot-pull', { field: url, got: `no whole answer within ${PATIENCE} ms` });
+  const patience = (await mirror.holdsFiles()) ? sleep(PATIENCE, late, { ref: false }) : looking;
+  const failure = await Promise.race([looking, patience]);
+  if (failure === late) log.warn({ code: late.code, reason: late.message }, 'serving what was pulled before');
   const watch = (store: Store, ms: number) => {
     let timer: NodeJS.Timeout;
     let ended = false;
     const unsubscribe = store.subscribe(({ kind, file }) => {
       if (kind === 'failed') void mirror.recheck(file).catch(() => undefined);
     });
+    const after = (looked: Promise<unknown>) => {
+      void looked
+        .then(() => store.refresh())
+        .catch((error: Error) => ended || log.warn({ reason: error.message }, 'not pulled'))
+        .finally(next);
+    };
     const next = () => {
-      timer = setTimeout(
-        () => {
-          void look()
-            .then(() => store.refresh())
-            .catch((error: Error) => ended || log.warn({ reason: error.message }, 'not pulled'))
-            .finally(() => ended || next());
-        },
-        ms * (0.75 + Math.random() / 2),
-      );
+      if (ended || ms === 0) return;
+      timer = setTimeout(() => after(look()), ms * (0.75 + Math.random() / 2));
       timer.unref();
     };
-    next();
+    if (failure === late) after(looking);
+    else next();
     return () => {
       ended = true;
       clearTimeout(timer);

@@ -126,7 +126,7 @@ async function run(path: string, options: Options): Promise<void> {
     ].join('\n'),
   );
   const ms = (options.poll ?? (source ? 30 : 2)) * 1000;
-  const unwatch = ms === 0 ? () => undefined : source ? source.watch(store, ms) : store.watch(ms);
+  const unwatch = source ? source.watch(store, ms) : ms === 0 ? () => undefined : store.watch(ms);
   void store.warm();
   await signal;
   unwatch();

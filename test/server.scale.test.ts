@@ -1,13 +1,13 @@
 // Replicas as deploy/ has them: nginx in front of two, one killed under load, nothing lost; tasks go where their names send them; and
 // every path, port and flag in the manifests is one that the server has.
 
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { freePort, hasNginx, Replica, startNginx } from '../bench/fleet.mjs';
+import { freePort, hasNginx, Relay, Replica, startNginx } from '../bench/fleet.mjs';
 import { createClient } from '../client/index.js';
 import { type Model, writeModel } from '../codec/index.js';
 import { serveCommand } from '../dist/cli/serve.js';
@@ -137,6 +137,28 @@ describe.skipIf(!NGINX && !process.env['CI'])('two replicas behind nginx', () =>
     await Promise.all(clients);
     await replicas[1].start();
   }, 60_000);
+});
+
+describe('a replica whose origin stalls', () => {
+  test('starts with what it has pulled before, and has what is new as soon as the origin goes on', async () => {
+    const models = folder({ 'old.smk': writeModel(oneTask(tinyNetwork())) });
+    const cache = await mkdtemp(join(tmpdir(), 'seedmask-cache-'));
+    ends.push(() => [models, cache].map((root) => rmSync(root, { recursive: true, force: true })));
+    const origin = await new Replica(await freePort(), [models, '--poll', '0.1']).start();
+    ends.push(() => origin.end('SIGKILL'));
+    const relay = await new Relay().start(origin.port);
+    ends.push(() => relay.stop());
+    const replica = await new Replica(await freePort(), [relay.url, '--cache', cache, '--poll', '0.1']).start();
+    expect(await replica.end('SIGTERM')).toEqual([0, null]);
+    writeFileSync(join(models, 'new.smk'), writeModel(oneTask(tinyNetwork())));
+    relay.silent = true;
+    await replica.start();
+    ends.push(() => replica.end('SIGKILL'));
+    const status = async (task: string) => (await post(`${replica.url}/tasks/${task}/classify`, new Uint8Array(4))).status;
+    expect([await status('old'), await status('new')]).toEqual([200, 404]);
+    relay.silent = false;
+    await expect.poll(() => status('new'), { timeout: 60_000 }).toBe(200);
+  }, 120_000);
 });
 
 // ---- the manifests ----

@@ -131,6 +131,12 @@ export class Mirror {
     if (found !== content) await rm(blob, { force: true });
   }
 
+  /** Whether the folder has a file that was pulled before. */
+  async holdsFiles(): Promise<boolean> {
+    const names = await readdir(this.#blobs).catch((): string[] => []);
+    return names.some((name) => BLOB.test(name));
+  }
+
   /** Ends what is under way. */
   close(): void {
     this.#origin.close();
