@@ -134,6 +134,12 @@ export function checkWritable(path: string): void {
   }
 }
 
+/** A text that is another one after a file was written by `writeFileSafely`. */
+export function stateOf(path: string): string {
+  const status = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return status ? `${status.ino} ${status.mtimeNs} ${status.size}` : 'none';
+}
+
 /** A new name beside a path that is free or a regular file: devices, pipes, links and folders are never replaced. */
 function beside(path: string): string {
   const status = path === '' ? undefined : lstatSync(path, { throwIfNoEntry: false });

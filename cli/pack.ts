@@ -4,7 +4,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { inspectModel, type PackedTask, readPacked, rebase, SeedmaskError, TASK_ID, writePacked } from '../codec/index.js';
 import { describe, type Network } from '../src/network.js';
-import { checkWritable, DISK, type Disk, readFile, writeFileSafely } from './files.js';
+import { checkWritable, DISK, type Disk, readFile, stateOf, writeFileSafely } from './files.js';
 import { inFile, LIMITS, type Networks, nameOf, networkDifferences, networkFileOption, networksOf } from './models.js';
 import { type Output, outputOf } from './options.js';
 import { type Count, counting } from './progress.js';
@@ -98,13 +98,29 @@ async function run(files: readonly string[], options: Options): Promise<void> {
   );
 }
 
+/** Packings of others that one may be overtaken by. */
+const OVERTAKEN = 100;
+
 /**
- * Packs and writes.
+ * Packs and writes. An archive that another process has replaced since its tasks were read is read again, so that two may append at once.
  * @throws SeedmaskError; then the old archive, if there was one, is as it was
  */
-export async function pack({ inputs, out, append, network: named, base, onFile, onTask }: Packing, disk: Disk = DISK): Promise<Packed> {
+export async function pack(packing: Packing, disk: Disk = DISK): Promise<Packed> {
+  const { inputs, out, append } = packing;
   if (inputs.length === 0) throw new SeedmaskError('bad-option', { field: 'the files to pack', expected: 'one or more', got: 'none' });
   checkWritable(out);
+  for (let tries = 0; ; tries++) {
+    const read = stateOf(out);
+    const packed = await together(packing);
+    if (!append || stateOf(out) === read) {
+      writeFileSafely(out, packed.bytes, disk);
+      return packed;
+    }
+    if (tries === OVERTAKEN) throw new SeedmaskError('cannot-write', { field: out, got: 'others write it all the time' });
+  }
+}
+
+async function together({ inputs, out, append, network: named, base, onFile, onTask }: Packing): Promise<Packed> {
   const sources = [...(append ? [{ file: out }] : []), ...inputs];
   const networks = await networksOf(
     named,
@@ -138,7 +154,6 @@ export async function pack({ inputs, out, append, network: named, base, onFile, 
   const network = (first as NonNullable<typeof first>).network;
   const model = base === undefined ? { network, tasks: sorted } : rebase({ network, tasks: sorted }, base, onTask);
   const bytes = writePacked(model);
-  writeFileSafely(out, bytes, disk);
   const leaning = model.tasks.filter((task) => task.base !== undefined).length;
   return { network, bytes, tasks: sorted.length, added, leaning };
 }

@@ -288,6 +288,14 @@ describe('the commands', { timeout: 30_000 }, () => {
     expect(bytesOf('growing.smk')).toEqual(two);
   });
 
+  test('who append at once lose nothing of one another', async () => {
+    const out = at('shared.smk');
+    await pack({ inputs: [{ file: at('a.smk') }], out });
+    const ids = Array.from({ length: 6 }, (_, i) => `more-${i}`);
+    await Promise.all(ids.map((id) => pack({ inputs: [{ file: at('b.smk'), id }], out, append: true })));
+    expect(readPacked(bytesOf('shared.smk')).tasks.map(({ id }) => id)).toEqual(['a', ...ids]);
+  });
+
   test('networks and masks apart, and together again', () => {
     const [network] = json('extract', 'two.smk', '--network-only', '--out', 'net.smk').files;
     expect(network).toMatchObject({ task: null, file: 'net.smk' });
