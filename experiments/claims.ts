@@ -19,6 +19,8 @@ export interface Scope {
 interface About {
   readonly text: string;
   readonly paper: string;
+  /** What was found out about a claim that does not hold; told there alone. */
+  readonly why?: string;
 }
 
 /** An order holds if so many of the seeds show it: four of five (A15 and A16 of the acceptance bands). */
@@ -97,7 +99,7 @@ function orderText(order: Order): string {
  */
 export function judged(
   scope: Scope,
-  about: About,
+  { why, ...about }: About,
   seeds: number,
   evidence: readonly string[],
   checks: readonly boolean[],
@@ -111,6 +113,7 @@ export function judged(
     ...(quick ? ['a quick run shows the path and decides nothing'] : missed),
     ...(seeds < planned ? [`${seeds} of ${planned} seeds so far`] : []),
     ...(scope.shortened ? [scope.shortened] : []),
+    ...(why && verdict !== 'holds' && !quick ? [why] : []),
   ];
   return {
     ...about,
@@ -120,8 +123,9 @@ export function judged(
   };
 }
 
-export const notRun = (about: About, { network }: Scope): Claim => ({
-  ...about,
+export const notRun = ({ text, paper }: About, { network }: Scope): Claim => ({
+  text,
+  paper,
   ours: '',
   verdict: 'not run',
   note: `needs cells of ${network} that are not there`,

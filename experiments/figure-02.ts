@@ -66,7 +66,11 @@ function claims(rows: readonly Row[], plan: Plan, network: NetworkName): Claim[]
     ),
     inOrder(
       scope,
-      { text: `A16: variant 2 (kept weights restart from zero too) is not below variant 1, in ${network}`, paper: 'at least variant 1' },
+      {
+        text: `A16: variant 2 (kept weights restart from zero too) is not below variant 1, in ${network}`,
+        paper: 'at least variant 1',
+        why: 'weights that restart from zero have to be learned again: how far it falls short depends on the steps of a round (experiments/README.md, "What holds variant 2 back")',
+      },
       [over('toward_zero_all', 'toward_zero', 0.25)],
     ),
     inOrder(scope, { text: `Controls: as many zeros in other places of ${network} do not do it`, paper: 'both below variant 1' }, [

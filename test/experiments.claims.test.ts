@@ -51,6 +51,12 @@ test('orders in four of five seeds', () => {
   expect(order(new Map([[7, 1]]), under).verdict).toBe('not run');
 });
 
+test('why is told of what does not hold, and of nothing else', () => {
+  const told = (value: number) => inBands(scope, { ...about, why: 'it was short' }, [{ values: [value], low: 74, high: 85 }]);
+  expect(told(80)).toEqual({ ...about, ours: '80.0 (1 seed)', verdict: 'holds' });
+  expect(told(70)).toEqual({ ...about, ours: '70.0 (1 seed)', verdict: 'fails', note: 'outside 74 to 85; it was short' });
+});
+
 test('fewer seeds than planned are named', () => {
   const claim = inBands({ ...scope, plan: planOf('budget', 5) }, about, [{ values: [80, 81], low: 74, high: 85 }]);
   expect(claim).toMatchObject({ verdict: 'holds', note: '2 of 5 seeds so far' });
