@@ -112,16 +112,27 @@ describe('answers', () => {
 });
 
 describe('turns', () => {
-  /** Takes from a ring while every row costs a millisecond. */
-  const order = (waiting: Record<string, number[]>, turns: number) => {
+  /** A ring of quanta of four rows of a millisecond each. */
+  const ringOf = (waiting: Record<string, number[]>) => {
     const ring = new Ring<{ rows: { values: Uint8Array; count: number }; next: number; wanted(): boolean }>(4, 256, 1);
     for (const [name, counts] of Object.entries(waiting))
       for (const count of counts) ring.push(store.version(name), new Uint8Array(0), { rows: pixels(count), next: 0, wanted: () => true });
+    return ring;
+  };
+  const order = (waiting: Record<string, number[]>, turns: number) => {
+    const ring = ringOf(waiting);
     return Array.from({ length: turns }, () => {
       const batch = ring.next();
       if (batch) ring.charge(batch, batch.rows);
       return batch && [batch.lane.version.name, batch.rows];
     });
+  };
+  /** Rows of the first batch, which took so many milliseconds, and of the next. */
+  const twoBatches = (waiting: Record<string, number[]>, ms: number) => {
+    const ring = ringOf(waiting);
+    const first = ring.next()!;
+    ring.charge(first, ms);
+    return [first.rows, ring.next()!.rows];
   };
 
   test('a task with many requests does not keep the others from theirs', () => {
@@ -135,10 +146,7 @@ describe('turns', () => {
     ]);
   });
   test('what a turn overdraws is waited for', () => {
-    const ring = new Ring<{ rows: { values: Uint8Array; count: number }; next: number; wanted(): boolean }>(4, 256, 1);
-    const job = () => ({ rows: pixels(8), next: 0, wanted: () => true });
-    ring.push(store.version('a'), new Uint8Array(0), job());
-    ring.push(store.version('b'), new Uint8Array(0), job());
+    const ring = ringOf({ a: [8], b: [8] });
     const first = ring.next()!;
     ring.charge(first, 9);
     expect([first.lane.version.name, ring.next()!.lane.version.name]).toEqual(['a', 'b']);
@@ -146,18 +154,10 @@ describe('turns', () => {
     expect(ring.next()!.lane.version.name).toBe('b');
   });
   test('what a turn leaves is not made a small batch of', () => {
-    const ring = new Ring<{ rows: { values: Uint8Array; count: number }; next: number; wanted(): boolean }>(4, 256, 1);
-    ring.push(store.version('a'), new Uint8Array(0), { rows: pixels(8), next: 0, wanted: () => true });
-    const first = ring.next()!;
-    ring.charge(first, 2.5);
-    expect([first.rows, ring.next()!.rows]).toEqual([4, 4]);
+    expect(twoBatches({ a: [8] }, 2.5)).toEqual([4, 4]);
   });
   test('a task alone owes nobody anything', () => {
-    const ring = new Ring<{ rows: { values: Uint8Array; count: number }; next: number; wanted(): boolean }>(4, 256, 1);
-    ring.push(store.version('a'), new Uint8Array(0), { rows: pixels(8), next: 0, wanted: () => true });
-    const first = ring.next()!;
-    ring.charge(first, 6);
-    expect([first.rows, ring.next()!.rows]).toEqual([4, 4]);
+    expect(twoBatches({ a: [8] }, 6)).toEqual([4, 4]);
   });
   test('an empty ring has no turn', () => {
     expect(order({}, 1)).toEqual([null]);
