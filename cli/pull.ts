@@ -24,30 +24,46 @@ export interface Source {
   /** What went wrong at first: the folder has what was pulled before, or less than it should. */
   readonly failure: SeedmaskError | undefined;
   /**
+   * What a store over the folder could not read is asked for again; a store without any task waits for what the first look brings. One
+   * whose origin stalls goes on with what it has.
+   */
+  mend(store: Store): Promise<void>;
+  /**
    * Looks again every `ms` milliseconds, a quarter more or less, so that replicas do not all come at once; 0: only until what the first
    * look waits for has come. Returns what ends that.
    */
   watch(store: Store, ms: number): () => void;
-  /** Ends what is under way. */
-  close(): void;
 }
 
 /**
  * Pulls once. A key for the other server is the SEEDMASK_PULL_KEY of the environment.
+ * @param ending ends what is under way when it resolves
  * @throws SeedmaskError (by rejection) bad-option, cannot-write; what cannot be pulled is `failure`
  */
-export async function pullFrom(url: string, { cache, allowHttp }: PullOptions, threads: Threads, log: Logger): Promise<Source> {
+export async function pullFrom(
+  url: string,
+  { cache, allowHttp }: PullOptions,
+  threads: Threads,
+  log: Logger,
+  ending: Promise<void>,
+): Promise<Source> {
   const key = process.env['SEEDMASK_PULL_KEY'] || undefined;
   const folder = cache ?? mkdtempSync(join(tmpdir(), 'seedmask-'));
   if (cache === undefined) process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   else makeFolder(cache);
   const mirror = new Mirror(url, folder, { key, allowHttp, threads });
+  let closed = false;
+  const over = ending.then(() => {
+    closed = true;
+    mirror.close();
+    return undefined;
+  });
   /** URL -> what was last said of it. */
   let told = new Map<string, string>();
   const look = async (): Promise<SeedmaskError | undefined> => {
     const { tasks, pulled, failures } = await mirror.sync();
     for (const { url: file, error } of failures) {
-      if (told.get(file) !== error.message) log.warn({ url: file, code: error.code, reason: error.message }, 'not pulled');
+      if (told.get(file) !== error.message && !closed) log.warn({ url: file, code: error.code, reason: error.message }, 'not pulled');
     }
     told = new Map(failures.map(({ url: file, error }) => [file, error.message]));
     if (pulled > 0) log.info({ tasks, pulled }, 'pulled');
@@ -56,15 +72,22 @@ export async function pullFrom(url: string, { cache, allowHttp }: PullOptions, t
   const first = () =>
     look().catch((error: unknown) => {
       if (!(error instanceof SeedmaskError)) throw error;
-      log.warn({ code: error.code, reason: error.message }, 'not pulled');
+      if (!closed) log.warn({ code: error.code, reason: error.message }, 'not pulled');
       return error;
     });
   // Nobody shall be told that there is no such task for what a second look may bring.
   const looking = (async () => (await first()) && (await first()))();
   const late = new SeedmaskError('cannot-pull', { field: url, got: `no whole answer within ${PATIENCE} ms` });
   const patience = (await mirror.holdsFiles()) ? sleep(PATIENCE, late, { ref: false }) : looking;
-  const failure = await Promise.race([looking, patience]);
+  const failure = await Promise.race([looking, patience, over]);
   if (failure === late) log.warn({ code: late.code, reason: late.message }, 'serving what was pulled before');
+  const mend = async (store: Store) => {
+    const gone = await Promise.all(store.failures.map(({ file }) => mirror.recheck(file)));
+    if (failure !== late && gone.includes(true)) await first();
+    else if (failure === late && store.tasks.size === 0) await Promise.race([looking, over]);
+    else return;
+    await store.refresh();
+  };
   const watch = (store: Store, ms: number) => {
     let timer: NodeJS.Timeout;
     let ended = false;
@@ -74,7 +97,7 @@ export async function pullFrom(url: string, { cache, allowHttp }: PullOptions, t
     const after = (looked: Promise<unknown>) => {
       void looked
         .then(() => store.refresh())
-        .catch((error: Error) => ended || log.warn({ reason: error.message }, 'not pulled'))
+        .catch((error: Error) => ended || closed || log.warn({ reason: error.message }, 'not pulled'))
         .finally(next);
     };
     const next = () => {
@@ -90,5 +113,5 @@ export async function pullFrom(url: string, { cache, allowHttp }: PullOptions, t
       unsubscribe();
     };
   };
-  return { folder, failure, watch, close: () => mirror.close() };
+  return { folder, failure, mend, watch };
 }

@@ -90,12 +90,17 @@ async function run(path: string, options: Options): Promise<void> {
   const log = pino({ level: options.log, base: null }, stderr);
   // From here on a signal ends the server in good order, however far it has come.
   const signal = untilSignal();
+  let ending = false;
+  void signal.then(() => {
+    ending = true;
+  });
   const threads = new Threads({ count: options.threads });
-  const source = /^https?:/i.test(path) ? await pullFrom(path, options, threads, log) : undefined;
-  void signal.then(() => source?.close());
+  const source = /^https?:/i.test(path) ? await pullFrom(path, options, threads, log, signal) : undefined;
   const store = await openStore(source?.folder ?? path, { networks: await networksOf(options.network), threads });
   for (const { file, error } of store.failures) log.warn({ file, code: error.code, reason: error.message }, 'failed');
+  await source?.mend(store);
   if (store.tasks.size === 0) {
+    if (ending) return;
     if (source?.failure) throw source.failure;
     if (store.failures.length > 0) throw store.failures[0].error;
     throw new SeedmaskError('bad-store', {

@@ -120,15 +120,18 @@ export class Mirror {
    * Reads a file again that the store could not read. One that is damaged on this disk goes, so that the next `sync` asks for it; one that
    * is sound stays, as the trouble was another.
    * @param file as the store names it
+   * @returns whether it is gone
    */
-  async recheck(file: string): Promise<void> {
+  async recheck(file: string): Promise<boolean> {
     const content = await contentOf(file);
-    if (content === undefined) return;
+    if (content === undefined) return false;
     const blob = this.#blob(content);
     const found = await readFile(blob)
       .then((bytes) => this.#contentOf(Uint8Array.from(bytes), file))
       .catch((error: unknown) => (error instanceof SeedmaskError && error.status === 503 ? content : undefined));
-    if (found !== content) await rm(blob, { force: true });
+    if (found === content) return false;
+    await rm(blob, { force: true });
+    return true;
   }
 
   /** Whether the folder has a file that was pulled before. */
