@@ -79,7 +79,8 @@ function problemOf(text: string): (Omit<Failure, 'status'> & { readonly error: s
 /** Retry-After: seconds, or a date (RFC 9110, 10.2.3). @param now milliseconds */
 export function secondsOf(header: string | null, now: number): number | undefined {
   if (header === null) return undefined;
-  if (/^\d+$/.test(header.trim())) return Number(header);
+  // Some say 1.5, which Date.parse takes for a day in January.
+  if (/^[\d.+-]*$/.test(header.trim())) return /^\d+(\.\d+)?$/.test(header.trim()) ? Number(header) : undefined;
   const date = Date.parse(header);
   return Number.isNaN(date) ? undefined : Math.max(0, (date - now) / 1000);
 }

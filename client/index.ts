@@ -155,7 +155,7 @@ export class Client {
     const { version, label, abstain } = options;
     const path = `/tasks/${encodeURIComponent(task)}/classify`;
     const reply = await this.#call(path, { version, label, abstain }, options, posted(rows));
-    return parsed<{ predictions: Prediction[] }>(reply).predictions;
+    return listOf(reply, 'predictions');
   }
 
   /**
@@ -196,7 +196,7 @@ export class Client {
 
   /** The networks under the tasks. Throws RequestError by rejection. */
   async networks(options: CallOptions = {}): Promise<NetworkInfo[]> {
-    return parsed<{ networks: NetworkInfo[] }>(await this.#call('/networks', {}, options)).networks;
+    return listOf(await this.#call('/networks', {}, options), 'networks');
   }
 
   /** A network as a model file without tasks. Throws RequestError by rejection. */
@@ -256,24 +256,38 @@ interface Reply {
 
 /** Rows as the body of a request. */
 function posted(rows: Rows): Init {
-  if (ArrayBuffer.isView(rows))
+  if (rows instanceof Uint8Array || rows instanceof Uint8ClampedArray)
     return { method: 'POST', body: Uint8Array.from(rows), headers: { 'Content-Type': 'application/octet-stream' } };
+  // Of other typed arrays nobody can tell where a row ends.
+  if (!Array.isArray(rows)) throw new TypeError('rows must be a Uint8Array of whole rows, or a list of rows: [row] for a single one');
   const body = JSON.stringify({ instances: rows.map(plain) });
   return { method: 'POST', body, headers: { 'Content-Type': 'application/json' } };
 }
 
-/** Typed arrays as the lists that JSON has. */
-function plain(row: ArrayLike<number | Row>): unknown[] {
-  return Array.from(row, (value) => (typeof value === 'number' ? value : plain(value)));
+/** Typed arrays as the lists that JSON has; what is no number is left to the server, which says where it is. */
+function plain(row: Row | number): unknown {
+  return typeof row === 'object' && row !== null ? Array.from<number | Row, unknown>(row, plain) : row;
 }
 
-function parsed<T>({ url, bytes }: Reply): T {
+/** The object that an answer is. */
+function parsed<T extends object>({ url, bytes }: Reply): T {
   try {
-    return JSON.parse(new TextDecoder().decode(bytes)) as T;
+    const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    if (typeof value === 'object' && value !== null) return value as T;
   } catch (error) {
     throw RequestError.lost(url, error);
   }
+  throw notSeedmask(url);
 }
+
+/** The list that an answer has under a name. */
+function listOf<T>(reply: Reply, name: string): T[] {
+  const list = parsed<Record<string, unknown>>(reply)[name];
+  if (!Array.isArray(list)) throw notSeedmask(reply.url);
+  return list;
+}
+
+const notSeedmask = (url: string): RequestError => RequestError.lost(url, new Error('what came is no answer of a Seedmask server'));
 
 function file({ url, bytes, headers }: Reply): Fetched {
   const id = /"([0-9a-f]{64})"/.exec(headers.get('etag') ?? '')?.[1];

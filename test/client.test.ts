@@ -86,6 +86,20 @@ describe('against the server', () => {
     expect((await refusal(client.mask('a/b'))).status).toBe(404);
   });
 
+  test('rows that say not where they end are refused here, values that are no numbers there', async () => {
+    const client = createClient({ url: server.url });
+    for (const rows of [new Float32Array(4), new ArrayBuffer(4), 'abcd', null]) {
+      await expect(client.classify('tiny', rows as unknown as Uint8Array)).rejects.toThrow('rows must be a Uint8Array of whole rows');
+    }
+    for (const [value, got] of [
+      ['a', '"a"'],
+      [null, 'null'],
+    ]) {
+      const error = await refusal(client.classify('tiny', [[0, value, 0, 0]] as unknown as number[][]));
+      expect([error.code, error.field, error.got]).toEqual(['bad-value', '/instances/0/1', got]);
+    }
+  });
+
   test('the key goes with every call', async () => {
     const keyed = await serve({ store: await sampleStore(), keys: [{ name: 'k', sha256: hashOf('secret') }] });
     expect((await refusal(createClient({ url: keyed.url }).networks())).code).toBe('no-key');
@@ -225,12 +239,23 @@ describe('tries', () => {
     await fake.close();
   });
 
+  test('JSON of something else is never taken for an answer', async () => {
+    const fake = await scripted(...['null', '[]', '{}', 'null'].map((text) => (_: IncomingMessage, res: ServerResponse) => res.end(text)));
+    const client = createClient({ url: fake.url, retries: 0 });
+    const calls = [() => client.classify('tiny', ROWS), () => client.classify('tiny', ROWS), () => client.networks(), () => client.page()];
+    for (const call of calls) {
+      expect((await refusal(call())).message).toMatch(/what came is no answer of a Seedmask server$/);
+    }
+    await fake.close();
+  });
+
   test('waits: the server says how long, else they double; chance adds up to a half', () => {
     const busy = (retryAfter?: number) => new RequestError('busy', { status: 503, code: 'overloaded', retryAfter });
     expect([0, 1, 2].map((tries) => pause(busy(), tries, () => 0))).toEqual([100, 200, 400]);
     expect(pause(busy(2), 5, () => 1)).toBe(3000);
     expect(pause(new RequestError('no', { status: 404, code: 'unknown-task' }), 0)).toBeNull();
     expect([secondsOf('7', 0), secondsOf(null, 0), secondsOf('soon', 0)]).toEqual([7, undefined, undefined]);
+    expect([secondsOf('1.5', 0), secondsOf('-1', 0), secondsOf('', 0)]).toEqual([1.5, undefined, undefined]);
     // The date of RFC 9110, 5.6.7, is 784111777 seconds after 1970.
     expect(secondsOf('Sun, 06 Nov 1994 08:49:37 GMT', 784111770_000)).toBe(7);
   });
