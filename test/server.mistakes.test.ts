@@ -112,7 +112,7 @@ describe('mistakes', () => {
       'input 2 of row 1',
       '255.5, expected a pixel, 0..255',
     ],
-    ['less than a pixel', { instances: [[-0.42, 2, 3, 4]] }, {}, 400, 'bad-value', 'input 0 of row 0', 'the task scales them itself'],
+    ['less than a pixel', { instances: [[-0.42, 2, 3, 4]] }, {}, 400, 'bad-value', 'input 0 of row 0', '-0.42, expected a pixel'],
     ['object rows', { instances: [{ b64: 'AAAA' }] }, {}, 400, 'bad-shape', '/instances/0', 'PNG and raw bytes'],
     ['text rows', { instances: ['AAAA'] }, {}, 400, 'bad-shape', '/instances/0', 'neither text nor base64'],
     ['NaN', '{"instances": [[NaN, 1, 2, 3]]}', {}, 400, 'bad-json', 'the body', 'JSON has no NaN'],

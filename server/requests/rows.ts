@@ -235,10 +235,17 @@ export function checkPixels({ values, count }: Rows): void {
     throw new SeedmaskError('bad-value', {
       field: `input ${at % width} of row ${Math.floor(at / width)}`,
       expected: 'a pixel, 0..255',
-      got: values[at],
+      got: shortest(values[at]),
       hint: 'Send pixels as they are: the task scales them itself.',
     });
   }
+}
+
+/** A float32 in as few digits as tell it from all others, as the client has most likely written it: -0.42. */
+function shortest(x: number): number {
+  let digits = 1;
+  while (digits < 9 && Math.fround(Number(x.toPrecision(digits))) !== x) digits++;
+  return Number(x.toPrecision(digits));
 }
 
 /** Rows that hold no more memory than they take: a small body is a piece of the 64 KiB that came with it. */
