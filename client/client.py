@@ -15,6 +15,8 @@ from urllib.parse import quote, urlencode, urlsplit
 import numpy as np
 
 HEADER = "Inference-Header-Content-Length"
+# Seconds that a server may ask for before another try; one that asks for more ends the call.
+LONGEST_WAIT = 30
 
 
 class Refused(Exception):
@@ -52,11 +54,19 @@ class Client:
                 continue
             if response.status == 200:
                 return content, response.headers
-            if response.status in (429, 502, 503) and left:
-                time.sleep(float(response.headers.get("Retry-After", 1)))
+            wait = seconds(response.headers.get("Retry-After"))
+            if response.status in (429, 502, 503) and left and wait <= LONGEST_WAIT:
+                time.sleep(wait)
                 continue
-            is_json = "json" in response.headers.get("Content-Type", "")
-            raise Refused(response.status, json.loads(content) if is_json else {})
+            try:
+                answer = json.loads(content)
+            except ValueError:
+                answer = None
+            raise Refused(response.status, answer if isinstance(answer, dict) else {})
+
+    def foreign(self):
+        """A 200 that is something else's."""
+        return ValueError(f"{self.url.geturl()} does not answer as Seedmask does")
 
     def inputs(self, task):
         """How many pixels an image of the task has."""
@@ -64,21 +74,30 @@ class Client:
         try:
             return int(json.loads(answer)["inputs"])
         except (ValueError, KeyError, TypeError):
-            raise ValueError(f"{self.url.geturl()} does not answer as Seedmask does") from None
+            raise self.foreign() from None
 
     def classify(self, task, images):
         """images: uint8 [rows, inputs]. Labels (None where the server abstains), and float32 probabilities [rows, labels]."""
         body = np.ascontiguousarray(images, np.uint8).tobytes()
         answer, _ = self.call("POST", f"/tasks/{quote(task)}/classify", body, {"Content-Type": "application/octet-stream"})
-        predictions = json.loads(answer)["predictions"]
-        return [p["label"] for p in predictions], np.array([p["probabilities"] for p in predictions], np.float32)
+        try:
+            predictions = json.loads(answer)["predictions"]
+            return [p["label"] for p in predictions], np.array([p["probabilities"] for p in predictions], np.float32)
+        except (ValueError, KeyError, TypeError):
+            raise self.foreign() from None
 
     def infer_task(self, network, images, **query):
         """Which task of a network (its id) uint8 images [rows, inputs] are for: {"task", "confidence", "tasks", "cost"}."""
         body = np.ascontiguousarray(images, np.uint8).tobytes()
         path = f"/networks/{quote(network)}/infer-task?{urlencode(query)}"
         answer, _ = self.call("POST", path, body, {"Content-Type": "application/octet-stream"})
-        return json.loads(answer)
+        try:
+            guess = json.loads(answer)
+        except ValueError:
+            guess = None
+        if not isinstance(guess, dict) or "task" not in guess:
+            raise self.foreign()
+        return guess
 
     def infer(self, task, images):
         """The same by /v2, with binary tensors: little-endian, row-major, behind a JSON head whose length a header tells."""
@@ -86,6 +105,8 @@ class Client:
         tensor = {"name": "pixels", "shape": list(pixels.shape), "datatype": "UINT8", "parameters": {"binary_data_size": pixels.nbytes}}
         head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
         content, headers = self.call("POST", f"/v2/models/{quote(task)}/infer", head + pixels.tobytes(), {HEADER: str(len(head))})
+        if HEADER not in headers:
+            raise self.foreign()
         at = int(headers[HEADER])
         found = {}
         for output in json.loads(content[:at])["outputs"]:
@@ -94,6 +115,14 @@ class Client:
             at += size
         output, data = found["probabilities"]
         return texts(found["label"][1]), np.frombuffer(data, "<f4").reshape(output["shape"])
+
+
+def seconds(retry_after):
+    """A second where the header is missing, or a date."""
+    try:
+        return max(0.0, float(retry_after))
+    except (TypeError, ValueError):
+        return 1.0
 
 
 def texts(data):

@@ -119,6 +119,47 @@ test.skipIf(!PYTHON && !process.env['CI'])(
   60_000,
 );
 
+test.skipIf(!PYTHON && !process.env['CI'])(
+  'client/client.py takes what a proxy says for no answer of the server, and never waits long',
+  async () => {
+    const answers: Record<string, [number, Record<string, string>, string]> = {
+      '/date': [503, { 'Retry-After': 'Wed, 21 Oct 2015 07:28:00 GMT' }, 'busy'],
+      '/long': [503, { 'Retry-After': '86400' }, '{"error": "come back tomorrow"}'],
+      '/list': [404, { 'Content-Type': 'application/json' }, '[1]'],
+      '/null': [200, { 'Content-Type': 'application/json' }, 'null'],
+    };
+    const proxy = createServer((req, res) => {
+      const [status, headers, text] = answers[`/${req.url?.split('/')[1]}`];
+      req.resume().on('end', () => res.writeHead(status, headers).end(text));
+    }).listen(0, '127.0.0.1');
+    await once(proxy, 'listening');
+    const program = `
+import json, sys, numpy
+from client import Client
+said = {}
+for name in ["date", "long", "list", "null"]:
+    client = Client(f"{sys.argv[1]}/{name}", tries=2)
+    image = numpy.zeros((1, 4), numpy.uint8)
+    for call in [client.classify, client.infer, client.infer_task]:
+        try:
+            call("tiny", image)
+        except Exception as error:
+            said.setdefault(name, []).append(f"{type(error).__name__}: {error}")
+print(json.dumps(said))`;
+    const url = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+    const { stdout } = await run(PYTHON ?? 'python3', ['-c', program, url], { cwd: join(import.meta.dirname, '../client') });
+    const thrice = (line: string) => [line, line, line];
+    expect(JSON.parse(stdout)).toEqual({
+      date: thrice('Refused: HTTP 503, without a reason'),
+      long: thrice('Refused: come back tomorrow'),
+      list: thrice('Refused: HTTP 404, without a reason'),
+      null: thrice(`ValueError: ${url}/null does not answer as Seedmask does`),
+    });
+    proxy.close();
+  },
+  60_000,
+);
+
 test.skipIf(!CURL && !process.env['CI'])(
   'curl: form headers, HTTP/1.0, chunks, Expect: 100-continue, compressed answers, a resumed file',
   async () => {
