@@ -35,6 +35,8 @@ export interface Source {
   watch(store: Store, ms: number): () => void;
 }
 
+const codeOf = (error: Error): string | undefined => (error instanceof SeedmaskError ? error.code : undefined);
+
 /**
  * Pulls once. A key for the other server is the SEEDMASK_PULL_KEY of the environment.
  * @param ending ends what is under way when it resolves
@@ -97,7 +99,7 @@ export async function pullFrom(
     const after = (looked: Promise<unknown>) => {
       void looked
         .then(() => store.refresh())
-        .catch((error: Error) => ended || closed || log.warn({ reason: error.message }, 'not pulled'))
+        .catch((error: Error) => ended || closed || log.warn({ code: codeOf(error), reason: error.message }, 'not pulled'))
         .finally(next);
     };
     const next = () => {

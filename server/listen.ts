@@ -1,9 +1,11 @@
 // A port, and an orderly end. close() drains: readiness turns 503 at once while requests are still accepted and answered (with
 // Connection: close), those in flight finish, then the port is given back. A cap on the waiting means that it always ends.
 
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, maxHeaderSize, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { SeedmaskError } from '../codec/errors.js';
+import { failure } from './problems.js';
 
 export interface ListenOptions {
   /** 0 takes any free port; default 8080. */
@@ -64,6 +66,11 @@ export async function listen(
     handler(req, res);
   });
   server.timeout = idleTimeout;
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
+    // An answer that has begun is cut: nothing may be written into it.
+    if (socket.writable && !flying.get(socket as Socket)?.headersSent) socket.write(refusalOf(error));
+    socket.destroy();
+  });
   // An answer that waits behind others of its connection is told nothing when that ends.
   server.on('connection', (socket) => {
     socket.once('close', () => {
@@ -104,6 +111,18 @@ export async function listen(
       return closing;
     },
   };
+}
+
+/** The whole answer to what node:http could not read. */
+function refusalOf({ code, message }: NodeJS.ErrnoException): string {
+  const told = (): SeedmaskError => {
+    if (code === 'HPE_HEADER_OVERFLOW') return new SeedmaskError('large-head', { expected: `${maxHeaderSize} bytes` });
+    if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new SeedmaskError('slow-request');
+    return new SeedmaskError('no-http', { got: message.replace(/^Parse Error: /, '').slice(0, 120) });
+  };
+  const { status, type, body } = failure(told(), { url: '/v2', headers: {} });
+  const head = [`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, `Content-Type: ${type}`, `Content-Length: ${Buffer.byteLength(body)}`];
+  return `${head.join('\r\n')}\r\nConnection: close\r\n\r\n${body}`;
 }
 
 function listenError(error: NodeJS.ErrnoException, host: string, port: number): SeedmaskError {

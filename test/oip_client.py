@@ -134,7 +134,7 @@ def main(url, model):
         "FP64": lambda: client.infer(model, {tensor["name"]: pixels.astype("<f8")}),
         "shape": lambda: client.infer(model, {tensor["name"]: pixels[0]}),
         "model": lambda: client.infer("nobody", {tensor["name"]: pixels}),
-        "deadline": lambda: client.infer(model, {tensor["name"]: pixels}, timeout=0),
+        "deadline": lambda: client.infer(model, {tensor["name"]: pixels}, timeout=1),
         "load": lambda: client.ask("POST", f"/v2/repository/models/{model}/load"),
     }
     seen["refused"] = {}

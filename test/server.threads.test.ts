@@ -162,7 +162,7 @@ describe('a thread that is lost', () => {
     ['throws', THROW],
     ['hangs', HANG],
   ])('%s once: another does its job', async (_, first) => {
-    const threads = threadsOf({ script: program(first, ANSWER), startup: 2000 });
+    const threads = threadsOf({ script: program(first, ANSWER), startup: 2000, patience: 1500 });
     const jobs = [1, 2, 3].map(() => threads.decode(network, stored, 0, true));
     expect(threads.trusted).toBe(true);
     expect((await Promise.all(jobs)).map(({ id }) => id)).toEqual(['x', 'x', 'x']);
@@ -174,7 +174,7 @@ describe('a thread that is lost', () => {
     ['throws', THROW, 'on purpose'],
     ['hangs', HANG, 'no answer within 2'],
   ])('%s twice over one job: that fails with 503, never hung', async (_, always, text) => {
-    const threads = threadsOf({ script: program(always, always), startup: 500 });
+    const threads = threadsOf({ script: program(always, always), startup: 500, patience: 1500 });
     const error = await failed(threads.decode(network, stored, 0, true));
     if (!(error instanceof SeedmaskError)) throw error;
     expect([error.code, error.status, error.details.retryAfter]).toEqual(['lost-worker', 503, 1]);

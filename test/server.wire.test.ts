@@ -224,7 +224,21 @@ describe('slow clients', () => {
       raw(patient.url, `${half}Content-Length: 100\r\n\r\n{"inst`),
       post(`${patient.url}/tasks/tiny/classify`, { instances: [[1, 2, 3, 4]] }).then(({ status }) => expect(status).toBe(200)),
     ]);
-    for (const text of [headers, body]) expect(text).toMatch(/^HTTP\/1\.1 408 /);
+    for (const text of [headers, body]) {
+      expect(text).toMatch(/^HTTP\/1\.1 408 /);
+      expect(JSON.parse(text.split('\r\n\r\n')[1])).toMatchObject({ code: 'slow-request', status: 408 });
+    }
     await patient.close();
+  });
+
+  test.each([
+    ['two lengths', 'POST /tasks/tiny/classify HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\n', 400, 'no-http'],
+    ['no HTTP', '\0\0\0\r\n\r\n', 400, 'no-http'],
+    ['another version', 'GET / HTTP/9.9\r\n\r\n', 400, 'no-http'],
+    ['a head without end', `GET /${'x'.repeat(70_000)} HTTP/1.1\r\n\r\n`, 431, 'large-head'],
+  ])('%s: refused in JSON, as everything else', async (_, sent, status, code) => {
+    const [head, body] = (await raw(server.url, sent)).split('\r\n\r\n');
+    expect(head).toMatch(new RegExp(`^HTTP/1\\.1 ${status} [\\s\\S]*Content-Type: application/json`));
+    expect(JSON.parse(body)).toMatchObject({ code, status, error: expect.stringMatching(/.{20}/) });
   });
 });

@@ -250,14 +250,17 @@ export class Mirror {
   }
 
   async #takeNetwork(id: string, url: string): Promise<boolean> {
-    const file = join(this.#folder, `${id}.smk`);
-    if (await lstat(file).catch(() => undefined)) return false;
+    const idOf = (network: Network) => Buffer.from(networkId(network)).toString('hex');
+    // One that is damaged on this disk is pulled again.
+    const held = await this.#network(id).catch(() => undefined);
+    if (held && idOf(held) === id) return false;
+    this.#networks.delete(id);
     const bytes = await this.#bytes(url);
     const { tasks, network } = await this.#open(bytes);
-    const found = Buffer.from(networkId(network)).toString('hex');
+    const found = idOf(network);
     if (found !== id) throw new SeedmaskError('wrong-content', { field: url, expected: id, got: found });
     if (tasks > 0) throw new SeedmaskError('bad-store', { field: url, expected: 'a network alone', got: `${tasks} tasks` });
-    await this.#write(file, bytes);
+    await this.#write(join(this.#folder, `${id}.smk`), bytes);
     return true;
   }
 

@@ -89,7 +89,7 @@ export function readTensors(
   if (tensor.name !== input.name && tensor.name !== 'pixels')
     throw new SeedmaskError('bad-request', { field: '/inputs/0/name', expected: `'${input.name}'`, got: brief(tensor.name) });
   const rows = tensorRows(tensor, split, width, limit);
-  return { rows, timeoutMs: timeout === undefined ? undefined : timeout / 1000, abstain, id: request.id, wishes };
+  return { rows, timeoutMs: timeout ? timeout / 1000 : undefined, abstain, id: request.id, wishes };
 }
 
 const ALL = ['probabilities', 'label'] as const;

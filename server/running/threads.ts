@@ -21,9 +21,9 @@ export interface ThreadsOptions {
   readonly count?: number;
   /** Bytes that a thread's compiled tasks may hold; default 128 MiB. */
   readonly compiledLimit?: number;
-  /** Milliseconds that a job may take besides what its network is known to need; default 1,500. */
+  /** Milliseconds that a job may take besides what its network is known to need, on a machine that has other work; default 10,000. */
   readonly patience?: number;
-  /** Milliseconds more for the first job of a thread, which has to start; default 5,000. */
+  /** Milliseconds more for the first job of a thread, which has to start; default 30,000. */
   readonly startup?: number;
   /** The program of a thread; default: the built server/thread.js beside this file. */
   readonly script?: URL;
@@ -81,8 +81,8 @@ export class Threads {
     this.count = options.count ?? Math.min(8, Math.max(1, availableParallelism() - 1));
     this.#script = options.script ?? new URL('./thread.js', import.meta.url);
     this.#data = { compiledLimit: options.compiledLimit ?? 128 * 1024 * 1024 };
-    this.#patience = options.patience ?? 1500;
-    this.#startup = options.startup ?? 5000;
+    this.#patience = options.patience ?? 10_000;
+    this.#startup = options.startup ?? 30_000;
   }
 
   /** Threads alive, threads at work, jobs that wait, and threads that were lost and replaced so far. */
