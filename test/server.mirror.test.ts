@@ -291,6 +291,15 @@ test('a folder on a web host, listed by seedmask contents', async () => {
   const into = fresh();
   expect(await mirror(`${url}/models`, into).sync()).toEqual({ tasks: 2, pulled: 3, failures: [] });
   expect(served(await openStore(into))).toEqual(served(await openStore(root)));
+  // A network that is damaged on this disk, as after a crash, is pulled again.
+  const held = join(into, `${Buffer.from(networkId(network)).toString('hex')}.smk`);
+  writeFileSync(
+    held,
+    Uint8Array.from(alone, (byte, i) => (i === 20 ? byte ^ 1 : byte)),
+  );
+  expect(await mirror(`${url}/models`, into).sync()).toEqual({ tasks: 2, pulled: 1, failures: [] });
+  expect(readFileSync(held)).toEqual(Buffer.from(alone));
+  expect((await mirror(`${url}/models`, into).sync()).pulled).toBe(0);
   rmSync(join(root, 'network.smk'));
   await expect(contentsOf(root)).rejects.toThrow('with a file of the network of');
   writeFileSync(join(root, 'b.smk'), writeModel({ ...kept(1), tasks: ['x', 'y'].map((id) => ({ ...kept(1).tasks[0], id })) }));
