@@ -35,7 +35,8 @@ export interface Pool {
  */
 export async function openPool(file: string, shelf: string, threads: number): Promise<Pool> {
   const { Piscina } = await optional('running cells', 'piscina', () => import('piscina'));
-  const pool = new Piscina({ filename: file, workerData: { shelf }, minThreads: 1, maxThreads: threads, idleTimeout: 1000 });
+  // No thread before there is a cell: one that is ended while it still loads its module takes the process with it on Node 20 (SIGABRT).
+  const pool = new Piscina({ filename: file, workerData: { shelf }, minThreads: 0, maxThreads: threads, idleTimeout: 1000 });
   return {
     async run(cell, progress, signal) {
       const { port1, port2 } = new MessageChannel();
