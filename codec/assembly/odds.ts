@@ -1,5 +1,5 @@
 // Log odds and shares of the model of ../context.ts: the tables between probabilities and log odds, and how a share of ones or a weight
-// moves with a bit. Functions are inlined where they are called; constants that hold functions would not be.
+// moves with a bit. These are functions, as constants that hold functions are never inlined.
 
 export const LIMIT = 2847;
 export const MOST_SEEN = 1023;
@@ -73,4 +73,6 @@ export function learn(shares: usize, seen: usize, index: u32, bit: i32): void {
 }
 
 /** Probability of a 1, in 1/65536, where `ones` of the `left` bits to come are ones. */
-export const shareOfOnes = (ones: u32, left: u32): i32 => <i32>max<u64>(min<u64>((<u64>ones << 16) / left, 65535), 1);
+export function shareOfOnes(ones: u32, left: u32): i32 {
+  return <i32>max<u64>(min<u64>((<u64>ones << 16) / left, 65535), 1);
+}

@@ -42,7 +42,7 @@ function filled(count: u32, value: i32): usize {
 export function adaptive(weights: u32, kept: u32, bits: usize): void {
   for (let i: u32 = 0; kept > 0; i++) {
     const bit = kept == weights - i ? 1 : decode(shareOfOnes(kept, weights - i));
-    store<u8>(bits + (i >> 3), load<u8>(bits + (i >> 3)) | (bit << <u8>(i & 7)));
+    if (bit) keep(bits, i);
     kept -= bit;
   }
 }
