@@ -4,13 +4,16 @@
 //
 //   node bench/variants.mjs [--network conv2] [--rows 2500] [--epochs 4,16] [--seeds 2] [--threads 2] [--out FOLDER]
 
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { writeFileSafely } from '../dist/cli/files.js';
 import { openPool, runHere } from '../dist/experiments/pool.js';
 import { summary } from '../dist/experiments/statistics.js';
 import { openStore } from '../dist/experiments/store.js';
+import * as definitions from '../dist/models/index.js';
+import { paperTraining } from '../dist/src/train.js';
 
 const { values } = parseArgs({
   options: {
@@ -26,10 +29,7 @@ const [rows, seeds, threads] = [values.rows, values.seeds, values.threads].map(N
 const epochs = values.epochs.split(',').map(Number);
 const ARMS = ['toward_zero', 'toward_zero_all'];
 const folder = values.out ?? mkdtempSync(join(tmpdir(), 'seedmask-variants-'));
-const store = openStore(folder, (path, bytes) => {
-  writeFileSync(`${path}.part`, bytes);
-  renameSync(`${path}.part`, path);
-});
+const store = openStore(folder, writeFileSafely);
 const ticket = { kind: 'ticket', network: values.network, criterion: 'large_final', mask1: 'rewind', rounds: 1, power: 8 };
 const sizes = { rows, validation: 1000, test: values.network === 'fc' ? 10_000 : 5000 };
 const cellOf = (mask0, seed, epochs) => ({ ...ticket, ...sizes, mask0, seed, epochs });
@@ -49,7 +49,8 @@ if (missing.length > 0) {
     },
   });
 }
-const BATCH = 60;
+const architectures = { ...definitions };
+const { batch } = paperTraining(architectures[values.network]);
 console.log('| epochs a round | steps | whole network | variant 1 | variant 2 | variant 2 above variant 1 |\n|---|---|---|---|---|---|');
 for (const age of epochs) {
   const by = (mask0, round) =>
@@ -60,6 +61,6 @@ for (const age of epochs) {
     return `${mean.toFixed(2)} (${min.toFixed(2)} to ${max.toFixed(2)})`;
   };
   const apart = two.map((value, seed) => value - one[seed]);
-  console.log(`| ${age} | ${age * Math.ceil(rows / BATCH)} | ${text(whole)} | ${text(one)} | ${text(two)} | ${text(apart)} |`);
+  console.log(`| ${age} | ${age * Math.floor(rows / batch)} | ${text(whole)} | ${text(one)} | ${text(two)} | ${text(apart)} |`);
 }
 if (!values.out) rmSync(folder, { recursive: true });
