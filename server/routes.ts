@@ -256,7 +256,7 @@ export async function respond(
       for (const name in headers) head.push(name, name === 'Vary' && others !== undefined ? `${others}, ${headers[name]}` : headers[name]);
     }
     service.outbox.add(() => {
-      if (res.destroyed) return;
+      if (res.headersSent || res.destroyed) return;
       res.writeHead(status, head);
       res.end(body);
     });
