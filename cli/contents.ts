@@ -12,7 +12,6 @@ import { hexOf, inFile, LIMITS, networksOf } from './models.js';
 
 export function contentsCommand(): Command {
   return new Command('contents')
-    .description('list a folder of model files by content id, for replicas to pull from a web host')
     .argument('<folder>', 'files of one task each, as seedmask serve takes them; mask-only files need their network as a file of its own')
     .addHelpText(
       'after',

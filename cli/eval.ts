@@ -22,7 +22,6 @@ interface Options extends Output {
 
 export function evalCommand(): Command {
   return new Command('eval')
-    .description('accuracy, calibration and confusion matrix of a task on its test set')
     .argument('<file>', 'model file (.smk)')
     .addOption(dataOption())
     .option('--task <id>', 'which task of a file with several')

@@ -51,7 +51,6 @@ export function experimentCommand(): Command {
     ({ name, about, minutes }) => `  ${name.padEnd(width)}  ${String(minutes.budget).padStart(4)} min  ${about}`,
   ).join('\n');
   return new Command('experiment')
-    .description("the paper's figures and tables: runs what is missing, then draws")
     .argument('<name...>', 'experiments, or all', (name: string, before: string[] = []) => [...before, named([...names, 'all'])(name)])
     .option('--runs <n>', 'seeds 0 .. n-1; default: 5 of fc, 3 of the others, 2 with --quick, 5 with --full', positiveInteger)
     .option(

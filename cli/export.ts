@@ -21,7 +21,6 @@ interface Options extends Output {
 
 export function exportCommand(): Command {
   return new Command('export')
-    .description('write a task for another program: weights written out, the input transform included')
     .argument('<model>', 'model file (.smk); FILE#TASK names one of several tasks')
     .addOption(new Option('--to <format>', 'what to write; tfjs is a folder').choices(FORMATS).makeOptionMandatory())
     .option('--task <id>', 'which task of a file with several')

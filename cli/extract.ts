@@ -30,7 +30,6 @@ export interface Extracted {
 
 export function extractCommand(): Command {
   return new Command('extract')
-    .description('write tasks of an archive to files of their own, named by the file')
     .argument('<archive>', 'model file (.smk)')
     .addOption(new Option('--task <id...>', 'the tasks to extract; a file of one task needs none').conflicts('all'))
     .option('--all', 'every task')

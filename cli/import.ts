@@ -72,7 +72,6 @@ const sigma = (text: string): 'he' | 'glorot' | number => {
 
 export function importCommand(): Command {
   return new Command('import')
-    .description('trained weights of another program -> masks by any criterion and a report; or a mask of another program -> a model file')
     .option('--initial <file>', 'weights before training (.safetensors, .npz, .onnx, or model.json of TensorFlow.js)')
     .option('--final <file>', 'weights after training')
     .addOption(

@@ -14,7 +14,6 @@ const DETAILED_TASKS = 20;
 
 export function inspectCommand(): Command {
   return new Command('inspect')
-    .description('show what a model file holds')
     .argument('<file>', 'model file (.smk)')
     .addOption(networkFileOption())
     .option('--json', 'print one JSON object')

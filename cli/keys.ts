@@ -44,7 +44,7 @@ Examples:
         () => `${key}\n(the key of ${owner}, shown once; ${options.file} keeps its hash)`,
       );
     });
-  return new Command('keys').description('API keys for seedmask serve').addCommand(add);
+  return new Command('keys').addCommand(add);
 }
 
 function addAdmin(name: string | undefined, hash: string, { file }: Addition): string {

@@ -16,30 +16,60 @@ const program = new Command('seedmask')
     'after',
     '\nExamples:\n  seedmask demo\n  seedmask train --data mnist --network fc --out digits.smk\n  seedmask serve models/trained',
   );
-const commands: Record<string, () => Promise<Command>> = {
-  train: async () => (await import('./train.js')).trainCommand(),
-  transfer: async () => (await import('./transfer.js')).transferCommand(),
-  prune: async () => (await import('./prune.js')).pruneCommand(),
-  eval: async () => (await import('./eval.js')).evalCommand(),
-  inspect: async () => (await import('./inspect.js')).inspectCommand(),
-  pack: async () => (await import('./pack.js')).packCommand(),
-  extract: async () => (await import('./extract.js')).extractCommand(),
-  export: async () => (await import('./export.js')).exportCommand(),
-  import: async () => (await import('./import.js')).importCommand(),
-  diff: async () => (await import('./diff.js')).diffCommand(),
-  verify: async () => (await import('./verify.js')).verifyCommand(),
-  serve: async () => (await import('./serve.js')).serveCommand(),
-  contents: async () => (await import('./contents.js')).contentsCommand(),
-  keys: async () => (await import('./keys.js')).keysCommand(),
-  experiment: async () => (await import('./experiment.js')).experimentCommand(),
-  worker: async () => (await import('./worker.js')).workerCommand(),
-  data: async () => (await import('./data.js')).dataCommand(),
-  demo: async () => (await import('./demo.js')).demoCommand(),
+const commands: Record<string, readonly [about: string, make: () => Promise<Command>]> = {
+  train: ['learn a mask on a random network and write seed + mask', async () => (await import('./train.js')).trainCommand()],
+  transfer: [
+    "learn a new task's mask from the nearest known mask and, beside it, from scratch",
+    async () => (await import('./transfer.js')).transferCommand(),
+  ],
+  prune: [
+    'lottery tickets: train, keep some weights, and write the untrained network under the mask, or train on in rounds',
+    async () => (await import('./prune.js')).pruneCommand(),
+  ],
+  eval: ['accuracy, calibration and confusion matrix of a task on its test set', async () => (await import('./eval.js')).evalCommand()],
+  inspect: ['show what a model file holds', async () => (await import('./inspect.js')).inspectCommand()],
+  pack: ['put the tasks of model files that share a network into one archive', async () => (await import('./pack.js')).packCommand()],
+  extract: [
+    'write tasks of an archive to files of their own, named by the file',
+    async () => (await import('./extract.js')).extractCommand(),
+  ],
+  export: [
+    'write a task for another program: weights written out, the input transform included',
+    async () => (await import('./export.js')).exportCommand(),
+  ],
+  import: [
+    'trained weights of another program -> masks by any criterion and a report; or a mask of another program -> a model file',
+    async () => (await import('./import.js')).importCommand(),
+  ],
+  diff: [
+    'compare the contents of two model files: network, tasks, and the overlap of their masks',
+    async () => (await import('./diff.js')).diffCommand(),
+  ],
+  verify: [
+    'check everything about model files, down to encoding them again to the same bytes',
+    async () => (await import('./verify.js')).verifyCommand(),
+  ],
+  serve: ['serve model files over HTTP', async () => (await import('./serve.js')).serveCommand()],
+  contents: [
+    'list a folder of model files by content id, for replicas to pull from a web host',
+    async () => (await import('./contents.js')).contentsCommand(),
+  ],
+  keys: ['API keys for seedmask serve', async () => (await import('./keys.js')).keysCommand()],
+  experiment: [
+    "the paper's figures and tables: runs what is missing, then draws",
+    async () => (await import('./experiment.js')).experimentCommand(),
+  ],
+  worker: [
+    'computes cells of experiments that wait in a queue (seedmask experiment --queue)',
+    async () => (await import('./worker.js')).workerCommand(),
+  ],
+  data: ['list and fetch data sets', async () => (await import('./data.js')).dataCommand()],
+  demo: ["the paper's story on MNIST, then a server with every model made", async () => (await import('./demo.js')).demoCommand()],
 };
-const first = process.argv[2];
-const asked = first !== undefined && Object.hasOwn(commands, first) ? [first] : Object.keys(commands);
-for (const name of first === '--version' ? [] : asked) {
-  program.addCommand(await commands[name]());
+/** The command that is asked for, or asked about; the list of all of them needs none of their files. */
+const asked = process.argv.slice(2).find((word) => Object.hasOwn(commands, word));
+for (const [name, [about, make]] of Object.entries(commands)) {
+  program.addCommand((name === asked ? await make() : new Command(name)).description(about));
 }
 const everyCommand = (command: Command): Command[] => [command, ...command.commands.flatMap(everyCommand)];
 for (const command of everyCommand(program)) {
@@ -65,7 +95,7 @@ function explain(error: unknown): number {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return 0;
     if (error.code === 'commander.help') {
-      console.error('seedmask: which command? See seedmask --help, or seedmask data --help');
+      console.error(`seedmask: which command? See seedmask ${asked ? `${asked} ` : ''}--help`);
       return 1;
     }
     const line = error.message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ');

@@ -50,7 +50,6 @@ export interface Packed {
 
 export function packCommand(): Command {
   return new Command('pack')
-    .description('put the tasks of model files that share a network into one archive')
     .argument('[files...]', 'model files (.smk): of one task, named by the file; archives, by their ids; a network alone adds no task')
     .requiredOption('--out <archive>', 'model file to write (.smk)')
     .option('--append', 'keep the tasks that the archive already holds')

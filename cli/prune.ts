@@ -103,7 +103,6 @@ interface Options extends Output {
 
 export function pruneCommand(): Command {
   return new Command('prune')
-    .description('lottery tickets: train, keep some weights, and write the untrained network under the mask, or train on in rounds')
     .addOption(dataOption())
     .addOption(networkOption())
     .addOption(

@@ -47,7 +47,6 @@ const PAGE = fileURLToPath(new URL('../web', import.meta.url));
 
 export function serveCommand(): Command {
   const command = new Command('serve')
-    .description('serve model files over HTTP')
     .argument('[path]', 'a model file, a folder of them, or the URL of a server to pull all tasks from; default: the models of seedmask')
     .addOption(portOption())
     .option('--host <address>', 'address to listen on; 0.0.0.0 is every network this machine is on', '127.0.0.1')

@@ -74,7 +74,6 @@ interface Options extends Output {
 
 export function trainCommand(): Command {
   return new Command('train')
-    .description('learn a mask on a random network and write seed + mask')
     .addOption(dataOption())
     .addOption(networkOption())
     .addOption(

@@ -60,7 +60,6 @@ interface Options extends Output {
 
 export function transferCommand(): Command {
   return new Command('transfer')
-    .description("learn a new task's mask from the nearest known mask and, beside it, from scratch")
     .argument('<known>', 'model file (.smk) with the known masks: a task or an archive')
     .argument('<data>', "the new task's data, as train --data takes it")
     .option('--task <id>', 'the known mask to begin at; default: the nearest')

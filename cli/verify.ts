@@ -27,7 +27,6 @@ interface Options extends Output {
 
 export function verifyCommand(): Command {
   return new Command('verify')
-    .description('check everything about model files, down to encoding them again to the same bytes')
     .argument('<files...>', 'model files (.smk)')
     .addOption(networkFileOption())
     .option('--json', 'print one JSON object')

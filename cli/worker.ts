@@ -25,7 +25,6 @@ const THREAD = fileURLToPath(new URL('./experiment-thread.js', import.meta.url))
 
 export function workerCommand(): Command {
   return new Command('worker')
-    .description('computes cells of experiments that wait in a queue (seedmask experiment --queue)')
     .requiredOption('--queue <url>', 'redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], rediss:// for TLS')
     .option('--threads <n>', 'cells at a time; default: one a core', positiveInteger)
     .option('--lock <seconds>', 'unheard of for so long, a worker counts as dead and its cells go to others', seconds, 30)
