@@ -256,5 +256,5 @@ test('mask-0 actions of a convolutional network run, and their claims are about 
   const [{ rows, claims, pictures }] = await conduct([conv], plan, open(), runner);
   expect(rows).toHaveLength(2);
   expect(pictures.map(({ name }) => name)).toEqual(['figure-02-conv2']);
-  expect(claims.map(({ verdict }) => verdict)).toEqual(['not run', 'not run', 'not run', 'not run']);
+  expect(claims.map(({ verdict }) => verdict)).toEqual(Array(12).fill('not run'));
 }, 60_000);
