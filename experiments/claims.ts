@@ -83,15 +83,21 @@ function differences({ over, under }: Order): number[] {
 
 const seedsThatHold = (order: Order): number => differences(order).filter((d) => (order.slack ? d >= -order.slack : d > 0)).length;
 
-const orderHolds = (order: Order): boolean => seedsThatHold(order) >= (order.every ? 1 : ENOUGH) * differences(order).length;
+/** Whether enough of the seeds show it. */
+export const orderHolds = (order: Order): boolean => seedsThatHold(order) >= (order.every ? 1 : ENOUGH) * differences(order).length;
 
-function orderText(order: Order): string {
+/** "a over b: +0.38 points (+0.20 to +0.51), 3 of 3 seeds ★" */
+export function orderText(order: Order): string {
   const found = differences(order);
-  const { mean } = summary(found);
+  const { mean, min, max } = summary(found);
+  const range = found.length > 1 ? ` (${points(min)} to ${points(max)})` : '';
   const star = differ(...pairs(order.over, order.under)) ? ' ★' : '';
   const within = order.slack ? ` (${order.slack} below still counts)` : '';
-  return `${order.name}: ${mean < 0 ? '−' : '+'}${Math.abs(mean).toFixed(2)} points, ${seedsThatHold(order)} of ${found.length} seeds${within}${star}`;
+  return `${order.name}: ${points(mean)} points${range}, ${seedsThatHold(order)} of ${found.length} seeds${within}${star}`;
 }
+
+/** A difference in points with its sign: "+0.38". */
+export const points = (difference: number): string => `${difference < 0 ? '−' : '+'}${Math.abs(difference).toFixed(2)}`;
 
 /**
  * The verdict of checks: all, some or none of them.

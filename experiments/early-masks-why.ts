@@ -9,7 +9,7 @@ import { bestOfAges } from './early-masks.js';
 import type { Claim, Experiment, Picture } from './experiment.js';
 import { type Plan, PROBE_RATES, probeCells } from './grids.js';
 import { groups, perSeed, pointsOf, where } from './rows.js';
-import { extentOf } from './scale.js';
+import { extentOf, rowsText } from './scale.js';
 
 const CRITERIA: readonly Criterion[] = ['large_final', 'large_final_same_sign'];
 const [RATE] = PROBE_RATES;
@@ -28,7 +28,7 @@ const VARIANTS: Readonly<Record<string, Style & { readonly label: string }>> = {
 };
 
 /** Accuracy by age, one line for every cause that is undone. */
-function causes(rows: readonly Row[], criterion: Criterion): Picture {
+function causes(rows: readonly Row[], { scale }: Plan, criterion: Criterion): Picture {
   const own = where(rows, { criterion, learningRate: RATE });
   const lines = Object.entries(VARIANTS).map(
     ([weights, style]): Line => ({ ...style, points: pointsOf(bestOfAges(where(own, { weights })), 'age', 'age') }),
@@ -36,13 +36,13 @@ function causes(rows: readonly Row[], criterion: Criterion): Picture {
   return {
     name: `early-masks-why-${criterion}`,
     title: `What ages a mask of ${criterion}: fc on MNIST`,
-    caption: `Test accuracy under the mask, by its age: of trained weights, of initial weights, and of initial weights with one thing changed (where that changes nothing, lines coincide): signs or magnitudes as training left them, magnitudes all equal, offsets of the classes fitted, or one layer under the youngest mask. Level chosen on validation rows for every point; ${seedsOf(lines)}.`,
+    caption: `fc: ${rowsText(scale, 'fc')}. Test accuracy under the mask, by its age: of trained weights, of initial weights, and of initial weights with one thing changed (where that changes nothing, lines coincide): signs or magnitudes as training left them, magnitudes all equal, offsets of the classes fitted, or one layer under the youngest mask. Level chosen on validation rows for every point; ${seedsOf(lines)}.`,
     chart: { kind: 'curves', across: 'epochs', yLabel: 'test accuracy, %', lines },
   };
 }
 
 /** Accuracy of untrained masks by the distance moved, at two learning rates. */
-function distance(rows: readonly Row[]): Picture {
+function distance(rows: readonly Row[], { scale }: Plan): Picture {
   const lines = CRITERIA.flatMap((criterion, c) =>
     PROBE_RATES.map((learningRate, r): Line => {
       const own = bestOfAges(where(rows, { criterion, learningRate, weights: 'init' }));
@@ -56,7 +56,7 @@ function distance(rows: readonly Row[]): Picture {
   return {
     name: 'early-masks-why-distance',
     title: 'Masks age by the distance that weights have moved: fc on MNIST',
-    caption: `Test accuracy of untrained masks after 1 to ${Math.max(...rows.map((row) => Number(row['age'])))} epochs at two learning rates; ${seedsOf(lines)}.`,
+    caption: `fc: ${rowsText(scale, 'fc')}; test accuracy of untrained masks after 1 to ${Math.max(...rows.map((row) => Number(row['age'])))} epochs at two learning rates, the level of every point chosen on validation rows; ${seedsOf(lines)}.`,
     chart: { kind: 'curves', across: 'moved', yLabel: 'test accuracy, %', lines },
   };
 }
@@ -66,6 +66,24 @@ function oldest(rows: readonly Row[], criterion: Criterion, weights: string, lea
   const best = bestOfAges(where(rows, { criterion, weights, learningRate }));
   const ages = [...groups(best, 'age').keys()].map(Number);
   return perSeed(where(best, { age: Math.max(...ages, 0) }));
+}
+
+/** By seed, how far the oldest masks of the lower rate are from those of the higher one: after as many epochs, and at the nearest distance moved. */
+function gaps(rows: readonly Row[], criterion: Criterion): { over: Map<number, number>; under: Map<number, number> } {
+  const [fast, slow] = PROBE_RATES.map((learningRate) => bestOfAges(where(rows, { criterion, weights: 'init', learningRate })));
+  const age = Math.max(...slow.map((row) => Number(row['age'])), 0);
+  const [over, under] = [new Map<number, number>(), new Map<number, number>()];
+  for (const row of where(slow, { age })) {
+    const own = where(fast, { seed: row['seed'] });
+    const [asLong] = where(own, { age });
+    if (!asLong) continue;
+    const apart = (other: Row) => Math.abs(Math.log(Number(other['movement']) / Number(row['movement'])));
+    const asFar = own.reduce((nearest, other) => (apart(other) < apart(nearest) ? other : nearest));
+    const gap = (other: Row) => 100 * Math.abs(Number(other['testAccuracy']) - Number(row['testAccuracy']));
+    over.set(Number(row['seed']), gap(asLong));
+    under.set(Number(row['seed']), gap(asFar));
+  }
+  return { over, under };
 }
 
 function claims(rows: readonly Row[], plan: Plan): Claim[] {
@@ -82,6 +100,10 @@ function claims(rows: readonly Row[], plan: Plan): Claim[] {
     over: oldest(rows, criterion, 'init', PROBE_RATES[1]),
     under: oldest(rows, criterion, 'init'),
   });
+  const asFar = (criterion: Criterion) => ({
+    name: `${criterion}, rate ${PROBE_RATES[1]} nearer to ${RATE} at the nearest distance than after as many epochs`,
+    ...gaps(rows, criterion),
+  });
   return [
     inOrder(scope, { text: 'Old masks of large_final fail by flipped signs: with the signs of training they classify again', paper }, [
       over('large_final', 'init_final_signs', 'init'),
@@ -97,8 +119,11 @@ function claims(rows: readonly Row[], plan: Plan): Claim[] {
     ]),
     inOrder(
       scope,
-      { text: 'Distance ages a mask, not epochs: as many epochs at a quarter of the learning rate leave better masks', paper },
-      CRITERIA.map(slower),
+      {
+        text: 'Distance ages a mask, not epochs: as many epochs at a quarter of the learning rate leave better masks, and what moved as far is nearer in accuracy than what trained as long',
+        paper,
+      },
+      [...CRITERIA.map(slower), ...CRITERIA.map(asFar)],
     ),
   ];
 }
@@ -109,12 +134,14 @@ export const earlyMasksWhy: Experiment = {
   beyond: true,
   minutes: { quick: 1, budget: 30, full: 30 },
   cells: (plan) => probeCells(plan),
-  pictures: (rows) =>
+  pictures: (rows, plan) =>
     rows.length === 0
       ? []
       : [
-          ...CRITERIA.filter((name) => where(rows, { criterion: name, learningRate: RATE }).length > 0).map((name) => causes(rows, name)),
-          distance(rows),
+          ...CRITERIA.filter((name) => where(rows, { criterion: name, learningRate: RATE }).length > 0).map((name) =>
+            causes(rows, plan, name),
+          ),
+          distance(rows, plan),
         ],
   claims,
 };

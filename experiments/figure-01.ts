@@ -31,7 +31,7 @@ export const figure1: Experiment = {
     const picture: Picture = {
       name: 'figure-01',
       title: 'Untrained networks on MNIST',
-      caption: `${curveText(plan.scale, 'fc')}; test accuracy of initial weights that no training has touched, level chosen on validation rows; ${seedsText(shown)}; red: the paper.`,
+      caption: `${curveText(plan.scale, 'fc')}; test accuracy of initial weights that no training has touched, level of large_final chosen on validation rows; ${seedsText(shown)}; red: the paper.`,
       chart: { kind: 'bars', bars: shown },
     };
     return [picture];

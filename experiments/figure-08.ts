@@ -55,10 +55,10 @@ export function signsClaims(rows: readonly Row[], plan: Plan, network: NetworkNa
   const arm = (mask1: Mask1) => deepMeans(armOf(rows, mask1), DEEP);
   const over = (better: Mask1, worse: Mask1): Order => ({ name: `${better} over ${worse}`, over: arm(better), under: arm(worse) });
   const signed = (action: Free): Mask1 => `signed_${action}`;
-  const gap = (a: Mask1, b: Mask1): Map<number, number> => {
+  const lead = (a: Mask1, b: Mask1): [seed: number, points: number][] => {
     const seeds = [...arm(a).keys()].filter((seed) => arm(b).has(seed));
     const [left, right] = pairs(arm(a), arm(b));
-    return new Map(seeds.map((seed, i) => [seed, Math.abs(left[i] - right[i])]));
+    return seeds.map((seed, i) => [seed, left[i] - right[i]]);
   };
   return [
     inOrder(
@@ -76,9 +76,10 @@ export function signsClaims(rows: readonly Row[], plan: Plan, network: NetworkNa
         paper: 'sign-kept about as rewind',
       },
       FREE.map((action) => ({
-        name: `${signed(action)}: distance to ${action} over distance to rewind`,
-        over: gap(signed(action), action),
-        under: gap(signed(action), 'rewind'),
+        // Its lead, not its distance: what lies far below its sign-free form is not near rewinding.
+        name: `${signed(action)} leads ${action} by more than it is away from rewind`,
+        over: new Map(lead(signed(action), action)),
+        under: new Map(lead(signed(action), 'rewind').map(([seed, points]) => [seed, Math.abs(points)])),
       })),
     ),
     inOrder(scope, { text: `Re-initialised tickets are below rewound ones, in ${network}`, paper: 'reinit below rewind' }, [

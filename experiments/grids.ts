@@ -4,7 +4,7 @@ import type { Mask0, Mask1 } from '../src/masks/actions.js';
 import { CRITERIA, type Criterion } from '../src/masks/criteria.js';
 import { BERNOULLI, TOPK, TOPK_CONV_RATE } from '../src/train.js';
 import type { ArchiveCell, CurveCell, LearnedCell, NetworkName, PaperCell, PlaneCell, ProbeCell, Setting, TicketCell } from './cell.js';
-import { extentOf, type ScaleName } from './scale.js';
+import { extentOf, rowsText, type ScaleName } from './scale.js';
 
 export interface Plan {
   readonly scale: ScaleName;
@@ -71,8 +71,7 @@ export const lastAge = (scale: ScaleName, network: NetworkName = 'fc'): number =
 
 /** One line for captions: how masks of curves were made; default at the oldest age. */
 export function curveText(scale: ScaleName, network: NetworkName, ages: readonly number[] = [lastAge(scale, network)]): string {
-  const rows = extentOf(scale, network).rows.toLocaleString('en');
-  return `${network}: masks after ${ages.join(', ')} ${ages.length === 1 && ages[0] === 1 ? 'epoch' : 'epochs'} on ${rows} training rows, pruned once`;
+  return `${network}: masks after ${ages.join(', ')} ${ages.length === 1 && ages[0] === 1 ? 'epoch' : 'epochs'} on ${rowsText(scale, network)}, pruned once`;
 }
 
 /** All ages of the curves. */
@@ -82,7 +81,16 @@ export const agesOf = (scale: ScaleName, network: NetworkName = 'fc'): readonly 
 export const curvesShortened = (scale: ScaleName, network: NetworkName): string | undefined =>
   lastAge(scale, network) === lastAge('full', network) && extentOf(scale, network).rows === extentOf('full', network).rows
     ? undefined
-    : `shortened run: ${curveText(scale, network)} (the paper: ${lastAge('full', network)} epochs)`;
+    : `shortened run: ${curveText(scale, network)} (the paper: ${paperCurves(network)})`;
+
+/** The same of the weights that the curves' masks are taken from. */
+export const trainedShortened = (scale: ScaleName, network: NetworkName): string | undefined =>
+  curvesShortened(scale, network) &&
+  `shortened run: ${network}: trained for ${epochsText(lastAge(scale, network))} on ${rowsText(scale, network)} (the paper: ${paperCurves(network)})`;
+
+const epochsText = (epochs: number): string => `${epochs} ${epochs === 1 ? 'epoch' : 'epochs'}`;
+
+const paperCurves = (network: NetworkName): string => `${epochsText(lastAge('full', network))} on ${rowsText('full', network)}`;
 
 /** Weights sampled a layer for drawing. */
 const PLANE_POINTS = 2000;
@@ -137,10 +145,14 @@ const TOPK_EPOCHS: Record<ScaleName, number> = { quick: 1, budget: 24, full: 100
  */
 export function learnedShortened(scale: ScaleName, network: NetworkName): string {
   const text = (at: ScaleName, batch: number) =>
-    `${LEARNED_EPOCHS[at](network)} epochs on ${extentOf(at, network).rows.toLocaleString('en')} training rows in batches of ${batch}`;
+    `${epochsText(LEARNED_EPOCHS[at](network))} on ${rowsText(at, network)} in batches of ${batch}`;
   const [source, batch] = network === 'fc' ? ['the authors', 250] : ['the re-run by Ramanujan et al. 2020', 60];
-  return `${scale === 'full' ? '' : 'shortened run: '}${network}: learned masks after ${text(scale, BERNOULLI.batch)} (${source}: ${text('full', batch)})`;
+  return `${scale === 'full' ? '' : 'shortened run: '}${network}: learned masks drawn after ${text(scale, BERNOULLI.batch)}, the definite one of the epoch that is best on validation rows (${source}: ${text('full', batch)})`;
 }
+
+/** How our topk masks were learned. */
+export const topkText = (scale: ScaleName, network: NetworkName): string =>
+  `${network}: topk masks of the epoch that is best on validation rows, of ${epochsText(TOPK_EPOCHS[scale])} on ${rowsText(scale, network)}, densities ${TOPK_DENSITY[network].join(', ')}`;
 
 /** The paper's learned masks, both kinds of weights, with and without rescaling, and topk. */
 export const learnedCells = (plan: Plan, network: NetworkName): LearnedCell[] =>

@@ -35,11 +35,18 @@ export function extentOf(scale: ScaleName, network: NetworkName): Extent {
   }
 }
 
+/** "10,000 training and 5,000 test rows"; test rows are named where they are not all. */
+export function rowsText(scale: ScaleName, network: NetworkName): string {
+  const { rows, test } = extentOf(scale, network);
+  const part = test < ALL.conv.test ? ` and ${test.toLocaleString('en')} test` : '';
+  return `${rows.toLocaleString('en')} training${part} rows`;
+}
+
 /** One line for captions: what was run. */
 export function extentText(scale: ScaleName, network: NetworkName, epochs = extentOf(scale, network).epochs): string {
-  const { rows, rounds, power } = extentOf(scale, network);
+  const { rounds, power } = extentOf(scale, network);
   const share = power === 1 ? '' : `, each pruning ${power} of the paper's`;
-  return `${network}: ${rows.toLocaleString('en')} training rows, ${epochs} ${epochs === 1 ? 'epoch' : 'epochs'} a round, ${rounds} rounds${share}`;
+  return `${network}: ${rowsText(scale, network)}, ${epochs} ${epochs === 1 ? 'epoch' : 'epochs'} a round, ${rounds} rounds${share}`;
 }
 
 /** What is shorter than the paper's definition, or undefined where nothing is. */

@@ -8,7 +8,17 @@ import { seedsText } from './chart.js';
 import { inBands, shown } from './claims.js';
 import type { Claim, Experiment, Picture, Table } from './experiment.js';
 import { WEIGHTS, type Weights } from './figure-10.js';
-import { curveCells, curvesShortened, curveText, lastAge, learnedCells, learnedShortened, type Plan } from './grids.js';
+import {
+  curveCells,
+  curvesShortened,
+  curveText,
+  lastAge,
+  learnedCells,
+  learnedShortened,
+  type Plan,
+  topkText,
+  trainedShortened,
+} from './grids.js';
 import { bestOfSeeds, percents, where } from './rows.js';
 import { summary } from './statistics.js';
 
@@ -83,6 +93,10 @@ function linesOf(all: readonly Row[], network: NetworkName): Line[] {
   ];
 }
 
+/** What was spent on each kind of mask. */
+const budgetText = (scale: Plan['scale'], network: NetworkName): string =>
+  [curveText, learnedShortened, topkText].map((text) => text(scale, network)).join('; ');
+
 const present = (rows: readonly Row[]): NetworkName[] => NETWORKS.filter((network) => where(rows, { network }).length > 0);
 
 /** "79.1 (76.4 to 80.2, 5 seeds), 32 % kept" */
@@ -95,7 +109,7 @@ function cellOf({ values, kept = [], names }: Line): string {
 function tables(rows: readonly Row[], { scale }: Plan): Table[] {
   const networks = present(rows);
   const columns = networks.map((network) => linesOf(rows, network));
-  const texts = networks.flatMap((network) => [curveText(scale, network), learnedShortened(scale, network)]);
+  const texts = networks.map((network) => budgetText(scale, network));
   if (networks.length === 0) return [];
   return [
     {
@@ -119,7 +133,7 @@ const pictures = (rows: readonly Row[], plan: Plan, prefix: string, networks: re
     .map(({ network, bars }) => ({
       name: network === 'fc' ? prefix : `${prefix}-${network}`,
       title: `Supermasks, learned masks and trained weights: ${network}`,
-      caption: `${curveText(plan.scale, network)}; ${learnedShortened(plan.scale, network)}; test accuracy; ${seedsText(bars)}; red: the paper.`,
+      caption: `${budgetText(plan.scale, network)}; test accuracy; ${seedsText(bars)}; red: the paper.`,
       chart: { kind: 'bars', bars },
     }));
 
@@ -142,7 +156,7 @@ function fcClaims(rows: readonly Row[], plan: Plan): Claim[] {
     learned('A9: learned masks with rescaling, initial weights', 'init', true, 97.0, 98.3, '97.8 %; 97.0 to 98.3'),
     learned('A10: learned masks with rescaling, signed constants', 'constant', true, 97.3, 98.4, '98.0 %; 97.3 to 98.4'),
     inBands(
-      { plan, network: 'fc' },
+      { plan, network: 'fc', shortened: topkText(plan.scale, 'fc') },
       {
         text: 'A22: few weights are enough. Our topk masks (kept or not, signed constants) in place of signed supermasks (kept, turned round or not)',
         paper: 'Koster et al. 2022: 97.48 % at 3.77 % kept; at least 96.8 at no more than 6 % kept',
@@ -172,9 +186,11 @@ function convClaims(rows: readonly Row[], plan: Plan): Claim[] {
       ],
     ),
     ...CONV.flatMap((network) => [
-      inBands(scope(network), { text: `A12: trained weights of ${network}`, paper: `${PAPER.trained[network]} %, ± 1.5` }, [
-        { values: percents(where(rows, { network, weights: 'trained' })), ...around(PAPER.trained[network], 1.5) },
-      ]),
+      inBands(
+        { ...scope(network), shortened: trainedShortened(plan.scale, network) },
+        { text: `A12: trained weights of ${network}`, paper: `${PAPER.trained[network]} %, ± 1.5` },
+        [{ values: percents(where(rows, { network, weights: 'trained' })), ...around(PAPER.trained[network], 1.5) }],
+      ),
       inBands(
         { ...scope(network), shortened: learnedShortened(plan.scale, network) },
         { text: `A13: learned masks of ${network} with rescaling, signed constants`, paper: `${PAPER.rescaled.constant[network]} %, ± 2` },
