@@ -7,7 +7,7 @@ import { type Line, type Style, seedsOf, styled } from './chart.js';
 import { inOrder } from './claims.js';
 import type { Claim, Experiment, Picture } from './experiment.js';
 import { type Plan, ticketCells } from './grids.js';
-import { deepMeans, pointsOf, where } from './rows.js';
+import { deepMeans, pointsOf, sameSeeds, where } from './rows.js';
 import { extentText, shortened } from './scale.js';
 
 const LABELS: Record<Mask0, string> = {
@@ -33,7 +33,8 @@ const DEEP = 0.5;
 type Networks = (plan: Plan) => readonly NetworkName[];
 const CONV: readonly NetworkName[] = ['conv2', 'conv4', 'conv6'];
 
-function picture(name: string, rows: readonly Row[], plan: Plan, network: NetworkName): Picture {
+function picture(name: string, all: readonly Row[], plan: Plan, network: NetworkName): Picture {
+  const rows = sameSeeds(all, ['mask0']);
   const lines = MASK0.map(
     (mask0): Line => ({ label: LABELS[mask0], ...STYLES[mask0], points: pointsOf(where(rows, { mask0 }), 'round', 'kept') }),
   ).filter(({ points }) => points.length > 0);

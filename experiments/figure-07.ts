@@ -6,7 +6,7 @@ import { CRITERION_STYLE, type Line, nearTop, seedsOf, starsOf } from './chart.j
 import { inOrder, judged, notRun, type Order, orderHolds, orderText, points, type Scope } from './claims.js';
 import type { Claim, Experiment, Picture } from './experiment.js';
 import { type Plan, ticketCells } from './grids.js';
-import { deepMeans, groups, nearLevel, pairs, perSeed, pointsOf, where } from './rows.js';
+import { deepMeans, groups, nearLevel, pairs, perSeed, pointsOf, sameSeeds, where } from './rows.js';
 import { extentText, shortened } from './scale.js';
 import { differ, PAIRS, summary } from './statistics.js';
 
@@ -26,7 +26,8 @@ const COMPARED = CRITERIA.filter((name) => !name.endsWith('_sign'));
 
 export const byCriterion = (rows: readonly Row[], criterion: Criterion): Row[] => where(rows, { criterion });
 
-export function criteriaPictures(rows: readonly Row[], plan: Plan, network: NetworkName, name: string, epochs?: number): Picture[] {
+export function criteriaPictures(all: readonly Row[], plan: Plan, network: NetworkName, name: string, epochs?: number): Picture[] {
+  const rows = sameSeeds(all, ['criterion']);
   const lines = CRITERIA.map(
     (criterion): Line => ({
       label: criterion,

@@ -7,7 +7,7 @@ import { CRITERION_STYLE, mask1Style, nearTop, seedsOf } from './chart.js';
 import { inOrder, type Order, type Scope } from './claims.js';
 import type { Claim, Experiment, Picture } from './experiment.js';
 import { type Plan, ticketCells } from './grids.js';
-import { deepMeans, pairs, pointsOf, where } from './rows.js';
+import { deepMeans, pairs, pointsOf, sameSeeds, where } from './rows.js';
 import { extentText, shortened } from './scale.js';
 
 /** Kept fractions at which the actions are told apart: deep pruning. */
@@ -30,7 +30,8 @@ const LABELS: Record<Mask1, string> = {
 
 const armOf = (rows: readonly Row[], mask1: Mask1): Row[] => where(rows, { criterion: 'large_final', mask1 });
 
-export function signsPictures(rows: readonly Row[], plan: Plan, network: NetworkName, name: string): Picture[] {
+export function signsPictures(all: readonly Row[], plan: Plan, network: NetworkName, name: string): Picture[] {
+  const rows = sameSeeds(all, ['criterion', 'mask1']);
   const lines = [
     ...MASK1.map((mask1) => ({ label: LABELS[mask1], ...mask1Style(mask1), points: pointsOf(armOf(rows, mask1), 'round', 'kept') })),
     {

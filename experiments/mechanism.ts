@@ -8,7 +8,7 @@ import { inOrder } from './claims.js';
 import type { Experiment, Picture } from './experiment.js';
 import { criteriaCells } from './figure-07.js';
 import { curveCells, curvesShortened, curveText, lastAge, type Plan } from './grids.js';
-import { nearLevel, perSeed, pointsOf, where } from './rows.js';
+import { nearLevel, perSeed, pointsOf, sameSeeds, where } from './rows.js';
 import { extentText } from './scale.js';
 
 /** By figure 7, at 20 % kept and below: all criteria whose tickets are more than a point above random ones, or below. */
@@ -19,7 +19,8 @@ const WORSE = ['small_final', 'small_init', 'small_init_small_final', 'large_fin
 const oneShot = (rows: readonly Row[]): Row[] => where(rows, { weights: 'init' });
 const inRounds = (rows: readonly Row[]): Row[] => rows.filter((row) => 'round' in row);
 
-function picture(rows: readonly Row[], by: string, name: string, title: string, caption: string): Picture[] {
+function picture(all: readonly Row[], by: string, name: string, title: string, caption: string): Picture[] {
+  const rows = sameSeeds(all, ['criterion']);
   const lines = CRITERIA.map(
     (criterion): Line => ({
       label: criterion,

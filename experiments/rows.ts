@@ -18,6 +18,21 @@ export function groups(rows: readonly Row[], column: string): Map<string | numbe
   return found;
 }
 
+/**
+ * The rows of the seeds that every line has, so that a drawing compares like with like while some lines are a seed ahead; all rows
+ * where no seed is in every line.
+ * @param columns whose values tell lines apart
+ */
+export function sameSeeds(rows: readonly Row[], columns: readonly string[]): readonly Row[] {
+  const seeds = new Map<string, Set<unknown>>();
+  for (const row of rows) {
+    const line = columns.map((column) => row[column]).join();
+    seeds.set(line, (seeds.get(line) ?? new Set()).add(row['seed']));
+  }
+  const shared = rows.filter((row) => [...seeds.values()].every((own) => own.has(row['seed'])));
+  return shared.length > 0 ? shared : rows;
+}
+
 /** A column's numbers. */
 export const numbers = (rows: readonly Row[], column: string): number[] =>
   rows.map((row) => row[column]).filter((v) => typeof v === 'number');

@@ -220,6 +220,24 @@ test('figure 7 compares criteria by the seeds that all of them have', () => {
   expect([pairs.ours, best.ours.split(';')[0]]).toEqual(of(criteria(LEADS)).map(({ ours }, i) => (i === 0 ? ours : ours.split(';')[0])));
 });
 
+test('lines of a drawing are of the seeds that all of them have, or of their own where no seed is in all', () => {
+  const seedsDrawn = (rows: Row[]) => {
+    const [{ chart }] = EXPERIMENTS.find((e) => e.name === 'figure-02b')!.pictures(rows, planOf('budget', 10));
+    if (chart.kind !== 'curves') throw new Error('figure 2 draws curves');
+    return chart.lines.map(({ points }) => points.map(({ n }) => n));
+  };
+  const of = (mask0: string, ...seeds: number[]) =>
+    tickets({ mask0 }, () => 0.97).filter((row) => seeds.includes(row['seed'] as number) && (row['round'] as number) < 2);
+  expect(seedsDrawn([...of('zero', 0, 1, 2), ...of('init', 1, 2, 3)])).toEqual([
+    [2, 2],
+    [2, 2],
+  ]);
+  expect(seedsDrawn([...of('zero', 0, 1, 2), ...of('init', 3)])).toEqual([
+    [3, 3],
+    [1, 1],
+  ]);
+});
+
 test('the mechanism is asked of every criterion that is better or worse than random', () => {
   const row = (criterion: string, towardZero: number): Row => ({
     network: 'fc',
