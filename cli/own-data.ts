@@ -5,15 +5,13 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { DEFAULT_LIMITS, SeedmaskError } from '../codec/index.js';
-import { type NumpyArray, readNpz } from '../interop/index.js';
+import { type NumpyArray, readNpz } from '../interop/npz.js';
 import { decodePng, hasPngSignature } from '../server/requests/png.js';
 import { type Dataset, type Features, featureBytes, standardFeatures } from '../src/data.js';
 import type { Shape } from '../src/network.js';
 import type { LoadedData } from './datasets.js';
 import { readFile } from './files.js';
 
-/** What a user can bring. */
-export const FORMS = 'a folder of IDX files, CIFAR-10 batches, train.csv and test.csv or PNG files by class, an .npz file or a .csv file';
 /** A cell of a CSV file takes some 30 times its bytes while it is read. */
 const MAX_CSV_BYTES = 2 ** 26;
 const MAX_CLASSES = 256;

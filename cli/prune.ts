@@ -19,17 +19,8 @@ import { type DenseResult, PAPER, paperTraining, trainDense } from '../src/train
 import { checkFits, type LoadedData, loadDataset } from './datasets.js';
 import { checkWritable, writeFileSafely } from './files.js';
 import { accuracy, batchOf, taskModel, validationRows } from './learn.js';
-import {
-  dataOption,
-  fraction,
-  named,
-  networkOption,
-  type Output,
-  outputOf,
-  positiveInteger,
-  seedOption,
-  threadsOption,
-} from './options.js';
+import { networkOption } from './network-option.js';
+import { dataOption, fraction, named, type Output, outputOf, positiveInteger, seedOption, threadsOption } from './options.js';
 import { trainingBar } from './progress.js';
 import { openRun, type RoundRecord } from './rounds.js';
 

@@ -25,13 +25,13 @@ import {
   validationRows,
   warningOf,
 } from './learn.js';
+import { networkOption } from './network-option.js';
 import {
   dataOption,
   degrees,
   densities,
   densityOption,
   fraction,
-  networkOption,
   notNegative,
   type Output,
   outputOf,

@@ -7,7 +7,7 @@ import { ContextModel } from './context.js';
 import { fitsModel, gridOf, hintsOf, type Surroundings } from './grids.js';
 
 /** -log2(p / 65536) at p. */
-const BITS = Float32Array.from({ length: 65536 }, (_, p) => (p === 0 ? 16 : 16 - ln(p) / Math.LN2));
+const bitsTable = (): Float32Array => Float32Array.from({ length: 65536 }, (_, p) => (p === 0 ? 16 : 16 - ln(p) / Math.LN2));
 
 /**
  * Bits that keeping a weight costs above pruning it, as the model predicts it from the weights before it under this mask: log2 of the
@@ -18,8 +18,9 @@ const BITS = Float32Array.from({ length: 65536 }, (_, p) => (p === 0 ? 16 : 16 -
  */
 export function keepCosts(around: Surroundings, mask: Mask): Float32Array[] {
   const costs = weighted(around.network).map(({ weights }) => new Float32Array(weights));
+  const bits = bitsTable();
   predict(around, mask, (layer, at, one) => {
-    costs[layer][at] = BITS[one] - BITS[65536 - one];
+    costs[layer][at] = bits[one] - bits[65536 - one];
   });
   return costs;
 }
@@ -27,8 +28,9 @@ export function keepCosts(around: Surroundings, mask: Mask): Float32Array[] {
 /** Bits that the context scheme writes for the mask, in fractions, its counts apart; 0 for a network that it does not take. */
 export function maskBits(around: Surroundings, mask: Mask): number {
   let sum = 0;
+  const bits = bitsTable();
   predict(around, mask, (_layer, _at, one, bit) => {
-    sum += BITS[bit ? one : 65536 - one];
+    sum += bits[bit ? one : 65536 - one];
   });
   return sum;
 }
