@@ -1,7 +1,8 @@
-// Masks over numbers with the defaults of `seedmask train`: mean and range of validation and test accuracy over seeds, of data made from
-// seeds here and of your own CSV files.
+// Masks over numbers with the defaults of `seedmask train`: mean and range of validation and test accuracy over seeds, and how honest the
+// probabilities are (negative log-likelihood and calibration error of the test rows), of data made from seeds here and of your own CSV
+// files.
 //
-//   npm run build && node bench/numbers.mjs [--seeds 5] [--hidden 64] [FILE.csv ...]
+//   npm run build && node bench/numbers.mjs [--seeds 5] [--hidden 64] [--rows 600] [FILE.csv ...]
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,11 +13,12 @@ import { loadDataset } from '../dist/cli/datasets.js';
 import { defaultsOf, maskNetwork, RATE, trainTask, validationRows } from '../dist/cli/learn.js';
 import { split } from '../dist/src/data.js';
 import { createWasmEngine } from '../dist/src/engine/wasm.js';
+import { evaluate } from '../dist/src/evaluate.js';
 import { describe } from '../dist/src/network.js';
 import { parseSeed } from '../dist/src/random.js';
 
 const { values, positionals } = parseArgs({
-  options: { seeds: { type: 'string', default: '5' }, hidden: { type: 'string', default: '64' } },
+  options: { seeds: { type: 'string', default: '5' }, hidden: { type: 'string', default: '64' }, rows: { type: 'string', default: '600' } },
   allowPositionals: true,
 });
 const folder = mkdtempSync(join(tmpdir(), 'seedmask-numbers-'));
@@ -24,7 +26,7 @@ const engine = await createWasmEngine({ threads: 1 });
 
 const random = seedrandom('numbers');
 const normal = () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
-/** A class and its numbers, 600 rows. */
+/** A class and its numbers, a row. */
 const MADE = {
   'three blobs, 4 features': blobs(4, 3, 4, 1),
   'two moons, 2 features': (i) => {
@@ -46,14 +48,16 @@ function blobs(features, classes, apart, width) {
 }
 
 const files = Object.entries(MADE).map(([name, row]) => {
-  const rows = Array.from({ length: 600 }, (_, i) => row(i));
+  const rows = Array.from({ length: Number(values.rows) }, (_, i) => row(i));
   const path = join(folder, `${name}.csv`);
   writeFileSync(path, `label,${rows[0].slice(1).map((_, i) => `f${i}`)}\n${rows.map((cells) => cells.join()).join('\n')}\n`);
   return path;
 });
 const mean = (list) => list.reduce((sum, x) => sum + x, 0) / list.length;
 const round = (x) => x.toFixed(3);
-console.log('| data | rows | network | validation | test (range) | bytes | seconds |\n|---|---|---|---|---|---|---|');
+console.log(
+  '| data | rows | network | validation | test (range) | bytes | seconds | test NLL | calibration error |\n|---|---|---|---|---|---|---|---|---|',
+);
 for (const file of [...files, ...positionals]) {
   const data = loadDataset(file);
   const { train, test } = data;
@@ -69,15 +73,23 @@ for (const file of [...files, ...positionals]) {
   for (let seed = 0; seed < Number(values.seeds); seed++) {
     const key = parseSeed(seed);
     const parts = split(train.labels.length, validationRows(train.labels.length), key);
-    runs.push(await trainTask(engine, maskNetwork(architecture, key), data, parts, { ...defaultsOf(architecture), rate: RATE }));
+    const run = await trainTask(engine, maskNetwork(architecture, key), data, parts, { ...defaultsOf(architecture), rate: RATE });
+    runs.push({ ...run, ...honesty(run.model, test) });
   }
   const of = (key) => runs.map((run) => run[key]);
   const tests = of('testAccuracy');
   const range = `${round(mean(tests))} (${round(Math.min(...tests))} to ${round(Math.max(...tests))})`;
   const rows = train.labels.length + test.labels.length;
   console.log(
-    `| ${basename(file, '.csv')} | ${rows} | ${network} | ${round(mean(of('valAccuracy')))} | ${range} | ${Math.round(mean(of('fileBytes')))} | ${mean(of('trainSeconds')).toFixed(2)} |`,
+    `| ${basename(file, '.csv')} | ${rows} | ${network} | ${round(mean(of('valAccuracy')))} | ${range} | ${Math.round(mean(of('fileBytes')))} | ${mean(of('trainSeconds')).toFixed(2)} | ${round(mean(of('nll')))} | ${round(mean(of('ece')))} |`,
   );
+}
+/** Negative log-likelihood and expected calibration error of a one-task model. */
+function honesty({ network, tasks: [task] }, { images, labels }) {
+  const classifier = engine.classifier(network, { mask: task.mask, transform: task.transform });
+  const found = evaluate(classifier, images, labels, { labelNames: task.labels, logitScale: task.logitScale });
+  classifier.free();
+  return found;
 }
 engine.close();
 rmSync(folder, { recursive: true });

@@ -59,11 +59,17 @@ export function matchedAccuracy(logits: ArrayLike<number>, labels: Uint8Array, o
   return met.reduce((right, counts) => right + Math.max(...counts), 0) / labels.length;
 }
 
-/** Mean negative log-likelihood of the labels under softmax(scale x logits), nats; at most 700 a sample. */
-function likelihood(logits: ArrayLike<number>, labels: Uint8Array, outputs: number, classes: number, scale: number): number {
+/**
+ * Mean negative log-likelihood of the labels under softmax(scale x logits), nats; at most 700 a sample.
+ * @param doubt probability that a row is of another class than its label, any of them
+ */
+function likelihood(logits: ArrayLike<number>, labels: Uint8Array, outputs: number, classes: number, scale: number, doubt = 0): number {
+  const cost = (p: number) => -ln(Math.max(1e-304, p));
   let nll = 0;
   labels.forEach((label, row) => {
-    nll += -ln(Math.max(1e-304, softmax(logits, row * outputs, classes, scale)[label]));
+    const p = softmax(logits, row * outputs, classes, scale);
+    nll += (1 - doubt) * cost(p[label]);
+    if (doubt > 0) nll += p.reduce((sum, other, j) => (j === label ? sum : sum + cost(other)), 0) * (doubt / (classes - 1));
   });
   return nll / labels.length;
 }
@@ -115,14 +121,23 @@ export function evaluate(
   };
 }
 
+/** From so many wrong rows on they alone tell how sure a classifier may be. */
+const TELLING = 10;
+
 /**
  * The logit scale (inverse temperature, Guo et al. 2017) that minimises the negative log-likelihood of held-out rows: golden-section
  * search over its logarithm in [2^-12, 2^12], rounded to three digits so that it is the same number everywhere.
+ *
+ * Where fewer than ten of n rows are wrong, each label is doubted with the probability 0.5 / (n + 1), Krichevsky and Trofimov's (1981) of
+ * what n trials have not shown: for rows that are all right the likeliest scale has no end, but fifteen right answers are no reason to be
+ * certain of the next.
  */
 export function fitLogitScale(classifier: Classifier, images: Uint8Array, labels: Uint8Array, classes: number): number {
   const logits = classifier.logits(images, labels.length);
   const unit = logits instanceof Int32Array ? classifier.scale : 1;
-  const cost = (log: number) => likelihood(logits, labels, classifier.outputs, classes, unit * exp(log));
+  const wrong = labels.length * (1 - accuracyOf(logits, labels, classifier.outputs, classes));
+  const doubt = classes > 1 && wrong < TELLING - 0.5 ? 0.5 / (labels.length + 1) : 0;
+  const cost = (log: number) => likelihood(logits, labels, classifier.outputs, classes, unit * exp(log), doubt);
   const ratio = 0.6180339887498949;
   let [low, high] = [-8.3, 8.3];
   let [a, b] = [high - ratio * (high - low), low + ratio * (high - low)];

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { type Dataset, imagesOf, labelsOf, split } from '../src/data.js';
-import type { Engine } from '../src/engine/engine.js';
+import type { Classifier, Engine } from '../src/engine/engine.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { accuracyOf, evaluate, fitLogitScale, softmax } from '../src/evaluate.js';
@@ -184,13 +184,43 @@ test('the density falls from one half to the target over the first 40 % of the s
   expect(densityAt([0.1], 40, 100)).toEqual([0.1]);
 });
 
+test('few wrong rows leave the doubt that their number leaves; many are fitted as they are', () => {
+  /** The scale for n rows whose label is 1, of three classes; logits are 1 for the class said and 0 for the others. */
+  const fitted = (n: number, wrong = 0) => {
+    const classifier: Classifier = {
+      arithmetic: 'float',
+      scale: 1,
+      inputs: 1,
+      outputs: 3,
+      bytes: 0,
+      logits: (_, rows) => Float32Array.from({ length: 3 * rows }, (_, i) => (i % 3 === (i < 3 * wrong ? 0 : 1) ? 1 : 0)),
+      free: () => undefined,
+    };
+    return fitLogitScale(classifier, new Uint8Array(n), new Uint8Array(n).fill(1), 3);
+  };
+  // The class said gets p = e^s / (e^s + 2), and the loss is least where p is the part of the labels that it has.
+  const scaleAt = (p: number) => Math.log((2 * p) / (1 - p));
+  const shareOf = (n: number, wrong: number, doubt: number) => ((n - wrong) * (1 - doubt) + (wrong * doubt) / 2) / n;
+  for (const [n, wrong] of [
+    [1, 0],
+    [15, 0],
+    [5000, 0],
+    [100, 3],
+    [100, 9],
+  ])
+    expect(Math.abs(fitted(n, wrong) / scaleAt(shareOf(n, wrong, 0.5 / (n + 1))) - 1)).toBeLessThan(0.01);
+  for (const wrong of [10, 20]) expect(Math.abs(fitted(100, wrong) / scaleAt(1 - wrong / 100) - 1)).toBeLessThan(0.01);
+});
+
 test('the fitted temperature is the best of a grid, and evaluation counts what it should', async () => {
   const engine = createReferenceEngine();
   const { mask } = await trainTopk(engine, network, data, parts, options);
   const classifier = engine.classifier(network, { mask });
   const labelNames = ['corner', 'row', 'column'];
-  const scale = fitLogitScale(classifier, data.images, data.labels, 3);
-  const at = (logitScale: number) => evaluate(classifier, data.images, data.labels, { labelNames, logitScale });
+  // Thirty labels, ten of each class, are wrong: enough to tell how sure to be.
+  const labels = data.labels.map((label, i) => (i % 31 === 0 ? (label + 1) % 3 : label));
+  const scale = fitLogitScale(classifier, data.images, labels, 3);
+  const at = (logitScale: number) => evaluate(classifier, data.images, labels, { labelNames, logitScale });
   const best = at(scale);
   for (const factor of [0.25, 0.5, 0.8, 1.25, 2, 4]) expect(best.nll).toBeLessThanOrEqual(at(scale * factor).nll + 1e-4);
   expect(best.confusion.flat().reduce((a, b) => a + b, 0)).toBe(900);
