@@ -66,11 +66,14 @@ const commands: Record<string, readonly [about: string, make: () => Promise<Comm
   data: ['list and fetch data sets', async () => (await import('./data.js')).dataCommand()],
   demo: ["the paper's story on MNIST, then a server with every model made", async () => (await import('./demo.js')).demoCommand()],
 };
+const words = process.argv.slice(2);
 /** The command that is asked for, or asked about; the list of all of them needs none of their files. */
-const asked = process.argv.slice(2).find((word) => Object.hasOwn(commands, word));
+const asked = words.find((word) => Object.hasOwn(commands, word));
 for (const [name, [about, make]] of Object.entries(commands)) {
   program.addCommand((name === asked ? await make() : new Command(name)).description(about));
 }
+// The list has names alone, as a command that is not loaded knows no options and arguments.
+program.configureHelp({ subcommandTerm: (command) => command.name() });
 const everyCommand = (command: Command): Command[] => [command, ...command.commands.flatMap(everyCommand)];
 for (const command of everyCommand(program)) {
   command.exitOverride().configureOutput({ writeErr: () => undefined, outputError: () => undefined });
@@ -85,7 +88,9 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 try {
-  await program.parseAsync();
+  // Commander's help takes one word; `help data get` is about get.
+  const about = words.slice(1).filter((word) => !word.startsWith('-'));
+  await program.parseAsync(words[0] === 'help' && words[1] === asked ? [...about, '--help'] : words, { from: 'user' });
 } catch (error) {
   process.exitCode = explain(error);
 }
@@ -94,16 +99,23 @@ try {
 function explain(error: unknown): number {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return 0;
+    const path = pathOf(program, words);
     if (error.code === 'commander.help') {
-      console.error(`seedmask: which command? See seedmask ${asked ? `${asked} ` : ''}--help`);
+      console.error(`seedmask: which command? See ${path} --help`);
       return 1;
     }
     const line = error.message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ');
-    console.error(`seedmask: ${line} (see seedmask --help)`);
+    console.error(`seedmask: ${line} (see ${path} --help)`);
     return 1;
   }
   const expected = error instanceof SeedmaskError || error instanceof DataError || error instanceof ShapeError;
   console.error(`seedmask: ${expected ? '' : 'internal error: '}${(error as Error).message}`);
   if (!expected && process.env['SEEDMASK_DEBUG']) console.error(error);
   return 1;
+}
+
+/** The command that words lead to, as a user types it: "seedmask data get". */
+function pathOf(command: Command, [word, ...rest]: readonly string[]): string {
+  const next = command.commands.find((one) => one.name() === word);
+  return next ? `${command.name()} ${pathOf(next, rest)}` : command.name();
 }

@@ -226,6 +226,39 @@ test('a port in use', async () => {
   expect(stderr).toMatch(new RegExp(`^seedmask: cannot listen on .*${port}.*\n$`));
 });
 
+test('the list of commands is the same whatever is asked beside it, and has a sentence for each', () => {
+  const list = seedmask('--help').stdout;
+  expect([seedmask('help').stdout, seedmask('--help', 'train').stdout]).toEqual([list, list]);
+  const commands = [...list.matchAll(/^ {2}([a-z]+) {2,}(.+)/gm)].map(([, name]) => name);
+  expect(commands).toEqual(expect.arrayContaining(['train', 'inspect', 'data', 'demo']));
+  expect(commands).toHaveLength(19);
+  expect(seedmask('inspect', '--help').stdout).toMatch(/^Usage: seedmask inspect \[options\] <file>\n\nshow what a model file holds\n/);
+  for (const [words, usage] of [
+    [['help', 'data', 'get'], 'seedmask data get [options] <name>'],
+    [['help', 'data'], 'seedmask data [options] [command]'],
+    [['help', 'export', '--task'], 'seedmask export [options] <model>'],
+  ] as const) {
+    const { status, stdout } = seedmask(...words);
+    expect([status, stdout.split('\n')[0]]).toEqual([0, `Usage: ${usage}`]);
+  }
+}, 30_000);
+
+test.each([
+  [[], 'which command? See seedmask --help'],
+  [['help', 'nothing'], 'which command? See seedmask --help'],
+  [['data'], 'which command? See seedmask data --help'],
+  [['inspekt', 'train'], "unknown command 'inspekt' (Did you mean inspect?) (see seedmask --help)"],
+  [['--json', 'inspect', 'x'], "unknown option '--json' (see seedmask --help)"],
+  [['inspect'], "missing required argument 'file' (see seedmask inspect --help)"],
+  [['inspect', '--jsn', 'x'], "unknown option '--jsn' (Did you mean --json?) (see seedmask inspect --help)"],
+  [['keys', 'ad'], "unknown command 'ad' (Did you mean add?) (see seedmask keys --help)"],
+  [['data', 'get'], "missing required argument 'name' (see seedmask data get --help)"],
+  [['inspect', 'train'], 'cannot read train: there is no such file or folder'],
+])('%j names the help that tells more', (words, line) => {
+  const { status, stdout, stderr } = seedmask(...words);
+  expect([status, stdout, stderr]).toEqual([1, '', `seedmask: ${line}\n`]);
+});
+
 test('inspect --json is one object with the documented keys', () => {
   const { status, stdout } = seedmask('inspect', '--json', good);
   expect(status).toBe(0);
