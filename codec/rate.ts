@@ -6,8 +6,12 @@ import { countKept, type Mask, weighted } from '../src/network.js';
 import { ContextModel } from './context.js';
 import { fitsModel, gridOf, hintsOf, type Surroundings } from './grids.js';
 
-/** -log2(p / 65536) at p. */
-const bitsTable = (): Float32Array => Float32Array.from({ length: 65536 }, (_, p) => (p === 0 ? 16 : 16 - ln(p) / Math.LN2));
+/** -log2(p / 65536) at p: made when first asked for, because it takes milliseconds, and kept, because training and squeezing ask again and again. */
+const bitsTable = (): Float32Array => {
+  table ??= Float32Array.from({ length: 65536 }, (_, p) => (p === 0 ? 16 : 16 - ln(p) / Math.LN2));
+  return table;
+};
+let table: Float32Array | undefined;
 
 /**
  * Bits that keeping a weight costs above pruning it, as the model predicts it from the weights before it under this mask: log2 of the

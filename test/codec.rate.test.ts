@@ -1,7 +1,7 @@
 // What a bit is said to cost is what it costs: the prices of a mask's own bits add up to the bytes that the context scheme writes.
 
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { encodePayload } from '../codec/encode.js';
 import { keepCosts, maskBits } from '../codec/rate.js';
 import { kept, type Mask, type Network, weightCounts } from '../src/network.js';
@@ -76,4 +76,17 @@ test('a network that the context scheme does not take has no prices', () => {
   const small: Network = { ...network, input: [4, 4, 2], layers: [conv(3), pool, dense(2)] };
   const costs = keepCosts({ network: small, pixelPermutation: null }, randomMask(small, small.seed, 0.5));
   expect(costs.map((layer) => layer.some((cost) => cost !== 0))).toEqual([true, true]);
+});
+
+test('the table of prices, which takes milliseconds, is made once', () => {
+  const network: Network = { input: [1, 1, 9], layers: [dense(3)], distribution: 'normal', sigma: 'he', seed: { low: 1, high: 0 } };
+  const mask = randomMask(network, network.seed, 0.5);
+  const around = { network, pixelPermutation: null };
+  keepCosts(around, mask);
+  const made = vi.spyOn(Float32Array, 'from');
+  keepCosts(around, mask);
+  maskBits(around, mask);
+  const sizes = made.mock.calls.map(([from]) => (from as ArrayLike<number>).length);
+  made.mockRestore();
+  expect(sizes).not.toContain(65536);
 });
