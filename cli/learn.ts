@@ -1,7 +1,7 @@
 // Learning a task: a mask on a network whose weights never change, packed as seed + mask with its temperature and its free bits settled.
 // Everything is chosen on validation rows; test rows are only reported.
 
-import { DIGITS, keepCosts, type Model, PIXELS_TRANSFORM, type Provenance, settleFreeBits, writeModel } from '../codec/index.js';
+import { DIGITS, type Model, maskPrices, PIXELS_TRANSFORM, type Provenance, settleFreeBits, writeModel } from '../codec/index.js';
 import { type Dataset, imagesOf, labelsOf, type Split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
 import { evaluate, fitLogitScale } from '../src/evaluate.js';
@@ -164,8 +164,8 @@ export async function trainTask(
 ): Promise<TrainedTask> {
   const started = performance.now();
   const { permutations = UNPERMUTED } = data;
-  const costs = (mask: Mask) => keepCosts({ network, pixelPermutation: permutations.pixelPermutation }, mask);
-  const rate = options.rate ? { weight: options.rate, costs } : undefined;
+  const around = { network, pixelPermutation: permutations.pixelPermutation };
+  const rate = options.rate ? { weight: options.rate, costs: maskPrices(around).costs } : undefined;
   const batch = batchOf(parts.train.length, TOPK.batch);
   const topk = { ...topkTraining(network), ...(data.train.features && { learningRate: NUMBERS_RATE }) };
   const learned =

@@ -1,7 +1,7 @@
 // --squeeze: the rate-distortion pass of src/squeeze.ts over a learned task. Half of the validation rows choose (epoch, densities,
 // temperature); the other half choose nothing and check what the flips have done. A squeezed mask that loses there is thrown away.
 
-import { keepCosts, maskBits, writeModel } from '../codec/index.js';
+import { maskPrices, writeModel } from '../codec/index.js';
 import { type Dataset, imagesOf, labelsOf, type Split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
 import { type SqueezeProgress, squeeze } from '../src/squeeze.js';
@@ -50,8 +50,7 @@ export async function squeezeTask(
   const [task] = tasks;
   const { mask, flips, lossBefore, lossAfter } = await squeeze(engine, network, data.train, parts.train, task.mask, {
     logitScale: task.logitScale,
-    costs: (one) => keepCosts({ network, pixelPermutation: null }, one),
-    bits: (one) => maskBits({ network, pixelPermutation: null }, one),
+    ...maskPrices({ network, pixelPermutation: null }),
     onProgress,
   });
   const model = taskModel(engine, network, mask, data.train, parts.validation, data.name);

@@ -18,7 +18,7 @@ export { ERRORS, type ErrorCode, type ErrorDetails, SeedmaskError } from './erro
 export { settleFreeBits } from './free.js';
 export { DIGITS, networkId, PIXELS_TRANSFORM, type Provenance, type Transform } from './header.js';
 export { type Base, DEFAULT_LIMITS, type Limits, type NetworkLookup } from './layout.js';
-export { keepCosts, maskBits } from './rate.js';
+export { type MaskPrices, maskPrices } from './rate.js';
 export { TASK_ID, type TaskHead } from './records.js';
 export { readSafetensors, type Tensor, type TensorFile, writeSafetensors } from './safetensors.js';
 export { type LayerCount, SCHEMES, type SchemeName } from './schemes.js';

@@ -6,37 +6,40 @@ import { countKept, type Mask, weighted } from '../src/network.js';
 import { ContextModel } from './context.js';
 import { fitsModel, gridOf, hintsOf, type Surroundings } from './grids.js';
 
-/** -log2(p / 65536) at p: made when first asked for, because it takes milliseconds, and kept, because training and squeezing ask again and again. */
-const bitsTable = (): Float32Array => {
-  table ??= Float32Array.from({ length: 65536 }, (_, p) => (p === 0 ? 16 : 16 - ln(p) / Math.LN2));
-  return table;
-};
-let table: Float32Array | undefined;
-
-/**
- * Bits that keeping a weight costs above pruning it, as the model predicts it from the weights before it under this mask: log2 of the
- * odds against a 1. Negative where a 1 is the likelier. What a change does to the predictions of later weights is not in it.
- * Where a layer keeps nothing or everything, and where its count alone tells the last bits, it is 0; in networks that the context
- * scheme does not take it is 0 everywhere.
- * @returns one value a weight, canonical order
- */
-export function keepCosts(around: Surroundings, mask: Mask): Float32Array[] {
-  const costs = weighted(around.network).map(({ weights }) => new Float32Array(weights));
-  const bits = bitsTable();
-  predict(around, mask, (layer, at, one) => {
-    costs[layer][at] = bits[one] - bits[65536 - one];
-  });
-  return costs;
+/** What bits cost, of any number of masks. */
+export interface MaskPrices {
+  /**
+   * Bits that keeping a weight costs above pruning it, as the model predicts it from the weights before it under this mask: log2 of the
+   * odds against a 1. Negative where a 1 is the likelier. What a change does to the predictions of later weights is not in it.
+   * Where a layer keeps nothing or everything, and where its count alone tells the last bits, it is 0; in networks that the context
+   * scheme does not take it is 0 everywhere.
+   * @returns one value a weight, canonical order
+   */
+  costs(mask: Mask): Float32Array[];
+  /** Bits that the context scheme writes for the mask, in fractions, its counts apart; 0 for a network that it does not take. */
+  bits(mask: Mask): number;
 }
 
-/** Bits that the context scheme writes for the mask, in fractions, its counts apart; 0 for a network that it does not take. */
-export function maskBits(around: Surroundings, mask: Mask): number {
-  let sum = 0;
-  const bits = bitsTable();
-  predict(around, mask, (_layer, _at, one, bit) => {
-    sum += bits[bit ? one : 65536 - one];
-  });
-  return sum;
+/** @param around the network of the masks and how their pixels are permuted */
+export function maskPrices(around: Surroundings): MaskPrices {
+  /** -log2(p / 65536) at p. */
+  const bitsAt = Float32Array.from({ length: 65536 }, (_, p) => (p === 0 ? 16 : 16 - ln(p) / Math.LN2));
+  return {
+    costs(mask) {
+      const costs = weighted(around.network).map(({ weights }) => new Float32Array(weights));
+      predict(around, mask, (layer, at, one) => {
+        costs[layer][at] = bitsAt[one] - bitsAt[65536 - one];
+      });
+      return costs;
+    },
+    bits(mask) {
+      let sum = 0;
+      predict(around, mask, (_layer, _at, one, bit) => {
+        sum += bitsAt[bit ? one : 65536 - one];
+      });
+      return sum;
+    },
+  };
 }
 
 /** Tells the predicted probability of a 1, in 1/65536, of every bit that the model codes, with its layer, its weight and itself. */

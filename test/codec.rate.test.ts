@@ -1,9 +1,9 @@
 // What a bit is said to cost is what it costs: the prices of a mask's own bits add up to the bytes that the context scheme writes.
 
 import fc from 'fast-check';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { encodePayload } from '../codec/encode.js';
-import { keepCosts, maskBits } from '../codec/rate.js';
+import { maskPrices } from '../codec/rate.js';
 import { kept, type Mask, type Network, weightCounts } from '../src/network.js';
 import { conv, convArchitecture, dense, denseArchitecture, networkOf, pool, randomMask, scenario } from './engine.material.js';
 
@@ -27,9 +27,10 @@ test('the prices of a mask add up to its bytes, also where pixels are permuted',
     const around = { network: networkOf(s), pixelPermutation };
     const mask = randomMask(around.network, s.seed, s.density);
     const counts = weightCounts(around.network);
-    const costs = keepCosts(around, mask);
+    const prices = maskPrices(around);
+    const costs = prices.costs(mask);
     expect(costs.map((layer) => layer.length)).toEqual(counts);
-    const bits = maskBits(around, mask);
+    const bits = prices.bits(mask);
     // A price of 0 is that of an even chance, or of a bit that the count tells: at most a few of 65,535 probabilities.
     const even = costs.reduce((sum, layer) => sum + layer.reduce((n, cost) => n + (cost === 0 ? 1 : 0), 0), 0);
     expect(bitsOf(costs, mask)).toBeLessThanOrEqual(bits + 0.01);
@@ -53,7 +54,7 @@ test('a layer of patches is cheap where they are, and what its count tells is fr
   // Rows 4 to 6 of every unit, all of them; the second layer keeps nothing.
   const mask = [new Uint8Array(30 * 18), new Uint8Array(15)];
   for (let i = 0; i < 30 * 144; i++) if (i % 144 >= 48 && i % 144 < 84) mask[0][i >> 3] |= 1 << (i & 7);
-  const [first, second] = keepCosts({ network, pixelPermutation: null }, mask);
+  const [first, second] = maskPrices({ network, pixelPermutation: null }).costs(mask);
   const mean = (from: number, to: number) => first.subarray(from, to).reduce((a, b) => a + b, 0) / (to - from);
   // Unit 20, long after the patch was learned.
   expect(mean(20 * 144 + 52, 20 * 144 + 80)).toBeLessThan(-3);
@@ -72,21 +73,12 @@ test('a network that the context scheme does not take has no prices', () => {
     seed: { low: 1, high: 1 },
   };
   const mask = [Uint8Array.from({ length: 2 ** 17 + 1 }, (_, i) => (i < 9 ? 255 : 0))];
-  expect(keepCosts({ network, pixelPermutation: null }, mask)[0].every((cost) => cost === 0)).toBe(true);
+  expect(
+    maskPrices({ network, pixelPermutation: null })
+      .costs(mask)[0]
+      .every((cost) => cost === 0),
+  ).toBe(true);
   const small: Network = { ...network, input: [4, 4, 2], layers: [conv(3), pool, dense(2)] };
-  const costs = keepCosts({ network: small, pixelPermutation: null }, randomMask(small, small.seed, 0.5));
+  const costs = maskPrices({ network: small, pixelPermutation: null }).costs(randomMask(small, small.seed, 0.5));
   expect(costs.map((layer) => layer.some((cost) => cost !== 0))).toEqual([true, true]);
-});
-
-test('the table of prices, which takes milliseconds, is made once', () => {
-  const network: Network = { input: [1, 1, 9], layers: [dense(3)], distribution: 'normal', sigma: 'he', seed: { low: 1, high: 0 } };
-  const mask = randomMask(network, network.seed, 0.5);
-  const around = { network, pixelPermutation: null };
-  keepCosts(around, mask);
-  const made = vi.spyOn(Float32Array, 'from');
-  keepCosts(around, mask);
-  maskBits(around, mask);
-  const sizes = made.mock.calls.map(([from]) => (from as ArrayLike<number>).length);
-  made.mockRestore();
-  expect(sizes).not.toContain(65536);
 });

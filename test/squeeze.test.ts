@@ -1,7 +1,7 @@
 // The squeeze on a small problem: never more bits, never a higher training loss, the same bits by every engine; and by hand.
 
 import { expect, test } from 'vitest';
-import { keepCosts, maskBits } from '../codec/index.js';
+import { maskPrices } from '../codec/index.js';
 import { type Dataset, imagesOf, labelsOf, split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
@@ -31,8 +31,7 @@ const data: Dataset = (() => {
   return { input: [6, 6, 1], images, labels };
 })();
 const parts = split(700, 100, network.seed);
-const costs = (mask: Mask) => keepCosts({ network, pixelPermutation: null }, mask);
-const bits = (mask: Mask) => maskBits({ network, pixelPermutation: null }, mask);
+const { costs, bits } = maskPrices({ network, pixelPermutation: null });
 
 const images = imagesOf(data, parts.train);
 const labels = labelsOf(data, parts.train);
