@@ -129,6 +129,8 @@ export function warningOf({ model, valAccuracy }: TrainedTask, labels: Uint8Arra
   for (const label of labels) samples[label]++;
   const chance = Math.max(...samples) / labels.length;
   if (valAccuracy > chance) return null;
+  if (chance === 1)
+    return `the validation rows (${labels.length}) are all of one class: their accuracy, ${valAccuracy.toFixed(4)}, says nothing of others`;
   const found = `validation accuracy ${valAccuracy.toFixed(4)} is no better than always saying the most frequent class (${chance.toFixed(4)})`;
   return `${found}: try more --epochs, a higher --density (topk) or a larger --network`;
 }

@@ -147,7 +147,7 @@ function table(path: string): Table {
   const [names, ...rest] = rows;
   if (!names || names.length < 2 || rest.length < 2) {
     const got = names?.length === 1 && rest.length > 1 ? `one column, ${names[0]}` : `${rows.length} lines`;
-    throw refuse(path, got, 'a line of column names, of features and a label parted by , ; or tabs, and rows');
+    throw refuse(path, got, 'a line of column names, of features and a label parted by , ; or tabs, and at least two rows');
   }
   if (names.length > MAX_COLUMNS) throw refuse(path, `${names.length} columns`, `at most ${MAX_COLUMNS}`);
   const number = names.find((column) => column !== '' && Number.isFinite(Number(column)));
