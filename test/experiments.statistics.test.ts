@@ -50,6 +50,20 @@ test('p is a probability, whatever the scale of the values', () => {
       expect(p).toBeGreaterThanOrEqual(0);
       expect(p).toBeLessThanOrEqual(1);
     }),
+    {
+      seed: 1640168206,
+      // Differences whose mean is next to nothing: jStat gives 1.00000001.
+      examples: [
+        [
+          [
+            [99.99993133544922, 0],
+            [0, 99.99993133544922],
+            [0, 0],
+            [1.812985423951547e-14, 0],
+          ],
+        ],
+      ],
+    },
   );
 });
 
