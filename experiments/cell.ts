@@ -12,6 +12,7 @@ import { dataOfView, VIEWS } from './views.js';
 /** The paper's networks. */
 const NETWORKS = ['fc', 'conv2', 'conv4', 'conv6'] as const;
 export type NetworkName = (typeof NETWORKS)[number];
+export const CONVOLUTIONAL = ['conv2', 'conv4', 'conv6'] as const satisfies readonly NetworkName[];
 
 /** The paper's data for a network: digits for fc, CIFAR-10 for the convolutional ones. */
 export const dataOf = (network: NetworkName): 'mnist' | 'cifar10' => (network === 'fc' ? 'mnist' : 'cifar10');

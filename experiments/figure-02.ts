@@ -2,7 +2,7 @@
 // (variant 1; variant 2 also for kept weights), with two controls that zero as many weights in other places.
 
 import { MASK0, type Mask0 } from '../src/masks/actions.js';
-import { type NetworkName, onItsData, type Row } from './cell.js';
+import { CONVOLUTIONAL, type NetworkName, onItsData, type Row } from './cell.js';
 import { type Line, type Style, seedsOf, styled } from './chart.js';
 import { inOrder } from './claims.js';
 import type { Claim, Experiment, Picture } from './experiment.js';
@@ -31,7 +31,6 @@ const STYLES: Record<Mask0, Style> = {
 const DEEP = 0.5;
 
 type Networks = (plan: Plan) => readonly NetworkName[];
-const CONV: readonly NetworkName[] = ['conv2', 'conv4', 'conv6'];
 
 function picture(name: string, all: readonly Row[], plan: Plan, network: NetworkName): Picture {
   const rows = sameSeeds(all, ['mask0']);
@@ -115,8 +114,8 @@ export const figure2 = mask0Figure(
   'figure-02',
   'figures 2 and 3, mask-0 actions: what pruned weights become, with both controls',
   { quick: 2, budget: 150, full: 600000 },
-  ({ scale }) => (scale === 'full' ? CONV : ['conv2']),
-  CONV,
+  ({ scale }) => (scale === 'full' ? CONVOLUTIONAL : ['conv2']),
+  CONVOLUTIONAL,
 );
 
 export const figure2b = mask0Figure('figure-02b', 'mask-0 actions: the same, fc', { quick: 1, budget: 80, full: 370 }, () => ['fc'], [

@@ -4,7 +4,7 @@ import type { Mask0, Mask1 } from '../src/masks/actions.js';
 import { CRITERIA, type Criterion } from '../src/masks/criteria.js';
 import { BERNOULLI, TOPK, TOPK_CONV_RATE } from '../src/train.js';
 import type { ArchiveCell, CurveCell, LearnedCell, NetworkName, PaperCell, PlaneCell, ProbeCell, Setting, TicketCell } from './cell.js';
-import { extentOf, rowsText, type ScaleName } from './scale.js';
+import { epochsText, extentOf, rowsText, type ScaleName } from './scale.js';
 
 export interface Plan {
   readonly scale: ScaleName;
@@ -87,8 +87,6 @@ export const curvesShortened = (scale: ScaleName, network: NetworkName): string 
 export const trainedShortened = (scale: ScaleName, network: NetworkName): string | undefined =>
   curvesShortened(scale, network) &&
   `shortened run: ${network}: trained for ${epochsText(lastAge(scale, network))} on ${rowsText(scale, network)} (the paper: ${paperCurves(network)})`;
-
-const epochsText = (epochs: number): string => `${epochs} ${epochs === 1 ? 'epoch' : 'epochs'}`;
 
 const paperCurves = (network: NetworkName): string => `${epochsText(lastAge('full', network))} on ${rowsText('full', network)}`;
 

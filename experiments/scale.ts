@@ -42,11 +42,14 @@ export function rowsText(scale: ScaleName, network: NetworkName): string {
   return `${rows.toLocaleString('en')} training${part} rows`;
 }
 
+/** "1 epoch", "12 epochs" */
+export const epochsText = (epochs: number): string => `${epochs} ${epochs === 1 ? 'epoch' : 'epochs'}`;
+
 /** One line for captions: what was run. */
 export function extentText(scale: ScaleName, network: NetworkName, epochs = extentOf(scale, network).epochs): string {
   const { rounds, power } = extentOf(scale, network);
   const share = power === 1 ? '' : `, each pruning ${power} of the paper's`;
-  return `${network}: ${rowsText(scale, network)}, ${epochs} ${epochs === 1 ? 'epoch' : 'epochs'} a round, ${rounds} rounds${share}`;
+  return `${network}: ${rowsText(scale, network)}, ${epochsText(epochs)} a round, ${rounds} rounds${share}`;
 }
 
 /** What is shorter than the paper's definition, or undefined where nothing is. */

@@ -3,7 +3,7 @@
 // masks, and trained weights. One column a network.
 
 import { CRITERIA } from '../src/masks/criteria.js';
-import type { NetworkName, Row } from './cell.js';
+import { CONVOLUTIONAL, type NetworkName, type Row } from './cell.js';
 import { seedsText } from './chart.js';
 import { inBands, shown } from './claims.js';
 import type { Claim, Experiment, Picture, Table } from './experiment.js';
@@ -22,8 +22,7 @@ import {
 import { bestOfSeeds, percents, where } from './rows.js';
 import { summary } from './statistics.js';
 
-const CONV: readonly NetworkName[] = ['conv2', 'conv4', 'conv6'];
-const NETWORKS: readonly NetworkName[] = ['fc', ...CONV];
+const NETWORKS: readonly NetworkName[] = ['fc', ...CONVOLUTIONAL];
 
 interface Line {
   readonly label: string;
@@ -185,7 +184,7 @@ function convClaims(rows: readonly Row[], plan: Plan): Claim[] {
         { name: WEIGHTS.init, values: best('init'), low: 19, high: 29 },
       ],
     ),
-    ...CONV.flatMap((network) => [
+    ...CONVOLUTIONAL.flatMap((network) => [
       inBands(
         { ...scope(network), shortened: trainedShortened(plan.scale, network) },
         { text: `A12: trained weights of ${network}`, paper: `${PAPER.trained[network]} %, ± 1.5` },
@@ -217,7 +216,7 @@ export const supermasks: Experiment = {
   about: 'the table: best criterion, learned masks, learned with rescaling, topk, trained weights; fc',
   minutes: { quick: 1, budget: 60, full: 460 },
   cells: (plan) => cellsOf(plan, ['fc']),
-  also: (plan) => cellsOf(plan, CONV),
+  also: (plan) => cellsOf(plan, CONVOLUTIONAL),
   select,
   pictures: (rows, plan) => pictures(rows, plan, 'supermasks', ['fc']),
   tables,
@@ -228,10 +227,10 @@ export const supermasksConv: Experiment = {
   name: 'supermasks-conv',
   about: 'the same table, conv2, conv4 and conv6',
   minutes: { quick: 3, budget: 700, full: 43000 },
-  cells: (plan) => cellsOf(plan, CONV),
+  cells: (plan) => cellsOf(plan, CONVOLUTIONAL),
   also: (plan) => cellsOf(plan, ['fc']),
   select,
-  pictures: (rows, plan) => pictures(rows, plan, 'supermasks', CONV),
+  pictures: (rows, plan) => pictures(rows, plan, 'supermasks', CONVOLUTIONAL),
   tables,
   claims: convClaims,
 };
