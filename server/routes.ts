@@ -245,22 +245,21 @@ export async function respond(
     answer = failure(error, req);
   }
   const { status, code, type, body, headers } = answer;
-  if (!res.headersSent && !res.destroyed) {
-    // Names and values in turn: node:http writes such a list as it stands.
-    const head = ['X-Request-Id', trace.id];
-    if (status !== 304) head.push('Content-Type', type, 'Content-Length', String(Buffer.byteLength(body)));
-    if (trace.traceparent !== undefined) head.push('traceparent', trace.traceparent);
-    if (headers) {
-      // What middleware says that answers differ by stays: the origin, where pages of several may ask.
-      const others = headers['Vary'] === undefined ? undefined : res.getHeader('Vary');
-      for (const name in headers) head.push(name, name === 'Vary' && others !== undefined ? `${others}, ${headers[name]}` : headers[name]);
-    }
-    service.outbox.add(() => {
-      if (res.headersSent || res.destroyed) return;
-      res.writeHead(status, head);
-      res.end(body);
-    });
+  // Names and values in turn: node:http writes such a list as it stands.
+  const head = ['X-Request-Id', trace.id];
+  if (status !== 304) head.push('Content-Type', type, 'Content-Length', String(Buffer.byteLength(body)));
+  if (trace.traceparent !== undefined) head.push('traceparent', trace.traceparent);
+  if (headers) {
+    // What middleware says that answers differ by stays: the origin, where pages of several may ask.
+    const others = headers['Vary'] === undefined ? undefined : res.getHeader('Vary');
+    for (const name in headers) head.push(name, name === 'Vary' && others !== undefined ? `${others}, ${headers[name]}` : headers[name]);
   }
+  service.outbox.add(() => {
+    // Whoever has gone hears nothing, and what somebody else has begun to answer stands.
+    if (res.headersSent || res.destroyed) return;
+    res.writeHead(status, head);
+    res.end(body);
+  });
   const seconds = (performance.now() - started) / 1000;
   service.answered({ method: req.method ?? '', route: path, trace, task, caller: caller?.name, status, code, seconds });
 }
