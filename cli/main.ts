@@ -69,15 +69,9 @@ const commands: Record<string, readonly [about: string, make: () => Promise<Comm
 const words = process.argv.slice(2);
 /** The command that is asked for, or asked about; the list of all of them needs none of their files. */
 const asked = words.find((word) => Object.hasOwn(commands, word));
-for (const [name, [about, make]] of Object.entries(commands)) {
-  program.addCommand((name === asked ? await make() : new Command(name)).description(about));
-}
 // The list has names alone, as a command that is not loaded knows no options and arguments.
 program.configureHelp({ subcommandTerm: (command) => command.name() });
 const everyCommand = (command: Command): Command[] => [command, ...command.commands.flatMap(everyCommand)];
-for (const command of everyCommand(program)) {
-  command.exitOverride().configureOutput({ writeErr: () => undefined, outputError: () => undefined });
-}
 
 exitOnInterrupt();
 // A reader that has seen enough (seedmask ... | head) is no failure.
@@ -88,11 +82,23 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 try {
-  // Commander's help takes one word; `help data get` is about get.
-  const about = words.slice(1).filter((word) => !word.startsWith('-'));
-  await program.parseAsync(words[0] === 'help' && words[1] === asked ? [...about, '--help'] : words, { from: 'user' });
+  for (const [name, [about, make]] of Object.entries(commands)) {
+    program.addCommand((name === asked ? await make() : new Command(name)).description(about));
+  }
+  for (const command of everyCommand(program)) {
+    command.exitOverride().configureOutput({ writeErr: () => undefined, outputError: () => undefined });
+  }
+  await program.parseAsync(meant(words), { from: 'user' });
 } catch (error) {
   process.exitCode = explain(error);
+}
+
+/** What Commander has to read: its own help takes one word, where `help data get` is about get, and hides that a command is unknown. */
+function meant(words: readonly string[]): readonly string[] {
+  const [first] = words;
+  const about = words.slice(1).filter((word) => !word.startsWith('-'));
+  if (first === 'help' && about.length > 0) return about[0] === asked ? [...about, '--help'] : [about[0]];
+  return first === undefined || first.startsWith('-') || first === 'help' || first === asked ? words : [first];
 }
 
 /** Prints one line and returns the exit code. */

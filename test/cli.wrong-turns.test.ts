@@ -245,7 +245,8 @@ test('the list of commands is the same whatever is asked beside it, and has a se
 
 test.each([
   [[], 'which command? See seedmask --help'],
-  [['help', 'nothing'], 'which command? See seedmask --help'],
+  [['help', 'trian'], "unknown command 'trian' (Did you mean train?) (see seedmask --help)"],
+  [['trian', '--help'], "unknown command 'trian' (Did you mean train?) (see seedmask --help)"],
   [['data'], 'which command? See seedmask data --help'],
   [['inspekt', 'train'], "unknown command 'inspekt' (Did you mean inspect?) (see seedmask --help)"],
   [['--json', 'inspect', 'x'], "unknown option '--json' (see seedmask --help)"],
