@@ -242,6 +242,35 @@ describe.skipIf(!here)('in Chromium', { timeout: PATIENT }, () => {
     await page.close();
   });
 
+  test('the file that was asked for last is shown, whichever comes first', async () => {
+    const { page, errors } = await opened();
+    let comes = () => {};
+    const come = new Promise<void>((resolve) => {
+      comes = resolve;
+    });
+    await page.route('**/models/tasks.smk', async (route) => {
+      await come;
+      await route.continue();
+    });
+    await page.getByRole('button', { name: 'Many masks on one network' }).click();
+    await page.waitForFunction(() => /^Opening tasks/.test(document.getElementById('notice')!.textContent ?? ''));
+    await page.setInputFiles('#pick', { name: 'mine.smk', mimeType: 'application/octet-stream', buffer: modelFile('digits') });
+    await page.getByRole('button', { name: 'mine', exact: true, pressed: true }).waitFor();
+    const arrived = page.waitForResponse('**/models/tasks.smk');
+    comes();
+    await (await arrived).finished();
+    await page.waitForTimeout(1000);
+    expect(await page.getByRole('button', { name: 'mine', exact: true, pressed: true }).isVisible()).toBe(true);
+    expect(await page.locator('#save').getAttribute('download')).toBe('mine.smk');
+    expect(await page.locator('#masks button').count()).toBe(3);
+    // It was kept: asked for again, it is there without another request.
+    await page.unroute('**/models/tasks.smk');
+    await page.route('**/models/tasks.smk', (route) => route.abort());
+    await tasksFile(page);
+    expect(errors).toEqual([]);
+    await page.close();
+  });
+
   test('a link holds the model itself', async () => {
     const { page } = await opened();
     await page.getByRole('button', { name: 'Copy a link' }).click();
@@ -259,6 +288,10 @@ describe.skipIf(!here)('in Chromium', { timeout: PATIENT }, () => {
     await third.waitForFunction(() => /link is damaged/.test(document.getElementById('notice')!.textContent ?? ''));
     // The page works all the same, and takes another link without being loaded again.
     await third.waitForFunction(() => document.querySelectorAll('#bars li').length > 0);
+    await third.evaluate(() => {
+      location.hash = '#masks-title';
+    });
+    await third.waitForFunction(() => document.getElementById('notice')!.hidden);
     await third.evaluate((hash) => {
       location.hash = hash;
     }, new URL(link).hash);

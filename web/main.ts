@@ -4,15 +4,16 @@ import * as Comlink from 'comlink';
 import { barsOf } from './bars.js';
 import type { Answer, FileAbout, TaskAbout } from './bench.js';
 import { rasterise, SIDE } from './digit.js';
+import { createInside } from './inside.js';
 import { checkFileBytes } from './limits.js';
 import { noteOf } from './notes.js';
 import { createPad } from './pad.js';
 import { button, byId, fetched, grouped, notice, percent, said } from './page.js';
-import { coloursOf, drawLayer, drawUnit, fullest, greyImage, tiling } from './pictures.js';
+import { coloursOf, greyImage } from './pictures.js';
 import { drawnToScale } from './scale.js';
 import { bytesOf, LINK_LIMIT, linkOf } from './share.js';
 import { wireTraining } from './training.js';
-import type { Choice, LayerPicture } from './workbench.js';
+import type { Choice } from './workbench.js';
 import type { Service } from './worker.js';
 
 interface Shown {
@@ -41,10 +42,9 @@ const state: {
   /** Task whose order of pixels is fed in, or null: upright. */
   feed: number | null;
   answers: Answer[];
-  layer: LayerPicture | null;
-  /** The one that was selected; null: whichever keeps most. */
-  unit: number | null;
-} = { digit: new Uint8Array(SIDE * SIDE), files: new Map(), shown: null, choice: 0, feed: null, answers: [], layer: null, unit: null };
+  /** How often a file was asked for: one that arrives after a later wish is kept and not shown. */
+  wishes: number;
+} = { digit: new Uint8Array(SIDE * SIDE), files: new Map(), shown: null, choice: 0, feed: null, answers: [], wishes: 0 };
 
 /** Runs what a user asked for; a failure is one line on the page. */
 async function attempt(action: () => Promise<void>): Promise<void> {
@@ -167,7 +167,7 @@ function showFiles(): void {
   const others = [...state.files.keys()].filter((name) => !SHIPPED.some((one) => one.name === name));
   byId('files').replaceChildren(
     ...SHIPPED.map(({ name, title, url }) => button(title, state.shown?.name === name, () => void attempt(() => openShipped(name, url)))),
-    ...others.map((name) => button(name, state.shown?.name === name, () => void attempt(() => show(state.files.get(name)!)))),
+    ...others.map((name) => button(name, state.shown?.name === name, () => void attempt(() => reopen(state.files.get(name)!)))),
   );
 }
 
@@ -203,22 +203,31 @@ function choose(choice: Choice): void {
 
 async function openShipped(name: string, url: string): Promise<void> {
   const known = state.files.get(name);
-  if (known) return show(known);
+  if (known) return reopen(known);
+  const wish = ++state.wishes;
   const ahead = name === SHIPPED[0].name ? await worker.ahead() : null;
-  if (ahead) return hold({ name, ...ahead });
+  if (ahead) return hold({ name, ...ahead }, wish);
   notice(`Opening ${name} …`);
-  await openBytes(name, await fetched(url));
+  await openBytes(name, await fetched(url), wish);
 }
 
-async function openBytes(name: string, bytes: Uint8Array): Promise<void> {
-  await hold({ name, bytes, about: await worker.open(bytes) });
+async function openBytes(name: string, bytes: Uint8Array, wish = ++state.wishes): Promise<void> {
+  await hold({ name, bytes, about: await worker.open(bytes) }, wish);
+}
+
+function reopen(shown: Shown): Promise<void> {
+  state.wishes++;
+  return show(shown);
 }
 
 /** Files of a visitor that stay open; beyond, the oldest is forgotten. */
 const HELD = 8;
 
-/** Shows a file and keeps it; the worker forgets the one whose name it takes, and the oldest where there are too many. */
-async function hold(shown: Shown): Promise<void> {
+/**
+ * Keeps a file and shows it if no other was asked for since; the worker forgets the one whose name it takes, and the oldest where there
+ * are too many.
+ */
+async function hold(shown: Shown, wish: number): Promise<void> {
   const { files } = state;
   const replaced = files.get(shown.name);
   files.delete(shown.name);
@@ -226,21 +235,24 @@ async function hold(shown: Shown): Promise<void> {
   const own = [...files.values()].filter(({ name }) => !SHIPPED.some((one) => one.name === name));
   const oldest = own.slice(0, Math.max(0, own.length - HELD));
   for (const { name } of oldest) files.delete(name);
-  await show(shown);
-  for (const { about } of replaced ? [replaced, ...oldest] : oldest) await worker.close(about.file);
+  const gone = replaced ? [replaced, ...oldest] : oldest;
+  if (wish === state.wishes || gone.some((one) => one === state.shown)) await show(shown);
+  else showFiles();
+  for (const { about } of gone) await worker.close(about.file);
 }
 
 async function show(shown: Shown): Promise<void> {
   notice('');
-  Object.assign(state, { shown, choice: 0, feed: null, answers: [], unit: null });
+  Object.assign(state, { shown, choice: 0, feed: null, answers: [] });
   await askOne();
+  if (state.shown !== shown) return;
   showFiles();
   showFeeds();
   byId('task-note').textContent = noteOf(state.shown!, state.choice);
   showMasks();
   byId('timing').textContent = '';
   const { about, bytes } = shown;
-  byId('layer').replaceChildren(...about.layers.map(({ units }, i) => new Option(`${i + 1}: ${units} units`, String(i))));
+  inside.offer(about.layers);
   byId('scale').innerHTML = drawnToScale(about.fileBytes, about.fileBytes - about.headerBytes, about.weights);
   const save = byId<HTMLAnchorElement>('save');
   URL.revokeObjectURL(save.href);
@@ -248,37 +260,15 @@ async function show(shown: Shown): Promise<void> {
   save.download = `${shown.name}.smk`;
   byId<HTMLButtonElement>('share').disabled = bytes.length > LINK_LIMIT;
   await ask();
-  await showInside();
+  if (state.shown === shown) await showInside();
 }
 
 // ---- inside ----
 
 async function showInside(): Promise<void> {
-  const layer = Number(byId<HTMLSelectElement>('layer').value);
-  const { file } = state.shown!.about;
-  state.layer = await worker.picture(file, state.choice, layer);
-  if (state.unit !== null) state.unit = Math.min(state.unit, state.layer.units - 1);
-  showLayer();
-}
-
-function showLayer(): void {
-  const { layer } = state;
-  if (!layer) return;
-  const unit = state.unit ?? fullest(layer);
-  const canvas = byId<HTMLCanvasElement>('layer-picture');
-  const colours = coloursOf(canvas);
-  const all = layer.units * layer.shape.reduce((a, b) => a * b, 1);
-  const keptWeights = drawLayer(canvas, layer, colours, unit);
-  const keptHere = drawUnit(byId('unit-picture'), layer, unit, colours);
-  const layerText = `${grouped(keptWeights)} of ${grouped(all)} weights kept, ${percent(keptWeights / all)}; one tile a unit, its inputs as an image. Select one.`;
-  const unitText = `Unit ${unit + 1} keeps ${grouped(keptHere)} inputs: blue adds, orange subtracts.`;
-  byId('layer-caption').textContent = layerText;
-  byId('unit-caption').textContent = unitText;
-  canvas.setAttribute('aria-label', layerText);
-  byId('unit-picture').setAttribute('aria-label', unitText);
-  const input = byId<HTMLInputElement>('unit');
-  input.max = String(layer.units);
-  input.value = String(unit + 1);
+  const { shown, choice } = state;
+  const picture = await worker.picture(shown!.about.file, choice, inside.layer);
+  if (state.shown === shown && state.choice === choice) inside.show(picture);
 }
 
 // ---- wiring ----
@@ -292,27 +282,7 @@ byId('clear').addEventListener('click', () => {
   state.digit = rasterise([]);
   void attempt(ask);
 });
-byId('layer').addEventListener('change', () => {
-  state.unit = null;
-  void attempt(showInside);
-});
-byId('unit').addEventListener('input', (event) => {
-  const unit = Number((event.target as HTMLInputElement).value) - 1;
-  if (!state.layer || !Number.isInteger(unit) || unit < 0 || unit >= state.layer.units) return;
-  state.unit = unit;
-  showLayer();
-});
-byId<HTMLCanvasElement>('layer-picture').addEventListener('click', (event) => {
-  if (!state.layer) return;
-  const canvas = event.currentTarget as HTMLCanvasElement;
-  const { columns } = tiling(state.layer);
-  const x = Math.floor((event.offsetX / canvas.clientWidth) * columns);
-  const y = Math.floor((event.offsetY / canvas.clientHeight) * Math.ceil(state.layer.units / columns));
-  const unit = y * columns + Math.min(x, columns - 1);
-  if (unit >= state.layer.units) return;
-  state.unit = unit;
-  showLayer();
-});
+const inside = createInside(() => void attempt(showInside));
 
 async function openFile(file: File): Promise<void> {
   notice('');
@@ -351,7 +321,7 @@ wireTraining(openBytes);
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
   pad.repaint();
   showFed();
-  showLayer();
+  inside.repaint();
 });
 
 // ---- start ----
@@ -382,6 +352,7 @@ void attempt(loadExamples);
 
 /** Opens the model in the page's address; without one, or with a damaged one, which is said, the first of the site. */
 async function openAddress(): Promise<void> {
+  notice('');
   const first = () => (state.shown ? undefined : openShipped(SHIPPED[0].name, SHIPPED[0].url));
   try {
     const shared = bytesOf(location.hash);
