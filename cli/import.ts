@@ -260,7 +260,7 @@ async function fromMask(options: Options, file: string): Promise<void> {
   const network: Network = { ...options.network, input, distribution, sigma: options.sigma, seed };
   const mask = inFile(file, () => toMask(network, layersOf(file, 'mask', options)));
   let model: Model;
-  let quality = {};
+  let quality: ReturnType<typeof accuracies> | undefined;
   if (data) {
     const engine = await createWasmEngine({ threads: options.threads });
     const { validation } = split(data.train.labels.length, validationRows(data.train.labels.length), seed);
@@ -283,9 +283,10 @@ async function fromMask(options: Options, file: string): Promise<void> {
     fileBytes: bytes.length,
     file: out,
   };
-  outputOf(options).print(
-    result,
-    () =>
-      `${out}: ${bytes.length.toLocaleString('en')} bytes, ${total.toLocaleString('en')} weights kept${data ? `, test ${(quality as { testAccuracy: number }).testAccuracy.toFixed(4)}` : ''}`,
+  const numbers = `${out}: ${bytes.length.toLocaleString('en')} bytes, ${total.toLocaleString('en')} weights kept`;
+  outputOf(options).print(result, () =>
+    quality
+      ? `${numbers}, test ${quality.testAccuracy.toFixed(4)}`
+      : `${numbers}; without --data it takes pixels of 0 to 255, and its classes are 0 to ${outputs(network) - 1}`,
   );
 }

@@ -195,17 +195,11 @@ test('MatMul and Add are a dense layer', () => {
 test('a mask and a seed give a model file: the export of a task comes back as its mask', () => {
   const { network, task } = shipped('mnist-tiny');
   writeFileSync(join(folder, 'tiny.npz'), toNpz(network, task));
-  const { stdout, stderr } = seedmask(
-    'import',
-    '--mask',
-    'tiny.npz',
-    '--seed',
-    String((BigInt(network.seed.high) << 32n) | BigInt(network.seed.low)),
-    '--out',
-    'tiny.smk',
-    '--json',
-  );
+  const seed = String((BigInt(network.seed.high) << 32n) | BigInt(network.seed.low));
+  const words = ['import', '--mask', 'tiny.npz', '--seed', seed, '--out', 'tiny.smk'];
+  const { stdout, stderr } = seedmask(...words, '--json');
   expect(stderr).toBe('');
+  expect(seedmask(...words).stdout).toContain('; without --data it takes pixels of 0 to 255, and its classes are 0 to 9\n');
   expect(JSON.parse(stdout)).toMatchObject({ network: 'fc:784-300-100-10', file: 'tiny.smk' });
   const model = readModel(new Uint8Array(readFileSync(join(folder, 'tiny.smk'))));
   expect(model.network).toEqual(network);
