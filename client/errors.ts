@@ -41,10 +41,10 @@ export class RequestError extends Error implements Failure {
     this.retryAfter = retryAfter;
   }
 
-  /** The failure that an answer tells. */
+  /** The failure that an answer tells. Rejects when the answer ends early. */
   static async of(response: Response): Promise<RequestError> {
     const { status, headers } = response;
-    const text = await response.text().catch(() => '');
+    const text = await response.text();
     const requestId = headers.get('x-request-id') ?? undefined;
     const retryAfter = secondsOf(headers.get('retry-after'), Date.now());
     const told = problemOf(text);

@@ -195,6 +195,22 @@ describe('tries', () => {
     await fake.close();
   });
 
+  test('a signal and a timeout end a call also while the words of a failure are on their way', async () => {
+    const begin = (status: number) => (_req: IncomingMessage, res: ServerResponse) =>
+      void res.writeHead(status, { 'Retry-After': '20', 'Content-Length': '100' }).write('{"error":');
+    const fake = await scripted(begin(404), begin(503), begin(404));
+    const reason = new Error('enough');
+    for (let i = 0; i < 2; i++) {
+      const controller = new AbortController();
+      const call = createClient({ url: fake.url }).page({ signal: controller.signal });
+      setTimeout(() => controller.abort(reason), 200);
+      await expect(call).rejects.toBe(reason);
+    }
+    expect((await refusal(createClient({ url: fake.url, retries: 0 }).page({ timeout: 60 }))).code).toBe('no-answer');
+    expect(fake.calls).toHaveLength(3);
+    await fake.close();
+  });
+
   test('a timeout is told to the server, and ends the try', async () => {
     const fake = await scripted(() => {});
     const error = await refusal(createClient({ url: fake.url, retries: 0 }).page({ timeout: 60 }));

@@ -271,6 +271,46 @@ describe.skipIf(!here)('in Chromium', { timeout: PATIENT }, () => {
     await page.close();
   });
 
+  test('the first file, asked for again before it has come, stays open', async () => {
+    const page = await blank();
+    let comes = () => {};
+    const come = new Promise<void>((resolve) => {
+      comes = resolve;
+    });
+    await page.route('**/models/digits.smk', async (route) => {
+      await come;
+      await route.continue();
+    });
+    await page.goto(url);
+    const first = page.getByRole('button', { name: 'Digits, on a convolutional network' });
+    await first.click();
+    comes();
+    await page.waitForFunction(() => document.querySelectorAll('#masks button .says').length === 3);
+    await page.getByRole('button', { name: 'Test digit 1' }).click();
+    await page.waitForFunction(() => document.getElementById('answer')!.textContent === '1');
+    await first.click();
+    await page.getByRole('button', { name: 'Test digit 2' }).click();
+    await page.waitForFunction(() => document.getElementById('answer')!.textContent === '2');
+    expect(await page.locator('#notice').isVisible()).toBe(false);
+    // By keyboard: the button that was pressed keeps the focus.
+    await page.getByRole('button', { name: 'Many masks on one network' }).press('Enter');
+    await page.getByRole('button', { name: 'Many masks on one network', pressed: true }).waitFor();
+    expect(await page.evaluate(() => document.activeElement!.textContent)).toBe('Many masks on one network');
+    await page.close();
+  });
+
+  test('without a clipboard the link is in the address bar; a trainer that cannot be loaded is said', async () => {
+    const { page } = await opened();
+    await page.evaluate(() => Object.defineProperty(navigator, 'clipboard', { value: undefined }));
+    await page.getByRole('button', { name: 'Copy a link' }).click();
+    await page.waitForFunction(() => /is now in the address bar/.test(document.getElementById('shared')!.textContent!));
+    await page.route('**/trainer*', (route) => route.abort());
+    await page.getByRole('button', { name: 'Train' }).click();
+    await page.waitForFunction(() => /trainer could not be loaded/.test(document.getElementById('training')!.textContent!));
+    expect(await page.getByRole('button', { name: 'Train' }).isEnabled()).toBe(true);
+    await page.close();
+  });
+
   test('a link holds the model itself', async () => {
     const { page } = await opened();
     await page.getByRole('button', { name: 'Copy a link' }).click();
@@ -349,6 +389,44 @@ describe.skipIf(!here)('in Chromium', { timeout: PATIENT }, () => {
       }
       await page.close();
     }
+  });
+
+  test('the runtime: what was not answered fails when it is closed, any number of threads starts, a view sends its own bytes', async () => {
+    const page = await blank();
+    const { port } = isolated.address() as AddressInfo;
+    const base = `http://127.0.0.1:${port}`;
+    await page.goto(`${base}/size.html`);
+    const content = `import * as seedmask from '${base}/seedmask.js'; globalThis.seedmask = seedmask;`;
+    await page.addScriptTag({ type: 'module', content });
+    await page.waitForFunction(() => 'seedmask' in globalThis);
+    const found = await page.evaluate(async (file) => {
+      const { open } = Reflect.get(globalThis, 'seedmask') as typeof import('../web/runtime.js');
+      const said: string[] = [];
+      const digits = new Uint8Array(784 * 2).fill(0, 784).fill(200, 800, 1200);
+      for (const threads of [1.5, Number.NaN, 0, -1]) {
+        const model = await open(file, { threads });
+        const { label } = await model.classify(digits.subarray(784));
+        said.push(String(label === (await model.classify(digits.slice(784))).label));
+        const lost = [model.classify(digits.subarray(0, 784)), model.logits(digits, 2)];
+        model.close();
+        lost.push(model.classify(digits.subarray(0, 784)));
+        for (const one of await Promise.allSettled(lost)) said.push(one.status === 'rejected' ? one.reason.message : one.status);
+      }
+      const sent: number[] = [];
+      const post = Worker.prototype.postMessage;
+      Worker.prototype.postMessage = function (message: { given: unknown[] }) {
+        for (const value of message.given) if (value instanceof Uint8Array) sent.push(value.buffer.byteLength);
+        post.call(this, message);
+      } as typeof post;
+      const model = await open(file);
+      sent.length = 0;
+      await model.classify(digits.subarray(784));
+      await model.classify(digits.slice(784));
+      return { said, sent };
+    }, `${base}/models/digits.smk`);
+    expect(found.said).toEqual(Array.from({ length: 4 }, () => ['true', ...Array(3).fill('the model is closed')]).flat());
+    expect(found.sent).toEqual([784, 784]);
+    await page.close();
   });
 
   test('axe finds nothing serious, light or dark, wide or narrow', async () => {

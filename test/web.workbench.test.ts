@@ -5,7 +5,8 @@ import { expect, test } from 'vitest';
 import { readModel, writeModel } from '../codec/index.js';
 import { asInputs } from '../src/data.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
-import { inputs } from '../src/network.js';
+import { inputs, totalWeights } from '../src/network.js';
+import { drawnToScale } from '../web/scale.js';
 import { Workbench } from '../web/workbench.js';
 import { FC, randomMask, SMALL_CONV, task } from './vectors/models.js';
 
@@ -26,6 +27,28 @@ test('inputs declared constant are replaced before the first layer', async () =>
   expect(bench.logits(0, 0, image, 1)).toEqual(expected);
   expect(classifier.logits(image, 1)).not.toEqual(expected);
   expect(bench.classify(0, 0, image)).toEqual(bench.classify(0, 0, asInputs(image, { constant }, inputs(FC))));
+});
+
+test('drawn to scale: a file beside float32 weights, which every task of an archive would have for itself', async () => {
+  const bench = new Workbench(createReferenceEngine());
+  const bytes = (tasks: number) =>
+    writeModel({
+      network: FC,
+      base: { kind: 'none' },
+      tasks: Array.from({ length: tasks }, (_, i) =>
+        task(randomMask(FC, [0.5], { low: i, high: 0 }), { id: `t${String(i).padStart(2, '0')}` }),
+      ),
+    });
+  const weights = totalWeights(FC);
+  for (const tasks of [1, 40]) {
+    const about = await bench.open(bytes(tasks));
+    const drawn = drawnToScale(about);
+    const float32 = 4 * weights * tasks;
+    const [large, small] = [...drawn.matchAll(/ width="([\d.]+)" height/g)].map(([, side]) => Number(side) ** 2);
+    expect(small / large).toBeCloseTo(about.fileBytes / float32, 6);
+    expect(drawn).toContain(`${tasks > 1 ? 'as float32, for each of 40 tasks' : 'as float32'}: ${float32.toLocaleString('en')} bytes, `);
+    expect(drawn).toContain(`${Math.round(float32 / about.fileBytes)} times as many`);
+  }
 });
 
 test('a file that is refused or closed is forgotten, with all that was compiled of it', async () => {

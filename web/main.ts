@@ -24,9 +24,9 @@ interface Shown {
 
 /** The thread that was started while this script was on its way (vite.config.mjs), or one of our own. */
 const begun: unknown = Reflect.get(globalThis, 'seedmaskWorker');
-const worker = Comlink.wrap<Service>(
-  begun instanceof Worker ? begun : new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' }),
-);
+const thread = begun instanceof Worker ? begun : new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' });
+thread.addEventListener('error', ({ message }) => notice(message || 'a part of this page could not be loaded; load it again'));
+const worker = Comlink.wrap<Service>(thread);
 
 /** Files of this site, opened when they are asked for. */
 const SHIPPED = [
@@ -165,10 +165,13 @@ function showMasks(): void {
 
 function showFiles(): void {
   const others = [...state.files.keys()].filter((name) => !SHIPPED.some((one) => one.name === name));
-  byId('files').replaceChildren(
+  const group = byId('files');
+  const focused = group.contains(document.activeElement) ? document.activeElement?.textContent : null;
+  group.replaceChildren(
     ...SHIPPED.map(({ name, title, url }) => button(title, state.shown?.name === name, () => void attempt(() => openShipped(name, url)))),
     ...others.map((name) => button(name, state.shown?.name === name, () => void attempt(() => reopen(state.files.get(name)!)))),
   );
+  [...group.querySelectorAll('button')].find((made) => made.textContent === focused)?.focus();
 }
 
 /** What may be fed in: upright, and the order of pixels of every task that has one. */
@@ -235,7 +238,8 @@ async function hold(shown: Shown, wish: number): Promise<void> {
   const own = [...files.values()].filter(({ name }) => !SHIPPED.some((one) => one.name === name));
   const oldest = own.slice(0, Math.max(0, own.length - HELD));
   for (const { name } of oldest) files.delete(name);
-  const gone = replaced ? [replaced, ...oldest] : oldest;
+  // A file that was opened ahead may come twice.
+  const gone = (replaced ? [replaced, ...oldest] : oldest).filter(({ about }) => about.file !== shown.about.file);
   if (wish === state.wishes || gone.some((one) => one === state.shown)) await show(shown);
   else showFiles();
   for (const { about } of gone) await worker.close(about.file);
@@ -244,8 +248,8 @@ async function hold(shown: Shown, wish: number): Promise<void> {
 async function show(shown: Shown): Promise<void> {
   notice('');
   Object.assign(state, { shown, choice: 0, feed: null, answers: [] });
-  await askOne();
-  if (state.shown !== shown) return;
+  // From here on nothing on the page belongs to the file before.
+  const answer = askOne();
   showFiles();
   showFeeds();
   byId('task-note').textContent = noteOf(state.shown!, state.choice);
@@ -253,12 +257,14 @@ async function show(shown: Shown): Promise<void> {
   byId('timing').textContent = '';
   const { about, bytes } = shown;
   inside.offer(about.layers);
-  byId('scale').innerHTML = drawnToScale(about.fileBytes, about.fileBytes - about.headerBytes, about.weights);
+  byId('scale').innerHTML = drawnToScale(about);
   const save = byId<HTMLAnchorElement>('save');
   URL.revokeObjectURL(save.href);
   save.href = URL.createObjectURL(new Blob([bytes.slice()]));
   save.download = `${shown.name}.smk`;
   byId<HTMLButtonElement>('share').disabled = bytes.length > LINK_LIMIT;
+  await answer;
+  if (state.shown !== shown) return;
   await ask();
   if (state.shown === shown) await showInside();
 }
@@ -309,11 +315,13 @@ byId('share').addEventListener('click', () => {
   void attempt(async () => {
     const link = linkOf(state.shown!.bytes, location.href);
     history.replaceState(null, '', link);
-    const copied = await navigator.clipboard.writeText(link).then(
-      () => 'copied',
-      () => 'now in the address bar',
+    // Over plain HTTP from another machine there is no clipboard.
+    const copied = await (navigator.clipboard as Clipboard | undefined)?.writeText(link).then(
+      () => true,
+      () => false,
     );
-    byId('shared').textContent = `A link of ${grouped(link.length)} characters is ${copied}: it holds the model itself.`;
+    byId('shared').textContent =
+      `A link of ${grouped(link.length)} characters is ${copied ? 'copied' : 'now in the address bar'}: it holds the model itself.`;
   });
 });
 wireTraining(openBytes);

@@ -40,7 +40,7 @@ export interface OpenModel {
    * @returns rows x outputs: Int32Array for networks of integers, else Float32Array
    */
   logits(values: Uint8Array, rows: number, task?: string): Promise<Int32Array | Float32Array>;
-  /** Ends its worker. */
+  /** Ends its worker; what was not answered fails. */
   close(): void;
 }
 
@@ -80,32 +80,51 @@ function answer(own: Service): void {
   });
 }
 
-/** In the page: the service of a worker. A worker that cannot start fails every call. */
-function remote(worker: Worker): Service {
+/** In the page: the service of a worker. A worker that cannot start, or is ended, fails every call. */
+function remote(worker: Worker): { far: Service; end(why: string): void } {
   const waiting = new Map<number, (reply: Reply) => void>();
   let calls = 0;
+  let ended = '';
+  const end = (why: string) => {
+    ended = why;
+    worker.terminate();
+    for (const [id, done] of waiting) done({ id, failed: why });
+    waiting.clear();
+  };
   worker.onmessage = ({ data }: MessageEvent<Reply>) => {
     waiting.get(data.id)?.(data);
     waiting.delete(data.id);
   };
-  worker.onerror = ({ message }) => {
-    for (const [id, done] of waiting) done({ id, failed: message || 'the worker of seedmask.js could not be loaded' });
-    waiting.clear();
-  };
+  worker.onerror = ({ message }) => end(message || 'the worker of seedmask.js could not be loaded');
   const call =
     (name: keyof Service) =>
     (...given: unknown[]) =>
       new Promise<unknown>((resolve, reject) => {
+        if (ended) throw new Error(ended);
         const id = calls++;
         waiting.set(id, ({ value, failed }) => (failed === undefined ? resolve(value) : reject(new Error(failed))));
-        worker.postMessage({ id, name, given } satisfies Call);
+        worker.postMessage({ id, name, given: given.map(alone) } satisfies Call);
       });
-  return { open: call('open'), classify: call('classify'), logits: call('logits'), close: call('close') } as Service;
+  const far = { open: call('open'), classify: call('classify'), logits: call('logits'), close: call('close') } as Service;
+  return { far, end };
+}
+
+/** Of a part of a larger buffer its bytes alone, as a message takes all that lies under a view; other values as they are. */
+const alone = (value: unknown): unknown =>
+  value instanceof Uint8Array && !(value.buffer instanceof ArrayBuffer && value.byteLength === value.buffer.byteLength)
+    ? Uint8Array.from(value)
+    : value;
+
+/** The same in this thread. */
+function here(threads: number): ReturnType<typeof remote> {
+  const far = service(threads);
+  // An engine that could not start has said so to whoever called.
+  return { far, end: () => void far.close().catch(() => undefined) };
 }
 
 const IN_WORKER = /^seedmask:(\d+)$/;
-/** Whether this file is the module itself, which a worker can load again. */
-const alone = (): boolean => /\/seedmask\.js(\?.*)?$/.test(import.meta.url);
+/** Whether this file is the module itself, which a worker can load again. Bundlers write the file of their build in place of an address. */
+const standsAlone = (): boolean => /^(?!file:).*\/seedmask\.js(\?.*)?$/.test(import.meta.url);
 
 /**
  * @param source address of a model file, or its bytes
@@ -113,18 +132,15 @@ const alone = (): boolean => /\/seedmask\.js(\?.*)?$/.test(import.meta.url);
  */
 export async function open(
   source: string | URL | Blob | Uint8Array,
-  { worker = alone(), threads = 1 }: OpenOptions = {},
+  { worker = standsAlone(), threads = 1 }: OpenOptions = {},
 ): Promise<OpenModel> {
   const bytes = await bytesOf(source);
-  const many = Math.max(1, Math.min(threads, parallelism()));
+  const many = Math.floor(Math.max(1, Math.min(threads || 1, parallelism())));
   // A module from elsewhere cannot be a worker, but a worker may import it.
   const blob = worker ? URL.createObjectURL(new Blob([`import ${JSON.stringify(import.meta.url)};`], { type: 'text/javascript' })) : '';
   const thread = worker ? new Worker(blob, { type: 'module', name: `seedmask:${many}` }) : null;
-  const far = thread ? remote(thread) : service(many);
-  const close = () => {
-    if (thread) thread.terminate();
-    else void far.close();
-  };
+  const { far, end } = thread ? remote(thread) : here(many);
+  const close = () => end('the model is closed');
   let about: FileAbout;
   try {
     about = await far.open(bytes);

@@ -17,6 +17,9 @@ export function wireTraining(open: (name: string, bytes: Uint8Array) => Promise<
     submit.disabled = true;
     void (async () => {
       const worker = new Worker(new URL('./trainer.ts', import.meta.url), { type: 'module' });
+      const broken = new Promise<never>((_, reject) => {
+        worker.onerror = ({ message }) => reject(new Error(message || 'the trainer could not be loaded; load this page again'));
+      });
       try {
         const request = {
           data: new URL('./data/mnist', location.href).href,
@@ -26,7 +29,7 @@ export function wireTraining(open: (name: string, bytes: Uint8Array) => Promise<
           threads: 1,
         };
         status.textContent = 'Fetching the digits…';
-        const result = await Comlink.wrap<typeof train>(worker)(
+        const trained = Comlink.wrap<typeof train>(worker)(
           request,
           Comlink.proxy(({ step, steps, valAccuracy, stepsPerSecond }) => {
             progress.hidden = false;
@@ -35,6 +38,7 @@ export function wireTraining(open: (name: string, bytes: Uint8Array) => Promise<
             status.textContent = `Step ${step} of ${steps}, ${Math.round(stepsPerSecond)} a second${accuracy}`;
           }),
         );
+        const result = await Promise.race([trained, broken]);
         status.textContent = `Done: ${percent(result.testAccuracy)} of the 10,000 test digits right, in ${grouped(result.bytes.length)} bytes. It is open above.`;
         await open(`seed ${seed}`, result.bytes);
       } catch (error) {
