@@ -123,8 +123,18 @@ export class SeedmaskError extends Error {
   }
 }
 
-/** Values from outside are shown, but never more than a line of them. */
+/** Values from outside are shown, but never more than a line of them; of bytes how many there are. */
 function show(value: unknown): string {
-  const text = typeof value === 'object' ? JSON.stringify(value) : String(value);
+  const text = typeof value === 'object' ? textOf(value) : String(value);
   return text.length > 120 ? `${text.slice(0, 117)}...` : text;
+}
+
+function textOf(value: object | null): string {
+  if (ArrayBuffer.isView(value)) return `${value.byteLength} bytes`;
+  try {
+    return JSON.stringify(value);
+  } catch {
+    // Lists in lists without end.
+    return 'more than a line';
+  }
 }

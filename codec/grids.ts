@@ -37,7 +37,7 @@ export const hintsOf = (network: Network, layer: Placed): Hints =>
 /** The grid of a weighted layer that keeps `kept` of its weights. */
 export function gridOf({ network, pixelPermutation, base }: Surroundings, layer: Placed, kept: number): Grid {
   const { weights, fanIn, input } = layer;
-  const permuted = pixelPermutation && layer.layer.kind === 'dense' && layer.layer === network.layers[0];
+  const permuted = pixelPermutation && layer.stream === 0 && network.layers[0].kind === 'dense';
   return {
     units: weights / fanIn,
     shape: layer.kernel ? [layer.kernel, layer.kernel, input[2]] : input,

@@ -110,10 +110,10 @@ def check_entries(tables, network):
         if type(t) is int and t == 0: continue
         scale, mean = (finite(v, "a transform") for v in items(t, 2, 5, "a transform")[:2])
         check(len(t) > 2 or scale != np.float32(1 / 255) or mean != 0 or math.copysign(1, mean) < 0, "header: the registered transform written out")
-        constant = t[2] if len(t) == 3 or (len(t) > 3 and t[2] != b"") else bytes((inputs + 7) // 8)
-        features = t[3] if len(t) > 3 else bytes(8 * inputs)
-        check(isinstance(features, bytes) and len(features) == 8 * inputs and np.isfinite(np.frombuffer(features, "<f4")).all(), "header: features")
-        check(isinstance(constant, bytes) and len(constant) == (inputs + 7) // 8 and int.from_bytes(constant, "little") >> inputs == 0, "header: constant inputs")
+        features = lambda f: isinstance(f, bytes) and len(f) == 8 * inputs and np.isfinite(np.frombuffer(f, "<f4")).all()
+        constant = lambda c: isinstance(c, bytes) and len(c) == (inputs + 7) // 8 and int.from_bytes(c, "little") >> inputs == 0
+        check(len(t) <= 3 or features(t[3]), "header: features")
+        check(len(t) == 2 or (len(t) > 3 and t[2] == b"") or constant(t[2]), "header: constant inputs")
         if len(t) == 5:
             texts += items(t[4], inputs, inputs, "names of features")
             check(len({pack(n) for n in t[4]}) == inputs, "header: a name of two features")

@@ -25,10 +25,20 @@ export interface FloatModel extends Architecture {
 const maskedWeights = (network: Network, { mask }: ExportedTask): Float32Array[] =>
   regenerate(network).map((weights, layer) => weights.map((w, i) => (kept(mask[layer], i) ? w : 0)));
 
-/** @throws SeedmaskError no-export when constant inputs lie under a convolution */
+/** The least float32 with all its digits. */
+const LEAST = 2 ** -126;
+
+/** @throws SeedmaskError no-export when constant inputs lie under a convolution, or float32 has no room for the factor */
 export function floatModel(network: Network, task: ExportedTask): FloatModel {
   const { transform, mask } = task;
   const program = integerProgram(network, mask, transform);
+  const factor = program ? program.scale : 1;
+  if (!(factor >= LEAST && Number.isFinite(Math.fround(factor))))
+    throw new SeedmaskError('no-export', {
+      field: 'the task',
+      got: `a factor of ${factor} at its logits`,
+      expected: 'factors within float32',
+    });
   const weights = maskedWeights(network, task).map((layer) => (program ? layer.map(Math.sign) : layer));
   return {
     input: network.input,
@@ -36,7 +46,7 @@ export function floatModel(network: Network, task: ExportedTask): FloatModel {
     weights,
     biases: withoutConstants(network, task, weights),
     transform: program ? { scale: 1, mean: 0 } : { scale: transform.scale, mean: transform.mean },
-    factor: program ? program.scale : 1,
+    factor,
   };
 }
 

@@ -183,10 +183,15 @@ function named(all: readonly string[], what: 'weight' | 'mask', rank: (name: str
   return rest.sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
 }
 
+/** Whether channels first and channels last are the same order of inputs. */
+const isFlat = ({ input: [height, width, channels] }: Architecture): boolean => channels === 1 || height * width === 1;
+
 /** The layout in which every shape is the network's. Without any, the first, whose complaint will name a tensor. */
 function fitting(architecture: Architecture, tensors: readonly NamedTensor[]): LayoutName {
   const placed = weighted(architecture);
-  const names = (Object.keys(LAYOUTS) as LayoutName[]).filter((name) => name !== 'torch' || !isDense(architecture));
+  const names = (Object.keys(LAYOUTS) as LayoutName[]).filter(
+    (name) => name !== 'torch' || !(isDense(architecture) && isFlat(architecture)),
+  );
   const fit = names.filter((name) => tensors.every(({ shape }, i) => placed[i] && isShape(shape, shapeOf(placed[i], LAYOUTS[name]))));
   if (fit.length > 1) throw badTensor('the layout', 'named with --layout', `shapes that fit ${fit.join(' and ')}`);
   return fit[0] ?? 'seedmask';

@@ -2,7 +2,7 @@
 // numpy.lib.format.html). Zip is fflate's. Nothing is trusted: sizes are limited before memory is taken, and an array has the bytes its
 // shape says.
 
-import { unzipSync, type Zippable, zipSync } from 'fflate';
+import { type UnzipFileInfo, unzipSync, type Zippable, zipSync } from 'fflate';
 import { DEFAULT_LIMITS, SeedmaskError } from '../codec/index.js';
 
 export type NumpyValues =
@@ -126,8 +126,9 @@ function lastFastest(values: NumpyValues, shape: readonly number[]): NumpyValues
 export function readNpz(bytes: Uint8Array, limit = DEFAULT_LIMITS.maxFileBytes): ReadonlyMap<string, NumpyArray> {
   let total = 0;
   let count = 0;
-  const admit = ({ name, originalSize }: { name: string; originalSize: number }): boolean => {
-    total += originalSize;
+  const admit = ({ name, size, originalSize }: UnzipFileInfo): boolean => {
+    // What is stored as it is takes the bytes of its body, whatever it says of itself.
+    total += Math.max(size, originalSize);
     if (total > limit)
       throw new SeedmaskError('over-limit', { field: `${name} in the .npz file`, got: `${total} bytes`, expected: `${limit} bytes` });
     if (++count > MAX_ARRAYS)

@@ -114,6 +114,8 @@ function graphOf(file: Uint8Array): Graph {
 }
 
 const SUPPORTED = 'Conv, Gemm, MatMul with Add, Relu, MaxPool, Flatten, Reshape, Transpose, Dropout, Identity, a first Mul by 1/255';
+/** What only images need, whose channels come first unless they were transposed. */
+const IMAGES = /^(Conv|MaxPool|Flatten|Reshape)$/;
 const WITHOUT_WEIGHTS = new Set(['Relu', 'MaxPool', 'Flatten', 'Reshape', 'Transpose', 'Dropout', 'Identity', 'Constant']);
 /** What an attribute must say where it is given. */
 const EXPECTED: Readonly<Record<string, Readonly<Record<string, number>>>> = {
@@ -131,7 +133,8 @@ export function readOnnxLayers(file: Uint8Array): LayerTensors[] {
   const layers: LayerTensors[] = [];
   const last = nodes.findLastIndex(({ operator }) => /^(Conv|Gemm|MatMul)$/.test(operator));
   if (last < 0) throw badTensor('the ONNX graph', 'layers of Conv, Gemm or MatMul', nodes.map(({ operator }) => operator).join(', '));
-  let channelsFirst = true;
+  // A chain of dense layers alone takes its inputs as they come.
+  let channelsFirst = nodes.slice(0, last).some(({ operator }) => IMAGES.test(operator));
   nodes.slice(0, last + 2).forEach((node, i) => {
     const { operator, inputs, attributes } = node;
     const title = `operator ${operator}${node.name ? ` ${node.name}` : ''}`;

@@ -2,19 +2,22 @@
 // mask, the mask as a byte a weight, and what regenerates and scales them.
 //
 //   features.low, .scale  f32 [inputs], where raw inputs are numbers (FORMAT.md)
+//   constant              uint8 [inputs], where inputs are declared constant: 1 for those whose raw value counts as 0
 //   layers.i.weight  f32, dense [out, in], conv [out, k, k, in]      layers.i.mask  uint8 of that shape, 1 kept
 
 import { type Tensor, writeSafetensors } from '../codec/index.js';
-import { describe, kept, type Mask, type Network, regenerate, weightShapes } from '../src/network.js';
+import { describe, inputs, kept, type Mask, type Network, regenerate, weightShapes } from '../src/network.js';
 import { formatSeed } from '../src/random.js';
 import type { ExportedTask } from './floats.js';
 import { type NumpyArray, writeNpz } from './npz.js';
 
-function tensorsOf(network: Network, { mask, transform: { features } }: ExportedTask): [string, Tensor][] {
+function tensorsOf(network: Network, { mask, transform: { features, constant } }: ExportedTask): [string, Tensor][] {
   const weights = regenerate(network);
   const arrays = features ? Object.entries({ low: features.low, scale: features.scale }) : [];
   const numbers = arrays.map(([name, values]): [string, Tensor] => [`features.${name}`, { shape: [values.length], values }]);
-  return numbers.concat(layersOf(network, mask, weights));
+  const width = inputs(network);
+  const declared = constant && { shape: [width], values: Uint8Array.from({ length: width }, (_, i) => kept(constant, i)) };
+  return [...numbers, ...(declared ? [['constant', declared] as [string, Tensor]] : []), ...layersOf(network, mask, weights)];
 }
 
 function layersOf(network: Network, mask: Mask, weights: readonly Float32Array[]): [string, Tensor][] {

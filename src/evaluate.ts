@@ -121,12 +121,34 @@ export function evaluate(
   };
 }
 
+/** Of the logarithm of a logit scale, to either side. */
+const SPAN = 8.3;
+/** Logarithms of sizes that such a span reaches from 0, and those that float32 can say. */
+const NEAR = 6;
+const FAR = 75;
+
+/** Where to look for the logarithm of a logit scale: 0, or minus that of the logits' deviation from the mean of their row. */
+function middleOf(logits: Int32Array | Float32Array, outputs: number, classes: number, unit: number): number {
+  let squares = 0;
+  for (let row = 0; row < logits.length; row += outputs) {
+    const own = logits.subarray(row, row + classes);
+    let mean = 0;
+    for (const value of own) mean += value / classes;
+    for (const value of own) squares += (value - mean) * (value - mean);
+  }
+  const size = unit * Math.sqrt((squares * outputs) / (logits.length * classes));
+  if (!(size > 0 && Number.isFinite(size))) return 0;
+  const middle = -ln(size);
+  return Math.abs(middle) <= NEAR ? 0 : Math.max(-FAR, Math.min(FAR, middle));
+}
+
 /** From so many wrong rows on they alone tell how sure a classifier may be. */
 const TELLING = 10;
 
 /**
  * The logit scale (inverse temperature, Guo et al. 2017) that minimises the negative log-likelihood of held-out rows: golden-section
- * search over its logarithm in [2^-12, 2^12], rounded to three digits so that it is the same number everywhere.
+ * search over its logarithm in [2^-12, 2^12], or, where logits are of another size than 1 by far, over as much around the inverse of it;
+ * rounded to three digits so that it is the same number everywhere.
  *
  * Where fewer than ten of n rows are wrong, each label is doubted with the probability 0.5 / (n + 1), Krichevsky and Trofimov's (1981) of
  * what n trials have not shown: for rows that are all right the likeliest scale has no end, but fifteen right answers are no reason to be
@@ -139,7 +161,8 @@ export function fitLogitScale(classifier: Classifier, images: Uint8Array, labels
   const doubt = classes > 1 && wrong < TELLING - 0.5 ? 0.5 / (labels.length + 1) : 0;
   const cost = (log: number) => likelihood(logits, labels, classifier.outputs, classes, unit * exp(log), doubt);
   const ratio = 0.6180339887498949;
-  let [low, high] = [-8.3, 8.3];
+  const middle = middleOf(logits, classifier.outputs, classes, unit);
+  let [low, high] = [middle - SPAN, middle + SPAN];
   let [a, b] = [high - ratio * (high - low), low + ratio * (high - low)];
   let [costA, costB] = [cost(a), cost(b)];
   while (high - low > 0.002) {

@@ -6,6 +6,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import fc from 'fast-check';
+import { zipSync } from 'fflate';
 import { PNG } from 'pngjs';
 import { afterAll, expect, test } from 'vitest';
 import { checkMoves, loadDataset } from '../cli/datasets.js';
@@ -525,7 +526,13 @@ test.each<[what: string, files: Record<string, Uint8Array | string>, source: str
 
 test('an NPZ that says it is huge is refused before memory is taken', () => {
   const bytes = writeNpz([['x_train', { shape: [4], values: Uint8Array.of(1, 2, 3, 4) }]]);
-  expect(() => readNpz(bytes, 100)).toThrow(/x_train.npy in the .npz file is \d+ bytes, the limit is 100 bytes/);
+  const refused = /x_train.npy in the .npz file is \d+ bytes, the limit is 100 bytes/;
+  expect(() => readNpz(bytes, 100)).toThrow(refused);
+  // One that is stored as it is, and says that it will have no bytes: the field of the central record at 24 (APPNOTE 4.3.12).
+  const stored = zipSync({ 'x_train.npy': [new Uint8Array(1000), { level: 0 }] });
+  const central = Buffer.from(stored).indexOf('PK\x01\x02');
+  stored.fill(0, central + 24, central + 28);
+  expect(() => readNpz(stored, 100)).toThrow(refused);
 });
 
 test('a part without rows, a row without a label and letters of another encoding are refused', () => {

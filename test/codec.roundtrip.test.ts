@@ -35,6 +35,15 @@ import {
   WINDOWS,
 } from './vectors/models.js';
 
+test('layers that are one object are layers of their own: only the first sees permuted pixels', () => {
+  const hidden: Layer = { kind: 'dense', units: 64, activation: 'relu' };
+  const network: Network = { ...TINY, input: [8, 8, 1], layers: [hidden, hidden, { kind: 'dense', units: 3, activation: 'linear' }] };
+  const data = { dataset: 'mnist', pixelPermutation: { low: 5, high: 0 }, labelPermutation: null };
+  const mask = patchedMask(network, 0.2, { low: 9, high: 0 });
+  const bytes = writeModel({ network, base: { kind: 'none' }, tasks: [task(mask, { labels: ['a', 'b', 'c'], data })] });
+  expect(readModel(bytes).tasks[0].mask).toEqual(mask);
+});
+
 const half = fc.nat(0xffffffff);
 const seed = fc.record({ low: half, high: half });
 const activation = fc.constantFrom('relu' as const, 'linear' as const);

@@ -163,3 +163,12 @@ test('bool is read as uint8', () => {
   bytes.set([1, 0, 0, 1], bytes.length - 4);
   expect(readSafetensors(bytes).tensors.get('m')).toEqual({ shape: [4], values: Uint8Array.of(1, 0, 0, 1) });
 });
+
+test('a header of lists without end, and one of bytes where text is meant, are refused in one short line', () => {
+  const header = Buffer.from('['.repeat(400_000) + ']'.repeat(400_000));
+  const file = Buffer.concat([Buffer.from(BigUint64Array.of(BigInt(header.length)).buffer), header]);
+  expect(() => readSafetensors(file)).toThrow(/^[^\n]*the header must be a JSON object, got [^\n]{1,120}$/);
+  expect(new SeedmaskError('bad-header', { field: 'a name', expected: 'text', got: new Uint8Array(1e6) }).message).toMatch(
+    /got 1000000 bytes$/,
+  );
+});

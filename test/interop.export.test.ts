@@ -10,7 +10,7 @@ import * as tf from '@tensorflow/tfjs';
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readSafetensors, SeedmaskError } from '../codec/index.js';
-import { toC, toLayersModel, toNpz, toOnnx, toSafetensors } from '../interop/index.js';
+import { readNpz, toC, toLayersModel, toNpz, toOnnx, toSafetensors } from '../interop/index.js';
 import { standardFeatures } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
@@ -307,7 +307,22 @@ const refusal = (work: () => unknown): string => {
   return 'nothing';
 };
 
+test('safetensors and NPZ say which inputs are declared constant', () => {
+  const { network, task } = shipped('mnist-tiny');
+  const constant = Uint8Array.from({ length: 98 }, (_, i) => i & 255);
+  const constants = { ...task, transform: { ...task.transform, constant } };
+  const bits = Uint8Array.from({ length: 784 }, (_, i) => (constant[i >> 3] >> (i & 7)) & 1);
+  expect(readSafetensors(toSafetensors(network, constants)).tensors.get('constant')).toEqual({ shape: [784], values: bits });
+  expect(readNpz(toNpz(network, constants)).get('constant')).toEqual({ shape: [784], values: bits });
+  expect(readNpz(toNpz(network, task)).has('constant')).toBe(false);
+});
+
 test('what a format cannot carry is refused in one line', () => {
+  const tiny = shipped('mnist-tiny');
+  for (const sigma of [1e-16, 1e15])
+    expect(refusal(() => toOnnx({ ...tiny.network, sigma }, tiny.task))).toMatch(
+      /it has a factor of [\d.e+-]+ at its logits, supported are factors within float32/,
+    );
   const normal = MADE['an image network of normal weights over centred inputs'];
   expect(refusal(() => toC(normal.network, normal.task))).toMatch(
     /^the task cannot be exported: it has normal weights, supported are in C an integer program/,

@@ -190,6 +190,20 @@ test('MatMul and Add are a dense layer', () => {
   });
 });
 
+test('dense layers on images of several channels: our own ONNX comes back, and a shape that says no order is asked for it', () => {
+  const network = { ...net([2, 2, 3], dense(4), dense(2, 'linear')), distribution: 'normal' as const };
+  const made = { mask: fullMask(network, true), transform: { scale: 1, mean: 0, constant: null }, labels: ['a', 'b'], logitScale: 1 };
+  expect(toParameters(network, readOnnxLayers(toOnnx(network, made))).weights).toEqual(regenerate(network));
+  const tensors = new Map([
+    ['a.weight', { shape: [4, 12], values: new Float32Array(48) }],
+    ['b.weight', { shape: [2, 4], values: new Float32Array(8) }],
+  ]);
+  expect(() => pickLayers(network, tensors, 'weight')).toThrow(
+    /the layout must be named with --layout, got shapes that fit seedmask and torch/,
+  );
+  expect(pickLayers(network, tensors, 'weight', undefined, 'torch')[0].layout.channelsFirst).toBe(true);
+});
+
 // ---- masks ----
 
 test('a mask and a seed give a model file: the export of a task comes back as its mask', () => {

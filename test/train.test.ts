@@ -186,14 +186,14 @@ test('the density falls from one half to the target over the first 40 % of the s
 
 test('few wrong rows leave the doubt that their number leaves; many are fitted as they are', () => {
   /** The scale for n rows whose label is 1, of three classes; logits are 1 for the class said and 0 for the others. */
-  const fitted = (n: number, wrong = 0) => {
+  const fitted = (n: number, wrong = 0, size = 1) => {
     const classifier: Classifier = {
       arithmetic: 'float',
       scale: 1,
       inputs: 1,
       outputs: 3,
       bytes: 0,
-      logits: (_, rows) => Float32Array.from({ length: 3 * rows }, (_, i) => (i % 3 === (i < 3 * wrong ? 0 : 1) ? 1 : 0)),
+      logits: (_, rows) => Float32Array.from({ length: 3 * rows }, (_, i) => (i % 3 === (i < 3 * wrong ? 0 : 1) ? size : 0)),
       free: () => undefined,
     };
     return fitLogitScale(classifier, new Uint8Array(n), new Uint8Array(n).fill(1), 3);
@@ -209,6 +209,8 @@ test('few wrong rows leave the doubt that their number leaves; many are fitted a
     [100, 9],
   ])
     expect(Math.abs(fitted(n, wrong) / scaleAt(shareOf(n, wrong, 0.5 / (n + 1))) - 1)).toBeLessThan(0.01);
+  // However large the logits are, the scale takes it back.
+  for (const size of [1e-30, 1e-9, 1e-3, 1e4, 1e20]) expect(Math.abs((fitted(100, 20, size) * size) / scaleAt(0.8) - 1)).toBeLessThan(0.01);
   for (const wrong of [10, 20]) expect(Math.abs(fitted(100, wrong) / scaleAt(1 - wrong / 100) - 1)).toBeLessThan(0.01);
 });
 
