@@ -4,10 +4,10 @@ import { inflateRawSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { PIXELS } from '../src/engine/engine.js';
 import { KERNELS } from '../src/engine/kernels.js';
-import { Machine } from '../src/engine/machine.js';
+import { Allocations, Machine } from '../src/engine/machine.js';
 import { regenerateLayer } from '../src/engine/regenerate.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
-import { fullMask, type Network, regenerate, sigmaOf, weighted } from '../src/network.js';
+import { fullMask, type Network, regenerate, ShapeError, sigmaOf, weighted } from '../src/network.js';
 import { DISTRIBUTIONS, type Distribution, fillWeights, parseSeed } from '../src/random.js';
 
 const bytesOf = (name: 'single' | 'shared') => new Uint8Array(inflateRawSync(Buffer.from(KERNELS[name], 'base64')));
@@ -187,4 +187,24 @@ test('a closed engine says so instead of waiting for its threads', async () => {
   const machine = await Machine.create(2, KERNELS.shared);
   machine.close();
   expect(() => machine.run([['meet']])).toThrow('the engine is closed');
+});
+
+test('what does not fit into memory is said, and leaves nothing behind', async () => {
+  const machine = await Machine.create(1, KERNELS.single);
+  const tooLarge = 2 ** 30;
+  expect(() => machine.allocate(tooLarge)).toThrow(ShapeError);
+  // Sizes beyond 32 bits would be read as small ones.
+  expect(() => machine.allocate(2 ** 32 + 64)).toThrow(/^4294967360 bytes in one piece are more than the 1073741808 of the kernels/);
+  const own = new Allocations(machine);
+  const first = own.bytes(50_000);
+  expect(() => own.bytes(tooLarge)).toThrow(ShapeError);
+  expect(own.held).toBe(0);
+  const again = machine.allocate(50_000);
+  expect(again).toBe(first);
+  machine.scratch(100_000);
+  expect(() => machine.scratch(tooLarge)).toThrow(ShapeError);
+  const other = machine.allocate(50_000);
+  const scratch = machine.scratch(100_000);
+  expect(other + 50_000 <= scratch || scratch + 100_000 <= other).toBe(true);
+  machine.close();
 });

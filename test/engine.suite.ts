@@ -389,6 +389,9 @@ export function engineSuite(
       expect(() => dense.adam({ learningRate: 1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 })).toThrow(none);
       expect(() => dense.weightGradient(0)).toThrow(none);
       dense.gradients(rows);
+      expect(() => dense.adam({ learningRate: 1, beta1: 0.9, beta2: 0.999, epsilon: 0 })).toThrow(
+        'epsilon must be a number above 0, got 0',
+      );
       dense.sgd(sgd);
       expect(() => dense.sgd(sgd)).toThrow(none);
       expect(() => dense.biasGradient(0)).toThrow(none);

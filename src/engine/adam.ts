@@ -1,6 +1,7 @@
 // Adam with both bias corrections folded into the rate and epsilon, as the kernels take it; the formula stands beside `adam` in
-// reference.ts. Counts its steps.
+// trainers.ts. Counts its steps.
 
+import { checkAdam } from './checks.js';
 import type { AdamOptions } from './engine.js';
 
 export class AdamSteps {
@@ -8,7 +9,9 @@ export class AdamSteps {
   #beta2t = 1;
 
   /** The numbers of the next step; kernels round them to f32 once. */
-  next({ learningRate, beta1, beta2, epsilon }: AdamOptions) {
+  next(options: AdamOptions) {
+    checkAdam(options);
+    const { learningRate, beta1, beta2, epsilon } = options;
     this.#beta1t *= beta1;
     this.#beta2t *= beta2;
     const root = Math.sqrt(1 - this.#beta2t);

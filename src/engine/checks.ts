@@ -2,7 +2,7 @@
 // found and what was expected.
 
 import { inputs, type Network, outputs, type Parameters, ShapeError, totalWeights, weighted } from '../network.js';
-import type { BernoulliStepOptions, TrainingSet } from './engine.js';
+import type { AdamOptions, BernoulliStepOptions, TrainingSet } from './engine.js';
 
 /** Throws ShapeError unless `raw` holds rows x width values. */
 export function checkInputs(raw: Uint8Array | Float32Array, rows: number, width: number): void {
@@ -42,6 +42,11 @@ export function checkGain(network: Network, gain: readonly number[]): void {
   gain.forEach((value, i) => {
     if (!Number.isFinite(value)) throw new ShapeError(`gain of layer ${i} must be a finite number, got ${value}`);
   });
+}
+
+/** Throws RangeError unless the first step's epsilon is above 0 in f32. */
+export function checkAdam({ beta2, epsilon }: AdamOptions): void {
+  if (!(Math.fround(epsilon * Math.sqrt(1 - beta2)) > 0)) throw new RangeError(`epsilon must be a number above 0, got ${epsilon}`);
 }
 
 /** What a Bernoulli step's penalty adds to d loss / d p of each weight; throws RangeError unless it is a number of at least 0. */

@@ -73,6 +73,7 @@ export interface AdamOptions {
   readonly learningRate: number;
   readonly beta1: number;
   readonly beta2: number;
+  /** Above 0, also as f32 and times the root of 1 - beta2: a weight whose gradients are all 0 is divided by it. */
   readonly epsilon: number;
 }
 

@@ -1,5 +1,5 @@
 // The k highest scores as mask bits, ties to the lower index. Typed-array sort is native and compares numbers, so the k-th score
-// comes from a sorted copy; src/engine/reference.ts has the slow definition that a test compares this with.
+// comes from a sorted copy; src/engine/trainers.ts has the slow definition that a test compares this with.
 
 import { maskBytes } from '../network.js';
 

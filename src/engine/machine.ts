@@ -2,6 +2,7 @@
 // Memory can grow at any allocation, so views are made anew for each use and never kept.
 
 import { startWorkers, wait } from '#workers';
+import { ShapeError } from '../network.js';
 
 type FloatOperands = [
   program: number,
@@ -85,6 +86,8 @@ const WORDS = 16;
 const MAX_OPERATIONS = 8192;
 /** 2 GiB: the shared build's declared maximum. */
 const MAX_PAGES = 32768;
+/** Bytes of the largest block of AssemblyScript's allocator, with room for its header. */
+const LARGEST = 2 ** 30 - 16;
 
 /** f32 rows are padded to whole vectors of four. */
 export const pad4 = (n: number): number => Math.ceil(n / 4) * 4;
@@ -141,8 +144,19 @@ export class Machine {
     return this.#memory.buffer.byteLength;
   }
 
+  /**
+   * @throws ShapeError when no piece may be so large; RangeError when memory is full
+   */
   allocate(bytes: number): number {
-    return this.#exports.allocate(bytes);
+    if (bytes > LARGEST)
+      throw new ShapeError(
+        `${bytes} bytes in one piece are more than the ${LARGEST} of the kernels: smaller batches or fewer rows take less`,
+      );
+    try {
+      return this.#exports.allocate(bytes) >>> 0;
+    } catch (cause) {
+      throw new RangeError(`the memory of the kernels has no room for another ${bytes} bytes`, { cause });
+    }
   }
 
   release(pointer: number): void {
@@ -153,6 +167,7 @@ export class Machine {
   scratch(bytes: number): number {
     if (bytes > this.#scratch.bytes) {
       if (this.#scratch.bytes > 0) this.release(this.#scratch.pointer);
+      this.#scratch = { pointer: 0, bytes: 0 };
       this.#scratch = { pointer: this.allocate(bytes + 63), bytes };
     }
     return Math.ceil(this.#scratch.pointer / 64) * 64;
@@ -240,12 +255,17 @@ export class Allocations {
     this.#machine = machine;
   }
 
-  /** Zero-filled, 16-byte aligned. */
+  /** Zero-filled, 16-byte aligned. Where there is no room the rest is freed too: whoever was being made will not be there to free it. */
   bytes(count: number): number {
-    const pointer = this.#machine.allocate(count);
-    this.#pointers.push(pointer);
-    this.held += count;
-    return pointer;
+    try {
+      const pointer = this.#machine.allocate(count);
+      this.#pointers.push(pointer);
+      this.held += count;
+      return pointer;
+    } catch (error) {
+      this.free();
+      throw error;
+    }
   }
 
   free(): void {

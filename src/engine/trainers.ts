@@ -7,7 +7,7 @@
 
 import { sigmoid32 } from '../exact.js';
 import { checkMask, countKept, kept, type Mask, maskBytes, type Network, type Parameters, regenerate, weighted } from '../network.js';
-import { type Batch, checkGain, checkKeep, checkParameters, checkScores, noBiases, pick, pushOf } from './checks.js';
+import { type Batch, checkAdam, checkGain, checkKeep, checkParameters, checkScores, noBiases, pick, pushOf } from './checks.js';
 import { drawMask } from './draws.js';
 import type { AdamOptions, BernoulliTrainer, DenseTrainer, Engine, SgdOptions, TopkTrainer, Trainer, TrainingSet } from './engine.js';
 
@@ -16,8 +16,10 @@ const fround = Math.fround;
 /** Arrays are all that is held: the garbage collector frees them. */
 const nothing = (): void => undefined;
 
-/** Loss and gradients of a batch under effective weights that the caller changes in place. */
-/** `euler` of a layer: the sum of output times its gradient, which is the sum of weight times its gradient. */
+/**
+ * Loss and gradients of a batch under effective weights that the caller changes in place. `euler` of a layer: the sum of output times its
+ * gradient, which is the sum of weight times its gradient.
+ */
 export interface Gradients extends Omit<Trainer, 'free' | 'biasGradient'> {
   readonly standing: Batch;
   readonly layers: readonly { readonly dW: Float32Array; readonly dBias: Float32Array; euler: number }[];
@@ -79,6 +81,7 @@ function denseTrainer(
       return dBias.slice();
     },
     adam(options) {
+      checkAdam(options);
       standing.check();
       standing.usedUp();
       beta1t *= options.beta1;

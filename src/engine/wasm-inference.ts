@@ -1,5 +1,5 @@
 // Programs of the wasm engine: a network under a mask, laid out in memory once, then run chunk by chunk without allocating.
-// Three forms; wasm.ts says which one serves a file.
+// Three forms; wasm-classifier.ts says which one serves a file.
 //
 //   wasm-integer.ts    lists of added and subtracted inputs of each unit
 //   wasm-kept.ts       lists of each unit's kept f32 weights

@@ -58,7 +58,7 @@ export function append4(q: usize, offsets: v128, values: v128): usize {
   return q + (some & 8);
 }
 
-/** Walks entries p..stop over at least `vectors` (1 to 8) vectors: `to` and the strip need room for 1, 2, 4 or 8. */
+/** Walks entries p..stop over at least `vectors` (1 to 12) vectors: `to` and the strip need room for 1, 2, 4, 8 or 12. */
 // @ts-ignore: decorator
 @inline
 export function walk<T>(vectors: u32, p: usize, stop: usize, base: usize, from: usize, to: usize): void {
