@@ -138,7 +138,7 @@ describe('limits', () => {
     const ask = (rows: number) => post(`${url}/tasks/a/classify`, new Uint8Array(4 * rows), { 'X-API-Key': 'k' });
     expect((await ask(2)).status).toBe(200);
     const over = await ask(3);
-    expect([over.status, over.json.code, over.headers.get('retry-after')]).toEqual([429, 'over-key-limit', '1']);
+    expect([over.status, over.json.code, over.headers.get('retry-after')]).toEqual([413, 'over-limit', null]);
   });
 });
 

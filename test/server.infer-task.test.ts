@@ -81,7 +81,7 @@ describe('the right task is found', () => {
     const at = `${limited.url}/networks/${id}/infer-task`;
     for (let i = 0; i < 3; i++) expect((await post(at, rowsOf(2, 3))).json).toMatchObject({ task: 'own2' });
     const over = await post(at, rowsOf(2, 4));
-    expect([over.status, over.json.code, over.json.got]).toEqual([429, 'over-key-limit', '4 rows']);
+    expect([over.status, over.json.code, over.json.got]).toEqual([413, 'over-limit', '4']);
     await limited.close();
   });
 

@@ -214,6 +214,9 @@ describe('bounds', () => {
     expect(() => scheduler.occupy('small', 3)).toThrow('key small has 11 rows under way');
     leave();
     await scheduler.classify(version, pixels(3), { key: 'small' });
+    const never = await refused(scheduler.classify(version, pixels(11), { key: 'small' }));
+    expect([never.code, never.status, never.details.retryAfter]).toEqual(['over-limit', 413, undefined]);
+    expect(never.message).toContain('number of rows in one request of the key small is 11, the limit is 10');
   });
 });
 

@@ -1,11 +1,11 @@
 // A store that changes while it serves: loading on demand, once for all; swaps, labels, failures, unloading; nothing is held for good.
 
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { contentId, type Model, readModel, SeedmaskError, writeModel } from '../codec/index.js';
+import { contentId, type Model, PIXELS_TRANSFORM, readModel, SeedmaskError, writeModel } from '../codec/index.js';
 import { openStore, type Store, type StoreEvent, type Threads } from '../server/index.js';
 import { decodeMask } from '../server/repository/decode.js';
 import { Classifiers } from '../server/running/classify.js';
@@ -35,6 +35,7 @@ const network = tinyNetwork();
 /** Models of one network whose masks differ: bit `i` alone is kept. */
 const kept = (i: number, labels = ['a', 'b', 'c']): Model =>
   oneTask(network, labels, { mask: [Uint8Array.of((1 << i) & 255, (1 << i) >> 8)] });
+const NUMBERS = { low: new Float32Array(4), scale: new Float32Array(4).fill(1) };
 const packedOf = async (store: Store, name: string) => (await store.open(store.version(name))).packed;
 const watch = (store: Store) => {
   const events: string[] = [];
@@ -152,6 +153,19 @@ describe('swaps', () => {
     await store.load('a');
     expect(await packedOf(store, 'a')).not.toEqual(before);
     expect(store.failures).toEqual([]);
+  });
+
+  test.each([
+    ['another network', oneTask(tinyNetwork([4, 4, 1]))],
+    ['numbers', oneTask(network, undefined, { transform: { ...PIXELS_TRANSFORM, features: NUMBERS } })],
+  ])('rows that were read for what a file was are not answered by %s', async (_, model) => {
+    const root = disk({ 'a.smk': kept(1) });
+    const store = await openStore(root);
+    const scheduler = new Scheduler(store, new Classifiers(engine, 1e6));
+    const before = store.version('a');
+    put(root, 'a.smk', model);
+    const late = scheduler.classify(before, { values: Uint8Array.of(1, 2, 3, 4), count: 1 });
+    await expect(late).rejects.toMatchObject({ code: 'starting', status: 503, details: { retryAfter: 1 } });
   });
 
   test('a thread that is lost while a new state is decoded: the next look takes it', async () => {

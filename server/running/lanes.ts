@@ -29,6 +29,10 @@ export function withDeclared({ network, task }: Version, values: Uint8Array | Fl
   return asInputs(values, task.transform, inputs(network));
 }
 
+/** Whether rows that were read for one version are rows of another as well. */
+export const takeTheSame = (a: Version, b: Version): boolean =>
+  a.network === b.network && (a.task.transform.features === undefined) === (b.task.transform.features === undefined);
+
 /** The requests of one task. */
 export class Lane<J extends Queued> {
   readonly version: Version;

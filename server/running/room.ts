@@ -47,7 +47,7 @@ export class Room {
     return this.#waiting;
   }
 
-  /** Why a request does not fit: overloaded or over-key-limit. Alone, anything that a request may be fits. */
+  /** Why a request does not fit: overloaded, over-key-limit, or over-limit if it never will. Alone, anything that a request may be fits. */
   refusal({ task, rows: count, bytes, key }: Load): SeedmaskError | undefined {
     const { rows, bytes: held } = this.#waiting;
     const tooManyOfKey = this.#keyRefusal(key, count);
@@ -64,7 +64,7 @@ export class Room {
   /**
    * Rows of a key that others compute: they count for its limit, and for nothing else.
    * @returns what ends that
-   * @throws SeedmaskError over-key-limit
+   * @throws SeedmaskError over-key-limit, over-limit
    */
   occupy(key: string, rows: number): () => void {
     const refusal = this.#keyRefusal(key, rows);
@@ -76,6 +76,10 @@ export class Room {
   #keyRefusal(key: string | undefined, count: number): SeedmaskError | undefined {
     if (key === undefined || !this.#options.keyLimit) return undefined;
     const limit = this.#options.keyLimit(key);
+    if (count > limit) {
+      const field = `number of rows in one request of the key ${key}`;
+      return new SeedmaskError('over-limit', { field, expected: limit, got: count, hint: 'Send the rest in further requests.' });
+    }
     const got = (this.#rowsOf.key.get(key) ?? 0) + count;
     return got > limit ? this.#refuse('over-key-limit', key, `${got} rows`, `${limit} rows`) : undefined;
   }

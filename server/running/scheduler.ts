@@ -11,7 +11,7 @@ import type { Opened, Store } from '../repository/store.js';
 import { type Rows, withoutSlack } from '../requests/rows.js';
 import { answerRows, type Classified, type Classifiers, roomFor } from './classify.js';
 import type { SchedulerListener } from './events.js';
-import { type Batch, type Queued, Ring, withDeclared } from './lanes.js';
+import { type Batch, type Queued, Ring, takeTheSame, withDeclared } from './lanes.js';
 import { type Load, Room, type RoomOptions, tooLate } from './room.js';
 import type { Logits } from './thread.js';
 import type { Threads } from './threads.js';
@@ -127,8 +127,8 @@ export class Scheduler {
   /**
    * Classifies rows of raw values under one task: bit for bit what each row would get alone.
    * @param rows values of rows.count x inputs; not to be changed before the answer
-   * @throws SeedmaskError (by rejection) overloaded, over-key-limit, deadline, client-gone, lost-worker, unloaded-task, bad-model-file
-   * (the mask does not decode), bad-value
+   * @throws SeedmaskError (by rejection) overloaded, over-key-limit, over-limit (of the key), deadline, client-gone, lost-worker,
+   * unloaded-task, bad-model-file (the mask does not decode), starting (a version that takes other rows is in its place), bad-value
    */
   classify(version: Version, rows: Rows, wish: Wish = {}): Promise<Classified> {
     return this.#ask(version, rows, wish, () => this.#store.open(version), false);
@@ -139,7 +139,7 @@ export class Scheduler {
     return this.#ask(opened.version, rows, {}, () => opened, true);
   }
 
-  /** Rows of a key that are computed elsewhere (`Room.occupy`). Throws SeedmaskError over-key-limit. */
+  /** Rows of a key that are computed elsewhere (`Room.occupy`). Throws SeedmaskError over-key-limit, over-limit. */
   occupy(key: string, rows: number): () => void {
     return this.#room.occupy(key, rows);
   }
@@ -291,6 +291,7 @@ export class Scheduler {
 
   #enqueue(job: Job, { version, packed }: Opened): void {
     if (!this.#wanted(job)) return;
+    if (!takeTheSame(job.version, version)) throw new SeedmaskError('starting', { got: 'the file was replaced', retryAfter: 1 });
     job.version = version;
     const inline = this.#isInline(version, job.rows.values);
     (inline ? this.#inline : this.#heavy).push(version, packed, job);
