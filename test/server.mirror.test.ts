@@ -408,6 +408,27 @@ test('a file that was damaged on the disk of the replica comes again', async () 
   expect(await store.contentId(store.version('a'))).toBe(idOf(kept(1)));
 });
 
+test('a network stays while a file that leans on it is served; one that is missing makes no mask a damaged one', async () => {
+  const other = tinyNetwork([2, 2, 1], 3, 9);
+  const alone = (of: typeof network) => writeModel({ network: of, base: { kind: 'none' }, tasks: [] });
+  const listed = (model: Model) =>
+    JSON.stringify({
+      tasks: [{ task: 'a', version: '1', content: idOf(model), url: 'a.smk' }],
+      networks: [{ id: hex(networkId(model.network)), url: 'network.smk' }],
+    });
+  const files = { '/contents.json': listed(kept(1)), '/network.smk': alone(network), '/a.smk': writeModel(maskOnly(kept(1))) };
+  const { url, paths } = await host(files);
+  const root = fresh();
+  const follower = mirror(url, root);
+  expect(await follower.sync()).toMatchObject({ pulled: 2, failures: [] });
+  Object.assign(paths, { '/contents.json': listed(oneTask(other)), '/network.smk': alone(other), '/a.smk': 'junk' });
+  expect((await follower.sync()).failures).toHaveLength(1);
+  const store = await openStore(root);
+  expect(await store.contentId(store.version('a'))).toBe(idOf(kept(1)));
+  rmSync(join(root, `${hex(networkId(network))}.smk`));
+  expect(await mirror(url, root).recheck(join(root, 'a/1.smk'))).toBe(false);
+});
+
 test.each([
   ['ftp://host/x', 'http:// or https:// with a host'],
   ['https://', 'http:// or https:// with a host'],

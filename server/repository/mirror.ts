@@ -112,7 +112,8 @@ export class Mirror {
       }),
     );
     await this.#label(tasks);
-    await this.#tidy(tasks, networks);
+    // What a failure leaves serving may lean on a network that is not listed any more.
+    await this.#tidy(tasks, failures.length > 0 ? undefined : networks);
     return { tasks: tasks.length, pulled, failures };
   }
 
@@ -128,7 +129,9 @@ export class Mirror {
     const blob = this.#blob(content);
     const found = await readFile(blob)
       .then((bytes) => this.#contentOf(Uint8Array.from(bytes), file))
-      .catch((error: unknown) => (error instanceof SeedmaskError && error.status === 503 ? content : undefined));
+      .catch((error: unknown) =>
+        error instanceof SeedmaskError && (error.status === 503 || error.code === 'bad-base') ? content : undefined,
+      );
     if (found === content) return false;
     await rm(blob, { force: true });
     return true;
@@ -314,14 +317,14 @@ export class Mirror {
     }
   }
 
-  /** Removes what was pulled once and is wanted no more. */
-  async #tidy(tasks: readonly Entry[], networks: Wanted['networks']): Promise<void> {
+  /** Removes what was pulled once and is wanted no more; networks only where it is known which are. */
+  async #tidy(tasks: readonly Entry[], networks: Wanted['networks'] | undefined): Promise<void> {
     const wanted = new Set(tasks.map(({ task, version }) => join(this.#folder, task, `${version}.smk`)));
     const labels = labelsOf(tasks);
     const used = new Set<string | null>(tasks.map(({ content }) => content));
     for (const entry of await readdir(this.#folder, { withFileTypes: true })) {
       const path = join(this.#folder, entry.name);
-      if (entry.isFile() && BLOB.test(entry.name) && !networks.has(entry.name.slice(0, 64))) await rm(path);
+      if (entry.isFile() && BLOB.test(entry.name) && networks?.has(entry.name.slice(0, 64)) === false) await rm(path);
       if (!entry.isDirectory() || entry.name.startsWith('.')) continue;
       let ours = false;
       for (const name of await readdir(path)) {
