@@ -180,6 +180,24 @@ describe('mistakes', () => {
     ['msgpack extension', Buffer.from([0x81, 0xa1, 0x78, 0xd4, 0x72, 0x40]), {}, 400, 'bad-msgpack', 'byte 3', 'extension type 0xd4'],
     ['msgpack length', Buffer.from([0x81, 0xa1, 0x78, 0xdd, 0xff, 0xff, 0xff, 0xff]), {}, 400, 'bad-msgpack', 'byte 3', 'past the end'],
     ['msgpack cut short', Buffer.from([0x81, 0xa1, 0x78]), {}, 400, 'bad-msgpack', 'byte 3', 'it ends early'],
+    [
+      'msgpack list as a key',
+      Buffer.from([0x81, 0x90, 0x01]),
+      { 'Content-Type': 'application/msgpack' },
+      400,
+      'bad-msgpack',
+      'byte 1',
+      'a list, a map or bytes as a key',
+    ],
+    [
+      'msgpack bytes as a key',
+      Buffer.from([0x82, 0x01, 0x90, 0xc4, 0x00, 0x01]),
+      { 'Content-Type': 'application/msgpack' },
+      400,
+      'bad-msgpack',
+      'byte 3',
+      'as a key',
+    ],
     ['two msgpack values', Buffer.from([0x81, 0xa1, 0x78, 0x01, 0x01]), {}, 400, 'bad-msgpack', 'byte 4', 'a second value'],
   ];
   test.each(table)('%s', async (_, body, headers, status, code, field, text) => {

@@ -44,8 +44,9 @@ const LENGTHS: ReadonlyMap<number, number> = new Map([
 /** Throws unless the bytes are exactly one value within the limits. */
 function scan(body: Uint8Array): void {
   const view = new DataView(body.buffer, body.byteOffset, body.length);
-  /** Values still to come, per open container. */
+  /** Values still to come, per open container, and whether it is a map: of a map's, keys leave an odd count. */
   const open: number[] = [1];
+  const maps: boolean[] = [false];
   let at = 0;
   let containers = 0;
   const refuse = (got: string) =>
@@ -53,9 +54,11 @@ function scan(body: Uint8Array): void {
   while (open.length > 0) {
     if (open[open.length - 1] === 0) {
       open.pop();
+      maps.pop();
       continue;
     }
     open[open.length - 1]--;
+    const isKey = maps[maps.length - 1] && open[open.length - 1] % 2 === 1;
     if (at >= body.length) throw refuse('it ends early');
     const head = body[at];
     let length = 0;
@@ -78,11 +81,13 @@ function scan(body: Uint8Array): void {
     else if (head >= 0x90 && head < 0xa0) children = head & 15;
     else if (head >= 0x80 && head < 0x90) children = 2 * (head & 15);
     if (length > body.length - at - step || children > body.length - at - step) throw refuse('a length runs past the end');
+    if (isKey && (children >= 0 || (head >= 0xc4 && head <= 0xc6))) throw refuse('a list, a map or bytes as a key');
     at += step + length;
     if (children >= 0) {
       if (++containers > CONTAINER_LIMIT) throw tooMany(containers);
       if (open.length > DEPTH_LIMIT) throw tooDeep();
       open.push(children);
+      maps.push(head < 0x90 || head >= 0xde);
     }
   }
   if (at !== body.length) throw refuse('a second value begins');
