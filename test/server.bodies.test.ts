@@ -8,6 +8,7 @@ import { Packr } from 'msgpackr';
 import { describe, expect, test } from 'vitest';
 import { createHandler, type Listening, listen } from '../server/index.js';
 import { kindOf } from '../server/requests/bodies.js';
+import { READERS } from '../server/requests/readers.js';
 import { engine, png, post, sampleStore, serve } from './server.material.js';
 
 const ROW = Uint8Array.of(0, 255, 10, 3);
@@ -118,6 +119,15 @@ describe('what a body without a Content-Type is', () => {
     expect(() => kindOf(new Uint8Array(785), undefined, 784)).toThrow('785 bytes of no declared type');
   });
 });
+
+test.each(['classify', 'infer-task'] as const)(
+  'of a body of %s only what is asked for is told: a thread would send all the rest',
+  (reader) => {
+    const body = Buffer.from(JSON.stringify({ instances: [[1, 2, 3, 4.5]], abstain: 0.5, method: 'all', more: 'x' }));
+    const { rows, said } = READERS[reader](body, { shape: [2, 2, 1], limit: 10 });
+    expect([rows.count, said]).toEqual([1, reader === 'classify' ? { abstain: 0.5 } : { tasks: undefined, method: 'all' }]);
+  },
+);
 
 test('bytes among the numbers of a msgpack row are refused, not taken for the row', async () => {
   const server = await serve();

@@ -39,12 +39,17 @@ export type Reader = keyof Readers;
 export type Read<R extends Reader> = ReturnType<Readers[R]>;
 
 export const READERS: Readers = {
-  classify: (body, reading) => decodeContent(body, Classify, reading),
-  'infer-task': (body, reading) => decodeContent(body, WhichTask, reading),
+  classify: (body, reading) => saying(decodeContent(body, Classify, reading), ({ abstain }) => ({ abstain })),
+  'infer-task': (body, reading) => saying(decodeContent(body, WhichTask, reading), ({ tasks, method }) => ({ tasks, method })),
   predict: readPredict,
   examples: readExamples,
   tensors: readTensors,
 };
+
+/** Of all that a body says only what is asked for: a thread's answer is copied on the event loop, and rows as JSON are large. */
+function saying<T, P>({ rows, said }: Said<T>, pick: (said: T) => P): Said<P> {
+  return said === undefined ? { rows } : { rows, said: pick(said) };
+}
 
 /** Bytes from which JSON and msgpack take milliseconds to read. */
 const LARGE = 64 * 1024;
