@@ -27,6 +27,7 @@ export const ERRORS = {
   // ---- a folder of model files ----
   'bad-store': [422, '{field} must be {expected}, got {got}'],
   'bad-model-file': [422, '{field} cannot be served: {got}'],
+  'unreadable-file': [503, '{field} cannot be read: {got}'],
   'task-clash': [409, 'two files hold {field}: {got}'],
   'cannot-pull': [502, 'cannot pull {field}: {got}'],
   'wrong-content': [422, 'what {field} gives has the content id {got}, not {expected}'],

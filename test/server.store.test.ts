@@ -79,7 +79,7 @@ describe('names and versions', () => {
     expect([...(await openStore(disk({ ...files, 'whole.smk': model }))).tasks.keys()]).toEqual(['m', 'whole']);
     const { code, message } = (await openStore(disk({ 'm.smk': files['m.smk'] }))).failures[0].error;
     expect([code, message]).toEqual([
-      'bad-model-file',
+      'bad-base',
       expect.stringMatching(/needs the network [0-9a-f]{64}, got none. Put the file .* --network.$/),
     ]);
   });

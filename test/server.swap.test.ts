@@ -255,6 +255,63 @@ describe('swaps', () => {
   });
 });
 
+describe('a file that is refused for a cause outside itself', () => {
+  /** The next `times` reads of a file fail as they do where too many are open. */
+  async function starved<T>(times: number, work: () => Promise<T>): Promise<T> {
+    const { open } = fs;
+    let left = times;
+    const failure = () => Object.assign(new Error('EMFILE: too many open files, open'), { code: 'EMFILE', syscall: 'open' });
+    fs.open = (...args) => (left-- > 0 ? Promise.reject(failure()) : open(...args));
+    syncBuiltinESMExports();
+    try {
+      return await work();
+    } finally {
+      fs.open = open;
+      syncBuiltinESMExports();
+    }
+  }
+
+  test('another file with its task: it is told once, and served when that goes', async () => {
+    const both: Model = { network, base: { kind: 'none' }, tasks: ['a', 'b'].map((id) => task(network, id, ['x'])) };
+    const root = disk({ 'a.smk': kept(1) });
+    const store = await openStore(root);
+    const events = watch(store);
+    put(root, 'z.smk', both);
+    for (let i = 0; i < 3; i++) await store.refresh();
+    expect([events, store.failures.map(({ error }) => error.code)]).toEqual([['failed z 1'], ['task-clash']]);
+    rmSync(join(root, 'a.smk'));
+    await store.refresh();
+    expect([[...store.tasks.keys()], store.failures]).toEqual([['a', 'b'], []]);
+  });
+
+  test('the system, when it is opened: it is served once it can be read', async () => {
+    const root = disk({ 'a.smk': kept(1) });
+    const store = await starved(2, () => openStore(root));
+    expect(store.failures.map(({ error }) => [error.code, error.status])).toEqual([['unreadable-file', 503]]);
+    await store.refresh();
+    expect([[...store.tasks.keys()], store.failures]).toEqual([['a'], []]);
+  });
+
+  test('the system, when its mask is read: the next request has it', async () => {
+    const store = await openStore(disk({ 'a.smk': kept(1) }));
+    await expect(starved(1, () => packedOf(store, 'a'))).rejects.toThrow(/a.smk cannot be read: EMFILE.* Look at its permissions/);
+    expect([...store.entries()][0].state).toBe('READY');
+    expect((await packedOf(store, 'a')).length).toBe(4);
+  });
+
+  test('load reads a mask again that was damaged, whatever its file looks like', async () => {
+    const root = disk({ 'a.smk': damaged(kept(1)) });
+    const file = join(root, 'a.smk');
+    utimesSync(file, 1, 1);
+    const store = await openStore(root);
+    await expect(packedOf(store, 'a')).rejects.toThrow('cannot be served');
+    writeFileSync(file, writeModel(kept(1)));
+    utimesSync(file, 1, 1);
+    await store.load('a');
+    expect((await packedOf(store, 'a')).length).toBe(4);
+  });
+});
+
 describe('loading and unloading', () => {
   test('an unloaded task is out of service until it is loaded, also when its file changes', async () => {
     const root = disk({ 'a.smk': kept(1), 'b.smk': kept(2) });
@@ -305,6 +362,18 @@ describe('loading and unloading', () => {
     const model = readModel(bytes, {}, () => network);
     expect([model.base.kind, model.tasks[0].mask]).toEqual(['network', kept(1).tasks[0].mask]);
     expect(id).toBe(Buffer.from(contentId(readModel(readFileSync(join(root, 'a.smk'))))).toString('hex'));
+  });
+
+  test('the model file is that of the file as it is now; a task that goes out of service meanwhile has none', async () => {
+    const root = disk({ 'a.smk': kept(1) });
+    const store = await openStore(root);
+    await store.warm();
+    put(root, 'a.smk', kept(2));
+    expect((await store.maskFile(store.version('a'))).id).toBe(Buffer.from(contentId(kept(2))).toString('hex'));
+    put(root, 'a.smk', 'junk');
+    await expect(store.maskFile(store.version('a'))).rejects.toThrow('it changed and cannot be read as it is now');
+    const late = store.maskFile(store.version('a'));
+    await Promise.all([store.unload('a'), expect(late).rejects.toMatchObject({ code: 'unloaded-task' })]);
   });
 
   /** Live classifiers, and masks in memory, after so many rounds of loading, answering and unloading. */

@@ -61,7 +61,7 @@ export function contentsRoutes(service: Service): Route[] {
 }
 
 /**
- * A version whose file is damaged is there all the same, without a content id: nobody shall drop what they have of it.
+ * A version whose file is damaged or cannot be read is there all the same, without a content id: nobody shall drop what they have of it.
  * @throws SeedmaskError (by rejection) lost-worker, starting, unloaded-task: ask again
  */
 async function contents(call: Call, { store }: Service): Promise<Answer> {
@@ -72,7 +72,7 @@ async function contents(call: Call, { store }: Service): Promise<Answer> {
   for (const { name, versions, labels } of page.tasks) {
     for (const version of versions) {
       const content = await store.contentId(version).catch((error: unknown) => {
-        if (error instanceof SeedmaskError && error.status === 422) return null;
+        if (error instanceof SeedmaskError && (error.status === 422 || error.code === 'unreadable-file')) return null;
         throw error;
       });
       const own = [...labels].flatMap(([label, number]) => (number === version.number ? [label] : []));

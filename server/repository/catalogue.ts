@@ -47,7 +47,7 @@ export interface Slot extends Version {
   readonly index: number;
   decoded: Decoded | undefined;
   loading: Promise<Decoded> | undefined;
-  /** Why it cannot be loaded, until its file changes. */
+  /** Why it cannot be loaded, until its file changes or `Store.load` tries it again. */
   error: SeedmaskError | undefined;
 }
 

@@ -193,9 +193,13 @@ export function refusal(file: string, error: unknown): unknown {
   if (error instanceof FileChanged) return error;
   if (error instanceof SeedmaskError && error.code === 'bad-base') {
     // Its own advice is too long for one line, and not what a server's user can do.
-    const { message } = new SeedmaskError('bad-base', { ...error.details, hint: undefined });
     const hint = 'Put the file that holds the network beside it, or name it with --network.';
-    return new SeedmaskError('bad-model-file', { field: file, got: message, hint });
+    return new SeedmaskError('bad-base', { ...error.details, hint }, file);
+  }
+  // Of the system, and not of the file.
+  if (error instanceof Error && 'syscall' in error) {
+    const hint = 'Look at its permissions and at the disk.';
+    return new SeedmaskError('unreadable-file', { field: file, got: error.message, hint, retryAfter: 1 });
   }
   if (error instanceof SeedmaskError && (error.code === 'lost-worker' || error.code === 'draining')) return error;
   const got = error instanceof Error ? error.message : String(error);

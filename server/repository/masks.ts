@@ -59,7 +59,7 @@ export class Masks {
   /**
    * @param urgent whether someone waits for it
    * @param wanted asked when it is decoded: whether it shall stay
-   * @throws FileChanged, or SeedmaskError bad-model-file or lost-worker, by rejection
+   * @throws FileChanged, or SeedmaskError bad-model-file, unreadable-file or lost-worker, by rejection
    */
   load(slot: Slot, urgent: boolean, wanted: () => boolean): Promise<Decoded> {
     if (slot.decoded) return Promise.resolve(slot.decoded);

@@ -17,6 +17,7 @@ import { FileChanged, type Listing, listFiles, type ModelFile, openFile, type Pl
 import { Labels } from './labels.js';
 import { Masks, type Opened, type StoreEvent } from './masks.js';
 import { NetworkShelf } from './network-shelf.js';
+import { SeenFiles } from './seen.js';
 
 export type { Entry, ServedTask, State, Version, Wanted } from './catalogue.js';
 export type { Opened, StoreEvent } from './masks.js';
@@ -31,17 +32,11 @@ export interface StoreOptions {
 }
 
 const TRIES = 4; // further looks at a file that is replaced while it is read
+const idOf = ({ decoded, name }: Slot): string => {
+  if (decoded) return decoded.id;
+  throw new SeedmaskError('unloaded-task', { field: name, got: 'it was taken out of service' });
+};
 const replaced = () => new SeedmaskError('starting', { got: 'the file is being replaced', retryAfter: 1 });
-
-/** A file that was looked at. */
-interface Seen {
-  readonly place: Place;
-  readonly slots: Slot[];
-  /** Undefined where no state of it could be opened. */
-  readonly network: Network | undefined;
-  /** Why it, or a newer state of it, cannot be served. */
-  error: SeedmaskError | undefined;
-}
 
 /** The tasks of a server, as they stand now. Made by `openStore`. */
 export class Store {
@@ -49,7 +44,7 @@ export class Store {
   readonly #options: StoreOptions;
   readonly #catalogue = new Catalogue();
   readonly #masks: Masks;
-  readonly #files = new Map<string, Seen>();
+  readonly #files = new SeenFiles();
   readonly #networks: NetworkShelf;
   readonly #labels = new Labels(this.#catalogue);
   #work: Promise<void> = Promise.resolve();
@@ -90,7 +85,7 @@ export class Store {
   /** Files that cannot be served, or not in their newest state, and folders that cannot be read, with the reason. */
   get failures(): readonly { readonly file: string; readonly error: SeedmaskError }[] {
     const lost = this.#lost ? [{ file: this.#path, error: this.#lost }] : [];
-    const files = [...this.#files.values()].flatMap(({ place, error }) => (error ? [{ file: place.file, error }] : []));
+    const files = this.#files.refused.map(({ place, error }) => ({ file: place.file, error }));
     return [...lost, ...files, ...this.#labels.failures];
   }
 
@@ -98,7 +93,7 @@ export class Store {
   task(name: string): ServedTask {
     const task = this.tasks.get(name);
     if (task) return task;
-    for (const { place, slots, error } of this.#files.values()) if (error && slots.length === 0 && place.name === name) throw error;
+    for (const { place, slots, error } of this.#files.refused) if (slots.length === 0 && place.name === name) throw error;
     return this.#catalogue.task(name);
   }
 
@@ -117,20 +112,20 @@ export class Store {
   *entries(): Iterable<Entry> {
     for (const [name, slots] of this.#catalogue.all) {
       for (const slot of slots) {
-        const trouble = slot.error ?? this.#files.get(slot.file)?.error;
+        const trouble = slot.error ?? this.#files.of(slot.file)?.error;
         const out = this.#catalogue.isOut(name);
         const state = out || slot.error ? 'UNAVAILABLE' : slot.loading ? 'LOADING' : 'READY';
         yield { name, version: slot.number, state, reason: out ? 'unloaded' : (trouble?.message ?? '') };
       }
     }
-    for (const { place, slots, error } of this.#files.values()) {
-      if (error && slots.length === 0) yield { name: place.name, version: '', state: 'UNAVAILABLE', reason: error.message };
+    for (const { place, slots, error } of this.#files.refused) {
+      if (slots.length === 0) yield { name: place.name, version: '', state: 'UNAVAILABLE', reason: error.message };
     }
   }
 
   /**
    * The mask of a version, with the version as it stands now: its file may have been replaced meanwhile.
-   * @throws SeedmaskError (directly or by rejection) bad-model-file, unloaded-task, lost-worker
+   * @throws SeedmaskError (directly or by rejection) bad-model-file, unreadable-file, unloaded-task, starting, lost-worker
    */
   open(version: Version): Opened | Promise<Opened> {
     const slot = version as Slot;
@@ -143,26 +138,32 @@ export class Store {
       return { version: slot, packed: (await this.#load(slot, true)).packed };
     } catch (error) {
       if (!(error instanceof FileChanged)) throw error;
-      if (tries === 0) throw replaced();
-      await this.refresh();
-      const now = this.version(slot.name, { version: slot.number }) as Slot;
-      const damaged = now === slot && this.#files.get(slot.file)?.error;
-      if (damaged) throw refusal(slot.file, new Error('it changed and cannot be read as it is now'));
-      return this.#opened(now, tries - 1);
+      return this.#opened(await this.#successorOf(slot, tries), tries - 1);
     }
+  }
+
+  /** What a version is now whose file has changed. */
+  async #successorOf(slot: Slot, tries: number): Promise<Slot> {
+    if (tries === 0) throw replaced();
+    await this.refresh();
+    const now = this.version(slot.name, { version: slot.number }) as Slot;
+    const damaged = now === slot && this.#files.of(slot.file)?.error;
+    if (damaged) throw refusal(slot.file, new Error('it changed and cannot be read as it is now'));
+    return now;
   }
 
   /**
    * Looks at the files again and decodes the masks of a task; also undoes `unload`. What cannot be read leaves what was served.
-   * @throws SeedmaskError (by rejection) unknown-task, bad-model-file, bad-store, task-clash
+   * @throws SeedmaskError (by rejection) unknown-task, bad-model-file, bad-base, bad-store, task-clash, unreadable-file
    */
   async load(name: string): Promise<void> {
     if (this.#catalogue.isOut(name)) this.#catalogue.setOut(name, false);
     await this.refresh();
     const { versions } = this.task(name);
+    for (const slot of this.#catalogue.slots(name)) slot.error = undefined;
     await Promise.all(versions.map((version) => this.open(version)));
     for (const { file } of versions) {
-      const error = this.#files.get(file)?.error;
+      const error = this.#files.of(file)?.error;
       if (error) throw error;
     }
   }
@@ -180,23 +181,26 @@ export class Store {
 
   /**
    * The stored mask as a mask-only model file, and its content id in hex (64 digits).
-   * @throws SeedmaskError (by rejection) bad-model-file, unloaded-task
+   * @throws SeedmaskError (by rejection) bad-model-file, unreadable-file, unloaded-task, starting
    */
-  async maskFile(version: Version): Promise<{ readonly bytes: Uint8Array; readonly id: string }> {
+  async maskFile(version: Version, tries = TRIES): Promise<{ readonly bytes: Uint8Array; readonly id: string }> {
     const slot = (await this.open(version)).version as Slot;
-    const stored = await slot.source.stored(slot.index).catch((error: unknown) => {
-      if (error instanceof FileChanged) throw replaced();
-      throw error;
-    });
-    const tasks = [standAloneStored(slot.network, stored, slot.index)];
-    return { bytes: writePacked({ network: slot.network, tasks }, { maskOnly: true }), id: slot.decoded!.id };
+    const id = idOf(slot);
+    try {
+      const tasks = [standAloneStored(slot.network, await slot.source.stored(slot.index), slot.index)];
+      return { bytes: writePacked({ network: slot.network, tasks }, { maskOnly: true }), id };
+    } catch (error) {
+      if (!(error instanceof FileChanged)) throw error;
+      return this.maskFile(await this.#successorOf(slot, tries), tries - 1);
+    }
   }
 
-  /** Content id of a version, in hex (64 digits). Throws SeedmaskError by rejection: bad-model-file, unloaded-task, starting. */
+  /**
+   * Content id of a version, in hex (64 digits).
+   * @throws SeedmaskError (by rejection) bad-model-file, unreadable-file, unloaded-task, starting
+   */
   async contentId(version: Version): Promise<string> {
-    const { decoded, name } = (await this.open(version)).version as Slot;
-    if (!decoded) throw new SeedmaskError('unloaded-task', { field: name, got: 'it was taken out of service' });
-    return decoded.id;
+    return idOf((await this.open(version)).version as Slot);
   }
 
   /** From now on `listener` is told, synchronously; call what is returned to end that. */
@@ -259,15 +263,9 @@ export class Store {
   async #look(first: boolean): Promise<boolean> {
     const listing = await this.#list(first);
     const { added, single, changed } = await this.#openNew(listing, first);
-    const there = new Set([...listing.places, ...listing.refused.map(({ place }) => place)].map(({ file }) => file));
-    for (const [file, { slots, place }] of this.#files) {
-      // What lies in a folder that cannot be read now may still be there.
-      if (there.has(file) || (place.folder !== undefined && there.has(place.folder))) continue;
-      this.#files.delete(file);
-      this.#replace(slots, []);
-    }
+    this.#replace(this.#files.leave(listing), []);
     for (const file of added) await this.#adopt(file, first, single);
-    this.#networks.keep(new Set([...this.#files.values()].map(({ network }) => network)));
+    this.#networks.keep(this.#files.networks);
     for (const { file, error } of await this.#labels.update(listing.labels, (slot) =>
       first ? Promise.resolve() : this.#load(slot, false),
     )) {
@@ -293,11 +291,10 @@ export class Store {
   /** Opens files that are new or changed; those whose network is in another file last. */
   async #openNew(listing: Listing, first: boolean) {
     const single = first && listing.places.length === 1 && listing.places[0].file === this.#path;
-    for (const { place, error } of listing.refused)
-      if (this.#files.get(place.file)?.place.signature !== place.signature) this.#refuse(place, error);
+    for (const { place, error } of listing.refused) this.#refuse(place, error);
     const added: ModelFile[] = [];
     let changed = false;
-    let rest = listing.places.filter(({ file, signature }) => this.#files.get(file)?.place.signature !== signature);
+    let rest = listing.places.filter((place) => this.#files.isDue(place));
     for (const last of [false, true]) {
       const later: Place[] = [];
       for (const place of rest) {
@@ -318,8 +315,7 @@ export class Store {
 
   /** A file, or its newest state, is not served. */
   #refuse(place: Place, error: SeedmaskError): void {
-    const before = this.#files.get(place.file);
-    this.#files.set(place.file, { place, slots: before?.slots ?? [], network: before?.network, error });
+    if (!this.#files.refuse(place, error)) return;
     this.#masks.tell({ kind: 'failed', name: place.name, version: place.number, file: place.file, error });
   }
 
@@ -327,7 +323,7 @@ export class Store {
   async #adopt(source: ModelFile, first: boolean, single: boolean): Promise<void> {
     const { place } = source;
     const { file, number } = place;
-    const old = this.#files.get(file)?.slots ?? [];
+    const old = this.#files.of(file)?.slots ?? [];
     const slots = source.heads.map(
       (task, index): Slot => ({
         name: source.names[index],
@@ -361,7 +357,7 @@ export class Store {
       this.#refuse(place, error);
       return;
     }
-    this.#files.set(file, { place, slots, network: source.network, error: undefined });
+    this.#files.take(place, slots, source.network);
     this.#replace(
       old.filter((slot) => !slots.includes(slot)),
       slots.filter((slot) => !old.includes(slot)),
