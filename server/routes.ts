@@ -183,16 +183,22 @@ export const json = (value: unknown, status = 200, headers?: Record<string, stri
 /** Milliseconds for which a long list may hold up other requests at a time. */
 const TURN_MS = 4;
 
-/** A JSON answer around a list that may be long: open, the texts of its items, close. It is written in turns with other requests. */
-export async function textList(open: string, texts: Iterable<string>, close: string): Promise<Answer> {
-  const parts: string[] = [];
+/** All items, each of which takes little to make, in turns with other requests. */
+export async function inTurns<T>(items: Iterable<T>): Promise<T[]> {
+  const made: T[] = [];
   let turn = performance.now();
-  for (const text of texts) {
-    parts.push(text);
+  for (const item of items) {
+    made.push(item);
     if (performance.now() - turn < TURN_MS) continue;
     await new Promise(setImmediate);
     turn = performance.now();
   }
+  return made;
+}
+
+/** A JSON answer around a list that may be long: open, the texts of its items, close. It is written in turns with other requests. */
+export async function textList(open: string, texts: Iterable<string>, close: string): Promise<Answer & { readonly body: string }> {
+  const parts = await inTurns(texts);
   return { status: 200, type: 'application/json', body: `${open}${parts.join(',')}${close}` };
 }
 

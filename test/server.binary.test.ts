@@ -3,9 +3,13 @@
 
 import { deflateSync, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
+import { Unpackr } from 'msgpackr';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SeedmaskError } from '../codec/errors.js';
 import type { Listening } from '../server/index.js';
+import type { Judged } from '../server/protocols/inference.js';
+import { outputTensor } from '../server/protocols/oip-infer.js';
+import { msgpackAnswer } from '../server/protocols/tasks.js';
 import { floatBytes, rowsOfTensor, splitBody, textBytes } from '../server/requests/tensors.js';
 import { regenerate } from '../src/network.js';
 import { oneTask, post, serve, storeOf, tinyNetwork } from './server.material.js';
@@ -231,6 +235,36 @@ describe('answers', () => {
     expect(readTexts(unframed(await post(infer, wish(1, { binary_data: true }))).rest)).toEqual(best.map(([first]) => first));
     const label = await post(infer, request({ outputs: [{ name: 'label', parameters: { classification: 1 } }] }));
     expect([label.status, label.json.field]).toEqual([400, '/outputs/0/parameters/classification']);
+  });
+
+  test('an output that is asked for twice is refused', async () => {
+    const { status, json } = await post(infer, request({ outputs: [{ name: 'label' }, { name: 'probabilities' }, { name: 'label' }] }));
+    expect([status, json.field, json.got]).toEqual([400, '/outputs/2/name', 'label']);
+  });
+
+  test.each([1, 40_000])('of %d rows are the same in turns as at once; others have theirs where there are many', async (rows) => {
+    const labels = ['a', 'b', 'c'];
+    const probabilities = Float32Array.from({ length: 3 * rows }, (_, i) => ((i * 7919) % 1000) / 1000);
+    const best = new Uint32Array(rows);
+    const names = Array.from(best, () => 'a');
+    const of = (row: number) => Array.from(probabilities.subarray(3 * row, 3 * row + 3));
+    for (const work of [
+      async (judged: Judged) => {
+        const { bytes } = await outputTensor({ name: 'probabilities', binary: true, best: 1 }, judged);
+        const texts = readTexts(Buffer.from(bytes ?? []));
+        expect([texts.length, texts[rows - 1].split(':')[0]]).toEqual([rows, `${Math.max(...of(rows - 1))}`]);
+      },
+      async (judged: Judged) => {
+        const { task, predictions } = new Unpackr({ useRecords: false }).unpack((await msgpackAnswer('t', judged)).body as Buffer);
+        expect([task, predictions.length, predictions[rows - 1].label]).toEqual(['t', rows, 'a']);
+        expect(Float32Array.from(predictions[rows - 1].probabilities)).toEqual(Float32Array.from(of(rows - 1)));
+      },
+    ]) {
+      let turns = 0;
+      setImmediate(() => turns++);
+      const done = work({ rows, labels, best, probabilities, names }).then(() => turns);
+      expect(await done).toBe(rows === 1 ? 0 : 1);
+    }
   });
 
   test('an abstaining label is an empty text, the probabilities stay', async () => {

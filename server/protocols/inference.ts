@@ -111,9 +111,3 @@ export function rowsAnswer(rows: number, open: string, textOf: (row: number) => 
 function* each(rows: number, textOf: (row: number) => string): Iterable<string> {
   for (let row = 0; row < rows; row++) yield textOf(row);
 }
-
-/** The probabilities of each row as a list. */
-export function lists({ rows, labels, probabilities }: Classified): number[][] {
-  const n = labels.length;
-  return Array.from({ length: rows }, (_, row) => Array.from(probabilities.subarray(row * n, (row + 1) * n)));
-}

@@ -8,8 +8,8 @@ import { z } from 'zod';
 import { Infer, type Wish } from '../requests/oip-bodies.js';
 import { read } from '../requests/readers.js';
 import { floatBytes, HEADER, textBytes } from '../requests/tensors.js';
-import { type About, type Answer, type Call, json, param, type Route, route, type Service, textList } from '../routes.js';
-import { infer, type Judged, TIMEOUT, WRITTEN_AT_ONCE } from './inference.js';
+import { type About, type Answer, type Call, inTurns, param, type Route, route, type Service, textList } from '../routes.js';
+import { infer, type Judged, TIMEOUT } from './inference.js';
 import { inputOf } from './tasks.js';
 
 export const MODELS = ['/v2/models/{model}', '/v2/models/{model}/versions/{version}'];
@@ -29,7 +29,10 @@ const InferAnswer = z.strictObject({
   ),
 });
 
-type Output = z.infer<typeof InferAnswer>['outputs'][number];
+/** A tensor of the answer, its data not written yet. */
+interface Output extends Omit<z.infer<typeof InferAnswer>['outputs'][number], 'data'> {
+  readonly data?: Float32Array | readonly string[];
+}
 
 export function inferRoutes(service: Service): Route[] {
   const about: About = {
@@ -65,17 +68,15 @@ function inferTensors(call: Call, service: Service): Promise<Answer> {
           extra: { id, wishes },
         }));
       },
-      encode: (judged, { id, wishes }, version) => {
-        const tensors = wishes.map((wish) => outputTensor(wish, judged));
-        const outputs = tensors.map(({ tensor }) => tensor);
-        const answer: z.infer<typeof InferAnswer> = { model_name: model, model_version: version.number, id, outputs };
+      encode: async (judged, { id, wishes }, version) => {
+        const tensors: Awaited<ReturnType<typeof outputTensor>>[] = [];
+        for (const wish of wishes) tensors.push(await outputTensor(wish, judged));
+        const begin = JSON.stringify({ model_name: model, model_version: version.number, id });
+        const outputs = written(tensors.map(({ tensor }) => tensor));
+        const answer = await textList(`${begin.slice(0, -1)},"outputs":[`, outputs, ']}');
         const bytes = tensors.flatMap((tensor) => tensor.bytes ?? []);
-        if (bytes.length === 0) {
-          if (judged.rows <= WRITTEN_AT_ONCE) return json(answer);
-          const begin = JSON.stringify({ ...answer, outputs: undefined });
-          return textList(`${begin.slice(0, -1)},"outputs":[`, written(outputs), ']}');
-        }
-        const head = Buffer.from(JSON.stringify(answer));
+        if (bytes.length === 0) return answer;
+        const head = Buffer.from(answer.body);
         const headers = { [HEADER]: String(head.length) };
         return { status: 200, type: 'application/octet-stream', body: Buffer.concat([head, ...bytes]), headers };
       },
@@ -83,42 +84,55 @@ function inferTensors(call: Call, service: Service): Promise<Answer> {
   );
 }
 
-/** Data of one text. */
+/** Data of one text, or of one run of bytes. */
 const PIECE = 512;
 
 /** The texts of tensors in pieces, which commas join. */
 function* written(tensors: readonly Output[]): Iterable<string> {
-  for (const { data = [], ...head } of tensors) {
+  for (const { data, ...head } of tensors) {
+    if (data === undefined) {
+      yield JSON.stringify(head);
+      continue;
+    }
     for (let at = 0; at < data.length; at += PIECE) {
       const begin = at === 0 ? `${JSON.stringify(head).slice(0, -1)},"data":[` : '';
-      yield `${begin}${JSON.stringify(data.slice(at, at + PIECE)).slice(1, -1)}${at + PIECE < data.length ? '' : ']}'}`;
+      yield `${begin}${JSON.stringify(Array.from<unknown>(data.slice(at, at + PIECE))).slice(1, -1)}${at + PIECE < data.length ? '' : ']}'}`;
     }
   }
 }
 
-function outputTensor({ name, binary, best }: Wish, judged: Judged) {
+/** An output that was asked for, and its data where they follow the JSON as bytes; others have their turns while it is made. */
+export async function outputTensor({ name, binary, best }: Wish, judged: Judged) {
   const { rows, labels, probabilities, names } = judged;
   if (name === 'probabilities' && best === undefined) {
     const head = { name, datatype: 'FP32' as const, shape: [rows, labels.length] };
-    return framed(head, binary ? floatBytes(probabilities) : null, () => Array.from(probabilities));
+    return framed(head, binary ? floatBytes(probabilities) : null, probabilities);
   }
   const k = Math.min(best ?? 1, labels.length);
-  const texts = name === 'label' ? names.map((label) => label ?? '') : bestOf(judged, k);
+  const texts = name === 'label' ? names.map((label) => label ?? '') : await inTurns(bestOf(judged, k));
   const head = { name, datatype: 'BYTES' as const, shape: name === 'label' ? [rows] : [rows, k] };
-  return framed(head, binary ? textBytes(texts) : null, () => texts);
+  return framed(head, binary ? Buffer.concat(await inTurns(bytesOf(texts))) : null, texts);
 }
 
-function framed<Head extends object, Data>(head: Head, bytes: Uint8Array | null, data: () => Data) {
-  if (bytes === null) return { tensor: { ...head, data: data() }, bytes };
+function* bytesOf(texts: readonly string[]): Iterable<Uint8Array> {
+  for (let at = 0; at < texts.length; at += PIECE) yield textBytes(texts.slice(at, at + PIECE));
+}
+
+function framed(
+  head: Output,
+  bytes: Uint8Array | null,
+  data: Output['data'],
+): { readonly tensor: Output; readonly bytes: Uint8Array | null } {
+  if (bytes === null) return { tensor: { ...head, data }, bytes };
   return { tensor: { ...head, parameters: { binary_data_size: bytes.length } }, bytes };
 }
 
 /** The k largest probabilities of each row, largest first and ties by their index, as Triton writes them. */
-function bestOf({ rows, labels, probabilities }: Judged, k: number): string[] {
+function* bestOf({ rows, labels, probabilities }: Judged, k: number): Iterable<string> {
   const n = labels.length;
-  return Array.from({ length: rows }, (_, row) => {
+  for (let row = 0; row < rows; row++) {
     const of = probabilities.subarray(row * n, (row + 1) * n);
     const order = Array.from(of.keys()).sort((a, b) => of[b] - of[a] || a - b);
-    return order.slice(0, k).map((i) => `${of[i]}:${i}:${labels[i]}`);
-  }).flat();
+    for (const i of order.slice(0, k)) yield `${of[i]}:${i}:${labels[i]}`;
+  }
 }

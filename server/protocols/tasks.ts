@@ -10,10 +10,10 @@ import { inputs } from '../../src/network.js';
 import type { ServedTask } from '../repository/store.js';
 import { Fraction } from '../requests/bodies.js';
 import { Classify, contentOf } from '../requests/content.js';
-import { encodeMsgpack } from '../requests/msgpack.js';
+import { encodeMsgpack, msgpackPieces } from '../requests/msgpack.js';
 import { read } from '../requests/readers.js';
-import { type Answer, type Call, json, param, queryOf, type Route, route, type Service } from '../routes.js';
-import { infer, type Judged, lists, listText, rowsAnswer, TIMEOUT, VersionQuery } from './inference.js';
+import { type Answer, type Call, inTurns, json, param, queryOf, type Route, route, type Service } from '../routes.js';
+import { infer, type Judged, listText, rowsAnswer, TIMEOUT, VersionQuery, WRITTEN_AT_ONCE } from './inference.js';
 
 /** What clients must know about values, in every kind of metadata: 0..1 instead of 0..255 is the mistake nobody can detect. */
 const VALUES = 'raw values as the data set has them: pixels are 0..255, not 0..1; the task scales them itself';
@@ -132,7 +132,7 @@ function classify(call: Call, service: Service): Promise<Answer> {
       const { accept } = call.headers;
       if (accept === undefined || !/\bapplication\/(x-|vnd\.)?msgpack\b/i.test(accept))
         return rowsAnswer(judged.rows, `{"task":${JSON.stringify(task)},"predictions":[`, (row) => predictionText(judged, row), ']}');
-      return { status: 200, type: 'application/msgpack', body: encodeMsgpack({ task, predictions: predictions(judged) }) };
+      return msgpackAnswer(task, judged);
     },
   });
 }
@@ -140,6 +140,17 @@ function classify(call: Call, service: Service): Promise<Answer> {
 const predictionText = (judged: Judged, row: number): string =>
   `{"label":${JSON.stringify(judged.names[row])},"probabilities":${listText(judged, row)}}`;
 
-function predictions(judged: Judged): z.infer<typeof Predictions>['predictions'] {
-  return lists(judged).map((probabilities, row) => ({ label: judged.names[row], probabilities }));
+/** The same in msgpack; others have their turns while it is written. */
+export async function msgpackAnswer(task: string, judged: Judged): Promise<Answer> {
+  function* predictions(): Iterable<z.infer<typeof Predictions>['predictions'][number]> {
+    const { rows, labels, probabilities, names } = judged;
+    const n = labels.length;
+    for (let row = 0; row < rows; row++)
+      yield { label: names[row], probabilities: Array.from(probabilities.subarray(row * n, (row + 1) * n)) };
+  }
+  const body =
+    judged.rows <= WRITTEN_AT_ONCE
+      ? encodeMsgpack({ task, predictions: [...predictions()] })
+      : Buffer.concat(await inTurns(msgpackPieces({ task }, 'predictions', judged.rows, predictions())));
+  return { status: 200, type: 'application/msgpack', body };
 }

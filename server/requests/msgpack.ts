@@ -15,6 +15,18 @@ export function encodeMsgpack(value: unknown): Uint8Array {
   return packr.pack(value);
 }
 
+/** The msgpack of a map with these entries and, as the last, a list of `count` items, piece by piece. */
+export function* msgpackPieces(entries: Readonly<Record<string, unknown>>, list: string, count: number, items: Iterable<unknown>) {
+  const others = Object.entries(entries);
+  yield Uint8Array.of(0x80 | (others.length + 1));
+  for (const [name, value] of others) yield* [encodeMsgpack(name), encodeMsgpack(value)];
+  yield encodeMsgpack(list);
+  const head = Buffer.of(0xdd, 0, 0, 0, 0);
+  head.writeUInt32BE(count, 1);
+  yield head;
+  for (const item of items) yield encodeMsgpack(item);
+}
+
 /**
  * Decodes one msgpack value of maps, lists, strings, bytes and numbers.
  * @throws SeedmaskError bad-msgpack, deep-body, over-limit

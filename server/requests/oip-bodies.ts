@@ -85,6 +85,9 @@ export function readTensors(
     }
     return { name, binary: parameters?.binary_data ?? binary, best };
   });
+  const again = wishes.findIndex(({ name }, i) => wishes.some((other, j) => j < i && other.name === name));
+  if (again >= 0)
+    throw new SeedmaskError('bad-request', { field: `/outputs/${again}/name`, expected: 'each output once', got: wishes[again].name });
   const [tensor] = request.inputs;
   if (tensor.name !== input.name && tensor.name !== 'pixels')
     throw new SeedmaskError('bad-request', { field: '/inputs/0/name', expected: `'${input.name}'`, got: brief(tensor.name) });
