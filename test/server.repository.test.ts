@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { writeModel } from '../codec/index.js';
 import { hashOf, type Listening, openStore } from '../server/index.js';
-import { folder, get, oneTask, post, sampleStore, serve, tinyNetwork } from './server.material.js';
+import { folder, get, oneTask, post, sampleStore, serve, storeOf, tinyNetwork } from './server.material.js';
 
 const ADMIN = { 'X-API-Key': 'admin' };
 const ROWS = [
@@ -52,6 +52,28 @@ describe('repository', () => {
     expect(await index({ ready: true })).toHaveLength(2);
     expect((await change('a', 'load')).status).toBe(200);
     expect((await classify('a')).status).toBe(200);
+  });
+
+  test('a version whose mask is damaged is not ready, once that is known', async () => {
+    const bytes = writeModel(oneTask(tinyNetwork()));
+    bytes[bytes.length - 1] ^= 1;
+    const damaged = await serve({ store: await storeOf({ 'd/1.smk': oneTask(tinyNetwork()), 'd/2.smk': bytes }) });
+    const ready = async (path: string) => {
+      const { status, json } = await get(`${damaged.url}${path}`);
+      return [status, json.ready, json.error];
+    };
+    expect(await ready('/v2/models/d/ready')).toEqual([200, true, undefined]);
+    expect((await post(`${damaged.url}/tasks/d/classify`, { instances: ROWS })).status).toBe(422);
+    const refused = [503, false, expect.stringContaining('2.smk cannot be served')];
+    for (const path of ['/v2/models/d/ready', '/v2/models/d/versions/2/ready', '/v1/models/d']) expect(await ready(path)).toEqual(refused);
+    for (const path of ['/v2/models/d/versions/1/ready', '/v1/models/d/versions/1'])
+      expect(await ready(path)).toEqual([200, true, undefined]);
+    const states = (await get(`${damaged.url}/v1/models/d`)).json.model_version_status;
+    expect(states).toMatchObject([
+      { version: '2', state: 'END', status: { error_code: 'DATA_LOSS' } },
+      { version: '1', state: 'AVAILABLE' },
+    ]);
+    await damaged.close();
   });
 
   test('load takes what is new in the folder, and a damaged file is named and changes nothing', async () => {

@@ -84,6 +84,7 @@ export function oipRoutes(service: Service, release: string): Route[] {
   const open = { access: 'open' } as const;
   const admin = { access: 'admin' } as const;
   const draining = { also: { 503: 'the same object with ready false: the server is shutting down or not ready yet' } };
+  const unable = { also: { 503: `${draining.also[503]}, or the model cannot be read` } };
   const find = (call: Call): Version => store.version(param(call, 'model'), { version: call.params['version'] });
   return [
     ...inferRoutes(service),
@@ -107,9 +108,9 @@ export function oipRoutes(service: Service, release: string): Route[] {
     ),
     ...MODELS.flatMap((path) => [
       route('GET', path, about('Inputs and outputs of a model', ModelMetadata), (call) => json(metadata(find(call), call, service))),
-      route('GET', `${path}/ready`, about('Whether a model takes requests', Ready, draining), (call) => {
-        find(call);
-        return readiness({ name: param(call, 'model') }, service);
+      route('GET', `${path}/ready`, about('Whether a model takes requests', Ready, unable), (call) => {
+        const trouble = store.trouble(find(call));
+        return readiness({ name: param(call, 'model') }, service, trouble);
       }),
       route('GET', `${path}/stats`, about('Counts and times of a model', Statistics), (call) => {
         const name = param(call, 'model');
@@ -161,10 +162,12 @@ export function oipRoutes(service: Service, release: string): Route[] {
 /** A body that may be missing. */
 const optional = <T>(schema: z.ZodType<T>, body: Uint8Array): T => checked(schema, body.length === 0 ? {} : parseJson(body));
 
-async function readiness(about: Readonly<Record<string, unknown>>, service: Service): Promise<Answer> {
-  const trouble = !service.ready() ? 'draining' : (await service.alive()) ? undefined : 'unwell';
-  if (!trouble) return json({ ...about, ready: true });
-  return json({ ...about, ready: false, error: new SeedmaskError(trouble).message }, 503);
+/** @param trouble of what is asked about alone */
+async function readiness(about: Readonly<Record<string, unknown>>, service: Service, trouble?: SeedmaskError): Promise<Answer> {
+  const ofAll = !service.ready() ? 'draining' : (await service.alive()) ? undefined : 'unwell';
+  const error = ofAll ? new SeedmaskError(ofAll) : trouble;
+  if (!error) return json({ ...about, ready: true });
+  return json({ ...about, ready: false, error: error.message }, 503);
 }
 
 function* allStatistics(caller: Caller, service: Service): Iterable<object> {

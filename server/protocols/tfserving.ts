@@ -25,7 +25,7 @@ const StatusAnswer = z.strictObject({
   model_version_status: z.array(
     z.strictObject({
       version: z.string(),
-      state: z.enum(['AVAILABLE', 'UNLOADING']),
+      state: z.enum(['AVAILABLE', 'UNLOADING', 'END']).describe('END: it cannot be read'),
       status: z.strictObject({ error_code: z.string(), error_message: z.string() }),
     }),
   ),
@@ -49,7 +49,9 @@ export function tfservingRoutes(service: Service): Route[] {
     takes: takes && { 'application/json': takes },
     also,
   });
-  const draining = { 503: 'the same object with ready false: the server is shutting down' };
+  const draining = {
+    503: 'the same object with ready false: the server is shutting down, or the version that would answer cannot be read',
+  };
   return [
     route('GET', '/v1/models', about('The names of all models (KServe v1)', ModelsAnswer), (call) => json(models(call, service))),
     ...MODELS.flatMap((path) => [
@@ -113,19 +115,20 @@ function classify(call: Call, service: Service): Promise<Answer> {
 /** One object for TF Serving (model_version_status) and KServe v1 (name, ready; 503 when not ready). */
 function status(call: Call, service: Service): Answer {
   const name = param(call, 'model');
-  const ready = service.ready();
+  const running = service.ready();
   const one = call.params['version'] !== undefined || call.params['label'] !== undefined;
   const versions = one ? [service.store.version(name, wanted(call))] : [...service.store.task(name).versions].reverse();
-  const about: z.infer<typeof StatusAnswer> = {
-    model_version_status: versions.map(({ number }) => ({
-      version: number,
-      state: ready ? 'AVAILABLE' : 'UNLOADING',
-      status: { error_code: 'OK', error_message: '' },
-    })),
-    name,
-    ready,
-  };
-  return ready ? json(about) : json({ ...about, error: new SeedmaskError('draining').message }, 503);
+  const states = versions.map((version): z.infer<typeof StatusAnswer>['model_version_status'][number] => {
+    const trouble = service.store.trouble(version);
+    return {
+      version: version.number,
+      state: trouble ? 'END' : running ? 'AVAILABLE' : 'UNLOADING',
+      status: { error_code: trouble ? 'DATA_LOSS' : 'OK', error_message: trouble?.message ?? '' },
+    };
+  });
+  const error = running ? service.store.trouble(versions[0]) : new SeedmaskError('draining');
+  const about = { model_version_status: states, name, ready: error === undefined };
+  return error ? json({ ...about, error: error.message }, 503) : json(about);
 }
 
 function metadata({ network, task, number }: Version, name: string): z.infer<typeof MetadataAnswer> {

@@ -103,6 +103,11 @@ export class Store {
     return this.#catalogue.version(name, wanted);
   }
 
+  /** Why a version is known not to answer. */
+  trouble(version: Version): SeedmaskError | undefined {
+    return (version as Slot).error;
+  }
+
   /** The tasks behind `after` (null: from the beginning) that `allows`, in order of name, at most `count`; `next` is the next `after`. */
   page(after: string | null, count: number, allows?: (name: string) => boolean): ReturnType<Catalogue['page']> {
     return this.#catalogue.page(after, count, allows);
