@@ -14,16 +14,21 @@ import type { Threads } from '../server/running/threads.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { engine, folder, get, oneTask, post, serve, tinyNetwork } from './server.material.js';
 
+/** Folders that cannot be listed, and paths of which the system can say nothing. */
 const blocked = new Set<string>();
+const lost = new Set<string>();
 vi.mock('node:fs/promises', async (original) => {
   const actual = await original<typeof import('node:fs/promises')>();
   const readdir = (path: string) =>
     blocked.has(path) ? Promise.reject(new Error(`EACCES: permission denied, scandir '${path}'`)) : actual.readdir(path);
-  return { ...actual, readdir };
+  const refusal = (path: string) => Object.assign(new Error(`EIO: i/o error, stat '${path}'`), { code: 'EIO', syscall: 'stat' });
+  const stat = (path: string) => (lost.has(path) ? Promise.reject(refusal(path)) : actual.stat(path));
+  return { ...actual, readdir, stat };
 });
 const roots: string[] = [];
 afterEach(() => {
   blocked.clear();
+  lost.clear();
   for (const root of roots.splice(0)) rmSync(root, { recursive: true, force: true });
 });
 function folderOf(files: Parameters<typeof folder>[0]): string {
@@ -124,6 +129,42 @@ describe('folders', () => {
     blocked.clear();
     await store.refresh();
     expect([store.failures, [...store.tasks.keys()]]).toEqual([[], ['a', 'b', 'c']]);
+  });
+
+  const labelled = () =>
+    folderOf({ 'a.smk': oneTask(network(1), ten), 'b/1.smk': oneTask(network(2), ten), 'b/labels.json': '{"stable": 1}' });
+  test.each(['b', 'b/1.smk', 'b/labels.json', 'a.smk'])(
+    'a path of which nothing is known for a while, %s, takes no task and no label along',
+    async (path) => {
+      const root = labelled();
+      const store = await openStore(root);
+      const events: string[] = [];
+      store.subscribe(({ kind }) => events.push(kind));
+      const served = () => [[...store.tasks.keys()], [...store.task('b').labels]];
+      const before = served();
+      lost.add(join(root, path));
+      for (let i = 0; i < 2; i++) await store.refresh();
+      expect([served(), store.failures.length, events]).toEqual([before, 1, ['failed']]);
+      expect(store.failures[0].error.message).toContain('EIO');
+      lost.clear();
+      await store.refresh();
+      expect([served(), store.failures]).toEqual([before, []]);
+    },
+  );
+
+  test('labels stay where their folder cannot be listed; a label that came too early is no failure once its version is there', async () => {
+    const root = labelled();
+    const store = await openStore(root);
+    blocked.add(join(root, 'b'));
+    await store.refresh();
+    expect([...store.task('b').labels]).toEqual([['stable', '1']]);
+    blocked.clear();
+    writeFileSync(join(root, 'b/labels.json'), '{"stable": 2}\n');
+    await store.refresh();
+    expect(store.failures).toHaveLength(1);
+    writeFileSync(join(root, 'b/2.smk'), writeModel(oneTask(network(3), ten)));
+    await store.refresh();
+    expect([store.failures, [...store.task('b').labels]]).toEqual([[], [['stable', '2']]]);
   });
 
   test('at the start it fails alone too', async () => {

@@ -30,7 +30,7 @@ export interface Listing {
   readonly places: readonly Place[];
   /** Folders of versions that have a labels.json, with its signature. */
   readonly labels: ReadonlyMap<string, string>;
-  /** Files that can be served under no name. */
+  /** Files that can be served under no name; files and folders that cannot be looked at now, of which nothing is known. */
   readonly refused: readonly { readonly place: Place; readonly error: SeedmaskError }[];
 }
 
@@ -65,24 +65,31 @@ class List implements Listing {
 
   /** An entry of the folder itself: a file, or a folder of versions; other files and folders are left alone. */
   async meet(path: string, name: string): Promise<void> {
-    const found = await stat(path).catch(() => undefined);
+    const found = await lookAt(path).catch((error: unknown) => {
+      const place = { file: path, name: name.replace(/\.smk$/, ''), number: '', folder: undefined, signature: '' };
+      this.refused.push({ place, error: systemRefusal(path, error) });
+      return undefined;
+    });
     if (!found) return;
     if (!found.isDirectory()) {
       if (name.endsWith('.smk')) this.#try(path, name.slice(0, -4), '1', undefined, found);
       return;
     }
-    const files = await readdir(path).then(
-      (names) => names.sort(),
-      (error: unknown) => {
-        const place = { file: path, name, number: '', folder: undefined, signature: signatureOf(found) };
-        this.refused.push({ place, error: unreadable(path, error) });
-        return [];
-      },
-    );
+    try {
+      await this.#enter(path, name);
+    } catch (error) {
+      const place = { file: path, name, number: '', folder: undefined, signature: signatureOf(found) };
+      this.refused.push({ place, error: unreadable(path, error) });
+    }
+  }
+
+  /** A folder of versions. */
+  async #enter(path: string, name: string): Promise<void> {
+    const files = (await readdir(path)).sort();
     if (!files.some((file) => file.endsWith('.smk'))) return;
     for (const file of files) {
       const inside = join(path, file);
-      const there = file.endsWith('.smk') || file === 'labels.json' ? await stat(inside).catch(() => undefined) : undefined;
+      const there = file.endsWith('.smk') || file === 'labels.json' ? await lookAt(inside) : undefined;
       if (!there) continue;
       if (file === 'labels.json') this.labels.set(path, signatureOf(there));
       else this.#try(inside, name, file.slice(0, -4), path, there);
@@ -109,6 +116,13 @@ class List implements Listing {
 type Found = Awaited<ReturnType<typeof stat>>;
 
 const signatureOf = ({ ino, size, mtimeMs }: Found): string => `${ino} ${size} ${mtimeMs}`;
+
+/** What is at a path; undefined where nothing is. */
+const lookAt = (path: string): Promise<Found | undefined> =>
+  stat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
+    throw error;
+  });
 
 /** What a server says of a folder that it cannot list. */
 export function unreadable(folder: string, error: unknown): SeedmaskError {
@@ -197,13 +211,16 @@ export function refusal(file: string, error: unknown): unknown {
     return new SeedmaskError('bad-base', { ...error.details, hint }, file);
   }
   // Of the system, and not of the file.
-  if (error instanceof Error && 'syscall' in error) {
-    const hint = 'Look at its permissions and at the disk.';
-    return new SeedmaskError('unreadable-file', { field: file, got: error.message, hint, retryAfter: 1 });
-  }
+  if (error instanceof Error && 'syscall' in error) return systemRefusal(file, error);
   if (error instanceof SeedmaskError && (error.code === 'lost-worker' || error.code === 'draining')) return error;
   const got = error instanceof Error ? error.message : String(error);
   return new SeedmaskError('bad-model-file', { field: file, got, hint: 'Fetch it again, or move it out of the folder.' });
+}
+
+function systemRefusal(file: string, error: unknown): SeedmaskError {
+  const got = error instanceof Error ? error.message : String(error);
+  const hint = 'Look at its permissions and at the disk.';
+  return new SeedmaskError('unreadable-file', { field: file, got, hint, retryAfter: 1 });
 }
 
 function rangesOf({ file, signature }: Place): RangeRead {

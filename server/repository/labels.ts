@@ -3,40 +3,54 @@
 import { join } from 'node:path';
 import { SeedmaskError } from '../../codec/errors.js';
 import { type Catalogue, NO_LABELS, type Slot } from './catalogue.js';
-import { readLabels } from './files.js';
+import { type Listing, readLabels } from './files.js';
+
+/** What was last read in a folder. */
+interface Folder {
+  readonly signature: string;
+  readonly labels: ReadonlyMap<string, string>;
+  /** Why it is not what stands there now. */
+  readonly error: SeedmaskError | undefined;
+  /** Why it is not wholly in force. */
+  stuck: SeedmaskError | undefined;
+}
 
 /** The labels of one store. */
 export class Labels {
   readonly #catalogue: Catalogue;
-  /** Folder -> what was last read there, and why that is not, or not wholly, in force. */
-  readonly #folders = new Map<string, { signature: string; labels: ReadonlyMap<string, string>; error: SeedmaskError | undefined }>();
+  readonly #folders = new Map<string, Folder>();
 
   constructor(catalogue: Catalogue) {
     this.#catalogue = catalogue;
   }
 
   get failures(): { readonly file: string; readonly error: SeedmaskError }[] {
-    return [...this.#folders].flatMap(([folder, { error }]) => (error ? [{ file: join(folder, 'labels.json'), error }] : []));
+    return [...this.#folders].flatMap(([folder, { error, stuck }]) => {
+      const reason = error ?? stuck;
+      return reason ? [{ file: join(folder, 'labels.json'), error: reason }] : [];
+    });
   }
 
   /**
    * Brings all labels up to date.
-   * @param listed folders that have labels, with the signatures of their files
+   * @param listing labels of a folder that cannot be looked at now stay
    * @param load brings a version into memory before a label moves to it
    * @returns what went wrong now and had not before
    */
-  async update(listed: ReadonlyMap<string, string>, load: (slot: Slot) => Promise<unknown>) {
+  async update({ labels: listed, refused }: Listing, load: (slot: Slot) => Promise<unknown>) {
     const before = new Map(this.failures.map(({ file, error }) => [file, error.message]));
-    for (const folder of this.#folders.keys()) if (!listed.has(folder)) this.#folders.delete(folder);
+    const unread = new Set(refused.map(({ place }) => place.file));
+    for (const folder of this.#folders.keys()) if (!listed.has(folder) && !unread.has(folder)) this.#folders.delete(folder);
     for (const [folder, signature] of listed) {
       if (this.#folders.get(folder)?.signature === signature) continue;
       try {
-        this.#folders.set(folder, { signature, labels: await readLabels(folder), error: undefined });
+        this.#folders.set(folder, { signature, labels: await readLabels(folder), error: undefined, stuck: undefined });
       } catch (error) {
         if (!(error instanceof SeedmaskError)) throw error;
-        this.#folders.set(folder, { signature, labels: this.#folders.get(folder)?.labels ?? NO_LABELS, error });
+        this.#folders.set(folder, { signature, labels: this.#folders.get(folder)?.labels ?? NO_LABELS, error, stuck: undefined });
       }
     }
+    for (const source of this.#folders.values()) source.stuck = undefined;
     for (const [name, slots] of this.#catalogue.all) {
       const folder = slots.map(({ source }) => source.place.folder).find((place) => place !== undefined && this.#folders.has(place));
       if (folder !== undefined) await this.#move(name, folder, load);
@@ -61,7 +75,7 @@ export class Labels {
         now.set(label, number);
       } catch (error) {
         if (!(error instanceof SeedmaskError)) throw error;
-        source.error = error;
+        source.stuck = error;
         const stays = before.get(label);
         if (stays !== undefined) now.set(label, stays);
       }

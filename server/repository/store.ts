@@ -271,9 +271,8 @@ export class Store {
     this.#replace(this.#files.leave(listing), []);
     for (const file of added) await this.#adopt(file, first, single);
     this.#networks.keep(this.#files.networks);
-    for (const { file, error } of await this.#labels.update(listing.labels, (slot) =>
-      first ? Promise.resolve() : this.#load(slot, false),
-    )) {
+    const load = (slot: Slot) => (first ? Promise.resolve() : this.#load(slot, false));
+    for (const { file, error } of await this.#labels.update(listing, load)) {
       this.#masks.tell({ kind: 'failed', name: '', version: '', file, error });
     }
     return changed;
