@@ -9,6 +9,7 @@ import { contentId, type Model, PIXELS_TRANSFORM, readModel, SeedmaskError, writ
 import { openStore, type Store, type StoreEvent, type Threads } from '../server/index.js';
 import { decodeMask } from '../server/repository/decode.js';
 import { Classifiers } from '../server/running/classify.js';
+import { Finder } from '../server/running/finder.js';
 import { Scheduler } from '../server/running/scheduler.js';
 import type { Engine } from '../src/engine/engine.js';
 import { engine, folder, oneTask, task, tinyNetwork } from './server.material.js';
@@ -159,13 +160,16 @@ describe('swaps', () => {
     ['another network', oneTask(tinyNetwork([4, 4, 1]))],
     ['numbers', oneTask(network, undefined, { transform: { ...PIXELS_TRANSFORM, features: NUMBERS } })],
   ])('rows that were read for what a file was are not answered by %s', async (_, model) => {
-    const root = disk({ 'a.smk': kept(1) });
+    const root = disk({ 'a.smk': kept(1), 'b.smk': kept(2), 'c.smk': kept(3) });
     const store = await openStore(root);
     const scheduler = new Scheduler(store, new Classifiers(engine, 1e6));
-    const before = store.version('a');
+    const [before, ...others] = ['a', 'b', 'c'].map((name) => store.version(name));
     put(root, 'a.smk', model);
     const late = scheduler.classify(before, { values: Uint8Array.of(1, 2, 3, 4), count: 1 });
     await expect(late).rejects.toMatchObject({ code: 'starting', status: 503, details: { retryAfter: 1 } });
+    const finder = new Finder(store, engine, undefined);
+    const { skipped } = await finder.find([before, ...others], { values: Uint8Array.of(1, 2, 3, 4), count: 1 }, 'all', {});
+    expect(skipped).toBe(1);
   });
 
   test('a thread that is lost while a new state is decoded: the next look takes it', async () => {

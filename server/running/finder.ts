@@ -11,6 +11,7 @@ import type { Network } from '../../src/network.js';
 import type { Opened, Store, Version } from '../repository/store.js';
 import type { Rows } from '../requests/rows.js';
 import { type Asking, Guesser, type Method } from './guess.js';
+import { takeTheSame } from './lanes.js';
 import { tooLate } from './room.js';
 import type { Wish } from './scheduler.js';
 import { inSlices } from './slices.js';
@@ -116,7 +117,7 @@ export class Finder {
       try {
         const now = this.#store.open(version);
         const found = now instanceof Promise ? await now : now;
-        if (found.version.network === version.network) opened.push(found);
+        if (takeTheSame(version, found.version)) opened.push(found);
         if (now instanceof Promise) check();
       } catch (error) {
         if (!(error instanceof SeedmaskError) || PASSED_ON.includes(error.code)) throw error;
