@@ -22,13 +22,13 @@ export interface LoadedData {
 /**
  * @param source a known name; an .npz file as Keras saves it; a .csv file; or a folder with train-images-idx3-ubyte,
  * train-labels-idx1-ubyte and the same with t10k or test (idx4 for images in colour), with data_batch_1.bin to data_batch_5.bin and
- * test_batch.bin, with train.csv and test.csv, or with PNG files in a folder a class. A file labels.txt names the classes.
+ * test_batch.bin, with train.csv and test.csv, or with PNG files in a folder a class. A file labels.txt names the classes, unless a task does.
  * @param task whose inputs the data is for: numbers become bytes as it makes them, and labels that have names are matched by name with
  * its own; absent: numbers are standardised by the training rows, names numbered in order
  * @throws SeedmaskError no-dataset, no-file, over-limit; DataError
  */
 export function loadDataset(source: string, task?: TaskData): LoadedData {
-  const data = isKnown(source) ? loadKnown(source) : (loadOwn(source, task) ?? loadFolder(source));
+  const data = isKnown(source) ? loadKnown(source) : (loadOwn(source, task) ?? loadFolder(source, task));
   const [train, test] = [data.train, data.test].map(({ input }) => input.join(' x '));
   if (train !== test) {
     throw new SeedmaskError('no-dataset', {
@@ -57,7 +57,7 @@ function loadKnown(name: KnownName): LoadedData {
   };
 }
 
-function loadFolder(folder: string): LoadedData {
+function loadFolder(folder: string, task?: TaskData): LoadedData {
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) {
     throw new SeedmaskError('no-dataset', {
       field: folder,
@@ -65,17 +65,21 @@ function loadFolder(folder: string): LoadedData {
       expected: `${KNOWN_NAMES} or ${FORMS}`,
     });
   }
-  const name = basename(resolve(folder));
-  const names = classNames(folder);
+  const { train, test } = partsOf(folder);
+  const names = task ? {} : classNames(folder, [train, test]);
+  return { name: basename(resolve(folder)), train: { ...train, ...names }, test };
+}
+
+function partsOf(folder: string): { train: Dataset; test: Dataset } {
   if (find(folder, ['data_batch_1.bin'])) {
     const batch = (file: string) => read(folder, [file]);
     const train = [1, 2, 3, 4, 5].map((i) => batch(`data_batch_${i}.bin`));
-    return { name, train: { ...datasetFromCifar(train, 'train'), ...names }, test: datasetFromCifar([batch('test_batch.bin')], 'test') };
+    return { train: datasetFromCifar(train, 'train'), test: datasetFromCifar([batch('test_batch.bin')], 'test') };
   }
   if (!find(folder, idxNames(['train'], 'images', [3, 4]))) throw nothingKnown(folder);
   const idx = (set: string, parts: string[]) =>
     datasetFromIdx(read(folder, idxNames(parts, 'images', [3, 4])), read(folder, idxNames(parts, 'labels', [1])), set);
-  return { name, train: { ...idx('train', ['train']), ...names }, test: idx('test', ['t10k', 'test']) };
+  return { train: idx('train', ['train']), test: idx('test', ['t10k', 'test']) };
 }
 
 /** What was looked for and what was found. */
@@ -125,8 +129,8 @@ export function checkMoves({ name, train: { input } }: LoadedData, moves: { read
 }
 
 /**
- * Throws SeedmaskError bad-option unless the network takes the images and has a class for every label. Networks of dense layers
- * alone take images of any form with as many values.
+ * Throws SeedmaskError bad-option unless the network takes the images and has a class for every label and every name of a class.
+ * Networks of dense layers alone take images of any form with as many values.
  * @param field where the data was named
  */
 export function checkFits({ name, train, test }: LoadedData, network: Architecture, classes: number, field = '--data'): void {
@@ -142,5 +146,10 @@ export function checkFits({ name, train, test }: LoadedData, network: Architectu
     if (label === undefined) continue;
     const expected = `labels below ${classes}, as the network has`;
     throw new SeedmaskError('bad-option', { field, expected, got: `${label} in ${name}`, hint });
+  }
+  const named = train.names?.length ?? 0;
+  if (named > classes) {
+    const expected = `data of at most ${classes} classes, as the network has`;
+    throw new SeedmaskError('bad-option', { field, expected, got: `names of ${named} in ${name}`, hint });
   }
 }

@@ -39,8 +39,8 @@ function placeOf(label: string, names: readonly string[], task: TaskData | undef
   return place;
 }
 
-/** The names of classes in a folder's labels.txt, one a line, if there is one. */
-export function classNames(folder: string): { readonly names?: readonly string[] } {
+/** The names of classes in a folder's labels.txt, one a line, if there is one: one for every label of its parts. */
+export function classNames(folder: string, parts: readonly Dataset[]): { readonly names?: readonly string[] } {
   const path = join(folder, 'labels.txt');
   if (!existsSync(path)) return {};
   const names = new TextDecoder()
@@ -49,6 +49,8 @@ export function classNames(folder: string): { readonly names?: readonly string[]
     .split(/\r?\n/);
   if (names.length > MAX_CLASSES || names.some((name) => name === ''))
     throw refuse(path, `${names.length} lines`, `1 to ${MAX_CLASSES} names, one a line`);
+  const label = Math.max(...parts.map(({ labels }) => labels.reduce((most, value) => Math.max(most, value), 0)));
+  if (label >= names.length) throw refuse(path, `${names.length} names`, `at least ${label + 1}, one a line: there is a label ${label}`);
   return { names };
 }
 
@@ -114,7 +116,13 @@ interface Table {
   readonly path: string;
   /** Where each named column stands. */
   readonly columns: ReadonlyMap<string, number>;
-  readonly rows: readonly string[][];
+  readonly rows: readonly Line[];
+}
+
+/** A row with its number in the file, by which errors name it whichever part it falls to. */
+interface Line {
+  readonly number: number;
+  readonly cells: readonly string[];
 }
 
 /** The delimiter that parts the first line most often, quoted names aside. */
@@ -159,7 +167,7 @@ function table(path: string): Table {
       throw refuse(path, wrong ?? `the name ${name}`, `distinct names of 1 to ${MAX_NAME_BYTES} bytes (pandas: to_csv(index=False))`);
     columns.set(name, i);
   });
-  return { path, columns, rows: rest };
+  return { path, columns, rows: rest.map((cells, i) => ({ number: i + 1, cells })) };
 }
 
 /** The column of classes: the one with the first of the names for it that there is, else the last; never one that the task takes as a number. */
@@ -190,8 +198,8 @@ function fromCsv(train: Table, test: Table | null, task?: TaskData): { train: Da
   const names = task?.labels ?? classes(train, label);
   const numbers = (table: Table): number[] => {
     const places = columns.map((name) => place(table, name, own ? 'every column that the task takes' : `the columns of ${train.path}`));
-    return table.rows.flatMap((row, line) =>
-      places.map((at, i) => numberOf(row[at], () => `${columns[i]} of row ${line + 1} in ${table.path}`)),
+    return table.rows.flatMap(({ number, cells }) =>
+      places.map((at, i) => numberOf(cells[at], () => `${columns[i]} of row ${number} in ${table.path}`)),
     );
   };
   const parts = test ? { train: train.rows, test: test.rows } : parted(train.rows);
@@ -203,7 +211,7 @@ function fromCsv(train: Table, test: Table | null, task?: TaskData): { train: Da
   const features = task?.features ?? { ...standardFeatures(known, columns.length), names: columns };
   const set = (values: readonly number[], table: Table): Dataset => {
     const at = place(table, label, `the labels, as ${train.path} has`);
-    const labels = Uint8Array.from(table.rows, (row, line) => placeOf(row[at], names, task, `row ${line + 1} of ${table.path}`));
+    const labels = Uint8Array.from(table.rows, ({ number, cells }) => placeOf(cells[at], names, task, `row ${number} of ${table.path}`));
     return { input: [1, 1, columns.length], images: featureBytes(values, features), labels, names, features };
   };
   return { train: set(known, tables[0]), test: set(unknown, tables[1]) };
@@ -212,9 +220,9 @@ function fromCsv(train: Table, test: Table | null, task?: TaskData): { train: Da
 /** The classes of a column, in order. */
 function classes(table: Table, label: string): string[] {
   const at = place(table, label, 'the labels');
-  const unlabelled = table.rows.findIndex((row) => row[at] === '');
-  if (unlabelled >= 0) throw refuse(`${label} of row ${unlabelled + 1} in ${table.path}`, 'nothing', 'a label');
-  const names = [...new Set(table.rows.map((row) => row[at]))].sort(inOrder);
+  const unlabelled = table.rows.find(({ cells }) => cells[at] === '');
+  if (unlabelled) throw refuse(`${label} of row ${unlabelled.number} in ${table.path}`, 'nothing', 'a label');
+  const names = [...new Set(table.rows.map(({ cells }) => cells[at]))].sort(inOrder);
   const most = names.some((name) => Number(name) % 1 !== 0 && !Number.isNaN(Number(name))) ? MAX_FRACTIONS : MAX_CLASSES;
   if (names.length <= most) return names;
   const some = names.slice(0, 3).join(', ');

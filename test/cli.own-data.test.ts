@@ -9,7 +9,7 @@ import fc from 'fast-check';
 import { zipSync } from 'fflate';
 import { PNG } from 'pngjs';
 import { afterAll, expect, test } from 'vitest';
-import { checkMoves, loadDataset } from '../cli/datasets.js';
+import { checkFits, checkMoves, loadDataset } from '../cli/datasets.js';
 import { defaultsOf, maskNetwork, taskModel, warningOf } from '../cli/learn.js';
 import { readModel, SeedmaskError, writeModel } from '../codec/index.js';
 import { type NumpyArray, readNpy, readNpz, writeNpy, writeNpz } from '../interop/npz.js';
@@ -388,6 +388,8 @@ test('labels of folders and CSV files are the places of their names in a task', 
   expect([[...part.train.labels], [...part.test.labels]]).toEqual([[1], [0]]);
   expect([...loadDataset(at('part.csv'), { labels }).train.labels].slice(0, 2)).toEqual([2, 1]);
   expect(() => loadDataset(at('dogs'), { labels: ['bird', 'cat'] })).toThrow(/1.png: label dog, expected a label of the task: bird, cat$/);
+  put({ 'strange.csv': `a,label\n${'1,dog\n'.repeat(9)}2,cow\n` });
+  expect(() => loadDataset(at('strange.csv'), { labels })).toThrow(/row 10 of .*strange.csv: label cow, expected a label of the task/);
 });
 
 // ---- what is wrong ----
@@ -412,7 +414,17 @@ test('labels.txt names the classes', () => {
       ]),
     ),
   });
-  expect(loadDataset(at('named')).train.names).toEqual(['shirt', 'shoe']);
+  const named = loadDataset(at('named'));
+  expect(named.train.names).toEqual(['shirt', 'shoe']);
+  const network = (units: number): Architecture => ({ input: [2, 2, 1], layers: [{ kind: 'dense', units, activation: 'linear' }] });
+  expect(() => checkFits(named, network(2), 2)).not.toThrow();
+  expect(() => checkFits(named, network(1), 1)).toThrow(
+    /^--data must be data of at most 1 classes, as the network has, got names of 2 in named/,
+  );
+  put({ 'named/t10k-labels-idx1-ubyte': toIdx([1], Uint8Array.of(2)) });
+  expect(() => loadDataset(at('named'))).toThrow(/labels.txt: 2 names, expected at least 3, one a line: there is a label 2$/);
+  // A task brings its own names.
+  expect(loadDataset(at('named'), { labels: ['a', 'b', 'c'] }).train.names).toBeUndefined();
 });
 
 const npz = (arrays: Record<string, Float32Array | Uint8Array>) =>
@@ -452,6 +464,12 @@ test.each<[what: string, files: Record<string, Uint8Array | string>, source: str
   ],
   ['no zip', { 'w7.npz': 'nothing' }, 'w7.npz', /w7.npz: the .npz file must be a zip of .npy files/],
   ['a word among numbers', { 'w8.csv': 'a,label\n1,x\nsome,y\n' }, 'w8.csv', /a of row 2 in .*w8.csv: 'some', expected a number/],
+  [
+    'a word in a row for testing',
+    { 'w26.csv': `a,label\n${'1,x\n'.repeat(9)}some,x\n` },
+    'w26.csv',
+    /a of row 10 in .*w26.csv: 'some', expected a number/,
+  ],
   [
     'a number beyond float32',
     { 'w20.csv': 'a,label\n1e308,x\n2,y\n' },
