@@ -77,7 +77,8 @@ export function openRun(folder: string, network: Network, setup: Setup): RunFold
     },
     add(round, result) {
       const initial = join(folder, 'initial.safetensors');
-      if (!existsSync(initial)) {
+      // A run that ended before its first round was stored may have left the weights of another seed.
+      if (round.round === 0 || !existsSync(initial)) {
         const weights = regenerate(network);
         writeFileSafely(
           initial,

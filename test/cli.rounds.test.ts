@@ -163,6 +163,13 @@ test('more rounds go on from the last; a finished run is only shown; what a kill
   expect([shown.resumedFrom, shown.rounds.length]).toEqual([4, 2]);
 });
 
+test('initial weights that another run left before its first round are written over', () => {
+  mkdirSync(join(folder, 'left'));
+  writeFileSync(join(folder, 'left', 'initial.safetensors'), 'of another seed');
+  seedmask('left', '--rounds', '1');
+  expect(hashes('left')['initial.safetensors']).toBe(hashes('straight')['initial.safetensors']);
+});
+
 test.each<[what: string, more: string[], spoil: (at: (file: string) => string) => void, line: RegExp]>([
   [
     'another criterion',
