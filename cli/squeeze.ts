@@ -1,7 +1,7 @@
 // --squeeze: the rate-distortion pass of src/squeeze.ts over a learned task. Half of the validation rows choose (epoch, densities,
 // temperature); the other half choose nothing and check what the flips have done. A squeezed mask that loses there is thrown away.
 
-import { maskPrices, writeModel } from '../codec/index.js';
+import { maskPrices, SeedmaskError, writeModel } from '../codec/index.js';
 import { type Dataset, imagesOf, labelsOf, type Split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
 import { type SqueezeProgress, squeeze } from '../src/squeeze.js';
@@ -34,8 +34,15 @@ export interface SqueezeSettings {
   readonly onProgress?: (progress: SqueezeProgress) => void;
 }
 
-/** The validation rows in two halves, alternately: those that choose, and those that check. */
+/**
+ * The validation rows in two halves, alternately: those that choose, and those that check.
+ * @throws SeedmaskError bad-option where one of them would be empty
+ */
 export function withCheck({ train, validation }: Split): { parts: Split; check: Uint32Array } {
+  if (validation.length < 2) {
+    const expected = 'left away with fewer than 2 validation rows (a tenth of the training rows): none would check what it does';
+    throw new SeedmaskError('bad-option', { field: '--squeeze', expected, got: String(validation.length) });
+  }
   return { parts: { train, validation: validation.filter((_, i) => i % 2 === 0) }, check: validation.filter((_, i) => i % 2 === 1) };
 }
 

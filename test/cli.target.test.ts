@@ -2,7 +2,7 @@
 // the command itself on a tiny network: files that hold what was asked, and one clear line when nothing does.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -217,6 +217,15 @@ describe('seedmask train', { timeout: 120_000 }, () => {
       expect(stderr).toMatch(/^seedmask: --target-(bytes 30|accuracy 0\.9999) is not reached: the (smallest|best) file in .*\n$/);
       expect(existsSync(join(folder, 'never.smk'))).toBe(false);
     }
+  });
+
+  test('--squeeze is refused where no row is left to check it', () => {
+    writeFileSync(join(folder, 'few.csv'), `a,label\n${'1,x\n2,y\n'.repeat(6)}`);
+    const words = ['train', '--data', 'few.csv', '--network', 'fc:1-4-2', '--squeeze', '--out', 'few.smk'];
+    const { status, stderr } = spawnSync(process.execPath, [MAIN, ...words], { encoding: 'utf8', cwd: folder });
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^seedmask: --squeeze must be left away with fewer than 2 validation rows .*, got 1\n$/);
+    expect(existsSync(join(folder, 'few.smk'))).toBe(false);
   });
 
   test('--squeeze saves bytes at no higher loss, and tells what rows that chose nothing say', () => {
