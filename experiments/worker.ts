@@ -107,6 +107,7 @@ export async function workOn(connection: Connection, release: string, pool: Pool
     results.delete(name);
     held.delete(name);
     computed.add(name);
+    failed.delete(name);
     say(`${name}: ${seconds.toFixed(0)} s`);
   });
   worker.on('failed', (job, error) => {
