@@ -111,6 +111,7 @@ export async function publish(experiment: Experiment, plan: Plan, store: Store):
   const conducted = results(experiment, plan, store);
   const { rows, pictures, tables, claims, files, cells, spans, missing } = conducted;
   const { name, about } = experiment;
+  const current = files.map((file) => file.name);
   const text = (value: string) => new TextEncoder().encode(value);
   // Loaded where something is drawn: it takes longer to load than most commands run.
   const { drawnAlone } = await optional('drawing', '@observablehq/plot linkedom', () => import('./plot.js'));
@@ -118,10 +119,11 @@ export async function publish(experiment: Experiment, plan: Plan, store: Store):
   store.write(
     `${name}.json`,
     text(
-      `${JSON.stringify({ experiment: name, about, scale: plan.scale, cells, rows: spans, missing, claims, tables, files: files.map((file) => file.name) }, null, 1)}\n`,
+      `${JSON.stringify({ experiment: name, about, scale: plan.scale, cells, rows: spans, missing, claims, tables, files: current }, null, 1)}\n`,
     ),
   );
   for (const picture of pictures) store.write(`${picture.name}.svg`, text(drawnAlone(picture)));
   for (const file of files) store.write(file.name, file.bytes);
+  if (experiment.filesNamed && files.length > 0) store.removeOthers(experiment.filesNamed, current);
   return conducted;
 }

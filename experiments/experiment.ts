@@ -51,6 +51,8 @@ export interface Experiment {
   pictures(rows: readonly Row[], plan: Plan): Picture[];
   tables?(rows: readonly Row[], plan: Plan): Table[];
   claims(rows: readonly Row[], plan: Plan): Claim[];
+  /** What the names of its further files are where they tell how much is in them: one of another name is out of date. */
+  readonly filesNamed?: RegExp;
   /** Further files, from the results of its cells. */
   files?(results: readonly Result[], plan: Plan): { readonly name: string; readonly bytes: Uint8Array }[];
 }

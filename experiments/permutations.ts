@@ -157,5 +157,6 @@ export const permutations: Experiment = {
   pictures,
   tables,
   claims,
+  filesNamed: /^permutations-\d+\.(smk|csv)$/,
   files,
 };

@@ -16,6 +16,8 @@ export interface Store {
   read(name: string): string | undefined;
   /** Writes another file of the folder. */
   write(name: string, bytes: Uint8Array): void;
+  /** Removes the files of such names, but for some. */
+  removeOthers(names: RegExp, but: readonly string[]): void;
 }
 
 const LEFT_OVER = /\.json\.[0-9a-f]{12}\.tmp$/;
@@ -55,6 +57,9 @@ export function openStore(folder: string, write: (path: string, bytes: Uint8Arra
     },
     read: (name) => (existsSync(join(folder, name)) ? readFileSync(join(folder, name), 'utf8') : undefined),
     write: (name, bytes) => write(join(folder, name), bytes),
+    removeOthers(names, but) {
+      for (const name of readdirSync(folder)) if (names.test(name) && !but.includes(name)) rmSync(join(folder, name));
+    },
   };
 }
 

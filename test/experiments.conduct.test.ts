@@ -170,6 +170,19 @@ test('a published folder gives back its cells to the digit; a selection of rows 
   rmSync(other, { recursive: true });
 });
 
+test('an archive of fewer tasks does not stay beside that of more', async () => {
+  const counted = (tasks: number): Experiment => ({
+    ...little[0],
+    filesNamed: /^tasks-\d+\.smk$/,
+    files: () => (tasks > 0 ? [{ name: `tasks-${tasks}.smk`, bytes: Uint8Array.of(tasks) }] : []),
+  });
+  writeFileSync(join(folder, 'my-tasks-2.smk'), '');
+  for (const tasks of [2, 9, 0]) await conduct([counted(tasks)], plan, open(), runner);
+  expect([...files().keys()].filter((name) => name.includes('tasks'))).toEqual(['my-tasks-2.smk', 'tasks-9.smk']);
+  for (const name of ['my-tasks-2.smk', 'tasks-9.smk']) rmSync(join(folder, name));
+  await conduct([little[0]], plan, open(), runner);
+});
+
 test('results of some seeds are shown, and what is missing is counted', async () => {
   const more = results(little[1], planOf('quick', 3), open());
   expect([more.done, more.missing]).toEqual([6, 3]);

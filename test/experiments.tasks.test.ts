@@ -187,6 +187,7 @@ test('the archive holds every mask under its name, and the table its numbers', a
   ]);
   const [archive, table] = permutations.files!(results, planOf('quick'));
   expect([archive.name, table.name]).toEqual(['permutations-2.smk', 'permutations-2.csv']);
+  for (const { name } of [archive, table]) expect(name).toMatch(permutations.filesNamed!);
   const lines = new TextDecoder().decode(table.bytes).trim().split('\n');
   expect(lines[0]).toBe('task,valAccuracy,testAccuracy,bytes,seconds');
   expect(lines[1]).toMatch(/^p0002,0\.\d+,0\.\d+,\d+,1\.25$/);
