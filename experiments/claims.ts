@@ -47,14 +47,22 @@ export interface Band {
 /** A claim about means: every one of them in its band. */
 export function inBands(scope: Scope, about: About, bands: readonly Band[], also: readonly Order[] = []): Claim {
   if (bands.some(({ values }) => values.length === 0) || also.some((order) => differences(order).length === 0)) return notRun(about, scope);
-  const inside = bands.map(({ values, low, high, each }) => {
-    const { mean, min, max } = summary(values);
-    return mean >= low && mean <= high && (!each || (min >= each[0] && max <= each[1]));
-  });
+  const outside = bands.map(bandMissed);
   const evidence = bands.map(({ name, values }) => `${name ? `${name} ` : ''}${shown(values)}`);
-  const missed = bands.flatMap(({ name, low, high }, i) => (inside[i] ? [] : [`${name ? `${name} ` : ''}outside ${low} to ${high}`]));
+  const missed = [...outside.flat(), ...also.flatMap(orderMissed)];
+  const inside = outside.map((misses) => misses.length === 0);
   const seeds = Math.min(...bands.map(({ values }) => values.length), ...also.map((order) => differences(order).length));
   return judged(scope, about, seeds, [...evidence, ...also.map(orderText)], [...inside, ...also.map(orderHolds)], missed);
+}
+
+/** What lies outside a band: the mean, single values, both or nothing. */
+function bandMissed({ name, values, low, high, each }: Band): string[] {
+  const { mean, min, max } = summary(values);
+  const named = name ? `${name} ` : '';
+  return [
+    ...(mean >= low && mean <= high ? [] : [`${named}outside ${low} to ${high}`]),
+    ...(!each || (min >= each[0] && max <= each[1]) ? [] : [`${named}not each within ${each[0]} to ${each[1]}`]),
+  ];
 }
 
 /** One comparison: `over` is above `under`, by seed. */
@@ -71,9 +79,8 @@ export interface Order {
 /** A claim about orders: each in at least four of five seeds. */
 export function inOrder(scope: Scope, about: About, orders: readonly Order[]): Claim {
   if (orders.length === 0 || orders.some((order) => differences(order).length === 0)) return notRun(about, scope);
-  const missed = orders.filter((order) => !orderHolds(order)).map(({ name }) => `not in four of five seeds: ${name}`);
   const seeds = Math.min(...orders.map((order) => differences(order).length));
-  return judged(scope, about, seeds, orders.map(orderText), orders.map(orderHolds), missed);
+  return judged(scope, about, seeds, orders.map(orderText), orders.map(orderHolds), orders.flatMap(orderMissed));
 }
 
 function differences({ over, under }: Order): number[] {
@@ -85,6 +92,10 @@ const seedsThatHold = (order: Order): number => differences(order).filter((d) =>
 
 /** Whether enough of the seeds show it. */
 export const orderHolds = (order: Order): boolean => seedsThatHold(order) >= (order.every ? 1 : ENOUGH) * differences(order).length;
+
+/** Which order it is that too few of the seeds show, or nothing. */
+export const orderMissed = (order: Order): string[] =>
+  orderHolds(order) ? [] : [`not in ${order.every ? 'every seed' : 'four of five seeds'}: ${order.name}`];
 
 /** "a over b: +0.38 points (+0.20 to +0.51), 3 of 3 seeds ★" */
 export function orderText(order: Order): string {
@@ -102,6 +113,7 @@ export const points = (difference: number): string => `${difference < 0 ? '−' 
 /**
  * The verdict of checks: all, some or none of them.
  * @param seeds how many stand behind the evidence; fewer than planned are named
+ * @param missed what each check that fails has missed
  */
 export function judged(
   scope: Scope,
@@ -109,7 +121,7 @@ export function judged(
   seeds: number,
   evidence: readonly string[],
   checks: readonly boolean[],
-  missed: readonly string[] = [],
+  missed: readonly string[],
 ): Claim {
   const right = checks.filter(Boolean).length;
   const verdict: Verdict = right === checks.length ? 'holds' : right > 0 ? 'partly' : 'fails';

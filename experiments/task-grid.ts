@@ -3,7 +3,7 @@
 
 import type { Cell, Result, Row, TaskCell } from './cell.js';
 import type { Plan } from './grids.js';
-import type { ScaleName } from './scale.js';
+import { epochsText, type ScaleName } from './scale.js';
 import type { View } from './views.js';
 
 const ALL = { rows: 55_000, validation: 5000, test: 10_000 };
@@ -59,8 +59,12 @@ export const pixelCells = ({ scale, tasks }: Plan): TaskCell[] => range(tasks).m
 /** How far from the longest training, for captions and notes. */
 export const extentOfTasks = (scale: ScaleName): string => {
   const { rows, epochs } = EXTENT[scale];
-  return `${rows.toLocaleString('en')} training rows, ${epochs} ${epochs === 1 ? 'epoch' : 'epochs'} a task`;
+  return `${rows.toLocaleString('en')} training rows, ${epochsText(epochs)} a task`;
 };
+
+/** The same where there are trained weights too. */
+export const extentWithDense = (scale: ScaleName): string =>
+  `${extentOfTasks(scale)} (trained weights: ${epochsText(DENSE_EPOCHS[scale])})`;
 
 export const isTask = (result: Result): result is Result & { readonly cell: TaskCell } => (result.cell as Cell).kind === 'task';
 

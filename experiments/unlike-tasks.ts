@@ -46,7 +46,7 @@ function tables(rows: readonly Row[], { scale }: Plan): Table[] {
   return [
     {
       title: 'Unlike tasks on one network',
-      caption: `${extentOfTasks(scale)} (photographs: 45,000; convolutions: at most ${CONV_ROWS.toLocaleString('en')} rows); the rate is chosen on validation rows.`,
+      caption: `${extentOfTasks(scale)} (photographs: ${viewCell(scale, 'photographs').rows.toLocaleString('en')}; convolutions: at most ${CONV_ROWS.toLocaleString('en')} rows); the rate is chosen on validation rows.`,
       head: ['task', 'network', 'rate', 'test accuracy', 'kept', 'bytes'],
       rows: rows.map((row) => [
         nameOf(row),

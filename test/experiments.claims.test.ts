@@ -25,7 +25,14 @@ test('means in bands', () => {
       { name: 'other', values: [9], ...band },
     ]),
   ).toMatchObject({ verdict: 'partly', note: 'other outside 74 to 85' });
-  expect(inBands(scope, about, [{ values: [74, 85], ...band, each: [75, 90] }]).verdict).toBe('fails');
+  const single = { values: [74, 85], ...band, each: [75, 90] } as const;
+  expect(inBands(scope, about, [single])).toMatchObject({ verdict: 'fails', note: 'not each within 75 to 90' });
+  expect(inBands(scope, about, [{ ...single, low: 80 }]).note).toBe('outside 80 to 85; not each within 75 to 90');
+  const order = { name: 'a over b', over: seeds(1, 3), under: seeds(2, 2), every: true };
+  expect(inBands(scope, about, [{ values: [80, 80], ...band }], [order])).toMatchObject({
+    verdict: 'partly',
+    note: 'not in every seed: a over b',
+  });
   expect(inBands(scope, about, [{ values: [], ...band }])).toEqual({
     ...about,
     ours: '',
@@ -137,6 +144,7 @@ test('figure 7 on rows as the paper has them, and on rows turned round', () => {
   expect(claimsOf('figure-07', criteria(LEADS)).map((c) => c.verdict)).toEqual(['holds', 'holds', 'holds', 'holds']);
   const turned = Object.fromEntries(Object.entries(LEADS).map(([name, lead]) => [name, name.startsWith('small') ? lead : -lead]));
   expect(claimsOf('figure-07', criteria(turned)).map((c) => c.verdict)).toEqual(['fails', 'fails', 'fails', 'fails']);
+  for (const { note } of claimsOf('figure-07', criteria(turned))) expect(note).not.toMatch(/^shortened run/);
   const { random: _, ...without } = LEADS;
   expect(claimsOf('figure-07', criteria(without)).map((c) => c.verdict)).toEqual(['not run', 'holds', 'not run', 'not run']);
 });
@@ -177,6 +185,19 @@ test('A16 is listed for all three convolutional networks, and is not about fc', 
     'Variant 2 (kep',
     'Controls: as m',
   ]);
+});
+
+test('controls that zero other weights must be below variant 1, and not above both zero and initial', () => {
+  const arms = (reshuffled: number) =>
+    Object.entries({ zero: 0.5, init: 0.52, toward_zero: 0.6, toward_zero_reversed: 0.4, toward_zero_reshuffled: reshuffled }).flatMap(
+      ([mask0, value]) => tickets({ network: 'conv2', mask0 }, () => value),
+    );
+  const of = (reshuffled: number) => claimsOf('figure-02', arms(reshuffled)).find(({ text }) => text.startsWith('Controls'))!;
+  expect(of(0.51).verdict).toBe('holds');
+  expect(of(0.55)).toMatchObject({
+    verdict: 'partly',
+    note: expect.stringMatching(/^not in four of five seeds: the better of zero and init over toward_zero_reshuffled;/),
+  });
 });
 
 test('distance ages a mask only if what moved as far is nearer than what trained as long', () => {
@@ -298,6 +319,14 @@ test('no loss at 95 % pruned is judged at such a level, or not at all', () => {
     criteria(LEADS).filter((row) => Number(row['kept']) > 0.09),
   );
   expect(shallow).toMatchObject({ ours: '', verdict: 'not run', note: 'no level near: the nearest prunes 89.0 %' });
+});
+
+test('a gain that is missing is said', () => {
+  const [, gains] = claimsOf(
+    'figure-07',
+    tickets({ criterion: 'large_final' }, (kept) => (kept === 1 || kept === 0.05 ? 0.97 : 0.96)),
+  );
+  expect(gains).toMatchObject({ verdict: 'partly', note: expect.stringMatching(/^often a gain is one at more than half of the levels;/) });
 });
 
 test('learned masks say at every scale what they do otherwise', () => {

@@ -10,7 +10,7 @@ import type { Lab } from '../experiments/lab.js';
 import { archiveOf, permutations } from '../experiments/permutations.js';
 import { runCell } from '../experiments/run.js';
 import { taskName } from '../experiments/task.js';
-import { taskCell } from '../experiments/task-grid.js';
+import { range, taskCell } from '../experiments/task-grid.js';
 import { classNames, VIEWS, viewOf } from '../experiments/views.js';
 import { permutedPixels } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
@@ -226,7 +226,20 @@ describe('verdicts', () => {
     const rows = [...good, row({ pixels: 3, testAccuracy: 0.99 }), dense(2, 0.984), dense(9, 0.999)];
     const [, , near] = EXPERIMENTS.find(({ name }) => name === 'permutations')!.claims(rows, planOf('budget', 5, 3));
     expect(near.ours).toBe('points below trained weights 0.7 (0.5 to 0.9, 2 seeds)');
-    expect(near.note).toMatch(/^shortened run/);
+    expect(near.note).toMatch(/^shortened run: .*, 2 epochs a task \(trained weights: 6 epochs\)$/);
+  });
+  test('captions tell the epochs of trained weights, and the rows of the scale', () => {
+    const of = (name: string) => EXPERIMENTS.find((e) => e.name === name)!;
+    const captions = (name: string, rows: Row[], scale: 'quick' | 'budget') =>
+      [...of(name).tables!(rows, planOf(scale)), ...of(name).pictures(rows, planOf(scale))].map(({ caption }) => caption);
+    const sized = good.map((one) => ({ ...one, bytes: 9, kept: 0.1 }));
+    for (const caption of captions('permutations', sized, 'budget'))
+      expect(caption).toContain('2 epochs a task (trained weights: 6 epochs)');
+    expect(captions('supsup', sized, 'budget')[0]).toContain('one epoch over 60,000 rows');
+    expect(captions('supsup', sized, 'quick')[0]).toContain('one epoch over 3,000 rows');
+    const view = [row({ network: '784-10', task: 'plain', bytes: 9, kept: 0.1 })];
+    expect(captions('unlike-tasks', view, 'budget')[0]).toContain('photographs: 45,000;');
+    expect(captions('unlike-tasks', view, 'quick')[0]).toContain('photographs: 6,000;');
   });
   test('supsup', () => {
     const rows = (threshold: number, topk: number) => [
@@ -236,5 +249,9 @@ describe('verdicts', () => {
     expect(verdicts(rows(0.924, 0.95), 'supsup')).toEqual(['holds', 'holds']);
     expect(verdicts(rows(0.89, 0.92), 'supsup')).toEqual(['fails', 'fails']);
     expect(verdicts([], 'supsup')).toEqual(['not run', 'not run']);
+    // Its values are of five tasks, whatever the number of seeds.
+    const five = range(5).flatMap(() => rows(0.924, 0.965));
+    const [a17] = EXPERIMENTS.find(({ name }) => name === 'supsup')!.claims(five, planOf('budget', 10));
+    expect(a17.note).toBeUndefined();
   });
 });
