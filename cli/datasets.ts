@@ -22,7 +22,7 @@ export interface LoadedData {
 /**
  * @param source a known name; an .npz file as Keras saves it; a .csv file; or a folder with train-images-idx3-ubyte,
  * train-labels-idx1-ubyte and the same with t10k or test (idx4 for images in colour), with data_batch_1.bin to data_batch_5.bin and
- * test_batch.bin, with train.csv and test.csv, or with PNG files in a folder a class. A file labels.txt names the classes, unless a task does.
+ * test_batch.bin, with train.csv and test.csv, or with PNG files in a folder a class. A file labels.txt names classes, unless a task does.
  * @param task whose inputs the data is for: numbers become bytes as it makes them, and labels that have names are matched by name with
  * its own; absent: numbers are standardised by the training rows, names numbered in order
  * @throws SeedmaskError no-dataset, no-file, over-limit; DataError

@@ -7,16 +7,17 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { SeedmaskError } from '../codec/index.js';
-import { type Conducted, checkScale, conduct, planOf, type Runner, results } from '../experiments/conduct.js';
+import { type Conducted, checkScale, conduct, heldPlan, planOf, publish, type Runner, results } from '../experiments/conduct.js';
+import type { Experiment } from '../experiments/experiment.js';
 import { EXPERIMENTS } from '../experiments/index.js';
 import { openPool, runHere } from '../experiments/pool.js';
 import { takeOver } from '../experiments/published.js';
 import { runOnQueue } from '../experiments/queue.js';
 import { addressOf, connect, PATIENCE } from '../experiments/redis.js';
 import { report } from '../experiments/report.js';
-import { type ScaleName, TASKS } from '../experiments/scale.js';
-import { openStore } from '../experiments/store.js';
-import { makeFolder, writeFileSafely } from './files.js';
+import { MOST_RUNS, MOST_TASKS, type ScaleName, TASKS } from '../experiments/scale.js';
+import { openStore, type Store } from '../experiments/store.js';
+import { makeFolder, removeLeftOvers, writeFileSafely } from './files.js';
 import { named, type Output, outputOf, positiveInteger } from './options.js';
 import { RELEASE } from './release.js';
 import { sweepBar } from './sweep.js';
@@ -33,14 +34,13 @@ interface Options extends Output {
   out: string;
 }
 
-/** As many as can be named in order. */
-const MOST_TASKS = 9999;
-
-function tasks(text: string): number {
-  const n = positiveInteger(text);
-  if (n > MOST_TASKS) throw new InvalidArgumentError(`expected 1 to ${MOST_TASKS} tasks, got ${n}.`);
-  return n;
-}
+const upTo =
+  (most: number, what: string) =>
+  (text: string): number => {
+    const n = positiveInteger(text);
+    if (n > most) throw new InvalidArgumentError(`expected 1 to ${most} ${what}, got ${n}.`);
+    return n;
+  };
 
 const THREAD = fileURLToPath(new URL('./experiment-thread.js', import.meta.url));
 
@@ -52,11 +52,11 @@ export function experimentCommand(): Command {
   ).join('\n');
   return new Command('experiment')
     .argument('<name...>', 'experiments, or all', (name: string, before: string[] = []) => [...before, named([...names, 'all'])(name)])
-    .option('--runs <n>', 'seeds 0 .. n-1; default: 5 of fc, 3 of the others, 2 with --quick, 5 with --full', positiveInteger)
+    .option('--runs <n>', 'seeds 0 .. n-1; default: 5 of fc, 3 of the others, 2 with --quick, 5 with --full', upTo(MOST_RUNS, 'seeds'))
     .option(
       '--tasks <n>',
       `tasks that share a network (permutations), at most ${MOST_TASKS.toLocaleString('en')}; default: ${TASKS.budget}, ${TASKS.quick} with --quick, ${TASKS.full} with --full`,
-      tasks,
+      upTo(MOST_TASKS, 'tasks'),
     )
     .addOption(new Option('--quick', 'a shortened run that proves the path in about a minute').conflicts('full'))
     .option('--full', "the paper's definition: all rows, all epochs, all rounds (days)")
@@ -82,7 +82,7 @@ Examples:
   seedmask experiment figure-07 --from experiments/results --runs 10 --out more
   seedmask experiment all --out results --queue redis://lab:6379      and on every machine: seedmask worker --queue redis://lab:6379
 
-A run that was stopped goes on when it is started again; --draw shows how far it is.
+A run that was stopped goes on when it is started again; --draw shows how far it is, with as many seeds and tasks as were asked for.
 With --queue the missing cells wait in Redis for workers, and their results are stored as they come. Stopped and started again, it adds no
 cell twice and collects what was done in between (Redis keeps it for a week). An outage of Redis of up to ${PATIENCE} s is waited out.`,
     )
@@ -93,6 +93,7 @@ cell twice and collects what was done in between (Redis keeps it for a week). An
       if (options.draw && !options.from && !existsSync(join(options.out, 'cells'))) throw nothingToDraw(chosen, scale, options.out);
       makeFolder(options.out);
       makeFolder(join(options.out, 'cells'));
+      if (!options.draw) removeLeftOvers(join(options.out, 'cells'), /\.json$/);
       const store = openStore(options.out, writeFileSafely);
       checkScale(EXPERIMENTS, plan, store);
       if (options.from) {
@@ -104,10 +105,11 @@ cell twice and collects what was done in between (Redis keeps it for a week). An
       const run = options.queue
         ? queued(options.queue, quiet)
         : here(options.threads ?? availableParallelism(), join(options.out, 'trained'), quiet);
-      const shown = options.draw ? experiments.filter((e) => e.cells(plan).some((cell) => store.result(cell))) : experiments;
-      if (shown.length === 0) throw nothingToDraw(chosen, scale, options.out);
-      const conducted = await conduct(shown, plan, store, options.draw ? nothing : run);
-      const all = EXPERIMENTS.map((one) => conducted.find(({ experiment }) => experiment === one) ?? results(one, plan, store));
+      const conducted = options.draw ? await drawn(experiments, scale, options, store) : await conduct(experiments, plan, store, run);
+      if (conducted.length === 0) throw nothingToDraw(chosen, scale, options.out);
+      const all = EXPERIMENTS.map(
+        (one) => conducted.find(({ experiment }) => experiment === one) ?? results(one, heldPlan(one, scale, store), store),
+      );
       store.write('report.html', new TextEncoder().encode(await report(all, plan)));
       outputOf(options).print(
         {
@@ -126,7 +128,15 @@ cell twice and collects what was done in between (Redis keeps it for a week). An
     });
 }
 
-const nothing: Runner = async () => undefined;
+/** Those of the experiments that the folder has cells of, with the seeds and tasks that their files tell where the command tells none. */
+async function drawn(experiments: readonly Experiment[], scale: ScaleName, told: Options, store: Store): Promise<Conducted[]> {
+  const conducted: Conducted[] = [];
+  for (const experiment of experiments) {
+    const plan = heldPlan(experiment, scale, store, told);
+    if (experiment.cells(plan).some((cell) => store.result(cell))) conducted.push(await publish(experiment, plan, store));
+  }
+  return conducted;
+}
 
 const nothingToDraw = (names: readonly string[], scale: ScaleName, folder: string): SeedmaskError =>
   new SeedmaskError('bad-store', {

@@ -9,6 +9,7 @@ import {
   lstatSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   readSync,
   renameSync,
@@ -16,7 +17,7 @@ import {
   statSync,
   writeSync,
 } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { DEFAULT_LIMITS, type RangeRead, SeedmaskError } from '../codec/index.js';
 
 const REASONS: Record<string, string> = {
@@ -148,6 +149,23 @@ function beside(path: string): string {
     throw new SeedmaskError('cannot-write', { field: path, got: status.isDirectory() ? 'it is a folder' : 'it is no regular file' });
   }
   return `${path}.${randomBytes(6).toString('hex')}.tmp`;
+}
+
+/** So old, a temporary file is of nobody who is still writing. */
+const ABANDONED_MS = 3_600_000;
+
+/**
+ * Removes the temporary files of `writeFileSafely` that a kill left in a folder; young ones stay, as another process may be writing them.
+ * @param of what the names of the files are that were to be written
+ */
+export function removeLeftOvers(folder: string, of: RegExp): void {
+  for (const name of readdirSync(folder)) {
+    const [, written] = /^(.*)\.[0-9a-f]{12}\.tmp$/.exec(name) ?? [];
+    if (written === undefined || !of.test(written)) continue;
+    const path = join(folder, name);
+    const age = Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
+    if (age > ABANDONED_MS) rmSync(path, { force: true });
+  }
 }
 
 /** Makes a folder for output, with its parents. */

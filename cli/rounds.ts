@@ -6,13 +6,13 @@
 // layers.i.start (as the round began). Dense weights are [out, in], conv weights [out, k, k, in].
 
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { readSafetensors, SeedmaskError, type Tensor, writeSafetensors } from '../codec/index.js';
 import { kept, type Mask, maskBytes, type Network, regenerate, totalKept, totalWeights, weighted, weightShapes } from '../src/network.js';
 import type { TicketRound } from '../src/tickets.js';
-import { checkWritable, makeFolder, readFile, writeFileSafely } from './files.js';
+import { checkWritable, makeFolder, readFile, removeLeftOvers, writeFileSafely } from './files.js';
 
 /** Everything that decides a run's bytes, as texts and numbers. */
 export type Setup = Readonly<Record<string, string | number>>;
@@ -35,7 +35,7 @@ type Run = z.infer<typeof RUN>;
 
 const COLUMNS = ['round', 'kept', 'density', 'valAccuracy', 'testAccuracy', 'seconds'] as const;
 const LIMIT = 2 ** 20;
-const LEFT_OVER = /^(initial|rounds|round-\d+)\.(safetensors|json|csv)\.[0-9a-f]{12}\.tmp$/;
+const FILES = /^(initial|rounds|round-\d+)\.(safetensors|json|csv)$/;
 
 export interface RunFolder {
   readonly rounds: readonly RoundRecord[];
@@ -52,7 +52,7 @@ export function openRun(folder: string, network: Network, setup: Setup): RunFold
   const index = join(folder, 'rounds.json');
   const rounds = existsSync(index) ? readRun(index, setup).rounds : [];
   makeFolder(folder);
-  for (const name of readdirSync(folder)) if (LEFT_OVER.test(name)) rmSync(join(folder, name));
+  removeLeftOvers(folder, FILES);
   checkWritable(index);
   const fileOf = (round: number) => join(folder, `round-${String(round).padStart(2, '0')}.safetensors`);
   const texts = { network: String(setup['network']), seed: String(setup['seed']) };

@@ -8,7 +8,7 @@ import type { Claim, Experiment, Picture, Table } from './experiment.js';
 import type { Plan } from './grids.js';
 import { optional } from './optional.js';
 import { spanOf } from './published.js';
-import { RUNS, TASKS } from './scale.js';
+import { MOST_RUNS, MOST_TASKS, RUNS, TASKS } from './scale.js';
 import { csv, type Store } from './store.js';
 
 /** Runs cells, in any order and anywhere; hands each one's rows over as soon as they are there. */
@@ -29,14 +29,23 @@ export interface Conducted {
   /** Cells of its plan that the folder holds, and those it lacks. */
   readonly done: number;
   readonly missing: number;
+  /** Whether its files are in the folder: cells alone may be there for the sake of another experiment. */
+  readonly published: boolean;
 }
 
 /** The plan of a scale; `runs` overrides the number of seeds, `tasks` that of tasks on one network. */
 export const planOf = (scale: Plan['scale'], runs?: number, tasks = TASKS[scale]): Plan => ({
   scale,
   runs: (network) => runs ?? RUNS[scale](network),
+  ...(runs !== undefined && { asked: runs }),
   tasks,
 });
+
+/** The plan by which the folder holds an experiment: seeds and tasks as told here, else as NAME.json tells, else the scale's. */
+export function heldPlan({ name }: Experiment, scale: Plan['scale'], store: Store, told: { runs?: number; tasks?: number } = {}): Plan {
+  const held = PUBLISHED.safeParse(parsed(store.read(`${name}.json`) ?? '')).data;
+  return planOf(scale, told.runs ?? held?.runs, told.tasks ?? held?.tasks);
+}
 
 /** Cells that start from weights which others train come last: two that start together would train the same twice. */
 const turn = (cell: Cell): number => (cell.kind === 'plane' || cell.kind === 'archive' ? 1e9 : 0) + cell.seed;
@@ -74,7 +83,11 @@ export function checkScale(experiments: readonly Experiment[], plan: Plan, store
   }
 }
 
-const PUBLISHED = z.looseObject({ scale: z.string() });
+const PUBLISHED = z.looseObject({
+  scale: z.string(),
+  runs: z.int().positive().max(MOST_RUNS).optional(),
+  tasks: z.int().positive().max(MOST_TASKS).optional(),
+});
 
 function parsed(text: string): unknown {
   try {
@@ -103,14 +116,16 @@ export function results(experiment: Experiment, plan: Plan, store: Store): Condu
     cells: shown.map(({ cell }) => cell),
     spans: shown.map((one) => spanOf(one.rows, rows)),
     missing: own.length - done.length,
+    published: store.read(`${experiment.name}.json`) !== undefined,
   };
 }
 
-/** Writes NAME.csv, NAME.json, its drawings and its further files from the cells that are there. */
+/** Writes NAME.csv, NAME.json (it tells `heldPlan` what was asked for), its drawings and further files from the cells that are there. */
 export async function publish(experiment: Experiment, plan: Plan, store: Store): Promise<Conducted> {
   const conducted = results(experiment, plan, store);
   const { rows, pictures, tables, claims, files, cells, spans, missing } = conducted;
-  const { name, about } = experiment;
+  const { name, about, ofTasks } = experiment;
+  const { scale, asked, tasks } = plan;
   const current = files.map((file) => file.name);
   const text = (value: string) => new TextEncoder().encode(value);
   // Loaded where something is drawn: it takes longer to load than most commands run.
@@ -119,11 +134,11 @@ export async function publish(experiment: Experiment, plan: Plan, store: Store):
   store.write(
     `${name}.json`,
     text(
-      `${JSON.stringify({ experiment: name, about, scale: plan.scale, cells, rows: spans, missing, claims, tables, files: current }, null, 1)}\n`,
+      `${JSON.stringify({ experiment: name, about, scale, runs: asked, tasks: ofTasks && tasks, cells, rows: spans, missing, claims, tables, files: current }, null, 1)}\n`,
     ),
   );
   for (const picture of pictures) store.write(`${picture.name}.svg`, text(drawnAlone(picture)));
   for (const file of files) store.write(file.name, file.bytes);
   if (experiment.filesNamed && files.length > 0) store.removeOthers(experiment.filesNamed, current);
-  return conducted;
+  return { ...conducted, published: true };
 }

@@ -44,6 +44,8 @@ export interface Experiment {
   /** Minutes on two cores, rounded, alone and from nothing. */
   readonly minutes: Record<ScaleName, number>;
   cells(plan: Plan): Cell[];
+  /** Its cells are as many as the tasks of a plan. */
+  readonly ofTasks?: true;
   /** Cells of other experiments whose rows it shows too where they are there; never run for it. */
   also?(plan: Plan): Cell[];
   /** The rows of its cells that go into its CSV and to what follows; default all. */

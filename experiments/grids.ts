@@ -10,6 +10,8 @@ export interface Plan {
   readonly scale: ScaleName;
   /** Seeds 0 .. runs - 1. */
   runs(network: NetworkName): number;
+  /** Seeds of every network where that many were asked for; absent where they are the scale's. */
+  readonly asked?: number;
   /** Tasks that share a network, where an experiment has many. */
   readonly tasks: number;
 }

@@ -149,6 +149,7 @@ export const permutations: Experiment = {
   about: 'permuted pixels and classes, a mask each on one network; also as one archive to serve',
   beyond: true,
   minutes: { quick: 1, budget: 10, full: 500 },
+  ofTasks: true,
   cells: (plan) => [
     taskCell(plan.scale),
     ...few(plan, FEW).map((labels) => taskCell(plan.scale, { labels })),

@@ -25,10 +25,10 @@ code { background: var(--raised); padding: .1rem .35rem; border-radius: .25rem; 
 @media (max-width: 40rem) { .claims thead { display: none; } .claims tr { display: block; border-bottom: 1px solid var(--line); padding: .6rem 0; } .claims td { display: block; border: 0; padding: .1rem 0; } .claims td[data-name]::before { content: attr(data-name) ": "; color: var(--soft); } }
 `;
 
-/** The folder's page, from every experiment that has rows at this scale. */
+/** The folder's page, with a section for every experiment whose files are there and have rows at this scale. */
 export async function report(all: readonly Conducted[], plan: Plan): Promise<string> {
   const { drawn } = await optional('drawing', '@observablehq/plot linkedom', () => import('./plot.js'));
-  const parts = all.filter(({ done }) => done > 0).map((one) => section(one, plan, drawn));
+  const parts = all.filter(({ done, published }) => done > 0 && published).map((one) => section(one, plan, drawn));
   return page(
     `<h1>Deconstructing Lottery Tickets, run again</h1>
 <p>Zhou, Lan, Liu and Yosinski 2019, <a href="https://arxiv.org/abs/1905.01067">arXiv 1905.01067</a>: what the paper says, and what Seedmask measures. The paper's numbers are recalled: of the 28 values of its table six agree with its abstract or with what others quote of it, the rest could not be checked. Ours are test accuracies in per cent, mean (least to greatest, seeds); whatever is chosen is chosen on validation rows. Scale: ${escaped(SCALES[plan.scale])}.</p>

@@ -64,5 +64,8 @@ export const RUNS: Record<ScaleName, (network: NetworkName) => number> = {
   full: () => 5,
 };
 
+/** As many tasks as can be named in order, and far more seeds than can be run. */
+export const [MOST_TASKS, MOST_RUNS] = [9999, 9999];
+
 /** Tasks that share a network by default. */
 export const TASKS: Record<ScaleName, number> = { quick: 3, budget: 100, full: 1000 };

@@ -20,8 +20,6 @@ export interface Store {
   removeOthers(names: RegExp, but: readonly string[]): void;
 }
 
-const LEFT_OVER = /\.json\.[0-9a-f]{12}\.tmp$/;
-
 /**
  * @param write writes a file whole or not at all
  * @throws SeedmaskError broken-run for a result that is not what was written
@@ -29,7 +27,6 @@ const LEFT_OVER = /\.json\.[0-9a-f]{12}\.tmp$/;
 export function openStore(folder: string, write: (path: string, bytes: Uint8Array) => void): Store {
   const cells = join(folder, 'cells');
   mkdirSync(cells, { recursive: true });
-  for (const name of readdirSync(cells)) if (LEFT_OVER.test(name)) rmSync(join(cells, name));
   const fileOf = (cell: Cell) => join(cells, `${nameOf(cell)}.json`);
   return {
     folder,

@@ -36,6 +36,7 @@ export const unusedOutputs: Experiment = {
   about: 'permuted pixels with more outputs than classes, which task inference wants: accuracy, bytes, and archives to ask',
   beyond: true,
   minutes: { quick: 1, budget: 5, full: 60 },
+  ofTasks: true,
   cells,
   select: withoutFiles,
   pictures: (): Picture[] => [],

@@ -190,6 +190,7 @@ test.each<[what: string, words: string[], line: RegExp]>([
     /cannot write file-as-cells\/cells: it is a file/,
   ],
   ['results below /proc', ['experiment', 'figure-07', '--quick', '--out', '/proc/x'], /cannot write \/proc\/x: there is no such file/],
+  ['too many seeds', ['experiment', 'figure-07', '--runs', '1e9', '--out', 'x'], /expected 1 to 9999 seeds, got 1000000000/],
   ['no seeds', ['experiment', 'figure-07', '--runs', '0', '--out', 'x'], /positive whole number, got '0'/],
   ['quick and full', ['experiment', 'figure-07', '--quick', '--full', '--out', 'x'], /'--quick' cannot be used with option '--full'/],
   [

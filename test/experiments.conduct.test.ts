@@ -11,7 +11,7 @@ import { writeFileSafely } from '../cli/files.js';
 import { shelfIn } from '../cli/shelf.js';
 import { readModel } from '../codec/index.js';
 import { type Cell, nameOf } from '../experiments/cell.js';
-import { checkScale, conduct, missing, planOf, type Runner, results } from '../experiments/conduct.js';
+import { checkScale, conduct, heldPlan, missing, planOf, publish, type Runner, results } from '../experiments/conduct.js';
 import type { Experiment } from '../experiments/experiment.js';
 import { figure2 } from '../experiments/figure-02.js';
 import { figure5 } from '../experiments/figure-05.js';
@@ -137,7 +137,6 @@ test('a run that was stopped goes on: whole cells are kept, the others computed,
   const before = files();
   const cells = little[1].cells(plan);
   rmSync(join(folder, 'cells', `${nameOf(cells[1])}.json`));
-  writeFileSync(join(folder, 'cells', `${nameOf(cells[1])}.json.0123456789ab.tmp`), '{"cell":');
   expect(missing(little, plan, open()).map(nameOf)).toEqual([nameOf(cells[1])]);
   await expect(conduct(little, plan, open(), () => Promise.reject(new Error('stopped')))).rejects.toThrow('stopped');
   expect(files()).toEqual(before);
@@ -145,7 +144,6 @@ test('a run that was stopped goes on: whole cells are kept, the others computed,
   await conduct(little, plan, open(), runner);
   expect(computed).toEqual([nameOf(cells[1])]);
   expect(files()).toEqual(before);
-  expect(readdirSync(join(folder, 'cells')).filter((name) => name.endsWith('.tmp'))).toEqual([]);
 }, 60_000);
 
 test('a published folder gives back its cells to the digit; a selection of rows gives none; what does not belong together is named', () => {
@@ -190,6 +188,16 @@ test('results of some seeds are shown, and what is missing is counted', async ()
   const one = results(little[1], planOf('quick', 1), open());
   expect(one.pictures[0].caption).toContain('1 seed: no range, no test');
   expect(one.pictures[0].caption).not.toContain('★');
+});
+
+test('files tell of how many tasks they are; where they do not, they are of as many as the scale has', async () => {
+  await publish({ ...little[0], ofTasks: true }, planOf('quick', undefined, 7), open());
+  expect(heldPlan(little[0], 'quick', open()).tasks).toBe(7);
+  expect(heldPlan(little[0], 'quick', open(), { tasks: 5 }).tasks).toBe(5);
+  await publish(little[0], planOf('quick', undefined, 7), open());
+  expect(heldPlan(little[0], 'quick', open()).tasks).toBe(plan.tasks);
+  const cells = (e: Experiment, tasks: number) => JSON.stringify(e.cells(planOf('budget', 1, tasks)));
+  for (const e of EXPERIMENTS) expect(e.ofTasks ?? false, e.name).toBe(cells(e, 2) !== cells(e, 3));
 });
 
 test('results of one scale are not written over by another', () => {

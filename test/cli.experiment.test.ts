@@ -1,0 +1,60 @@
+// seedmask experiment on a folder whose cells are there: it draws and reports as many seeds as the folder's files tell, and what another
+// process may be writing stays.
+
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test, vi } from 'vitest';
+import { nameOf } from '../experiments/cell.js';
+import { planOf } from '../experiments/conduct.js';
+import { figure7 } from '../experiments/figure-07.js';
+
+vi.setConfig({ testTimeout: 60_000 });
+
+const folder = mkdtempSync(join(tmpdir(), 'seedmask-experiment-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+const MAIN = join(import.meta.dirname, '..', 'dist', 'cli', 'main.js');
+const experiment = (...words: string[]) =>
+  spawnSync(process.execPath, [MAIN, 'experiment', ...words, '--quick', '--out', folder], { encoding: 'utf8' });
+const at = (name: string) => join(folder, name);
+const text = (name: string) => readFileSync(at(name), 'utf8');
+
+// One seed more than the scale has.
+mkdirSync(at('cells'));
+for (const cell of figure7.cells(planOf('quick', 3))) {
+  if (cell.kind !== 'ticket') continue;
+  const { network, seed, criterion, mask0, mask1 } = cell;
+  const rows = [0, 1].map((round) => {
+    const accuracy = 0.9 + 0.01 * seed;
+    return { network, criterion, mask0, mask1, seed, round, kept: 0.2 ** round, valAccuracy: accuracy, testAccuracy: accuracy };
+  });
+  writeFileSync(at(`cells/${nameOf(cell)}.json`), JSON.stringify({ cell, rows, seconds: 1 }));
+}
+
+test('--draw and the report keep the seeds that were asked for, and the report links what is there', () => {
+  expect(experiment('figure-07', '--runs', '3', '--draw')).toMatchObject({ status: 0, stderr: '' });
+  expect(JSON.parse(text('figure-07.json'))).toMatchObject({ scale: 'quick', runs: 3, missing: 0 });
+  const whole = ['figure-07.csv', 'figure-07.json', 'figure-07.svg'].map(text);
+  expect(experiment('figure-07', '--draw').status).toBe(0);
+  expect(['figure-07.csv', 'figure-07.json', 'figure-07.svg'].map(text)).toEqual(whole);
+  // Shares cells with figure 7, as the mechanism does, which nobody asks for.
+  expect(experiment('figure-08', '--draw').status).toBe(0);
+  const page = text('report.html');
+  expect(page.match(/<h2 id="[^"]*"/g)).toEqual(['<h2 id="figure-07"', '<h2 id="figure-08"']);
+  expect(page.match(/range of \d seeds/g)).toEqual([3, 3, 2, 2].map((seeds) => `range of ${seeds} seeds`));
+  for (const [, link] of page.matchAll(/href="([^":]+)"/g)) expect(existsSync(at(link)), link).toBe(true);
+  expect(experiment('figure-07', '--runs', '1', '--draw').status).toBe(0);
+  expect(JSON.parse(text('figure-07.json'))).toMatchObject({ runs: 1, missing: 0 });
+});
+
+test('temporary files are removed once they are old, and never where nothing is run', () => {
+  const [old, young] = ['cells/old.json.0123456789ab.tmp', 'cells/young.json.0123456789ab.tmp'].map(at);
+  for (const file of [old, young]) writeFileSync(file, '{');
+  utimesSync(old, 0, 0);
+  const left = () => readdirSync(at('cells')).filter((name) => name.endsWith('.tmp'));
+  expect(experiment('figure-07', '--draw').status).toBe(0);
+  expect(left()).toHaveLength(2);
+  expect(experiment('figure-07', '--runs', '3').status).toBe(0);
+  expect(left()).toEqual(['young.json.0123456789ab.tmp']);
+});
