@@ -49,6 +49,19 @@ const damaged = (model: Model) => {
   return bytes;
 };
 
+/** Does something while files are opened in another way. */
+async function opening<T>(otherwise: (open: typeof fs.open) => typeof fs.open, work: () => Promise<T>): Promise<T> {
+  const { open } = fs;
+  fs.open = otherwise(open);
+  syncBuiltinESMExports();
+  try {
+    return await work();
+  } finally {
+    fs.open = open;
+    syncBuiltinESMExports();
+  }
+}
+
 describe('on demand', () => {
   test('100 first requests decode once; opening decodes nothing', async () => {
     const store = await openStore(disk({ 'a.smk': kept(1), 'b.smk': kept(2) }));
@@ -84,19 +97,14 @@ describe('on demand', () => {
 describe('a file that is replaced whenever it is read', () => {
   /** Replaces a.smk right before each of the next `times` reads. */
   async function replacing<T>(root: string, times: number, work: () => Promise<T>): Promise<T> {
-    const { open } = fs;
     let left = times;
-    fs.open = (...args) => {
-      if (left-- > 0) put(root, 'a.smk', kept(left % 12));
-      return open(...args);
-    };
-    syncBuiltinESMExports();
-    try {
-      return await work();
-    } finally {
-      fs.open = open;
-      syncBuiltinESMExports();
-    }
+    const replaced =
+      (open: typeof fs.open): typeof fs.open =>
+      (...args) => {
+        if (left-- > 0) put(root, 'a.smk', kept(left % 12));
+        return open(...args);
+      };
+    return opening(replaced, work);
   }
 
   test('is not left out when a store opens', async () => {
@@ -262,17 +270,14 @@ describe('swaps', () => {
 describe('a file that is refused for a cause outside itself', () => {
   /** The next `times` reads of a file fail as they do where too many are open. */
   async function starved<T>(times: number, work: () => Promise<T>): Promise<T> {
-    const { open } = fs;
     let left = times;
     const failure = () => Object.assign(new Error('EMFILE: too many open files, open'), { code: 'EMFILE', syscall: 'open' });
-    fs.open = (...args) => (left-- > 0 ? Promise.reject(failure()) : open(...args));
-    syncBuiltinESMExports();
-    try {
-      return await work();
-    } finally {
-      fs.open = open;
-      syncBuiltinESMExports();
-    }
+    return opening(
+      (open) =>
+        (...args) =>
+          left-- > 0 ? Promise.reject(failure()) : open(...args),
+      work,
+    );
   }
 
   test('another file with its task: it is told once, and served when that goes', async () => {

@@ -86,6 +86,19 @@ describe.skipIf(!here)('in Chromium', { timeout: PATIENT }, () => {
     return task.labels[logits.indexOf(Math.max(...logits))];
   }
 
+  /** Holds back what the page asks for until the function that is returned is called. */
+  async function heldBack(page: Page, address: string): Promise<() => void> {
+    let release = () => {};
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    await page.route(address, async (route) => {
+      await released;
+      await route.continue();
+    });
+    return release;
+  }
+
   const tasksFile = async (page: Page) => {
     await page.getByRole('button', { name: 'Many masks on one network' }).click();
     await page.waitForFunction(
@@ -244,14 +257,7 @@ describe.skipIf(!here)('in Chromium', { timeout: PATIENT }, () => {
 
   test('the file that was asked for last is shown, whichever comes first', async () => {
     const { page, errors } = await opened();
-    let comes = () => {};
-    const come = new Promise<void>((resolve) => {
-      comes = resolve;
-    });
-    await page.route('**/models/tasks.smk', async (route) => {
-      await come;
-      await route.continue();
-    });
+    const comes = await heldBack(page, '**/models/tasks.smk');
     await page.getByRole('button', { name: 'Many masks on one network' }).click();
     await page.waitForFunction(() => /^Opening tasks/.test(document.getElementById('notice')!.textContent ?? ''));
     await page.setInputFiles('#pick', { name: 'mine.smk', mimeType: 'application/octet-stream', buffer: modelFile('digits') });
@@ -273,14 +279,7 @@ describe.skipIf(!here)('in Chromium', { timeout: PATIENT }, () => {
 
   test('the first file, asked for again before it has come, stays open', async () => {
     const page = await blank();
-    let comes = () => {};
-    const come = new Promise<void>((resolve) => {
-      comes = resolve;
-    });
-    await page.route('**/models/digits.smk', async (route) => {
-      await come;
-      await route.continue();
-    });
+    const comes = await heldBack(page, '**/models/digits.smk');
     await page.goto(url);
     const first = page.getByRole('button', { name: 'Digits, on a convolutional network' });
     await first.click();
