@@ -207,9 +207,9 @@ function convClaims(rows: readonly Row[], plan: Plan): Claim[] {
 const cellsOf = (plan: Plan, networks: readonly NetworkName[]) =>
   networks.flatMap((network) => [...curveCells(plan, network), ...learnedCells(plan, network)]);
 
-/** Masks and trained weights of the oldest age, and learned masks. */
+/** Untrained networks, masks and trained weights of the oldest age, and learned masks: of convolutional networks that is all there is. */
 const select = (rows: readonly Row[], { scale }: Plan): Row[] =>
-  rows.filter((row) => 'method' in row || row['age'] === lastAge(scale, row['network'] as NetworkName));
+  rows.filter((row) => 'method' in row || row['age'] === 0 || row['age'] === lastAge(scale, row['network'] as NetworkName));
 
 export const supermasks: Experiment = {
   name: 'supermasks',
