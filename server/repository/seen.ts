@@ -24,8 +24,8 @@ export class SeenFiles {
   readonly #files = new Map<string, Seen>();
 
   /** Those that are refused, or whose newest state is. */
-  get refused(): readonly (Seen & { readonly error: SeedmaskError })[] {
-    return [...this.#files.values()].flatMap((seen) => (seen.error ? [{ ...seen, error: seen.error }] : []));
+  *refused(): Iterable<Seen & { readonly error: SeedmaskError }> {
+    for (const seen of this.#files.values()) if (seen.error) yield { ...seen, error: seen.error };
   }
 
   /** Networks of what is served. */

@@ -85,7 +85,7 @@ export class Store {
   /** Files that cannot be served, or not in their newest state, and folders that cannot be read, with the reason. */
   get failures(): readonly { readonly file: string; readonly error: SeedmaskError }[] {
     const lost = this.#lost ? [{ file: this.#path, error: this.#lost }] : [];
-    const files = this.#files.refused.map(({ place, error }) => ({ file: place.file, error }));
+    const files = Array.from(this.#files.refused(), ({ place, error }) => ({ file: place.file, error }));
     return [...lost, ...files, ...this.#labels.failures];
   }
 
@@ -93,7 +93,7 @@ export class Store {
   task(name: string): ServedTask {
     const task = this.tasks.get(name);
     if (task) return task;
-    for (const { place, slots, error } of this.#files.refused) if (slots.length === 0 && place.name === name) throw error;
+    for (const { place, slots, error } of this.#files.refused()) if (slots.length === 0 && place.name === name) throw error;
     return this.#catalogue.task(name);
   }
 
@@ -123,7 +123,7 @@ export class Store {
         yield { name, version: slot.number, state, reason: out ? 'unloaded' : (trouble?.message ?? '') };
       }
     }
-    for (const { place, slots, error } of this.#files.refused) {
+    for (const { place, slots, error } of this.#files.refused()) {
       if (slots.length === 0) yield { name: place.name, version: '', state: 'UNAVAILABLE', reason: error.message };
     }
   }
