@@ -93,19 +93,25 @@ try {
   process.exitCode = explain(error);
 }
 
-/** What Commander has to read: its own help takes one word, where `help data get` is about get, and hides that a command is unknown. */
+/** What Commander has to read: its own help takes one word, where `help data get` is about get. */
 function meant(words: readonly string[]): readonly string[] {
-  const [first] = words;
   const about = words.slice(1).filter((word) => !word.startsWith('-'));
-  if (first === 'help' && about.length > 0) return about[0] === asked ? [...about, '--help'] : [about[0]];
-  return first === undefined || first.startsWith('-') || first === 'help' || first === asked ? words : [first];
+  return upToUnknown(program, words[0] === 'help' && about.length > 0 ? [...about, '--help'] : words);
+}
+
+/** The words up to the first that should name a command and does not: an option for help after it would hide that it is unknown. */
+function upToUnknown(command: Command, words: readonly string[]): readonly string[] {
+  const [word, ...rest] = words;
+  if (word === undefined || word.startsWith('-') || word === 'help' || command.commands.length === 0) return words;
+  const next = command.commands.find((one) => one.name() === word);
+  return next ? [word, ...upToUnknown(next, rest)] : [word];
 }
 
 /** Prints one line and returns the exit code. */
 function explain(error: unknown): number {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return 0;
-    const path = pathOf(program, words);
+    const path = pathOf(program, meant(words));
     if (error.code === 'commander.help') {
       console.error(`seedmask: which command? See ${path} --help`);
       return 1;

@@ -248,6 +248,8 @@ test.each([
   [[], 'which command? See seedmask --help'],
   [['help', 'trian'], "unknown command 'trian' (Did you mean train?) (see seedmask --help)"],
   [['trian', '--help'], "unknown command 'trian' (Did you mean train?) (see seedmask --help)"],
+  [['data', 'gett', '--help'], "unknown command 'gett' (Did you mean get?) (see seedmask data --help)"],
+  [['help', 'data', 'gett'], "unknown command 'gett' (Did you mean get?) (see seedmask data --help)"],
   [['data'], 'which command? See seedmask data --help'],
   [['inspekt', 'train'], "unknown command 'inspekt' (Did you mean inspect?) (see seedmask --help)"],
   [['--json', 'inspect', 'x'], "unknown option '--json' (see seedmask --help)"],
