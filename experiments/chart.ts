@@ -33,7 +33,8 @@ export interface Curves {
 /** Means with their spread, one above the other, and the paper's number where there is one. */
 export interface Bars {
   readonly kind: 'bars';
-  readonly bars: readonly (Summary & { readonly label: string; readonly paper?: number })[];
+  /** `paper` draws the paper's value; `paperText` is how the paper says it where that is less exact than one decimal. */
+  readonly bars: readonly (Summary & { readonly label: string; readonly paper?: number; readonly paperText?: string })[];
 }
 
 /** Weights as points (initial, final), kept or pruned, and the region that a criterion keeps. */

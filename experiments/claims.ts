@@ -8,12 +8,17 @@ import type { Plan } from './grids.js';
 import { pairs } from './rows.js';
 import { differ, summary } from './statistics.js';
 
+/** What means and ranges are over. */
+export type Unit = 'seed' | 'task';
+
 /** What was run: decides the note. */
 export interface Scope {
   readonly plan: Plan;
   readonly network: NetworkName;
   /** How it was shortened at a scale, or undefined where it is the paper's definition. */
   readonly shortened?: string;
+  /** What one value is of; default a seed. */
+  readonly each?: Unit;
 }
 
 interface About {
@@ -27,10 +32,10 @@ interface About {
 const ENOUGH = 0.8;
 
 /** "97.7 (97.5 to 97.9, 5 seeds)" */
-export function shown(values: readonly number[], digits = 1): string {
+export function shown(values: readonly number[], digits = 1, each: Unit = 'seed'): string {
   const { mean, min, max, n } = summary(values);
   const f = (v: number) => v.toFixed(digits);
-  return n === 1 ? `${f(mean)} (1 seed)` : `${f(mean)} (${f(min)} to ${f(max)}, ${n} seeds)`;
+  return n === 1 ? `${f(mean)} (1 ${each})` : `${f(mean)} (${f(min)} to ${f(max)}, ${n} ${each}s)`;
 }
 
 /** One number that was measured, and the band its mean has to lie in. */
@@ -48,7 +53,7 @@ export interface Band {
 export function inBands(scope: Scope, about: About, bands: readonly Band[], also: readonly Order[] = []): Claim {
   if (bands.some(({ values }) => values.length === 0) || also.some((order) => differences(order).length === 0)) return notRun(about, scope);
   const outside = bands.map(bandMissed);
-  const evidence = bands.map(({ name, values }) => `${name ? `${name} ` : ''}${shown(values)}`);
+  const evidence = bands.map(({ name, values }) => `${name ? `${name} ` : ''}${shown(values, 1, scope.each)}`);
   const missed = [...outside.flat(), ...also.flatMap(orderMissed)];
   const inside = outside.map((misses) => misses.length === 0);
   const seeds = Math.min(...bands.map(({ values }) => values.length), ...also.map((order) => differences(order).length));
@@ -103,7 +108,7 @@ export function orderText(order: Order): string {
   const { mean, min, max } = summary(found);
   const range = found.length > 1 ? ` (${points(min)} to ${points(max)})` : '';
   const star = differ(...pairs(order.over, order.under)) ? ' ★' : '';
-  const within = order.slack ? ` (${order.slack} below still counts)` : '';
+  const within = order.slack ? ` (${order.slack.toFixed(2)} below still counts)` : '';
   return `${order.name}: ${points(mean)} points${range}, ${seedsThatHold(order)} of ${found.length} seeds${within}${star}`;
 }
 
@@ -129,7 +134,7 @@ export function judged(
   const planned = scope.plan.runs(scope.network);
   const notes = [
     ...(quick ? ['a quick run shows the path and decides nothing'] : missed),
-    ...(seeds < planned ? [`${seeds} of ${planned} seeds so far`] : []),
+    ...(seeds < planned ? [`${seeds} of ${planned} ${scope.each ?? 'seed'}s so far`] : []),
     ...(scope.shortened ? [scope.shortened] : []),
     ...(why && verdict !== 'holds' && !quick ? [why] : []),
   ];

@@ -12,9 +12,9 @@ import { summary } from './statistics.js';
 function bars(rows: readonly Row[], { scale }: Plan) {
   const masked = (criterion: string) => where(rows, { criterion, weights: 'init', age: lastAge(scale) });
   return [
-    { label: 'initial weights', paper: 10, rows: where(rows, { criterion: 'none', weights: 'init' }) },
-    { label: 'under a random mask, half kept', paper: 10, rows: nearLevel(masked('random'), 0.5) },
-    { label: 'under the mask of large_final', paper: 40, rows: bestOfSeeds(masked('large_final')) },
+    { label: 'initial weights', paper: 10, paperText: 'about 10', rows: where(rows, { criterion: 'none', weights: 'init' }) },
+    { label: 'under a random mask, half kept', paper: 10, paperText: 'about 10', rows: nearLevel(masked('random'), 0.5) },
+    { label: 'under the mask of large_final', paper: 40, paperText: 'near 40', rows: bestOfSeeds(masked('large_final')) },
   ];
 }
 
@@ -27,7 +27,7 @@ export const figure1: Experiment = {
   pictures(rows, plan) {
     const shown = bars(rows, plan)
       .filter((bar) => bar.rows.length > 0)
-      .map(({ label, paper, rows }) => ({ label, paper, ...summary(percents(rows)) }));
+      .map(({ rows, ...bar }) => ({ ...bar, ...summary(percents(rows)) }));
     const picture: Picture = {
       name: 'figure-01',
       title: 'Untrained networks on MNIST',

@@ -73,7 +73,10 @@ export const lastAge = (scale: ScaleName, network: NetworkName = 'fc'): number =
 
 /** One line for captions: how masks of curves were made; default at the oldest age. */
 export function curveText(scale: ScaleName, network: NetworkName, ages: readonly number[] = [lastAge(scale, network)]): string {
-  return `${network}: masks after ${ages.join(', ')} ${ages.length === 1 && ages[0] === 1 ? 'epoch' : 'epochs'} on ${rowsText(scale, network)}, pruned once`;
+  const { criteria, powers } = gridOf(scale, network);
+  const part =
+    criteria.length < CRITERIA.length ? `, ${criteria.join(', ')} at ${powers.length} ${powers.length === 1 ? 'level' : 'levels'}` : '';
+  return `${network}: masks after ${ages.join(', ')} ${ages.length === 1 && ages[0] === 1 ? 'epoch' : 'epochs'} on ${rowsText(scale, network)}, pruned once${part}`;
 }
 
 /** All ages of the curves. */

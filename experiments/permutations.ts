@@ -38,7 +38,7 @@ const kinds = (rows: readonly Row[]) => {
 function tables(rows: readonly Row[], { scale }: Plan): Table[] {
   const { plain, pixels, classes, both, dense } = kinds(rows);
   if (pixels.length === 0) return [];
-  const accuracy = (of: readonly Row[], column = 'testAccuracy') => (of.length > 0 ? shown(percents(of, column), 2) : 'not run');
+  const accuracy = (of: readonly Row[], column = 'testAccuracy') => (of.length > 0 ? shown(percents(of, column), 2, 'task') : 'not run');
   const bytes = (of: readonly Row[]) => (of.length > 0 ? Math.round(summary(numbers(of, 'bytes')).mean).toLocaleString('en') : '');
   const line = (name: string, of: readonly Row[]) => [name, String(of.length), accuracy(of), bytes(of)];
   return [
@@ -89,6 +89,7 @@ function claims(rows: readonly Row[], plan: Plan): Claim[] {
       // Values are of tasks; none is missing because of a seed.
       plan: { ...plan, runs: () => 1 },
       network: 'fc',
+      each: 'task',
       shortened: plan.scale === 'full' ? undefined : `shortened run: ${extent}`,
     }) as const;
   const scope = scopeOf(extentOfTasks(plan.scale));

@@ -222,7 +222,8 @@ function bars({ bars: all }: Bars): Drawing {
       Plot.text(all, {
         x: (d: Bars['bars'][number]) => Math.max(d.max, d.paper ?? 0),
         y: 'label',
-        text: (d: Bars['bars'][number]) => `${d.mean.toFixed(1)}${d.paper === undefined ? '' : ` (the paper ${d.paper.toFixed(1)})`}`,
+        text: (d: Bars['bars'][number]) =>
+          `${d.mean.toFixed(1)}${d.paper === undefined ? '' : ` (the paper ${d.paperText ?? d.paper.toFixed(1)})`}`,
         dx: 8,
         textAnchor: 'start',
       }),

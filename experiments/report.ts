@@ -31,7 +31,7 @@ export async function report(all: readonly Conducted[], plan: Plan): Promise<str
   const parts = all.filter(({ done, published }) => done > 0 && published).map((one) => section(one, plan, drawn));
   return page(
     `<h1>Deconstructing Lottery Tickets, run again</h1>
-<p>Zhou, Lan, Liu and Yosinski 2019, <a href="https://arxiv.org/abs/1905.01067">arXiv 1905.01067</a>: what the paper says, and what Seedmask measures. The paper's numbers are recalled: of the 28 values of its table six agree with its abstract or with what others quote of it, the rest could not be checked. Ours are test accuracies in per cent, mean (least to greatest, seeds); whatever is chosen is chosen on validation rows. Scale: ${escaped(SCALES[plan.scale])}.</p>
+<p>Zhou, Lan, Liu and Yosinski 2019, <a href="https://arxiv.org/abs/1905.01067">arXiv 1905.01067</a>: what the paper says, and what Seedmask measures. The paper's numbers are recalled: of the 28 values of its table six agree with its abstract or with what others quote of it, the rest could not be checked. Ours are test accuracies in per cent, mean (least to greatest, of how many seeds or tasks); whatever is chosen is chosen on validation rows. Scale: ${escaped(SCALES[plan.scale])}.</p>
 ${claimsTable("The paper's claims", claimsOf(all, false))}
 ${claimsTable('Claims beyond the paper', claimsOf(all, true))}
 ${parts.join('\n')}`,

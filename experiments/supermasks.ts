@@ -92,9 +92,16 @@ function linesOf(all: readonly Row[], network: NetworkName): Line[] {
   ];
 }
 
-/** What was spent on each kind of mask. */
-const budgetText = (scale: Plan['scale'], network: NetworkName): string =>
-  [curveText, learnedShortened, topkText].map((text) => text(scale, network)).join('; ');
+/** What was spent on each kind of mask that the rows have. */
+function budgetText(rows: readonly Row[], scale: Plan['scale'], network: NetworkName): string {
+  const own = where(rows, { network });
+  const has = (method: string) => own.some((row) => row['method'] === method);
+  return [
+    ...(own.some((row) => !('method' in row)) ? [curveText(scale, network)] : []),
+    ...(has('bernoulli') ? [learnedShortened(scale, network)] : []),
+    ...(has('topk') ? [topkText(scale, network)] : []),
+  ].join('; ');
+}
 
 const present = (rows: readonly Row[]): NetworkName[] => NETWORKS.filter((network) => where(rows, { network }).length > 0);
 
@@ -108,7 +115,7 @@ function cellOf({ values, kept = [], names }: Line): string {
 function tables(rows: readonly Row[], { scale }: Plan): Table[] {
   const networks = present(rows);
   const columns = networks.map((network) => linesOf(rows, network));
-  const texts = networks.map((network) => budgetText(scale, network));
+  const texts = networks.map((network) => budgetText(rows, scale, network));
   if (networks.length === 0) return [];
   return [
     {
@@ -132,7 +139,7 @@ const pictures = (rows: readonly Row[], plan: Plan, prefix: string, networks: re
     .map(({ network, bars }) => ({
       name: network === 'fc' ? prefix : `${prefix}-${network}`,
       title: `Supermasks, learned masks and trained weights: ${network}`,
-      caption: `${budgetText(plan.scale, network)}; test accuracy; ${seedsText(bars)}; red: the paper.`,
+      caption: `${budgetText(rows, plan.scale, network)}; test accuracy; ${seedsText(bars)}; red: the paper.`,
       chart: { kind: 'bars', bars },
     }));
 

@@ -29,6 +29,10 @@ const convCells = ({ scale }: Plan): TaskCell[] =>
     return { ...cell, rows: Math.min(CONV_ROWS, cell.rows) };
   });
 
+/** How far which task is trained, for captions. */
+const extents = (scale: Plan['scale']): string =>
+  `${extentOfTasks(scale)} (photographs: ${viewCell(scale, 'photographs').rows.toLocaleString('en')}; convolutions: at most ${CONV_ROWS.toLocaleString('en')} rows)`;
+
 const isConv = (row: Row): boolean => String(row['network']).includes('conv');
 const nameOf = (row: Row): string => (isConv(row) ? `${row['pixels'] === '' ? 'plain' : 'permuted'}, convolutions` : String(row['task']));
 
@@ -46,7 +50,7 @@ function tables(rows: readonly Row[], { scale }: Plan): Table[] {
   return [
     {
       title: 'Unlike tasks on one network',
-      caption: `${extentOfTasks(scale)} (photographs: ${viewCell(scale, 'photographs').rows.toLocaleString('en')}; convolutions: at most ${CONV_ROWS.toLocaleString('en')} rows); the rate is chosen on validation rows.`,
+      caption: `${extents(scale)}; the rate of a view is chosen on validation rows, permuted pixels and convolutions have ${CONV.learningRate} alone.`,
       head: ['task', 'network', 'rate', 'test accuracy', 'kept', 'bytes'],
       rows: rows.map((row) => [
         nameOf(row),
@@ -72,7 +76,7 @@ function pictures(rows: readonly Row[], { scale }: Plan): Picture[] {
       name: 'unlike-tasks',
       title: 'Unlike tasks, a mask each on one network; and permuted pixels under convolutions',
       caption:
-        `784-300-100-10, one seed, ${bytes.length > 0 ? Math.round(summary(bytes).mean).toLocaleString('en') : 0} bytes a mask; ${extentOfTasks(scale)}. ` +
+        `784-300-100-10, one seed, ${bytes.length > 0 ? Math.round(summary(bytes).mean).toLocaleString('en') : 0} bytes a mask; ${extents(scale)}. ` +
         `Convolutions: 16 and 32 filters of 5x5, 64 units, another network.`,
       chart: { kind: 'bars', bars },
     },

@@ -54,7 +54,7 @@ test('orders in four of five seeds', () => {
   expect(order(seeds(6, 6, 6, 6, 4), under, { every: true }).verdict).toBe('fails');
   expect(order(seeds(4.9, 4.9), under).verdict).toBe('fails');
   expect(order(seeds(4.9, 4.9), under, { slack: 0.2 })).toMatchObject({
-    ours: 'a over b: −0.10 points (−0.10 to −0.10), 2 of 2 seeds (0.2 below still counts)',
+    ours: 'a over b: −0.10 points (−0.10 to −0.10), 2 of 2 seeds (0.20 below still counts)',
     verdict: 'holds',
   });
   expect(order(seeds(6), under).ours).toBe('a over b: +1.00 points, 1 of 1 seeds');
@@ -91,6 +91,7 @@ test('a quick run decides nothing, and a shortened one says so', () => {
 test('what is shown of values', () => {
   expect(shown([1.26])).toBe('1.3 (1 seed)');
   expect(shown([97, 98], 2)).toBe('97.50 (97.00 to 98.00, 2 seeds)');
+  expect(shown([97, 98], 1, 'task')).toBe('97.5 (97.0 to 98.0, 2 tasks)');
 });
 
 test('without rows nothing has been run, in any experiment', () => {
@@ -297,7 +298,36 @@ test('the bars of the table say how long learned masks were trained', () => {
   expect(bars.caption).toMatch(
     /learned masks drawn after 100 epochs .*, the definite one of the epoch that is best .* \(the authors: 2000 epochs/,
   );
-  expect(bars.caption).toMatch(/topk masks of .*, of 24 epochs on 55,000 training rows, densities 0\.025, 0\.08, 0\.3/);
+  expect(bars.caption).not.toMatch(/topk|pruned once/);
+  const [both] = EXPERIMENTS.find((e) => e.name === 'supermasks')!.pictures([...rows, { ...rows[0], method: 'topk' }], planOf('budget', 1));
+  expect(both.caption).toMatch(/topk masks of .*, of 24 epochs on 55,000 training rows, densities 0\.025, 0\.08, 0\.3/);
+});
+
+test('captions of the table tell of the masks that its rows hold, and which criteria a best one is of', () => {
+  const masked = {
+    network: 'conv2',
+    seed: 0,
+    criterion: 'large_final',
+    weights: 'init',
+    age: 4,
+    kept: 0.5,
+    testAccuracy: 0.2,
+    valAccuracy: 0.2,
+  };
+  const [bars] = EXPERIMENTS.find((e) => e.name === 'supermasks-conv')!.pictures([masked], plan);
+  expect(bars.caption).toMatch(
+    /^conv2: masks after 4 epochs .*, pruned once, random, large_final, large_final_same_sign at 5 levels; test/,
+  );
+});
+
+test('values of tasks are not called seeds', () => {
+  const row = (seed: number): Row => ({
+    ...{ network: 'fc', task: `p${seed}`, pixels: seed, labels: '', method: 'topk', kept: 0.05, bytes: 4000 },
+    ...{ valAccuracy: 0.97, testAccuracy: 0.97, wrongAccuracy: 0.1 },
+  });
+  const rows = [row(1), row(2)];
+  for (const claim of [...claimsOf('permutations', rows), ...claimsOf('supsup', rows)])
+    expect(`${claim.ours} ${claim.paper}`).not.toMatch(/seed/);
 });
 
 test('captions and notes of convolutional networks name the test rows that were left out', () => {
@@ -319,6 +349,18 @@ test('no loss at 95 % pruned is judged at such a level, or not at all', () => {
     criteria(LEADS).filter((row) => Number(row['kept']) > 0.09),
   );
   expect(shallow).toMatchObject({ ours: '', verdict: 'not run', note: 'no level near: the nearest prunes 89.0 %' });
+});
+
+test('no loss is none beyond the standard error of that accuracy on so many test rows', () => {
+  const conv4 = (whole: number, pruned: number, scale: 'budget' | 'full') =>
+    EXPERIMENTS.find((e) => e.name === 'figure-07b')!.claims(
+      tickets({ network: 'conv4', criterion: 'large_final' }, (kept) => (kept === 1 ? whole : kept === 0.05 ? pruned : 0.9)),
+      planOf(scale, 5),
+    )[1];
+  // sqrt(.75 * .25 / 10,000) is .43 points, of 5,000 rows .61.
+  expect(conv4(0.75, 0.746, 'full').verdict).toBe('holds');
+  expect(conv4(0.75, 0.745, 'full').note).toMatch(/^a loss is more than one standard error of the test set, 0\.43 points/);
+  expect(conv4(0.75, 0.745, 'budget').verdict).toBe('holds');
 });
 
 test('a gain that is missing is said', () => {

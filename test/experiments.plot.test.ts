@@ -70,6 +70,12 @@ test.each(Object.entries(CHARTS))('%s: well-formed, whole, the same bytes again'
   expect(drawnAlone(picture)).toBe(alone);
 });
 
+test('a bar says what the paper says, to a decimal where no words are given', () => {
+  const bar = { label: 'masks', mean: 36.24, min: 36, max: 37, n: 2, paper: 40 };
+  expect(drawn(pictureOf({ kind: 'bars', bars: [bar] }))).toContain('36.2 (the paper 40.0)');
+  expect(drawn(pictureOf({ kind: 'bars', bars: [{ ...bar, paperText: 'near 40' }] }))).toContain('36.2 (the paper near 40)');
+});
+
 test('a chart has a label, a line and a band for each line, and its stars', () => {
   const svg = drawn(pictureOf(curves));
   expect(svg).toContain('a &lt; b &amp; &quot;c&quot;');

@@ -225,7 +225,7 @@ describe('verdicts', () => {
     const dense = (pixels: number, testAccuracy: number) => row({ method: 'dense', pixels, testAccuracy });
     const rows = [...good, row({ pixels: 3, testAccuracy: 0.99 }), dense(2, 0.984), dense(9, 0.999)];
     const [, , near] = EXPERIMENTS.find(({ name }) => name === 'permutations')!.claims(rows, planOf('budget', 5, 3));
-    expect(near.ours).toBe('points below trained weights 0.7 (0.5 to 0.9, 2 seeds)');
+    expect(near.ours).toBe('points below trained weights 0.7 (0.5 to 0.9, 2 tasks)');
     expect(near.note).toMatch(/^shortened run: .*, 2 epochs a task \(trained weights: 6 epochs\)$/);
   });
   test('captions tell the epochs of trained weights, and the rows of the scale', () => {
@@ -238,7 +238,8 @@ describe('verdicts', () => {
     expect(captions('supsup', sized, 'budget')[0]).toContain('one epoch over 60,000 rows');
     expect(captions('supsup', sized, 'quick')[0]).toContain('one epoch over 3,000 rows');
     const view = [row({ network: '784-10', task: 'plain', bytes: 9, kept: 0.1 })];
-    expect(captions('unlike-tasks', view, 'budget')[0]).toContain('photographs: 45,000;');
+    for (const caption of captions('unlike-tasks', view, 'budget'))
+      expect(caption).toContain('photographs: 45,000; convolutions: at most 20,000 rows');
     expect(captions('unlike-tasks', view, 'quick')[0]).toContain('photographs: 6,000;');
   });
   test('supsup', () => {
