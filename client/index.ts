@@ -233,8 +233,8 @@ export class Client {
       } finally {
         clearTimeout(timer);
       }
-      const wait = pause(failure, tries);
-      if (tries >= this.#retries || wait === null || wait > this.#longestWait) throw failure;
+      const wait = pause(failure, tries, this.#longestWait);
+      if (tries >= this.#retries || wait === null) throw failure;
       await sleep(wait, signal);
     }
   }

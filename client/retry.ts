@@ -7,9 +7,13 @@ import type { RequestError } from './errors.js';
 const WORTH = [0, 429, 502, 503];
 const FIRST_WAIT = 100;
 
-/** Milliseconds before another try; null when there should be none. @param tries that were made again so far */
-export function pause({ status, retryAfter }: RequestError, tries: number, chance: () => number = Math.random): number | null {
-  if (!WORTH.includes(status)) return null;
+/**
+ * Milliseconds before another try; null when there should be none.
+ * @param tries that were made again so far
+ * @param longest above which there is none; what chance adds stays within it
+ */
+export function pause({ status, retryAfter }: RequestError, tries: number, longest: number, chance: () => number = Math.random) {
   const wait = retryAfter === undefined ? FIRST_WAIT * 2 ** tries : retryAfter * 1000;
-  return wait + (wait / 2) * chance();
+  if (!WORTH.includes(status) || wait > longest) return null;
+  return Math.min(longest, wait + (wait / 2) * chance());
 }

@@ -91,7 +91,7 @@ function section(
   const models = files.length > 0 ? ` Model files that the command writes: ${files.map((f) => f.name).join(', ')}.` : '';
   const absent = missing > 0 ? ` ${missing} of its cells have not been run yet.` : '';
   return `<h2 id="${name}">${name}: ${escaped(about)}</h2>
-<p><code>npx seedmask experiment ${name}${scale} --out FOLDER</code></p>
+<p><code>seedmask experiment ${name}${scale} --out FOLDER</code></p>
 ${tables.map(tableOf).join('\n')}
 ${pictures.map((picture) => `<figure><h3>${escaped(picture.title)}</h3><div class="wide">${draw(picture)}</div><figcaption>${escaped(picture.caption)}</figcaption></figure>`).join('\n')}
 <p class="soft">Data: ${links.map((link) => `<a href="${link}">${link}</a>`).join(', ')}.${models}${absent}</p>`;

@@ -72,6 +72,8 @@ export interface Exchange {
 export interface Call {
   /** Percent-decoded parameters of the path. */
   readonly params: Readonly<Record<string, string | undefined>>;
+  /** Where the app is mounted: '' or /models. */
+  readonly prefix: string;
   readonly headers: IncomingHttpHeaders;
   readonly query: URLSearchParams;
   /** When it came, by the clock of `performance.now()`. */
@@ -226,7 +228,7 @@ const NO_QUERY = new URLSearchParams();
 export async function respond(
   { path, access, answer: run }: Pick<Route, 'path' | 'access' | 'answer'>,
   params: Call['params'],
-  req: IncomingMessage,
+  req: IncomingMessage & { readonly baseUrl?: string },
   res: ServerResponse,
   service: Service,
   finish: (answer: Answer) => Answer = (answer) => answer,
@@ -243,7 +245,7 @@ export async function respond(
     const query = mark < 0 ? NO_QUERY : new URLSearchParams(url.slice(mark + 1));
     const body = () => service.readBody(req);
     const gone = () => res.destroyed || req.socket.destroyed;
-    const call = { params, headers: req.headers, query, arrived: started, caller, body, gone };
+    const call = { params, prefix: req.baseUrl ?? '', headers: req.headers, query, arrived: started, caller, body, gone };
     answer = finish(await run(call));
     if (isLarge(answer)) answer = await compressed(answer, req.headers['accept-encoding']);
   } catch (error) {

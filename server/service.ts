@@ -39,7 +39,7 @@ export interface ServerOptions extends SchedulerOptions {
   readonly compiledLimit?: number;
   /** False makes readiness answer 503: for an owner that drains the app itself. Default: always ready. */
   readonly ready?: () => boolean;
-  /** Told about failures that are not the client's; default: the log, or one line on stderr. */
+  /** Told about failures that are not the client's; default: the log, or the error with its stack on stderr. */
   readonly report?: (error: unknown, requestId: string) => void;
   /** The version that /v2 names; default '0'. */
   readonly release?: string;

@@ -267,9 +267,11 @@ describe('tries', () => {
 
   test('waits: the server says how long, else they double; chance adds up to a half', () => {
     const busy = (retryAfter?: number) => new RequestError('busy', { status: 503, code: 'overloaded', retryAfter });
-    expect([0, 1, 2].map((tries) => pause(busy(), tries, () => 0))).toEqual([100, 200, 400]);
-    expect(pause(busy(2), 5, () => 1)).toBe(3000);
-    expect(pause(new RequestError('no', { status: 404, code: 'unknown-task' }), 0)).toBeNull();
+    expect([0, 1, 2].map((tries) => pause(busy(), tries, 30_000, () => 0))).toEqual([100, 200, 400]);
+    expect(pause(busy(2), 5, 30_000, () => 1)).toBe(3000);
+    // What chance adds is no reason to give up.
+    expect([pause(busy(2), 5, 2000, () => 1), pause(busy(2.1), 5, 2000, () => 0)]).toEqual([2000, null]);
+    expect(pause(new RequestError('no', { status: 404, code: 'unknown-task' }), 0, 30_000)).toBeNull();
     expect([secondsOf('7', 0), secondsOf(null, 0), secondsOf('soon', 0)]).toEqual([7, undefined, undefined]);
     expect([secondsOf('1.5', 0), secondsOf('-1', 0), secondsOf('', 0)]).toEqual([1.5, undefined, undefined]);
     // The date of RFC 9110, 5.6.7, is 784111777 seconds after 1970.

@@ -219,7 +219,7 @@ test('the report is one page: claims with verdicts, drawings inside, nothing fet
   expect(page).toMatch(/^<!doctype html>/);
   expect(page).not.toMatch(/<script|<link|@import|url\((?!#)|src=|NaN|undefined/);
   expect(page.match(/<svg /g)).toHaveLength(5);
-  expect(page).toContain('npx seedmask experiment figure-07 --quick --out FOLDER');
+  expect(page).toContain('<code>seedmask experiment figure-07 --quick --out FOLDER');
   for (const { name } of little) expect(page).toContain(`id="${name}"`);
   for (const { name } of others) expect(page).not.toContain(`id="${name}"`);
   const [, paper, beyond] = page.split(/<h2>(?:The paper's claims|Claims beyond the paper)<\/h2>/);

@@ -124,6 +124,9 @@ test('the app works under a prefix of a bigger app, also behind its body parsers
   }
   expect((await get(`${server.url}/models/v2/health/live`)).json).toEqual({ live: true });
   expect((await get(`${server.url}/models/none`)).json.code).toBe('unknown-route');
+  const { tasks, openapi } = (await get(`${server.url}/models/`)).json as { tasks: string; openapi: string };
+  const [{ url }] = ((await get(`${server.url}${openapi}`)).json as { servers: { url: string }[] }).servers;
+  for (const path of [tasks, `${url}/tasks`]) expect((await get(`${server.url}${path}`)).status).toBe(200);
   expect(await (await fetch(`${server.url}/`)).text()).toBe('home');
   await Promise.all([server.close(), alone.close()]);
 });

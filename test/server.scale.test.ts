@@ -65,13 +65,27 @@ describe.skipIf(!NGINX && !process.env['CI'])('two replicas behind nginx', () =>
     expect([closed.status, closed.type, closed.json.code]).toEqual([403, 'application/json', 'admin-closed']);
   }, 60_000);
 
-  test('what nginx refuses itself is JSON, as from the server: too large a body, and nobody there', async () => {
+  test('what nginx refuses itself is JSON, as from the server: too large a body or head, and nobody there', async () => {
     const { replicas, nginx } = await fleet();
     const head = `POST /tasks/t0/classify HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: ${2 ** 24 + 1}\r\n\r\n`;
     const [large, own] = await Promise.all([nginx.url, replicas[0].url].map(async (at) => (await raw(at, head)).split('\r\n\r\n')));
     expect(large[0]).toMatch(/^HTTP\/1\.1 413 [\s\S]*Content-Type: application\/json/);
     const { error, code, field, expected, hint, status } = JSON.parse(own[1]);
     expect(JSON.parse(large[1])).toEqual({ error, code, field, expected, hint, status });
+    // A request line and a header that either takes, and ones that neither does.
+    const asked = (length: number) => `GET /tasks?next=${'x'.repeat(length)} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`;
+    const said = (length: number) => `GET /tasks HTTP/1.1\r\nHost: x\r\nX-Said: ${'x'.repeat(length)}\r\nConnection: close\r\n\r\n`;
+    for (const [text, begins] of [
+      [asked(12_000), /^HTTP\/1\.1 200/],
+      [said(12_000), /^HTTP\/1\.1 200/],
+      [asked(20_000), /^HTTP\/1\.1 431[\s\S]*Content-Type: application\/json/],
+      [said(20_000), /^HTTP\/1\.1 431[\s\S]*Content-Type: application\/json/],
+    ] as const) {
+      const [far, near] = await Promise.all([nginx.url, replicas[0].url].map(async (at) => (await raw(at, text)).split('\r\n\r\n')));
+      expect(far[0]).toMatch(begins);
+      const { error, code, expected, status } = JSON.parse(near[1]);
+      if (status) expect(JSON.parse(far[1])).toEqual({ error, code, expected, status });
+    }
     await Promise.all(replicas.map((replica) => replica.end('SIGKILL')));
     const nobody = await post(`${nginx.url}/tasks/t0/classify`, new Uint8Array(4));
     expect([nobody.status, nobody.type, nobody.json.code, nobody.headers.get('retry-after')]).toEqual([

@@ -1,11 +1,13 @@
 // The page's bench answers as the server and `seedmask eval` do, for inputs declared constant too, and keeps nothing of a file that was
 // refused or closed.
 
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { readModel, writeModel } from '../codec/index.js';
 import { asInputs } from '../src/data.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { inputs, totalWeights } from '../src/network.js';
+import { Bench } from '../web/bench.js';
 import { drawnToScale } from '../web/scale.js';
 import { Workbench } from '../web/workbench.js';
 import { FC, randomMask, SMALL_CONV, task } from './vectors/models.js';
@@ -27,6 +29,20 @@ test('inputs declared constant are replaced before the first layer', async () =>
   expect(bench.logits(0, 0, image, 1)).toEqual(expected);
   expect(classifier.logits(image, 1)).not.toEqual(expected);
   expect(bench.classify(0, 0, image)).toEqual(bench.classify(0, 0, asInputs(image, { constant }, inputs(FC))));
+});
+
+test('a task over numbers takes float32, of which bytes are made as on a server', async () => {
+  const [{ file }] = JSON.parse(readFileSync(new URL('vectors/features-v1.json', import.meta.url), 'utf8'));
+  const bytes = new Uint8Array(Buffer.from(file, 'hex'));
+  const engine = createReferenceEngine();
+  const bench = new Bench(engine);
+  await bench.open(bytes);
+  const { network, tasks } = readModel(bytes);
+  const [{ mask, transform }] = tasks;
+  const row = Float32Array.from({ length: inputs(network) }, (_, i) => i - 1.25);
+  const made = engine.classifier(network, { mask, transform }).logits(asInputs(row, transform, inputs(network)), 1);
+  expect(bench.logits(0, 0, row, 1)).toEqual(made);
+  expect(bench.logits(0, 0, Uint8Array.from(row), 1)).not.toEqual(made);
 });
 
 test('drawn to scale: a file beside float32 weights, which every task of an archive would have for itself', async () => {

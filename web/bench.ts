@@ -92,7 +92,7 @@ export class Bench<Choice = number> {
   }
 
   /** Probabilities of the classes for one image of raw values. */
-  classify(file: number, choice: Choice | number, values: Uint8Array): Answer {
+  classify(file: number, choice: Choice | number, values: Uint8Array | Float32Array): Answer {
     const { labels, logitScale } = this.taskOf(file, choice);
     const classifier = this.#classifier(file, choice);
     const logits = this.logits(file, choice, values, 1);
@@ -102,7 +102,7 @@ export class Bench<Choice = number> {
   }
 
   /** Logits before scale and softmax, of rows of raw values: what `seedmask eval` hashes. */
-  logits(file: number, choice: Choice | number, values: Uint8Array, rows: number): Int32Array | Float32Array {
+  logits(file: number, choice: Choice | number, values: Uint8Array | Float32Array, rows: number): Int32Array | Float32Array {
     const { transform } = this.taskOf(file, choice);
     const classifier = this.#classifier(file, choice);
     return classifier.logits(asInputs(values, transform, classifier.inputs), rows);

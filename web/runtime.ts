@@ -27,19 +27,22 @@ export interface Prediction {
 }
 
 /** An open model file. */
+/** Raw values: bytes of pixels, or the numbers of a task over numbers. */
+type Raw = Uint8Array | Float32Array;
+
 export interface OpenModel {
   /** Its network, its tasks with their labels, its bytes. */
   readonly about: FileAbout;
   /**
-   * @param values raw values of one image, such as pixels 0 .. 255, height x width x channels
+   * @param values raw values of one row: pixels 0 .. 255, height x width x channels, as uint8, or numbers as float32
    * @param task its id; default the first
    */
-  classify(values: Uint8Array, task?: string): Promise<Prediction>;
+  classify(values: Raw, task?: string): Promise<Prediction>;
   /**
-   * Logits before scale and softmax of `rows` images, the same bits as on a server.
+   * Logits before scale and softmax of `rows` rows, the same bits as on a server.
    * @returns rows x outputs: Int32Array for networks of integers, else Float32Array
    */
-  logits(values: Uint8Array, rows: number, task?: string): Promise<Int32Array | Float32Array>;
+  logits(values: Raw, rows: number, task?: string): Promise<Int32Array | Float32Array>;
   /** Ends its worker; what was not answered fails. */
   close(): void;
 }
@@ -49,8 +52,8 @@ const service = (threads: number) => {
   const bench = createClassifiers({ threads }).then((engine) => ({ engine, bench: new Bench(engine) }));
   return {
     open: async (bytes: Uint8Array) => (await bench).bench.open(bytes),
-    classify: async (choice: number, values: Uint8Array) => (await bench).bench.classify(0, choice, values),
-    logits: async (choice: number, values: Uint8Array, rows: number) => (await bench).bench.logits(0, choice, values, rows),
+    classify: async (choice: number, values: Raw) => (await bench).bench.classify(0, choice, values),
+    logits: async (choice: number, values: Raw, rows: number) => (await bench).bench.logits(0, choice, values, rows),
     close: async () => (await bench).engine.close(),
   };
 };
@@ -111,8 +114,9 @@ function remote(worker: Worker): { far: Service; end(why: string): void } {
 
 /** Of a part of a larger buffer its bytes alone, as a message takes all that lies under a view; other values as they are. */
 const alone = (value: unknown): unknown =>
-  value instanceof Uint8Array && !(value.buffer instanceof ArrayBuffer && value.byteLength === value.buffer.byteLength)
-    ? Uint8Array.from(value)
+  (value instanceof Uint8Array || value instanceof Float32Array) &&
+  !(value.buffer instanceof ArrayBuffer && value.byteLength === value.buffer.byteLength)
+    ? value.slice()
     : value;
 
 /** The same in this thread. */

@@ -1,7 +1,7 @@
 // What the server says about itself: where to begin, what there is to call, how it fares.
 
 import { z } from 'zod';
-import { type Answer, json, type Route, route, type Service } from '../routes.js';
+import { json, type Route, route, type Service } from '../routes.js';
 import { openApi } from './openapi.js';
 
 const Begin = z.strictObject({ name: z.string(), version: z.string(), tasks: z.string(), openapi: z.string(), metrics: z.string() });
@@ -10,22 +10,23 @@ const Begin = z.strictObject({ name: z.string(), version: z.string(), tasks: z.s
 export function documentRoutes(service: Service, release: string, others: readonly Route[]): Route[] {
   const tag = 'Server';
   const open = { access: 'open' } as const;
-  let document: Answer | undefined;
+  let document: object | undefined;
   const routes: Route[] = [
     route(
       'GET',
       '/',
       { tag, summary: 'Where to begin; the web page where there is one', gives: { 'application/json': Begin } },
-      () => json({ name: 'seedmask', version: release, tasks: '/tasks', openapi: '/openapi.json', metrics: '/metrics' }),
+      ({ prefix: at }) =>
+        json({ name: 'seedmask', version: release, tasks: `${at}/tasks`, openapi: `${at}/openapi.json`, metrics: `${at}/metrics` }),
       open,
     ),
     route(
       'GET',
       '/openapi.json',
       { tag, summary: 'This document', gives: { 'application/json': z.looseObject({ openapi: z.string() }) } },
-      () => {
-        document ??= json(openApi([...others, ...routes], release, service.gate.keyed));
-        return document;
+      ({ prefix }) => {
+        document ??= openApi([...others, ...routes], release, service.gate.keyed);
+        return json({ ...document, servers: [{ url: prefix || '/' }] });
       },
       open,
     ),

@@ -41,7 +41,6 @@ export function openApi(routes: readonly Route[], release: string, keyed: boolea
         'Classifiers that are a seed and a mask. Values are raw: pixels are 0..255. Answers to HEAD are those of GET, without a body.',
       license: { name: 'MIT', identifier: 'MIT' },
     },
-    servers: [{ url: '/' }],
     paths,
     components: {
       schemas: { Problem: schemaOf(Problem, 'output') },
