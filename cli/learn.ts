@@ -118,13 +118,19 @@ export const accuracies = (
   testAccuracy: accuracy(engine, model, data.test.images, data.test.labels),
 });
 
+/** What a mask that answers alike to everything lacks, or null. */
+export function emptyLayer({ tasks: [{ mask }] }: Model): string | null {
+  const empty = mask.findIndex((bits) => countKept(bits) === 0);
+  return empty < 0 ? null : `layer ${empty + 1} of those with weights keeps none of them`;
+}
+
 /**
  * Why a learned task is of no use, in one line, or null: it answers alike whatever it is shown, or no better than without looking.
  * @param labels of the validation rows
  */
 export function warningOf({ model, valAccuracy }: TrainedTask, labels: Uint8Array): string | null {
-  const empty = model.tasks[0].mask.findIndex((bits) => countKept(bits) === 0);
-  if (empty >= 0) return `layer ${empty + 1} of those with weights keeps none of them: try a higher --density (topk) or another --seed`;
+  const empty = emptyLayer(model);
+  if (empty) return `${empty}: try a higher --density (topk) or another --seed`;
   const samples = new Uint32Array(256);
   for (const label of labels) samples[label]++;
   const chance = Math.max(...samples) / labels.length;

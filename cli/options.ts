@@ -1,6 +1,7 @@
 // Options that several commands share, each parsed and checked once, with one clear line when it is wrong.
 
 import { InvalidArgumentError, Option } from 'commander';
+import { DEFAULT_LIMITS } from '../codec/index.js';
 import { spread } from '../src/masks/topk.js';
 import { parseSeed } from '../src/random.js';
 import { KNOWN_NAMES } from './known.js';
@@ -72,6 +73,16 @@ export function fraction(text: string): number {
   return n;
 }
 
+/** A fraction that keeps at least one weight of the largest layer there may be. */
+function density(text: string): number {
+  const n = fraction(text);
+  if (n * DEFAULT_LIMITS.maxMaskWeights < 1)
+    throw new InvalidArgumentError(
+      `expected a fraction of at least ${1 / DEFAULT_LIMITS.maxMaskWeights}, one weight of the largest network, got '${text}'.`,
+    );
+  return n;
+}
+
 /** A parser of one of a list of names; a wrong one is answered with the nearest and the list. */
 export const named =
   <T extends string>(names: readonly T[]) =>
@@ -112,7 +123,7 @@ export const dataOption = (): Option => new Option('--data <name>', `${KNOWN_NAM
 
 export const densityOption = (): Option =>
   new Option('--density <list>', 'kept fraction per layer, comma-separated; the last repeats').argParser((text) =>
-    text.split(',').map(fraction),
+    text.split(',').map(density),
   );
 
 /**

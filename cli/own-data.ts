@@ -7,7 +7,7 @@ import { parse } from 'csv-parse/sync';
 import { DEFAULT_LIMITS, SeedmaskError } from '../codec/index.js';
 import { type NumpyArray, readNpz } from '../interop/npz.js';
 import { decodePng, hasPngSignature } from '../server/requests/png.js';
-import { type Dataset, type Features, featureBytes, standardFeatures } from '../src/data.js';
+import { type Dataset, type Features, farFromZero, featureBytes, standardFeatures } from '../src/data.js';
 import type { Shape } from '../src/network.js';
 import type { LoadedData } from './datasets.js';
 import { readFile } from './files.js';
@@ -209,6 +209,13 @@ function fromCsv(train: Table, test: Table | null, task?: TaskData): { train: Da
   ];
   const [known, unknown] = tables.map(numbers);
   const features = task?.features ?? { ...standardFeatures(known, columns.length), names: columns };
+  const far = task?.features ? undefined : farFromZero(known, features);
+  if (far !== undefined)
+    throw refuse(
+      `${columns[far]} of ${train.path}`,
+      `values too far from 0 to differ in float32: ${known[far]}, ..`,
+      'a constant taken off them all, such as the least',
+    );
   const set = (values: readonly number[], table: Table): Dataset => {
     const at = place(table, label, `the labels, as ${train.path} has`);
     const labels = Uint8Array.from(table.rows, ({ number, cells }) => placeOf(cells[at], names, task, `row ${number} of ${table.path}`));

@@ -18,7 +18,7 @@ import { constantTwin, type TicketOptions, ticketNetwork, tickets } from '../src
 import { type DenseResult, PAPER, paperTraining, trainDense } from '../src/train.js';
 import { checkFits, type LoadedData, loadDataset } from './datasets.js';
 import { checkWritable, writeFileSafely } from './files.js';
-import { accuracy, batchOf, taskModel, validationRows } from './learn.js';
+import { accuracy, batchOf, emptyLayer, taskModel, validationRows } from './learn.js';
 import { networkOption } from './network-option.js';
 import { dataOption, fraction, named, type Output, outputOf, positiveInteger, seedOption, threadsOption } from './options.js';
 import { trainingBar } from './progress.js';
@@ -175,6 +175,8 @@ async function once(options: Options): Promise<void> {
   const trainSeconds = (performance.now() - started) / 1000;
   const ticket = bestTicket(engine, network, dense, criterion, options.weights, data, parts, options.keep);
   writeFileSafely(options.out, ticket.bytes);
+  const empty = emptyLayer(ticket.model);
+  if (empty) console.error(`seedmask: warning: ${empty}: try a higher --keep`);
   const testAccuracy = accuracy(engine, ticket.model, data.test.images, data.test.labels);
   const kept = totalKept(ticket.model.tasks[0].mask);
   const weights = totalWeights(network);

@@ -114,6 +114,7 @@ export interface Split {
 
 /** `validation` rows drawn by the seed, the rest for training; both ascending. The paper: 55,000 / 5,000 of MNIST. */
 export function split(rows: number, validation: number, seed: Seed): Split {
+  if (rows < 2) throw new DataError(`rows for training and rows for validation need two at least, got ${rows}`);
   if (!(Number.isInteger(validation) && validation > 0 && validation < rows)) {
     throw new DataError(`a validation set must have 1 to ${rows - 1} of the ${rows} rows, got ${validation}`);
   }
@@ -186,6 +187,11 @@ export function featureBytes(raw: ArrayLike<number>, { low, scale }: Features): 
   return bytes;
 }
 
+/** Distance of 1 to the next float32. */
+const FLOAT32_STEP = 2 ** -23;
+/** Values within its reach that a feature has to have room for. */
+const LEVELS = 16;
+
 /** Deviations on either side of the mean that the bytes of a feature span; chosen on validation rows (bench/README.md, "Numbers"). */
 const REACH = 1.25;
 
@@ -215,6 +221,21 @@ export function standardFeatures(rows: ArrayLike<number>, width: number): Featur
     scale[input] = (sign * 127.5) / reach;
   }
   return { low, scale };
+}
+
+/**
+ * The first feature whose rows lie so far from 0 that float32, in which tasks take them, has room for few values
+ * within its reach: what they say would be lost; undefined where there is none. One that is always the same says nothing.
+ */
+export function farFromZero(rows: ArrayLike<number>, { low, scale }: Features): number | undefined {
+  const most = new Float64Array(low.length);
+  const varies = new Uint8Array(low.length);
+  for (let at = 0; at < rows.length; at++) {
+    const input = at % low.length;
+    most[input] = Math.max(most[input], Math.abs(rows[at]));
+    if (rows[at] !== rows[input]) varies[input] = 1;
+  }
+  return [...scale.keys()].find((input) => varies[input] && 255 / Math.abs(scale[input]) < LEVELS * most[input] * FLOAT32_STEP);
 }
 
 /**

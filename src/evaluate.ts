@@ -3,6 +3,7 @@
 
 import type { Classifier } from './engine/engine.js';
 import { exp, ln } from './exact.js';
+import { ShapeError } from './network.js';
 
 export interface Evaluation {
   readonly samples: number;
@@ -93,7 +94,7 @@ export function evaluate(
 ): Evaluation {
   const { outputs } = classifier;
   const classes = Math.min(outputs, options.labelNames.length);
-  const logits = classifier.logits(images, labels.length);
+  const logits = finite(classifier.logits(images, labels.length), outputs);
   const scale = options.logitScale * (logits instanceof Int32Array ? classifier.scale : 1);
   const confusion = options.labelNames.map(() => new Array<number>(classes).fill(0));
   const bins = Array.from({ length: BINS }, () => ({ count: 0, confidence: 0, right: 0 }));
@@ -119,6 +120,14 @@ export function evaluate(
     confusion,
     logits,
   };
+}
+
+/** Logits that probabilities can be made of. */
+function finite<T extends Int32Array | Float32Array>(logits: T, outputs: number): T {
+  const wrong = logits.findIndex((x) => !Number.isFinite(x));
+  if (wrong >= 0)
+    throw new ShapeError(`a logit of row ${Math.floor(wrong / outputs)} is ${logits[wrong]}: the weights are too large for f32`);
+  return logits;
 }
 
 /** Of the logarithm of a logit scale, to either side. */
@@ -155,7 +164,7 @@ const TELLING = 10;
  * certain of the next.
  */
 export function fitLogitScale(classifier: Classifier, images: Uint8Array, labels: Uint8Array, classes: number): number {
-  const logits = classifier.logits(images, labels.length);
+  const logits = finite(classifier.logits(images, labels.length), classifier.outputs);
   const unit = logits instanceof Int32Array ? classifier.scale : 1;
   const wrong = labels.length * (1 - accuracyOf(logits, labels, classifier.outputs, classes));
   const doubt = classes > 1 && wrong < TELLING - 0.5 ? 0.5 / (labels.length + 1) : 0;

@@ -201,6 +201,29 @@ test('a feature that rises with those before it is turned round, so that their s
   expect([...bytes.subarray(3, 8)].filter((_, i) => i % 4 === 0)).toEqual([128, 128]);
 });
 
+test('a column so far from 0 that float32 hardly tells its rows apart is refused by name; larger numbers that differ are served', async () => {
+  const of = (value: (row: number) => number) =>
+    `t,x,label\n${Array.from({ length: 60 }, (_, i) => `${value(i)},${(i * 7) % 11},${'ab'[Number(i >= 30)]}`).join('\n')}\n`;
+  put({ 'far/late.csv': of((i) => 1.7e9 + i), 'far/same.csv': of(() => 1.7e9), 'far/people.csv': of((i) => 16777217 + 1001 * i) });
+  const train = (name: string) =>
+    seedmask(...['train', '--data', `far/${name}.csv`, '--network', 'fc:2-16-2', '--epochs', '30', '--out', `far/${name}.smk`, '--json']);
+  expect(train('late').stderr).toBe(
+    'seedmask: no data set in t of far/late.csv: values too far from 0 to differ in float32: 1700000000, .., expected a constant taken off them all, such as the least\n',
+  );
+  expect(train('same').status).toBe(0);
+  expect(train('people').status).toBe(0);
+  const server = createApp({ engine: createReferenceEngine(), store: await openStore(at('far/people.smk')) }).listen(0);
+  const { port } = server.address() as { port: number };
+  // 16,777,217 is the first whole number that float32 lacks.
+  const instances = [0, 58].map((row) => [16777217 + 1001 * row, (row * 7) % 11]);
+  const asked = async (rows: number[][]) =>
+    (await fetch(`http://127.0.0.1:${port}/tasks/people/classify`, { method: 'POST', body: JSON.stringify({ instances: rows }) })).json();
+  const answer = await asked(instances);
+  expect(answer).toMatchObject({ predictions: [{ probabilities: expect.anything() }, {}] });
+  expect(answer).toEqual(await asked(instances.map((row) => row.map(Math.fround))));
+  server.close();
+}, 30_000);
+
 test('bytes of features stay within 0 and 255, whatever comes', () => {
   const features = standardFeatures([1, 2, 3, 4], 1);
   expect([...featureBytes([-1e30, 1e30, Number.NaN, 2.5], features)]).toEqual([0, 255, 0, 128]);

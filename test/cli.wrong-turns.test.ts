@@ -53,6 +53,11 @@ test.each<[what: string, words: string[], line: RegExp]>([
   ['missing option', ['train', '--data', 'mnist'], /--out <file>/],
   ['bad density', ['train', '--data', 'mnist', '--out', 'x.smk', '--density', '2'], /fraction above 0 and at most 1, got '2'/],
   [
+    'a density below a weight',
+    ['train', '--data', 'mnist', '--out', 'x.smk', '--density', '1e-80'],
+    /at least 3\.7\d+e-9, one weight of the largest network, got '1e-80'/,
+  ],
+  [
     'more densities than layers',
     ['train', '--data', 'mnist', '--network', 'fc:784-10-10', '--out', 'x.smk', '--density', '.1,.2,.3'],
     /--density has 3 fractions, expected at most 2/,

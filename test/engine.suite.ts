@@ -378,6 +378,20 @@ export function engineSuite(
       got.free();
     });
 
+    test('scores above all others for ever, and none at all, are refused', () => {
+      const network: Network = { ...tiny(), distribution: 'signed-constant', sigma: 'he', seed: { low: 5, high: 6 } };
+      const data = randomTrainingSet(network, network.seed, 2, PIXELS);
+      const counts = weightCounts(network);
+      const scores = (of: number) => counts.map((n) => new Float32Array(n).fill(of, 1, 2));
+      const topk = engine.topkTrainer(network, data, scores(0), [1, 1], [1, 1], 2);
+      for (const of of [Number.POSITIVE_INFINITY, Number.NaN]) {
+        const refused = `scores of layer 0 must be numbers below Infinity, got ${of}`;
+        expect(() => engine.topkTrainer(network, data, scores(of), [1, 1], [1, 1], 2)).toThrow(refused);
+        expect(() => topk.nudge(scores(of))).toThrow(refused);
+      }
+      topk.free();
+    });
+
     test('a step uses the batch up, and so does a new mask: then gradients come first again', () => {
       const network: Network = { ...tiny(), distribution: 'signed-constant', sigma: 'he', seed: { low: 3, high: 4 } };
       const data = randomTrainingSet(network, network.seed, 4, PIXELS);

@@ -178,8 +178,8 @@ describe('requests', () => {
     [
       '2^53 + 1 in JSON',
       framed({ inputs: [tensor(0, { datatype: 'FP32', parameters: {}, shape: [1, 4], data: [0, 0, 0, 2 ** 53] })] }),
-      '/inputs/0/data/3',
-      'a whole number that float32 has',
+      'input 3 of row 0',
+      'a pixel, 0..255',
     ],
   ];
   test.each(table)('%s', async (_, [body, headers], field, text) => {

@@ -57,7 +57,7 @@ describe('TensorFlow Serving', () => {
     ['another signature', { signature_name: 'classify', instances: ROWS }, 'bad-request', '/signature_name must be serving_default'],
     ['another input name', { inputs: { x: ROWS } }, 'bad-request', '/inputs must be a list of instances'],
     ['base64', { instances: [{ b64: 'AA==' }] }, 'bad-shape', 'PNG and raw bytes go to POST /tasks/NAME/classify'],
-    ['a whole number beyond f32', { instances: [[0, 0, 0, 16777217]] }, 'bad-value', '/instances/0/3 is 16777217'],
+    ['a whole number beyond f32', { instances: [[0, 0, 0, 16777217]] }, 'bad-value', 'input 3 of row 0 is 16777216'],
   ])('%s', async (_, body, code, text) => {
     const { status, json } = await post(at(predict), body);
     expect([status, json.code]).toEqual([400, code]);

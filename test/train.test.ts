@@ -231,3 +231,17 @@ test('the fitted temperature is the best of a grid, and evaluation counts what i
   // e^k / (e + e^2 + e^3)
   expect([...p].map((v) => Number(v.toFixed(6)))).toEqual([0.090031, 0.244728, 0.665241]);
 });
+
+test('logits beyond f32 are refused: no probability can be made of them', () => {
+  const engine = createReferenceEngine();
+  const huge: Network = { ...network, distribution: 'uniform', sigma: 2 ** 100 };
+  const classifier = engine.classifier(huge, {});
+  const refused = /^a logit of row \d+ is (NaN|-?Infinity): the weights are too large for f32$/;
+  const options = { labelNames: ['a', 'b', 'c'], logitScale: 1 };
+  expect(() => evaluate(classifier, data.images, data.labels, options)).toThrow(refused);
+  expect(() => fitLogitScale(classifier, data.images, data.labels, 3)).toThrow(refused);
+});
+
+test('one row cannot be both trained and validated on', () => {
+  expect(() => split(1, 1, network.seed)).toThrow(/^rows for training and rows for validation need two at least, got 1$/);
+});

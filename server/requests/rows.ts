@@ -1,6 +1,6 @@
-// Numbers from a request become rows of raw values: exactly `inputs` per row, every one finite and exact in f32. While all of them
-// are whole numbers 0..255 the rows are bytes, which the engine runs as an exact integer program; the first other number turns the
-// whole request into floats. Structure is checked before the values are copied, so memory follows what the client really sent.
+// Numbers from a request become rows of raw values: exactly `inputs` per row, every one finite as f32, to which they are rounded as
+// rows of a CSV are in training. While all of them are whole numbers 0..255 the rows are bytes, which the engine runs as an exact integer
+// program; the first other number turns the whole request into floats. Structure is checked before the values are copied, so memory follows what the client really sent.
 //
 // One instance may be flat [inputs], or shaped like the network's input: [H, W, C], or [H, W] when there is one channel.
 
@@ -185,7 +185,7 @@ function write(instances: readonly unknown[], lone: boolean, options: RowOptions
       } else if (floats === null && typeof x === 'number' && (x & 255) === x) {
         bytes[next++] = x;
       } else {
-        if (typeof x !== 'number' || !exactInF32(x) || options.bytes) refuse(x, `${field}/${i}`, options);
+        if (typeof x !== 'number' || !Number.isFinite(Math.fround(x)) || options.bytes) refuse(x, `${field}/${i}`, options);
         floats ??= Float32Array.from(bytes);
         floats[next++] = x;
       }
@@ -206,21 +206,12 @@ function refuse(x: unknown, field: string, { bytes }: RowOptions): never {
   });
 }
 
-function wantedOf(x: unknown): string {
-  if (typeof x !== 'number' || !Number.isFinite(x)) return 'a finite number';
-  return Number.isFinite(Math.fround(x)) ? 'a whole number that float32 has, such as all up to 16777216' : 'within float32, up to 3.4e38';
-}
+const wantedOf = (x: unknown): string => (typeof x === 'number' && Number.isFinite(x) ? 'within float32, up to 3.4e38' : 'a finite number');
 
 function valueHint(x: unknown): string | undefined {
   if (x === null) return 'JSON has no NaN: JSON.stringify writes null for it. Replace missing values before sending.';
   if (typeof x === 'string') return 'Send numbers, not text.';
   return typeof x === 'boolean' ? 'Send 0 and 255 for black and white.' : undefined;
-}
-
-/** Whether a number can become an f32: finite, and if whole, without losing digits, be it here or in JSON.parse before (2^53 + 1). */
-function exactInF32(x: number): boolean {
-  const rounded = Math.fround(x);
-  return Number.isFinite(rounded) && (!Number.isInteger(x) || (rounded === x && Number.isSafeInteger(x)));
 }
 
 /**

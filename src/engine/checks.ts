@@ -27,6 +27,15 @@ export function checkScores(network: Network, scores: readonly Float32Array[]): 
   });
 }
 
+/** The same of scores that are ranked, or what is added to such: none is above all others for ever, and none has no place. */
+export function checkRanked(network: Network, scores: readonly Float32Array[]): void {
+  checkScores(network, scores);
+  scores.forEach((layer, i) => {
+    const wrong = layer.find((score) => !(score < Number.POSITIVE_INFINITY));
+    if (wrong !== undefined) throw new ShapeError(`scores of layer ${i} must be numbers below Infinity, got ${wrong}`);
+  });
+}
+
 /** Throws ShapeError unless every layer keeps a whole number of its weights. */
 export function checkKeep(network: Network, keep: readonly number[]): void {
   checkLayers('keep', keep, network);

@@ -7,7 +7,18 @@
 
 import { sigmoid32 } from '../exact.js';
 import { checkMask, countKept, kept, type Mask, maskBytes, type Network, type Parameters, regenerate, weighted } from '../network.js';
-import { type Batch, checkAdam, checkGain, checkKeep, checkParameters, checkScores, noBiases, pick, pushOf } from './checks.js';
+import {
+  type Batch,
+  checkAdam,
+  checkGain,
+  checkKeep,
+  checkParameters,
+  checkRanked,
+  checkScores,
+  noBiases,
+  pick,
+  pushOf,
+} from './checks.js';
 import { drawMask } from './draws.js';
 import type { AdamOptions, BernoulliTrainer, DenseTrainer, Engine, SgdOptions, TopkTrainer, Trainer, TrainingSet } from './engine.js';
 
@@ -147,7 +158,7 @@ function topkTrainer(
   startGain: readonly number[],
   batch: number,
 ): TopkTrainer {
-  checkScores(network, startScores);
+  checkRanked(network, startScores);
   checkKeep(network, startKeep);
   checkGain(network, startGain);
   const weights = regenerate(network);
@@ -185,7 +196,7 @@ function topkTrainer(
       select(gain);
     },
     nudge(amounts) {
-      checkScores(network, amounts);
+      checkRanked(network, amounts);
       scores.forEach((s, layer) => {
         for (let i = 0; i < s.length; i++) s[i] += amounts[layer][i];
       });

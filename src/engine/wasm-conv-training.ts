@@ -9,8 +9,8 @@ import {
   checkInputs,
   checkKeep,
   checkParameters,
+  checkRanked,
   checkRows,
-  checkScores,
   checkTrainingSet,
   noBiases,
   pick,
@@ -203,7 +203,7 @@ export function createConvTopkTrainer(
   startGain: readonly number[],
   batch: number,
 ): TopkTrainer {
-  checkScores(network, startScores);
+  checkRanked(network, startScores);
   checkKeep(network, startKeep);
   checkGain(network, startGain);
   let keeping = startKeep;
@@ -262,7 +262,7 @@ export function createConvTopkTrainer(
       machine.run([...choose(keep), ...emit(gain)]);
     },
     nudge(amounts) {
-      checkScores(network, amounts);
+      checkRanked(network, amounts);
       layers.forEach(({ score, weights }, i) => {
         write(
           read(score, weights).map((s, k) => s + amounts[i][k]),

@@ -9,6 +9,7 @@ import {
   checkInputs,
   checkKeep,
   checkParameters,
+  checkRanked,
   checkRows,
   checkScores,
   checkTrainingSet,
@@ -148,7 +149,7 @@ export function createTopkTrainer(
   startGain: readonly number[],
   batch: number,
 ): TopkTrainer {
-  checkScores(network, startScores);
+  checkRanked(network, startScores);
   checkKeep(network, startKeep);
   checkGain(network, startGain);
   checkTrainingSet(network, data, batch);
@@ -194,7 +195,7 @@ export function createTopkTrainer(
       machine.run([...cut(keep), ...emit(gain), ['meet']]);
     },
     nudge(amounts) {
-      checkScores(network, amounts);
+      checkRanked(network, amounts);
       layers.layers.forEach(({ score }, i) => {
         layers.upload(
           i,
