@@ -148,7 +148,7 @@ interface LaidOut {
   readonly bits: number;
 }
 
-function laidOut(network: Network, weights: readonly Float32Array[]): LaidOut {
+export function laidOut(network: Network, weights: readonly Float32Array[]): LaidOut {
   const dense = isDense(network);
   let at = 0;
   const layers = weighted(network).map(({ fanIn, output, weights: count }, l): Laid => {
@@ -263,7 +263,7 @@ type Steps = Generator<void, Float32Array>;
 type Gradients = (network: Network, laid: LaidOut, sum: Float32Array, x: Float32Array, rows: number, sharpness: number) => Steps;
 
 /** dH/dW' of dense layers, bit by bit: inputs and units that are 0 are passed over, whole rows of weights at a time. */
-const denseGradients: Gradients = function* (network, { layers, bits }, sum, x, rows, sharpness) {
+export const denseGradients: Gradients = function* (network, { layers, bits }, sum, x, rows, sharpness) {
   const placed = weighted(network);
   const activations: Float64Array[] = [Float64Array.from(x)];
   for (const [l, { fanIn, output, layer }] of placed.entries()) {
