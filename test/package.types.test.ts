@@ -23,12 +23,12 @@ interface TypesWrong {
   }>;
 }
 
-/** A module, or null and a word about it where it is not installed. */
+/** A module, or null and a word about it where it is not installed; CI has all. */
 async function installed<T>(name: string): Promise<T | null> {
   try {
     return (await import(name)) as T;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error;
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND' || process.env['CI']) throw error;
     console.warn(`the packed package is not checked by ${name}: it is not installed`);
     return null;
   }

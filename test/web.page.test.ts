@@ -1,7 +1,8 @@
 // The page and the runtime in a real browser, served by the command line as a visitor would: answers equal those of this process, and
-// what goes wrong is said on the page. Needs Chromium (Debian: apt-get install chromium) and the built page; without, skipped aloud.
+// what goes wrong is said on the page. Needs Chromium (Debian: apt-get install chromium) and the built page; without, skipped aloud, but
+// for CI, which has both.
 
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -17,7 +18,10 @@ import { createWasmEngine } from '../src/engine/wasm.js';
 
 const ROOT = join(import.meta.dirname, '..');
 const BUILT = join(ROOT, 'dist', 'web');
-const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) => existsSync(path));
+/** As .ci/run looks for it. */
+const CHROMIUM = ['chromium', 'chromium-browser', 'google-chrome']
+  .map((name) => spawnSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).stdout.trim())
+  .find((path) => path !== '');
 const here = CHROMIUM !== undefined && existsSync(join(BUILT, 'index.html'));
 if (!here) console.warn('web.page: skipped, Chromium or the built page is not here (apt-get install chromium; npm run build)');
 
@@ -27,7 +31,7 @@ const SHOTS = process.env['SEEDMASK_SCREENSHOTS'];
 /** Milliseconds for a test, and for what a page waits for: the machine may be busy with others. */
 const PATIENT = 180_000;
 
-describe.skipIf(!here)('in Chromium', { timeout: PATIENT }, () => {
+describe.skipIf(!here && !process.env['CI'])('in Chromium', { timeout: PATIENT }, () => {
   let browser: Browser;
   let engine: Engine;
   let child: ReturnType<typeof spawn>;
@@ -481,7 +485,7 @@ describe.skipIf(!here)('in Chromium', { timeout: PATIENT }, () => {
   });
 });
 
-test.skipIf(!existsSync(join(BUILT, 'seedmask.js')))(
+test.skipIf(!existsSync(join(BUILT, 'seedmask.js')) && !process.env['CI'])(
   'what a page loads to decode, regenerate and classify has at most 40 KB, compressed',
   () => {
     const texts = new Map<string, string>();
