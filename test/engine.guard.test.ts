@@ -165,7 +165,8 @@ test('a training step allocates nothing, whatever the method', async () => {
     const dense = engine.denseTrainer(net, data, { weights, biases: null }, 32);
     const ticket = engine.denseTrainer(net, data, { weights, biases: null }, 32, fullMask(net, true));
     const topk = engine.topkTrainer(net, data, weights, keep, gain, 32);
-    const bernoulli = engine.bernoulliTrainer(network, data, [new Float32Array(5040), new Float32Array(700)], true, 32);
+    const scores = counts.map((n) => new Float32Array(n));
+    const bernoulli = engine.bernoulliTrainer(net, data, scores, true, 32);
     const step = (i: number) => {
       const rows = Uint32Array.from({ length: 32 }, (_, k) => (i + k) % 64);
       for (const trainer of [dense, ticket, topk, bernoulli]) trainer.gradients(rows);

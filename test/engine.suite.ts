@@ -61,6 +61,7 @@ function expectSameBatch(same: Compare, got: Trainer, want: Trainer, rows: Uint3
   for (let layer = 0; layer < layers; layer++) {
     same(`dW${layer}`, got.weightGradient(layer), want.weightGradient(layer));
     if (withBiases) same(`dBias${layer}`, got.biasGradient(layer), want.biasGradient(layer));
+    else expect(() => got.biasGradient(layer)).toThrow(/has no biases/);
   }
   same('training logits', got.logits(rows), want.logits(rows));
 }
@@ -248,7 +249,6 @@ export function engineSuite(
             });
             expect(got.mask(keepAt(density))).toEqual(want.mask(keepAt(density)));
           }
-          expect(() => got.biasGradient(0)).toThrow();
           got.free();
           want.free();
         });
@@ -277,7 +277,6 @@ export function engineSuite(
               same(`scores ${layer} after step ${step}`, score, wanted[layer]);
             });
           }
-          expect(() => got.biasGradient(0)).toThrow();
           got.free();
           want.free();
         });
