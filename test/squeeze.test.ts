@@ -1,12 +1,14 @@
 // The squeeze on a small problem: never more bits, never a higher training loss, the same bits by every engine; and by hand.
 
 import { expect, test } from 'vitest';
+import { trainTask } from '../cli/learn.js';
+import { squeezeTask, withCheck } from '../cli/squeeze.js';
 import { maskPrices } from '../codec/index.js';
 import { type Dataset, imagesOf, labelsOf, split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
-import { fitLogitScale, meanNll } from '../src/evaluate.js';
+import { argmax, fitLogitScale, meanNll } from '../src/evaluate.js';
 import { checkMask, countKept, type Mask, type Network } from '../src/network.js';
 import { DOMAIN, fillWords, parseSeed } from '../src/random.js';
 import { squeeze } from '../src/squeeze.js';
@@ -95,4 +97,46 @@ test('where nothing saves bits nothing changes, and an aborted squeeze stops', a
     onProgress: () => abort.abort(),
   });
   await expect(run).rejects.toThrow(/abort/i);
+});
+
+test('of the validation rows one half chooses and the other checks: disjoint and complete', () => {
+  for (const count of [2, 3, 100]) {
+    const validation = Uint32Array.from({ length: count }, (_, i) => 3 * i + 1);
+    const { parts: chosen, check } = withCheck({ train: parts.train, validation });
+    expect(chosen.train).toBe(parts.train);
+    expect([chosen.validation.length, check.length]).toEqual([Math.ceil(count / 2), Math.floor(count / 2)]);
+    expect([...chosen.validation, ...check].sort((a, b) => a - b)).toEqual([...validation]);
+  }
+});
+
+test('a squeezed mask that loses on the rows that check, or is of no use, is thrown away, with the reason', async () => {
+  const engine = await createWasmEngine({ threads: 1 });
+  const { parts: chosen, check } = withCheck(parts);
+  const sources = { train: data, test: data, name: 'shapes' };
+  const before = await trainTask(engine, network, sources, chosen, { density: [0.2, 0.5], epochs: 6 });
+  // A hundred rows of noise more, labelled with what the mask says before: whatever changes there is lost.
+  const noise = new Uint32Array(100 * 36);
+  fillWords(network.seed, DOMAIN.sampling, 2, 0, noise);
+  const added = Uint8Array.from(noise, (word) => word % 160);
+  const classifier = engine.classifier(network, { mask: before.model.tasks[0].mask });
+  const logits = classifier.logits(added, 100);
+  const said = Array.from({ length: 100 }, (_, row) => argmax(logits, 3 * row, 3));
+  const train = { ...data, images: Uint8Array.from([...data.images, ...added]), labels: Uint8Array.from([...data.labels, ...said]) };
+  const squeezed = (task: typeof before, rows: Uint32Array, good = true) =>
+    squeezeTask(engine, task, { ...sources, train }, { parts: chosen, check: rows, enough: () => good });
+
+  const taken = await squeezed(before, check);
+  expect(taken.report).toMatchObject({ taken: true, thrownAwayFor: null, bytesBefore: before.fileBytes, bytesAfter: taken.task.fileBytes });
+  expect(taken.task.fileBytes).toBeLessThan(before.fileBytes);
+  const noisy = Uint32Array.from({ length: 100 }, (_, i) => 700 + i);
+  const cheap = { ...before, fileBytes: 1 };
+  for (const [task, { report, task: left }, reason] of [
+    [before, await squeezed(before, noisy), 'more than 0.002 of accuracy lost there'],
+    [before, await squeezed(before, check, false), 'the target missed'],
+    [cheap, await squeezed(cheap, check), 'no bytes saved'],
+  ] as const) {
+    expect([report.taken, report.thrownAwayFor]).toEqual([false, reason]);
+    expect(left).toBe(task);
+  }
+  engine.close();
 });
