@@ -440,8 +440,9 @@ test.each([
 });
 
 describe('seedmask serve URL', () => {
-  const start = (...args: string[]) => {
-    const child = spawn(process.execPath, [MAIN, 'serve', ...args, '--port', '0', '--json']);
+  const start = (...args: string[]) => startWith({}, ...args);
+  const startWith = (env: Record<string, string>, ...args: string[]) => {
+    const child = spawn(process.execPath, [MAIN, 'serve', ...args, '--port', '0', '--json'], { env: { ...process.env, ...env } });
     ends.push(() => child.kill('SIGKILL'));
     let err = '';
     child.stderr.setEncoding('utf8').on('data', (text) => {
@@ -466,6 +467,27 @@ describe('seedmask serve URL', () => {
     expect((await second.line()).tasks).toEqual(['a', 'b']);
     // Its tries take about as long as a start with something to serve waits for them.
     expect(second.err()).toMatch(/not pulled|serving what was pulled before/);
+  }, 120_000);
+
+  test('shows the origin the key of the environment', async () => {
+    const keys = [{ name: 'replica', sha256: hashOf('a-key'), tasks: ['m*'] }];
+    const { server } = await origin({ 'm.smk': kept(1), 'secret.smk': kept(2) }, { keys });
+    expect((await startWith({ SEEDMASK_PULL_KEY: 'a-key' }, server.url).line()).tasks).toEqual(['m']);
+    const { child, err } = startWith({ SEEDMASK_PULL_KEY: '' }, server.url, '--log', 'silent');
+    expect(await once(child, 'close')).toEqual([1, null]);
+    expect(err()).toMatch(/^seedmask: cannot pull .*: HTTP 401\. Give a key.*SEEDMASK_PULL_KEY.*\n$/);
+  }, 120_000);
+
+  test('asks another machine over plain http with --allow-http alone', async () => {
+    const { url } = await hosting({ a: kept(1) });
+    // No name of the loopback, but it leads there.
+    const other = url.replace('127.0.0.1', '0.0.0.0');
+    expect((await start(other, '--allow-http').line()).tasks).toEqual(['a']);
+    const { child, err } = start(other);
+    expect(await once(child, 'close')).toEqual([1, null]);
+    expect(err()).toMatch(
+      /^seedmask: .*must be https, as it is another machine, got .*--allow-http says that the network between is yours\.\n$/,
+    );
   }, 120_000);
 
   test('an origin that has lost its folder takes nothing from a replica that runs', async () => {
