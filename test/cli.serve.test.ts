@@ -3,8 +3,10 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { Agent, type IncomingMessage, request } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import { writeModel } from '../codec/index.js';
 import { hashOf } from '../server/index.js';
@@ -41,6 +43,11 @@ async function serving(...args: string[]) {
   return { url: JSON.parse(line).url as string, child, ended, log: () => err };
 }
 
+test('by itself it listens to this machine alone', async () => {
+  const { url } = await serving(disk({ 'a.smk': oneTask(tinyNetwork()) }));
+  expect(new URL(url).hostname).toBe('127.0.0.1');
+});
+
 const ROWS = { instances: [[0, 255, 10, 3]] };
 
 describe('ending', () => {
@@ -66,8 +73,48 @@ describe('ending', () => {
     expect(await ended).toEqual([0, null]);
     await Promise.all(clients);
     expect(new Set(statuses)).toEqual(new Set([200]));
-    // A request sent in the same moment may meet a port that is closed; one that was let in never ends without its answer.
+    // A request sent in the same moment may meet a port that is closed; one that was sent before never does, as the next test shows.
     for (const error of failures) expect(String((error as Error).cause)).toMatch(/ECONNREFUSED|ECONNRESET|other side closed/);
+  });
+
+  test('SIGTERM: what connections that are kept alive have sent before it is answered whole', async () => {
+    const { url, child, ended } = await serving(disk({ 'a.smk': oneTask(tinyNetwork()) }));
+    const body = new Uint8Array(4 * 1000);
+    const headers = { 'Content-Type': 'application/octet-stream', 'Content-Length': body.length };
+    const ask = (agent: Agent) => {
+      const asked = request(`${url}/tasks/a/classify`, { method: 'POST', agent, headers });
+      const answer = new Promise((resolve) => {
+        asked.on('response', (res: IncomingMessage) => res.resume().on('close', () => resolve([res.statusCode, res.complete])));
+        asked.on('error', resolve);
+      });
+      const sent = once(asked, 'finish');
+      asked.end(body);
+      return { asked, sent, answer };
+    };
+    const agents = Array.from({ length: 24 }, () => new Agent({ keepAlive: true, maxSockets: 1 }));
+    await Promise.all(agents.map((agent) => ask(agent).answer));
+    // It sleeps while they come, and wakes with the signal and all of them at once.
+    child.kill('SIGSTOP');
+    const second = agents.map(ask);
+    await Promise.all(second.map(({ sent }) => sent));
+    child.kill('SIGTERM');
+    child.kill('SIGCONT');
+    expect(await Promise.all(second.map(({ answer }) => answer))).toEqual(second.map(() => [200, true]));
+    expect(second.every(({ asked }) => asked.reusedSocket)).toBe(true);
+    expect(await ended).toEqual([0, null]);
+    for (const agent of agents) agent.destroy();
+  });
+
+  test('--drain-delay: so many seconds after a signal new connections are answered, while readiness says no', async () => {
+    const { url, child, ended } = await serving(disk({ 'a.smk': oneTask(tinyNetwork()) }), '--drain-delay', '60');
+    child.kill('SIGTERM');
+    const ready = () => get(`${url}/v2/health/ready`).then(({ status }) => status);
+    await expect.poll(ready, { timeout: 10_000 }).toBe(503);
+    // Longer than that many milliseconds by far.
+    await sleep(500);
+    expect([(await post(`${url}/tasks/a/classify`, ROWS)).status, await ready()]).toEqual([200, 503]);
+    child.kill('SIGTERM');
+    expect(await ended).toEqual([130, null]);
   });
 
   test('a signal while it reads its folder ends it in good order as well', async () => {
