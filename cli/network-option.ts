@@ -2,6 +2,7 @@
 
 import { existsSync } from 'node:fs';
 import { InvalidArgumentError, Option } from 'commander';
+import { checkSizes } from '../codec/index.js';
 import * as definitions from '../models/index.js';
 import { type Architecture, type Layer, place } from '../src/network.js';
 import { readFile } from './files.js';
@@ -54,7 +55,7 @@ function images(image: string, parts: string[]): Architecture {
 
 function checked(architecture: Architecture): Architecture {
   try {
-    place(architecture);
+    checkSizes(place(architecture));
   } catch (error) {
     throw new InvalidArgumentError(`${(error as Error).message.replace(/^layer (\d+)/, (_, i: string) => `layer ${Number(i) + 1}`)}.`);
   }

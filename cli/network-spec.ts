@@ -7,6 +7,7 @@
 // before, since the largest of rectified values is the rectified largest.
 
 import { z } from 'zod';
+import { checkSizes } from '../codec/index.js';
 import { type Architecture, type Layer, MAX_KERNEL, place } from '../src/network.js';
 
 const LARGEST = 1048576;
@@ -67,7 +68,7 @@ export function parseNetworkSpec(json: string): Architecture {
     places.push(i);
   });
   try {
-    place({ input, layers });
+    checkSizes(place({ input, layers }));
   } catch (error) {
     throw new Error((error as Error).message.replace(/^layer (\d+)/, (_, i: string) => `layer ${places[Number(i)] + 1}`));
   }

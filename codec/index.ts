@@ -17,7 +17,7 @@ export { standAloneStored } from './encode.js';
 export { ERRORS, type ErrorCode, type ErrorDetails, SeedmaskError } from './errors.js';
 export { settleFreeBits } from './free.js';
 export { DIGITS, networkId, PIXELS_TRANSFORM, type Provenance, type Transform } from './header.js';
-export { type Base, DEFAULT_LIMITS, type Limits, type NetworkLookup } from './layout.js';
+export { type Base, checkSizes, DEFAULT_LIMITS, type Limits, type NetworkLookup } from './layout.js';
 export { type MaskPrices, maskPrices } from './rate.js';
 export { TASK_ID, type TaskHead } from './records.js';
 export { readSafetensors, type Tensor, type TensorFile, writeSafetensors } from './safetensors.js';

@@ -8,7 +8,7 @@
 //   index             width x tasks    records (records.ts)
 //   payloads          ...              one after the other, to the end of the file
 
-import { type Network, place, ShapeError, size } from '../src/network.js';
+import { type Network, type Placed, place, ShapeError, size } from '../src/network.js';
 import { crc32c } from './crc32c.js';
 import { SeedmaskError } from './errors.js';
 import { checkTables, decodeHeader, type Header, networkId, weightCheck } from './header.js';
@@ -170,15 +170,19 @@ export function admit(header: Header, network: Network, limits: Limits, masks: n
   const placed = fits(() => place(network), 'bad-base', 'the network looked up', 'layers that fit');
   const weights = placed.filter((p) => p.weights > 0).map((p) => p.weights);
   for (const n of weights) within('weights of a layer', n, MAX_LAYER_WEIGHTS);
-  const total = weights.reduce((a, b) => a + b, 0);
-  const most = Math.min(limits.maxWeights, limits.maxMaskWeights);
-  within('weights of all tasks', total * masks, limits.maxWeights);
-  within('weights of a mask', total, most);
-  for (const p of placed) within('values between two layers', Math.max(size(p.input), size(p.output)), most);
+  within('weights of all tasks', weights.reduce((a, b) => a + b, 0) * masks, limits.maxWeights);
+  checkSizes(placed, Math.min(limits.maxWeights, limits.maxMaskWeights));
   checkTables(header, network, size(placed[placed.length - 1].output));
   const check = header.network ? weightCheck(network) : header.check;
   if (check !== header.check) throw new SeedmaskError('wrong-generator', { got: hex32(check), expected: hex32(header.check) });
   return weights;
+}
+
+/** Holds the layers of a network against what a reader takes, unless its caller says otherwise. */
+export function checkSizes(placed: readonly Placed[], most = DEFAULT_LIMITS.maxMaskWeights): void {
+  const total = placed.reduce((sum, { weights }) => sum + weights, 0);
+  within('weights of a mask', total, most);
+  for (const p of placed) within('values between two layers', Math.max(size(p.input), size(p.output)), most);
 }
 
 export const baseOf = (base: number | Uint8Array | null): Base =>

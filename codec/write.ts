@@ -9,6 +9,7 @@ import { SeedmaskError } from './errors.js';
 import { encodeHeader, networkId, weightCheck } from './header.js';
 import {
   type Base,
+  checkSizes,
   crc,
   firstDifference,
   fits,
@@ -91,7 +92,7 @@ export function writePacked({ network, tasks }: PackedModel, options: { readonly
  * Writes a model file; the same model gives the same bytes. Scales, means and sigma are rounded to f32. Without tasks it is a
  * network-only file.
  * @param options.schemes the schemes to try (default all); the smallest payload wins, task by task
- * @throws SeedmaskError when the model cannot be stored: masks that do not fit, ids unsorted or malformed, wrong base
+ * @throws SeedmaskError when the model cannot be stored: masks that do not fit, more weights than a reader takes, ids unsorted or malformed, wrong base
  */
 export function writeModel(model: Model, options: { readonly schemes?: readonly SchemeName[] } = {}): Uint8Array {
   const { network, base, tasks } = model;
@@ -108,7 +109,8 @@ export function writeModel(model: Model, options: { readonly schemes?: readonly 
   return assemble(network, base, written);
 }
 
-const checkFit = (network: Network) => fits(() => place(network), 'bad-header', 'layers', 'a network whose layers fit');
+/** What no reader takes by itself is not written either. */
+const checkFit = (network: Network) => checkSizes(fits(() => place(network), 'bad-header', 'layers', 'a network whose layers fit'));
 
 function checkBase(network: Network, base: Base, tasks: readonly unknown[]): void {
   if (base.kind === 'network' && String(base.id) !== String(networkId(network))) {

@@ -88,6 +88,11 @@ test.each<[string, string, RegExp]>([
     /^layer 2: a 5x5 kernel without padding needs at least 5x5 pixels, got 4x4$/,
   ],
   ['only a pool', spec([8, 8, 1], pool), /^a network needs at least one layer with weights$/],
+  [
+    'more weights than a file holds',
+    spec([28, 28, 1], dense(400_000), dense(10)),
+    /^weights of a mask is 317600000, the limit is 268435456$/,
+  ],
   ['no JSON', '{\n', /^no JSON: /],
 ])('%s is refused in one line', (_, json, line) => {
   expect(() => parseNetworkSpec(json)).toThrow(line);

@@ -109,6 +109,11 @@ test.each<[what: string, words: string[], line: RegExp]>([
     /layer 4: a 5x5 kernel without padding needs at least 5x5 pixels, got 3x3/,
   ],
   [
+    'more weights than a file holds',
+    ['train', '--data', 'none', '--out', 'x.smk', '--network', 'fc:784-100000000000-10'],
+    /weights of a mask is 79400000000000, the limit is 268435456/,
+  ],
+  [
     'a layer that is none',
     ['train', '--data', 'mnist', '--out', 'x.smk', '--network', '28x28x1:conv8-pol-10'],
     /layer 2: expected pool, a number of units, conv16, conv16k5 or conv16k5v, got 'pol'/,

@@ -393,6 +393,11 @@ describe('the writer refuses what it cannot store', () => {
       { ...TINY_MODEL, network: { ...TINY, sigma: 1e38 } },
       /sigma must be above 0 and at most 2\^124/,
     ],
+    [
+      'more weights than a reader takes',
+      { ...TINY_MODEL, network: { ...TINY, layers: [{ kind: 'dense', units: 2 ** 27, activation: 'linear' }] } },
+      /weights of a mask is \d+, the limit is 268435456/,
+    ],
     ['a layer that does not fit', { ...TINY_MODEL, network: { ...TINY, layers: [{ kind: 'pool' }] } }, /2x2 pool/],
   ])('%s', (_, m, message) => {
     expect(() => writeModel(m)).toThrow(message);
