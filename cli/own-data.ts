@@ -12,8 +12,9 @@ import type { Shape } from '../src/network.js';
 import type { LoadedData } from './datasets.js';
 import { readFile } from './files.js';
 
-/** A cell of a CSV file takes some 30 times its bytes while it is read. */
 const MAX_CSV_BYTES = 2 ** 26;
+/** While a CSV file is read, a cell takes some 50 bytes, however short it is, and a line as many as four cells. */
+const [MAX_CELLS, CELLS_OF_LINE] = [2 ** 24, 4];
 const MAX_CLASSES = 256;
 const LABEL_COLUMNS = ['label', 'class', 'target', 'species', 'y'];
 const TEST_EVERY = 5;
@@ -101,11 +102,12 @@ function fromNpz(path: string): { train: Dataset; test: Dataset } {
     if (shape.length < 1 || shape.length > 3)
       throw refuse(`x_${set} of ${path}`, `shape [${x.shape}]`, '[rows, features], [rows, height, width] or with channels');
     const [height, width, channels] = shape.length === 1 ? [1, 1, shape[0]] : [shape[0], shape[1], shape[2] ?? 1];
-    const labels = Array.from<number | bigint, number>(y.values, Number);
-    const wrong = labels.find((label) => !(Number.isInteger(label) && label >= 0 && label < MAX_CLASSES));
-    if (wrong !== undefined) throw refuse(`y_${set} of ${path}`, `label ${wrong}`, `whole numbers 0 to ${MAX_CLASSES - 1}`);
-    if (labels.length !== rows) throw refuse(`y_${set} of ${path}`, `${labels.length} labels`, `${rows}, as x_${set} has rows`);
-    return { input: [height, width, channels], images: x.values, labels: Uint8Array.from(labels) };
+    const { values } = y;
+    if (values.length !== rows) throw refuse(`y_${set} of ${path}`, `${values.length} labels`, `${rows}, as x_${set} has rows`);
+    const labels = Uint8Array.from<number | bigint>(values, Number);
+    const wrong = labels.findIndex((label, i) => label !== Number(values[i]));
+    if (wrong >= 0) throw refuse(`y_${set} of ${path}`, `label ${values[wrong]}`, `whole numbers 0 to ${MAX_CLASSES - 1}`);
+    return { input: [height, width, channels], images: x.values, labels };
   };
   return { train: part('train'), test: part('test') };
 }
@@ -143,12 +145,28 @@ function checkUnicode(path: string, bytes: Uint8Array): void {
   }
 }
 
+/** Short cells take far more memory than bytes: they are counted before there are any. What stands in quotes is counted as well. */
+function checkCells(path: string, bytes: Uint8Array, delimiter: string): void {
+  const [between, carriageReturn, newline] = [delimiter.charCodeAt(0), 13, 10];
+  let [lines, cells] = [1, 1];
+  bytes.forEach((byte, i) => {
+    const ends = byte === newline || (byte === carriageReturn && bytes[i + 1] !== newline);
+    if (ends) lines++;
+    if (ends || byte === between) cells++;
+  });
+  if (cells + CELLS_OF_LINE * lines <= MAX_CELLS) return;
+  const expected = `${MAX_CELLS} cells, each line counted as ${CELLS_OF_LINE} more`;
+  throw new SeedmaskError('over-limit', { field: path, got: `${lines} lines of ${cells} cells`, expected });
+}
+
 function table(path: string): Table {
   const bytes = readFile(path, MAX_CSV_BYTES);
   checkUnicode(path, bytes);
+  const delimiter = delimiterOf(bytes);
+  checkCells(path, bytes, delimiter);
   let rows: string[][];
   try {
-    rows = parse(bytes, { bom: true, trim: true, skip_empty_lines: true, delimiter: delimiterOf(bytes) });
+    rows = parse(bytes, { bom: true, trim: true, skip_empty_lines: true, delimiter });
   } catch (error) {
     throw refuse(path, (error as Error).message, 'a CSV file');
   }

@@ -21,10 +21,16 @@ function eachField(bytes: Uint8Array, field: (number: number, type: WireType, re
   }
 }
 
-/** Repeated integers, packed or one by one. */
+/** Integers of one list that are read: no shape, stride or permutation has more. */
+const MOST_INTEGERS = 16;
+
+/** Repeated integers, packed or one by one; those beyond the most are left. */
 function integers(type: WireType, reader: BinaryReader, into: number[]): boolean {
-  if (type === WireType.Varint) into.push(Number(reader.int64()));
-  else for (const inner = new BinaryReader(reader.bytes()); inner.pos < inner.len; ) into.push(Number(inner.int64()));
+  const add = (value: bigint | string) => {
+    if (into.length < MOST_INTEGERS) into.push(Number(value));
+  };
+  if (type === WireType.Varint) add(reader.int64());
+  else for (const inner = new BinaryReader(reader.bytes()); inner.pos < inner.len; ) add(inner.int64());
   return true;
 }
 
@@ -33,7 +39,7 @@ function attributeOf(bytes: Uint8Array): [string, number[]] {
   const values: number[] = [];
   eachField(bytes, (number, type, reader) => {
     if (number === 1) name = reader.string();
-    else if (number === 2) values.push(reader.float());
+    else if (number === 2) values[0] = reader.float();
     else if (number === 3 || number === 8) return integers(type, reader, values);
     else return false;
     return true;
@@ -55,19 +61,23 @@ function nodeOf(bytes: Uint8Array): Node {
 }
 
 const FLOAT = 1;
+const MAX_RANK = 8;
 
 /** An initialiser; null unless it is of f32. */
 function tensorOf(bytes: Uint8Array): { name: string; tensor: NamedTensor | null } {
   const shape: number[] = [];
-  const floats: number[] = [];
-  let [name, type, raw, outside] = ['', 0, new Uint8Array(0), false];
+  // No tensor has more bytes than its message.
+  const data = new DataView(new ArrayBuffer(bytes.length));
+  let [name, type, filled, outside] = ['', 0, 0, false];
   eachField(bytes, (number, wire, reader) => {
     if (number === 1) return integers(wire, reader, shape);
     if (number === 2) type = reader.int32();
-    else if (number === 4 && wire === WireType.LengthDelimited)
-      for (const inner = new BinaryReader(reader.bytes()); inner.pos < inner.len; ) floats.push(inner.float());
-    else if (number === 8) name = reader.string();
-    else if (number === 9) raw = new Uint8Array(reader.bytes());
+    else if (wire === WireType.LengthDelimited && (number === 4 || number === 9)) {
+      // Packed float_data and raw_data are the same bytes.
+      const part = reader.bytes();
+      new Uint8Array(data.buffer).set(part, filled);
+      filled += part.length;
+    } else if (number === 8) name = reader.string();
     else if (number === 13) {
       outside = true;
       return false;
@@ -76,10 +86,8 @@ function tensorOf(bytes: Uint8Array): { name: string; tensor: NamedTensor | null
   });
   if (outside) throw badTensor(name, 'in the file itself', 'data in another file');
   if (type !== FLOAT) return { name, tensor: null };
-  const view = new DataView(raw.buffer, raw.byteOffset, raw.length);
-  const values = raw.length
-    ? Float32Array.from({ length: raw.length >> 2 }, (_, i) => view.getFloat32(4 * i, true))
-    : Float32Array.from(floats);
+  if (shape.length > MAX_RANK) throw badTensor(`the shape of ${name}`, `at most ${MAX_RANK} dimensions`, 'more');
+  const values = Float32Array.from({ length: filled >> 2 }, (_, i) => data.getFloat32(4 * i, true));
   if (values.length !== shape.reduce((a, b) => a * b, 1)) throw badTensor(name, `${shape.join(' x ')} values`, values.length);
   return { name, tensor: { name, shape, values } };
 }

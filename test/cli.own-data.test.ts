@@ -485,6 +485,18 @@ test.each<[what: string, files: Record<string, Uint8Array | string>, source: str
     'w6.npz',
     /1 labels, expected 2, as x_train has rows/,
   ],
+  [
+    'more labels than rows, whatever they are',
+    { 'w27.npz': npz({ x_train: new Uint8Array(4), y_train: Float32Array.of(0, 1, 0.5) }) },
+    'w27.npz',
+    /3 labels, expected 2, as x_train has rows/,
+  ],
+  [
+    'half a label',
+    { 'w28.npz': npz({ x_train: new Uint8Array(4), y_train: Float32Array.of(0, 0.5) }) },
+    'w28.npz',
+    /label 0.5, expected whole numbers 0 to 255/,
+  ],
   ['no zip', { 'w7.npz': 'nothing' }, 'w7.npz', /w7.npz: the .npz file must be a zip of .npy files/],
   ['a word among numbers', { 'w8.csv': 'a,label\n1,x\nsome,y\n' }, 'w8.csv', /a of row 2 in .*w8.csv: 'some', expected a number/],
   [
@@ -574,6 +586,11 @@ test('an NPZ that says it is huge is refused before memory is taken', () => {
   const central = Buffer.from(stored).indexOf('PK\x01\x02');
   stored.fill(0, central + 24, central + 28);
   expect(() => readNpz(stored, 100)).toThrow(refused);
+});
+
+test('a CSV file of more short cells than fit into memory is refused before there are any', () => {
+  put({ 'cells.csv': `a,label\n${'1,1\n'.repeat(2_800_000)}` });
+  expect(() => loadDataset(at('cells.csv'))).toThrow(/cells.csv is 2800002 lines of 5600003 cells, the limit is 16777216 cells, each line/);
 });
 
 test('a part without rows, a row without a label and letters of another encoding are refused', () => {

@@ -418,6 +418,11 @@ test.each<[what: string, work: () => unknown, line: RegExp]>([
     () => readOnnxLayers(onnx([node('MatMul', ['x', 'w'])], [['w', zeros(4, 3)]], 10)),
     /input 1 of operator MatMul must be an f32 initializer, got w/,
   ],
+  [
+    'dimensions without end',
+    () => readOnnxLayers(onnx([node('MatMul', ['x', 'w'])], [['w', { shape: [4, 3, ...Array(9).fill(1)], values: new Float32Array(12) }]])),
+    /the shape of w must be at most 8 dimensions, got more/,
+  ],
   ['no ONNX at all', () => readOnnxLayers(new TextEncoder().encode('hello, world')), /the ONNX file must be a ModelProto/],
 ])('%s is refused in one line', (_, work, line) => {
   expect(said(work)).toMatch(line);
