@@ -18,7 +18,7 @@ import { report } from '../experiments/report.js';
 import { MOST_RUNS, MOST_TASKS, type ScaleName, TASKS } from '../experiments/scale.js';
 import { openStore, type Store } from '../experiments/store.js';
 import { makeFolder, removeLeftOvers, writeFileSafely } from './files.js';
-import { named, type Output, outputOf, positiveInteger } from './options.js';
+import { named, type Output, outputOf, positiveInteger, threadsOption } from './options.js';
 import { RELEASE } from './release.js';
 import { sweepBar } from './sweep.js';
 
@@ -61,7 +61,7 @@ export function experimentCommand(): Command {
     .addOption(new Option('--quick', 'a shortened run that proves the path in about a minute').conflicts('full'))
     .option('--full', "the paper's definition: all rows, all epochs, all rounds (days)")
     .addOption(new Option('--draw', 'draw from what the folder holds; run nothing').conflicts(['threads', 'queue']))
-    .option('--threads <n>', 'cells at a time; default: one a core', positiveInteger)
+    .addOption(threadsOption('cells at a time; default: one a core'))
     .addOption(
       new Option('--queue <url>', 'have cells run by the workers of a queue: redis://[:PASSWORD@]HOST[:PORT]').conflicts('threads'),
     )

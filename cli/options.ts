@@ -140,7 +140,7 @@ export function densities(given: readonly number[] | undefined, layers: number, 
 export const seedOption = (): Option =>
   new Option('--seed <seed>', 'a whole number below 2^64 (decimal or 0x), or any text').argParser(parseSeed).default(parseSeed(0), '0');
 
-export const threadsOption = (ofThese = 'all this machine has, at most 8'): Option =>
-  new Option('--threads <n>', `threads; default: ${ofThese}`).argParser(threads);
+export const threadsOption = (about = 'threads; default: all this machine has, at most 8'): Option =>
+  new Option('--threads <n>', about).argParser(threads);
 
 export const portOption = (): Option => new Option('--port <n>', '0 takes any free port').argParser(port).default(8080);

@@ -51,7 +51,7 @@ export function serveCommand(): Command {
     .addOption(portOption())
     .option('--host <address>', 'address to listen on; 0.0.0.0 is every network this machine is on', '127.0.0.1')
     .addOption(networkFileOption())
-    .addOption(threadsOption('one less than this machine has, at most 8'))
+    .addOption(threadsOption('threads; default: one less than this machine has, at most 8'))
     .option('--poll <seconds>', 'look for changes so often; 0: never by itself; default: 2, or 30 at a URL', seconds)
     .option('--cache <folder>', 'keep what was pulled from a URL, so that a restart needs no network; default: until it ends')
     .option('--allow-http', 'pull over plain http from another machine: the network between is yours')

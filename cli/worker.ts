@@ -10,7 +10,7 @@ import { openPool } from '../experiments/pool.js';
 import { ATTEMPTS } from '../experiments/queue.js';
 import { addressOf, connect, PATIENCE } from '../experiments/redis.js';
 import { workOn } from '../experiments/worker.js';
-import { type Output, outputOf, positiveInteger } from './options.js';
+import { type Output, outputOf, positiveInteger, threadsOption } from './options.js';
 import { RELEASE } from './release.js';
 import { untilSignal } from './signals.js';
 
@@ -26,7 +26,7 @@ const THREAD = fileURLToPath(new URL('./experiment-thread.js', import.meta.url))
 export function workerCommand(): Command {
   return new Command('worker')
     .requiredOption('--queue <url>', 'redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], rediss:// for TLS')
-    .option('--threads <n>', 'cells at a time; default: one a core', positiveInteger)
+    .addOption(threadsOption('cells at a time; default: one a core'))
     .option('--lock <seconds>', 'unheard of for so long, a worker counts as dead and its cells go to others', seconds, 30)
     .option('--drain', 'end when the queue has no cell left that can be computed here')
     .option('--json', 'print one JSON object at the end')

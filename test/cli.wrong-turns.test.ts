@@ -132,6 +132,8 @@ test.each<[what: string, words: string[], line: RegExp]>([
     /full.json: .*padding/,
   ],
   ['bad threads', ['train', '--data', 'mnist', '--out', 'x.smk', '--threads', '65'], /1 to 64 threads, got 65/],
+  ['bad threads of an experiment', ['experiment', 'figure-07', '--threads', '1e10', '--out', 'x'], /1 to 64 threads, got 10000000000/],
+  ['bad threads of a worker', ['worker', '--queue', 'redis://127.0.0.1:1', '--threads', '1e10'], /1 to 64 threads, got 10000000000/],
   ['bad port', ['serve', 'good.smk', '--port', '70000'], /port from 0 .* to 65535, got '70000'/],
   ['missing file', ['inspect', 'nothing.smk'], /cannot read nothing.smk: there is no such file/],
   ['a folder', ['inspect', '.'], /cannot read \.: it is a folder/],
