@@ -1,6 +1,7 @@
 // What went wrong with a call: the server's own words where it answered, else that no answer came.
 
 import type { ErrorCode } from '../codec/errors.js';
+import { bytesOf } from './body.js';
 
 /** What a failure says besides its line. */
 export interface Failure {
@@ -18,6 +19,9 @@ export interface Failure {
   readonly retryAfter?: number;
 }
 
+/** Bytes of a refusal that are read. */
+const REFUSAL_LIMIT = 2 ** 16;
+
 export class RequestError extends Error implements Failure {
   override readonly name = 'RequestError';
   readonly status: number;
@@ -30,7 +34,7 @@ export class RequestError extends Error implements Failure {
   readonly retryAfter?: number;
 
   constructor(message: string, { status, code, field, expected, got, hint, requestId, retryAfter }: Failure, options?: ErrorOptions) {
-    super(message, options);
+    super(oneLine(message), options);
     this.status = status;
     this.code = code;
     this.field = field;
@@ -44,17 +48,22 @@ export class RequestError extends Error implements Failure {
   /** The failure that an answer tells. Rejects when the answer ends early. */
   static async of(response: Response): Promise<RequestError> {
     const { status, headers } = response;
-    const text = await response.text();
+    const text = new TextDecoder().decode((await bytesOf(response, REFUSAL_LIMIT)).bytes);
     const requestId = headers.get('x-request-id') ?? undefined;
     const retryAfter = secondsOf(headers.get('retry-after'), Date.now());
     const told = problemOf(text);
     if (told) return new RequestError(told.error, { ...told, status, requestId, retryAfter });
-    return new RequestError(`HTTP ${status} from something that is no Seedmask server: ${text.trim().slice(0, 120)}`, {
+    return new RequestError(`HTTP ${status} from something that is no Seedmask server: ${oneLine(text).trim().slice(0, 120)}`, {
       status,
       code: 'not-seedmask',
       requestId,
       retryAfter,
     });
+  }
+
+  /** An answer of more bytes than the caller takes. */
+  static tooLarge(url: string, status: number, limit: number): RequestError {
+    return new RequestError(`the answer from ${url.split('?', 1)[0]} is larger than ${limit} bytes`, { status, code: 'not-seedmask' });
   }
 
   /** The failure to get any answer. */
@@ -63,6 +72,8 @@ export class RequestError extends Error implements Failure {
     return new RequestError(`no answer from ${url.split('?', 1)[0]}: ${why}`, { status: 0, code: 'no-answer' }, { cause });
   }
 }
+
+const oneLine = (text: string): string => text.replace(/(?:[\p{Cc}\u2028\u2029]\s*)+/gu, ' ');
 
 /** fetch wraps the reason in a "fetch failed". */
 const deepest = (error: Error): Error => (error.cause instanceof Error ? deepest(error.cause) : error);

@@ -2,8 +2,9 @@
 // side effects, so what the server turned away (429, 503) or what got lost on the way is tried again, after the time that Retry-After
 // names or else a growing one. An AbortSignal ends a call at any point, waiting included.
 
+import { bytesOf } from './body.js';
 import { RequestError } from './errors.js';
-import { pause } from './retry.js';
+import { LONGEST_WAIT, pause, sleep } from './retry.js';
 
 export { type Failure, RequestError } from './errors.js';
 
@@ -16,6 +17,8 @@ export interface ClientOptions {
   readonly retries?: number;
   /** Milliseconds that one wait before another try may take; a server that asks for more ends the call. Default 30,000. */
   readonly longestWait?: number;
+  /** Bytes that one answer may have; a larger one ends the call. Default 256 MiB. */
+  readonly largestAnswer?: number;
   /** The fetch to use; default: the global one. */
   readonly fetch?: typeof fetch;
 }
@@ -136,14 +139,16 @@ export class Client {
   readonly #key: string | undefined;
   readonly #retries: number;
   readonly #longestWait: number;
+  readonly #largestAnswer: number;
   readonly #fetch: typeof fetch;
 
   /** Use `createClient`. */
-  constructor({ url, key, retries = 4, longestWait = 30_000, fetch: given }: ClientOptions) {
+  constructor({ url, key, retries = 4, longestWait = 30_000, largestAnswer = 2 ** 28, fetch: given }: ClientOptions) {
     this.#base = String(url).replace(/\/+$/, '');
     this.#key = key;
     this.#retries = retries;
     this.#longestWait = longestWait;
+    this.#largestAnswer = largestAnswer;
     this.#fetch = given ?? ((input, init) => fetch(input, init));
   }
 
@@ -170,7 +175,10 @@ export class Client {
 
   /** One page of the tasks, in order of name. Throws RequestError by rejection. */
   async page(options: CallOptions & { readonly limit?: number; readonly next?: string } = {}): Promise<TaskPage> {
-    return parsed(await this.#call('/tasks', { limit: options.limit, next: options.next }, options));
+    const reply = await this.#call('/tasks', { limit: options.limit, next: options.next }, options);
+    const { tasks, next = null } = parsed<Partial<TaskPage>>(reply);
+    if (!Array.isArray(tasks) || (next !== null && typeof next !== 'string')) throw notSeedmask(reply.url);
+    return { tasks, next };
   }
 
   /** All tasks, page by page as they are asked for. Throws RequestError by rejection. */
@@ -179,7 +187,9 @@ export class Client {
     do {
       const page = await this.page({ ...options, next });
       yield* page.tasks;
+      const before = next;
       next = page.next ?? undefined;
+      if (before !== undefined && next !== undefined && next <= before) throw notSeedmask(`${this.#base}/tasks`);
     } while (next !== undefined);
   }
 
@@ -211,7 +221,7 @@ export class Client {
     const headers = {
       ...init.headers,
       ...(this.#key !== undefined && { Authorization: `Bearer ${this.#key}` }),
-      ...(timeout !== undefined && { 'X-Timeout-Ms': String(timeout) }),
+      ...(timeout !== undefined && Number.isFinite(timeout) && { 'X-Timeout-Ms': String(timeout) }),
     };
     for (let tries = 0; ; tries++) {
       signal?.throwIfAborted();
@@ -220,13 +230,19 @@ export class Client {
       const timer =
         timeout === undefined
           ? undefined
-          : setTimeout(() => late.abort(new DOMException(`longer than ${timeout} ms`, 'TimeoutError')), timeout + GRACE);
+          : setTimeout(
+              () => late.abort(new DOMException(`longer than ${timeout} ms`, 'TimeoutError')),
+              Math.min(LONGEST_WAIT, timeout + GRACE),
+            );
       let failure: RequestError;
       try {
         const ends = signal ? AbortSignal.any([signal, late.signal]) : late.signal;
         const response = await this.#fetch(url, { ...init, headers, signal: ends });
-        if (response.ok) return { url, headers: response.headers, bytes: new Uint8Array(await response.arrayBuffer()) };
-        failure = await RequestError.of(response);
+        if (response.ok) {
+          const { bytes, whole } = await bytesOf(response, this.#largestAnswer);
+          if (whole) return { url, headers: response.headers, bytes };
+          failure = RequestError.tooLarge(url, response.status, this.#largestAnswer);
+        } else failure = await RequestError.of(response);
       } catch (error) {
         signal?.throwIfAborted();
         failure = RequestError.lost(url, error);
@@ -293,18 +309,4 @@ function file({ url, bytes, headers }: Reply): Fetched {
   const id = /"([0-9a-f]{64})"/.exec(headers.get('etag') ?? '')?.[1];
   if (id === undefined) throw RequestError.lost(url, new Error('it has no content id: is it a Seedmask server?'));
   return { bytes, id };
-}
-
-function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = () => {
-      clearTimeout(timer);
-      reject(signal?.reason);
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', stop);
-      resolve();
-    }, ms);
-    signal?.addEventListener('abort', stop, { once: true });
-  });
 }

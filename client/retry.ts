@@ -4,6 +4,9 @@
 
 import type { RequestError } from './errors.js';
 
+/** Milliseconds, some 24 days: a timer of more ends at once. */
+export const LONGEST_WAIT = 2 ** 31 - 1;
+
 const WORTH = [0, 429, 502, 503];
 const FIRST_WAIT = 100;
 
@@ -16,4 +19,22 @@ export function pause({ status, retryAfter }: RequestError, tries: number, longe
   const wait = retryAfter === undefined ? FIRST_WAIT * 2 ** tries : retryAfter * 1000;
   if (!WORTH.includes(status) || wait > longest) return null;
   return Math.min(longest, wait + (wait / 2) * chance());
+}
+
+/** @throws the signal's reason (by rejection) once it is aborted */
+export function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(
+      () => {
+        signal?.removeEventListener('abort', stop);
+        resolve();
+      },
+      Math.min(LONGEST_WAIT, ms),
+    );
+    signal?.addEventListener('abort', stop, { once: true });
+  });
 }

@@ -218,6 +218,20 @@ describe('tries', () => {
     await fake.close();
   });
 
+  test('a time that no timer holds is none: of a try, and of a wait', async () => {
+    const slow = (_req: IncomingMessage, res: ServerResponse) => void setTimeout(() => res.end('{"tasks":[],"next":null}'), 60);
+    const fake = await scripted(slow, slow, refuse(503, { 'Retry-After': '3000000' }));
+    const client = createClient({ url: fake.url, retries: 0 });
+    for (const timeout of [2 ** 31, Number.POSITIVE_INFINITY]) expect((await client.page({ timeout })).tasks).toEqual([]);
+    expect(fake.calls.map((headers) => headers['x-timeout-ms'])).toEqual(['2147483648', undefined]);
+    const controller = new AbortController();
+    const call = createClient({ url: fake.url, longestWait: Number.POSITIVE_INFINITY }).page({ signal: controller.signal });
+    setTimeout(() => controller.abort(new Error('enough')), 200);
+    await expect(call).rejects.toThrow('enough');
+    expect(fake.calls).toHaveLength(3);
+    await fake.close();
+  });
+
   test('a timeout ends the try while garbage is collected, also after thousands of calls', async () => {
     const fake = await scripted(() => {});
     let quick = true;
@@ -255,12 +269,46 @@ describe('tries', () => {
     await fake.close();
   });
 
+  test('what something else says is one line, also if it says a page', async () => {
+    const page = '<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n\u001b[31m</html>';
+    const fake = await scripted((_req, res) => res.writeHead(502).end(page));
+    const { message } = await refusal(createClient({ url: fake.url, retries: 0 }).page());
+    expect(message).toMatch(/: <html> <head><title>502 Bad Gateway<\/title><\/head> \[31m<\/html>$/);
+    await fake.close();
+  });
+
+  test('an answer is read up to a limit and not tried again, a refusal up to its own', async () => {
+    const endless = (status: number, pieces: number) => (_req: IncomingMessage, res: ServerResponse) => {
+      res.writeHead(status);
+      for (let i = 0; i < pieces; i++) res.write('x'.repeat(1024));
+    };
+    const fake = await scripted(endless(200, 2), endless(404, 80));
+    const client = createClient({ url: fake.url, largestAnswer: 1024 });
+    const { code, message } = await refusal(client.page());
+    expect([code, message]).toEqual(['not-seedmask', `the answer from ${fake.url}/tasks is larger than 1024 bytes`]);
+    expect((await refusal(client.page())).message).toMatch(/^HTTP 404 from something that is no Seedmask server: x{120}$/);
+    expect(fake.calls).toHaveLength(2);
+    await fake.close();
+  });
+
+  test('pages that lead nowhere else end the list with a failure', async () => {
+    const again = (_req: IncomingMessage, res: ServerResponse) => res.end('{"tasks":[],"next":"a"}');
+    const fake = await scripted(again, again, again);
+    const walk = async () => {
+      for await (const task of createClient({ url: fake.url }).tasks()) expect(task).toBeNull();
+    };
+    expect((await refusal(walk())).message).toMatch(/what came is no answer of a Seedmask server$/);
+    expect(fake.calls).toHaveLength(2);
+    await fake.close();
+  });
+
   test('JSON of something else is never taken for an answer', async () => {
-    const fake = await scripted(...['null', '[]', '{}', 'null'].map((text) => (_: IncomingMessage, res: ServerResponse) => res.end(text)));
+    const texts = ['null', '[]', '{}', 'null', '{"tasks":null}', '{"tasks":[],"next":5}'];
+    const fake = await scripted(...texts.map((text) => (_: IncomingMessage, res: ServerResponse) => res.end(text)));
     const client = createClient({ url: fake.url, retries: 0 });
-    const calls = [() => client.classify('tiny', ROWS), () => client.classify('tiny', ROWS), () => client.networks(), () => client.page()];
-    for (const call of calls) {
-      expect((await refusal(call())).message).toMatch(/what came is no answer of a Seedmask server$/);
+    const calls = [() => client.classify('tiny', ROWS), () => client.classify('tiny', ROWS), () => client.networks()];
+    for (const call of [...calls, client.page, client.page, client.page]) {
+      expect((await refusal(call.call(client))).message).toMatch(/what came is no answer of a Seedmask server$/);
     }
     await fake.close();
   });
