@@ -8,9 +8,10 @@ import { asInputs } from '../src/data.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { inputs, totalWeights } from '../src/network.js';
 import { Bench } from '../web/bench.js';
+import { bytesOf } from '../web/limits.js';
 import { drawnToScale } from '../web/scale.js';
 import { Workbench } from '../web/workbench.js';
-import { FC, randomMask, SMALL_CONV, task } from './vectors/models.js';
+import { FC, randomMask, SMALL_CONV, TINY, task } from './vectors/models.js';
 
 test('inputs declared constant are replaced before the first layer', async () => {
   const constant = Uint8Array.from({ length: inputs(FC) / 8 }, (_, i) => (i < 49 ? 255 : 0));
@@ -105,4 +106,31 @@ test('a file that is refused or closed is forgotten, with all that was compiled 
   expect(() => bench.classify(closed, 0, blank)).toThrow('is closed');
   expect(() => bench.picture(closed, 0, 0)).toThrow('is closed');
   expect(bench.classify(kept, 0, blank).probabilities.length).toBe(2);
+});
+
+test('a file of more tasks than a page takes is refused', async () => {
+  const tasks = Array.from({ length: 4097 }, (_, i) =>
+    task(randomMask(TINY, [0.5], { low: 1, high: 0 }), { id: `t${String(i).padStart(4, '0')}` }),
+  );
+  const bytes = writeModel({ network: TINY, base: { kind: 'none' }, tasks: tasks.map((one) => ({ ...one, labels: ['a'] })) });
+  await expect(new Workbench(createReferenceEngine()).open(bytes)).rejects.toThrow('tasks is 4097, the limit is 4096');
+});
+
+test('a file on its way is read no further than a page takes, whatever it says of its size', async () => {
+  let [given, left] = [0, false];
+  const piece = new Uint8Array(2 ** 20);
+  const pull = (stream: ReadableStreamDefaultController) => (given++ < 64 ? stream.enqueue(piece) : stream.close());
+  const body = new ReadableStream({
+    pull,
+    cancel: () => {
+      left = true;
+    },
+  });
+  await expect(bytesOf(new Response(body), 'big.smk')).rejects.toThrow(
+    'the beginning of big.smk has 34603008 bytes, more than the 33554432 a page takes',
+  );
+  expect(given).toBeLessThan(36);
+  expect(left).toBe(true);
+  const whole = Uint8Array.from({ length: 5000 }, (_, i) => i);
+  expect(await bytesOf(new Response(whole), 'small.smk')).toEqual(whole);
 });

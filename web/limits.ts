@@ -1,8 +1,25 @@
 // What a page may open: decoded masks stay below 32 MB.
 
-export const LIMITS = { maxFileBytes: 32 * 1024 * 1024, maxWeights: 2 ** 28 } as const;
+export const LIMITS = { maxFileBytes: 32 * 1024 * 1024, maxWeights: 2 ** 28, maxTasks: 4096 } as const;
 
 /** @throws Error for a file that is too large, before it is read */
 export function checkFileBytes(name: string, bytes: number): void {
   if (bytes > LIMITS.maxFileBytes) throw new Error(`${name} has ${bytes} bytes, more than the ${LIMITS.maxFileBytes} a page takes`);
+}
+
+/** A file on its way, which need not say how large it is. @throws Error (by rejection) as soon as it is too large */
+export async function bytesOf({ body }: Response, name: string): Promise<Uint8Array> {
+  const parts: Uint8Array<ArrayBuffer>[] = [];
+  let bytes = 0;
+  const reader = body?.getReader();
+  try {
+    for (let part = await reader?.read(); part?.value; part = await reader?.read()) {
+      bytes += part.value.length;
+      checkFileBytes(`the beginning of ${name}`, bytes);
+      parts.push(part.value);
+    }
+  } finally {
+    reader?.cancel().catch(() => undefined);
+  }
+  return new Uint8Array(await new Blob(parts).arrayBuffer());
 }

@@ -9,7 +9,7 @@
 import { parallelism } from '#workers';
 import { createClassifiers } from '../src/engine/classifiers.js';
 import { Bench, type FileAbout } from './bench.js';
-import { checkFileBytes } from './limits.js';
+import { bytesOf, checkFileBytes } from './limits.js';
 
 export type { FileAbout, LayerAbout, TaskAbout } from './bench.js';
 
@@ -138,7 +138,7 @@ export async function open(
   source: string | URL | Blob | Uint8Array,
   { worker = standsAlone(), threads = 1 }: OpenOptions = {},
 ): Promise<OpenModel> {
-  const bytes = await bytesOf(source);
+  const bytes = await given(source);
   const many = Math.floor(Math.max(1, Math.min(threads || 1, parallelism())));
   // A module from elsewhere cannot be a worker, but a worker may import it.
   const blob = worker ? URL.createObjectURL(new Blob([`import ${JSON.stringify(import.meta.url)};`], { type: 'text/javascript' })) : '';
@@ -171,14 +171,14 @@ export async function open(
   };
 }
 
-async function bytesOf(source: string | URL | Blob | Uint8Array): Promise<Uint8Array> {
+async function given(source: string | URL | Blob | Uint8Array): Promise<Uint8Array> {
   if (source instanceof Uint8Array) return source;
   if (source instanceof Blob) checkFileBytes('the file', source.size);
   if (source instanceof Blob) return new Uint8Array(await source.arrayBuffer());
   const response = await fetch(source);
   if (!response.ok) throw new Error(`${source}: ${response.status} ${response.statusText}`);
   checkFileBytes(String(source), Number(response.headers.get('content-length') ?? 0));
-  return new Uint8Array(await response.arrayBuffer());
+  return bytesOf(response, String(source));
 }
 
 /** Of a worker scope, whose name says that it is one of ours. */
