@@ -205,7 +205,7 @@ describe('deadlines', () => {
       const ask = (ms: string) => post(`${server.url}${path}`, { instances: ROWS }, { 'X-Timeout-Ms': ms });
       expect((await ask('60000')).status).toBe(200);
       expect((await ask('0')).json.code).toBe('deadline');
-      for (const bad of ['soon', '-1', 'NaN']) {
+      for (const bad of ['soon', '-1', 'NaN', '', '0x10']) {
         const { status, json } = await ask(bad);
         expect([status, json.field]).toEqual([400, 'X-Timeout-Ms']);
       }
@@ -230,8 +230,9 @@ describe('abstaining', () => {
     const between = (most[0] + most[1]) / 2;
     expect(most[0]).not.toBe(most[1]);
     expect(await labels(`?abstain=${between}`)).toEqual(sure.map((label: string, i: number) => (most[i] < between ? null : label)));
+    expect(await labels('?abstain=1e-7')).toEqual(sure);
     expect(await labels(`?abstain=${most[0]}`)).toEqual([sure[0], most[1] < most[0] ? null : sure[1]]);
-    for (const bad of ['?abstain=2', '?abstain=-1', '?abstain=x']) {
+    for (const bad of ['2', '-1', 'x', '', '0x1'].map((text) => `?abstain=${text}`)) {
       const { status, json: problem } = await post(`${server.url}/tasks/tiny/classify${bad}`, { instances: ROWS });
       expect([status, problem.field]).toEqual([400, '?/abstain']);
     }

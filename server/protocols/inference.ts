@@ -5,7 +5,7 @@
 
 import { z } from 'zod';
 import type { Version, Wanted } from '../repository/store.js';
-import { checked } from '../requests/bodies.js';
+import { checked, decimal } from '../requests/bodies.js';
 import { checkPixels, type Rows } from '../requests/rows.js';
 import { type Answer, type Call, type Service, textList } from '../routes.js';
 import type { Classified } from '../running/classify.js';
@@ -45,7 +45,7 @@ export function timeoutOf({ headers }: Call): number | undefined {
   const given = headers['x-timeout-ms'];
   return given === undefined ? undefined : checked(TimeoutHeader, given, 'X-Timeout-Ms');
 }
-const TimeoutHeader = z.coerce.number('a number of milliseconds').nonnegative('a number of milliseconds');
+const TimeoutHeader = decimal(z.number('a number of milliseconds').nonnegative('a number of milliseconds'));
 
 /** Answers one request for the task `name`. Throws SeedmaskError by rejection. */
 export async function infer<Extra>(call: Call, service: Service, name: string, wanted: Wanted, protocol: Protocol<Extra>): Promise<Answer> {

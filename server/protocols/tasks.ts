@@ -8,7 +8,7 @@ import { z } from 'zod';
 import type { Task } from '../../codec/index.js';
 import { inputs } from '../../src/network.js';
 import type { ServedTask } from '../repository/store.js';
-import { Fraction } from '../requests/bodies.js';
+import { decimal, Fraction } from '../requests/bodies.js';
 import { Classify, contentOf } from '../requests/content.js';
 import { encodeMsgpack, msgpackPieces } from '../requests/msgpack.js';
 import { read } from '../requests/readers.js';
@@ -29,9 +29,7 @@ const PAGE_LIMIT = 1000;
 const PAGE_SIZE = `a whole number from 1 to ${PAGE_LIMIT}`;
 /** Which part of a list of tasks. */
 export const Page = z.object({
-  limit: z.coerce
-    .number(PAGE_SIZE)
-    .pipe(z.int(PAGE_SIZE).min(1, PAGE_SIZE).max(PAGE_LIMIT, PAGE_SIZE))
+  limit: decimal(z.int(PAGE_SIZE).min(1, PAGE_SIZE).max(PAGE_LIMIT, PAGE_SIZE))
     .optional()
     .describe(`tasks of one page; at most ${PAGE_LIMIT}`),
   next: z.string().optional().describe('what the page before gave as next'),
@@ -50,7 +48,7 @@ const TasksAnswer = z.strictObject({ tasks: z.array(TaskAnswer), next: z.string(
 
 const ABSTAIN = 'least probability of a label; below it the label is null';
 const Query = VersionQuery.extend({
-  abstain: z.coerce.number('a number from 0 to 1').pipe(Fraction).optional().describe(ABSTAIN),
+  abstain: decimal(Fraction).optional().describe(ABSTAIN),
 });
 const Predictions = z.strictObject({
   task: z.string(),

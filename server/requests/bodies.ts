@@ -248,4 +248,9 @@ export function checked<T>(schema: z.ZodType<T>, value: unknown, field = '', hin
   });
 }
 
-export const Fraction = z.number().min(0, 'a number from 0 to 1').max(1, 'a number from 0 to 1');
+export const Fraction = z.number('a number from 0 to 1').min(0, 'a number from 0 to 1').max(1, 'a number from 0 to 1');
+
+const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+/** A number as queries and headers have it: in decimal digits alone, where Number() takes nothing for 0 and 0x10 for 16. */
+export const decimal = <T>(schema: z.ZodType<T>) =>
+  z.preprocess((text) => (typeof text === 'string' && DECIMAL.test(text) ? Number(text) : text), schema);
