@@ -260,6 +260,18 @@ describe('what is not what it says', () => {
     expect(served(await openStore(root))).toEqual([['a', ['1'], []]]);
   });
 
+  test('a list is as long as all its pages, and its entries count whatever their bytes', async () => {
+    const tasks = Array.from({ length: 20 }, (_, i) => ({ task: `t${i}`, version: '1', content: null, url: 'x' }));
+    const { url } = await host({
+      '/contents.json': JSON.stringify({ tasks: tasks.slice(0, 10), next: 'more.json' }),
+      '/more.json': JSON.stringify({ tasks: tasks.slice(10) }),
+    });
+    const root = fresh();
+    const line = 'more.json must be a list of at most 5119 bytes, 256 and more an entry, got 5120 so far';
+    await expect(mirror(url, root, { listLimit: 5119 }).sync()).rejects.toThrow(line);
+    expect((await mirror(url, root, { listLimit: 5120 }).sync()).tasks).toBe(20);
+  });
+
   test('files elsewhere are not asked for', async () => {
     const elsewhere = await host({ '/a.smk': writeModel(kept(1)) });
     const tasks = [{ task: 'a', version: '1', content: idOf(kept(1)), url: `${elsewhere.url}/a.smk` }];

@@ -16,15 +16,16 @@ import { join } from 'node:path';
 import { type ErrorCode, SeedmaskError } from '../../codec/errors.js';
 import { networkId, openArchive } from '../../codec/index.js';
 import type { Network } from '../../src/network.js';
-import { Contents } from '../protocols/contents.js';
-import { checked, parseJson } from '../requests/bodies.js';
 import type { Threads } from '../running/threads.js';
 import { decodeMask } from './decode.js';
+import { type Entry, List, type Wanted } from './list.js';
 import { Origin, type OriginOptions } from './origin.js';
 
 export interface MirrorOptions extends OriginOptions {
   /** Bytes of one model file at most; default 256 MiB. */
   readonly fileLimit?: number;
+  /** Bytes of all pages of the list at most, an entry counted as 256 of them; default 256 MiB. */
+  readonly listLimit?: number;
   /** Where masks are decoded; default: on the event loop. */
   readonly threads?: Threads;
 }
@@ -38,20 +39,6 @@ export interface Synced {
   readonly failures: readonly { readonly url: string; readonly error: SeedmaskError }[];
 }
 
-/** Its URL is absolute. */
-type Entry = Contents['tasks'][number];
-interface Page {
-  readonly etag: string | null;
-  readonly page: Contents;
-}
-interface Wanted {
-  readonly tasks: readonly Entry[];
-  /** Network id -> URL. */
-  readonly networks: ReadonlyMap<string, string>;
-}
-
-const DOCUMENT_LIMIT = 32 * 1024 * 1024;
-const PAGES_LIMIT = 10_000;
 /** Files that are asked for at once. */
 const AT_ONCE = 4;
 const LINK = /^\.\.\/\.content\/([0-9a-f]{64})\.smk$/;
@@ -61,13 +48,11 @@ export class Mirror {
   readonly #folder: string;
   readonly #blobs: string;
   readonly #origin: Origin;
-  readonly #document: URL;
   readonly #options: MirrorOptions;
   readonly #networks = new Map<string, Network>();
   /** Content id -> a file on its way. */
   readonly #coming = new Map<string, Promise<boolean>>();
-  /** Pages as they were last read, by URL. */
-  #pages: ReadonlyMap<string, Page> = new Map();
+  readonly #list: List;
 
   /**
    * @param url of a Seedmask server, a folder with a contents.json, or such a document
@@ -78,10 +63,10 @@ export class Mirror {
     this.#origin = new Origin(url, options);
     const document = new URL(this.#origin.url);
     if (!document.pathname.endsWith('.json')) document.pathname = `${document.pathname.replace(/\/*$/, '')}/contents.json`;
-    this.#document = document;
     this.#folder = folder;
     this.#blobs = join(folder, '.content');
     this.#options = options;
+    this.#list = new List(this.#origin, document, options.listLimit);
   }
 
   /**
@@ -94,7 +79,7 @@ export class Mirror {
       if (error instanceof SeedmaskError) throw error;
       throw new SeedmaskError('cannot-write', { field: this.#folder, got: (error as Error).message });
     });
-    const { tasks, networks } = await this.#read();
+    const { tasks, networks } = await this.#list.read();
     const failures: { url: string; error: SeedmaskError }[] = [];
     let pulled = 0;
     const attempt = async (url: string, work: () => Promise<boolean>) => {
@@ -180,43 +165,11 @@ export class Mirror {
     await mkdir(this.#blobs, { recursive: true });
     const file = join(this.#blobs, 'url');
     const owner = await readFile(file, 'utf8').catch(() => undefined);
-    const { href } = this.#document;
+    const { href } = this.#list.document;
     if (owner === undefined) return this.#write(file, href);
     if (owner !== href) {
       throw new SeedmaskError('bad-store', { field: this.#folder, expected: `what was pulled from ${href}`, got: `that of ${owner}` });
     }
-  }
-
-  /** All pages of the document, each asked for only if it has changed. */
-  async #read(): Promise<Wanted> {
-    const tasks = new Map<string, Entry>();
-    const networks = new Map<string, string>();
-    const pages = new Map<string, Page>();
-    let at: URL | undefined = this.#document;
-    while (at) {
-      const { href }: URL = at;
-      if (pages.has(href) || pages.size === PAGES_LIMIT) {
-        throw new SeedmaskError('bad-store', {
-          field: href,
-          expected: `a list of at most ${PAGES_LIMIT} pages`,
-          got: 'one without end',
-        });
-      }
-      const known = this.#pages.get(href);
-      const { bytes, etag, url: base } = await this.#origin.get(href, { limit: DOCUMENT_LIMIT, etag: known?.etag });
-      const page = bytes ? parsed(bytes, base) : known?.page;
-      if (!page) throw new SeedmaskError('cannot-pull', { field: href, got: 'HTTP 304 to a first question' });
-      pages.set(href, { etag, page });
-      for (const entry of page.tasks) tasks.set(`${entry.task} ${entry.version}`, { ...entry, url: absolute(entry.url, base) });
-      for (const { id, url } of page.networks ?? []) networks.set(id, absolute(url, base));
-      at = page.next ? this.#origin.resolve(page.next, base) : undefined;
-    }
-    if (tasks.size === 0) {
-      const hint = 'It removes nothing; see whether its folder is mounted, and whether the key may use its tasks.';
-      throw new SeedmaskError('bad-store', { field: this.#document.href, expected: 'a list with at least one task', got: 'none', hint });
-    }
-    this.#pages = pages;
-    return { tasks: [...tasks.values()], networks };
   }
 
   /** Whether a file had to be pulled. */
@@ -357,19 +310,6 @@ function labelsOf(tasks: readonly Entry[]): Map<string, [label: string, version:
     if (labels.length) all.set(task, [...(all.get(task) ?? []), ...labels.map((label): [string, number] => [label, Number(version)])]);
   }
   return all;
-}
-
-/** What is no URL at all stays as it is, and is refused when it is asked for. */
-const absolute = (url: string, base: URL): string => (URL.canParse(url, base) ? new URL(url, base).href : url);
-
-function parsed(bytes: Uint8Array, { href }: URL): Contents {
-  if (bytes.length === 0) throw new SeedmaskError('bad-store', { field: href, expected: 'a contents.json', got: 'an empty answer' });
-  try {
-    return checked(Contents, parseJson(bytes), '');
-  } catch (error) {
-    if (!(error instanceof SeedmaskError)) throw error;
-    throw new SeedmaskError('bad-store', { field: href, expected: 'a contents.json', got: error.message });
-  }
 }
 
 /** Failures whose line says already which file it is. */
