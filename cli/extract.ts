@@ -79,7 +79,10 @@ export async function extract(
     const wanted =
       options.all && archive.tasks > 0 ? Array.from({ length: archive.tasks }, (_, i) => i) : await places(archive, options.task, file);
     const several = options.all === true || wanted.length > 1;
-    if (several) makeFolder(out);
+    if (several) {
+      checkNames(options.task ?? (await inFile(file, () => archive.heads())).map(({ id }) => id));
+      makeFolder(out);
+    }
     const inFolder = several || out.endsWith('/') || statSync(out, { throwIfNoEntry: false })?.isDirectory() === true;
     const files: Extracted[] = [];
     await counting('extract', quiet, async (update) => {
@@ -91,6 +94,19 @@ export async function extract(
     });
     return { network, files };
   });
+}
+
+/** Two files whose names differ in case alone are one on many disks. */
+function checkNames(ids: readonly string[]): void {
+  const taken = new Map<string, string>();
+  for (const id of ids) {
+    const other = taken.get(id.toLowerCase()) ?? id;
+    if (other !== id) {
+      const got = `where case makes no difference it is ${other}.smk`;
+      throw new SeedmaskError('cannot-write', { field: `${id}.smk`, got, hint: 'Extract each by itself: --task ID --out FILE' });
+    }
+    taken.set(id.toLowerCase(), id);
+  }
 }
 
 /** Whether two paths lead to one file, by whatever links. */

@@ -64,6 +64,7 @@ flipped[flipped.length - 1] ^= 1;
 put('flipped.smk', flipped);
 const two = writePacked({ network: SMALL_CONV, tasks: [0, 1].map((i) => ({ ...readPacked(writeModel(ONE[i])).tasks[0], id: 'ab'[i] })) });
 put('two.smk', two);
+put('case.smk', writePacked({ network: SMALL_CONV, tasks: readPacked(two).tasks.map((one, i) => ({ ...one, id: 'Aa'[i] })) }));
 const half = two.slice();
 half[half.length - 1] ^= 1;
 put('half.smk', half);
@@ -185,6 +186,11 @@ describe('wrong turns', { timeout: 30_000 }, () => {
       'extract: a task named as its archive, beside it',
       ['extract', 'own/a.smk', '--all', '--out', 'own'],
       /own\/a.smk: it is the archive itself/,
+    ],
+    [
+      'extract: names that differ in case alone',
+      ['extract', 'case.smk', '--all', '--out', 'cases'],
+      /cannot write a.smk: where case makes no difference it is A.smk. Extract each by itself: --task ID --out FILE/,
     ],
     ['extract: no such folder', ['extract', 'a.smk', '--out', 'no/such/x.smk'], /cannot write no\/such\/x.smk/],
 
