@@ -3,7 +3,7 @@
 // exit 1.
 
 import { Command, CommanderError } from 'commander';
-import { SeedmaskError } from '../codec/errors.js';
+import { oneLine, SeedmaskError } from '../codec/errors.js';
 import { DataError } from '../src/data.js';
 import { ShapeError } from '../src/network.js';
 import { RELEASE } from './release.js';
@@ -116,12 +116,12 @@ function explain(error: unknown): number {
       console.error(`seedmask: which command? See ${path} --help`);
       return 1;
     }
-    const line = error.message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ');
-    console.error(`seedmask: ${line} (see ${path} --help)`);
+    const line = error.message.replace(/^error: /, '');
+    console.error(`seedmask: ${oneLine(line)} (see ${path} --help)`);
     return 1;
   }
   const expected = error instanceof SeedmaskError || error instanceof DataError || error instanceof ShapeError;
-  console.error(`seedmask: ${expected ? '' : 'internal error: '}${(error as Error).message}`);
+  console.error(`seedmask: ${expected ? '' : 'internal error: '}${oneLine((error as Error).message)}`);
   if (!expected && process.env['SEEDMASK_DEBUG']) console.error(error);
   return 1;
 }

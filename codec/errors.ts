@@ -116,7 +116,7 @@ export class SeedmaskError extends Error {
   constructor(code: ErrorCode, details: ErrorDetails = {}, file?: string) {
     const [status, sentence] = ERRORS[code];
     const text = sentence.replace(/\{(field|expected|got)\}/g, (_, name: 'field' | 'expected' | 'got') => show(details[name]));
-    super(`${file === undefined ? '' : `${file}: `}${text}${details.hint ? `. ${details.hint}` : ''}`);
+    super(oneLine(`${file === undefined ? '' : `${file}: `}${text}${details.hint ? `. ${details.hint}` : ''}`));
     this.code = code;
     this.status = status;
     this.details = details;
@@ -124,9 +124,12 @@ export class SeedmaskError extends Error {
   }
 }
 
+/** A text as part of a line: a blank for line ends and control characters, with what is blank behind them. */
+export const oneLine = (text: string): string => text.replace(/(?:[\p{Cc}\u2028\u2029]\s*)+/gu, ' ');
+
 /** Values from outside are shown, but never more than a line of them; of bytes how many there are. */
 function show(value: unknown): string {
-  const text = typeof value === 'object' ? textOf(value) : String(value);
+  const text = oneLine(typeof value === 'object' ? textOf(value) : String(value));
   return text.length > 120 ? `${text.slice(0, 117)}...` : text;
 }
 

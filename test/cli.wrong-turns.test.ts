@@ -136,6 +136,7 @@ test.each<[what: string, words: string[], line: RegExp]>([
   ['bad threads of a worker', ['worker', '--queue', 'redis://127.0.0.1:1', '--threads', '1e10'], /1 to 64 threads, got 10000000000/],
   ['bad port', ['serve', 'good.smk', '--port', '70000'], /port from 0 .* to 65535, got '70000'/],
   ['missing file', ['inspect', 'nothing.smk'], /cannot read nothing.smk: there is no such file/],
+  ['a name of two lines', ['inspect', 'no\nthing\u001b[31m.smk'], /cannot read no thing \[31m.smk: there is no such file/],
   ['a folder', ['inspect', '.'], /cannot read \.: it is a folder/],
   ['wrong magic', ['inspect', path('text.smk', 'hello, this is no model')], /not a Seedmask model file: begins with 68656c6c6f2c/],
   ['empty file', ['inspect', path('empty.smk', '')], /model file/],

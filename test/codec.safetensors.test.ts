@@ -172,3 +172,9 @@ test('a header of lists without end, and one of bytes where text is meant, are r
     /got 1000000 bytes$/,
   );
 });
+
+test('a refusal is one line, whatever the values, the hint and the name of the file have in them', () => {
+  const details = { field: 'x\r\n\ty', expected: 'JSON', got: `${'\n'.repeat(200)}here`, hint: 'See\u2028this' };
+  const { message } = new SeedmaskError('bad-header', details, 'a\n\u001b[31m.smk');
+  expect(message).toBe('a [31m.smk: model file header: x y must be JSON, got  here. See this');
+});
