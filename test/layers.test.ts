@@ -23,7 +23,7 @@ const RULES: [place: string, allowed: RegExp][] = [
   ['src/network.ts', /^src\/random/],
   ['src/data.ts', /^src\/(random|network)/],
   ['src/engine/', /^src\/(exact|random|network|engine\/)/],
-  ['src/evaluate.ts', /^src\/(exact|engine\/engine)/],
+  ['src/evaluate.ts', /^src\/(exact|network|engine\/engine)/],
   ['src/masks/', /^src\/(exact|random|network|engine|masks)/],
   ['src/', /^src\//],
   ['codec/assembly/', /^(codec|src\/engine)\/assembly\//],
