@@ -84,8 +84,10 @@ export async function pullFrom(
   const failure = await Promise.race([looking, patience, over]);
   if (failure === late) log.warn({ code: late.code, reason: late.message }, 'serving what was pulled before');
   const mend = async (store: Store) => {
-    const gone = await Promise.all(store.failures.map(({ file }) => mirror.recheck(file)));
-    if (failure !== late && gone.includes(true)) await first();
+    let gone = false;
+    // One after another: each has its file in memory.
+    for (const { file } of store.failures) gone = (await mirror.recheck(file)) || gone;
+    if (failure !== late && gone) await first();
     else if (failure === late && store.tasks.size === 0) await Promise.race([looking, over]);
     else return;
     await store.refresh();

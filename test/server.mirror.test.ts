@@ -3,17 +3,22 @@
 
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import fs from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
+import { syncBuiltinESMExports } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { pino } from 'pino';
 import { afterEach, describe, expect, test } from 'vitest';
 import { contentsOf } from '../cli/contents.js';
-import { contentId, type Model, networkId, writeModel } from '../codec/index.js';
-import { hashOf, type Listening, Mirror, type MirrorOptions, openStore, type Store } from '../server/index.js';
+import { pullFrom } from '../cli/pull.js';
+import { contentId, type Model, networkId, SeedmaskError, writeModel } from '../codec/index.js';
+import { hashOf, type Listening, Mirror, type MirrorOptions, openStore, type Store, Threads } from '../server/index.js';
 import { folder, get, oneTask, post, serve, tinyNetwork } from './server.material.js';
 
 const MAIN = join(import.meta.dirname, '../dist/cli/main.js');
@@ -78,6 +83,19 @@ const failuresOf = async (at: Mirror) => (await at.sync()).failures.map(({ url, 
 const served = (store: Store) =>
   [...store.tasks.values()].map(({ name, versions, labels }) => [name, versions.map(({ number }) => number), [...labels]]);
 const leftovers = (root: string) => readdirSync(root, { recursive: true }).filter((name) => String(name).endsWith('.tmp'));
+
+/** Until the test ends, this call of Node's file system goes through another function. */
+function instead<K extends 'readFile' | 'readdir' | 'rename' | 'rm'>(call: K, other: (real: (typeof fs)[K]) => unknown): void {
+  const real = fs[call];
+  fs[call] = other(real) as (typeof fs)[K];
+  syncBuiltinESMExports();
+  ends.push(() => {
+    fs[call] = real;
+    syncBuiltinESMExports();
+  });
+}
+const failure = (code: string, syscall: string) =>
+  Promise.reject(Object.assign(new Error(`${code}: on purpose, ${syscall}`), { code, syscall }));
 const ROWS = { instances: [[0, 255, 10, 3]] };
 const answersOf = async ({ url }: Listening, task: string) => (await post(`${url}/tasks/${task}/classify`, ROWS)).json;
 
@@ -418,6 +436,82 @@ test('a file that was damaged on the disk of the replica comes again', async () 
   expect(await follower.sync()).toEqual({ tasks: 1, pulled: 1, failures: [] });
   await store.refresh();
   expect(await store.contentId(store.version('a'))).toBe(idOf(kept(1)));
+});
+
+test('a file that cannot be read for a cause outside itself stays', async () => {
+  const { url } = await hosting({ a: kept(1) });
+  const root = fresh();
+  const follower = mirror(url, root);
+  await follower.sync();
+  const file = join(root, 'a/1.smk');
+  let code = '';
+  instead('readFile', () => () => failure(code, 'open'));
+  for (code of ['EMFILE', 'EACCES', 'EIO']) expect([code, await follower.recheck(file), existsSync(file)]).toEqual([code, false, true]);
+  // A link to nothing is none of these.
+  code = 'ENOENT';
+  expect(await follower.recheck(file)).toBe(true);
+});
+
+test('files that the store could not read are read again one after another', async () => {
+  const { url } = await hosting({ a: kept(1), b: kept(2), c: kept(3) });
+  const root = fresh();
+  await mirror(url, root).sync();
+  const threads = new Threads({ count: 1, script: pathToFileURL(join(import.meta.dirname, '../dist/server/running/thread.js')) });
+  ends.push(() => threads.close());
+  const source = await pullFrom(url, { cache: root }, threads, pino({ level: 'silent' }), new Promise<void>(() => undefined));
+  const store = await openStore(root);
+  const error = new SeedmaskError('starting');
+  Object.defineProperty(store, 'failures', { value: ['a', 'b', 'c'].map((name) => ({ file: join(root, name, '1.smk'), error })) });
+  let [now, most, all] = [0, 0, 0];
+  instead('readFile', (real) => async (...args: Parameters<typeof real>) => {
+    most = Math.max(most, ++now);
+    all++;
+    return real(...args).finally(() => now--);
+  });
+  await source.mend(store);
+  expect([most, all]).toEqual([1, 3]);
+});
+
+test('what cannot be listed, written or removed in the folder stops nothing else', async () => {
+  const files = (tasks: Record<string, [Model, string[]]>) => ({
+    '/contents.json': JSON.stringify({
+      tasks: Object.entries(tasks).map(([task, [model, labels]]) => ({
+        task,
+        version: '1',
+        labels,
+        content: idOf(model),
+        url: `${task}.smk`,
+      })),
+    }),
+    ...Object.fromEntries(Object.entries(tasks).map(([task, [model]]) => [`/${task}.smk`, writeModel(model)])),
+  });
+  const { url, paths } = await host(files({ a: [kept(1), []], gone: [kept(2), []], old: [kept(3), []] }));
+  const root = fresh();
+  const follower = mirror(url, root);
+  mkdirSync(join(root, 'lost+found'));
+  instead(
+    'readdir',
+    (real) =>
+      (path: string, ...more: []) =>
+        path.endsWith('lost+found') ? failure('EACCES', 'scandir') : real(path, ...more),
+  );
+  expect(await follower.sync()).toEqual({ tasks: 3, pulled: 3, failures: [] });
+  Object.assign(paths, files({ a: [kept(1), ['x']], b: [kept(4), ['x']] }));
+  const [label, link] = [join(root, 'a/labels.json'), join(root, 'gone/1.smk')];
+  instead('rename', (real) => (from: string, to: string) => (to === label ? failure('EACCES', 'rename') : real(from, to)));
+  instead(
+    'rm',
+    (real) =>
+      (path: string, ...more: []) =>
+        path === link ? failure('EACCES', 'unlink') : real(path, ...more),
+  );
+  expect(await failuresOf(follower)).toEqual(
+    [
+      [label, 'rename'],
+      [link, 'unlink'],
+    ].map(([path, call]) => [path, 'cannot-write', `cannot write ${path}: EACCES: on purpose, ${call}`]),
+  );
+  expect([existsSync(join(root, 'b/labels.json')), existsSync(join(root, 'old'))]).toEqual([true, false]);
 });
 
 test('a network stays while a file that leans on it is served; one that is missing makes no mask a damaged one', async () => {

@@ -217,6 +217,12 @@ export function refusal(file: string, error: unknown): unknown {
   return new SeedmaskError('bad-model-file', { field: file, got, hint: 'Fetch it again, or move it out of the folder.' });
 }
 
+/** Whether a failure to read a file that is there says nothing of what is in it. */
+export function isOutside(error: unknown): boolean {
+  if (error instanceof SeedmaskError) return error.status === 503 || error.code === 'bad-base';
+  return error instanceof Error && 'syscall' in error && 'code' in error && error.code !== 'ENOENT';
+}
+
 function systemRefusal(file: string, error: unknown): SeedmaskError {
   const got = error instanceof Error ? error.message : String(error);
   const hint = 'Look at its permissions and at the disk.';

@@ -18,6 +18,7 @@ import { networkId, openArchive } from '../../codec/index.js';
 import type { Network } from '../../src/network.js';
 import type { Threads } from '../running/threads.js';
 import { decodeMask } from './decode.js';
+import { isOutside } from './files.js';
 import { type Entry, List, type Wanted } from './list.js';
 import { Origin, type OriginOptions } from './origin.js';
 
@@ -35,9 +36,12 @@ export interface Synced {
   readonly tasks: number;
   /** Files that came. */
   readonly pulled: number;
-  /** Files that did not, by URL. */
+  /** Files that did not, by URL; by its path what could not be written or removed here. */
   readonly failures: readonly { readonly url: string; readonly error: SeedmaskError }[];
 }
+
+/** Does something to a path of the folder; a failure is noted, and the rest goes on. */
+type Attempt = (path: string, work: () => Promise<unknown>) => Promise<void>;
 
 /** Files that are asked for at once. */
 const AT_ONCE = 4;
@@ -82,11 +86,11 @@ export class Mirror {
     const { tasks, networks } = await this.#list.read();
     const failures: { url: string; error: SeedmaskError }[] = [];
     let pulled = 0;
-    const attempt = async (url: string, work: () => Promise<boolean>) => {
+    const attempt = async (url: string, work: () => Promise<unknown>, code?: 'cannot-write') => {
       try {
-        if (await work()) pulled++;
+        if ((await work()) === true) pulled++;
       } catch (error) {
-        failures.push({ url, error: expected(error, url) });
+        failures.push({ url, error: expected(error, url, code) });
       }
     };
     for (const [id, url] of networks) await attempt(url, () => this.#takeNetwork(id, url));
@@ -96,15 +100,16 @@ export class Mirror {
         for (const entry of queue) await attempt(entry.url, () => this.#take(entry));
       }),
     );
-    await this.#label(tasks);
+    const here: Attempt = (path, work) => attempt(path, work, 'cannot-write');
+    await this.#label(tasks, here);
     // What a failure leaves serving may lean on a network that is not listed any more.
-    await this.#tidy(tasks, failures.length > 0 ? undefined : networks);
+    await here(this.#folder, () => this.#tidy(tasks, failures.length > 0 ? undefined : networks, here));
     return { tasks: tasks.length, pulled, failures };
   }
 
   /**
    * Reads a file again that the store could not read. One that is damaged on this disk goes, so that the next `sync` asks for it; one that
-   * is sound stays, as the trouble was another.
+   * is sound, or cannot be read now, stays: the trouble was another.
    * @param file as the store names it
    * @returns whether it is gone
    */
@@ -114,12 +119,12 @@ export class Mirror {
     const blob = this.#blob(content);
     const found = await readFile(blob)
       .then((bytes) => this.#contentOf(Uint8Array.from(bytes), file))
-      .catch((error: unknown) =>
-        error instanceof SeedmaskError && (error.status === 503 || error.code === 'bad-base') ? content : undefined,
-      );
+      .catch((error: unknown) => (isOutside(error) ? content : undefined));
     if (found === content) return false;
-    await rm(blob, { force: true });
-    return true;
+    return rm(blob, { force: true }).then(
+      () => true,
+      () => false,
+    );
   }
 
   /** Whether the folder has a file that was pulled before. */
@@ -261,38 +266,40 @@ export class Mirror {
   }
 
   /** Writes labels.json where it says something else than before; `tidy` removes those that say nothing any more. */
-  async #label(tasks: readonly Entry[]): Promise<void> {
+  async #label(tasks: readonly Entry[], here: Attempt): Promise<void> {
     for (const [task, labels] of labelsOf(tasks)) {
       const text = JSON.stringify(Object.fromEntries(labels));
       const file = join(this.#folder, task, 'labels.json');
       if (!(await lstat(join(this.#folder, task)).catch(() => undefined))) continue;
-      if ((await readFile(file, 'utf8').catch(() => undefined)) !== text) await this.#write(file, text);
+      if ((await readFile(file, 'utf8').catch(() => undefined)) !== text) await here(file, () => this.#write(file, text));
     }
   }
 
   /** Removes what was pulled once and is wanted no more; networks only where it is known which are. */
-  async #tidy(tasks: readonly Entry[], networks: Wanted['networks'] | undefined): Promise<void> {
+  async #tidy(tasks: readonly Entry[], networks: Wanted['networks'] | undefined, here: Attempt): Promise<void> {
     const wanted = new Set(tasks.map(({ task, version }) => join(this.#folder, task, `${version}.smk`)));
     const labels = labelsOf(tasks);
-    const used = new Set<string | null>(tasks.map(({ content }) => content));
+    const used = new Set<string | null | undefined>(tasks.map(({ content }) => content));
+    // Where a file did not come, what was pulled before.
+    for (const link of wanted) used.add(await contentOf(link));
+    const remove = (path: string) => here(path, () => rm(path, { force: true }));
     for (const entry of await readdir(this.#folder, { withFileTypes: true })) {
       const path = join(this.#folder, entry.name);
-      if (entry.isFile() && BLOB.test(entry.name) && networks?.has(entry.name.slice(0, 64)) === false) await rm(path);
+      if (entry.isFile() && BLOB.test(entry.name) && networks?.has(entry.name.slice(0, 64)) === false) await remove(path);
       if (!entry.isDirectory() || entry.name.startsWith('.')) continue;
       let ours = false;
-      for (const name of await readdir(path)) {
-        const content = await contentOf(join(path, name));
-        if (content === undefined) continue;
+      // What cannot be listed, such as lost+found, is left alone.
+      for (const name of await readdir(path).catch((): string[] => [])) {
+        if ((await contentOf(join(path, name))) === undefined) continue;
         ours = true;
-        if (wanted.has(join(path, name))) used.add(content);
-        else await rm(join(path, name), { force: true });
+        if (!wanted.has(join(path, name))) await remove(join(path, name));
       }
-      if (ours && !labels.has(entry.name)) await rm(join(path, 'labels.json'), { force: true });
+      if (ours && !labels.has(entry.name)) await remove(join(path, 'labels.json'));
       // Fails where something is left.
       if (ours) await rmdir(path).catch(() => undefined);
     }
     for (const name of await readdir(this.#blobs)) {
-      if (name.endsWith('.tmp') || (BLOB.test(name) && !used.has(name.slice(0, 64)))) await rm(join(this.#blobs, name), { force: true });
+      if (name.endsWith('.tmp') || (BLOB.test(name) && !used.has(name.slice(0, 64)))) await remove(join(this.#blobs, name));
     }
   }
 }
@@ -316,11 +323,11 @@ function labelsOf(tasks: readonly Entry[]): Map<string, [label: string, version:
 const NAMED = new Set<ErrorCode>(['cannot-pull', 'wrong-content', 'cannot-write', 'bad-store']);
 
 /** A failure in one line; a full disk is one as well. */
-function expected(error: unknown, url: string): SeedmaskError {
+function expected(error: unknown, url: string, as: 'cannot-pull' | 'cannot-write' = 'cannot-pull'): SeedmaskError {
   if (error instanceof SeedmaskError) {
-    return NAMED.has(error.code) ? error : new SeedmaskError('cannot-pull', { field: url, got: error.message });
+    return NAMED.has(error.code) ? error : new SeedmaskError(as, { field: url, got: error.message });
   }
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === undefined) throw error;
-  return new SeedmaskError('cannot-pull', { field: url, got: message });
+  return new SeedmaskError(as, { field: url, got: message });
 }
