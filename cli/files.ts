@@ -100,6 +100,11 @@ export const DISK: Disk = { openSync, writeSync, fsyncSync, closeSync, renameSyn
 
 /** Writes all of it or leaves what was there. Synchronous, so that no signal falls between the write and the rename. */
 export function writeFileSafely(path: string, bytes: Uint8Array, disk = DISK): void {
+  write(path, bytes, disk, (temporary) => disk.renameSync(temporary, path));
+}
+
+/** @param publish gives the written file its name, or removes it */
+function write(path: string, bytes: Uint8Array, disk: Disk, publish: (temporary: string) => void): void {
   const temporary = beside(path);
   try {
     const file = disk.openSync(temporary, 'wx', 0o644);
@@ -109,13 +114,14 @@ export function writeFileSafely(path: string, bytes: Uint8Array, disk = DISK): v
     } finally {
       disk.closeSync(file);
     }
-    disk.renameSync(temporary, path);
+    publish(temporary);
   } catch (error) {
     try {
       disk.rmSync(temporary, { force: true });
     } catch {
       // The first failure is the one to tell.
     }
+    if (error instanceof SeedmaskError) throw error;
     throw new SeedmaskError('cannot-write', { field: path, got: reason(error) });
   }
 }
@@ -123,27 +129,89 @@ export function writeFileSafely(path: string, bytes: Uint8Array, disk = DISK): v
 /** Fails now, not after a training run, if a file cannot be written there. */
 export function checkWritable(path: string): void {
   const probe = beside(path);
-  try {
+  named(path, () => {
     const file = openSync(probe, 'wx');
     try {
       closeSync(file);
     } finally {
       rmSync(probe);
     }
+  });
+}
+
+/** What fails here is that a path cannot be written. */
+function named<T>(path: string, work: () => T): T {
+  try {
+    return work();
   } catch (error) {
     throw new SeedmaskError('cannot-write', { field: path, got: reason(error) });
   }
 }
 
+/** Changes of others that one may be overtaken by. */
+const OVERTAKEN = 100;
+
+/**
+ * Writes a file whose content is made from what it holds. Where another process has replaced the file since it was read, the content is
+ * made again, so that several may add to one file at once and none undoes what another did.
+ * @param make reads the file, or finds that there is none
+ * @throws SeedmaskError (by rejection) cannot-write, or what `make` throws; then the file is as others left it
+ */
+export async function rewrite<T extends { readonly bytes: Uint8Array }>(path: string, make: () => T | Promise<T>, disk = DISK): Promise<T> {
+  for (let tries = 0; tries < OVERTAKEN; tries++) {
+    const read = stateOf(path);
+    const made = await make();
+    let isOurs = false;
+    const publish = (temporary: string) =>
+      locked(path, () => {
+        isOurs = stateOf(path) === read;
+        if (isOurs) disk.renameSync(temporary, path);
+        else disk.rmSync(temporary, { force: true });
+      });
+    if (stateOf(path) === read) write(path, made.bytes, disk, publish);
+    if (isOurs) return made;
+  }
+  throw new SeedmaskError('cannot-write', { field: path, got: 'others write it all the time' });
+}
+
+/** Milliseconds that others have for a look and a rename, and between two looks at whether they are done. */
+const LOCK_MS = 2000;
+const LOOK_MS = 5;
+
+/**
+ * Makes a last look at a file and the rename over it one step among those who use this. The lock is there for these two calls alone, so
+ * hardly a kill leaves one; and none is taken for a dead one by its age: whoever meets one that stays is told which file to remove.
+ */
+function locked(path: string, work: () => void): void {
+  const lock = `${path}.lock`;
+  const end = Date.now() + LOCK_MS;
+  for (;;) {
+    try {
+      closeSync(openSync(lock, 'wx'));
+      break;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      const hint = `If no other seedmask writes there, remove ${lock}`;
+      if (Date.now() > end) throw new SeedmaskError('cannot-write', { field: path, got: `${lock} is there`, hint });
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOOK_MS);
+    }
+  }
+  try {
+    work();
+  } finally {
+    rmSync(lock, { force: true });
+  }
+}
+
 /** A text that is another one after a file was written by `writeFileSafely`. */
-export function stateOf(path: string): string {
-  const status = statSync(path, { bigint: true, throwIfNoEntry: false });
+function stateOf(path: string): string {
+  const status = named(path, () => statSync(path, { bigint: true, throwIfNoEntry: false }));
   return status ? `${status.ino} ${status.mtimeNs} ${status.size}` : 'none';
 }
 
 /** A new name beside a path that is free or a regular file: devices, pipes, links and folders are never replaced. */
 function beside(path: string): string {
-  const status = path === '' ? undefined : lstatSync(path, { throwIfNoEntry: false });
+  const status = path === '' ? undefined : named(path, () => lstatSync(path, { throwIfNoEntry: false }));
   if (path === '') throw new SeedmaskError('cannot-write', { field: 'the output', got: 'an empty name' });
   if (status && !status.isFile()) {
     throw new SeedmaskError('cannot-write', { field: path, got: status.isDirectory() ? 'it is a folder' : 'it is no regular file' });
@@ -170,11 +238,7 @@ export function removeLeftOvers(folder: string, of: RegExp): void {
 
 /** Makes a folder for output, with its parents. */
 export function makeFolder(path: string): void {
-  try {
-    make(path);
-  } catch (error) {
-    throw new SeedmaskError('cannot-write', { field: path, got: reason(error) });
-  }
+  named(path, () => make(path));
 }
 
 /** One folder at a time: below /proc Node's own recursion never ends. */

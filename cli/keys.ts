@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { SeedmaskError } from '../codec/index.js';
 import { hashOf, type KeyRecord, readAdminKey, readKeys } from '../server/index.js';
-import { readFile, writeFileSafely } from './files.js';
+import { readFile, rewrite } from './files.js';
 import { type Output, outputOf } from './options.js';
 
 interface Addition extends Output {
@@ -36,9 +36,9 @@ Examples:
   seedmask keys add --admin --file admin.key
   seedmask serve models/trained --keys keys.json --admin-key-file admin.key`,
     )
-    .action((name: string | undefined, options: Addition) => {
+    .action(async (name: string | undefined, options: Addition) => {
       const key = `smk_${randomBytes(32).toString('base64url')}`;
-      const owner = options.admin ? addAdmin(name, hashOf(key), options) : addKey(name, hashOf(key), options);
+      const owner = await (options.admin ? addAdmin : addKey)(name, hashOf(key), options);
       outputOf(options).print(
         { name: owner, key, file: options.file },
         () => `${key}\n(the key of ${owner}, shown once; ${options.file} keeps its hash)`,
@@ -47,28 +47,32 @@ Examples:
   return new Command('keys').addCommand(add);
 }
 
-function addAdmin(name: string | undefined, hash: string, { file }: Addition): string {
+async function addAdmin(name: string | undefined, hash: string, { file }: Addition): Promise<string> {
   if (name !== undefined) throw new SeedmaskError('bad-option', { field: 'the name', expected: 'absent with --admin', got: name });
-  if (existsSync(file)) {
-    throw new SeedmaskError('cannot-write', {
-      field: file,
-      got: 'it is there already',
-      hint: 'Remove it first: its key will no longer do.',
-    });
-  }
-  writeFileSafely(file, Buffer.from(`sha256:${hash}\n`));
+  await rewrite(file, () => {
+    if (existsSync(file)) {
+      throw new SeedmaskError('cannot-write', {
+        field: file,
+        got: 'it is there already',
+        hint: 'Remove it first: its key will no longer do.',
+      });
+    }
+    return { bytes: Buffer.from(`sha256:${hash}\n`) };
+  });
   return 'admin';
 }
 
-function addKey(name: string | undefined, sha256: string, { file, task, limit }: Addition): string {
+async function addKey(name: string | undefined, sha256: string, { file, task, limit }: Addition): Promise<string> {
   if (name === undefined) throw new SeedmaskError('bad-option', { field: 'the name', expected: 'one word, or --admin', got: 'nothing' });
-  const keys = existsSync(file) ? readKeys(textOf(file), file) : [];
-  if (keys.some((key) => key.name === name)) {
-    throw new SeedmaskError('bad-option', { field: 'the name', expected: `new in ${file}`, got: name, hint: 'Remove its entry first.' });
-  }
-  const text = `${JSON.stringify({ keys: [...keys, { name, sha256, tasks: task, limit }] }, null, 2)}\n`;
-  readKeys(text, 'the new entry');
-  writeFileSafely(file, Buffer.from(text));
+  await rewrite(file, () => {
+    const keys = existsSync(file) ? readKeys(textOf(file), file) : [];
+    if (keys.some((key) => key.name === name)) {
+      throw new SeedmaskError('bad-option', { field: 'the name', expected: `new in ${file}`, got: name, hint: 'Remove its entry first.' });
+    }
+    const text = `${JSON.stringify({ keys: [...keys, { name, sha256, tasks: task, limit }] }, null, 2)}\n`;
+    readKeys(text, 'the new entry');
+    return { bytes: Buffer.from(text) };
+  });
   return name;
 }
 

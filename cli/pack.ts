@@ -4,7 +4,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { inspectModel, type PackedTask, readPacked, rebase, SeedmaskError, TASK_ID, writePacked } from '../codec/index.js';
 import { describe, type Network } from '../src/network.js';
-import { checkWritable, DISK, type Disk, readFile, stateOf, writeFileSafely } from './files.js';
+import { checkWritable, DISK, type Disk, readFile, rewrite, writeFileSafely } from './files.js';
 import { inFile, LIMITS, type Networks, nameOf, networkDifferences, networkFileOption, networksOf } from './models.js';
 import { type Output, outputOf } from './options.js';
 import { type Count, counting } from './progress.js';
@@ -97,9 +97,6 @@ async function run(files: readonly string[], options: Options): Promise<void> {
   );
 }
 
-/** Packings of others that one may be overtaken by. */
-const OVERTAKEN = 100;
-
 /**
  * Packs and writes. An archive that another process has replaced since its tasks were read is read again, so that two may append at once.
  * @throws SeedmaskError; then the old archive, if there was one, is as it was
@@ -108,15 +105,10 @@ export async function pack(packing: Packing, disk: Disk = DISK): Promise<Packed>
   const { inputs, out, append } = packing;
   if (inputs.length === 0) throw new SeedmaskError('bad-option', { field: 'the files to pack', expected: 'one or more', got: 'none' });
   checkWritable(out);
-  for (let tries = 0; ; tries++) {
-    const read = stateOf(out);
-    const packed = await together(packing);
-    if (!append || stateOf(out) === read) {
-      writeFileSafely(out, packed.bytes, disk);
-      return packed;
-    }
-    if (tries === OVERTAKEN) throw new SeedmaskError('cannot-write', { field: out, got: 'others write it all the time' });
-  }
+  if (append) return rewrite(out, () => together(packing), disk);
+  const packed = await together(packing);
+  writeFileSafely(out, packed.bytes, disk);
+  return packed;
 }
 
 async function together({ inputs, out, append, network: named, base, onFile, onTask }: Packing): Promise<Packed> {

@@ -14,7 +14,7 @@ import { createWasmEngine } from '../src/engine/wasm.js';
 import { describe, type Network, outputs, weightCounts } from '../src/network.js';
 import { parseSeed, type Seed } from '../src/random.js';
 import { checkFits, checkMoves, isImage, loadDataset } from './datasets.js';
-import { checkWritable, makeFolder, readFile, writeFileSafely } from './files.js';
+import { checkWritable, makeFolder, readFile, rewrite, writeFileSafely } from './files.js';
 import {
   classNamesOf,
   defaultsOf,
@@ -267,6 +267,13 @@ async function write(out: string, file: string, networks: Networks, model: Model
     writeFileSafely(out, bytes);
     return { fileBytes: bytes.length, tasks: 1, leansOn: null };
   }
+  // The two are often one file.
+  const { bytes, tasks, leansOn } = await rewrite(out, () => joined(file, networks, model, known, id));
+  return { fileBytes: bytes.length, tasks, leansOn };
+}
+
+/** The new task and all that the file holds now. */
+async function joined(file: string, networks: Networks, model: Model, known: Task, id: string) {
   const found = await inFile(file, () => readPacked(readFile(file), LIMITS, networks));
   const differences = networkDifferences(model.network, found.network).map(([what, then, now]) => `${what} ${now} instead of ${then}`);
   if (differences.length > 0)
@@ -283,9 +290,7 @@ async function write(out: string, file: string, networks: Networks, model: Model
   const added = readPacked(writeModel({ ...model, tasks: pair })).tasks[pair.length - 1];
   const leansOn = added.base === undefined || !base ? null : base.id;
   const tasks = [...old, { ...added, id, ...(leansOn !== null && { base: leansOn }) }].sort((a, b) => (a.id < b.id ? -1 : 1));
-  const bytes = writePacked({ network: model.network, tasks });
-  writeFileSafely(out, bytes);
-  return { fileBytes: bytes.length, tasks: tasks.length, leansOn };
+  return { bytes: writePacked({ network: model.network, tasks }), tasks: tasks.length, leansOn };
 }
 
 /** Where the drawing goes. What it needs is looked for before anything is learned. */

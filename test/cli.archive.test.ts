@@ -302,6 +302,28 @@ describe('the commands', { timeout: 30_000 }, () => {
     expect(readPacked(bytesOf('shared.smk')).tasks.map(({ id }) => id)).toEqual(['a', ...ids]);
   });
 
+  test.each([
+    ['is written', 'fsyncSync', ['a', 'mine', 'other'], [0, '']],
+    [
+      'gets its name',
+      'renameSync',
+      ['a', 'mine'],
+      [1, 'seedmask: cannot write race.smk: race.smk.lock is there. If no other seedmask writes there, remove race.smk.lock\n'],
+    ],
+  ] as const)('nor does who appends while another archive %s, or it is told', async (_, call, ids, told) => {
+    await pack({ inputs: [{ file: at('a.smk') }], out: at('race.smk') });
+    let other: SpawnSyncReturns<string> | undefined;
+    const overtaken: Disk = { ...DISK };
+    overtaken[call] = (...args: [never, never]) => {
+      other ??= seedmask('pack', '--append', '--id', 'other=b.smk', '--out', 'race.smk');
+      DISK[call](...args);
+    };
+    await pack({ inputs: [{ file: at('c.smk'), id: 'mine' }], out: at('race.smk'), append: true }, overtaken);
+    expect(readPacked(bytesOf('race.smk')).tasks.map(({ id }) => id)).toEqual(ids);
+    expect([other?.status, other?.stderr]).toEqual(told);
+    expect(readdirSync(folder).filter((name) => name.startsWith('race'))).toEqual(['race.smk']);
+  });
+
   test('networks and masks apart, and together again', () => {
     const [network] = json('extract', 'two.smk', '--network-only', '--out', 'net.smk').files;
     expect(network).toMatchObject({ task: null, file: 'net.smk' });

@@ -1,9 +1,10 @@
 // seedmask keys, and seedmask serve with keys, a log and a folder of static files, as the built program.
 
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, expect, test } from 'vitest';
 import { createClient } from '../client/index.js';
 import { hashOf } from '../server/index.js';
@@ -40,6 +41,27 @@ test('keys add shows the key once and keeps its hash; a name is taken once', () 
   const admin = added('--admin', '--file', 'admin.key');
   expect(readFileSync(join(folder, 'admin.key'), 'utf8')).toBe(`sha256:${hashOf(admin.key)}\n`);
 });
+
+test('keys that are added at once are all in the file, or not shown', async () => {
+  // All have read the file before any has written it.
+  const slow = `data:text/javascript,import fs from 'node:fs'; import { syncBuiltinESMExports } from 'node:module';
+    const { fsyncSync } = fs; let first = true;
+    fs.fsyncSync = (file) => { fsyncSync(file); if (first) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1500); first = false; };
+    syncBuiltinESMExports();`;
+  const shown = (...words: string[]) =>
+    promisify(execFile)(process.execPath, ['--import', slow, MAIN, 'keys', 'add', ...words, '--json'], { cwd: folder }).then(
+      ({ stdout }): { name: string; key: string } => JSON.parse(stdout),
+      () => undefined,
+    );
+  const names = ['a', 'b', 'c'];
+  const keys = await Promise.all(names.map((name) => shown(name, '--file', 'many.json')));
+  const kept: { name: string; sha256: string }[] = JSON.parse(readFileSync(join(folder, 'many.json'), 'utf8')).keys;
+  expect(kept.sort((one, other) => (one.name < other.name ? -1 : 1))).toEqual(
+    keys.map((one) => ({ name: one?.name, sha256: hashOf(one?.key ?? '') })),
+  );
+  const admins = await Promise.all(names.map(() => shown('--admin', '--file', 'one.key')));
+  expect(admins.flatMap((one) => (one ? [`sha256:${hashOf(one.key)}\n`] : []))).toEqual([readFileSync(join(folder, 'one.key'), 'utf8')]);
+}, 60_000);
 
 test.each<[string, string[], string]>([
   ['no name', ['keys', 'add', '--file', 'k.json'], 'the name must be one word, or --admin, got nothing'],

@@ -147,6 +147,24 @@ describe('the known file is another one by the time the mask is learned', () => 
   });
 });
 
+test('an archive that grows while the new mask is written to it keeps both', () => {
+  writeFileSync(join(folder, 'shared.smk'), bytesOf('plain.smk'));
+  const overtaken = `data:text/javascript,import fs from 'node:fs'; import { spawnSync } from 'node:child_process';
+    import { syncBuiltinESMExports } from 'node:module';
+    const { fsyncSync } = fs;
+    fs.fsyncSync = (file) => {
+      fsyncSync(file);
+      fs.fsyncSync = fsyncSync;
+      syncBuiltinESMExports();
+      spawnSync(process.execPath, ['${MAIN}', 'pack', '--append', '--id', 'theirs=plain.smk', '--out', 'shared.smk']);
+    };
+    syncBuiltinESMExports();`;
+  const words = ['transfer', 'shared.smk', 'digits', '--permute-labels', '7', ...LITTLE, '--out', 'shared.smk', '--id', 'mine', '--json'];
+  const { status, stdout } = spawnSync(process.execPath, ['--import', overtaken, MAIN, ...words], { encoding: 'utf8', cwd: folder });
+  expect([status, JSON.parse(stdout).tasks]).toEqual([0, 3]);
+  expect(readPacked(bytesOf('shared.smk')).tasks.map(({ id }) => id)).toEqual(['mine', 'shared', 'theirs']);
+});
+
 const known = ['transfer', 'plain.smk', 'digits'];
 test.each<[what: string, words: string[], line: RegExp]>([
   ['no data', ['transfer', 'plain.smk'], /missing required argument 'data'/],
