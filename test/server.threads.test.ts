@@ -2,10 +2,12 @@
 // built one, or a few lines that misbehave on purpose.
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { afterAll, afterEach, describe, expect, test } from 'vitest';
+import workers from 'node:worker_threads';
+import { afterAll, afterEach, describe, expect, onTestFinished, test } from 'vitest';
 import { type PackedTask, PIXELS_TRANSFORM, readPacked, SeedmaskError, writeModel } from '../codec/index.js';
 import { openStore, Threads, type ThreadsOptions } from '../server/index.js';
 import { decodeMask } from '../server/repository/decode.js';
@@ -193,6 +195,45 @@ describe('a thread that is lost', () => {
     const recovered = threadsOf({ script: BUILT });
     Object.defineProperty(recovered, 'trusted', { get: () => false });
     expect(await new Canary(scheduler, recovered, { patience: 20_000 }).sings()).toBe(true);
+  });
+});
+
+describe('a system that gives no thread', () => {
+  /** No thread can be started until the test ends, or what is returned is called. */
+  const none = () => {
+    const { Worker } = workers;
+    workers.Worker = function refused() {
+      throw Object.assign(new Error('EAGAIN on purpose'), { code: 'ERR_WORKER_INIT_FAILED' });
+    } as never;
+    syncBuiltinESMExports();
+    const again = () => {
+      workers.Worker = Worker;
+      syncBuiltinESMExports();
+    };
+    onTestFinished(again);
+    return again;
+  };
+
+  test('leaves the work to those that live', async () => {
+    const threads = threadsOf({ count: 3, script: program(ANSWER, ANSWER) });
+    await threads.decode(network, stored, 0, true);
+    none();
+    const jobs = [1, 2, 3, 4].map(() => threads.decode(network, stored, 0, true));
+    expect((await Promise.all(jobs)).map(({ id }) => id)).toEqual(['x', 'x', 'x', 'x']);
+    expect([threads.state, threads.trusted]).toEqual([{ alive: 1, busy: 0, waiting: 0, lost: 0 }, true]);
+  });
+
+  test('and none lives: every job fails with 503, and is done by nobody later', async () => {
+    const threads = threadsOf({ count: 2, script: program(DIE, ANSWER) });
+    const first = failed(threads.decode(network, stored, 0, true));
+    const again = none();
+    // Its thread dies while no other can be started.
+    for (const error of [await first, await failed(threads.decode(network, stored, 0, false))]) {
+      expect(error).toMatchObject({ code: 'lost-worker', message: expect.stringContaining('no thread can be started: EAGAIN on purpose') });
+    }
+    expect([threads.state, threads.trusted]).toEqual([{ alive: 0, busy: 0, waiting: 0, lost: 1 }, false]);
+    again();
+    expect([(await threads.decode(network, stored, 0, true)).id, threads.trusted]).toEqual(['x', true]);
   });
 });
 

@@ -1,6 +1,7 @@
 // Worker threads for what would hold up the event loop. A thread does one job at a time; the others wait here, the urgent ones first.
 // Beside it, it may have a question of which task rows are for: long work, done in slices between jobs, which can be called off.
 // A thread that dies or exceeds a job's time is replaced; its job goes to the new one once, then fails with lost-worker: never hung.
+// Where the system gives no new one, those that live do the work; where none lives, it fails with lost-worker too.
 
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
@@ -92,7 +93,7 @@ export class Threads {
     return { alive: this.#seats.size, busy, waiting, lost: this.#lost };
   }
 
-  /** False from the loss of a thread until one answers again. */
+  /** False from the loss of a thread, or from when there is none and none can be started, until one answers again. */
   get trusted(): boolean {
     return this.#trusted;
   }
@@ -214,7 +215,16 @@ export class Threads {
   #give(place: Place, next: () => Waiting | undefined): boolean {
     const seats = [...this.#seats];
     let seat = seats.find(({ doing, question }) => !doing && !question);
-    if (!seat) seat = seats.length < this.count ? this.#hire() : seats.find((one) => !one[place]);
+    try {
+      if (!seat && seats.length < this.count) seat = this.#hire();
+    } catch (error) {
+      if (seats.length === 0) {
+        this.#trusted = false;
+        giveUp(next(), `no thread can be started: ${(error as Error).message}`);
+        return true;
+      }
+    }
+    seat ??= seats.find((one) => !one[place]);
     const waiting = seat && next();
     if (!seat || !waiting) return false;
     const { id, job } = waiting;
@@ -244,6 +254,7 @@ export class Threads {
     seat.timer = setTimeout(() => void this.#lose(seat, `no answer within ${Math.round(limit)} ms`), limit);
   }
 
+  /** @throws Error when the system gives no thread */
   #hire(): Seat {
     const worker = new Worker(this.#script, { workerData: this.#data });
     const seat: Seat = { worker, doing: undefined, question: undefined, block: undefined, timer: undefined, started: false };
@@ -286,7 +297,7 @@ export class Threads {
     for (const place of PLACES) {
       const waiting = seat[place] && this.#free(seat, seat[place].id);
       if (waiting && waiting.tries > 0 && !this.#closed) (place === 'doing' ? this.#urgent : this.#questions).unshift(waiting);
-      else waiting?.reject(new SeedmaskError('lost-worker', { field: waiting.field, got, hint: 'Try again.', retryAfter: 1 }));
+      else giveUp(waiting, got);
     }
     clearTimeout(seat.timer);
     if (!this.#closed) this.#deal();
@@ -301,5 +312,8 @@ export class Threads {
 }
 
 const PLACES: readonly Place[] = ['doing', 'question'];
+
+const giveUp = (waiting: Waiting | undefined, got: string): void =>
+  waiting?.reject(new SeedmaskError('lost-worker', { field: waiting.field, got, hint: 'Try again.', retryAfter: 1 }));
 
 const tell = ({ worker }: Seat, message: Message): void => worker.postMessage(message);
