@@ -5,7 +5,7 @@ import { Command, Option } from 'commander';
 import { SeedmaskError, type Task } from '../codec/index.js';
 import { toC, toLayersModel, toNpz, toOnnx, toSafetensors } from '../interop/index.js';
 import { describe, type Network } from '../src/network.js';
-import { makeFolder, writeFileSafely } from './files.js';
+import { makeFolder, writeTogether } from './files.js';
 import { networkFileOption, readTask } from './models.js';
 import { type Output, outputOf } from './options.js';
 
@@ -56,13 +56,12 @@ async function run(model: string, options: Options): Promise<void> {
   }
   const [file, id] = hash > 0 ? [model.slice(0, hash), model.slice(hash + 1)] : [model, options.task];
   const { network, task } = await readTask(file, id, options.network);
-  const files = filesOf(options.to, network, task);
+  const files = [...filesOf(options.to, network, task)].map(
+    ([name, bytes]) => [name ? join(options.out, name) : options.out, bytes] as const,
+  );
   if (options.to === 'tfjs') makeFolder(options.out);
-  const written = [...files].map(([name, bytes]) => {
-    const path = name ? join(options.out, name) : options.out;
-    writeFileSafely(path, bytes);
-    return { file: path, fileBytes: bytes.length };
-  });
+  writeTogether(files);
+  const written = files.map(([path, { length }]) => ({ file: path, fileBytes: length }));
   outputOf(options).print({ network: describe(network), task: task.id, format: options.to, files: written }, () =>
     written.map((f) => `${f.file}: ${f.fileBytes.toLocaleString('en')} bytes`).join('\n'),
   );

@@ -100,7 +100,18 @@ export const DISK: Disk = { openSync, writeSync, fsyncSync, closeSync, renameSyn
 
 /** Writes all of it or leaves what was there. Synchronous, so that no signal falls between the write and the rename. */
 export function writeFileSafely(path: string, bytes: Uint8Array, disk = DISK): void {
-  write(path, bytes, disk, (temporary) => disk.renameSync(temporary, path));
+  writeTogether([[path, bytes]], disk);
+}
+
+/**
+ * Writes files that belong together: all are on the disk before one takes its name, and the first, which tells of the others, is the last
+ * to take its own.
+ */
+export function writeTogether([[path, bytes], ...others]: readonly (readonly [path: string, bytes: Uint8Array])[], disk = DISK): void {
+  write(path, bytes, disk, (temporary) => {
+    if (others.length > 0) writeTogether(others, disk);
+    disk.renameSync(temporary, path);
+  });
 }
 
 /** @param publish gives the written file its name, or removes it */

@@ -16,7 +16,7 @@ interface Weight {
 }
 
 /**
- * The two files of a LayersModel by their names.
+ * The two files of a LayersModel by their names, that first which tells of the other.
  * @throws SeedmaskError no-export when a network has constant inputs under a convolution
  */
 export function toLayersModel(network: Network, task: ExportedTask): ReadonlyMap<string, Uint8Array> {

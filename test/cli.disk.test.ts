@@ -86,6 +86,24 @@ const CALLS = ['openSync', 'writeSync', 'fsyncSync', 'closeSync', 'renameSync'].
   ),
 );
 
+test.each([
+  ['openSync', 2],
+  ['writeSync', 2],
+  ['fsyncSync', 2],
+  ['closeSync', 2],
+  ['renameSync', 1],
+])('export to tfjs: %s fails at its call %i, and both files are of one model', (call, nth) => {
+  const place = join(folder, `tfjs-${call}`);
+  const files = { 'model.json': 'old', 'weights.bin': 'old weights' };
+  mkdirSync(place);
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(place, name), text);
+  const words = ['--import', join(folder, 'failing.mjs'), MAIN, 'export', 'archive.smk', '--task', 'a', '--to', 'tfjs', '--out', place];
+  const env = { ...process.env, FAILING: call, NTH: String(nth) };
+  const { status, stdout, stderr } = spawnSync(process.execPath, words, { encoding: 'utf8', cwd: folder, env });
+  expect([status, stdout, stderr]).toEqual([1, '', `seedmask: cannot write ${join(place, 'weights.bin')}: the disk is full\n`]);
+  expect(Object.fromEntries(readdirSync(place).map((name) => [name, readFileSync(join(place, name), 'utf8')]))).toEqual(files);
+});
+
 test.each(CALLS)('%s: %s fails at its call %i, and nothing is lost', (command, call, nth) => {
   const place = join(folder, `${command}-${call}-${nth}`);
   mkdirSync(place);
