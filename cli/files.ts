@@ -215,7 +215,7 @@ function locked(path: string, work: () => void): void {
 }
 
 /** A text that is another one after a file was written by `writeFileSafely`. */
-function stateOf(path: string): string {
+export function stateOf(path: string): string {
   const status = named(path, () => statSync(path, { bigint: true, throwIfNoEntry: false }));
   return status ? `${status.ino} ${status.mtimeNs} ${status.size}` : 'none';
 }

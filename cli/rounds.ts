@@ -12,7 +12,7 @@ import { z } from 'zod';
 import { readSafetensors, SeedmaskError, type Tensor, writeSafetensors } from '../codec/index.js';
 import { kept, type Mask, maskBytes, type Network, regenerate, totalKept, totalWeights, weighted, weightShapes } from '../src/network.js';
 import type { TicketRound } from '../src/tickets.js';
-import { checkWritable, makeFolder, readFile, removeLeftOvers, writeFileSafely } from './files.js';
+import { checkWritable, makeFolder, readFile, removeLeftOvers, stateOf, writeFileSafely } from './files.js';
 
 /** Everything that decides a run's bytes, as texts and numbers. */
 export type Setup = Readonly<Record<string, string | number>>;
@@ -41,6 +41,7 @@ export interface RunFolder {
   readonly rounds: readonly RoundRecord[];
   /** The last stored round, read and checked; undefined when there is none. */
   last(): TicketRound | undefined;
+  /** @throws SeedmaskError bad-run when another process has written to the folder since it was opened; cannot-write */
   add(round: TicketRound, result: Pick<RoundRecord, 'testAccuracy' | 'seconds'>): RoundRecord;
 }
 
@@ -50,8 +51,10 @@ export interface RunFolder {
  */
 export function openRun(folder: string, network: Network, setup: Setup): RunFolder {
   const index = join(folder, 'rounds.json');
-  const rounds = existsSync(index) ? readRun(index, setup).rounds : [];
   makeFolder(folder);
+  /** As this run left it. */
+  let state = stateOf(index);
+  const rounds = existsSync(index) ? readRun(index, setup).rounds : [];
   removeLeftOvers(folder, FILES);
   checkWritable(index);
   const fileOf = (round: number) => join(folder, `round-${String(round).padStart(2, '0')}.safetensors`);
@@ -76,6 +79,11 @@ export function openRun(folder: string, network: Network, setup: Setup): RunFold
       return fromTensors(network, record, readSafetensors(bytes).tensors);
     },
     add(round, result) {
+      if (stateOf(index) !== state) {
+        const expected = `${rounds.length} round${rounds.length === 1 ? '' : 's'} of its own`;
+        const hint = 'Choose another --out for one of the two';
+        throw new SeedmaskError('bad-run', { field: index, got: 'another process has written it meanwhile', expected, hint });
+      }
       const initial = join(folder, 'initial.safetensors');
       // A run that ended before its first round was stored may have left the weights of another seed.
       if (round.round === 0 || !existsSync(initial)) {
@@ -102,6 +110,7 @@ export function openRun(folder: string, network: Network, setup: Setup): RunFold
       rounds.push(record);
       writeFileSafely(join(folder, 'rounds.csv'), text(csv(rounds)));
       writeFileSafely(index, text(`${JSON.stringify({ setup, rounds } satisfies Run, null, 2)}\n`));
+      state = stateOf(index);
       return record;
     },
   };

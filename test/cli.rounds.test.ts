@@ -7,8 +7,10 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utim
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test, vi } from 'vitest';
+import { openRun } from '../cli/rounds.js';
 import { readSafetensors } from '../codec/index.js';
 import { parseSeed, regenerate } from '../src/index.js';
+import { fullMask, type Network } from '../src/network.js';
 
 // Child processes that train: seconds on a busy machine.
 vi.setConfig({ testTimeout: 60_000 });
@@ -168,6 +170,36 @@ test('initial weights that another run left before its first round are written o
   writeFileSync(join(folder, 'left', 'initial.safetensors'), 'of another seed');
   seedmask('left', '--rounds', '1');
   expect(hashes('left')['initial.safetensors']).toBe(hashes('straight')['initial.safetensors']);
+});
+
+test('two runs that begin in one folder: the second to store a round is told, and the first loses nothing', () => {
+  const network: Network = {
+    input: [1, 1, 4],
+    layers: [{ kind: 'dense', units: 3, activation: 'linear' }],
+    distribution: 'normal',
+    sigma: 'glorot',
+    seed: parseSeed(1),
+  };
+  const weights = regenerate(network);
+  const final = { weights, biases: [new Float32Array(3)] };
+  const round = (i: number, accuracy: number) => ({
+    round: i,
+    mask: fullMask(network, true),
+    start: weights,
+    final,
+    valAccuracy: accuracy,
+  });
+  const place = join(folder, 'both');
+  const open = (seed: string) => openRun(place, network, { network: 'fc:4-3', seed });
+  const [one, other] = [open('1'), open('2')];
+  const results = { testAccuracy: 0.5, seconds: 1 };
+  one.add(round(0, 0.5), results);
+  const before = index('both');
+  const line = /rounds.json holds another run: another process has written it meanwhile, this one has 0 rounds of its own\. Choose/;
+  expect(() => other.add(round(0, 0.6), results)).toThrow(line);
+  expect([index('both'), open('1').last()?.round]).toEqual([before, 0]);
+  one.add(round(1, 0.7), results);
+  expect(open('1').last()?.round).toBe(1);
 });
 
 test.each<[what: string, more: string[], spoil: (at: (file: string) => string) => void, line: RegExp]>([
