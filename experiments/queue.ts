@@ -76,11 +76,12 @@ export async function runOnQueue(
       if (state === 'waiting') continue;
       const job: Job | undefined = await queue.getJob(name);
       if (state === 'completed' && job) collect(name, job);
-      else if (state === 'failed' && job && first) {
-        await job.remove();
-        unknown.push(name);
-      } else if (state === 'failed' && job) {
-        settle(name, job.stalledCounter ? `${job.failedReason} (${job.stalledCounter} workers died over it)` : job.failedReason);
+      else if (state === 'failed' && job) {
+        // Another submitter that begins may just have put it in again.
+        if ((await job.getState()) !== 'failed') continue;
+        const { failedReason = 'no reason told', stalledCounter } = job;
+        if (!first) settle(name, stalledCounter ? `${failedReason} (${stalledCounter} workers died over it)` : failedReason);
+        else if (await isRemoved(job)) unknown.push(name);
       } else if (job) show(name, job.progress);
     }
     for (let at = 0; at < unknown.length; at += CHUNK) {
@@ -152,6 +153,17 @@ const jobOf = (name: string, cell: Cell) => ({
     stackTraceLimit: 0,
   },
 });
+
+/** False for a job that a worker has by now. */
+async function isRemoved(job: Job): Promise<boolean> {
+  try {
+    await job.remove();
+    return true;
+  } catch (error) {
+    if (/locked by another worker/.test((error as Error).message)) return false;
+    throw error;
+  }
+}
 
 /** A transaction that an outage cut off is not repeated by the client: the next look does. */
 async function patiently(act: () => Promise<void>): Promise<void> {

@@ -3,7 +3,7 @@
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Queue } from 'bullmq';
+import { Job, Queue } from 'bullmq';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { SeedmaskError } from '../codec/index.js';
 import { RELEASE } from '../dist/cli/release.js';
@@ -182,6 +182,53 @@ describe.skipIf(noRedis)('a queue on Redis', () => {
     await waiting();
     await pretend(connection, async () => undefined);
     expect(await again).toMatchObject({ error: undefined, results: [[[{ seed: 7 }]], [[{ seed: 8 }]]] });
+    await queue.close();
+    connection.close();
+  });
+
+  test.each([
+    ['a later look finds it', 'failed', false],
+    ['the first look finds it', 'getJob', true],
+    ['it is removed', 'remove', true],
+  ] as const)('a failed cell that another submitter puts in again while %s is waited for', async (_, moment, first) => {
+    const connection = await connected(server.url());
+    const queue = await openQueue(queueName(RELEASE), connection);
+    const cell = brief(['failed', 'getJob', 'remove'].indexOf(moment) + 20);
+    const name = nameOf(cell);
+    const { Worker } = await import('bullmq');
+    const worker = new Worker(queue.name, null, { connection: connection.redis, prefix: PREFIX });
+    const put = async () => {
+      await queue.add('cell', cell, { jobId: name });
+      return (await worker.getNextJob('token'))!;
+    };
+    const job = await put();
+    const fail = () => job.moveToFailed(new Error('once'), 'token');
+    if (first) await fail();
+    const { getJob } = Queue.prototype;
+    const { remove } = Job.prototype;
+    // What the other submitter does, and a worker after it.
+    const again = async () => {
+      vi.restoreAllMocks();
+      await remove.call(job);
+      const taken = await put();
+      setTimeout(() => void taken.moveToCompleted({ cell, rows: [{ seed: 1 }], seconds: 0 }, 'token', false), 1500);
+    };
+    if (moment === 'remove') {
+      vi.spyOn(Job.prototype, 'remove').mockImplementation(async function refused(this: Job) {
+        await again();
+        return remove.call(this);
+      });
+    } else {
+      vi.spyOn(Queue.prototype, 'getJob').mockImplementation(async function late(this: Queue, id: string) {
+        if (!first && !(await job.isFailed())) return getJob.call(this, id);
+        await again();
+        return getJob.call(this, id);
+      });
+    }
+    const submitted = submit([cell], connection);
+    if (!first) await sleep(500).then(fail);
+    expect(await submitted).toMatchObject({ error: undefined, results: [[[{ seed: 1 }]]] });
+    await worker.close();
     await queue.close();
     connection.close();
   });
