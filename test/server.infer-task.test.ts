@@ -235,6 +235,23 @@ describe('nobody waits for the answer', () => {
   });
 });
 
+test('masks of a task that goes while they are gathered are held for that question alone', async () => {
+  const changing = await storeOf(files);
+  changing.subscribe(({ kind, name }) => {
+    if (kind === 'loaded' && name === 'own1') void changing.unload('own0');
+  });
+  let forgotten = 0;
+  const inferTask = async () => ({ value: { scores: [1, 0] } as never, ms: 0 });
+  const finder = new Finder(changing, engine, { inferTask, forget: () => forgotten++ });
+  const ask = async (...names: string[]) => {
+    const among = names.map((name) => changing.version(name));
+    await finder.find(among, { values: rowsOf(0), count: 1 }, 'all', {});
+    return forgotten;
+  };
+  expect(await ask('own0', 'own1')).toBe(1);
+  expect([await ask('own1', 'own2'), await ask('own1', 'own2')]).toEqual([1, 1]);
+});
+
 test('a mask that cannot be read leaves the others to choose from', async () => {
   const root = folder(files);
   const damaged = await openStore(root);

@@ -75,10 +75,13 @@ export class Finder {
       if (deadline !== undefined && deadline <= performance.now()) throw tooLate();
     };
     this.#asked++;
+    const dropped = new Set<Version>();
+    const unsubscribe = this.#store.onDrop((version) => dropped.add(version));
+    let held: Held | undefined;
     try {
       const opened = await this.#open(among, check);
       checkEnough(opened.length);
-      const held = await this.#holding(opened, check);
+      held = await this.#holding(opened, check);
       check();
       const { value: guess, ms } =
         'guesser' in held ? await inSlices(held.guesser.steps(rows, method), check) : await this.#inThread(held.block, rows, method, check);
@@ -90,6 +93,9 @@ export class Finder {
       return { guess, versions: held.versions, skipped: among.length - opened.length, ms };
     } finally {
       this.#asked--;
+      unsubscribe();
+      // One of its tasks went while it was gathered: it was for this question alone.
+      if (held && held === this.#held && held.versions.some((version) => dropped.has(version))) this.#forget();
     }
   }
 
