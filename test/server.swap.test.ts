@@ -248,6 +248,31 @@ describe('swaps', () => {
     expect([...store.task('t').labels]).toEqual([]);
   });
 
+  test('tasks of an archive that is renamed answer all the time, and their masks stay', async () => {
+    const all = (...ids: string[]): Model => ({ network, base: { kind: 'none' }, tasks: ids.map((id) => task(network, id, ['a'])) });
+    const root = disk({ 'a.smk': kept(1), 'old.smk': all('x', 'y', 'z') });
+    const store = await openStore(root);
+    await store.warm();
+    const [x, y] = ['x', 'y'].map((name) => store.version(name));
+    const events = watch(store);
+    const seen: string[][] = [];
+    store.subscribe(() => seen.push([...store.tasks.keys()]));
+    put(root, 'a.smk', kept(2));
+    rmSync(join(root, 'old.smk'));
+    put(root, 'renamed.smk', all('w', 'x', 'y'));
+    await store.refresh();
+    // What is not in the new one goes last, when everything else is in place.
+    expect(events).toEqual(['loaded a 1', 'unloaded a 1', 'unloaded z 1']);
+    expect(seen).toEqual([
+      ['a', 'x', 'y', 'z'],
+      ['a', 'x', 'y', 'z'],
+      ['a', 'w', 'x', 'y'],
+    ]);
+    expect([store.version('x'), store.version('y'), x.file]).toEqual([x, y, join(root, 'renamed.smk')]);
+    expect([store.open(x) instanceof Promise, store.failures]).toEqual([false, []]);
+    expect((await store.maskFile(x)).bytes.length).toBeGreaterThan(0);
+  });
+
   test('of two files with one task the one that serves stays', async () => {
     const root = disk({ 'b.smk': kept(1) });
     const store = await openStore(root);

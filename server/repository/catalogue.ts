@@ -51,6 +51,21 @@ export interface Slot extends Version {
   error: SeedmaskError | undefined;
 }
 
+/** The tasks of an opened file, of which nothing is loaded. */
+export const slotsOf = (source: ModelFile): Slot[] =>
+  source.heads.map((task, index) => ({
+    name: source.names[index],
+    number: source.place.number,
+    network: source.network,
+    task,
+    file: source.place.file,
+    source,
+    index,
+    decoded: undefined,
+    loading: undefined,
+    error: undefined,
+  }));
+
 /** As the Open Inference Protocol's repository index has it: READY answers requests (if need be after decoding a mask). */
 export type State = 'READY' | 'UNAVAILABLE' | 'LOADING' | 'UNLOADING';
 

@@ -4,7 +4,8 @@
 //   - a version that answers now is replaced only by one whose mask is in memory; what cannot be read leaves the old one serving;
 //   - the same content, however it is stored, is the same version: nothing is decoded or compiled again;
 //   - all tasks of a file change at once, and a label moves only to a version in memory;
-//   - a file that is gone takes its tasks along. Requests under way keep the mask they began with, and free it when they end.
+//   - a file that is gone takes its tasks along, but for those that are in another by then, as where it was renamed. Requests under way
+//     keep the mask they began with, and free it when they end.
 //
 // A damaged file or task fails alone, by name, with its reason in the index. Of two files with one task and version the first stays.
 
@@ -12,7 +13,7 @@ import { SeedmaskError } from '../../codec/errors.js';
 import { type NetworkLookup, standAloneStored, writePacked } from '../../codec/index.js';
 import type { Network } from '../../src/network.js';
 import type { Threads } from '../running/threads.js';
-import { Catalogue, type Entry, type ServedTask, type Slot, type Version, type Wanted } from './catalogue.js';
+import { Catalogue, type Entry, type ServedTask, type Slot, slotsOf, type Version, type Wanted } from './catalogue.js';
 import { FileChanged, type Listing, listFiles, type ModelFile, openFile, type Place, refusal, unreadable } from './files.js';
 import { Labels } from './labels.js';
 import { Masks, type Opened, type StoreEvent } from './masks.js';
@@ -268,8 +269,12 @@ export class Store {
   async #look(first: boolean): Promise<boolean> {
     const listing = await this.#list(first);
     const { added, single, changed } = await this.#openNew(listing, first);
-    this.#replace(this.#files.leave(listing), []);
-    for (const file of added) await this.#adopt(file, first, single);
+    const gone = new Set(this.#files.leave(listing));
+    try {
+      for (const file of added) await this.#adopt(file, gone, first, single);
+    } finally {
+      this.#replace([...gone], []);
+    }
     this.#networks.keep(this.#files.networks);
     const load = (slot: Slot) => (first ? Promise.resolve() : this.#load(slot, false));
     for (const { file, error } of await this.#labels.update(listing, load)) {
@@ -323,29 +328,21 @@ export class Store {
     this.#masks.tell({ kind: 'failed', name: place.name, version: place.number, file: place.file, error });
   }
 
-  /** Takes an opened file into service, all its tasks at once, in place of what was served from it. */
-  async #adopt(source: ModelFile, first: boolean, single: boolean): Promise<void> {
+  /**
+   * Takes an opened file into service, all its tasks at once, in place of what was served from it.
+   * @param gone what was served from files that are gone, without what has a successor by now
+   */
+  async #adopt(source: ModelFile, gone: Set<Slot>, first: boolean, single: boolean): Promise<void> {
     const { place } = source;
     const { file, number } = place;
-    const old = this.#files.of(file)?.slots ?? [];
-    const slots = source.heads.map(
-      (task, index): Slot => ({
-        name: source.names[index],
-        number,
-        network: source.network,
-        task,
-        file,
-        source,
-        index,
-        decoded: undefined,
-        loading: undefined,
-        error: undefined,
-      }),
-    );
+    const elsewhere = (name: string) => this.#catalogue.slots(name).filter((slot) => slot.number === number && slot.file !== file);
+    const moved = source.names.flatMap(elsewhere).filter((slot) => gone.has(slot));
+    const old = [...(this.#files.of(file)?.slots ?? []), ...moved];
+    const slots = slotsOf(source);
     try {
-      const clash = slots.find(({ name }) => this.#catalogue.slots(name).some((other) => other.number === number && other.file !== file));
+      const clash = slots.find(({ name }) => elsewhere(name).some((slot) => !gone.has(slot)));
       if (clash) {
-        const other = this.#catalogue.slots(clash.name).find((v) => v.number === number)!;
+        const [other] = elsewhere(clash.name);
         const hint =
           slots.length > 1
             ? 'Serve one of these files alone, or pack it again with other ids.'
@@ -366,6 +363,7 @@ export class Store {
       old.filter((slot) => !slots.includes(slot)),
       slots.filter((slot) => !old.includes(slot)),
     );
+    for (const slot of moved) gone.delete(slot);
   }
 
   /** What serves from now on: the new version, loaded if its task answers now; or the old one with a new place, if their content is one. */
@@ -375,7 +373,7 @@ export class Store {
     if (served.length === 0 || this.#catalogue.isOut(slot.name) || (before && !before.decoded && !before.loading)) return slot;
     const started = performance.now();
     const decoded = await this.#masks.decode(slot, await slot.source.stored(slot.index), false);
-    if (before?.decoded?.id === decoded.id) return Object.assign(before, { source: slot.source, index: slot.index });
+    if (before?.decoded?.id === decoded.id) return Object.assign(before, { source: slot.source, index: slot.index, file: slot.file });
     // It may have been unloaded meanwhile.
     if (this.#catalogue.isOut(slot.name)) return slot;
     this.#masks.keep(slot, decoded, performance.now() - started);
