@@ -1,28 +1,40 @@
-// A network under one mask, on the machine. Networks of dense layers have programs of their own; wasm-conv-inference.ts has the others.
+// A network under one mask, on the machine.
 //
 // Which arithmetic serves a classifier is a rule over the file alone, never over timing or batch:
 //   signed constants, whole pixels, bounds within i32   integer program: signed adds, i16 where bounds allow      wasm-integer.ts
 //   otherwise, a mask that keeps under a third          f32 over the kept weights                                 wasm-kept.ts
 //   otherwise                                           f32 over the non-zero inputs, dense masked weights        wasm-inference.ts
-// The two f32 forms sum the same terms in the same order (engine.ts), so the rule decides speed, not bits.
+// The two f32 forms sum the same terms in the same order (engine.ts), so the rule decides speed, not bits. Networks with convolutions
+// have one program, in i32 or in f32 by the first rule: wasm-conv-inference.ts.
 
-import { checkMask, fullMask, isDense, isSignedConstant, type Mask, type Network, type Placed, totalKept, weighted } from '../network.js';
+import {
+  checkMask,
+  fullMask,
+  inputs,
+  isDense,
+  isSignedConstant,
+  type Mask,
+  type Network,
+  outputs,
+  type Placed,
+  totalKept,
+  weighted,
+} from '../network.js';
 import { integerProgram } from './bounds.js';
 import { checkInputs, checkParameters } from './checks.js';
 import { type Classifier, type ClassifierOptions, type InputTransform, PIXELS } from './engine.js';
 import type { Machine } from './machine.js';
 import { regenerateLayer } from './regenerate.js';
-import { createConvClassifier } from './wasm-conv-inference.js';
+import { convProgram } from './wasm-conv-inference.js';
 import { byNonzeroInputs, type FloatNetwork, type Program } from './wasm-inference.js';
 import { integerProgramOf, listable } from './wasm-integer.js';
 import { byKeptWeights } from './wasm-kept.js';
 
-/** Null where an integer program is too wide for the kernels. */
+/**
+ * Null where an integer program is too wide for the kernels.
+ * @throws ShapeError when mask or parameters do not fit
+ */
 export function createClassifier(machine: Machine, network: Network, options: ClassifierOptions = {}): Classifier | null {
-  return isDense(network) ? classifier(machine, network, options) : createConvClassifier(machine, network, options);
-}
-
-function classifier(machine: Machine, network: Network, options: ClassifierOptions): Classifier | null {
   const { mask = fullMask(network, true), transform = PIXELS, parameters } = options;
   checkMask(network, mask);
   if (parameters) checkParameters(network, parameters);
@@ -32,26 +44,26 @@ function classifier(machine: Machine, network: Network, options: ClassifierOptio
   const integers = compiled?.program ?? null;
   const floats = lazily(() => {
     const weights = parameters?.weights ?? layers.map((layer) => regenerateLayer(machine, network, layer));
-    return floatProgram(machine, { layers, weights, biases: parameters?.biases ?? null, mask, transform });
+    return floatProgram(machine, network, { layers, weights, biases: parameters?.biases ?? null, mask, transform });
   });
   const { bytes } = integers ?? floats.get();
-  const inputs = layers[0].fanIn;
-  const outputs = layers.at(-1)!.output[2];
+  const width = inputs(network);
+  const count = outputs(network);
   return {
     arithmetic: integers ? 'integer' : 'float',
     scale: compiled?.scale ?? 1,
-    inputs,
-    outputs,
+    inputs: width,
+    outputs: count,
     bytes,
     logits(values, rows) {
-      checkInputs(values, rows, inputs);
+      checkInputs(values, rows, width);
       const run = integers && values instanceof Uint8Array ? integers : floats.get();
-      const out = integers && values instanceof Uint8Array ? new Int32Array(rows * outputs) : new Float32Array(rows * outputs);
+      const out = integers && values instanceof Uint8Array ? new Int32Array(rows * count) : new Float32Array(rows * count);
       if (rows <= run.capacity) run.chunk(values, rows, out);
       else
         for (let row = 0; row < rows; row += run.capacity) {
-          const count = Math.min(run.capacity, rows - row);
-          run.chunk(values.subarray(row * inputs, (row + count) * inputs), count, out.subarray(row * outputs, (row + count) * outputs));
+          const end = Math.min(rows, row + run.capacity);
+          run.chunk(values.subarray(row * width, end * width), end - row, out.subarray(row * count, end * count));
         }
       return out;
     },
@@ -68,13 +80,17 @@ function compileIntegers(machine: Machine, network: Network, layers: readonly Pl
   const weights = layers.map((layer) => regenerateLayer(machine, network, layer));
   const integers = integerProgram(network, mask, transform, weights);
   if (!integers) return null;
-  return { scale: integers.scale, program: listable(layers) ? integerProgramOf(machine, layers, weights, mask, integers.bounds) : null };
+  const { scale, bounds } = integers;
+  if (!isDense(network))
+    return { scale, program: convProgram(machine, network, { layers, weights, biases: null, mask, transform }, 'i32') };
+  return { scale, program: listable(layers) ? integerProgramOf(machine, layers, weights, mask, bounds) : null };
 }
 
-function floatProgram(machine: Machine, network: FloatNetwork): Program {
-  const total = network.layers.reduce((sum, layer) => sum + layer.weights, 0);
-  const sparse = totalKept(network.mask) * 3 < total && network.layers.every((layer) => layer.fanIn <= 65535 && layer.output[2] <= 65535);
-  return sparse ? byKeptWeights(machine, network) : byNonzeroInputs(machine, network);
+function floatProgram(machine: Machine, network: Network, floats: FloatNetwork): Program {
+  if (!isDense(network)) return convProgram(machine, network, floats, 'f32');
+  const total = floats.layers.reduce((sum, layer) => sum + layer.weights, 0);
+  const sparse = totalKept(floats.mask) * 3 < total && floats.layers.every((layer) => layer.fanIn <= 65535 && layer.output[2] <= 65535);
+  return sparse ? byKeptWeights(machine, floats) : byNonzeroInputs(machine, floats);
 }
 
 /** The f32 form of an integer program is rarely asked for: it is laid out at the first call. */
