@@ -13,7 +13,7 @@ import { loadDataset } from './datasets.js';
 import { shelfIn } from './shelf.js';
 
 /** A lab of one thread. */
-export async function makeLab(shelf: string): Promise<Omit<Lab, 'progress' | 'signal'>> {
+async function makeLab(shelf: string): Promise<Omit<Lab, 'progress' | 'signal'>> {
   const engine = await createWasmEngine({ threads: 1 });
   const loaded = new Map<string, ReturnType<Lab['data']>>();
   const rooms = new Map<string, Uint8Array>();

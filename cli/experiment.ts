@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { SeedmaskError } from '../codec/index.js';
 import { type Conducted, checkScale, conduct, heldPlan, planOf, publish, type Runner, results } from '../experiments/conduct.js';
 import type { Experiment } from '../experiments/experiment.js';
@@ -18,7 +18,7 @@ import { report } from '../experiments/report.js';
 import { MOST_RUNS, MOST_TASKS, type ScaleName, TASKS } from '../experiments/scale.js';
 import { openStore, type Store } from '../experiments/store.js';
 import { makeFolder, removeLeftOvers, writeFileSafely } from './files.js';
-import { named, type Output, outputOf, positiveInteger, threadsOption } from './options.js';
+import { named, type Output, outputOf, threadsOption, upTo } from './options.js';
 import { RELEASE } from './release.js';
 import { sweepBar } from './sweep.js';
 
@@ -33,14 +33,6 @@ interface Options extends Output {
   from?: string;
   out: string;
 }
-
-const upTo =
-  (most: number, what: string) =>
-  (text: string): number => {
-    const n = positiveInteger(text);
-    if (n > most) throw new InvalidArgumentError(`expected 1 to ${most} ${what}, got ${n}.`);
-    return n;
-  };
 
 const THREAD = fileURLToPath(new URL('./experiment-thread.js', import.meta.url));
 

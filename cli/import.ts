@@ -25,10 +25,8 @@ import {
   toMask,
   toParameters,
 } from '../interop/index.js';
-import { type Dataset, split } from '../src/data.js';
-import type { Engine } from '../src/engine/engine.js';
+import { split } from '../src/data.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
-import { accuracyOf } from '../src/evaluate.js';
 import { CRITERIA, type Criterion, criterionMask, paperRates } from '../src/masks/criteria.js';
 import {
   type Architecture,
@@ -45,7 +43,8 @@ import {
 import { DISTRIBUTIONS, type Distribution, formatSeed, type Seed } from '../src/random.js';
 import { checkFits, type LoadedData, loadDataset } from './datasets.js';
 import { checkWritable, readFile, writeFileSafely } from './files.js';
-import { accuracies, taskModel, validationRows } from './learn.js';
+import { accuracies, accuracyUnder, taskModel, validationRows } from './learn.js';
+import { inFile } from './models.js';
 import { networkOption } from './network-option.js';
 import { dataOption, fraction, named, type Output, outputOf, seedOption, threadsOption } from './options.js';
 
@@ -110,19 +109,9 @@ Examples:
     .action(async (options: Options) => (options.mask === undefined ? fromWeights(options) : fromMask(options, options.mask)));
 }
 
-/** Does something with a file; a SeedmaskError of it names the file. */
-function inFile<T>(file: string, work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    if (!(error instanceof SeedmaskError) || error.file !== undefined || error.code === 'no-file') throw error;
-    throw new SeedmaskError(error.code, error.details, file);
-  }
-}
-
 const EXTENSIONS = '.safetensors, .npz, .onnx or .json of a TensorFlow.js LayersModel';
 
-function layersOf(file: string, what: 'weight' | 'mask', { network, tensors, layout }: Options): LayerTensors[] {
+function layersOf(file: string, what: 'weight' | 'mask', { network, tensors, layout }: Options): Promise<LayerTensors[]> {
   return inFile(file, () => {
     const pick = (all: ReadonlyMap<string, Omit<NamedTensor, 'name'>>) => pickLayers(network, all, what, tensors, layout);
     if (file.endsWith('.safetensors')) return pick(readSafetensors(readFile(file)).tensors);
@@ -163,9 +152,10 @@ async function fromWeights(options: Options): Promise<void> {
   const need = (name: 'initial' | 'final') => {
     const file = options[name];
     if (file === undefined) throw new SeedmaskError('bad-option', { field: `--${name}`, expected: 'given, or --mask', got: 'nothing' });
-    return inFile(file, () => toParameters(architecture, layersOf(file, 'weight', options)));
+    return inFile(file, async () => toParameters(architecture, await layersOf(file, 'weight', options)));
   };
-  const [initial, final] = [need('initial'), need('final')];
+  const initial = await need('initial');
+  const final = await need('final');
   if (options.out !== undefined) {
     if (!options.criterion) throw new SeedmaskError('bad-option', { field: '--criterion', expected: 'given with --out', got: 'nothing' });
     checkWritable(options.out);
@@ -181,7 +171,7 @@ async function fromWeights(options: Options): Promise<void> {
     const total = totalKept(mask);
     const row = { criterion: criteria[i], kept: total, density: total / all };
     if (!engine) return row;
-    const test = (parameters: Parameters) => accuracyUnder(engine, network, parameters, mask, data.test);
+    const test = (parameters: Parameters) => accuracyUnder(engine, network, { parameters, mask }, data.test);
     return {
       ...row,
       initialAccuracy: test({ weights: initial.weights, biases: null }),
@@ -189,7 +179,7 @@ async function fromWeights(options: Options): Promise<void> {
       finalAccuracy: test(final),
     };
   });
-  const trainedAccuracy = engine ? accuracyUnder(engine, network, final, undefined, data.test) : undefined;
+  const trainedAccuracy = engine ? accuracyUnder(engine, network, { parameters: final }, data.test) : undefined;
   engine?.close();
   if (options.out !== undefined) writeFileSafely(options.out, maskFile(network, masks[0]));
   const report = {
@@ -228,19 +218,6 @@ const textOf = (rows: readonly Row[], trained: number | undefined, out: string |
     ...(out === undefined ? [] : [`${out}: the masks`]),
   ].join('\n');
 
-function accuracyUnder(
-  engine: Engine,
-  network: Network,
-  parameters: Parameters,
-  mask: Mask | undefined,
-  { images, labels }: Dataset,
-): number {
-  const classifier = engine.classifier(network, { parameters, mask });
-  const result = accuracyOf(classifier.logits(images, labels.length), labels, outputs(network));
-  classifier.free();
-  return result;
-}
-
 function dataOf({ data, network }: Options): LoadedData | null {
   if (data === undefined) return null;
   const loaded = loadDataset(data);
@@ -258,7 +235,7 @@ async function fromMask(options: Options, file: string): Promise<void> {
   // Rows of numbers are no image, as in train.
   const input = data?.train.features ? data.train.input : options.network.input;
   const network: Network = { ...options.network, input, distribution, sigma: options.sigma, seed };
-  const mask = inFile(file, () => toMask(network, layersOf(file, 'mask', options)));
+  const mask = await inFile(file, async () => toMask(network, await layersOf(file, 'mask', options)));
   let model: Model;
   let quality: ReturnType<typeof accuracies> | undefined;
   if (data) {

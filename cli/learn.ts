@@ -3,10 +3,10 @@
 
 import { DIGITS, type Model, maskPrices, PIXELS_TRANSFORM, type Provenance, settleFreeBits, writeModel } from '../codec/index.js';
 import { type Dataset, imagesOf, labelsOf, type Split } from '../src/data.js';
-import type { Engine } from '../src/engine/engine.js';
-import { evaluate, fitLogitScale } from '../src/evaluate.js';
+import type { ClassifierOptions, Engine } from '../src/engine/engine.js';
+import { accuracyOf, evaluate, fitLogitScale } from '../src/evaluate.js';
 import { convDensity, spread } from '../src/masks/topk.js';
-import { type Architecture, countKept, type Mask, type Network } from '../src/network.js';
+import { type Architecture, countKept, type Mask, type Network, outputs } from '../src/network.js';
 import type { Seed } from '../src/random.js';
 import { BERNOULLI, type Progress, TOPK, topkTraining, trainBernoulli, trainTopk } from '../src/train.js';
 
@@ -117,6 +117,19 @@ export const accuracies = (
   valAccuracy: accuracy(engine, model, imagesOf(data.train, validation), labelsOf(data.train, validation)),
   testAccuracy: accuracy(engine, model, data.test.images, data.test.labels),
 });
+
+/** Accuracy of a network under a mask, with parameters, or both. */
+export function accuracyUnder(
+  engine: Engine,
+  network: Network,
+  options: ClassifierOptions,
+  { images, labels }: Pick<Dataset, 'images' | 'labels'>,
+): number {
+  const classifier = engine.classifier(network, options);
+  const result = accuracyOf(classifier.logits(images, labels.length), labels, outputs(network));
+  classifier.free();
+  return result;
+}
 
 /** What a mask that answers alike to everything lacks, or null. */
 export function emptyLayer({ tasks: [{ mask }] }: Model): string | null {

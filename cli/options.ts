@@ -2,6 +2,7 @@
 
 import { InvalidArgumentError, Option } from 'commander';
 import { DEFAULT_LIMITS } from '../codec/index.js';
+import { editDistance } from '../server/repository/nearest.js';
 import { spread } from '../src/masks/topk.js';
 import { parseSeed } from '../src/random.js';
 import { KNOWN_NAMES } from './known.js';
@@ -89,21 +90,11 @@ export const named =
   (text: string): T => {
     const found = names.find((name) => name === text);
     if (found !== undefined) return found;
+    const start = text.slice(0, 64);
     const begun = names.find((name) => name.startsWith(text));
-    const nearest = begun ?? [...names].sort((a, b) => distance(a, text) - distance(b, text))[0];
-    throw new InvalidArgumentError(`did you mean ${nearest}? expected one of ${names.join(', ')}, got '${text.slice(0, 64)}'.`);
+    const nearest = begun ?? [...names].sort((a, b) => editDistance(a, start) - editDistance(b, start))[0];
+    throw new InvalidArgumentError(`did you mean ${nearest}? expected one of ${names.join(', ')}, got '${start}'.`);
   };
-
-/** Edits (a letter put in, left out or changed) that make one text of another: Wagner and Fischer 1974. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: a.length + 1 }, (_, i) => i);
-  for (const [j, letter] of [...b.slice(0, 64)].entries()) {
-    const next = [j + 1];
-    for (let i = 0; i < a.length; i++) next.push(Math.min(next[i] + 1, row[i + 1] + 1, row[i] + (a[i] === letter ? 0 : 1)));
-    row = next;
-  }
-  return row[a.length];
-}
 
 function port(text: string): number {
   const n = Number(text);
@@ -113,11 +104,14 @@ function port(text: string): number {
   return n;
 }
 
-function threads(text: string): number {
-  const n = positiveInteger(text);
-  if (n > 64) throw new InvalidArgumentError(`expected 1 to 64 threads, got ${n}.`);
-  return n;
-}
+/** A parser of 1 to `most` of what is counted. */
+export const upTo =
+  (most: number, what: string) =>
+  (text: string): number => {
+    const n = positiveInteger(text);
+    if (n > most) throw new InvalidArgumentError(`expected 1 to ${most} ${what}, got ${n}.`);
+    return n;
+  };
 
 export const dataOption = (): Option => new Option('--data <name>', `${KNOWN_NAMES}, or ${FORMS}`).makeOptionMandatory();
 
@@ -141,6 +135,6 @@ export const seedOption = (): Option =>
   new Option('--seed <seed>', 'a whole number below 2^64 (decimal or 0x), or any text').argParser(parseSeed).default(parseSeed(0), '0');
 
 export const threadsOption = (about = 'threads; default: all this machine has, at most 8'): Option =>
-  new Option('--threads <n>', about).argParser(threads);
+  new Option('--threads <n>', about).argParser(upTo(64, 'threads'));
 
 export const portOption = (): Option => new Option('--port <n>', '0 takes any free port').argParser(port).default(8080);

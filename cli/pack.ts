@@ -2,7 +2,7 @@
 // archive is written beside the old one and renamed over it.
 
 import { Command, InvalidArgumentError } from 'commander';
-import { inspectModel, type PackedTask, readPacked, rebase, SeedmaskError, TASK_ID, writePacked } from '../codec/index.js';
+import { inspectModel, type PackedTask, readPacked, rebase, SeedmaskError, TASK_ID, TASK_ID_TEXT, writePacked } from '../codec/index.js';
 import { describe, type Network } from '../src/network.js';
 import { checkWritable, DISK, type Disk, readFile, rewrite, writeFileSafely } from './files.js';
 import { inFile, LIMITS, type Networks, nameOf, networkDifferences, networkFileOption, networksOf } from './models.js';
@@ -76,9 +76,7 @@ Examples:
 function named(text: string, before: Named[] = []): Named[] {
   const [, id, file] = /^([^=]*)=(.+)$/s.exec(text) ?? [];
   if (id === undefined || !TASK_ID.test(id)) {
-    throw new InvalidArgumentError(
-      `expected NAME=FILE with a name of 1 to 128 of A-Z a-z 0-9 . _ ~ -, the first a letter or digit, got '${text}'.`,
-    );
+    throw new InvalidArgumentError(`expected NAME=FILE with a name of ${TASK_ID_TEXT}, got '${text}'.`);
   }
   return [...before, { file, id }];
 }
@@ -165,8 +163,7 @@ async function readSource({ file, id }: Named, networks: Networks, isNew: boolea
       const its = id ?? nameOf(task.id, file);
       if (TASK_ID.test(its)) return { ...task, id: its };
       const hint = 'Give it one with --id NAME=FILE';
-      const expected = '1 to 128 of A-Z a-z 0-9 . _ ~ -, the first a letter or digit';
-      throw new SeedmaskError('bad-task', { field: `the id of ${file}`, expected, got: its, hint });
+      throw new SeedmaskError('bad-task', { field: `the id of ${file}`, expected: TASK_ID_TEXT, got: its, hint });
     }),
   };
 }

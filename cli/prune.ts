@@ -9,16 +9,15 @@ import { type Model, networkId, SeedmaskError, writeModel } from '../codec/index
 import { type Dataset, imagesOf, labelsOf, type Split, split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
-import { accuracyOf } from '../src/evaluate.js';
 import { actionConflict, MASK0, MASK1, type Mask0, type Mask1 } from '../src/masks/actions.js';
 import { CRITERIA, type Criterion, criterionMask, paperRates } from '../src/masks/criteria.js';
-import { type Architecture, describe, type Network, outputs, type Parameters, totalKept, totalWeights } from '../src/network.js';
+import { type Architecture, describe, type Network, outputs, totalKept, totalWeights } from '../src/network.js';
 import { formatSeed, type Seed } from '../src/random.js';
 import { constantTwin, type TicketOptions, ticketNetwork, tickets } from '../src/tickets.js';
 import { type DenseResult, PAPER, paperTraining, trainDense } from '../src/train.js';
 import { checkFits, type LoadedData, loadDataset } from './datasets.js';
 import { checkWritable, writeFileSafely } from './files.js';
-import { accuracy, batchOf, emptyLayer, taskModel, validationRows } from './learn.js';
+import { accuracy, accuracyUnder, batchOf, emptyLayer, taskModel, validationRows } from './learn.js';
 import { networkOption } from './network-option.js';
 import { dataOption, fraction, named, type Output, outputOf, positiveInteger, seedOption, threadsOption } from './options.js';
 import { trainingBar } from './progress.js';
@@ -66,9 +65,7 @@ export function bestTicket(
   let best: { mask: Uint8Array[]; rounds: number; valAccuracy: number } | null = null;
   for (const rounds of powers) {
     const mask = criterionMask(network, criterion, dense.initial, dense.final.weights, paperRates(network, rounds), network.seed);
-    const classifier = engine.classifier(untrained, { mask });
-    const valAccuracy = accuracyOf(classifier.logits(images, labels.length), labels, outputs(network));
-    classifier.free();
+    const valAccuracy = accuracyUnder(engine, untrained, { mask }, { images, labels });
     if (!best || valAccuracy > best.valAccuracy) best = { mask, rounds, valAccuracy };
   }
   const { mask, rounds, valAccuracy } = best!;
@@ -253,7 +250,7 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
   if (stored <= rounds) {
     for await (const round of tickets(engine, network, data.train, parts, settings, last)) {
       const seconds = Math.round(performance.now() - started) / 1000;
-      const record = run.add(round, { testAccuracy: testAccuracy(engine, network, round.final, data.test), seconds });
+      const record = run.add(round, { testAccuracy: accuracyUnder(engine, network, { parameters: round.final }, data.test), seconds });
       bar.stop();
       say(rowOf(record));
       bar = barOf();
@@ -272,13 +269,6 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
 const rowOf = ({ round, density, valAccuracy, testAccuracy, seconds }: RoundRecord): string =>
   `round ${String(round).padStart(2)}  kept ${(100 * density).toFixed(2).padStart(6)} %  validation ${valAccuracy.toFixed(4)}  ` +
   `test ${testAccuracy.toFixed(4)}  ${seconds.toFixed(1)} s`;
-
-function testAccuracy(engine: Engine, network: Network, parameters: Parameters, { images, labels }: Dataset): number {
-  const classifier = engine.classifier(network, { parameters });
-  const result = accuracyOf(classifier.logits(images, labels.length), labels, outputs(network));
-  classifier.free();
-  return result;
-}
 
 /** Of all images and labels: another data set under the same name is another run. */
 function digestOf({ train, test }: LoadedData): string {

@@ -5,14 +5,14 @@
 // Tensors, i counting the layers with weights: layers.i.weight (after training), layers.i.bias, layers.i.mask (a byte a weight, 1 kept),
 // layers.i.start (as the round began). Dense weights are [out, in], conv weights [out, k, k, in].
 
-import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { readSafetensors, SeedmaskError, type Tensor, writeSafetensors } from '../codec/index.js';
-import { kept, type Mask, maskBytes, type Network, regenerate, totalKept, totalWeights, weighted, weightShapes } from '../src/network.js';
+import { bitsWhere, kept, type Mask, type Network, regenerate, totalKept, totalWeights, weighted, weightShapes } from '../src/network.js';
 import type { TicketRound } from '../src/tickets.js';
 import { checkWritable, makeFolder, readFile, removeLeftOvers, stateOf, writeFileSafely } from './files.js';
+import { sha256 } from './known.js';
 
 /** Everything that decides a run's bytes, as texts and numbers. */
 export type Setup = Readonly<Record<string, string | number>>;
@@ -66,12 +66,12 @@ export function openRun(folder: string, network: Network, setup: Setup): RunFold
       if (!record) return undefined;
       const file = fileOf(record.round);
       const bytes = readFile(file);
-      const sha256 = digest(bytes);
-      if (sha256 !== record.sha256) {
+      const found = sha256(bytes);
+      if (found !== record.sha256) {
         const hint = 'Put the file back, or choose another --out';
         throw new SeedmaskError('broken-run', {
           field: file,
-          got: `its SHA-256 is ${sha256}`,
+          got: `its SHA-256 is ${found}`,
           expected: `${record.sha256} by ${index}`,
           hint,
         });
@@ -105,7 +105,7 @@ export function openRun(folder: string, network: Network, setup: Setup): RunFold
         density: total / totalWeights(network),
         valAccuracy: round.valAccuracy,
         ...result,
-        sha256: digest(bytes),
+        sha256: sha256(bytes),
       };
       rounds.push(record);
       writeFileSafely(join(folder, 'rounds.csv'), text(csv(rounds)));
@@ -116,7 +116,6 @@ export function openRun(folder: string, network: Network, setup: Setup): RunFold
   };
 }
 
-const digest = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 
 const csv = (rounds: readonly RoundRecord[]): string =>
@@ -172,19 +171,11 @@ function fromTensors(network: Network, record: RoundRecord, tensors: ReadonlyMap
     return {
       weight: pick<Float32Array>('weight', weights),
       bias: pick<Float32Array>('bias', output[2]),
-      mask: packed(pick<Uint8Array>('mask', weights)),
+      mask: bitsWhere(pick<Uint8Array>('mask', weights), (bit) => (bit & 1) === 1),
       start: pick<Float32Array>('start', weights),
     };
   });
   const mask: Mask = layers.map((layer) => layer.mask);
   const final = { weights: layers.map((layer) => layer.weight), biases: layers.map((layer) => layer.bias) };
   return { round: record.round, mask, start: layers.map((layer) => layer.start), final, valAccuracy: record.valAccuracy };
-}
-
-function packed(bytes: Uint8Array): Uint8Array {
-  const bits = new Uint8Array(maskBytes(bytes.length));
-  bytes.forEach((bit, i) => {
-    bits[i >> 3] |= (bit & 1) << (i & 7);
-  });
-  return bits;
 }

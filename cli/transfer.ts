@@ -3,7 +3,17 @@
 
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { type Model, readModel, readPacked, SeedmaskError, TASK_ID, type Task, writeModel, writePacked } from '../codec/index.js';
+import {
+  type Model,
+  readModel,
+  readPacked,
+  SeedmaskError,
+  TASK_ID,
+  TASK_ID_TEXT,
+  type Task,
+  writeModel,
+  writePacked,
+} from '../codec/index.js';
 import { styled } from '../experiments/chart.js';
 import type { Picture } from '../experiments/experiment.js';
 import { optional } from '../experiments/optional.js';
@@ -119,7 +129,7 @@ function checkOptions({ permutePixels, shift, rotate, id, out }: Options): void 
   if (permutePixels && rotate) throw wrong('--rotate', moved, String(rotate));
   if (id === undefined) return;
   if (out === undefined) throw wrong('--id', 'used with --out', 'no --out');
-  if (!TASK_ID.test(id)) throw wrong('--id', '1 to 128 of A-Z a-z 0-9 . _ ~ -, the first a letter or digit', id);
+  if (!TASK_ID.test(id)) throw wrong('--id', TASK_ID_TEXT, id);
 }
 
 async function run(file: string, source: string, options: Options): Promise<void> {

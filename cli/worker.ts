@@ -4,13 +4,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { SeedmaskError } from '../codec/index.js';
 import { openPool } from '../experiments/pool.js';
 import { ATTEMPTS } from '../experiments/queue.js';
 import { addressOf, connect, PATIENCE } from '../experiments/redis.js';
 import { workOn } from '../experiments/worker.js';
-import { type Output, outputOf, positiveInteger, threadsOption } from './options.js';
+import { type Output, outputOf, threadsOption, upTo } from './options.js';
 import { RELEASE } from './release.js';
 import { untilSignal } from './signals.js';
 
@@ -21,13 +21,15 @@ interface Options extends Output {
   drain?: boolean;
 }
 
+/** At most: timers count in 32-bit milliseconds, and a dead worker's cells wait so long. */
+const HOUR = 3600;
 const THREAD = fileURLToPath(new URL('./experiment-thread.js', import.meta.url));
 
 export function workerCommand(): Command {
   return new Command('worker')
     .requiredOption('--queue <url>', 'redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], rediss:// for TLS')
     .addOption(threadsOption('cells at a time; default: one a core'))
-    .option('--lock <seconds>', 'unheard of for so long, a worker counts as dead and its cells go to others', seconds, 30)
+    .option('--lock <seconds>', 'unheard of for so long, a worker counts as dead and its cells go to others', upTo(HOUR, 'seconds'), 30)
     .option('--drain', 'end when the queue has no cell left that can be computed here')
     .option('--json', 'print one JSON object at the end')
     .addHelpText(
@@ -44,13 +46,6 @@ version of Seedmask are left alone.
 A worker computes whatever cell the queue holds, within fixed limits but for as long as it takes: keep the queue on a trusted network.`,
     )
     .action(run);
-}
-
-/** An hour at most: timers count in 32-bit milliseconds, and a dead worker's cells wait so long. */
-function seconds(text: string): number {
-  const n = positiveInteger(text);
-  if (n > 3600) throw new InvalidArgumentError(`expected 1 to 3600 seconds, got ${n}.`);
-  return n;
 }
 
 async function run(options: Options): Promise<void> {

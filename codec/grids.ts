@@ -6,7 +6,7 @@ import { DOMAIN, fillWords, permutation, type Seed } from '../src/random.js';
 import type { Grid, Hints } from './context.js';
 
 /** The most inputs and the most units of a layer: what the model remembers of them stays below 80 MB. */
-export const MAX_SIDE = 2 ** 20;
+const MAX_SIDE = 2 ** 20;
 
 /** A task of the same file whose mask is known, and its place in the index. */
 export interface BaseMask {

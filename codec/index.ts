@@ -19,7 +19,7 @@ export { settleFreeBits } from './free.js';
 export { DIGITS, networkId, PIXELS_TRANSFORM, type Provenance, type Transform } from './header.js';
 export { type Base, checkSizes, DEFAULT_LIMITS, type Limits, type NetworkLookup } from './layout.js';
 export { type MaskPrices, maskPrices } from './rate.js';
-export { TASK_ID, type TaskHead } from './records.js';
+export { TASK_ID, TASK_ID_TEXT, type TaskHead } from './records.js';
 export { readSafetensors, type Tensor, type TensorFile, writeSafetensors } from './safetensors.js';
 export { type LayerCount, SCHEMES, type SchemeName } from './schemes.js';
 export type { PackedTask, StoredTask, Task } from './tasks.js';

@@ -26,6 +26,7 @@ type Tables = Pick<Header, 'transforms' | 'labels' | 'data' | 'columns' | 'idByt
 
 /** What a task's id may be: nothing that needs escaping in a URL or a file name. */
 export const TASK_ID = /^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$/;
+export const TASK_ID_TEXT = '1 to 128 of A-Z a-z 0-9 . _ ~ -, the first a letter or digit';
 const COLUMN = { id: 1, scale: 2, transform: 4, labels: 8, data: 16, pixelSeed: 32, labelSeed: 64 } as const;
 const WIDTH = { scale: 4, transform: 2, labels: 2, data: 2, pixelSeed: 8, labelSeed: 8 } as const;
 type Column = keyof typeof WIDTH;
@@ -132,7 +133,7 @@ export function readColumns(record: Uint8Array, header: Header, task: number, pr
   };
 
   const id = String.fromCharCode(...record.subarray(8, 8 + header.idBytes)).replace(/\0+$/, '');
-  if (header.idBytes && !TASK_ID.test(id)) throw bad('id', '1 to 128 of A-Z a-z 0-9 . _ ~ -, the first a letter or digit', id);
+  if (header.idBytes && !TASK_ID.test(id)) throw bad('id', TASK_ID_TEXT, id);
   if (previous !== null && id <= previous) throw bad('id', `above the id before it, '${previous}'`, id);
   const scaleStart = starts.get('scale');
   const logitScale = scaleStart === undefined ? 1 : view.getFloat32(scaleStart, true);

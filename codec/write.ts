@@ -29,6 +29,7 @@ import {
 import { arrange, writeColumns } from './records.js';
 import { SCHEME_NAMES, type SchemeName } from './schemes.js';
 import { Bases, decodeTask, type PackedTask } from './tasks.js';
+
 /** What `verifyModel` has found right; what is wrong it throws. */
 export interface Verified {
   readonly fileBytes: number;

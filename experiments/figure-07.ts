@@ -26,7 +26,7 @@ const OPPOSITES: [Criterion, Criterion][] = [
 const COMPARED = CRITERIA.filter((name) => !name.endsWith('_sign'));
 const LEADING: readonly Criterion[] = ['large_final', 'magnitude_increase'];
 
-export const byCriterion = (rows: readonly Row[], criterion: Criterion): Row[] => where(rows, { criterion });
+const byCriterion = (rows: readonly Row[], criterion: Criterion): Row[] => where(rows, { criterion });
 
 export function criteriaPictures(all: readonly Row[], plan: Plan, network: NetworkName, name: string, epochs?: number): Picture[] {
   const rows = sameSeeds(all, ['criterion']);

@@ -40,7 +40,7 @@ const CHUNK = 200;
 /** @param release version of this package */
 export const queueName = (release: string): string => `${release}-format${FORMAT}`;
 
-export const PROGRESS = z.strictObject({ fraction: z.number().min(0).max(1), note: z.string().max(300).optional() });
+const PROGRESS = z.strictObject({ fraction: z.number().min(0).max(1), note: z.string().max(300).optional() });
 export type Progress = z.infer<typeof PROGRESS>;
 
 export async function openQueue(name: string, { redis }: Connection): Promise<Queue> {

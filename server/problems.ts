@@ -8,7 +8,7 @@ import type { IncomingMessage } from 'node:http';
 import { SeedmaskError } from '../codec/errors.js';
 import type { Answer } from './routes.js';
 
-export const PROBLEM = 'application/problem+json';
+const PROBLEM = 'application/problem+json';
 
 /** The answer to a failure; one that is not a SeedmaskError tells the client nothing. */
 export function failure(error: unknown, { url = '', headers }: Pick<IncomingMessage, 'url' | 'headers'>): Answer {

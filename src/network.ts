@@ -212,14 +212,15 @@ export function fullMask(architecture: Architecture, keep: boolean): Uint8Array[
 
 export const kept = (bits: Uint8Array, i: number): number => (bits[i >> 3] >> (i & 7)) & 1;
 
-/** Bits of the values that are not 0. */
-export function nonzero(values: Float32Array): Uint8Array {
+/** Bits of the values that satisfy a condition. */
+export function bitsWhere(values: Float32Array | Uint32Array | Uint8Array, is: (value: number) => boolean): Uint8Array {
   const bits = new Uint8Array(maskBytes(values.length));
-  values.forEach((value, i) => {
-    if (value !== 0) bits[i >> 3] |= 1 << (i & 7);
-  });
+  for (let i = 0; i < values.length; i++) if (is(values[i])) bits[i >> 3] |= 1 << (i & 7);
   return bits;
 }
+
+/** Bits of the values that are not 0. */
+export const nonzero = (values: Float32Array): Uint8Array => bitsWhere(values, (value) => value !== 0);
 
 /** Number of kept weights in a layer's bits. */
 export function countKept(bits: Uint8Array): number {

@@ -1,5 +1,5 @@
 // From logits to class probabilities: softmax(scale x logits), in f64 with the exact exponential of exact.ts, rounded to f32 once. The
-// server, the command line and the browser give the same bits.
+// server and the browser give the same bits.
 
 import { exp } from './exact.js';
 

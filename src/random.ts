@@ -151,13 +151,13 @@ const PHI_LOW = 0.022750131948179212;
 const PHI_HIGH = 0.9772498680518208;
 
 /** Standard normal whose distribution function is (word + 1/2) / 2^32. */
-export function normalFromWord(word: number): number {
+function normalFromWord(word: number): number {
   const p = (word + 0.5) * TWO_32;
   return quantile(p, p - 0.5);
 }
 
 /** Standard normal cut at two sigma (not rescaled). */
-export function truncatedNormalFromWord(word: number): number {
+function truncatedNormalFromWord(word: number): number {
   const p = PHI_LOW + (word + 0.5) * TWO_32 * (PHI_HIGH - PHI_LOW);
   return quantile(p, p - 0.5);
 }

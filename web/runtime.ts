@@ -26,10 +26,10 @@ export interface Prediction {
   readonly probabilities: Float32Array;
 }
 
-/** An open model file. */
 /** Raw values: bytes of pixels, or the numbers of a task over numbers. */
 type Raw = Uint8Array | Float32Array;
 
+/** An open model file. */
 export interface OpenModel {
   /** Its network, its tasks with their labels, its bytes. */
   readonly about: FileAbout;

@@ -1,7 +1,7 @@
 // The page's bench: beside the masks of a file, two more on the same network: none at all (the bare random network), and one drawn at
 // random that keeps as much as the file's first; and what a layer looks like under any of them.
 
-import { countKept, fullMask, type Mask, type Network, regenerate, weighted } from '../src/network.js';
+import { bitsWhere, countKept, fullMask, type Mask, type Network, regenerate, weighted } from '../src/network.js';
 import { DOMAIN, fillWords } from '../src/random.js';
 import { type Answer, Bench, type FileAbout, type LayerAbout, seen } from './bench.js';
 import { SIDE } from './digit.js';
@@ -45,7 +45,7 @@ export class Workbench extends Bench<Choice> {
 
   picture(file: number, choice: Choice, layer: number): LayerPicture {
     const { network } = this.fileOf(file).model;
-    const positive = this.#positive.get(file) ?? regenerate(network).map(positiveBits);
+    const positive = this.#positive.get(file) ?? regenerate(network).map((layer) => bitsWhere(layer, (weight) => weight > 0));
     this.#positive.set(file, positive);
     const mask = this.maskOf(file, choice);
     return { ...seen(weighted(network)[layer]), kept: mask[layer].slice(), positive: positive[layer].slice() };
@@ -65,15 +65,7 @@ export class Workbench extends Bench<Choice> {
 }
 
 /** All choices of a file with so many tasks. */
-export const choicesOf = (tasks: number): Choice[] => [...Array.from({ length: tasks }, (_, i) => i), 'random', 'bare'];
-
-function positiveBits(weights: Float32Array): Uint8Array {
-  const bits = new Uint8Array(Math.ceil(weights.length / 8));
-  weights.forEach((weight, i) => {
-    if (weight > 0) bits[i >> 3] |= 1 << (i & 7);
-  });
-  return bits;
-}
+const choicesOf = (tasks: number): Choice[] => [...Array.from({ length: tasks }, (_, i) => i), 'random', 'bare'];
 
 /** A mask that keeps about as much of each layer as another one, of weights drawn at random. */
 function drawnLike(network: Network, mask: Mask): Mask {
@@ -81,10 +73,6 @@ function drawnLike(network: Network, mask: Mask): Mask {
     const words = new Uint32Array(weights);
     fillWords(network.seed, DOMAIN.sampling, stream, 0, words);
     const keep = countKept(mask[layer]);
-    const bits = new Uint8Array(mask[layer].length);
-    words.forEach((word, i) => {
-      if (word < (keep / weights) * 2 ** 32) bits[i >> 3] |= 1 << (i & 7);
-    });
-    return bits;
+    return bitsWhere(words, (word) => word < (keep / weights) * 2 ** 32);
   });
 }

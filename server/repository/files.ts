@@ -9,7 +9,15 @@ import { type FileHandle, open, readdir, readFile, stat } from 'node:fs/promises
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { SeedmaskError } from '../../codec/errors.js';
-import { type Archive, type NetworkLookup, openArchive, type RangeRead, type StoredTask, type TaskHead } from '../../codec/index.js';
+import {
+  type Archive,
+  type NetworkLookup,
+  openArchive,
+  type RangeRead,
+  type StoredTask,
+  TASK_ID,
+  type TaskHead,
+} from '../../codec/index.js';
 import type { Network } from '../../src/network.js';
 
 /** A model file, and what its tasks are called. */
@@ -35,7 +43,7 @@ export interface Listing {
 }
 
 /** What a task name and a version label may be: nothing that needs escaping in a URL or a file name. */
-export const NAME = /^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$/;
+export const NAME = TASK_ID;
 export const VERSION = /^(0|[1-9][0-9]{0,14})$/;
 const LABELS_LIMIT = 65536;
 const Labels = z.record(z.string().regex(NAME), z.union([z.int().nonnegative(), z.string().regex(VERSION)]));

@@ -18,7 +18,7 @@ export function nearest(name: string, names: Iterable<string>): string | undefin
 }
 
 /** Levenshtein distance, or some number above `limit` as soon as it must be. */
-function editDistance(a: string, b: string, limit: number): number {
+export function editDistance(a: string, b: string, limit = Number.POSITIVE_INFINITY): number {
   if (Math.abs(a.length - b.length) > limit) return limit + 1;
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {

@@ -20,7 +20,7 @@ export const contentOf = <T>(schema: z.ZodType<T>) =>
     'image/png': 'bytes',
   }) as const;
 
-export const INSTANCES = {
+const INSTANCES = {
   type: 'array',
   description: 'one list of values per row, flat or shaped; in msgpack also bytes; a lone row may stand alone',
 } as const;

@@ -29,7 +29,7 @@ export interface RowOptions {
 }
 
 /** The shapes one instance may have, flat first. */
-export function instanceShapes([height, width, channels]: Shape): number[][] {
+function instanceShapes([height, width, channels]: Shape): number[][] {
   const flat = [height * width * channels];
   if (height === 1 && width === 1) return [flat];
   return channels === 1 ? [flat, [height, width], [height, width, channels]] : [flat, [height, width, channels]];

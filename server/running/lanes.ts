@@ -34,7 +34,7 @@ export const takeTheSame = (a: Version, b: Version): boolean =>
   a.network === b.network && (a.task.transform.features === undefined) === (b.task.transform.features === undefined);
 
 /** The requests of one task. */
-export class Lane<J extends Queued> {
+class Lane<J extends Queued> {
   readonly version: Version;
   readonly packed: Uint8Array;
   readonly jobs: J[] = [];

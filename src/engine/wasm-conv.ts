@@ -50,7 +50,7 @@ export interface WeightedLayer extends Layer {
   prepare(density: number): Operation[];
 }
 
-export const isWeighted = (layer: Layer): layer is WeightedLayer => layer.placed.stream >= 0;
+const isWeighted = (layer: Layer): layer is WeightedLayer => layer.placed.stream >= 0;
 
 export interface Stack {
   readonly layers: readonly Layer[];

@@ -1,7 +1,7 @@
 // A network under any mask (assembly/packed.ts): the signs of its weights are regenerated once and kept as bits; a mask comes with
 // each call, packed as it is, and is copied in, 34 kB of FC in about a microsecond.
 
-import { inputs, type Network, outputs, ShapeError, weighted } from '../network.js';
+import { bitsWhere, inputs, type Network, outputs, ShapeError, weighted } from '../network.js';
 import { anyMaskScale } from './bounds.js';
 import { checkInputs } from './checks.js';
 import { type AnyMask, type InputTransform, PIXELS } from './engine.js';
@@ -23,7 +23,12 @@ export function createAnyMask(machine: Machine, network: Network, transform: Inp
   const own = new Allocations(machine);
   const length = packedBytes(network);
   const signs = own.bytes(length + BEYOND);
-  machine.u8(signs, length).set(packMask(network, weights.map(signBits)));
+  machine.u8(signs, length).set(
+    packMask(
+      network,
+      weights.map((layer) => bitsWhere(layer, (weight) => weight > 0)),
+    ),
+  );
   const width = inputs(network);
   const count = outputs(network);
   // Lanes are written 32 at a time, and a list takes 8 bytes an input.
@@ -59,11 +64,4 @@ export function createAnyMask(machine: Machine, network: Network, transform: Inp
     },
     free: () => own.free(),
   };
-}
-
-/** Bit = 1 where a weight is positive. */
-function signBits(weights: Float32Array): Uint8Array {
-  const bits = new Uint8Array(Math.ceil(weights.length / 8));
-  for (let i = 0; i < weights.length; i++) if (weights[i] > 0) bits[i >> 3] |= 1 << (i & 7);
-  return bits;
 }

@@ -3,7 +3,7 @@
 // definite mask: here the likelier bit of every weight. The paper reports the mean accuracy of ten drawn masks instead. A penalty on the
 // mean probability (engine.ts) makes masks keep fewer weights.
 
-import { maskBytes, type Network, weightCounts } from '../network.js';
+import { bitsWhere, type Network, weightCounts } from '../network.js';
 
 /** Draws for evaluation count from here, draws for training from 0. */
 export const EVALUATION_DRAWS = 2 ** 31;
@@ -13,10 +13,4 @@ export const evenScores = (network: Network): Float32Array[] => weightCounts(net
 
 /** The definite mask: bits with probability >= 1/2, that is score >= 0. */
 export const likelierMask = (scores: readonly Float32Array[]): Uint8Array[] =>
-  scores.map((layer) => {
-    const bits = new Uint8Array(maskBytes(layer.length));
-    layer.forEach((score, i) => {
-      if (score >= 0) bits[i >> 3] |= 1 << (i & 7);
-    });
-    return bits;
-  });
+  scores.map((layer) => bitsWhere(layer, (score) => score >= 0));

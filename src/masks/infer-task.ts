@@ -43,7 +43,7 @@ export interface TaskGuess {
 }
 
 /** Not tuned: see the head of this file. */
-export const SHARPNESS = 1;
+const SHARPNESS = 1;
 /** Masks between two moments at which others may have their turn: well below a millisecond. */
 const TURN = 64;
 

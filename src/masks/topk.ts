@@ -8,7 +8,7 @@
 import { type Architecture, kept, type Mask, type Network, weightCounts, weighted } from '../network.js';
 import { DOMAIN, fillWords } from '../random.js';
 
-export const START_DENSITY = 0.5;
+const START_DENSITY = 0.5;
 export const SCHEDULE = 0.4;
 
 /**
