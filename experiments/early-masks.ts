@@ -24,7 +24,7 @@ function picture(rows: readonly Row[], { scale }: Plan, weights: Weights): Pictu
   return {
     name: `early-masks-${weights}`,
     title: `Supermasks by the age of the mask, ${WEIGHTS[weights]}: fc on MNIST`,
-    caption: `${curveText(scale, 'fc', agesOf(scale))}; test accuracy without any trained weight, the level of every point chosen on validation rows; ${seedsOf(lines)}.`,
+    caption: `${curveText(scale, 'fc', { ages: agesOf(scale) })}; test accuracy without any trained weight, the level of every point chosen on validation rows; ${seedsOf(lines)}.`,
     chart: { kind: 'curves', across: 'epochs', yLabel: 'test accuracy, %', lines },
   };
 }

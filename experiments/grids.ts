@@ -57,7 +57,7 @@ const AGES = { quick: [1, 2], budget: [1, 2, 3, 6, 12, 25, 55], full: [1, 2, 3, 
 const POWERS = { quick: [4, 8], budget: range(24), full: range(24) } as const;
 /** Of convolutional networks: scoring a mask costs as much as training on as many rows, so few criteria and every third level. */
 const CONV_CRITERIA = ['random', 'large_final', 'large_final_same_sign'] as const;
-const CONV_POWERS = { quick: [4], budget: [2, 4, 6, 9, 12], full: range(24) } as const;
+export const CONV_POWERS = { quick: [4], budget: [2, 4, 6, 9, 12], full: range(24) } as const;
 
 /** Untrained masks: of fc at the paper's 55 epochs and earlier, of the others after training. */
 export const curveCells = (plan: Plan, network: NetworkName = 'fc'): CurveCell[] =>
@@ -71,9 +71,9 @@ const gridOf = (scale: ScaleName, network: NetworkName): Pick<CurveCell, 'criter
 /** The oldest masks of the curves: the paper's. */
 export const lastAge = (scale: ScaleName, network: NetworkName = 'fc'): number => Math.max(...gridOf(scale, network).ages);
 
-/** One line for captions: how masks of curves were made; default at the oldest age. */
-export function curveText(scale: ScaleName, network: NetworkName, ages: readonly number[] = [lastAge(scale, network)]): string {
-  const { criteria, powers } = gridOf(scale, network);
+/** One line for captions: how masks of curves were made; default at the scale's levels and the oldest age. */
+export function curveText(scale: ScaleName, network: NetworkName, shown: Partial<Pick<CurveCell, 'powers' | 'ages'>> = {}): string {
+  const { criteria, powers, ages } = { ...gridOf(scale, network), ages: [lastAge(scale, network)], ...shown };
   const part =
     criteria.length < CRITERIA.length ? `, ${criteria.join(', ')} at ${powers.length} ${powers.length === 1 ? 'level' : 'levels'}` : '';
   return `${network}: masks after ${ages.join(', ')} ${ages.length === 1 && ages[0] === 1 ? 'epoch' : 'epochs'} on ${rowsText(scale, network)}, pruned once${part}`;
@@ -146,16 +146,16 @@ const TOPK_EPOCHS: Record<ScaleName, number> = { quick: 1, budget: 24, full: 100
  * How learned masks differ from the source of their definition, at every scale in the batches: for fc the authors' command, for the
  * others a later re-run, because the paper's own numbers are not known to us.
  */
-export function learnedShortened(scale: ScaleName, network: NetworkName): string {
-  const text = (at: ScaleName, batch: number) =>
-    `${epochsText(LEARNED_EPOCHS[at](network))} on ${rowsText(at, network)} in batches of ${batch}`;
+export function learnedShortened(scale: ScaleName, network: NetworkName, epochs = LEARNED_EPOCHS[scale](network)): string {
+  const text = (at: ScaleName, epochs: number, batch: number) => `${epochsText(epochs)} on ${rowsText(at, network)} in batches of ${batch}`;
   const [source, batch] = network === 'fc' ? ['the authors', 250] : ['the re-run by Ramanujan et al. 2020', 60];
-  return `${scale === 'full' ? '' : 'shortened run: '}${network}: learned masks drawn after ${text(scale, BERNOULLI.batch)}, the definite one of the epoch that is best on validation rows (${source}: ${text('full', batch)})`;
+  const whole = LEARNED_EPOCHS.full(network);
+  return `${scale === 'full' && epochs === whole ? '' : 'shortened run: '}${network}: learned masks drawn after ${text(scale, epochs, BERNOULLI.batch)}, the definite one of the epoch that is best on validation rows (${source}: ${text('full', whole, batch)})`;
 }
 
 /** How our topk masks were learned. */
-export const topkText = (scale: ScaleName, network: NetworkName): string =>
-  `${network}: topk masks of the epoch that is best on validation rows, of ${epochsText(TOPK_EPOCHS[scale])} on ${rowsText(scale, network)}, densities ${TOPK_DENSITY[network].join(', ')}`;
+export const topkText = (scale: ScaleName, network: NetworkName, epochs = TOPK_EPOCHS[scale]): string =>
+  `${network}: topk masks of the epoch that is best on validation rows, of ${epochsText(epochs)} on ${rowsText(scale, network)}, densities ${TOPK_DENSITY[network].join(', ')}`;
 
 /** The paper's learned masks, both kinds of weights, with and without rescaling, and topk. */
 export const learnedCells = (plan: Plan, network: NetworkName): LearnedCell[] =>

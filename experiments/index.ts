@@ -15,7 +15,7 @@ import { figure10 } from './figure-10.js';
 import { mechanism } from './mechanism.js';
 import { permutations } from './permutations.js';
 import { permutationsStudy } from './permutations-study.js';
-import { supermasks, supermasksConv } from './supermasks.js';
+import { supermasks, supermasksControl, supermasksConv } from './supermasks.js';
 import { supsup } from './supsup.js';
 import { taskMatrix } from './task-matrix.js';
 import { transfer } from './transfer.js';
@@ -35,6 +35,7 @@ export const EXPERIMENTS: readonly Experiment[] = [
   figure10,
   supermasks,
   supermasksConv,
+  supermasksControl,
   mechanism,
   earlyMasks,
   earlyMasksWhy,

@@ -1,14 +1,15 @@
 // The paper's table of supermasks: the best a criterion gives (level chosen on validation rows, test rows reported), learned masks with
 // and without rescaling (the mean of ten drawn masks, as the paper reports, and the one definite mask that a model file holds), our topk
-// masks, and trained weights. One column a network.
+// masks, and trained weights. One column a network. A control has conv2 with the paper's rows and epochs.
 
 import { CRITERIA } from '../src/masks/criteria.js';
-import { CONVOLUTIONAL, type NetworkName, type Row } from './cell.js';
+import { type Cell, CONVOLUTIONAL, type LearnedCell, type NetworkName, type Row } from './cell.js';
 import { seedsText } from './chart.js';
 import { inBands, shown } from './claims.js';
 import type { Claim, Experiment, Picture, Table } from './experiment.js';
 import { WEIGHTS, type Weights } from './figure-10.js';
 import {
+  CONV_POWERS,
   curveCells,
   curvesShortened,
   curveText,
@@ -95,12 +96,19 @@ function linesOf(all: readonly Row[], network: NetworkName): Line[] {
 /** What was spent on each kind of mask that the rows have. */
 function budgetText(rows: readonly Row[], scale: Plan['scale'], network: NetworkName): string {
   const own = where(rows, { network });
-  const has = (method: string) => own.some((row) => row['method'] === method);
+  const [bernoulli, topk] = ['bernoulli', 'topk'].map((method) => epochsOf(own, method));
+  const powers = [...new Set(own.map((row) => Number(row['power'] ?? 0)))].filter((power) => power > 0);
   return [
-    ...(own.some((row) => !('method' in row)) ? [curveText(scale, network)] : []),
-    ...(has('bernoulli') ? [learnedShortened(scale, network)] : []),
-    ...(has('topk') ? [topkText(scale, network)] : []),
+    ...(powers.length > 0 ? [curveText(scale, network, { powers })] : []),
+    ...(bernoulli ? [learnedShortened(scale, network, bernoulli)] : []),
+    ...(topk ? [topkText(scale, network, topk)] : []),
   ].join('; ');
+}
+
+/** Epochs that masks were learned for, or undefined where there are none. */
+function epochsOf(rows: readonly Row[], method: string): number | undefined {
+  const row = rows.find((row) => row['method'] === method);
+  return row && Number(row['epochs']);
 }
 
 const present = (rows: readonly Row[]): NetworkName[] => NETWORKS.filter((network) => where(rows, { network }).length > 0);
@@ -127,9 +135,10 @@ function tables(rows: readonly Row[], { scale }: Plan): Table[] {
   ];
 }
 
-const pictures = (rows: readonly Row[], plan: Plan, prefix: string, networks: readonly NetworkName[]): Picture[] =>
+/** Bars of each network that has rows, by the name of their drawing. */
+const pictures = (rows: readonly Row[], plan: Plan, names: Partial<Record<NetworkName, string>>): Picture[] =>
   present(rows)
-    .filter((network) => networks.includes(network))
+    .filter((network) => network in names)
     .map((network) => ({
       network,
       bars: linesOf(rows, network)
@@ -137,7 +146,7 @@ const pictures = (rows: readonly Row[], plan: Plan, prefix: string, networks: re
         .map(({ label, values, paper }) => ({ label, paper, ...summary(values) })),
     }))
     .map(({ network, bars }) => ({
-      name: network === 'fc' ? prefix : `${prefix}-${network}`,
+      name: names[network] ?? '',
       title: `Supermasks, learned masks and trained weights: ${network}`,
       caption: `${budgetText(rows, plan.scale, network)}; test accuracy; ${seedsText(bars)}; red: the paper.`,
       chart: { kind: 'bars', bars },
@@ -175,39 +184,37 @@ function fcClaims(rows: readonly Row[], plan: Plan): Claim[] {
   ];
 }
 
-function convClaims(rows: readonly Row[], plan: Plan): Claim[] {
-  const scope = (network: NetworkName) => ({ plan, network, shortened: curvesShortened(plan.scale, network) });
+function conv6Claim(rows: readonly Row[], plan: Plan): Claim {
   const best = (weights: Weights) => percents(bestOfSeeds(where(rows, { network: 'conv6', weights, criterion: 'large_final_same_sign' })));
+  return inBands(
+    { plan, network: 'conv6', shortened: curvesShortened(plan.scale, 'conv6') },
+    {
+      text: 'A11: large_final_same_sign in conv6, signed constants and initial weights',
+      paper: '41.0 % and 24.0 %; 36 to 45 and 19 to 29',
+    },
+    [
+      { name: WEIGHTS.constant, values: best('constant'), low: 36, high: 45 },
+      { name: WEIGHTS.init, values: best('init'), low: 19, high: 29 },
+    ],
+  );
+}
+
+/** A12 and A13 of one network. */
+function convClaims(all: readonly Row[], plan: Plan, network: NetworkName): Claim[] {
+  const rows = where(all, { network });
   const around = (target: number, tolerance: number) => ({ low: target - tolerance, high: target + tolerance });
+  const [trained, rescaled] = [PAPER.trained[network], PAPER.rescaled.constant[network]];
   return [
     inBands(
-      scope('conv6'),
-      {
-        text: 'A11: large_final_same_sign in conv6, signed constants and initial weights',
-        paper: '41.0 % and 24.0 %; 36 to 45 and 19 to 29',
-      },
-      [
-        { name: WEIGHTS.constant, values: best('constant'), low: 36, high: 45 },
-        { name: WEIGHTS.init, values: best('init'), low: 19, high: 29 },
-      ],
+      { plan, network, shortened: trainedShortened(plan.scale, network) },
+      { text: `A12: trained weights of ${network}`, paper: `${trained} %, ± 1.5` },
+      [{ values: percents(where(rows, { weights: 'trained' })), ...around(trained, 1.5) }],
     ),
-    ...CONVOLUTIONAL.flatMap((network) => [
-      inBands(
-        { ...scope(network), shortened: trainedShortened(plan.scale, network) },
-        { text: `A12: trained weights of ${network}`, paper: `${PAPER.trained[network]} %, ± 1.5` },
-        [{ values: percents(where(rows, { network, weights: 'trained' })), ...around(PAPER.trained[network], 1.5) }],
-      ),
-      inBands(
-        { ...scope(network), shortened: learnedShortened(plan.scale, network) },
-        { text: `A13: learned masks of ${network} with rescaling, signed constants`, paper: `${PAPER.rescaled.constant[network]} %, ± 2` },
-        [
-          {
-            values: percents(bernoulli(where(rows, { network }), 'constant', true), 'drawnTestAccuracy'),
-            ...around(PAPER.rescaled.constant[network], 2),
-          },
-        ],
-      ),
-    ]),
+    inBands(
+      { plan, network, shortened: learnedShortened(plan.scale, network, epochsOf(rows, 'bernoulli')) },
+      { text: `A13: learned masks of ${network} with rescaling, signed constants`, paper: `${rescaled} %, ± 2` },
+      [{ values: percents(bernoulli(rows, 'constant', true), 'drawnTestAccuracy'), ...around(rescaled, 2) }],
+    ),
   ];
 }
 
@@ -225,7 +232,7 @@ export const supermasks: Experiment = {
   cells: (plan) => cellsOf(plan, ['fc']),
   also: (plan) => cellsOf(plan, CONVOLUTIONAL),
   select,
-  pictures: (rows, plan) => pictures(rows, plan, 'supermasks', ['fc']),
+  pictures: (rows, plan) => pictures(rows, plan, { fc: 'supermasks' }),
   tables,
   claims: fcClaims,
 };
@@ -237,7 +244,31 @@ export const supermasksConv: Experiment = {
   cells: (plan) => cellsOf(plan, CONVOLUTIONAL),
   also: (plan) => cellsOf(plan, ['fc']),
   select,
-  pictures: (rows, plan) => pictures(rows, plan, 'supermasks', CONVOLUTIONAL),
+  pictures: (rows, plan) => pictures(rows, plan, { conv2: 'supermasks-conv2', conv4: 'supermasks-conv4', conv6: 'supermasks-conv6' }),
   tables,
-  claims: convClaims,
+  claims: (rows, plan) => [conv6Claim(rows, plan), ...CONVOLUTIONAL.flatMap((network) => convClaims(rows, plan, network))],
+};
+
+/** The paper's rows and epochs, one seed unless more are asked for. */
+const whole = (plan: Plan): Plan => ({ ...plan, scale: plan.scale === 'quick' ? 'quick' : 'full', runs: () => plan.asked ?? 1 });
+/** Learned masks of the control see all rows as often as those of `supermasks-conv` see theirs. */
+const CONTROL_EPOCHS = 20;
+
+/** What decides the claims first: trained weights, and learned masks of signed constants with rescaling. */
+function controlCells(plan: Plan): Cell[] {
+  const curves = curveCells(whole(plan), 'conv2').map((cell) => ({ ...cell, powers: CONV_POWERS[plan.scale] }));
+  const learned = learnedCells(whole(plan), 'conv2').map((cell) => (plan.scale === 'budget' ? { ...cell, epochs: CONTROL_EPOCHS } : cell));
+  const turn = ({ rescale, weights }: LearnedCell) => (rescale ? 0 : 2) + (weights === 'constant' ? 0 : 1);
+  return [...curves, ...learned.sort((a, b) => turn(a) - turn(b))];
+}
+
+export const supermasksControl: Experiment = {
+  name: 'supermasks-control',
+  about: "the same table, conv2 with the paper's rows and epochs",
+  minutes: { quick: 1, budget: 150, full: 600 },
+  cells: controlCells,
+  select: (rows, plan) => select(rows, whole(plan)),
+  pictures: (rows, plan) => pictures(rows, whole(plan), { conv2: 'supermasks-control' }),
+  tables: (rows, plan) => tables(rows, whole(plan)),
+  claims: (rows, plan) => convClaims(rows, whole(plan), 'conv2'),
 };

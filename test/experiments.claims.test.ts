@@ -289,6 +289,7 @@ test('the bars of the table say how long learned masks were trained', () => {
       method: 'bernoulli',
       weights: 'init',
       rescale: 'no',
+      epochs: 100,
       kept: 0.5,
       testAccuracy: 0.95,
       drawnTestAccuracy: 0.953,
@@ -299,22 +300,19 @@ test('the bars of the table say how long learned masks were trained', () => {
     /learned masks drawn after 100 epochs .*, the definite one of the epoch that is best .* \(the authors: 2000 epochs/,
   );
   expect(bars.caption).not.toMatch(/topk|pruned once/);
-  const [both] = EXPERIMENTS.find((e) => e.name === 'supermasks')!.pictures([...rows, { ...rows[0], method: 'topk' }], planOf('budget', 1));
+  const [both] = EXPERIMENTS.find((e) => e.name === 'supermasks')!.pictures(
+    [...rows, { ...rows[0], method: 'topk', epochs: 24 }],
+    planOf('budget', 1),
+  );
   expect(both.caption).toMatch(/topk masks of .*, of 24 epochs on 55,000 training rows, densities 0\.025, 0\.08, 0\.3/);
 });
 
 test('captions of the table tell of the masks that its rows hold, and which criteria a best one is of', () => {
-  const masked = {
-    network: 'conv2',
-    seed: 0,
-    criterion: 'large_final',
-    weights: 'init',
-    age: 4,
-    kept: 0.5,
-    testAccuracy: 0.2,
-    valAccuracy: 0.2,
-  };
-  const [bars] = EXPERIMENTS.find((e) => e.name === 'supermasks-conv')!.pictures([masked], plan);
+  const masked = [2, 4, 6, 9, 12].map((power) => ({
+    ...{ network: 'conv2', seed: 0, criterion: 'large_final', weights: 'init', age: 4, power },
+    ...{ kept: 0.8 ** power, testAccuracy: 0.2, valAccuracy: 0.2 },
+  }));
+  const [bars] = EXPERIMENTS.find((e) => e.name === 'supermasks-conv')!.pictures(masked, plan);
   expect(bars.caption).toMatch(
     /^conv2: masks after 4 epochs .*, pruned once, random, large_final, large_final_same_sign at 5 levels; test/,
   );
@@ -373,13 +371,59 @@ test('a gain that is missing is said', () => {
 
 test('learned masks say at every scale what they do otherwise', () => {
   for (const scale of ['budget', 'full'] as const) {
-    const rows = [{ network: 'fc', seed: 0, method: 'bernoulli', weights: 'init', rescale: 'no', drawnTestAccuracy: 0.953 }];
+    const epochs = scale === 'full' ? 2000 : 100;
+    const rows = [{ network: 'fc', seed: 0, method: 'bernoulli', weights: 'init', rescale: 'no', epochs, drawnTestAccuracy: 0.953 }];
     const [, a7] = EXPERIMENTS.find((e) => e.name === 'supermasks')!.claims(rows, planOf(scale, 1));
     expect(a7).toMatchObject({
       verdict: 'holds',
       note: expect.stringMatching(/in batches of 128, .* \(the authors: 2000 epochs .* of 250\)$/),
     });
   }
+});
+
+test("the control of the convolutional table is judged by the paper's rows and epochs, its learned masks by their own", () => {
+  const about = { network: 'conv2', seed: 0 };
+  const control = [
+    { ...about, criterion: 'none', weights: 'trained', age: 27, power: 0, testAccuracy: 0.69, valAccuracy: 0.69 },
+    {
+      ...about,
+      method: 'bernoulli',
+      weights: 'constant',
+      rescale: 'yes',
+      epochs: 20,
+      kept: 0.5,
+      testAccuracy: 0.6,
+      drawnTestAccuracy: 0.61,
+    },
+  ];
+  const [a12, a13] = claimsOf('supermasks-control', control);
+  expect(a12).toEqual({ text: 'A12: trained weights of conv2', paper: '69.2 %, ± 1.5', ours: '69.0 (1 seed)', verdict: 'holds' });
+  expect(a13).toMatchObject({
+    verdict: 'fails',
+    note: expect.stringMatching(/^outside 64 to 68; shortened run: conv2: learned masks drawn after 20 epochs on 45,000 training rows in/),
+  });
+  const [whole] = EXPERIMENTS.find((e) => e.name === 'supermasks-control')!
+    .claims([{ ...control[1], epochs: 100 }], planOf('full', 1))
+    .slice(1);
+  expect(whole.note).toMatch(/^outside 64 to 68; conv2: learned masks drawn after 100 epochs/);
+});
+
+test('the control runs one seed unless more are asked for, and what decides its claims first', () => {
+  const control = EXPERIMENTS.find((e) => e.name === 'supermasks-control')!;
+  const cells = control.cells(planOf('budget'));
+  expect(cells).toHaveLength(6);
+  expect(cells[0]).toMatchObject({
+    kind: 'curve',
+    network: 'conv2',
+    seed: 0,
+    rows: 45000,
+    test: 10000,
+    ages: [27],
+    powers: [2, 4, 6, 9, 12],
+  });
+  expect(cells[1]).toMatchObject({ kind: 'learned', method: 'bernoulli', weights: 'constant', rescale: true, rows: 45000, epochs: 20 });
+  expect(control.cells(planOf('budget', 3))).toHaveLength(18);
+  expect(control.cells(planOf('full'))[1]).toMatchObject({ epochs: 100 });
 });
 
 test('A22 is about accuracy and kept weights', () => {
