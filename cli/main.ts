@@ -3,7 +3,8 @@
 // exit 1.
 
 import { Command, CommanderError } from 'commander';
-import { oneLine, SeedmaskError } from '../codec/errors.js';
+import { SeedmaskError } from '../codec/errors.js';
+import { oneLine } from '../codec/one-line.js';
 import { DataError } from '../src/data.js';
 import { ShapeError } from '../src/network.js';
 import { RELEASE } from './release.js';

@@ -1,6 +1,7 @@
 // What went wrong with a call: the server's own words where it answered, else that no answer came.
 
 import type { ErrorCode } from '../codec/errors.js';
+import { oneLine } from '../codec/one-line.js';
 import { bytesOf } from './body.js';
 
 /** What a failure says besides its line. */
@@ -72,8 +73,6 @@ export class RequestError extends Error implements Failure {
     return new RequestError(`no answer from ${url.split('?', 1)[0]}: ${why}`, { status: 0, code: 'no-answer' }, { cause });
   }
 }
-
-const oneLine = (text: string): string => text.replace(/(?:[\p{Cc}\u2028\u2029]\s*)+/gu, ' ');
 
 /** fetch wraps the reason in a "fetch failed". */
 const deepest = (error: Error): Error => (error.cause instanceof Error ? deepest(error.cause) : error);

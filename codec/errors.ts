@@ -1,6 +1,8 @@
 // Every way Seedmask can refuse, in one closed table: code, HTTP status, and a sentence with what was found and what is expected.
 // The codec, the command line and the server throw nothing else on purpose; each code has a test with the input that provokes it.
 
+import { oneLine } from './one-line.js';
+
 /** code -> [HTTP status, sentence]. {field}, {expected} and {got} are filled in from the details. */
 export const ERRORS = {
   // ---- bytes of a model file ----
@@ -123,9 +125,6 @@ export class SeedmaskError extends Error {
     this.file = file;
   }
 }
-
-/** A text as part of a line: a blank for line ends and control characters, with what is blank behind them. */
-export const oneLine = (text: string): string => text.replace(/(?:[\p{Cc}\u2028\u2029]\s*)+/gu, ' ');
 
 /** Values from outside are shown, but never more than a line of them; of bytes how many there are. */
 function show(value: unknown): string {

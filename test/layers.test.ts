@@ -33,7 +33,7 @@ const RULES: [place: string, allowed: RegExp][] = [
   ['server/running/', /^(server\/(running|requests|repository|routes)|src\/|codec\/)/],
   ['server/repository/', /^(server\/(repository|requests)\/|server\/(running\/threads|protocols\/contents)|src\/|codec\/)/],
   ['server/', /^(server|src|codec|models)\//],
-  ['client/', /^client\/|^codec\/errors/],
+  ['client/', /^client\/|^codec\/(errors|one-line)/],
   ['web/', /^(web|src|codec|models)\//],
   ['experiments/', /^(experiments|src|codec|models)\//],
   ['interop/', /^(interop|src|codec)\//],
