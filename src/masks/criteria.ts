@@ -49,7 +49,7 @@ export function criterionScores(
   layer: number,
   among?: Uint8Array,
 ): Float64Array {
-  const score = (of: (wi: number, wf: number) => number) => Float64Array.from(final, (wf, i) => of(initial[i], wf));
+  const score = (of: (wi: number, wf: number) => number) => new Float64Array(final.length).map((_, i) => of(initial[i], final[i]));
   switch (criterion) {
     case 'random': {
       const words = new Uint32Array(final.length);
@@ -83,7 +83,7 @@ export function criterionScores(
 /** How many of the candidates' magnitudes are strictly smaller than each weight's. */
 function ranks(weights: Float32Array, among?: Uint8Array): Float64Array {
   const sorted = candidates(weights.map(Math.abs), among).sort();
-  return Float64Array.from(weights, (w) => {
+  return new Float64Array(weights).map((w) => {
     const magnitude = Math.abs(w);
     let [low, high] = [0, sorted.length];
     while (low < high) {
@@ -96,8 +96,13 @@ function ranks(weights: Float32Array, among?: Uint8Array): Float64Array {
 }
 
 /** A copy of the values that compete. */
-const candidates = <T extends Float32Array | Float64Array>(values: T, among?: Uint8Array): T =>
-  values.filter((_, i) => !among || kept(among, i)) as T;
+function candidates<T extends Float32Array | Float64Array>(values: T, among?: Uint8Array): T {
+  const copy = values.slice() as T;
+  if (!among) return copy;
+  let count = 0;
+  for (let i = 0; i < values.length; i++) if (kept(among, i)) copy[count++] = values[i];
+  return copy.subarray(0, count) as T;
+}
 
 /**
  * Bits of the `keep` highest scores; ties in the order of a seeded permutation.
