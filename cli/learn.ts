@@ -8,7 +8,7 @@ import { accuracyOf, evaluate, fitLogitScale } from '../src/evaluate.js';
 import { convDensity, spread } from '../src/masks/topk.js';
 import { type Architecture, countKept, type Mask, type Network, outputs } from '../src/network.js';
 import type { Seed } from '../src/random.js';
-import { BERNOULLI, type Progress, TOPK, topkTraining, trainBernoulli, trainTopk } from '../src/train.js';
+import { bernoulliTraining, type Progress, TOPK, topkTraining, trainBernoulli, trainTopk } from '../src/train.js';
 
 /**
  * Kept fraction of dense layers, first to last, and passes over the data: chosen on validation rows of 784-300-100-10 (bench/README.md).
@@ -191,7 +191,12 @@ export async function trainTask(
   const topk = { ...topkTraining(network), ...(data.train.features && { learningRate: NUMBERS_RATE }) };
   const learned =
     options.method === 'bernoulli'
-      ? await trainBernoulli(engine, network, data.train, parts, { ...BERNOULLI, ...options, batch, rescale: options.rescale ?? false })
+      ? await trainBernoulli(engine, network, data.train, parts, {
+          ...bernoulliTraining(network),
+          ...options,
+          batch,
+          rescale: options.rescale ?? false,
+        })
       : { ...(await trainTopk(engine, network, data.train, parts, { ...topk, ...options, batch, rate })), drawn: [] };
   const trainSeconds = (performance.now() - started) / 1000;
   const modelOf = (mask: Uint8Array[]) => taskModel(engine, network, mask, data.train, parts.validation, data.name, permutations);

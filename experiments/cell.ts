@@ -5,14 +5,17 @@
 
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { conv2, conv4, conv6, fc } from '../models/index.js';
 import { actionConflict, MASK0, MASK1 } from '../src/masks/actions.js';
 import { CRITERIA } from '../src/masks/criteria.js';
+import type { Architecture } from '../src/network.js';
 import { dataOfView, VIEWS } from './views.js';
 
 /** The paper's networks. */
 const NETWORKS = ['fc', 'conv2', 'conv4', 'conv6'] as const;
 export type NetworkName = (typeof NETWORKS)[number];
 export const CONVOLUTIONAL = ['conv2', 'conv4', 'conv6'] as const satisfies readonly NetworkName[];
+export const ARCHITECTURES: Record<NetworkName, Architecture> = { fc, conv2, conv4, conv6 };
 
 /** The paper's data for a network: digits for fc, CIFAR-10 for the convolutional ones. */
 export const dataOf = (network: NetworkName): 'mnist' | 'cifar10' => (network === 'fc' ? 'mnist' : 'cifar10');

@@ -1,12 +1,11 @@
 // Figures 5, 6 and 9: every criterion as the region of the plane (initial weight, final weight) that it keeps, with weights of our own
 // training on it. The region is drawn by scoring a raster of the plane among those weights, by the same code that makes masks.
 
-import * as definitions from '../models/index.js';
 import { CRITERIA, type Criterion, criterionScores, keepHighest, paperRates } from '../src/masks/criteria.js';
 import { kept } from '../src/network.js';
 import { parseSeed } from '../src/random.js';
 import { ticketNetwork } from '../src/tickets.js';
-import type { Row } from './cell.js';
+import { ARCHITECTURES, type Row } from './cell.js';
 import type { Plane } from './chart.js';
 import type { Experiment } from './experiment.js';
 import { lastAge, planeCells } from './grids.js';
@@ -16,7 +15,7 @@ import { numbers, where } from './rows.js';
 const LAYER = 1;
 /** Rounds of the paper's rates: 32.8 % of a hidden layer are kept. */
 const POWER = 5;
-const KEPT = paperRates(ticketNetwork(definitions.fc, parseSeed(0)), POWER)[LAYER];
+const KEPT = paperRates(ticketNetwork(ARCHITECTURES.fc, parseSeed(0)), POWER)[LAYER];
 const SIDE = 72;
 const SHOWN = 500;
 
@@ -33,14 +32,9 @@ function planeOf(criterion: Criterion, initial: Float32Array, final: Float32Arra
   const chosen = [...scores.subarray(0, n)].filter((_, i) => kept(mask, i) === 1);
   // At zero the criteria of signs draw lots: what they keep by score is above.
   const least = Math.min(...chosen.filter((score) => score !== 0));
-  const step = Math.max(1, Math.floor(n / SHOWN));
   return {
     reach,
-    points: Array.from({ length: Math.min(n, SHOWN) }, (_, i) => i * step).map((i) => ({
-      initial: initial[i],
-      final: final[i],
-      kept: kept(mask, i) === 1,
-    })),
+    points: Array.from(initial.subarray(0, SHOWN), (weight, i) => ({ initial: weight, final: final[i], kept: kept(mask, i) === 1 })),
     region: criterion === 'random' ? undefined : { size: SIDE, scores: [...scores.subarray(n)], least },
   };
 }
@@ -61,7 +55,7 @@ export const figure5: Experiment = {
     {
       name: 'figure-05',
       title: 'What the criteria keep, in the plane of initial and final weights',
-      caption: `${SHOWN} weights of the second layer of fc after ${lastAge(scale)} epochs, seed 0. Blue: kept at ${(100 * KEPT).toFixed(1)} %; the shaded region is what a criterion keeps at that level (none of random; at a score of zero the criteria of signs draw lots). Dashed: weights that did not move.`,
+      caption: `${SHOWN} weights, drawn, of the second layer of fc after ${lastAge(scale)} epochs, seed 0. Blue: kept at ${(100 * KEPT).toFixed(1)} %; the shaded region is what a criterion keeps at that level (none of random; at a score of zero the criteria of signs draw lots). Dashed: weights that did not move.`,
       chart: { kind: 'panels', columns: 3, panels: planes(rows) },
     },
   ],

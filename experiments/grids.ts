@@ -2,8 +2,19 @@
 
 import type { Mask0, Mask1 } from '../src/masks/actions.js';
 import { CRITERIA, type Criterion } from '../src/masks/criteria.js';
-import { BERNOULLI, TOPK, TOPK_CONV_RATE } from '../src/train.js';
-import type { ArchiveCell, CurveCell, LearnedCell, NetworkName, PaperCell, PlaneCell, ProbeCell, Setting, TicketCell } from './cell.js';
+import { BERNOULLI, bernoulliTraining, TOPK, TOPK_CONV_RATE } from '../src/train.js';
+import {
+  ARCHITECTURES,
+  type ArchiveCell,
+  type CurveCell,
+  type LearnedCell,
+  type NetworkName,
+  type PaperCell,
+  type PlaneCell,
+  type ProbeCell,
+  type Setting,
+  type TicketCell,
+} from './cell.js';
 import { epochsText, extentOf, rowsText, type ScaleName } from './scale.js';
 
 export interface Plan {
@@ -55,7 +66,7 @@ export const ticketCells = (
 
 const AGES = { quick: [1, 2], budget: [1, 2, 3, 6, 12, 25, 55], full: [1, 2, 3, 6, 12, 25, 55] } as const;
 const POWERS = { quick: [4, 8], budget: range(24), full: range(24) } as const;
-/** Of convolutional networks: scoring a mask costs as much as training on as many rows, so few criteria and every third level. */
+/** Of convolutional networks: scoring a mask costs as much as training on as many rows, so few criteria and, but at full, few levels. */
 const CONV_CRITERIA = ['random', 'large_final', 'large_final_same_sign'] as const;
 export const CONV_POWERS = { quick: [4], budget: [2, 4, 6, 9, 12], full: range(24) } as const;
 
@@ -132,7 +143,8 @@ export const probeCells = (plan: Plan): ProbeCell[] =>
     ),
   );
 
-const LEARNING_RATES: Record<NetworkName, number> = { fc: 100, conv2: 100, conv4: 50, conv6: 20 };
+/** Of the paper's learned masks. */
+const rateOf = (network: NetworkName): number => bernoulliTraining(ARCHITECTURES[network]).learningRate;
 const LEARNED_EPOCHS: Record<ScaleName, (network: NetworkName) => number> = {
   quick: () => 1,
   budget: (network) => (network === 'fc' ? 100 : 20),
@@ -148,9 +160,13 @@ const TOPK_EPOCHS: Record<ScaleName, number> = { quick: 1, budget: 24, full: 100
  */
 export function learnedShortened(scale: ScaleName, network: NetworkName, epochs = LEARNED_EPOCHS[scale](network)): string {
   const text = (at: ScaleName, epochs: number, batch: number) => `${epochsText(epochs)} on ${rowsText(at, network)} in batches of ${batch}`;
-  const [source, batch] = network === 'fc' ? ['the authors', 250] : ['the re-run by Ramanujan et al. 2020', 60];
+  const rate = rateOf(network);
+  const [source, batch, ours, theirs] =
+    network === 'fc'
+      ? ['the authors', 250, '', '']
+      : ['the re-run by Ramanujan et al. 2020', 60, ` at a constant rate of ${rate}`, ` at a rate that falls from ${rate} by a cosine`];
   const whole = LEARNED_EPOCHS.full(network);
-  return `${scale === 'full' && epochs === whole ? '' : 'shortened run: '}${network}: learned masks drawn after ${text(scale, epochs, BERNOULLI.batch)}, the definite one of the epoch that is best on validation rows (${source}: ${text('full', whole, batch)})`;
+  return `${scale === 'full' && epochs === whole ? '' : 'shortened run: '}${network}: learned masks drawn after ${text(scale, epochs, BERNOULLI.batch)}${ours}, the definite one of the epoch that is best on validation rows (${source}: ${text('full', whole, batch)}${theirs})`;
 }
 
 /** How our topk masks were learned. */
@@ -169,7 +185,7 @@ export const learnedCells = (plan: Plan, network: NetworkName): LearnedCell[] =>
           weights,
           rescale,
           density: [],
-          learningRate: LEARNING_RATES[network],
+          learningRate: rateOf(network),
           epochs: LEARNED_EPOCHS[plan.scale](network),
         }),
       ),

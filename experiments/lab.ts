@@ -1,14 +1,13 @@
 // What a cell needs around it: an engine, data, and a shelf on which trained weights wait for the next cell that starts from them.
 
-import * as definitions from '../models/index.js';
 import { type Dataset, imagesOf, labelsOf, type Split, split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
 import { accuracyOf } from '../src/evaluate.js';
-import { type Architecture, type Mask, type Network, outputs, type Parameters } from '../src/network.js';
+import { type Mask, type Network, outputs, type Parameters } from '../src/network.js';
 import { parseSeed } from '../src/random.js';
 import { ticketNetwork } from '../src/tickets.js';
 import { paperTraining, trainDense } from '../src/train.js';
-import { dataOf, type NetworkName, type Setting } from './cell.js';
+import { ARCHITECTURES, dataOf, type Setting } from './cell.js';
 
 /** Trained parameters by name; a shelf that forgets only costs time. */
 export interface Shelf {
@@ -45,7 +44,6 @@ export interface Score {
 }
 
 const VALIDATION_ROWS = 5000;
-const ARCHITECTURES: Record<NetworkName, Architecture> = definitions;
 
 export function benchOf(lab: Lab, setting: Setting): Bench {
   const { train, test } = lab.data(dataOf(setting.network));

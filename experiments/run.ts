@@ -3,8 +3,9 @@
 import { criterionMask, paperRates } from '../src/masks/criteria.js';
 import { spread } from '../src/masks/topk.js';
 import { density, fullMask, kept, type Mask, regenerate, weighted } from '../src/network.js';
+import { DOMAIN, parseSeed, permutation } from '../src/random.js';
 import { constantTwin, type TicketRound, tickets } from '../src/tickets.js';
-import { BERNOULLI, paperTraining, topkTraining, trainBernoulli, trainTopk } from '../src/train.js';
+import { bernoulliTraining, paperTraining, topkTraining, trainBernoulli, trainTopk } from '../src/train.js';
 import { archiveRows } from './archive.js';
 import type { Cell, CurveCell, LearnedCell, PlaneCell, Row, TicketCell } from './cell.js';
 import { type Bench, benchOf, type Lab, trainedAt } from './lab.js';
@@ -125,7 +126,7 @@ async function learnedRows(cell: LearnedCell, lab: Lab, bench: Bench): Promise<R
   const { train, parts } = bench;
   const learned =
     method === 'bernoulli'
-      ? await trainBernoulli(lab.engine, network, train, parts, { ...BERNOULLI, ...options, rescale })
+      ? await trainBernoulli(lab.engine, network, train, parts, { ...bernoulliTraining(network), ...options, rescale })
       : {
           ...(await trainTopk(lab.engine, network, train, parts, { ...topkTraining(network), ...options, density: densities })),
           drawn: [],
@@ -145,14 +146,15 @@ async function learnedRows(cell: LearnedCell, lab: Lab, bench: Bench): Promise<R
   ];
 }
 
-/** Rows of sampled weights. */
+/** DOMAIN.sampling from this stream on: which weights a plane shows, a layer each. */
+const SHOWN_WEIGHTS = 0x30000;
+
+/** Rows of sampled weights: drawn, as those at even distances would belong to few inputs of a layer. */
 async function planeRows(cell: PlaneCell, lab: Lab, bench: Bench): Promise<Row[]> {
   const [{ weights }] = await trainedAt(lab, cell, bench, [cell.epochs]);
   return regenerate(bench.network).flatMap((layer, l) => {
-    const step = Math.max(1, Math.floor(layer.length / cell.points));
-    return Array.from({ length: Math.min(cell.points, Math.floor(layer.length / step)) }, (_, k): Row => {
-      const i = k * step;
-      return { network: cell.network, seed: cell.seed, layer: l, index: i, initial: layer[i], final: weights[l][i] };
-    });
+    const drawn = permutation(layer.length, parseSeed(cell.seed), DOMAIN.sampling, SHOWN_WEIGHTS + l).subarray(0, cell.points);
+    const about = { network: cell.network, seed: cell.seed, layer: l };
+    return Array.from(drawn, (index): Row => ({ ...about, index, initial: layer[index], final: weights[l][index] }));
   });
 }

@@ -8,7 +8,7 @@ import type { View } from './views.js';
 
 const ALL = { rows: 55_000, validation: 5000, test: 10_000 };
 
-/** What tasks are trained on. `budget` is short, so that a thousand of them are a matter of an hour or two; `full` trains as `seedmask train` does. */
+/** What tasks are trained on. `budget` is short, so that a thousand of them are a matter of an hour or two; `full` for as many epochs as `seedmask train`. */
 const EXTENT: Record<ScaleName, Pick<TaskCell, 'rows' | 'validation' | 'test' | 'epochs'>> = {
   quick: { rows: 6000, validation: 500, test: 1000, epochs: 2 },
   budget: { ...ALL, epochs: 2 },
@@ -18,7 +18,7 @@ const EXTENT: Record<ScaleName, Pick<TaskCell, 'rows' | 'validation' | 'test' | 
 /** Epochs of trained weights, the upper bound. */
 const DENSE_EPOCHS: Record<ScaleName, number> = { quick: 1, budget: 6, full: 55 };
 
-/** Densities and rate of a short training, chosen on the validation rows of tasks 10001 to 10003 (bench/README.md). */
+/** Densities and rate of a short training, chosen on the validation rows of tasks 10001 to 10003 (experiments/README.md). */
 const DENSITY = [0.03, 0.1, 0.3] as const;
 const LEARNING_RATE = 0.3;
 

@@ -112,6 +112,7 @@ export {
   BERNOULLI,
   type BernoulliOptions,
   type BernoulliResult,
+  bernoulliTraining,
   type DenseOptions,
   type DenseResult,
   type MaskResult,

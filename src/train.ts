@@ -10,7 +10,7 @@ import { EVALUATION_DRAWS, evenScores, likelierMask } from './masks/bernoulli.js
 import { type RmspropOptions, ThresholdScores } from './masks/threshold.js';
 import { densityAt, gainAt, initialScores, keepAt, SCHEDULE, scoreRanges } from './masks/topk.js';
 import { moveImages, type Reach } from './moves.js';
-import { type Mask, type Network, outputs, type Parameters, regenerate } from './network.js';
+import { type Architecture, type Mask, type Network, outputs, type Parameters, regenerate } from './network.js';
 
 export interface Progress {
   /** Counted from 1. */
@@ -61,6 +61,15 @@ export const topkTraining = (network: Network): Omit<TopkOptions, 'epochs' | 'de
 
 /** The paper's learned supermask of an FC network (SGD with rate 100: a score sees a weight times a quarter of its gradient), in batches of ours. */
 export const BERNOULLI = { batch: 128, learningRate: 100, momentum: 0.9, rescale: false } as const;
+
+/**
+ * The same for any network. Of convolutional ones the paper's rates are not known to us: 100 with two conv layers, 50 with four and 20
+ * with six are those of a re-run of its method (Ramanujan et al. 2020), which lets them fall by a cosine; here they stay.
+ */
+export function bernoulliTraining({ layers }: Architecture): Omit<BernoulliOptions, 'epochs'> {
+  const conv = layers.filter((layer) => layer.kind === 'conv').length;
+  return { ...BERNOULLI, learningRate: conv <= 2 ? BERNOULLI.learningRate : conv <= 4 ? 50 : 20 };
+}
 
 const REPORT_EVERY = 50;
 

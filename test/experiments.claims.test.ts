@@ -426,6 +426,14 @@ test('the control runs one seed unless more are asked for, and what decides its 
   expect(control.cells(planOf('full'))[1]).toMatchObject({ epochs: 100 });
 });
 
+test('learned masks of convolutional networks name their constant rate beside the falling one of their source', () => {
+  const rows = [
+    { network: 'conv4', seed: 0, method: 'bernoulli', weights: 'constant', rescale: 'yes', epochs: 20, drawnTestAccuracy: 0.31 },
+  ];
+  const a13 = claimsOf('supermasks-conv', rows).find(({ text }) => text.startsWith('A13: learned masks of conv4'))!;
+  expect(a13.note).toMatch(/of 128 at a constant rate of 50, .* in batches of 60 at a rate that falls from 50 by a cosine\)$/);
+});
+
 test('A22 is about accuracy and kept weights', () => {
   const verdict = (testAccuracy: number, kept: number) =>
     claimsOf('supermasks', [{ network: 'fc', seed: 0, method: 'topk', weights: 'constant', kept, testAccuracy }]).at(-1)!;

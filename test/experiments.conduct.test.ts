@@ -108,6 +108,9 @@ test('the CSV is tidy: a row a round, criterion and seed, and no bytes of archiv
   expect(head).toBe('network,criterion,mask0,mask1,seed,round,kept,valAccuracy,testAccuracy,towardZero');
   expect(rows).toHaveLength(ARMS.length * 2 * 3);
   expect(lines('figure-10.csv')[0]).not.toMatch(/base64|sha256/);
+  // 100 of the 30,000 weights of 300 inputs and 100 units: drawn, they belong to some 85 inputs.
+  const inputs = lines('figure-05.csv').flatMap((line) => line.match(/^fc,0,1,(\d+),/)?.[1] ?? []);
+  expect(new Set(inputs.map((index) => Number(index) % 300)).size).toBeGreaterThan(60);
   const config = JSON.parse(readFileSync(join(folder, 'figure-07.json'), 'utf8'));
   expect(config).toMatchObject({ experiment: 'figure-07', scale: 'quick', missing: 0 });
   expect(config.cells).toHaveLength(6);

@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
+import { conv2, conv4, conv6, fc } from '../models/index.js';
 import { type Dataset, imagesOf, labelsOf, split } from '../src/data.js';
 import type { Classifier, Engine } from '../src/engine/engine.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
@@ -11,7 +12,17 @@ import { RMSPROP } from '../src/masks/threshold.js';
 import { convDensity, densityAt, initialScores, scoreRanges } from '../src/masks/topk.js';
 import { countKept, type Network, outputs, totalKept, weightCounts } from '../src/network.js';
 import { DOMAIN, fillWords, parseSeed } from '../src/random.js';
-import { BERNOULLI, PAPER, TOPK, topkTraining, trainBernoulli, trainDense, trainThreshold, trainTopk } from '../src/train.js';
+import {
+  BERNOULLI,
+  bernoulliTraining,
+  PAPER,
+  TOPK,
+  topkTraining,
+  trainBernoulli,
+  trainDense,
+  trainThreshold,
+  trainTopk,
+} from '../src/train.js';
 
 const network: Network = {
   input: [4, 4, 1],
@@ -44,6 +55,10 @@ function shapes(rows: number): Dataset {
 const data = shapes(900);
 const parts = split(900, 150, network.seed);
 const options = { ...TOPK, epochs: 6, batch: 30, density: [0.25, 0.5] };
+
+test('learned masks take the rates of their source: 100, of four conv layers 50 and of six 20', () => {
+  expect([fc, conv2, conv4, conv6].map((network) => bernoulliTraining(network).learningRate)).toEqual([100, 100, 50, 20]);
+});
 
 test('a mask is learned, exactly at its density, with the same bytes by every engine and thread count', async () => {
   const engines: Engine[] = [createReferenceEngine(), await createWasmEngine({ threads: 1 }), await createWasmEngine({ threads: 2 })];
