@@ -2,11 +2,11 @@
 // refused or closed.
 
 import { readFileSync } from 'node:fs';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { readModel, writeModel } from '../codec/index.js';
 import { asInputs } from '../src/data.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
-import { inputs, totalWeights } from '../src/network.js';
+import { fullMask, inputs, type Network, totalWeights } from '../src/network.js';
 import { Bench } from '../web/bench.js';
 import { bytesOf } from '../web/limits.js';
 import { drawnToScale } from '../web/scale.js';
@@ -114,6 +114,15 @@ test('a file of more tasks than a page takes is refused', async () => {
   );
   const bytes = writeModel({ network: TINY, base: { kind: 'none' }, tasks: tasks.map((one) => ({ ...one, labels: ['a'] })) });
   await expect(new Workbench(createReferenceEngine()).open(bytes)).rejects.toThrow('tasks is 4097, the limit is 4096');
+});
+
+test('a network of more weights than a page takes is refused before any is regenerated', async () => {
+  const wide: Network = { ...FC, layers: [{ kind: 'dense', units: 22_000, activation: 'relu' }, FC.layers[2]] };
+  const bytes = writeModel({ network: wide, base: { kind: 'none' }, tasks: [task(fullMask(wide, false))] });
+  const classifier = vi.fn();
+  const bench = new Workbench({ ...createReferenceEngine(), classifier });
+  await expect(bench.open(bytes)).rejects.toMatchObject({ code: 'over-limit' });
+  expect([bench.size, classifier.mock.calls.length]).toEqual([0, 0]);
 });
 
 test('a file on its way is read no further than a page takes, whatever it says of its size', async () => {

@@ -1,6 +1,7 @@
-// What a page may open: decoded masks stay below 32 MB.
+// What a page may open: decoded masks stay within 32 MB, and the weights of a network, which a link of 80 characters can ask for by the
+// hundred million, within 64 MB.
 
-export const LIMITS = { maxFileBytes: 32 * 1024 * 1024, maxWeights: 2 ** 28, maxTasks: 4096 } as const;
+export const LIMITS = { maxFileBytes: 32 * 1024 * 1024, maxWeights: 2 ** 28, maxMaskWeights: 2 ** 24, maxTasks: 4096 } as const;
 
 /** @throws Error for a file that is too large, before it is read */
 export function checkFileBytes(name: string, bytes: number): void {
