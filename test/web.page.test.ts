@@ -406,8 +406,8 @@ describe.skipIf(!here && !process.env['CI'])('in Chromium', { timeout: PATIENT }
       const { open } = Reflect.get(globalThis, 'seedmask') as typeof import('../web/runtime.js');
       const said: string[] = [];
       const digits = new Uint8Array(784 * 2).fill(0, 784).fill(200, 800, 1200);
-      for (const threads of [1.5, Number.NaN, 0, -1]) {
-        const model = await open(file, { threads });
+      for (const options of [...[1.5, Number.NaN, 0, -1].map((threads) => ({ threads })), { worker: false }]) {
+        const model = await open(file, options);
         const { label } = await model.classify(digits.subarray(784));
         said.push(String(label === (await model.classify(digits.slice(784))).label));
         const lost = [model.classify(digits.subarray(0, 784)), model.logits(digits, 2)];
@@ -427,7 +427,7 @@ describe.skipIf(!here && !process.env['CI'])('in Chromium', { timeout: PATIENT }
       await model.classify(digits.slice(784));
       return { said, sent };
     }, `${base}/models/digits.smk`);
-    expect(found.said).toEqual(Array.from({ length: 4 }, () => ['true', ...Array(3).fill('the model is closed')]).flat());
+    expect(found.said).toEqual(Array.from({ length: 5 }, () => ['true', ...Array(3).fill('the model is closed')]).flat());
     expect(found.sent).toEqual([784, 784]);
     await page.close();
   });

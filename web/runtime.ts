@@ -58,6 +58,7 @@ const service = (threads: number) => {
   };
 };
 type Service = ReturnType<typeof service>;
+type Method = (...given: unknown[]) => Promise<unknown>;
 
 interface Call {
   readonly id: number;
@@ -74,8 +75,7 @@ interface Reply {
 /** In the worker: answers calls. */
 function answer(own: Service): void {
   addEventListener('message', async ({ data: { id, name, given } }: MessageEvent<Call>) => {
-    const method = own[name] as (...given: unknown[]) => Promise<unknown>;
-    const reply: Reply = await method(...given).then(
+    const reply: Reply = await (own[name] as Method)(...given).then(
       (value) => ({ id, value }),
       (error: unknown) => ({ id, failed: error instanceof Error ? error.message : String(error) }),
     );
@@ -99,33 +99,47 @@ function remote(worker: Worker): { far: Service; end(why: string): void } {
     waiting.delete(data.id);
   };
   worker.onerror = ({ message }) => end(message || 'the worker of seedmask.js could not be loaded');
-  const call =
-    (name: keyof Service) =>
-    (...given: unknown[]) =>
-      new Promise<unknown>((resolve, reject) => {
-        if (ended) throw new Error(ended);
-        const id = calls++;
-        waiting.set(id, ({ value, failed }) => (failed === undefined ? resolve(value) : reject(new Error(failed))));
-        worker.postMessage({ id, name, given: given.map(alone) } satisfies Call);
-      });
-  const far = { open: call('open'), classify: call('classify'), logits: call('logits'), close: call('close') } as Service;
+  const far = calling(
+    (name) =>
+      (...given) =>
+        new Promise((resolve, reject) => {
+          if (ended) throw new Error(ended);
+          const id = calls++;
+          waiting.set(id, ({ value, failed }) => (failed === undefined ? resolve(value) : reject(new Error(failed))));
+          worker.postMessage({ id, name, given: given.map(copied) } satisfies Call);
+        }),
+  );
   return { far, end };
 }
 
-/** Of a part of a larger buffer its bytes alone, as a message takes all that lies under a view; other values as they are. */
-const alone = (value: unknown): unknown =>
-  (value instanceof Uint8Array || value instanceof Float32Array) &&
-  !(value.buffer instanceof ArrayBuffer && value.byteLength === value.buffer.byteLength)
-    ? value.slice()
-    : value;
-
 /** The same in this thread. */
 function here(threads: number): ReturnType<typeof remote> {
-  const far = service(threads);
-  // An engine that could not start has said so to whoever called.
-  return { far, end: () => void far.close().catch(() => undefined) };
+  const own = service(threads);
+  let ended = '';
+  const alive = () => {
+    if (ended) throw new Error(ended);
+  };
+  const far = calling((name) => async (...given) => {
+    alive();
+    return (own[name] as Method)(...given.map(copied)).finally(alive);
+  });
+  const end = (why: string) => {
+    ended = why;
+    // An engine that could not start has said so to whoever called.
+    own.close().catch(() => undefined);
+  };
+  return { far, end };
 }
 
+const calling = (call: (name: keyof Service) => Method) =>
+  ({ open: call('open'), classify: call('classify'), logits: call('logits'), close: call('close') }) as Service;
+
+/** Values as they are at the call, whatever their buffer is used for before they are read; a message takes all that lies under a view. */
+const copied = (value: unknown): unknown =>
+  value instanceof Uint8Array ? new Uint8Array(value) : value instanceof Float32Array ? new Float32Array(value) : value;
+
+/** More than a machine of kernels starts (src/engine/machine.ts) are not asked for. */
+const MOST_THREADS = 64;
 const IN_WORKER = /^seedmask:(\d+)$/;
 /** Whether this file is the module itself, which a worker can load again. Bundlers write the file of their build in place of an address. */
 const standsAlone = (): boolean => /^(?!file:).*\/seedmask\.js(\?.*)?$/.test(import.meta.url);
@@ -139,7 +153,7 @@ export async function open(
   { worker = standsAlone(), threads = 1 }: OpenOptions = {},
 ): Promise<OpenModel> {
   const bytes = await given(source);
-  const many = Math.floor(Math.max(1, Math.min(threads || 1, parallelism())));
+  const many = Math.floor(Math.max(1, Math.min(threads || 1, parallelism(), MOST_THREADS)));
   // A module from elsewhere cannot be a worker, but a worker may import it.
   const blob = worker ? URL.createObjectURL(new Blob([`import ${JSON.stringify(import.meta.url)};`], { type: 'text/javascript' })) : '';
   const thread = worker ? new Worker(blob, { type: 'module', name: `seedmask:${many}` }) : null;
@@ -172,7 +186,7 @@ export async function open(
 }
 
 async function given(source: string | URL | Blob | Uint8Array): Promise<Uint8Array> {
-  if (source instanceof Uint8Array) return source;
+  if (source instanceof Uint8Array) return new Uint8Array(source);
   if (source instanceof Blob) checkFileBytes('the file', source.size);
   if (source instanceof Blob) return new Uint8Array(await source.arrayBuffer());
   const response = await fetch(source);

@@ -1,0 +1,48 @@
+// The runtime for pages where it is called: answers are of the values at the call, and no machine is asked for more threads than it takes.
+// In a browser: web.page.test.ts.
+
+import { readFileSync } from 'node:fs';
+import { afterEach, expect, test, vi } from 'vitest';
+import { open } from '../web/runtime.js';
+
+vi.mock('#workers', async (original) => ({ ...(await original<object>()), parallelism: () => 96 }));
+afterEach(() => vi.unstubAllGlobals());
+
+const file = () => new Uint8Array(readFileSync(new URL('../models/trained/mnist.smk', import.meta.url)));
+
+test('a buffer may be used again as soon as a call has returned', async () => {
+  const bytes = file();
+  const opening = open(bytes, { worker: false });
+  bytes.fill(0);
+  const model = await opening;
+  const pixels = Uint8Array.from({ length: 784 }, (_, i) => (i % 28 === 14 ? 255 : 0));
+  const numbers = Float32Array.from(pixels);
+  const calls = () => Promise.all([model.classify(pixels), model.logits(pixels, 1), model.logits(numbers, 1)]);
+  const expected = await calls();
+  const answers = calls();
+  pixels.fill(0);
+  numbers.fill(0);
+  expect(await answers).toEqual(expected);
+  expect(await calls()).not.toEqual(expected);
+  model.close();
+});
+
+test.each([
+  [Number.POSITIVE_INFINITY, 64],
+  [96, 64],
+  [3.9, 3],
+  [Number.NaN, 1],
+])('%s threads are asked for as %s', async (threads, asked) => {
+  const names: unknown[] = [];
+  class NoWorker {
+    onerror = (_: { message: string }) => {};
+    constructor(_: string, { name }: WorkerOptions) {
+      names.push(name);
+    }
+    postMessage = () => this.onerror({ message: 'no worker here' });
+    terminate() {}
+  }
+  vi.stubGlobal('Worker', NoWorker);
+  await expect(open(file(), { worker: true, threads })).rejects.toThrow('no worker here');
+  expect(names).toEqual([`seedmask:${asked}`]);
+});
