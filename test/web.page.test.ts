@@ -12,7 +12,7 @@ import express from 'express';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadDataset } from '../cli/datasets.js';
-import { readModel } from '../codec/index.js';
+import { readModel, writeModel } from '../codec/index.js';
 import type { Engine } from '../src/engine/engine.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 
@@ -127,6 +127,13 @@ describe.skipIf(!here && !process.env['CI'])('in Chromium', { timeout: PATIENT }
     await page.getByRole('button', { name: 'Clear' }).click();
     const box = (await page.locator('#pad').boundingBox())!;
     const to = (x: number, y: number) => page.mouse.move(box.x + x * box.width, box.y + y * box.height, { steps: 6 });
+    const drawn = () => page.evaluate(() => (document.getElementById('pad') as HTMLCanvasElement).toDataURL());
+    const empty = await drawn();
+    await to(0.5, 0.15);
+    await page.mouse.down({ button: 'right' });
+    await to(0.5, 0.5);
+    await page.mouse.up({ button: 'right' });
+    expect(await drawn()).toBe(empty);
     await to(0.5, 0.15);
     await page.mouse.down();
     await to(0.5, 0.85);
@@ -217,6 +224,30 @@ describe.skipIf(!here && !process.env['CI'])('in Chromium', { timeout: PATIENT }
     await page.close();
   });
 
+  test('a mask that has not answered yet stands over no answer of another, and is asked', async () => {
+    const { page } = await opened();
+    await page.evaluate(() => {
+      const post = Worker.prototype.postMessage;
+      Worker.prototype.postMessage = function (this: Worker, message: { path?: string[] }, ...rest: unknown[]) {
+        if (message.path?.[0] === 'everywhere') return;
+        if (message.path?.[0] === 'classify') Reflect.set(globalThis, 'release', () => post.apply(this, [message, ...rest] as never));
+        else post.apply(this, [message, ...rest] as never);
+      } as typeof post;
+    });
+    const released = () => page.evaluate(() => Reflect.get(globalThis, 'release')());
+    const bars = () => page.locator('#bars li').count();
+    await page.getByRole('button', { name: 'Many masks on one network' }).click();
+    await page.locator('#masks button', { hasText: 'odd-or-even' }).waitFor();
+    await released();
+    await page.locator('#bars li').first().waitFor();
+    await page.locator('#masks button', { hasText: 'odd-or-even' }).click();
+    expect([await page.locator('#answer').textContent(), await bars()]).toEqual(['', 0]);
+    await released();
+    await page.locator('#bars li').first().waitFor();
+    expect(await bars()).toBe(2);
+    await page.close();
+  });
+
   test('a damaged file is refused in one line, and the page goes on', async () => {
     const { page } = await opened();
     const bytes = modelFile('digits');
@@ -232,6 +263,12 @@ describe.skipIf(!here && !process.env['CI'])('in Chromium', { timeout: PATIENT }
       () => document.getElementById('notice')!.hidden && document.getElementById('files')!.textContent!.includes('mine'),
     );
     expect(await page.locator('#scale').textContent()).toContain('1,064,800 bytes');
+    // A task without a name goes by its file's, as what feeds pixels in too.
+    const { network, tasks } = readModel(modelFile('tasks'));
+    const shuffled = tasks.find(({ id }) => id === 'shuffled-pixels-1')!;
+    const alone = Buffer.from(writeModel({ network, base: { kind: 'none' }, tasks: [{ ...shuffled, id: '' }] }));
+    await page.setInputFiles('#pick', { name: 'shuffled.smk', mimeType: 'application/octet-stream', buffer: alone });
+    await page.getByRole('radio', { name: 'shuffled', exact: true }).waitFor();
     // A file of a name of the site stands beside that one; one that is too large is not read.
     await page.setInputFiles('#pick', {
       name: 'digits.smk',
@@ -281,6 +318,34 @@ describe.skipIf(!here && !process.env['CI'])('in Chromium', { timeout: PATIENT }
     await page.close();
   });
 
+  test('what is asked for counts from then on, and only if its file opens', async () => {
+    const page = await blank();
+    const comes = await heldBack(page, '**/models/digits.smk');
+    await page.goto(url);
+    await page.locator('#files button').first().waitFor();
+    await page.setInputFiles('#pick', { name: 'broken.smk', mimeType: 'application/octet-stream', buffer: modelFile('digits').fill(0, 9) });
+    const refused = page.locator('#notice', { hasText: /./ });
+    await refused.waitFor();
+    const said = await refused.textContent();
+    comes();
+    await page.getByRole('button', { name: 'Digits, on a convolutional network', pressed: true }).waitFor();
+    expect(await page.locator('#notice').textContent()).toBe(said);
+    // A dropped file that takes long to read was asked for when it was dropped.
+    await page.evaluate(() => {
+      const read = File.prototype.arrayBuffer;
+      File.prototype.arrayBuffer = async function () {
+        await new Promise((resolve) => Reflect.set(globalThis, 'release', resolve));
+        return read.call(this);
+      };
+    });
+    await page.setInputFiles('#pick', { name: 'slow.smk', mimeType: 'application/octet-stream', buffer: modelFile('digits') });
+    await tasksFile(page);
+    await page.evaluate(() => Reflect.get(globalThis, 'release')());
+    await page.getByRole('button', { name: 'slow', exact: true }).waitFor();
+    expect(await page.getByRole('button', { name: 'Many masks on one network', pressed: true }).isVisible()).toBe(true);
+    await page.close();
+  });
+
   test('the first file, asked for again before it has come, stays open', async () => {
     const page = await blank();
     const comes = await heldBack(page, '**/models/digits.smk');
@@ -302,7 +367,7 @@ describe.skipIf(!here && !process.env['CI'])('in Chromium', { timeout: PATIENT }
     await page.close();
   });
 
-  test('without a clipboard the link is in the address bar; a trainer that cannot be loaded is said', async () => {
+  test('without a clipboard the link is in the address bar; a trainer or digits that cannot be loaded are said', async () => {
     const { page } = await opened();
     await page.evaluate(() => Object.defineProperty(navigator, 'clipboard', { value: undefined }));
     await page.getByRole('button', { name: 'Copy a link' }).click();
@@ -311,6 +376,23 @@ describe.skipIf(!here && !process.env['CI'])('in Chromium', { timeout: PATIENT }
     await page.getByRole('button', { name: 'Train' }).click();
     await page.waitForFunction(() => /trainer could not be loaded/.test(document.getElementById('training')!.textContent!));
     expect(await page.getByRole('button', { name: 'Train' }).isEnabled()).toBe(true);
+    await page.unroute('**/trainer*');
+    await page.route('**/data/mnist/*', (route) => route.fulfill({ status: 404 }));
+    await page.getByRole('button', { name: 'Train' }).click();
+    await page.waitForFunction(() => /404.*: seedmask data get mnist, then: /.test(document.getElementById('training')!.textContent!));
+    await page.close();
+  });
+
+  test('a thread that fails before the script of the page has come is said', async () => {
+    const page = await blank();
+    const comes = await heldBack(page, '**/assets/index-*.js');
+    await page.route('**/assets/worker-*.js', (route) => route.abort());
+    const failed = page.waitForEvent('requestfailed');
+    await page.goto(url, { waitUntil: 'commit' });
+    await failed;
+    await page.waitForTimeout(1000);
+    comes();
+    await page.waitForFunction(() => /could not be loaded/.test(document.getElementById('notice')!.textContent ?? ''));
     await page.close();
   });
 
@@ -331,16 +413,29 @@ describe.skipIf(!here && !process.env['CI'])('in Chromium', { timeout: PATIENT }
     await third.waitForFunction(() => /link is damaged/.test(document.getElementById('notice')!.textContent ?? ''));
     // The page works all the same, and takes another link without being loaded again.
     await third.waitForFunction(() => document.querySelectorAll('#bars li').length > 0);
-    await third.evaluate(() => {
-      location.hash = '#masks-title';
-    });
-    await third.waitForFunction(() => document.getElementById('notice')!.hidden);
     await third.evaluate((hash) => {
       location.hash = hash;
     }, new URL(link).hash);
     await third.waitForFunction(() => document.getElementById('files')!.textContent!.includes('from the link'));
     expect(await third.locator('#notice').isVisible()).toBe(false);
     await third.close();
+    // A place on the page is no model and takes none away; back from a link there is the first.
+    const fourth = await blank();
+    const comes = await heldBack(fourth, '**/assets/worker-*.js');
+    await fourth.goto(link);
+    await fourth.locator('#files button').first().waitFor();
+    await fourth.getByRole('link', { name: 'Swap the mask' }).click();
+    comes();
+    const fromLink = fourth.getByRole('button', { name: 'from the link', exact: true, pressed: true });
+    await fromLink.waitFor();
+    await fourth.evaluate((hash) => {
+      history.replaceState(null, '', location.pathname);
+      location.hash = hash;
+    }, new URL(link).hash);
+    await fromLink.waitFor();
+    await fourth.goBack();
+    await fourth.getByRole('button', { name: 'Digits, on a convolutional network', pressed: true }).waitFor();
+    await fourth.close();
   });
 
   test('trains a mask that classifies', async () => {

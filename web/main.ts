@@ -11,7 +11,7 @@ import { createPad } from './pad.js';
 import { button, byId, fetched, grouped, notice, percent, said } from './page.js';
 import { coloursOf, greyImage } from './pictures.js';
 import { drawnToScale } from './scale.js';
-import { bytesOf, LINK_LIMIT, linkOf } from './share.js';
+import { bytesOf, isLink, LINK_LIMIT, linkOf } from './share.js';
 import { wireTraining } from './training.js';
 import type { Choice } from './workbench.js';
 import type { Service } from './worker.js';
@@ -25,7 +25,8 @@ interface Shown {
 /** The thread that was started while this script was on its way (vite.config.mjs), or one of our own. */
 const begun: unknown = Reflect.get(globalThis, 'seedmaskWorker');
 const thread = begun instanceof Worker ? begun : new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' });
-thread.addEventListener('error', ({ message }) => notice(message || 'a part of this page could not be loaded; load it again'));
+const broken = ({ message }: Partial<ErrorEvent>) => notice(message || 'a part of this page could not be loaded; load it again');
+thread.addEventListener('error', broken);
 const worker = Comlink.wrap<Service>(thread);
 
 /** Files of this site, opened when they are asked for. */
@@ -42,9 +43,11 @@ const state: {
   /** Task whose order of pixels is fed in, or null: upright. */
   feed: number | null;
   answers: Answer[];
-  /** How often a file was asked for: one that arrives after a later wish is kept and not shown. */
+  /** How often a file was asked for. */
   wishes: number;
-} = { digit: new Uint8Array(SIDE * SIDE), files: new Map(), shown: null, choice: 0, feed: null, answers: [], wishes: 0 };
+  /** The latest wish whose file has opened: what was asked for earlier and comes later is kept and not shown. */
+  granted: number;
+} = { digit: new Uint8Array(SIDE * SIDE), files: new Map(), shown: null, choice: 0, feed: null, answers: [], wishes: 0, granted: 0 };
 
 /** Runs what a user asked for; a failure is one line on the page. */
 async function attempt(action: () => Promise<void>): Promise<void> {
@@ -116,11 +119,12 @@ const place = (choice: Choice): number => {
   return typeof choice === 'number' ? choice : choice === 'random' ? tasks : tasks + 1;
 };
 
+/** Nothing where the mask has not answered yet. */
 function showAnswer(): void {
-  const answer = state.answers[place(state.choice)];
+  const answer: Answer | undefined = state.answers[place(state.choice)];
   const { labels } = taskOf(state.choice);
-  byId('answer').textContent = labels[answer.best];
-  byId('bars').replaceChildren(...barsOf(labels, answer));
+  byId('answer').textContent = answer ? labels[answer.best] : '';
+  byId('bars').replaceChildren(...(answer ? barsOf(labels, answer) : []));
 }
 
 // ---- masks and files ----
@@ -176,7 +180,7 @@ function showFiles(): void {
 
 /** What may be fed in: upright, and the order of pixels of every task that has one. */
 function showFeeds(): void {
-  const { about } = state.shown!;
+  const { about, name } = state.shown!;
   const group = byId('feeds');
   const options = [null, ...about.tasks.flatMap((task, i) => (task.order ? [i] : []))];
   group.replaceChildren(group.firstElementChild!);
@@ -191,44 +195,56 @@ function showFeeds(): void {
       state.feed = task;
       void attempt(ask);
     });
-    label.append(radio, ' ', task === null ? 'as drawn' : about.tasks[task].id);
+    label.append(radio, ' ', task === null ? 'as drawn' : about.tasks[task].id || name);
     group.append(label);
   }
 }
 
 function choose(choice: Choice): void {
   state.choice = choice;
-  if (state.answers[place(state.choice)]) showAnswer();
+  showAnswer();
+  if (!state.answers[place(choice)]) void attempt(askOne);
   showMasks();
   byId('task-note').textContent = noteOf(state.shown!, state.choice);
   void attempt(showInside);
 }
 
-async function openShipped(name: string, url: string): Promise<void> {
+/** Numbers what a visitor asks for, before anything is read. What the page said of earlier wishes goes. */
+function wished(): number {
+  notice('');
+  return ++state.wishes;
+}
+
+async function openShipped(name: string, url: string, wish = wished()): Promise<void> {
   const known = state.files.get(name);
-  if (known) return reopen(known);
-  const wish = ++state.wishes;
+  if (known) return reopen(known, wish);
   const ahead = name === SHIPPED[0].name ? await worker.ahead() : null;
   if (ahead) return hold({ name, ...ahead }, wish);
-  notice(`Opening ${name} …`);
+  if (wish === state.wishes) notice(`Opening ${name} …`);
   await openBytes(name, await fetched(url), wish);
 }
 
-async function openBytes(name: string, bytes: Uint8Array, wish = ++state.wishes): Promise<void> {
+async function openBytes(name: string, bytes: Uint8Array, wish = wished()): Promise<void> {
   await hold({ name, bytes, about: await worker.open(bytes) }, wish);
 }
 
-function reopen(shown: Shown): Promise<void> {
-  state.wishes++;
-  return show(shown);
+async function reopen(shown: Shown, wish = wished()): Promise<void> {
+  if (grants(wish)) await show(shown);
+}
+
+/** Whether the file of a wish, now open, is to be shown: none that was asked for later has opened. */
+function grants(wish: number): boolean {
+  if (wish < state.granted) return false;
+  state.granted = wish;
+  return true;
 }
 
 /** Files of a visitor that stay open; beyond, the oldest is forgotten. */
 const HELD = 8;
 
 /**
- * Keeps a file and shows it if no other was asked for since; the worker forgets the one whose name it takes, and the oldest where there
- * are too many.
+ * Keeps a file and shows it if its wish is granted; the worker forgets the one whose name it takes, and the oldest where there are too
+ * many.
  */
 async function hold(shown: Shown, wish: number): Promise<void> {
   const { files } = state;
@@ -240,16 +256,18 @@ async function hold(shown: Shown, wish: number): Promise<void> {
   for (const { name } of oldest) files.delete(name);
   // A file that was opened ahead may come twice.
   const gone = (replaced ? [replaced, ...oldest] : oldest).filter(({ about }) => about.file !== shown.about.file);
-  if (wish === state.wishes || gone.some((one) => one === state.shown)) await show(shown);
+  if (grants(wish) || gone.some((one) => one === state.shown)) await show(shown);
   else showFiles();
   for (const { about } of gone) await worker.close(about.file);
 }
 
 async function show(shown: Shown): Promise<void> {
-  notice('');
+  // A later wish that is on its way, or has failed, has said so.
+  if (state.granted === state.wishes) notice('');
   Object.assign(state, { shown, choice: 0, feed: null, answers: [] });
   // From here on nothing on the page belongs to the file before.
   const answer = askOne();
+  showAnswer();
   showFiles();
   showFeeds();
   byId('task-note').textContent = noteOf(state.shown!, state.choice);
@@ -291,12 +309,12 @@ byId('clear').addEventListener('click', () => {
 const inside = createInside(() => void attempt(showInside));
 
 async function openFile(file: File): Promise<void> {
-  notice('');
+  const wish = wished();
   checkFileBytes(file.name, file.size);
   const stem = file.name.replace(/\.smk$/, '');
   // A visitor's file does not take the place of one of the site.
   const name = SHIPPED.some((one) => one.name === stem) ? `${stem} of yours` : stem;
-  await openBytes(name, new Uint8Array(await file.arrayBuffer()));
+  await openBytes(name, new Uint8Array(await file.arrayBuffer()), wish);
   byId('masks-title').scrollIntoView();
 }
 byId<HTMLInputElement>('pick').addEventListener('change', (event) => {
@@ -360,15 +378,21 @@ void attempt(loadExamples);
 
 /** Opens the model in the page's address; without one, or with a damaged one, which is said, the first of the site. */
 async function openAddress(): Promise<void> {
-  notice('');
-  const first = () => (state.shown ? undefined : openShipped(SHIPPED[0].name, SHIPPED[0].url));
+  const wish = wished();
+  const first = () => openShipped(SHIPPED[0].name, SHIPPED[0].url, wish);
   try {
     const shared = bytesOf(location.hash);
-    await (shared ? openBytes('from the link', shared) : first());
+    await (shared ? openBytes('from the link', shared, wish) : first());
   } catch (error) {
-    await first();
+    if (!state.shown) await first();
     throw error;
   }
 }
 void attempt(openAddress);
-addEventListener('hashchange', () => void attempt(openAddress));
+addEventListener('hashchange', ({ oldURL }) => {
+  // Back from a link there is the page as it begins; places on the page are no models.
+  if (isLink(location.hash) || (location.hash === '' && isLink(new URL(oldURL).hash))) void attempt(openAddress);
+});
+// The thread may have failed before this script was there.
+const failed: unknown = Reflect.get(globalThis, 'seedmaskFailed');
+if (failed instanceof Event) broken(failed);

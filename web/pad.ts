@@ -62,7 +62,8 @@ export function createPad(canvas: HTMLCanvasElement, drawn: (strokes: readonly S
     return [((event.clientX - box.left) * SIZE) / box.width, ((event.clientY - box.top) * SIZE) / box.height];
   };
   canvas.addEventListener('pointerdown', (event) => {
-    if (growing) return;
+    // Of a mouse the main button draws; a finger and the tip of a pen count as it.
+    if (growing || event.button !== 0) return;
     canvas.setPointerCapture(event.pointerId);
     pen = { ...pen, down: false, shown: false };
     begin(...at(event));

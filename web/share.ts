@@ -11,9 +11,12 @@ export function linkOf(bytes: Uint8Array, page: string): string {
   return `${page.split('#', 1)[0]}${KEY}${btoa(text).replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '')}`;
 }
 
+/** Whether an address has a file in it. */
+export const isLink = (hash: string): boolean => hash.startsWith(KEY);
+
 /** The file in an address, or null when it has none. @throws Error with one line when what is there is no base64url or too long */
 export function bytesOf(hash: string): Uint8Array | null {
-  if (!hash.startsWith(KEY)) return null;
+  if (!isLink(hash)) return null;
   const text = hash.slice(KEY.length);
   if (text.length > Math.ceil((LINK_LIMIT * 4) / 3)) throw new Error(`the model in the link has more than ${LINK_LIMIT} bytes`);
   if (text.length % 4 === 1) throw new Error('the link is damaged: its end is missing');

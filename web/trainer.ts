@@ -41,7 +41,8 @@ const VALIDATION = 5000;
 
 async function fetched(url: string): Promise<Uint8Array> {
   const response = await fetch(url);
-  if (!response.ok) throw new Error(`${url}: ${response.status} ${response.statusText}; serve this page with: seedmask serve --web`);
+  if (!response.ok)
+    throw new Error(`${url}: ${response.status} ${response.statusText}; run: seedmask data get mnist, then: seedmask serve --web`);
   return new Uint8Array(await response.arrayBuffer());
 }
 

@@ -12,11 +12,14 @@ const FIRST = 'models/digits.smk';
 
 const workerIn = (bundle) => Object.keys(bundle).find((name) => /^assets\/worker-.*\.js$/.test(name));
 
-/** Starts the worker, which opens the first model unless the address holds another (web/worker.ts). */
+/** Starts the worker, which opens the first model unless the address holds another (web/worker.ts); keeps its failure for the page. */
 const start = (worker) => `self.seedmaskWorker = new Worker(new URL('./${worker}', location), {
   type: 'module',
   name: location.hash.startsWith('#m=') ? '' : new URL('./${FIRST}', location).href,
 });
+self.seedmaskWorker.onerror = (event) => {
+  self.seedmaskFailed = event;
+};
 `;
 
 export default defineConfig({
