@@ -136,7 +136,7 @@ const calling = (call: (name: keyof Service) => Method) =>
 
 /** Values as they are at the call, whatever their buffer is used for before they are read; a message takes all that lies under a view. */
 const copied = (value: unknown): unknown =>
-  value instanceof Uint8Array ? new Uint8Array(value) : value instanceof Float32Array ? new Float32Array(value) : value;
+  value instanceof Uint8Array ? new Uint8Array(value) : ArrayBuffer.isView(value) ? (value as Float32Array).slice() : value;
 
 /** More than a machine of kernels starts (src/engine/machine.ts) are not asked for. */
 const MOST_THREADS = 64;
