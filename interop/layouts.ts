@@ -142,9 +142,21 @@ export function toMask(network: Network, layers: readonly LayerTensors[]): Uint8
   });
 }
 
+/** What a tensor's name ends in, by what it is; the rest is the layer's. `weight_mask` and `weight_orig` are PyTorch's, of pruned layers. */
+const ending = (...words: string[]): RegExp => new RegExp(`(?<![A-Za-z0-9])(${words.join('|')})(:\\d+)?$`, 'i');
+const ENDINGS = {
+  weight: ending('weight', 'kernel'),
+  mask: ending('mask', 'weight_mask'),
+  bias: ending('bias'),
+  under: ending('weight_orig', 'weight', 'kernel'),
+};
+const layerOf = (name: string, end: RegExp): string | null => (end.test(name) ? name.replace(end, '') : null);
+/** Vectors of our own exports (tensors.ts) that are no layer's. */
+const OURS = new Set(['input', 'constant', 'features.low', 'features.scale']);
+
 /**
  * The layers of a file of named tensors (safetensors, NPZ): those that `names` lists, or those called weight, kernel or, for masks,
- * mask, in the order of their names with numbers as numbers.
+ * mask, in the order of their names with numbers as numbers. A bias is called like its weight; of numbered arrays it is the next.
  * @param layout absent: the one that fits, if there is but one
  */
 export function pickLayers(
@@ -154,33 +166,69 @@ export function pickLayers(
   names?: readonly string[],
   layout?: LayoutName,
 ): LayerTensors[] {
+  const all = [...tensors.keys()];
+  const rank = (name: string): number | undefined => tensors.get(name)?.shape.length;
   const get = (name: string): NamedTensor => {
     const tensor = tensors.get(name);
-    if (!tensor) throw badTensor(`tensor ${name}`, `one of ${[...tensors.keys()].join(', ')}`, 'no such name');
+    if (!tensor) throw badTensor(`tensor ${name}`, `one of ${all.join(', ')}`, 'no such name');
     return { name, ...tensor };
   };
-  const chosen = (names ?? named([...tensors.keys()], what, (name) => tensors.get(name)!.shape.length)).map(get);
+  const chosen = (names ?? named(all, what, (name) => rank(name)! > 1)).map(get);
   for (const { name, shape } of chosen) {
     if (shape.length !== 2 && shape.length !== 4)
       throw badTensor(name, 'a tensor of a dense or conv layer (2 or 4 dimensions)', `shape [${shape}]`);
   }
   const { unitsLast, channelsFirst } = LAYOUTS[layout ?? fitting(architecture, chosen)];
-  const ending = what === 'mask' ? /mask$/ : /(weight|kernel)$/;
-  return chosen.map((weight) => {
-    const beside = (part: string) => {
-      const name = weight.name.replace(ending, part);
-      return name !== weight.name && tensors.has(name) ? get(name) : undefined;
-    };
-    const [bias, under] = what === 'mask' && names ? [] : [beside('bias'), what === 'mask' ? beside('weight') : undefined];
-    return { weight, layout: { unitsLast, channelsFirst }, ...(bias && { bias }), ...(under && { under }) };
+  const layers = chosen.map((weight): LayerTensors => {
+    const layer = layerOf(weight.name, ENDINGS[what]);
+    const beside = (part: 'bias' | 'under') => (layer === null ? undefined : all.find((name) => layerOf(name, ENDINGS[part]) === layer));
+    const next = weight.name.replace(/\d+$/, (digits) => String(Number(digits) + 1));
+    const follows = layer === null && rank(next) === 1 ? next : undefined;
+    const [bias, under] = what === 'mask' && names ? [] : [beside('bias') ?? follows, what === 'mask' ? beside('under') : undefined];
+    const held = { ...(bias !== undefined && { bias: get(bias) }), ...(under !== undefined && { under: get(under) }) };
+    return { weight, layout: { unitsLast, channelsFirst }, ...held };
   });
+  if (!names)
+    checkBiases(
+      all.filter((name) => rank(name) === 1 && !OURS.has(name)),
+      layers,
+      what,
+    );
+  return layers;
 }
 
-function named(all: readonly string[], what: 'weight' | 'mask', rank: (name: string) => number): string[] {
-  const ending = what === 'mask' ? /(^|\W|_)mask$/i : /(^|\W|_)(weight|kernel)$/i;
-  const found = all.filter((name) => ending.test(name));
-  const rest = found.length ? found : all.filter((name) => rank(name) > 1);
-  return rest.sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
+/** Throws SeedmaskError bad-checkpoint where no layer has taken a vector: a network without its biases is another. */
+function checkBiases(vectors: readonly string[], layers: readonly LayerTensors[], what: 'weight' | 'mask'): void {
+  const taken = new Set(layers.flatMap(({ bias, under }) => [bias?.name, under?.name]));
+  const left = vectors.filter((name) => !taken.has(name));
+  if (left.length > 0)
+    throw badTensor(
+      left.join(', '),
+      `called like the ${what} that it belongs to, as fc.bias is beside fc.${what}`,
+      'a vector of no layer',
+      `Call it so, or list the ${what}s alone with --tensors`,
+    );
+}
+
+function named(all: readonly string[], what: 'weight' | 'mask', isLayer: (name: string) => boolean): string[] {
+  const found = all.filter((name) => ENDINGS[what].test(name));
+  return (found.length ? found : all.filter(isLayer)).sort(inOrder(ENDINGS[what]));
+}
+
+const { compare } = new Intl.Collator('en', { numeric: true });
+/** Layers in the order of their names, part by part: what is but the beginning of another comes first, as dense before dense_1. */
+function inOrder(end: RegExp): (a: string, b: string) => number {
+  const parts = (name: string) =>
+    name
+      .replace(end, '')
+      .replace(/[\W_]+$/, '')
+      .split(/[./]/);
+  return (a, b) => {
+    const [ours, theirs] = [parts(a), parts(b)];
+    const at = ours.findIndex((part, i) => i >= theirs.length || compare(part, theirs[i]) !== 0);
+    if (at < 0) return ours.length - theirs.length;
+    return at < theirs.length ? compare(ours[at], theirs[at]) : 1;
+  };
 }
 
 /** Whether channels first and channels last are the same order of inputs. */

@@ -80,6 +80,54 @@ test('weights of PyTorch and of Keras, from safetensors and NPZ, in whatever ord
   expect(given(pickLayers(images, own, 'weight', ['w0', 'w1', 'w2', 'w3']))).toEqual({ ...parameters, biases: null });
 });
 
+test('biases of arrays without names, of Keras names and of names in capitals', () => {
+  const network = net([1, 1, 5], dense(4), dense(3, 'linear'));
+  const { weights, biases } = randomParameters(network, network.seed, true);
+  const spelled = ([first, last]: readonly [string, string][]): Map<string, Tensor> =>
+    new Map([
+      [last[1], { shape: [3], values: biases![1] }],
+      [last[0], { shape: [4, 3], values: kerasOrder(weights[1], 3) }],
+      [first[0], { shape: [5, 4], values: kerasOrder(weights[0], 4) }],
+      [first[1], { shape: [4], values: biases![0] }],
+    ]);
+  const ways: readonly [string, string][][] = [
+    // np.savez(file, *model.get_weights()); the second pair shows that numbers are compared as such.
+    [
+      ['arr_8', 'arr_9'],
+      ['arr_10', 'arr_11'],
+    ],
+    [
+      ['dense/kernel:0', 'dense/bias:0'],
+      ['dense_1/kernel:0', 'dense_1/bias:0'],
+    ],
+    [
+      ['fc1_Weight', 'fc1_Bias'],
+      ['fc2_Weight', 'fc2_Bias'],
+    ],
+  ];
+  for (const way of ways) expect(toParameters(network, pickLayers(network, spelled(way), 'weight'))).toEqual({ weights, biases });
+});
+
+test('vectors of our own exports are no biases', () => {
+  const network = { ...net([1, 1, 4], dense(3, 'linear')), distribution: 'normal' as const };
+  const features = { low: new Float32Array(4), scale: new Float32Array(4).fill(1) };
+  const transform = { scale: 1, mean: 0, constant: Uint8Array.of(2), features };
+  const task = { mask: fullMask(network, true), transform, labels: ['a'], logitScale: 1 };
+  expect(toParameters(network, pickLayers(network, readNpz(toNpz(network, task)), 'weight')).weights).toEqual(regenerate(network));
+});
+
+test('names that are the beginning of others come first', () => {
+  const network = net([1, 1, 3], dense(3), dense(3), dense(3, 'linear'));
+  for (const order of [
+    ['dense/kernel', 'dense_2/kernel', 'dense_10/kernel'],
+    ['dense_kernel', 'dense_2_kernel', 'dense_10_kernel'],
+    ['block.9.weight', 'block.10.a.weight', 'block_1.0.weight'],
+  ]) {
+    const layers = new Map([...order].reverse().map((name) => [name, zeros(3, 3)]));
+    expect(pickLayers(network, layers, 'weight', undefined, 'keras').map(({ weight }) => weight.name)).toEqual(order);
+  }
+});
+
 test('a LayersModel that TensorFlow.js saved', async () => {
   const model = tf.sequential({
     layers: [
@@ -297,6 +345,7 @@ const one = net([1, 1, 4], dense(3, 'linear'));
 const square = net([1, 1, 4], dense(4, 'linear'));
 const tensors = (...list: NamedTensor[]) => new Map(list.map(({ name, ...tensor }) => [name, tensor]));
 const zeros = (...shape: number[]) => ({ shape, values: new Float32Array(shape.reduce((a, b) => a * b, 1)) });
+const sevens = { shape: [3], values: Float32Array.of(7, 7, 7) };
 const layersModel = (layers: object[], weights: object[] = [], bytes = 0) =>
   readLayersModel(
     readLayersModelIndex(
@@ -365,6 +414,22 @@ test.each<[what: string, work: () => unknown, line: RegExp]>([
     'weights beside a mask that are not those of the seed',
     () => toMask(one, pickLayers(one, tensors({ name: 'a.mask', ...zeros(3, 4) }, { name: 'a.weight', ...zeros(3, 4) }), 'mask')),
     /a.weight must be the weights of seed \d+, so -?0.\d+ at 0, got 0/,
+  ],
+  [
+    'biases beside a mask of PyTorch',
+    () => toMask(one, pickLayers(one, tensors({ name: 'fc.weight_mask', ...zeros(3, 4) }, { name: 'fc.bias', ...sevens }), 'mask')),
+    /fc.bias must be 0 everywhere, as a model file stores no biases, got 7 at 0/,
+  ],
+  [
+    'foreign weights beside a mask of PyTorch',
+    () =>
+      toMask(one, pickLayers(one, tensors({ name: 'fc.weight_mask', ...zeros(3, 4) }, { name: 'fc.weight_orig', ...zeros(3, 4) }), 'mask')),
+    /fc.weight_orig must be the weights of seed \d+, so -?0.\d+ at 0, got 0/,
+  ],
+  [
+    'a bias that no layer takes',
+    () => pickLayers(one, tensors({ name: 'w0', ...zeros(3, 4) }, { name: 'b0', ...zeros(3) }), 'weight'),
+    /b0 must be called like the weight that it belongs to, as fc.bias is beside fc.weight, got a vector of no layer. Call it so, or list the weights alone with --tensors/,
   ],
   [
     'a LayersModel with an LSTM',
