@@ -82,7 +82,7 @@ export function importCommand(): Command {
     .addOption(new Option('--criterion <name>', `one of ${CRITERIA.join(', ')} (default: all)`).argParser(named(CRITERIA)))
     .option('--keep <fraction>', 'kept fraction of the hidden dense layers (conv layers and the last keep more)', fraction, 0.2)
     .addOption(
-      new Option('--layout <name>', 'order of dimensions in .safetensors and .npz (default: what fits)').choices(Object.keys(LAYOUTS)),
+      new Option('--layout <name>', 'order of dimensions where a file leaves it open (default: what fits)').choices(Object.keys(LAYOUTS)),
     )
     .option('--tensors <names>', 'names of the weight tensors, comma-separated, in order (default: *.weight, *.kernel)', (text) =>
       text.split(','),
@@ -116,7 +116,7 @@ function layersOf(file: string, what: 'weight' | 'mask', { network, tensors, lay
     const pick = (all: ReadonlyMap<string, Omit<NamedTensor, 'name'>>) => pickLayers(network, all, what, tensors, layout);
     if (file.endsWith('.safetensors')) return pick(readSafetensors(readFile(file)).tensors);
     if (file.endsWith('.npz')) return pick(readNpz(readFile(file)));
-    if (what === 'weight' && file.endsWith('.onnx')) return readOnnxLayers(readFile(file));
+    if (what === 'weight' && file.endsWith('.onnx')) return readOnnxLayers(readFile(file), network, layout);
     if (what === 'weight' && file.endsWith('.json')) {
       const index = readLayersModelIndex(readFile(file, 2 ** 24));
       let left = DEFAULT_LIMITS.maxFileBytes;

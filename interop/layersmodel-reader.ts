@@ -2,6 +2,7 @@
 // Seedmask network has; another is refused by its name. The caller reads the files.
 
 import { z } from 'zod';
+import type { Padding } from '../src/network.js';
 import { badTensor, LAYOUTS, type LayerTensors, type NamedTensor } from './layouts.js';
 
 const COUNT = z
@@ -84,17 +85,23 @@ export function readLayersModel({ layers, weights }: LayersModelIndex, data: Uin
       must('activation', ['linear', 'relu', 'softmax']);
       must('strides', [1]);
       must('dilation_rate', [1]);
+      must('padding', ['valid', 'same']);
       must('data_format', ['channels_last', 'channelsLast']);
       const get = (part: string) => {
         const tensor = tensors.get(`${name}/${part}`) ?? [...tensors.values()].find((t) => t.name.endsWith(`/${name}/${part}`));
         if (!tensor) throw badTensor(`${part} of layer ${name}`, `a tensor ${name}/${part}`, 'none');
         return tensor;
       };
-      found.push({ weight: get('kernel'), layout: LAYOUTS.keras, ...(config['use_bias'] !== false && { bias: get('bias') }) });
+      const bias = config['use_bias'] !== false && { bias: get('bias') };
+      found.push({ weight: get('kernel'), layout: LAYOUTS.keras, ...bias, ...(kind === 'Conv2D' && { padding: paddingOf(config) }) });
     } else if (kind === 'MaxPooling2D') {
       must('pool_size', [2]);
       must('strides', [2]);
       must('padding', ['valid']);
+    } else if (kind === 'ReLU') {
+      must('max_value', ['none']);
+      must('negative_slope', [0]);
+      must('threshold', [0]);
     } else if (kind === 'Activation') must('activation', ['linear', 'relu', 'softmax']);
     else if (kind === 'Rescaling' && found.length === 0) {
       if (Math.abs(Number(config['scale']) * 255 - 1) > 1e-6 || Number(config['offset'] ?? 0) !== 0)
@@ -104,3 +111,6 @@ export function readLayersModel({ layers, weights }: LayersModelIndex, data: Uin
   });
   return found;
 }
+
+/** Keras's default is to add nothing. */
+const paddingOf = (config: z.infer<typeof CONFIG>): Padding => (config['padding'] === 'same' ? 'same' : 'valid');

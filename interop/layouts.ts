@@ -12,10 +12,12 @@ import {
   isDense,
   maskBytes,
   type Network,
+  type Padding,
   type Parameters,
   type Placed,
   regenerate,
   weighted,
+  windowOf,
 } from '../src/network.js';
 import { formatSeed } from '../src/random.js';
 
@@ -44,6 +46,8 @@ export interface LayerTensors {
   readonly weight: NamedTensor;
   readonly bias?: NamedTensor;
   readonly layout: Layout;
+  /** Of a convolution whose file says it. */
+  readonly padding?: Padding;
   /** The weights that a file has beside a mask: they must be the seed's. */
   readonly under?: NamedTensor;
 }
@@ -95,6 +99,12 @@ export function toParameters(architecture: Architecture, layers: readonly LayerT
       'Take their network with --network, or name them in order with --tensors',
     );
   }
+  layers.forEach(({ weight, padding }, i) => {
+    const { layer, kernel } = placed[i];
+    // Around a single tap there is nothing to add.
+    if (padding === undefined || layer.kind !== 'conv' || kernel === 1 || windowOf(layer).padding === padding) return;
+    throw badTensor(`the padding of ${weight.name}`, `${windowOf(layer).padding}, as layer ${i} of the network`, padding);
+  });
   const weights = layers.map(({ weight, layout }, i) => finite(weight, canonical(placed[i], weight, layout)));
   if (layers.every(({ bias }) => !bias)) return { weights, biases: null };
   const biases = layers.map(({ bias }, i) => {
@@ -232,7 +242,7 @@ function inOrder(end: RegExp): (a: string, b: string) => number {
 }
 
 /** Whether channels first and channels last are the same order of inputs. */
-const isFlat = ({ input: [height, width, channels] }: Architecture): boolean => channels === 1 || height * width === 1;
+export const isFlat = ({ input: [height, width, channels] }: Architecture): boolean => channels === 1 || height * width === 1;
 
 /** The layout in which every shape is the network's. Without any, the first, whose complaint will name a tensor. */
 function fitting(architecture: Architecture, tensors: readonly NamedTensor[]): LayoutName {

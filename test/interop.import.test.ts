@@ -166,7 +166,7 @@ test('our own exports come back: LayersModel and ONNX, of images and of vectors'
     const want = { weights: regenerate(network), biases: null };
     const files = toLayersModel(network, task);
     expect(toParameters(network, readLayersModel(readLayersModelIndex(files.get('model.json')!), files.get('weights.bin')!))).toEqual(want);
-    expect(toParameters(network, readOnnxLayers(toOnnx(network, task)))).toEqual(want);
+    expect(toParameters(network, readOnnxLayers(toOnnx(network, task), network))).toEqual(want);
   }
 });
 
@@ -176,20 +176,27 @@ const text = (message: BinaryWriter, field: number, value: string) => message.ta
 const part = (message: BinaryWriter, field: number, value: BinaryWriter) =>
   message.tag(field, WireType.LengthDelimited).bytes(value.finish());
 
-function node(operator: string, inputs: string[], attributes: Record<string, number[]> = {}): BinaryWriter {
+function node(operator: string, inputs: string[], attributes: Record<string, number[] | string> = {}): BinaryWriter {
   const message = new BinaryWriter();
   for (const input of inputs) text(message, 1, input);
   text(text(message, 2, `${operator}-out`), 4, operator);
   for (const [name, values] of Object.entries(attributes)) {
     const attribute = text(new BinaryWriter(), 1, name);
-    for (const value of values) attribute.tag(8, WireType.Varint).int64(value);
+    if (typeof values === 'string') text(attribute, 4, values);
+    else for (const value of values) attribute.tag(8, WireType.Varint).int64(value);
     part(message, 5, attribute);
   }
   return message;
 }
 
-function onnx(nodes: BinaryWriter[], tensors: Named, type = 1): Uint8Array {
+/** @param input sizes of the graph's input behind the batch, 0 where they have but a name */
+function onnx(nodes: BinaryWriter[], tensors: Named, type = 1, input: number[] = []): Uint8Array {
   const graph = new BinaryWriter();
+  const sizes = part(new BinaryWriter(), 1, text(new BinaryWriter(), 2, 'batch'));
+  for (const size of input)
+    part(sizes, 1, size ? new BinaryWriter().tag(1, WireType.Varint).int64(size) : text(new BinaryWriter(), 2, 'any'));
+  const shape = part(new BinaryWriter(), 1, part(new BinaryWriter(), 2, sizes));
+  if (input.length > 0) part(graph, 11, part(text(new BinaryWriter(), 1, 'x'), 2, shape));
   for (const one of nodes) part(graph, 1, one);
   for (const [name, { shape, values }] of tensors) {
     const tensor = new BinaryWriter();
@@ -222,7 +229,7 @@ test('ONNX with channels first, packed dimensions and float_data', () => {
     torch.map(([name, tensor]): Named[number] => [name, tensor]),
   );
   // Integer attributes of one value stand in field 3 in real files; both are read.
-  expect(given(readOnnxLayers(file))).toEqual(parameters);
+  expect(given(readOnnxLayers(file, images))).toEqual(parameters);
 });
 
 test('MatMul and Add are a dense layer', () => {
@@ -232,7 +239,7 @@ test('MatMul and Add are a dense layer', () => {
     ['w', { shape: [5, 3], values: kerasOrder(weights[0], 3) }],
     ['b', { shape: [3], values: biases![0] }],
   ];
-  expect(toParameters(network, readOnnxLayers(onnx([node('MatMul', ['x', 'w']), node('Add', ['y', 'b'])], tensors)))).toEqual({
+  expect(toParameters(network, readOnnxLayers(onnx([node('MatMul', ['x', 'w']), node('Add', ['y', 'b'])], tensors), network))).toEqual({
     weights,
     biases,
   });
@@ -241,7 +248,7 @@ test('MatMul and Add are a dense layer', () => {
 test('dense layers on images of several channels: our own ONNX comes back, and a shape that says no order is asked for it', () => {
   const network = { ...net([2, 2, 3], dense(4), dense(2, 'linear')), distribution: 'normal' as const };
   const made = { mask: fullMask(network, true), transform: { scale: 1, mean: 0, constant: null }, labels: ['a', 'b'], logitScale: 1 };
-  expect(toParameters(network, readOnnxLayers(toOnnx(network, made))).weights).toEqual(regenerate(network));
+  expect(toParameters(network, readOnnxLayers(toOnnx(network, made), network)).weights).toEqual(regenerate(network));
   const tensors = new Map([
     ['a.weight', { shape: [4, 12], values: new Float32Array(48) }],
     ['b.weight', { shape: [2, 4], values: new Float32Array(8) }],
@@ -250,6 +257,89 @@ test('dense layers on images of several channels: our own ONNX comes back, and a
     /the layout must be named with --layout, got shapes that fit seedmask and torch/,
   );
   expect(pickLayers(network, tensors, 'weight', undefined, 'torch')[0].layout.channelsFirst).toBe(true);
+});
+
+test('ONNX of dense layers alone: the shape of its input says where an image has its channels, else --layout', () => {
+  const network = net([2, 2, 3], dense(1, 'linear'));
+  const values = Float32Array.from({ length: 12 }, (_, i) => i);
+  const read = (operator: string, input: number[], layout?: 'torch' | 'keras') => {
+    const file = onnx([node(operator, ['x']), node('MatMul', ['y', 'w'])], [['w', { shape: [12, 1], values }]], 1, input);
+    return [...toParameters(network, readOnnxLayers(file, network, layout)).weights[0]];
+  };
+  const last = [...values];
+  const first = [0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11];
+  for (const operator of ['Flatten', 'Reshape']) {
+    expect(read(operator, [2, 2, 3])).toEqual(last);
+    expect(read(operator, [3, 2, 2])).toEqual(first);
+    expect(read(operator, [0, 0, 3])).toEqual(last);
+    expect(read(operator, [12])).toEqual(last);
+    expect(read(operator, [0, 0, 0], 'torch')).toEqual(first);
+    expect(read(operator, [], 'keras')).toEqual(last);
+    expect(said(() => read(operator, [0, 0, 0]))).toBe(
+      'the layout must be named with --layout, got a graph that leaves open where its images have their channels',
+    );
+  }
+});
+
+test('ONNX: an Add is the bias of the layer before it, or refused', () => {
+  const [flat, image] = [net([1, 1, 2], dense(3, 'linear')), net([3, 3, 2], window(3, 1, 'same', 'linear'))];
+  const read = (network: Network, operators: (() => BinaryWriter)[], bias: number[]) => {
+    const shape = network === flat ? [2, 3] : [3, 2, 1, 1];
+    const held: Named = [
+      ['w', { shape, values: new Float32Array(6) }],
+      ['b', { shape: bias, values: Float32Array.of(7, 8, 9) }],
+    ];
+    return toParameters(
+      network,
+      readOnnxLayers(
+        onnx(
+          operators.map((make) => make()),
+          held,
+        ),
+        network,
+      ),
+    ).biases?.map((values) => [...values]);
+  };
+  const gemm = () => node('Gemm', ['x', 'w']);
+  const conv = () => node('Conv', ['x', 'w']);
+  const add = () => node('Add', ['x', 'b']);
+  const taken: [Network, (() => BinaryWriter)[], number[]][] = [
+    [flat, [gemm, add], [3]],
+    [flat, [() => node('MatMul', ['x', 'w']), () => node('Identity', ['x']), add], [1, 3]],
+    [image, [conv, add], [1, 3, 1, 1]],
+    [image, [conv, () => node('Transpose', ['x'], { perm: [0, 2, 3, 1] }), add], [3]],
+  ];
+  for (const given of taken) expect(read(...given)).toEqual([[7, 8, 9]]);
+  expect(said(() => read(image, [conv, add], [3]))).toMatch(/the shape of b must be \[units, 1, 1\], a value for each channel, got \[3\]/);
+  expect(said(() => read(flat, [gemm, add, add], [3]))).toMatch(/operator Add must be the bias of a layer before it, got a second one/);
+  for (const nodes of [
+    [gemm, () => node('Relu', ['x']), add],
+    [add, gemm],
+  ])
+    expect(said(() => read(flat, nodes, [3]))).toMatch(/operator Add must be the bias of a layer before it, got no such layer/);
+});
+
+test('what files say of padding is held against the network', () => {
+  const network = (kernel: number, padding: 'same' | 'valid') => net([6, 6, 1], window(2, kernel, padding, 'linear'));
+  const read = (kernel: number, padding: 'same' | 'valid', attributes: Record<string, number[] | string>) => {
+    const file = onnx([node('Conv', ['x', 'w'], attributes)], [['w', zeros(2, 1, kernel, kernel)]]);
+    return said(() => toParameters(network(kernel, padding), readOnnxLayers(file, network(kernel, padding))));
+  };
+  expect(read(4, 'same', { pads: [1, 1, 2, 2] })).toBe('nothing');
+  expect(read(4, 'same', { auto_pad: 'SAME_UPPER' })).toBe('nothing');
+  expect(read(3, 'same', { auto_pad: 'SAME_LOWER' })).toBe('nothing');
+  expect(read(3, 'valid', { auto_pad: 'VALID' })).toBe('nothing');
+  expect(read(1, 'same', {})).toBe('nothing');
+  expect(read(3, 'same', {})).toBe('the padding of w must be same, as layer 0 of the network, got valid');
+  expect(read(3, 'valid', { pads: [1, 1, 1, 1] })).toBe('the padding of w must be valid, as layer 0 of the network, got same');
+  expect(read(4, 'same', { pads: [2, 2, 1, 1] })).toBe('pads of operator Conv must be 0 or 1, 1, 2, 2, got 2, 2, 1, 1');
+  expect(read(4, 'same', { auto_pad: 'SAME_LOWER' })).toMatch(/^auto_pad of operator Conv must be NOTSET, .*, got SAME_LOWER$/);
+  const [keras] = layersModel(
+    [{ class_name: 'Conv2D', config: { name: 'c', padding: 'same', use_bias: false } }],
+    [{ name: 'c/kernel', shape: [3, 3, 1, 2], dtype: 'float32' }],
+    72,
+  );
+  expect(said(() => toParameters(network(3, 'valid'), [keras]))).toMatch(/the padding of c\/kernel must be valid, .* got same/);
 });
 
 // ---- masks ----
@@ -437,6 +527,16 @@ test.each<[what: string, work: () => unknown, line: RegExp]>([
     /layer memory must be Dense, Conv2D, .*, got LSTM/,
   ],
   ['strides', () => layersModel([{ class_name: 'Conv2D', config: { name: 'c', strides: [2, 2] } }]), /strides of layer c must be 1, got 2/],
+  ...Object.entries({ max_value: 6, negative_slope: 0.3, threshold: 1 }).map(([key, value]): [string, () => unknown, RegExp] => [
+    `a ReLU with ${key}`,
+    () => layersModel([{ class_name: 'ReLU', config: { name: 'r', max_value: null, negative_slope: 0, [key]: value } }]),
+    new RegExp(`${key} of layer r must be (none|0), got ${value}`),
+  ]),
+  [
+    'a MaxPool that says no strides',
+    () => readOnnxLayers(onnx([node('MaxPool', ['x'], { kernel_shape: [2, 2] }), node('MatMul', ['x', 'w'])], [['w', zeros(4, 3)]]), one),
+    /strides of operator MaxPool must be 2, got 1/,
+  ],
   [
     'a tanh',
     () => layersModel([{ class_name: 'Dense', config: { name: 'd', activation: 'tanh' } }]),
@@ -465,30 +565,34 @@ test.each<[what: string, work: () => unknown, line: RegExp]>([
   ['a graph model', () => readLayersModelIndex(new TextEncoder().encode('{"format":"graph-model"}')), /model.json must be a LayersModel/],
   [
     'an LSTM in ONNX',
-    () => readOnnxLayers(onnx([node('LSTM', ['x']), node('MatMul', ['x', 'w'])], [['w', zeros(4, 3)]])),
+    () => readOnnxLayers(onnx([node('LSTM', ['x']), node('MatMul', ['x', 'w'])], [['w', zeros(4, 3)]]), one),
     /operator LSTM must be Conv, Gemm, .*, got LSTM/,
   ],
   [
     'a strided Conv',
-    () => readOnnxLayers(onnx([node('Conv', ['x', 'w'], { strides: [2, 2] })], [['w', zeros(4, 3, 3, 3)]])),
+    () => readOnnxLayers(onnx([node('Conv', ['x', 'w'], { strides: [2, 2] })], [['w', zeros(4, 3, 3, 3)]]), one),
     /strides of operator Conv must be 1, got 2/,
   ],
   [
     'weights that are computed',
-    () => readOnnxLayers(onnx([node('MatMul', ['x', 'y'])], [])),
+    () => readOnnxLayers(onnx([node('MatMul', ['x', 'y'])], []), one),
     /input 1 of operator MatMul must be an f32 initializer, got y/,
   ],
   [
     'float16 in ONNX',
-    () => readOnnxLayers(onnx([node('MatMul', ['x', 'w'])], [['w', zeros(4, 3)]], 10)),
+    () => readOnnxLayers(onnx([node('MatMul', ['x', 'w'])], [['w', zeros(4, 3)]], 10), one),
     /input 1 of operator MatMul must be an f32 initializer, got w/,
   ],
   [
     'dimensions without end',
-    () => readOnnxLayers(onnx([node('MatMul', ['x', 'w'])], [['w', { shape: [4, 3, ...Array(9).fill(1)], values: new Float32Array(12) }]])),
+    () =>
+      readOnnxLayers(
+        onnx([node('MatMul', ['x', 'w'])], [['w', { shape: [4, 3, ...Array(9).fill(1)], values: new Float32Array(12) }]]),
+        one,
+      ),
     /the shape of w must be at most 8 dimensions, got more/,
   ],
-  ['no ONNX at all', () => readOnnxLayers(new TextEncoder().encode('hello, world')), /the ONNX file must be a ModelProto/],
+  ['no ONNX at all', () => readOnnxLayers(new TextEncoder().encode('hello, world'), one), /the ONNX file must be a ModelProto/],
 ])('%s is refused in one line', (_, work, line) => {
   expect(said(work)).toMatch(line);
 });
@@ -505,7 +609,7 @@ test('damaged ONNX files are refused with a SeedmaskError, whatever is damaged',
     fc.property(change, fc.nat(file.length), (changes, end) => {
       const bytes = file.slice(0, Math.max(1, end));
       for (const [place, value] of changes) if (place < bytes.length) bytes[place] = value;
-      said(() => toParameters(one, readOnnxLayers(bytes)));
+      said(() => toParameters(one, readOnnxLayers(bytes, one)));
     }),
     { numRuns: 500 },
   );
