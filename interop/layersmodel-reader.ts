@@ -53,8 +53,8 @@ export function readLayersModelIndex(json: Uint8Array): LayersModelIndex {
   return { files: weightsManifest.flatMap((group) => group.paths), layers: Array.isArray(config) ? config : config.layers, weights };
 }
 
-const PASSED = new Set(['InputLayer', 'Flatten', 'Dropout', 'ReLU', 'Softmax', 'Activation']);
-const SUPPORTED = 'Dense, Conv2D, MaxPooling2D, Flatten, ReLU, Softmax, Activation, Dropout, a first Rescaling by 1/255';
+const PASSED = new Set(['InputLayer', 'Flatten', 'Reshape', 'Dropout', 'ReLU', 'Softmax', 'Activation']);
+const SUPPORTED = 'Dense, Conv2D, MaxPooling2D, Flatten, Reshape, ReLU, Softmax, Activation, Dropout, a first Rescaling by 1/255';
 
 /**
  * The weighted layers.

@@ -87,7 +87,9 @@ function sequential(model: FloatModel, features?: Features): { layers: object[];
       continue;
     }
     if (layer.kind === 'dense' && !flat) add('Flatten', `${name}_flat`, {});
-    flat ||= layer.kind === 'dense';
+    // What dense layers give is an image of one pixel.
+    if (layer.kind === 'conv' && flat) add('Reshape', `${name}_image`, { target_shape: input });
+    flat = layer.kind === 'dense';
     const common = { activation: layer.activation, use_bias: model.biases !== null };
     if (layer.kind === 'dense') add('Dense', name, { units: layer.units, ...common });
     else {

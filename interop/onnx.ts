@@ -95,7 +95,7 @@ export function toOnnx(network: Network, task: ExportedTask): Uint8Array {
   const model = floatModel(network, task);
   const shape = isDense(network) ? [inputs(network)] : network.input;
   const graph = new Graph('input');
-  if (task.transform.features) addFeatures(graph, task.transform.features);
+  if (task.transform.features) addFeatures(graph, task.transform.features, shape);
   const { mean, scale } = model.transform;
   if (mean !== 0) graph.add('Sub', 'centred', [graph.constant('mean', [], Float32Array.of(mean))]);
   if (scale !== 1) graph.scaled('scaled', scale);
@@ -125,10 +125,10 @@ export function toOnnx(network: Network, task: ExportedTask): Uint8Array {
 }
 
 /** Numbers become bytes: round((x - low) x scale), clamped. */
-function addFeatures(graph: Graph, { low, scale }: Features): void {
+function addFeatures(graph: Graph, { low, scale }: Features, shape: readonly number[]): void {
   const [least, most] = [0, 255].map((limit) => graph.constant(`features.${limit}`, [], Float32Array.of(limit)));
-  graph.add('Sub', 'features.from', [graph.constant('features.low', [low.length], low)]);
-  graph.add('Mul', 'features.steps', [graph.constant('features.scale', [scale.length], scale)]);
+  graph.add('Sub', 'features.from', [graph.constant('features.low', shape, low)]);
+  graph.add('Mul', 'features.steps', [graph.constant('features.scale', shape, scale)]);
   graph.add('Clip', 'features.within', [least, most]);
   graph.add('Add', 'features.half', [graph.constant('features.up', [], Float32Array.of(0.5))]);
   graph.add('Floor', 'features');
@@ -143,8 +143,15 @@ function addLayers(graph: Graph, model: FloatModel): void {
   let flat = isDense(model);
   for (const [i, placed] of place(model).entries()) {
     const name = `layer${i}`;
-    const { layer, stream, output } = placed;
-    if (layer.kind !== 'dense') asImage(true, name);
+    const { layer, stream, input, output } = placed;
+    if (layer.kind !== 'dense') {
+      if (flat) {
+        // What dense layers give is an image of one pixel.
+        graph.add('Reshape', `${name}.image`, [graph.constant(`${name}.shape`, [4], BigInt64Array.of(0n, BigInt(input[2]), 1n, 1n))]);
+        [image, flat] = [true, false];
+      }
+      asImage(true, name);
+    }
     if (layer.kind === 'pool') {
       graph.add('MaxPool', name, [], { kernel_shape: [2, 2], strides: [2, 2] });
       continue;

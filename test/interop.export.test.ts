@@ -87,7 +87,7 @@ describe.skipIf(!where)('ONNX Runtime', () => {
 });
 
 /** A task over numbers, and rows of them: some beyond either end, some halves between two bytes. */
-function numbers(name = 'a vector network with constant inputs'): { made: Case; raw: Float32Array } {
+function numbers(name = NUMBERS[0]): { made: Case; raw: Float32Array } {
   const { network, task } = MADE[name];
   const width = inputs(network);
   const raw = randomFloats(network.seed, 1, 40 * width, 30).map((value, i) => (i % 3 ? value : Math.round(value)));
@@ -96,11 +96,14 @@ function numbers(name = 'a vector network with constant inputs'): { made: Case; 
   return { made: { network, task: { ...task, transform: { ...task.transform, features } } }, raw };
 }
 
-test.skipIf(!where)('ONNX Runtime: numbers become bytes in the graph', async () => {
+/** Of vectors, and of images. */
+const NUMBERS = ['a vector network with constant inputs', 'a pool first'];
+
+test.skipIf(!where).each(NUMBERS)('ONNX Runtime: numbers become bytes in the graph: %s', async (name) => {
   const ort = createRequire(import.meta.url)(where!) as OnnxRuntime;
-  const { made, raw } = numbers();
+  const { made, raw } = numbers(name);
   const session = await ort.InferenceSession.create(toOnnx(made.network, made.task), { logSeverityLevel: 3 });
-  const { logits } = await session.run({ input: new ort.Tensor('float32', raw, [40, 19]) });
+  const { logits } = await session.run({ input: new ort.Tensor('float32', raw, shapeOf(made.network, 40)) });
   checkLogits(logits.data, logitsOf(engine, made, raw, 40), outputs(made.network));
 });
 
@@ -141,7 +144,7 @@ test.each(cases)(
 
 test.each(['cpu', 'wasm'])('TensorFlow.js, %s: numbers become bytes in layers, for images too', async (backend) => {
   await tf.setBackend(backend);
-  for (const name of ['a vector network with constant inputs', 'a pool first']) {
+  for (const name of NUMBERS) {
     const { made, raw } = numbers(name);
     const model = await layersModel(made);
     const got = tf.tidy(() => (model.predict(tf.tensor(raw, shapeOf(made.network, 40))) as tf.Tensor).dataSync());

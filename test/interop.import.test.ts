@@ -156,7 +156,8 @@ test('a LayersModel that TensorFlow.js saved', async () => {
 
 test('our own exports come back: LayersModel and ONNX, of images and of vectors', () => {
   const vector: Network = { ...net([1, 1, 19], dense(11), dense(6, 'linear')), distribution: 'uniform' };
-  for (const network of [images, vector]) {
+  const behind: Network = { ...net([2, 3, 2], dense(5), conv(3), dense(2, 'linear')), distribution: 'uniform' };
+  for (const network of [images, vector, behind]) {
     const task = {
       mask: fullMask(network, true),
       transform: { scale: Math.fround(1 / 255), mean: 0, constant: null },

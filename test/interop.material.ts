@@ -42,6 +42,9 @@ export const MADE: Readonly<Record<string, Case>> = {
     { ...images, distribution: 'normal' },
     { scale: Math.fround(1 / 50), mean: 120 },
   ),
+  'convolutions behind dense layers': made(
+    net([2, 3, 2], dense(5), window(4, 1, 'valid'), conv(3), dense(4), window(3, 2, 'same', 'linear')),
+  ),
   'a pool first': made(net([7, 6, 2], pool, dense(4, 'linear'))),
   'a vector network with constant inputs': made({ ...vector, distribution: 'packed-signed-constant' }, { constant }),
   'a vector network of uniform weights with constant, centred inputs': made(
