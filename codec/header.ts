@@ -99,7 +99,7 @@ export const transformValue = (t: Transform): Value => {
     const { names } = t.features;
     return [{ f32: t.scale }, { f32: t.mean }, t.constant ?? new Uint8Array(0), featureValues(t.features), ...(names ? [names] : [])];
   }
-  if (t.constant === null && t.mean === 0 && !Object.is(t.mean, -0) && Math.fround(t.scale) === PIXELS_TRANSFORM.scale) return 0;
+  if (t.constant === null && Object.is(Math.fround(t.mean), 0) && Math.fround(t.scale) === PIXELS_TRANSFORM.scale) return 0;
   return [{ f32: t.scale }, { f32: t.mean }, ...(t.constant ? [t.constant] : [])];
 };
 

@@ -9,6 +9,7 @@ import {
   inspectModel,
   type Model,
   networkId,
+  PIXELS_TRANSFORM,
   readModel,
   SCHEMES,
   type SchemeName,
@@ -187,6 +188,17 @@ describe('any model', () => {
       }),
       { seed: 20262, numRuns: runs(100) },
     );
+  });
+
+  test('means that f32 rounds to 0 are stored as 0', () => {
+    for (const [mean, stored] of [
+      [1e-60, 0],
+      [-1e-60, -0],
+    ]) {
+      const m: Model = { ...TINY_MODEL, tasks: [{ ...TINY_MODEL.tasks[0], transform: { ...PIXELS_TRANSFORM, mean } }] };
+      expect(readModel(writeModel(m)).tasks[0].transform.mean).toBe(stored);
+      expect(contentId(m)).toEqual(contentId(readModel(writeModel(m))));
+    }
   });
 
   test('has another content id when anything that matters changes', () => {
