@@ -6,11 +6,11 @@ reader_weights.py, which regenerates weights, stands beside it.
 Checks everything FORMAT.md asks for, prints one JSON object (sizes, counts, ids of network and content), writes the packed mask bits
 of all tasks to OUT, and for signed constants prints the integer logits of the first N images. A bad file is one line and exit 1.
 """
-import argparse, functools, gzip, hashlib, io, json, math, pathlib, re, struct, sys, zlib
+import argparse, functools, hashlib, io, json, math, pathlib, re, struct, sys, zlib
 import numpy as np
 from reader_weights import permutation, signs_and_words, weights
 
-MAGIC, MAX_HEADER, MAX_WEIGHTS, PAGE = b"\x89SMK\r\n", 2**24, 2**28, 256
+MAGIC, MAX_FILE, MAX_HEADER, MAX_WEIGHTS, PAGE = b"\x89SMK\r\n", 2**30, 2**24, 2**28, 256
 DIGITS = [str(i) for i in range(10)]
 SCHEMES = ("raw", "deflate", "adaptive", "context", "related")
 
@@ -269,6 +269,7 @@ TABLES, DEFAULTS = ("transform", "labels", "data"), {"id": b"", "scale": 1, "tra
 
 def read(data, other=None):
     """Network, tasks, content id; `other` is the network of a mask-only file."""
+    check(len(data) <= MAX_FILE, f"larger than {MAX_FILE} bytes")
     check(data[:6] == MAGIC[:len(data)] and len(data) >= 16, "not a Seedmask model file, or cut short in its prefix")
     length, stored = struct.unpack("<II", data[8:16])
     check(data[6] == 1 and data[7] & ~2 == 0, "unknown version or critical flags")
@@ -364,9 +365,11 @@ def logits(network, task, images):
         if layer["relu"]: x = np.maximum(x, 0)
     return x.reshape(len(x), -1)
 
-def load(path):
+def load(path, idx=False):
+    """A file's bytes; those of images may be gzipped, as data sets come."""
+    check(pathlib.Path(path).stat().st_size <= MAX_FILE, f"larger than {MAX_FILE} bytes")
     raw = pathlib.Path(path).read_bytes()
-    return gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+    return zlib.decompressobj(31).decompress(raw, MAX_FILE) if idx and raw[:2] == b"\x1f\x8b" else raw
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -384,12 +387,12 @@ def main():
                    "tasks": [{k: t[k] for k in ("id", "scheme", "payloadBytes", "kept", "logitScale")} for t in tasks]}
         if options.bits: pathlib.Path(options.bits).write_bytes(b"".join(t["packed"] for t in tasks))
         if options.logits:
-            raw = load(options.logits[0])
+            raw = load(options.logits[0], idx=True)
             check(0 <= options.task < len(tasks) and options.logits[1].isdecimal(), "no such task, or no such number of images")
             magic, n, h, w = struct.unpack(">4I", raw[:16].ljust(16, b"\0"))
             check(magic == 2051 and len(raw) == 16 + n * h * w == 16 + n * math.prod(network["input"]), "not an IDX file of images of this size")
             summary["logits"] = logits(network, tasks[options.task], np.frombuffer(raw, np.uint8, offset=16).reshape(n, h * w)[:int(options.logits[1])]).tolist()
-    except (*REFUSED, OSError, EOFError) as error:
+    except (*REFUSED, OSError) as error:
         sys.exit(f"{options.file}: {error}")
     print(json.dumps(summary))
 

@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, test } from 'vitest';
 import { contentId, inspectModel, type Model, networkId, readModel, SeedmaskError, writeModel } from '../codec/index.js';
 import { fullMask, kept, type Network, regenerate } from '../src/network.js';
@@ -189,7 +190,7 @@ print(json.dumps([say(f) for f in json.load(sys.stdin)]))`;
       images[16 + i] = word & 1 ? word >>> 24 : 0;
     });
     const mask = randomMask(network, density, { low: 21, high: 0 });
-    const idx = put('images.idx', images);
+    const idx = put('images.idx.gz', gzipSync(images));
     const summary = agree(name.replaceAll(' ', '-'), { network, base: { kind: 'none' }, tasks: [task(mask)] }, '--logits', idx, '3');
     const expected = [0, 1, 2].map((row) => integerLogits(network, mask, images.subarray(16 + row * 784, 16 + (row + 1) * 784)));
     expect(summary.logits).toEqual(expected);
@@ -204,7 +205,9 @@ print(json.dumps([say(f) for f in json.load(sys.stdin)]))`;
       [/not an IDX file/, model, '--logits', short, '1'],
       [/no such number of images/, model, '--logits', short, 'ten'],
       [/no such number of images/, model, '--logits', short, '-1'],
-      [/end-of-stream/, put('cut.smk', Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3))],
+      [/not an IDX file/, model, '--logits', put('cut.gz', Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3)), '1'],
+      [/not a Seedmask model file/, put('packed.smk', gzipSync(plain()))],
+      [/not a Seedmask model file/, model, '--network', put('network.gz', gzipSync(plain()))],
       [/No such file/, 'nothing.smk'],
     ];
     for (const [line, ...words] of turns) {
@@ -212,6 +215,19 @@ print(json.dumps([say(f) for f in json.load(sys.stdin)]))`;
       expect([status, stdout, stderr.trimEnd()]).toEqual([1, '', expect.stringMatching(line)]);
       expect(stderr.trimEnd()).not.toContain('\n');
     }
+  });
+
+  test('files larger than the limit are refused', () => {
+    const script = `
+import sys
+sys.path.insert(0, ${JSON.stringify(CODEC)})
+import reader as r
+r.MAX_FILE = ${plain().length - 1}
+for step in [lambda: r.load(sys.argv[1]), lambda: r.read(open(sys.argv[1], "rb").read())]:
+    try: step()
+    except r.Bad as error: print(error)`;
+    const { stdout } = spawnSync(python ?? 'python3', ['-B', '-c', script, put('large.smk', plain())], { encoding: 'utf8' });
+    expect(stdout).toBe(`larger than ${plain().length - 1} bytes\n`.repeat(2));
   });
 
   test('logits that are no integer program are refused, not made up', () => {
