@@ -1,9 +1,9 @@
 """A client in Python's standard library and numpy, written from the protocols alone: take it, or see how little is needed.
 
-    python3 client/client.py http://localhost:8080 mnist images.raw     uint8 pixels, image after image
+    python3 client/client.py http://localhost:8080 mnist images.raw     uint8 pixels, image after image; of tasks over numbers '<f4'
 
 It asks twice, by Seedmask's own route (raw bytes in, JSON out) and by the Open Inference Protocol v2 with binary tensors both ways, and
-prints one JSON object: the labels, the probabilities of the first image, and whether both gave the same bits.
+prints one JSON object: the labels, the probabilities of the first row, and whether both gave the same bits.
 """
 
 import http.client
@@ -38,6 +38,7 @@ class Client:
         self.connection = kind(self.url.hostname, self.url.port, timeout=timeout)
         self.headers = {"Authorization": f"Bearer {key}"} if key else {}
         self.tries = tries
+        self.known = {}
 
     def call(self, method, path, body=None, headers=None):
         """(bytes, headers) of a 200; raises Refused, or OSError when no answer came."""
@@ -68,17 +69,24 @@ class Client:
         """A 200 that is something else's."""
         return ValueError(f"{self.url.geturl()} does not answer as Seedmask does")
 
-    def inputs(self, task):
-        """How many pixels an image of the task has."""
-        answer, _ = self.call("GET", f"/tasks/{quote(task)}")
-        try:
-            return int(json.loads(answer)["inputs"])
-        except (ValueError, KeyError, TypeError):
-            raise self.foreign() from None
+    def row(self, task):
+        """What a row of the task is, asked once: the input's name, "pixels" or of tasks over numbers "features", and how many values it has."""
+        if task not in self.known:
+            answer, _ = self.call("GET", f"/v2/models/{quote(task)}")
+            try:
+                (tensor,) = json.loads(answer)["inputs"]
+                self.known[task] = tensor["name"], int(tensor["shape"][-1])
+            except (ValueError, KeyError, TypeError):
+                raise self.foreign() from None
+        return self.known[task]
 
-    def classify(self, task, images):
-        """images: uint8 [rows, inputs]. Labels (None where the server abstains), and float32 probabilities [rows, labels]."""
-        body = np.ascontiguousarray(images, np.uint8).tobytes()
+    def array(self, task, rows):
+        """Rows as they travel: bytes, or little-endian float32 where they are numbers."""
+        return numbers(rows) if self.row(task)[0] == "features" else pixels(rows)
+
+    def classify(self, task, rows):
+        """rows: [rows, inputs], pixels 0..255 or numbers. Labels (None where the server abstains), and float32 probabilities [rows, labels]."""
+        body = self.array(task, rows).tobytes()
         answer, _ = self.call("POST", f"/tasks/{quote(task)}/classify", body, {"Content-Type": "application/octet-stream"})
         try:
             predictions = json.loads(answer)["predictions"]
@@ -86,11 +94,12 @@ class Client:
         except (ValueError, KeyError, TypeError):
             raise self.foreign() from None
 
-    def infer_task(self, network, images, **query):
-        """Which task of a network (its id) uint8 images [rows, inputs] are for: {"task", "confidence", "tasks", "cost"}."""
-        body = np.ascontiguousarray(images, np.uint8).tobytes()
+    def infer_task(self, network, rows, **query):
+        """Which task of a network (its id) rows [rows, inputs] are for: {"task", "confidence", "tasks", "cost"}."""
+        # Of a network nothing tells whether its tasks take pixels or numbers, and JSON is the same for both.
+        body = json.dumps({"instances": np.asarray(rows).tolist()}, allow_nan=False)
         path = f"/networks/{quote(network)}/infer-task?{urlencode(query)}"
-        answer, _ = self.call("POST", path, body, {"Content-Type": "application/octet-stream"})
+        answer, _ = self.call("POST", path, body, {"Content-Type": "application/json"})
         try:
             guess = json.loads(answer)
         except ValueError:
@@ -99,12 +108,13 @@ class Client:
             raise self.foreign()
         return guess
 
-    def infer(self, task, images):
+    def infer(self, task, rows):
         """The same by /v2, with binary tensors: little-endian, row-major, behind a JSON head whose length a header tells."""
-        pixels = np.ascontiguousarray(images, np.uint8)
-        tensor = {"name": "pixels", "shape": list(pixels.shape), "datatype": "UINT8", "parameters": {"binary_data_size": pixels.nbytes}}
+        array, name = self.array(task, rows), self.row(task)[0]
+        kind = "UINT8" if array.dtype == np.uint8 else "FP32"
+        tensor = {"name": name, "shape": list(array.shape), "datatype": kind, "parameters": {"binary_data_size": array.nbytes}}
         head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
-        content, headers = self.call("POST", f"/v2/models/{quote(task)}/infer", head + pixels.tobytes(), {HEADER: str(len(head))})
+        content, headers = self.call("POST", f"/v2/models/{quote(task)}/infer", head + array.tobytes(), {HEADER: str(len(head))})
         if HEADER not in headers:
             raise self.foreign()
         at = int(headers[HEADER])
@@ -115,6 +125,23 @@ class Client:
             at += size
         output, data = found["probabilities"]
         return texts(found["label"][1]), np.frombuffer(data, "<f4").reshape(output["shape"])
+
+
+def pixels(rows):
+    """Bytes; raises ValueError at the first value that is none."""
+    given = np.asarray(rows)
+    with np.errstate(invalid="ignore"):
+        array = given.astype(np.uint8)
+    wrong = np.argwhere(array != given)
+    if len(wrong):
+        at = tuple(map(int, wrong[0]))
+        raise ValueError(f"pixels must be whole numbers from 0 to 255, not scaled, got {given[at]} at {list(at)}")
+    return array
+
+
+def numbers(rows):
+    with np.errstate(over="ignore"):
+        return np.asarray(rows, "<f4")
 
 
 def seconds(retry_after):
@@ -137,13 +164,15 @@ def texts(data):
 
 def main(url, task, file):
     client = Client(url)
-    inputs = client.inputs(task)
-    pixels = np.fromfile(file, np.uint8)
-    if pixels.size == 0 or pixels.size % inputs:
-        raise ValueError(f"{file} must hold images of {inputs} bytes each, got {pixels.size} bytes")
-    images = pixels.reshape(-1, inputs)
-    labels, probabilities = client.classify(task, images)
-    v2_labels, v2_probabilities = client.infer(task, images)
+    name, inputs = client.row(task)
+    kind = np.dtype("<f4" if name == "features" else "u1")
+    with open(file, "rb") as opened:
+        data = opened.read()
+    if len(data) == 0 or len(data) % (inputs * kind.itemsize):
+        raise ValueError(f"{file} must hold rows of {inputs * kind.itemsize} bytes each, got {len(data)} bytes")
+    rows = np.frombuffer(data, kind).reshape(-1, inputs)
+    labels, probabilities = client.classify(task, rows)
+    v2_labels, v2_probabilities = client.infer(task, rows)
     same = labels == v2_labels and np.array_equal(probabilities, v2_probabilities)
     print(json.dumps({"labels": labels, "probabilities": [float(p) for p in probabilities[0]], "same": same}))
 

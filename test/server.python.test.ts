@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { PIXELS_TRANSFORM } from '../codec/index.js';
 import type { Listening } from '../server/index.js';
 import { get, oneTask, post, sampleStore, serve, tinyNetwork } from './server.material.js';
 
@@ -76,6 +77,61 @@ print(json.dumps([client.infer_task(sys.argv[2], images), client.infer_task(sys.
 });
 
 test.skipIf(!PYTHON && !process.env['CI'])(
+  'client/client.py sends numbers to tasks over numbers, and no pixels that are none',
+  async () => {
+    const network = tinyNetwork([1, 1, 4], 3);
+    const of = (low: number) => ({ low: new Float32Array(4).fill(low), scale: new Float32Array(4).fill(16) });
+    const numbers = (low: number) => oneTask(network, undefined, { transform: { ...PIXELS_TRANSFORM, features: of(low) } });
+    const at = await serve({ store: await sampleStore({ 'flowers.smk': numbers(-1), 'leaves.smk': numbers(2) }) });
+    const rows = Array.from({ length: 4 }, (_, i) => [i, -0.42, 5.5, 300]);
+    const { networks } = (await get(`${at.url}/networks`)).json;
+    const { id } = networks.find(({ input }: { input: number[] }) => input[2] === 4);
+    const program = `
+import json, sys, numpy
+from client import Client
+client = Client(sys.argv[1])
+def refusal(call, task, rows):
+    try:
+        call(task, rows)
+    except ValueError as error:
+        return str(error)
+rows = numpy.array(json.loads(sys.argv[3]))
+answers = [call("flowers", given) for call in [client.classify, client.infer] for given in [rows, rows.astype(">f4"), rows.tolist()]]
+print(json.dumps({
+    "same": [[labels, probabilities.tolist()] == [answers[0][0], answers[0][1].tolist()] for labels, probabilities in answers],
+    "labels": answers[0][0],
+    "probabilities": answers[0][1].tolist(),
+    "guess": client.infer_task(sys.argv[2], rows),
+    "floats": client.classify("tiny", numpy.array([[0.0, 255.0, 10.0, 3.0]]))[0],
+    "refused": [refusal(call, "tiny", given) for call in [client.classify, client.infer] for given in [rows, [[0, 300, 0, 0]], [[float("nan")] * 4]]],
+}))`;
+    const cwd = join(import.meta.dirname, '../client');
+    const { stdout, stderr } = await run(PYTHON ?? 'python3', ['-c', program, at.url, id, JSON.stringify(rows)], { cwd });
+    expect(stderr).toBe('');
+    const seen = JSON.parse(stdout);
+    const { predictions } = (await post(`${at.url}/tasks/flowers/classify`, { instances: rows })).json;
+    expect(seen.same).toEqual(Array(6).fill(true));
+    expect(seen.labels).toEqual(predictions.map(({ label }: { label: string }) => label));
+    expect(seen.probabilities).toEqual(predictions.map((p: { probabilities: number[] }) => p.probabilities.map(Math.fround)));
+    const guess = (await post(`${at.url}/networks/${id}/infer-task`, { instances: rows })).json;
+    expect(seen.guess.tasks).toEqual(guess.tasks);
+    const row = (await post(`${at.url}/tasks/tiny/classify`, { instances: [[0, 255, 10, 3]] })).json;
+    expect(seen.floats).toEqual([row.predictions[0].label]);
+    const lines = ['-0.42 at [0, 1]', '300 at [0, 1]', 'nan at [0, 0]'].map(
+      (got) => `pixels must be whole numbers from 0 to 255, not scaled, got ${got}`,
+    );
+    expect(seen.refused).toEqual([...lines, ...lines]);
+    const file = join(mkdtempSync(join(tmpdir(), 'seedmask-')), 'rows.f32');
+    writeFileSync(file, new Uint8Array(Float32Array.from(rows.flat()).buffer));
+    const command = await run(PYTHON ?? 'python3', [join(cwd, 'client.py'), at.url, 'flowers', file]);
+    expect(JSON.parse(command.stdout)).toMatchObject({ labels: seen.labels, same: true });
+    rmSync(join(file, '..'), { recursive: true });
+    await at.close();
+  },
+  60_000,
+);
+
+test.skipIf(!PYTHON && !process.env['CI'])(
   'client/client.py, by our own route and by v2, gets the same bits, and one line when it does not',
   async () => {
     const pixels = Buffer.from(Array.from({ length: 3 * 784 }, (_, i) => (i * 37) % 256));
@@ -100,7 +156,7 @@ test.skipIf(!PYTHON && !process.env['CI'])(
       [['http://localhost:x', 'digits', file], /^client\.py: Port could not be cast to integer value as 'x'\n$/],
       [[server.url, 'digit', file], /^client\.py: no task named digit\. Did you mean digits.*\n$/],
       [[server.url, 'digits', `${file}.gone`], /^client\.py: .*No such file or directory: '.*images\.raw\.gone'\n$/],
-      [[server.url, 'digits', short], /^client\.py: .*short\.raw must hold images of 784 bytes each, got 2351 bytes\n$/],
+      [[server.url, 'digits', short], /^client\.py: .*short\.raw must hold rows of 784 bytes each, got 2351 bytes\n$/],
       [['http://127.0.0.1:1', 'digits', file], /^client\.py: no answer from 127\.0\.0\.1:1: .*refused\n$/],
       [[stranger, 'digits', file], /^client\.py: http:\/\/127.* does not answer as Seedmask does\n$/],
     ];
