@@ -76,7 +76,7 @@ class Client:
             try:
                 (tensor,) = json.loads(answer)["inputs"]
                 self.known[task] = tensor["name"], int(tensor["shape"][-1])
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, LookupError, TypeError):
                 raise self.foreign() from None
         return self.known[task]
 
