@@ -282,6 +282,15 @@ test('ONNX of dense layers alone: the shape of its input says where an image has
   }
 });
 
+test('the command hands --layout to ONNX', () => {
+  const file = onnx([node('Flatten', ['x']), node('MatMul', ['y', 'w'])], [['w', zeros(12, 2)]], 1, [0, 0, 0]);
+  writeFileSync(join(folder, 'open.onnx'), file);
+  writeFileSync(join(folder, 'open.json'), '{"input": [2, 2, 3], "layers": [{"kind": "dense", "units": 2, "activation": "linear"}]}');
+  const words = ['import', '--initial', 'open.onnx', '--final', 'open.onnx', '--network', 'open.json', '--criterion', 'large_final'];
+  expect(seedmask(...words).stderr).toMatch(/^seedmask: open.onnx: the layout must be named with --layout/);
+  expect(seedmask(...words, '--layout', 'torch').stderr).toBe('');
+});
+
 test('ONNX: an Add is the bias of the layer before it, or refused', () => {
   const [flat, image] = [net([1, 1, 2], dense(3, 'linear')), net([3, 3, 2], window(3, 1, 'same', 'linear'))];
   const read = (network: Network, operators: (() => BinaryWriter)[], bias: number[]) => {
