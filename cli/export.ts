@@ -5,7 +5,7 @@ import { Command, Option } from 'commander';
 import { SeedmaskError, type Task } from '../codec/index.js';
 import { toC, toLayersModel, toNpz, toOnnx, toSafetensors } from '../interop/index.js';
 import { describe, type Network } from '../src/network.js';
-import { makeFolder, writeTogether } from './files.js';
+import { checkNoInput, makeFolder, writeTogether } from './files.js';
 import { networkFileOption, readTask } from './models.js';
 import { type Output, outputOf } from './options.js';
 
@@ -59,6 +59,7 @@ async function run(model: string, options: Options): Promise<void> {
   const files = [...filesOf(options.to, network, task)].map(
     ([name, bytes]) => [name ? join(options.out, name) : options.out, bytes] as const,
   );
+  for (const [path] of files) checkNoInput(path, [file, options.network]);
   if (options.to === 'tfjs') makeFolder(options.out);
   writeTogether(files);
   const written = files.map(([path, { length }]) => ({ file: path, fileBytes: length }));

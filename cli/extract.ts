@@ -1,12 +1,11 @@
 // seedmask extract: tasks of an archive as files of their own, or the network alone. Only the tasks asked for are read; payloads move
 // byte for byte, and each file is written whole or not at all.
 
-import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { type Archive, inspectModel, SeedmaskError, writeModel, writePacked } from '../codec/index.js';
 import { describe } from '../src/network.js';
-import { DISK, type Disk, makeFolder, writeFileSafely } from './files.js';
+import { checkNoInput, DISK, type Disk, makeFolder, statusOf, writeFileSafely } from './files.js';
 import { hexOf, inFile, LIMITS, nameOf, networkFileOption, networksOf, places, withArchive } from './models.js';
 import { type Output, outputOf } from './options.js';
 import { counting } from './progress.js';
@@ -68,7 +67,7 @@ export async function extract(
     /** Reads the bytes once more, as whoever gets them will, and writes them. */
     const write = async (task: string | null, path: string, bytes: Uint8Array): Promise<Extracted> => {
       const { contentId } = await inFile(file, () => inspectModel(bytes, LIMITS, () => archive.network));
-      if (isSameFile(path, file)) throw new SeedmaskError('cannot-write', { field: path, got: 'it is the archive itself' });
+      checkNoInput(path, [file, options.network]);
       writeFileSafely(path, bytes, disk);
       return { task, file: path, fileBytes: bytes.length, contentId: hexOf(contentId) };
     };
@@ -83,7 +82,7 @@ export async function extract(
       checkNames(options.task ?? (await inFile(file, () => archive.heads())).map(({ id }) => id));
       makeFolder(out);
     }
-    const inFolder = several || out.endsWith('/') || statSync(out, { throwIfNoEntry: false })?.isDirectory() === true;
+    const inFolder = several || out.endsWith('/') || statusOf(out)?.isDirectory() === true;
     const files: Extracted[] = [];
     await counting('extract', quiet, async (update) => {
       for (const place of wanted) {
@@ -107,12 +106,6 @@ function checkNames(ids: readonly string[]): void {
     }
     taken.set(id.toLowerCase(), id);
   }
-}
-
-/** Whether two paths lead to one file, by whatever links. */
-function isSameFile(path: string, other: string): boolean {
-  const [a, b] = [path, other].map((name) => statSync(name, { throwIfNoEntry: false, bigint: true }));
-  return a !== undefined && b !== undefined && a.dev === b.dev && a.ino === b.ino;
 }
 
 /** A task as a file of its own, which names it. */

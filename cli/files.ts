@@ -14,6 +14,7 @@ import {
   readSync,
   renameSync,
   rmSync,
+  type Stats,
   statSync,
   writeSync,
 } from 'node:fs';
@@ -28,6 +29,8 @@ const REASONS: Record<string, string> = {
   ENOTDIR: 'part of the path is not a folder',
   EROFS: 'the file system is read-only',
   ENOSPC: 'the disk is full',
+  ELOOP: 'its links lead in a circle',
+  ENAMETOOLONG: 'the name is too long',
 };
 
 export const reason = (error: unknown): string => {
@@ -40,16 +43,41 @@ export const plain = ({ buffer, byteOffset, length }: Buffer): Uint8Array => new
 
 /** @throws SeedmaskError no-file, or over-limit before memory is taken */
 export function readFile(path: string, limit = DEFAULT_LIMITS.maxFileBytes): Uint8Array {
-  try {
+  return reading(path, () => {
     const status = statSync(path);
     if (!status.isFile()) throw notRegular(path, status.isDirectory());
     const { size } = status;
     if (size > limit) throw new SeedmaskError('over-limit', { field: path, got: `${size} bytes`, expected: `${limit} bytes` });
     return plain(readFileSync(path));
+  });
+}
+
+/** A failure of the system in `work` is that a path cannot be read. */
+export function reading<T>(path: string, work: () => T): T {
+  try {
+    return work();
   } catch (error) {
     if (error instanceof SeedmaskError) throw error;
     throw new SeedmaskError('no-file', { field: path, got: reason(error) });
   }
+}
+
+/**
+ * What a path leads to; undefined where there is nothing.
+ * @throws SeedmaskError no-file where the system does not say
+ */
+export const statusOf = (path: string): Stats | undefined => reading(path, () => statSync(path, { throwIfNoEntry: false }));
+
+/** Whether two paths lead to one file, by whatever links. */
+function isSameFile(path: string, other: string): boolean {
+  const [a, b] = [path, other].map((name) => reading(name, () => statSync(name, { throwIfNoEntry: false, bigint: true })));
+  return a !== undefined && b !== undefined && a.dev === b.dev && a.ino === b.ino;
+}
+
+/** Fails if a file to be written is one of those that are read, as what it holds would be lost. */
+export function checkNoInput(out: string, inputs: readonly (string | undefined)[], hint = 'Give --out another name'): void {
+  if (inputs.some((input) => input !== undefined && isSameFile(out, input)))
+    throw new SeedmaskError('cannot-write', { field: out, got: 'it is an input', hint });
 }
 
 /** An open file of which ranges are read; nothing else of it is taken into memory. */

@@ -29,7 +29,6 @@ import { split } from '../src/data.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { CRITERIA, type Criterion, criterionMask, paperRates } from '../src/masks/criteria.js';
 import {
-  type Architecture,
   describe,
   kept,
   type Mask,
@@ -42,17 +41,17 @@ import {
 } from '../src/network.js';
 import { DISTRIBUTIONS, type Distribution, formatSeed, type Seed } from '../src/random.js';
 import { checkFits, type LoadedData, loadDataset } from './datasets.js';
-import { checkWritable, readFile, writeFileSafely } from './files.js';
+import { checkNoInput, checkWritable, readFile, writeFileSafely } from './files.js';
 import { accuracies, accuracyUnder, taskModel, validationRows } from './learn.js';
 import { inFile } from './models.js';
-import { networkOption } from './network-option.js';
+import { type NamedNetwork, networkOption } from './network-option.js';
 import { dataOption, fraction, named, type Output, outputOf, seedOption, threadsOption } from './options.js';
 
 interface Options extends Output {
   initial?: string;
   final?: string;
   mask?: string;
-  network: Architecture;
+  network: NamedNetwork;
   data?: string;
   criterion?: Criterion;
   keep?: number;
@@ -111,17 +110,21 @@ Examples:
 
 const EXTENSIONS = '.safetensors, .npz, .onnx or .json of a TensorFlow.js LayersModel';
 
-function layersOf(file: string, what: 'weight' | 'mask', { network, tensors, layout }: Options): Promise<LayerTensors[]> {
+function layersOf(file: string, what: 'weight' | 'mask', { network, tensors, layout, out }: Options): Promise<LayerTensors[]> {
+  const read = (path: string, limit?: number) => {
+    if (out !== undefined) checkNoInput(out, [path]);
+    return readFile(path, limit);
+  };
   return inFile(file, () => {
-    const pick = (all: ReadonlyMap<string, Omit<NamedTensor, 'name'>>) => pickLayers(network, all, what, tensors, layout);
-    if (file.endsWith('.safetensors')) return pick(readSafetensors(readFile(file)).tensors);
-    if (file.endsWith('.npz')) return pick(readNpz(readFile(file)));
-    if (what === 'weight' && file.endsWith('.onnx')) return readOnnxLayers(readFile(file), network, layout);
+    const pick = (all: ReadonlyMap<string, Omit<NamedTensor, 'name'>>) => pickLayers(network.architecture, all, what, tensors, layout);
+    if (file.endsWith('.safetensors')) return pick(readSafetensors(read(file)).tensors);
+    if (file.endsWith('.npz')) return pick(readNpz(read(file)));
+    if (what === 'weight' && file.endsWith('.onnx')) return readOnnxLayers(read(file), network.architecture, layout);
     if (what === 'weight' && file.endsWith('.json')) {
-      const index = readLayersModelIndex(readFile(file, 2 ** 24));
+      const index = readLayersModelIndex(read(file, 2 ** 24));
       let left = DEFAULT_LIMITS.maxFileBytes;
       const parts = index.files.map((name) => {
-        const part = readFile(join(dirname(file), name), left);
+        const part = read(join(dirname(file), name), left);
         left -= part.length;
         return part;
       });
@@ -148,7 +151,8 @@ interface Row {
 }
 
 async function fromWeights(options: Options): Promise<void> {
-  const { network: architecture, seed, keep = 0.2 } = options;
+  const { architecture } = options.network;
+  const { seed, keep = 0.2 } = options;
   const need = (name: 'initial' | 'final') => {
     const file = options[name];
     if (file === undefined) throw new SeedmaskError('bad-option', { field: `--${name}`, expected: 'given, or --mask', got: 'nothing' });
@@ -158,7 +162,7 @@ async function fromWeights(options: Options): Promise<void> {
   const final = await need('final');
   if (options.out !== undefined) {
     if (!options.criterion) throw new SeedmaskError('bad-option', { field: '--criterion', expected: 'given with --out', got: 'nothing' });
-    checkWritable(options.out);
+    checkOut(options.out, options);
   }
   const network: Network = { ...architecture, distribution: 'normal', sigma: 'glorot', seed };
   const rates = paperRates(network, Math.log(keep) / Math.log(0.8));
@@ -218,10 +222,15 @@ const textOf = (rows: readonly Row[], trained: number | undefined, out: string |
     ...(out === undefined ? [] : [`${out}: the masks`]),
   ].join('\n');
 
-function dataOf({ data, network }: Options): LoadedData | null {
+function checkOut(out: string, { data, network }: Options): void {
+  checkWritable(out);
+  checkNoInput(out, [data, network.file]);
+}
+
+function dataOf({ data, network: { architecture } }: Options): LoadedData | null {
   if (data === undefined) return null;
   const loaded = loadDataset(data);
-  checkFits(loaded, network, outputs(network));
+  checkFits(loaded, architecture, outputs(architecture));
   return loaded;
 }
 
@@ -230,11 +239,12 @@ function dataOf({ data, network }: Options): LoadedData | null {
 async function fromMask(options: Options, file: string): Promise<void> {
   const { out, seed, distribution } = options;
   if (out === undefined) throw new SeedmaskError('bad-option', { field: '--out', expected: 'given with --mask', got: 'nothing' });
-  checkWritable(out);
+  checkOut(out, options);
   const data = dataOf(options);
+  const { architecture } = options.network;
   // Rows of numbers are no image, as in train.
-  const input = data?.train.features ? data.train.input : options.network.input;
-  const network: Network = { ...options.network, input, distribution, sigma: options.sigma, seed };
+  const input = data?.train.features ? data.train.input : architecture.input;
+  const network: Network = { ...architecture, input, distribution, sigma: options.sigma, seed };
   const mask = await inFile(file, async () => toMask(network, await layersOf(file, 'mask', options)));
   let model: Model;
   let quality: ReturnType<typeof accuracies> | undefined;

@@ -3,7 +3,7 @@
 
 import { basename } from 'node:path';
 import { Option } from 'commander';
-import { type Archive, networkId, openArchive, SeedmaskError, type Task } from '../codec/index.js';
+import { type Archive, type ErrorCode, networkId, openArchive, SeedmaskError, type Task } from '../codec/index.js';
 import { describe, type Network } from '../src/network.js';
 import { formatSeed } from '../src/random.js';
 import { openRanges } from './files.js';
@@ -18,12 +18,15 @@ export const nameOf = (id: string, file: string): string => id || basename(file)
 
 export const networkFileOption = (): Option => new Option('--network <file>', 'a model file that holds the network of mask-only files');
 
+/** What these say names a file already. */
+const OF_A_PATH: readonly ErrorCode[] = ['no-file', 'cannot-write'];
+
 /** Does something with a file's bytes; a SeedmaskError of it names the file. */
 export async function inFile<T>(file: string, work: () => T | Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    if (!(error instanceof SeedmaskError) || error.file !== undefined || error.code === 'no-file') throw error;
+    if (!(error instanceof SeedmaskError) || error.file !== undefined || OF_A_PATH.includes(error.code)) throw error;
     const { code, details } = error;
     const hint = code === 'bad-base' && details.hint ? { hint: 'Name the file that holds it with --network' } : {};
     throw new SeedmaskError(code, { ...details, ...hint }, file);

@@ -10,7 +10,19 @@ import { parseNetworkSpec } from './network-spec.js';
 
 const NETWORKS = `${Object.keys(definitions).join(', ')}, fc:784-300-100-10, 28x28x1:conv16-pool-conv32k5v-pool-10 (k5: 5x5, v: no padding) or a JSON file`;
 
-export const networkOption = (): Option => new Option('--network <name>', NETWORKS).argParser(network).default(definitions.fc, 'fc');
+/** A network as it was named: `file` is where it stands, if it stands in one. */
+export interface NamedNetwork {
+  readonly architecture: Architecture;
+  readonly file?: string;
+}
+
+export const networkOption = (): Option =>
+  new Option('--network <name>', NETWORKS).argParser(namedNetwork).default({ architecture: definitions.fc }, 'fc');
+
+const namedNetwork = (text: string): NamedNetwork => ({
+  architecture: network(text),
+  ...(text.endsWith('.json') && { file: text }),
+});
 
 /** A name of models/index.ts, what `describe` prints of a network, or a JSON file of an Architecture. */
 function network(text: string): Architecture {

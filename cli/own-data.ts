@@ -1,7 +1,7 @@
 // Data of a user's own in other forms than IDX and CIFAR-10: an .npz file as Keras saves it, CSV with a label column, PNG files in a
 // folder a class. Where nothing says which rows are for testing, every fifth is, as they stand in the file or folder.
 
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { DEFAULT_LIMITS, SeedmaskError } from '../codec/index.js';
@@ -10,7 +10,7 @@ import { decodePng, hasPngSignature } from '../server/requests/png.js';
 import { type Dataset, type Features, farFromZero, featureBytes, standardFeatures } from '../src/data.js';
 import type { Shape } from '../src/network.js';
 import type { LoadedData } from './datasets.js';
-import { readFile } from './files.js';
+import { readFile, reading, statusOf } from './files.js';
 
 const MAX_CSV_BYTES = 2 ** 26;
 /** While a CSV file is read, a cell takes some 50 bytes, however short it is, and a line as many as four cells. */
@@ -57,7 +57,7 @@ export function classNames(folder: string, parts: readonly Dataset[]): { readonl
 
 /** The data of a path, or null where it is none of these forms. Named labels are the places of their names in a given task. */
 export function loadOwn(source: string, task?: TaskData): LoadedData | null {
-  const status = statSync(source, { throwIfNoEntry: false });
+  const status = statusOf(source);
   const name = basename(resolve(source));
   if (status?.isFile() && source.endsWith('.npz')) return { name, ...fromNpz(source) };
   if (status?.isFile() && source.endsWith('.csv')) return { name, ...fromCsv(table(source), null, task) };
@@ -291,18 +291,21 @@ interface Labelled {
 
 const isPng = (file: string): boolean => file.toLowerCase().endsWith('.png');
 
+const namesIn = (folder: string): string[] => reading(folder, () => readdirSync(folder));
+
 /** Folders that hold PNG files. */
 function classesOf(folder: string): string[] {
-  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return [];
-  const folders = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-  const names = folders.map((entry) => entry.name).filter((name) => readdirSync(join(folder, name)).some(isPng));
+  if (!statusOf(folder)?.isDirectory()) return [];
+  const entries = reading(folder, () => readdirSync(folder, { withFileTypes: true }));
+  const folders = entries.filter((entry) => entry.isDirectory());
+  const names = folders.map((entry) => entry.name).filter((name) => namesIn(join(folder, name)).some(isPng));
   if (names.length > MAX_CLASSES) throw refuse(folder, `${names.length} folders of PNG files`, `at most ${MAX_CLASSES} classes`);
   return names.sort(inOrder);
 }
 
 const filesOf = (folder: string, names: readonly string[]): Labelled[] =>
   names.flatMap((name) =>
-    readdirSync(join(folder, name))
+    namesIn(join(folder, name))
       .filter(isPng)
       .sort()
       .map((file) => ({ path: join(folder, name, file), name })),

@@ -11,14 +11,14 @@ import type { Engine } from '../src/engine/engine.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { actionConflict, MASK0, MASK1, type Mask0, type Mask1 } from '../src/masks/actions.js';
 import { CRITERIA, type Criterion, criterionMask, paperRates } from '../src/masks/criteria.js';
-import { type Architecture, describe, type Network, outputs, totalKept, totalWeights } from '../src/network.js';
+import { describe, type Network, outputs, totalKept, totalWeights } from '../src/network.js';
 import { formatSeed, type Seed } from '../src/random.js';
 import { constantTwin, type TicketOptions, ticketNetwork, tickets } from '../src/tickets.js';
 import { type DenseResult, PAPER, paperTraining, trainDense } from '../src/train.js';
 import { checkFits, type LoadedData, loadDataset } from './datasets.js';
-import { checkWritable, writeFileSafely } from './files.js';
+import { checkNoInput, checkWritable, writeFileSafely } from './files.js';
 import { accuracy, accuracyUnder, batchOf, emptyLayer, taskModel, validationRows } from './learn.js';
-import { networkOption } from './network-option.js';
+import { type NamedNetwork, networkOption } from './network-option.js';
 import { dataOption, fraction, named, type Output, outputOf, positiveInteger, seedOption, threadsOption } from './options.js';
 import { trainingBar } from './progress.js';
 import { openRun, type RoundRecord } from './rounds.js';
@@ -75,7 +75,7 @@ export function bestTicket(
 
 interface Options extends Output {
   data: string;
-  network: Architecture;
+  network: NamedNetwork;
   criterion?: Criterion;
   oneshot?: boolean;
   keep?: number;
@@ -159,10 +159,12 @@ async function once(options: Options): Promise<void> {
     }
   }
   const criterion = options.criterion ?? 'large_final_same_sign';
+  const { architecture, file } = options.network;
   checkWritable(options.out);
+  checkNoInput(options.out, [options.data, file]);
   const data = loadDataset(options.data);
-  checkFits(data, options.network, outputs(options.network));
-  const network = ticketNetwork(options.network, options.seed);
+  checkFits(data, architecture, outputs(architecture));
+  const network = ticketNetwork(architecture, options.seed);
   const engine = await createWasmEngine({ threads: options.threads });
   const parts = split(data.train.labels.length, validationRows(data.train.labels.length), options.seed);
   const bar = trainingBar('train weights', options.json === true);
@@ -213,8 +215,9 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
   const conflict = actionConflict(mask0, mask1);
   if (conflict) throw new SeedmaskError('bad-option', { field: '--mask1', expected: 'rewind', got: mask1, hint: conflict });
   const data = loadDataset(options.data);
-  checkFits(data, options.network, outputs(options.network));
-  const network = ticketNetwork(options.network, seed);
+  const { architecture } = options.network;
+  checkFits(data, architecture, outputs(architecture));
+  const network = ticketNetwork(architecture, seed);
   const parts = split(data.train.labels.length, validationRows(data.train.labels.length), seed);
   const training = { ...paperTraining(network), batch: batchOf(parts.train.length, PAPER.batch) };
   const run = openRun(options.out, network, {

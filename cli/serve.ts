@@ -1,6 +1,6 @@
 // seedmask serve: model files over HTTP until a signal; the first one drains, the second one ends at once.
 
-import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
 import { destination, pino } from 'pino';
@@ -8,6 +8,7 @@ import { SeedmaskError } from '../codec/index.js';
 import { createHandler, listen, openStore, Threads } from '../server/index.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { inputs } from '../src/network.js';
+import { statusOf } from './files.js';
 import { accessOf, type KeyOptions, keyOptions } from './keys.js';
 import { findKnown } from './known.js';
 import { networkFileOption, networksOf } from './models.js';
@@ -148,6 +149,7 @@ function webOf(folder: string | true): Record<string, string> {
 
 /** @throws SeedmaskError no-file */
 function folderOf(path: string): string {
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return path;
-  throw new SeedmaskError('no-file', { field: path, got: 'there is no such folder' });
+  if (statusOf(join(path, 'index.html'))?.isFile()) return path;
+  const hint = 'To serve the models of a folder: seedmask serve FOLDER --web';
+  throw new SeedmaskError('no-file', { field: join(path, 'index.html'), got: 'a page needs this file', hint });
 }

@@ -7,10 +7,10 @@ import { labelsOf, split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
-import { type Architecture, describe, outputs, totalKept, totalWeights, weightCounts } from '../src/network.js';
+import { describe, outputs, totalKept, totalWeights, weightCounts } from '../src/network.js';
 import type { Seed } from '../src/random.js';
 import { checkFits, checkMoves, isImage, loadDataset } from './datasets.js';
-import { checkWritable, writeFileSafely } from './files.js';
+import { checkNoInput, checkWritable, writeFileSafely } from './files.js';
 import {
   CONV_EPOCHS,
   defaultsOf,
@@ -25,7 +25,7 @@ import {
   validationRows,
   warningOf,
 } from './learn.js';
-import { networkOption } from './network-option.js';
+import { type NamedNetwork, networkOption } from './network-option.js';
 import {
   dataOption,
   degrees,
@@ -53,7 +53,7 @@ const TRIALS = 6;
 
 interface Options extends Output {
   data: string;
-  network: Architecture;
+  network: NamedNetwork;
   method: Method;
   rescale?: boolean;
   penalty?: number;
@@ -151,13 +151,15 @@ const goalOf = ({ targetBytes, targetAccuracy }: Options): Goal | null =>
   targetBytes !== undefined ? { bytes: targetBytes } : targetAccuracy !== undefined ? { accuracy: targetAccuracy } : null;
 
 async function run(options: Options): Promise<void> {
+  const given = options.network;
   checkWritable(options.out);
+  checkNoInput(options.out, [options.data, given.file]);
   checkOptions(options);
   const data = loadDataset(options.data);
-  checkFits(data, options.network, outputs(options.network));
+  checkFits(data, given.architecture, outputs(given.architecture));
   checkMoves(data, options);
   // Numbers are no image, however many there are.
-  const architecture = data.train.features ? { ...options.network, input: data.train.input } : options.network;
+  const architecture = data.train.features ? { ...given.architecture, input: data.train.input } : given.architecture;
   const defaults = defaultsOf(architecture);
   const {
     method,

@@ -24,7 +24,7 @@ import { createWasmEngine } from '../src/engine/wasm.js';
 import { describe, type Network, outputs, weightCounts } from '../src/network.js';
 import { parseSeed, type Seed } from '../src/random.js';
 import { checkFits, checkMoves, isImage, loadDataset } from './datasets.js';
-import { checkWritable, makeFolder, readFile, rewrite, writeFileSafely } from './files.js';
+import { checkNoInput, checkWritable, makeFolder, readFile, rewrite, writeFileSafely } from './files.js';
 import {
   classNamesOf,
   defaultsOf,
@@ -132,9 +132,16 @@ function checkOptions({ permutePixels, shift, rotate, id, out }: Options): void 
   if (!TASK_ID.test(id)) throw wrong('--id', TASK_ID_TEXT, id);
 }
 
+/** The archive of the known masks may be written, by `--id`, as it keeps all of them. */
+function checkOut(out: string, file: string, source: string, { id, network }: Options): void {
+  checkWritable(out);
+  checkNoInput(out, [source, network]);
+  if (id === undefined) checkNoInput(out, [file], 'Give --out another name; --id NAME adds the new task to the known ones');
+}
+
 async function run(file: string, source: string, options: Options): Promise<void> {
   checkOptions(options);
-  if (options.out !== undefined) checkWritable(options.out);
+  if (options.out !== undefined) checkOut(options.out, file, source, options);
   const drawing = options.draw === undefined ? undefined : await drawingIn(options.draw);
   const quiet = options.json === true;
   const networks = await networksOf(options.network);

@@ -77,7 +77,7 @@ test.each<[string, string[], string]>([
     'no-json must be one line of sha256: and 64 hex digits',
   ],
   ['no key file', ['serve', MODEL, '--keys', 'nothing.json'], 'cannot read nothing.json: there is no such file or folder'],
-  ['no web folder', ['serve', MODEL, '--web', 'nothing'], 'cannot read nothing: there is no such folder'],
+  ['no web folder', ['serve', MODEL, '--web', 'nothing'], 'cannot read nothing/index.html: a page needs this file'],
   ['a bad threshold', ['serve', MODEL, '--abstain', '2'], "expected a fraction above 0 and at most 1, got '2'"],
   ['a bad level', ['serve', MODEL, '--log', 'loud'], "'loud' is invalid. Allowed choices are debug, info"],
 ])('%s is one line', (_, words, line) => {

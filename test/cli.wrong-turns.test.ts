@@ -2,15 +2,16 @@
 // stdout, exit 1, and nothing half-written; every --json is one object.
 
 import { type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { DIGITS, type Model, PIXELS_TRANSFORM, writeModel } from '../codec/index.js';
+import { DIGITS, type Model, networkId, PIXELS_TRANSFORM, writeModel, writeSafetensors } from '../codec/index.js';
 import { nameOf } from '../experiments/cell.js';
 import { planOf } from '../experiments/conduct.js';
 import { figure5 } from '../experiments/figure-05.js';
+import { writeNpz } from '../interop/npz.js';
 import { fc } from '../models/index.js';
 import { fullMask } from '../src/network.js';
 import { parseSeed } from '../src/random.js';
@@ -39,6 +40,7 @@ for (const cell of figure5.cells(planOf('quick')))
   writeFileSync(join(folder, 'damaged', 'cells', `${nameOf(cell)}.json`), '{"cell":{},"rows":[{}');
 mkdirSync(join(folder, 'no-labels'));
 mkdirSync(join(folder, 'empty'));
+symlinkSync('circle', join(folder, 'circle'));
 mkdirSync(join(folder, 'file-as-cells'));
 writeFileSync(join(folder, 'file-as-cells', 'cells'), '');
 // An IDX file of no images: magic, zero rows of 28 x 28.
@@ -149,6 +151,15 @@ test.each<[what: string, words: string[], line: RegExp]>([
   ['unwritable output', ['train', '--data', 'mnist', '--out', 'no/such/folder/x.smk'], /cannot write no\/such\/folder\/x.smk/],
   ['output is a folder', ['train', '--data', 'mnist', '--out', 'no-labels'], /cannot write no-labels: it is a folder/],
   ['an empty folder to serve', ['serve', 'empty'], /at least one .smk file, or a file with a task, got none/],
+  ['a link to itself', ['eval', good, '--data', 'circle'], /cannot read circle: its links lead in a circle/],
+  ['a name that is too long', ['eval', good, '--data', 'x'.repeat(300)], /cannot read x+\.\.\.: the name is too long/],
+  ['a page that is a link to itself', ['serve', good, '--web', 'circle'], /cannot read circle.index.html: its links lead in a circle/],
+  [
+    'models as a page',
+    ['serve', '--web', 'empty'],
+    /cannot read empty.index.html: a page needs this file. To serve the models of a folder: seedmask serve FOLDER --web/,
+  ],
+  ['an output that is a link to itself', ['extract', good, '--out', 'circle'], /cannot read circle: its links lead in a circle/],
   ['a device as a file', ['inspect', '/dev/zero'], /no regular file/],
   ['no command', [], /which command\?/],
   [
@@ -228,6 +239,36 @@ test.each<[what: string, words: string[], line: RegExp]>([
     expect(status).toBe(1);
   }
   expect(readdirSync(folder)).toEqual(before);
+});
+
+// 11 rows of two numbers, and weights and masks of other programs.
+path('own.csv', `a,b,label\n${Array.from({ length: 11 }, (_, i) => `${i},${-i},${i % 2}`).join('\n')}\n`);
+path('own.json', '{"input":[1,1,2],"layers":[{"kind":"dense","units":2,"activation":"linear"}]}');
+path('masks.npz', writeNpz([['mask', { shape: [2, 2], values: Uint8Array.of(0, 1, 1, 1) }]]));
+path('weights.safetensors', writeSafetensors([['layers.0.weight', { shape: [2, 2], values: Float32Array.of(1, 2, 3, 4) }]]));
+path('alone.smk', writeModel({ ...one, tasks: [] }));
+path('mask.smk', writeModel({ ...one, base: { kind: 'network', id: networkId(network) } }));
+const tiny = ['--network', 'own.json'];
+const weights = ['--initial', 'weights.safetensors', '--final', 'weights.safetensors'];
+
+test.each<[input: string, words: string[]]>([
+  ['good.smk', ['export', 'good.smk', '--to', 'c']],
+  ['alone.smk', ['export', 'mask.smk', '--to', 'c', '--network', 'alone.smk']],
+  ['own.csv', ['train', '--data', 'own.csv', ...tiny, '--epochs', '1']],
+  ['own.json', ['train', '--data', 'own.csv', ...tiny, '--epochs', '1']],
+  ['own.csv', ['prune', '--data', './own.csv', ...tiny, '--epochs', '1']],
+  ['masks.npz', ['import', '--mask', 'masks.npz', ...tiny]],
+  ['own.csv', ['import', '--mask', 'masks.npz', ...tiny, '--data', 'own.csv']],
+  ['weights.safetensors', ['import', ...weights, ...tiny, '--criterion', 'large_final']],
+  ['own.csv', ['transfer', 'good.smk', 'own.csv']],
+  ['good.smk', ['transfer', 'good.smk', 'mnist']],
+  ['alone.smk', ['extract', 'mask.smk', '--network', 'alone.smk']],
+])('%s as its own output: %j is one line, and the file stays', (input, words) => {
+  const before = readFileSync(join(folder, input));
+  const { status, stdout, stderr } = seedmask(...words, '--out', `./${input}`);
+  const hint = words[0] === 'transfer' && input === 'good.smk' ? '; --id NAME adds the new task to the known ones' : '';
+  expect([status, stdout, stderr]).toEqual([1, '', `seedmask: cannot write ./${input}: it is an input. Give --out another name${hint}\n`]);
+  expect(readFileSync(join(folder, input))).toEqual(before);
 });
 
 test('a port in use', async () => {
