@@ -19,7 +19,7 @@ import { loadDataset } from './datasets.js';
 import { makeFolder, writeFileSafely } from './files.js';
 import { accuracy, FC_DENSITY, FC_EPOCHS, maskNetwork, RATE, SHIFT, taskModel, trainTask } from './learn.js';
 import { type Output, outputOf, portOption, seedOption, threadsOption } from './options.js';
-import { trainingBar } from './progress.js';
+import { training } from './progress.js';
 import { bestTicket } from './prune.js';
 import { untilSignal } from './signals.js';
 
@@ -88,24 +88,24 @@ async function run(options: Options): Promise<void> {
     model(network, criterionMask(network, 'random', initial, initial, half, options.seed)),
   );
 
-  const weightsBar = trainingBar('train weights (then thrown away)', json);
-  const dense = await trainDense(engine, network, data.train, parts, { ...PAPER, epochs: EPOCHS, onProgress: weightsBar.update });
-  weightsBar.stop();
+  const dense = await training('train weights (then thrown away)', json, ({ update }) =>
+    trainDense(engine, network, data.train, parts, { ...PAPER, epochs: EPOCHS, onProgress: update }),
+  );
   const ticket = (criterion: 'large_final' | 'large_final_same_sign', weights: 'init' | 'constant') =>
     bestTicket(engine, network, dense, criterion, weights, data, parts).model;
   await keep('large-final', 'large_final, initial weights', '40 %', ticket('large_final', 'init'));
   await keep('same-sign', 'large_final_same_sign, initial weights', '80 %', ticket('large_final_same_sign', 'init'));
   await keep('same-sign-constant', 'large_final_same_sign, signed constants', '86 %', ticket('large_final_same_sign', 'constant'));
 
-  const maskBar = trainingBar('learn a mask (weights never change)', json);
-  const learned = await trainTask(engine, maskNetwork(fc, options.seed), data, parts, {
-    density: FC_DENSITY,
-    epochs: FC_EPOCHS,
-    shift: SHIFT,
-    rate: RATE,
-    onProgress: maskBar.update,
-  });
-  maskBar.stop();
+  const learned = await training('learn a mask (weights never change)', json, ({ update }) =>
+    trainTask(engine, maskNetwork(fc, options.seed), data, parts, {
+      density: FC_DENSITY,
+      epochs: FC_EPOCHS,
+      shift: SHIFT,
+      rate: RATE,
+      onProgress: update,
+    }),
+  );
   await keep('learned', 'learned topk mask, signed constants', '', learned.model);
 
   const float32 = Buffer.concat(dense.final.weights.map((w) => new Uint8Array(w.buffer)));

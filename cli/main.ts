@@ -8,7 +8,7 @@ import { oneLine } from '../codec/one-line.js';
 import { DataError } from '../src/data.js';
 import { ShapeError } from '../src/network.js';
 import { RELEASE } from './release.js';
-import { exitOnInterrupt } from './signals.js';
+import { exitOnSignal } from './signals.js';
 
 const program = new Command('seedmask')
   .description('neural networks whose weights are never stored: a model file is seed + mask')
@@ -74,7 +74,7 @@ const asked = words.find((word) => Object.hasOwn(commands, word));
 program.configureHelp({ subcommandTerm: (command) => command.name() });
 const everyCommand = (command: Command): Command[] => [command, ...command.commands.flatMap(everyCommand)];
 
-exitOnInterrupt();
+exitOnSignal();
 // A reader that has seen enough (seedmask ... | head) is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);

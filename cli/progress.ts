@@ -7,12 +7,25 @@ import type { Progress } from '../src/train.js';
 export interface TrainingBar {
   /** @param part what of the whole is under way, when the bar is of several runs */
   update(progress: Progress, part?: string): void;
+  /** Gives the terminal back; the next update is the first of another bar. */
   stop(): void;
 }
 
-/** @param clear leaves no bar behind when it stops */
-export function trainingBar(title: string, quiet: boolean, clear = false): TrainingBar {
-  const started = performance.now();
+/**
+ * Shows training while `work` runs, and gives the terminal back however it ends: a bar that stays up would keep the program from ending.
+ * @param clear leaves no bar behind when it stops
+ */
+export async function training<T>(title: string, quiet: boolean, work: (bar: TrainingBar) => Promise<T>, clear = false): Promise<T> {
+  const bar = trainingBar(title, quiet, clear);
+  try {
+    return await work(bar);
+  } finally {
+    bar.stop();
+  }
+}
+
+function trainingBar(title: string, quiet: boolean, clear: boolean): TrainingBar {
+  let started = performance.now();
   const values = (p: Progress, part?: string) => ({
     part: part ? `  ${part}` : '',
     epochText: `${p.epoch}/${p.epochs}`,
@@ -49,7 +62,11 @@ export function trainingBar(title: string, quiet: boolean, clear = false): Train
       begun = true;
       bar.update(p.step, values(p, part));
     },
-    stop: () => bar.stop(),
+    stop() {
+      bar.stop();
+      begun = false;
+      started = performance.now();
+    },
   };
 }
 

@@ -20,7 +20,7 @@ import { checkNoInput, checkWritable, writeFileSafely } from './files.js';
 import { accuracy, accuracyUnder, batchOf, emptyLayer, taskModel, validationRows } from './learn.js';
 import { type NamedNetwork, networkOption } from './network-option.js';
 import { dataOption, fraction, named, type Output, outputOf, positiveInteger, seedOption, threadsOption } from './options.js';
-import { trainingBar } from './progress.js';
+import { type TrainingBar, training } from './progress.js';
 import { openRun, type RoundRecord } from './rounds.js';
 
 /** Which untrained weights stand under the mask. */
@@ -167,15 +167,15 @@ async function once(options: Options): Promise<void> {
   const network = ticketNetwork(architecture, options.seed);
   const engine = await createWasmEngine({ threads: options.threads });
   const parts = split(data.train.labels.length, validationRows(data.train.labels.length), options.seed);
-  const bar = trainingBar('train weights', options.json === true);
   const started = performance.now();
-  const dense = await trainDense(engine, network, data.train, parts, {
-    ...paperTraining(network),
-    batch: batchOf(parts.train.length, PAPER.batch),
-    epochs: options.epochs,
-    onProgress: bar.update,
-  });
-  bar.stop();
+  const dense = await training('train weights', options.json === true, ({ update }) =>
+    trainDense(engine, network, data.train, parts, {
+      ...paperTraining(network),
+      batch: batchOf(parts.train.length, PAPER.batch),
+      epochs: options.epochs,
+      onProgress: update,
+    }),
+  );
   const trainSeconds = (performance.now() - started) / 1000;
   const ticket = bestTicket(engine, network, dense, criterion, options.weights, data, parts, options.keep);
   writeFileSafely(options.out, ticket.bytes);
@@ -219,7 +219,7 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
   checkFits(data, architecture, outputs(architecture));
   const network = ticketNetwork(architecture, seed);
   const parts = split(data.train.labels.length, validationRows(data.train.labels.length), seed);
-  const training = { ...paperTraining(network), batch: batchOf(parts.train.length, PAPER.batch) };
+  const paper = { ...paperTraining(network), batch: batchOf(parts.train.length, PAPER.batch) };
   const run = openRun(options.out, network, {
     network: describe(network),
     seed: formatSeed(seed),
@@ -229,8 +229,8 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
     mask0,
     mask1,
     epochs,
-    batch: training.batch,
-    learningRate: training.learningRate,
+    batch: paper.batch,
+    learningRate: paper.learningRate,
     networkId: Buffer.from(networkId(network)).toString('hex'),
   });
   const json = options.json === true;
@@ -242,29 +242,27 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
   for (const record of run.rounds.slice(0, rounds + 1)) say(`${rowOf(record)}  stored`);
   const last = stored <= rounds ? run.last() : undefined;
   const engine = await createWasmEngine({ threads: options.threads });
-  const barOf = () => trainingBar('prune and train', json || !process.stderr.isTTY, true);
-  let bar = barOf();
-  const settings: TicketOptions = {
-    ...training,
-    epochs,
-    rounds,
-    criterion,
-    mask0,
-    mask1,
-    onProgress: (p, round) =>
-      bar.update({ ...p, step: round * p.steps + p.step, steps: (rounds + 1) * p.steps }, `round ${round}/${rounds}`),
-  };
-  let started = performance.now();
-  if (stored <= rounds) {
+  const go = async (bar: TrainingBar) => {
+    const settings: TicketOptions = {
+      ...paper,
+      epochs,
+      rounds,
+      criterion,
+      mask0,
+      mask1,
+      onProgress: (p, round) =>
+        bar.update({ ...p, step: round * p.steps + p.step, steps: (rounds + 1) * p.steps }, `round ${round}/${rounds}`),
+    };
+    let started = performance.now();
     for await (const round of tickets(engine, network, data.train, parts, settings, last)) {
       const seconds = Math.round(performance.now() - started) / 1000;
       const record = run.add(round, { testAccuracy: accuracyUnder(engine, network, { parameters: round.final }, data.test), seconds });
       bar.stop();
       say(rowOf(record));
-      bar = barOf();
       started = performance.now();
     }
-  }
+  };
+  if (stored <= rounds) await training('prune and train', json || !process.stderr.isTTY, go, true);
   engine.close();
   const weights = totalWeights(network);
   const shown = run.rounds.slice(0, rounds + 1);

@@ -40,7 +40,7 @@ import {
   threadsOption,
   wholeNumber,
 } from './options.js';
-import { counting, trainingBar } from './progress.js';
+import { counting, training } from './progress.js';
 import { type SqueezeReport, squeezeTask, withCheck } from './squeeze.js';
 import { type Goal, list, type Outcome, search, type Trial } from './target.js';
 import { createTfjsNodeEngine } from './tfjs-node.js';
@@ -179,10 +179,13 @@ async function run(options: Options): Promise<void> {
   const rows = split(data.train.labels.length, validationRows(data.train.labels.length), options.seed);
   const { parts, check } = options.squeeze ? withCheck(rows) : { parts: rows, check: null };
   const learn = async (density: readonly number[], epochs: number): Promise<TrainedTask & Outcome> => {
-    const bar = trainingBar('train', quiet || (goal !== null && !process.stderr.isTTY), goal !== null);
-    const settings = { method, rescale, penalty, shift, rotate, rate, density, epochs, onProgress: bar.update };
-    const task = await trainTask(engine, network, data, parts, settings);
-    bar.stop();
+    const settings = { method, rescale, penalty, shift, rotate, rate, density, epochs };
+    const task = await training(
+      'train',
+      quiet || (goal !== null && !process.stderr.isTTY),
+      ({ update }) => trainTask(engine, network, data, parts, { ...settings, onProgress: update }),
+      goal !== null,
+    );
     return goal ? { ...task, headerBytes: inspectModel(writeModel(task.model)).headerBytes } : task;
   };
   const trials: (Outcome & { readonly density: readonly number[]; readonly epochs: number; readonly reached: boolean })[] = [];

@@ -50,7 +50,7 @@ import {
   threadsOption,
   wholeNumber,
 } from './options.js';
-import { counting, trainingBar } from './progress.js';
+import { counting, training } from './progress.js';
 
 interface Options extends Output {
   task?: string;
@@ -243,22 +243,22 @@ function taskOf(source: string, network: Network, options: Options): NewTask {
 async function learned(engine: Engine, data: NewTask, known: Task, options: Options, title: string, fromKnown: boolean): Promise<Learned> {
   const { network, parts, train, density } = data;
   const defaults = defaultsOf(network);
-  const bar = trainingBar(title, options.json === true);
   const curve: number[] = [];
   const { epochs = defaults.epochs, rate = RATE, rotate, shift = isImage(train.input) && !options.permutePixels ? SHIFT : 0 } = options;
-  const task = await trainTask(engine, network, data, parts, {
-    density,
-    epochs,
-    rate,
-    rotate,
-    shift,
-    ...(fromKnown && { start: known.mask }),
-    onProgress(progress) {
-      bar.update(progress);
-      if (progress.step % (progress.steps / epochs) === 0) curve.push(progress.valAccuracy ?? 0);
-    },
-  });
-  bar.stop();
+  const task = await training(title, options.json === true, ({ update }) =>
+    trainTask(engine, network, data, parts, {
+      density,
+      epochs,
+      rate,
+      rotate,
+      shift,
+      ...(fromKnown && { start: known.mask }),
+      onProgress(progress) {
+        update(progress);
+        if (progress.step % (progress.steps / epochs) === 0) curve.push(progress.valAccuracy ?? 0);
+      },
+    }),
+  );
   const { overlap, bytesOnBase } = beside(network, task.model.tasks[0], known.mask);
   const { length: bytes } = readPacked(writeModel(task.model)).tasks[0].payload;
   return { ...task, curve, overlap, bytes, bytesOnKnown: bytesOnBase };

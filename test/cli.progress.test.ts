@@ -1,0 +1,69 @@
+// Progress on a terminal: whatever ends the work, the terminal is as it was and nothing keeps the program from ending.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { training } from '../cli/progress.js';
+
+const MAIN = join(import.meta.dirname, '..', 'dist', 'cli', 'main.js');
+const CURSOR_AND_WRAP = '\u001b[?25h\u001b[?7h';
+
+describe('a training bar', () => {
+  const { isTTY } = process.stderr;
+  let shown = '';
+  beforeEach(() => {
+    shown = '';
+    process.stderr.isTTY = true;
+    vi.useFakeTimers();
+    vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
+      shown += String(text);
+      return true;
+    });
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+    vi.restoreAllMocks();
+    process.stderr.isTTY = isTTY;
+  });
+  const step = { epoch: 1, epochs: 2, step: 50, steps: 100, loss: 1, valAccuracy: null, images: 50 };
+
+  test('is gone when training fails', async () => {
+    const failing = training('train', false, async (bar) => {
+      bar.update(step);
+      expect(vi.getTimerCount()).toBe(1);
+      throw new Error('the disk is full');
+    });
+    await expect(failing).rejects.toThrow('the disk is full');
+    expect([vi.getTimerCount(), shown.includes('\u001b[?25h')]).toEqual([0, true]);
+  });
+
+  test('that was stopped for a line begins again', async () => {
+    await training('train', false, async (bar) => {
+      bar.update(step, 'round 1/2');
+      bar.stop();
+      expect(vi.getTimerCount()).toBe(0);
+      bar.update({ ...step, step: 75 }, 'round 2/2');
+      expect(vi.getTimerCount()).toBe(1);
+    });
+    expect([vi.getTimerCount(), shown.includes('75%  round 2/2')]).toEqual([0, true]);
+  });
+});
+
+test.each([
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const)('%s gives the terminal its cursor and line wrap back, exit %i', async (signal, code) => {
+  const preload = `
+    process.stderr.isTTY = true;
+    process.on('newListener', (name) => name === 'SIGTERM' && setImmediate(() => process.kill(process.pid, '${signal}')));
+    setInterval(() => {}, 1000);`;
+  const flag = `--import=data:text/javascript,${encodeURIComponent(preload)}`;
+  const child = spawn(process.execPath, [flag, MAIN, '--version']);
+  let err = '';
+  child.stderr.on('data', (text) => {
+    err += text;
+  });
+  expect(await once(child, 'close')).toEqual([code, null]);
+  expect(err).toContain(CURSOR_AND_WRAP);
+});
