@@ -33,6 +33,14 @@ export interface TaskData {
   readonly labels: readonly string[];
 }
 
+const fits = (name: string): boolean => !name.startsWith('\ufeff') && new TextEncoder().encode(name).length <= MAX_NAME_BYTES;
+
+/** Names of classes that no model file can say are refused before anything is learned. */
+function checkClasses(where: string, names: readonly string[]): void {
+  const long = names.find((name) => !fits(name));
+  if (long !== undefined) throw refuse(where, `the class ${long}`, `names of at most ${MAX_NAME_BYTES} bytes, without a byte order mark`);
+}
+
 /** The place of a class among the names, which are the task's own where there is one. */
 function placeOf(label: string, names: readonly string[], task: TaskData | undefined, where: string): number {
   const place = names.indexOf(label);
@@ -50,6 +58,7 @@ export function classNames(folder: string, parts: readonly Dataset[]): { readonl
     .split(/\r?\n/);
   if (names.length > MAX_CLASSES || names.some((name) => name === ''))
     throw refuse(path, `${names.length} lines`, `1 to ${MAX_CLASSES} names, one a line`);
+  checkClasses(path, names);
   const label = Math.max(...parts.map(({ labels }) => labels.reduce((most, value) => Math.max(most, value), 0)));
   if (label >= names.length) throw refuse(path, `${names.length} names`, `at least ${label + 1}, one a line: there is a label ${label}`);
   return { names };
@@ -181,7 +190,7 @@ function table(path: string): Table {
   const columns = new Map<string, number>();
   names.forEach((name, i) => {
     const wrong = name === '' ? `column ${i + 1} without a name` : columns.has(name) ? `two columns named ${name}` : null;
-    if (wrong ?? (name.startsWith('\ufeff') || new TextEncoder().encode(name).length > MAX_NAME_BYTES))
+    if (wrong ?? !fits(name))
       throw refuse(path, wrong ?? `the name ${name}`, `distinct names of 1 to ${MAX_NAME_BYTES} bytes (pandas: to_csv(index=False))`);
     columns.set(name, i);
   });
@@ -249,7 +258,10 @@ function classes(table: Table, label: string): string[] {
   if (unlabelled) throw refuse(`${label} of row ${unlabelled.number} in ${table.path}`, 'nothing', 'a label');
   const names = [...new Set(table.rows.map(({ cells }) => cells[at]))].sort(inOrder);
   const most = names.some((name) => Number(name) % 1 !== 0 && !Number.isNaN(Number(name))) ? MAX_FRACTIONS : MAX_CLASSES;
-  if (names.length <= most) return names;
+  if (names.length <= most) {
+    checkClasses(`${label} of ${table.path}`, names);
+    return names;
+  }
   const some = names.slice(0, 3).join(', ');
   const expected = `at most ${most} classes in the label column (named ${LABEL_COLUMNS.join(', ')}, else the last), no quantity`;
   throw refuse(table.path, `${names.length} values of ${label} (${some}, ..)`, expected);
@@ -300,6 +312,7 @@ function classesOf(folder: string): string[] {
   const folders = entries.filter((entry) => entry.isDirectory());
   const names = folders.map((entry) => entry.name).filter((name) => namesIn(join(folder, name)).some(isPng));
   if (names.length > MAX_CLASSES) throw refuse(folder, `${names.length} folders of PNG files`, `at most ${MAX_CLASSES} classes`);
+  checkClasses(folder, names);
   return names.sort(inOrder);
 }
 

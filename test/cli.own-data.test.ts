@@ -427,16 +427,17 @@ test('rows of numbers are neither moved nor turned', () => {
 
 const idx = { 'train-images-idx3-ubyte': toIdx([1, 2, 2], new Uint8Array(4)), 'train-labels-idx1-ubyte': toIdx([1], Uint8Array.of(0)) };
 
+/** The same image for training and for testing. */
+const idxFolder = (folder: string): Record<string, Uint8Array> =>
+  Object.fromEntries(
+    Object.entries(idx).flatMap(([name, bytes]) => [
+      [`${folder}/${name}`, bytes],
+      [`${folder}/${name.replace('train', 't10k')}`, bytes],
+    ]),
+  );
+
 test('labels.txt names the classes', () => {
-  put({
-    'named/labels.txt': 'shirt\nshoe\n',
-    ...Object.fromEntries(
-      Object.entries(idx).flatMap(([name, bytes]) => [
-        [`named/${name}`, bytes],
-        [`named/${name.replace('train', 't10k')}`, bytes],
-      ]),
-    ),
-  });
+  put({ 'named/labels.txt': 'shirt\nshoe\n', ...idxFolder('named') });
   const named = loadDataset(at('named'));
   expect(named.train.names).toEqual(['shirt', 'shoe']);
   const network = (units: number): Architecture => ({ input: [2, 2, 1], layers: [{ kind: 'dense', units, activation: 'linear' }] });
@@ -566,6 +567,13 @@ test.each<[what: string, files: Record<string, Uint8Array | string>, source: str
   ['a short file that is no PNG', { 'w15/x/1.png': 'oops' }, 'w15', /1.png: it is no PNG file, expected a PNG image/],
   ['a long file that is no PNG', { 'w17/x/1.png': 'junk '.repeat(20) }, 'w17', /1.png: it is no PNG file/],
   ['a later file that is no PNG', { 'w18/x/1.png': png([1, 2], 2), 'w18/x/2.png': 'junk '.repeat(20) }, 'w18', /2.png: it is no PNG file/],
+  [
+    'a class whose name no file can hold',
+    { 'w29.csv': `a,label\n1,${'é'.repeat(128)}\n2,x\n` },
+    'w29.csv',
+    /label of .*w29.csv: the class é+\.\.\., expected names of at most 255 bytes/,
+  ],
+  ['such a name in labels.txt', { ...idxFolder('w30'), 'w30/labels.txt': 'x'.repeat(256) }, 'w30', /labels.txt: the class x+\.\.\./],
   ['big integers in an NPZ', { 'w19.npz': big }, 'w19.npz', /x_train of .*: int64, expected uint8 values/],
 ])('%s: refused in one line', (_, files, source, line) => {
   put(files);
