@@ -2,25 +2,53 @@
 // web host. Every file is read to its end for its content id.
 
 import { stat } from 'node:fs/promises';
-import { relative, sep } from 'node:path';
+import { join, relative, sep } from 'node:path';
 import { Command } from 'commander';
 import { inspectModel, networkId, SeedmaskError } from '../codec/index.js';
 import type { Contents } from '../server/protocols/contents.js';
 import { listFiles, readLabels } from '../server/repository/files.js';
-import { readFile } from './files.js';
+import { checkNoInput, checkWritable, readFile, writeFileSafely } from './files.js';
 import { hexOf, inFile, LIMITS, networksOf } from './models.js';
+import { type Output, outputOf } from './options.js';
+
+interface Options extends Output {
+  out?: string;
+}
 
 export function contentsCommand(): Command {
   return new Command('contents')
     .argument('<folder>', 'files of one task each, as seedmask serve takes them; mask-only files need their network as a file of its own')
+    .option('--out <file>', 'write the list there, whole or not at all: contents.json of the folder; default: print it')
+    .option('--json', 'print one JSON object: without --out the list, as always')
     .addHelpText(
       'after',
       `
 Examples:
-  seedmask contents masks > masks/contents.json
+  seedmask contents masks --out masks/contents.json
   seedmask serve https://example.org/masks --cache pulled`,
     )
-    .action(async (folder: string) => console.log(JSON.stringify(await contentsOf(folder))));
+    .action(run);
+}
+
+async function run(folder: string, options: Options): Promise<void> {
+  const { out } = options;
+  if (out !== undefined) checkWritable(out);
+  const contents = await contentsOf(folder);
+  const { tasks, networks = [] } = contents;
+  const list = JSON.stringify(contents);
+  if (out === undefined) {
+    console.log(list);
+    return;
+  }
+  checkNoInput(
+    out,
+    [...tasks, ...networks].map(({ url }) => join(folder, decodeURIComponent(url))),
+  );
+  writeFileSafely(out, new TextEncoder().encode(`${list}\n`));
+  outputOf(options).print(
+    { file: out, tasks: tasks.length, networks: networks.length },
+    () => `${out}: ${tasks.length} task${tasks.length === 1 ? '' : 's'}`,
+  );
 }
 
 /** @throws SeedmaskError (by rejection) bad-store, and whatever reading the files finds */

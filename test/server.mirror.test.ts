@@ -336,6 +336,20 @@ test('a folder on a web host, listed by seedmask contents', async () => {
   await expect(contentsOf(root)).rejects.toThrow('a file of one task, got 2 tasks');
 });
 
+test('seedmask contents --out writes the list whole, or leaves the one that is there', async () => {
+  const root = folder({ 'a.smk': kept(1), 'contents.json': 'old' });
+  ends.push(() => rmSync(root, { recursive: true, force: true }));
+  const contents = (out: string) =>
+    spawnSync(process.execPath, [MAIN, 'contents', root, '--out', join(root, out), '--json'], { encoding: 'utf8' });
+  expect(contents('a.smk').stderr).toBe(`seedmask: cannot write ${join(root, 'a.smk')}: it is an input. Give --out another name\n`);
+  writeFileSync(join(root, 'b.smk'), 'junk');
+  expect([contents('contents.json').status, readFileSync(join(root, 'contents.json'), 'utf8')]).toEqual([1, 'old']);
+  rmSync(join(root, 'b.smk'));
+  const file = join(root, 'contents.json');
+  expect(JSON.parse(contents('contents.json').stdout)).toEqual({ file, tasks: 1, networks: 0 });
+  expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual(await contentsOf(root));
+});
+
 describe('seedmask contents refuses', () => {
   const alone = writeModel({ network, base: { kind: 'none' }, tasks: [] });
   test.each<[string, Parameters<typeof folder>[0]]>([
