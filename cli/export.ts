@@ -5,7 +5,7 @@ import { Command, Option } from 'commander';
 import { SeedmaskError, type Task } from '../codec/index.js';
 import { toC, toLayersModel, toNpz, toOnnx, toSafetensors } from '../interop/index.js';
 import { describe, type Network } from '../src/network.js';
-import { checkNoInput, makeFolder, writeTogether } from './files.js';
+import { checkNoInput, makeFolder, statusOf, writeTogether } from './files.js';
 import { networkFileOption, readTask } from './models.js';
 import { type Output, outputOf } from './options.js';
 
@@ -49,7 +49,8 @@ function filesOf(format: Format, network: Network, task: Task): ReadonlyMap<stri
 }
 
 async function run(model: string, options: Options): Promise<void> {
-  const hash = model.lastIndexOf('#');
+  // A file may have a # in its name.
+  const hash = statusOf(model) ? -1 : model.lastIndexOf('#');
   if (hash > 0 && options.task !== undefined && options.task !== model.slice(hash + 1)) {
     const got = `${model.slice(hash + 1)} and --task ${options.task}`;
     throw new SeedmaskError('bad-request', { field: 'the task', expected: 'named once', got, hint: 'Leave one of them away.' });

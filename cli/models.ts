@@ -4,6 +4,7 @@
 import { basename } from 'node:path';
 import { Option } from 'commander';
 import { type Archive, type ErrorCode, networkId, openArchive, SeedmaskError, type Task } from '../codec/index.js';
+import { nearest } from '../server/repository/nearest.js';
 import { describe, type Network } from '../src/network.js';
 import { formatSeed } from '../src/random.js';
 import { openRanges } from './files.js';
@@ -88,10 +89,16 @@ export async function places(archive: Archive, ids: readonly string[] | undefine
   for (const id of ids) {
     const place = await inFile(file, () => archive.find(id));
     if (place < 0 || id === '') {
+      const all = await inFile(file, () => archive.heads());
+      const meant = nearest(
+        id,
+        all.map((head) => head.id),
+      );
       throw new SeedmaskError('bad-task', {
         field: '--task',
         expected: names ? `one of ${names}` : 'left out: the only task has no id',
         got: id,
+        ...(meant && { hint: `Did you mean ${meant}?` }),
       });
     }
     found.push(place);

@@ -35,6 +35,7 @@ const good = path('good.smk', bytes);
 const flipped = bytes.slice();
 flipped[30] ^= 4;
 path('archive.smk', writeModel({ ...one, tasks: ['a', 'b'].map((id) => ({ ...task, id })) }));
+path('many.smk', writeModel({ ...one, tasks: Array.from({ length: 30 }, (_, i) => ({ ...task, id: `task-${10 + i}` })) }));
 mkdirSync(join(folder, 'damaged', 'cells'), { recursive: true });
 for (const cell of figure5.cells(planOf('quick')))
   writeFileSync(join(folder, 'damaged', 'cells', `${nameOf(cell)}.json`), '{"cell":{},"rows":[{}');
@@ -144,6 +145,11 @@ test.each<[what: string, words: string[], line: RegExp]>([
   ['empty file', ['inspect', path('empty.smk', '')], /model file/],
   ['truncated file', ['inspect', path('short.smk', bytes.subarray(0, 40))], /cut short/],
   ['bit-flipped file', ['inspect', path('flipped.smk', flipped)], /damaged: its CRC32C/],
+  [
+    'a mistyped task beyond the first',
+    ['eval', 'many.smk', '--data', 'mnist', '--task', 'tsk-25'],
+    /one of task-10, .*, got tsk-25. Did you mean task-25\?/,
+  ],
   ['several tasks', ['eval', 'archive.smk', '--data', 'mnist'], /several tasks: a, b/],
   ['unknown task', ['eval', 'archive.smk', '--data', 'mnist', '--task', 'c'], /one of a, b, got c/],
   ['no data folder', ['eval', good, '--data', 'nowhere'], /no such file or folder/],

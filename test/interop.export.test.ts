@@ -360,6 +360,9 @@ test('the command writes what the library gives, for a task of an archive too', 
   expect(run('export', 'archive.smk', '--to', 'onnx', '--out', 'x.onnx').stderr).toMatch(
     /^seedmask: archive.smk holds several tasks: mnist, mnist-tiny/,
   );
+  writeFileSync(join(folder, 'a#b.smk'), readFileSync(join(folder, 'archive.smk')));
+  expect(run('export', 'a#b.smk#mnist', '--to', 'npz', '--out', 'x.npz').status).toBe(0);
+  expect(run('export', 'a#b.smk', '--task', 'mnist', '--to', 'npz', '--out', 'x.npz').status).toBe(0);
   expect(run('export', 'archive.smk#mnist', '--task', 'mnist-tiny', '--to', 'npz', '--out', 'x').stderr).toMatch(
     'the task must be named once, got mnist and --task mnist-tiny',
   );
