@@ -40,8 +40,8 @@ Examples:
   seedmask worker --queue redis://:PASSWORD@lab:6379/1 --threads 4 --drain
 
 Ctrl-C or SIGTERM gives the cells under way back to the queue and exits 0; a second one ends at once. A cell that fails is tried ${ATTEMPTS}
-times; one whose data set is not on this machine goes back at once. An outage of Redis of up to ${PATIENCE} s is waited out. Cells of another
-version of Seedmask are left alone.
+times; one whose data set is not on this machine goes back at once, and --drain exits 1 if one is left. An outage of Redis of up to
+${PATIENCE} s is waited out. Cells of another version of Seedmask are left alone.
 
 A worker computes whatever cell the queue holds, within fixed limits but for as long as it takes: keep the queue on a trusted network.`,
     )
@@ -68,15 +68,16 @@ async function run(options: Options): Promise<void> {
       stop: stop.signal,
       say,
     });
-    outputOf(options).print(tally, () => `${tally.computed} computed, ${tally.failed} failed, ${tally.returned} given back`);
+    const counts = `${tally.computed} computed, ${tally.failed} failed, ${tally.returned} given back`;
     if (tally.left > 0) {
       throw new SeedmaskError('no-dataset', {
         field: connection.shown,
-        got: `${tally.left} cells are left`,
+        got: `${tally.left} cell${tally.left === 1 ? ' is' : 's are'} left (${counts})`,
         expected: 'their data set on this machine',
         hint: 'seedmask data list',
       });
     }
+    outputOf(options).print(tally, () => counts);
   } finally {
     connection.close();
     await pool.close();
