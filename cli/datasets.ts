@@ -7,6 +7,7 @@ import { gunzipSync } from 'node:zlib';
 import { DEFAULT_LIMITS, SeedmaskError } from '../codec/index.js';
 import { type Dataset, datasetFromCifar, datasetFromIdx } from '../src/data.js';
 import { type Architecture, describe, inputs, type Shape } from '../src/network.js';
+import { formatSeed, type Seed } from '../src/random.js';
 import { plain, readFile, reading, statusOf } from './files.js';
 import { checkSum, findKnown, isKnown, KNOWN, KNOWN_NAMES, type KnownName } from './known.js';
 import { FORMS } from './options.js';
@@ -119,13 +120,24 @@ function read(folder: string, names: readonly string[]): Uint8Array {
 /** Whether rows are images, whose values have neighbours in two directions. */
 export const isImage = (input: Shape): boolean => input[0] > 1 && input[1] > 1;
 
-/** Throws SeedmaskError unless the rows are images where they are to be moved or turned. */
-export function checkMoves({ name, train: { input } }: LoadedData, moves: { readonly shift?: number; readonly rotate?: number }): void {
-  if (isImage(input)) return;
+/** What is done to a data set's images. */
+export interface Moves {
+  readonly shift?: number;
+  readonly rotate?: number;
+  readonly permutePixels?: Seed;
+}
+
+/** Throws SeedmaskError unless the rows are images where they are to be moved or turned, and have pixels where these are permuted. */
+export function checkMoves({ name, train: { input, features } }: LoadedData, moves: Moves): void {
+  if (features && moves.permutePixels) {
+    const expected = `left away: the rows of ${name} are numbers, found by the names of their columns`;
+    throw new SeedmaskError('bad-option', { field: '--permute-pixels', expected, got: formatSeed(moves.permutePixels) });
+  }
+  if (isImage(input) && !moves.permutePixels) return;
+  const expected = isImage(input) ? '0 with --permute-pixels, whose images have no neighbours' : `0: the rows of ${name} are no images`;
   for (const move of ['shift', 'rotate'] as const) {
     const got = moves[move];
-    if (got)
-      throw new SeedmaskError('bad-option', { field: `--${move}`, expected: `0: the rows of ${name} are no images`, got: String(got) });
+    if (got) throw new SeedmaskError('bad-option', { field: `--${move}`, expected, got: String(got) });
   }
 }
 

@@ -18,7 +18,7 @@ import { report } from '../experiments/report.js';
 import { MOST_RUNS, MOST_TASKS, type ScaleName, TASKS } from '../experiments/scale.js';
 import { openStore, type Store } from '../experiments/store.js';
 import { makeFolder, removeLeftOvers, writeFileSafely } from './files.js';
-import { named, type Output, outputOf, threadsOption, upTo } from './options.js';
+import { named, type Output, outputOf, refuseGiven, threadsOption, upTo } from './options.js';
 import { RELEASE } from './release.js';
 import { sweepBar } from './sweep.js';
 
@@ -78,10 +78,11 @@ A run that was stopped goes on when it is started again; --draw shows how far it
 With --queue the missing cells wait in Redis for workers, and their results are stored as they come. Stopped and started again, it adds no
 cell twice and collects what was done in between (Redis keeps it for a week). An outage of Redis of up to ${PATIENCE} s is waited out.`,
     )
-    .action(async (chosen: string[], options: Options) => {
+    .action(async (chosen: string[], options: Options, command: Command) => {
       const experiments = chosen.includes('all') ? EXPERIMENTS : EXPERIMENTS.filter(({ name }) => chosen.includes(name));
       const scale: ScaleName = options.quick ? 'quick' : options.full ? 'full' : 'budget';
       const plan = planOf(scale, options.runs, options.tasks);
+      if (!experiments.some(({ ofTasks }) => ofTasks)) refuseGiven(command, ['tasks'], 'an experiment of tasks, such as permutations');
       if (options.draw && !options.from && !existsSync(join(options.out, 'cells'))) throw nothingToDraw(chosen, scale, options.out);
       makeFolder(options.out);
       makeFolder(join(options.out, 'cells'));

@@ -45,7 +45,7 @@ import { checkNoInput, checkWritable, readFile, writeFileSafely } from './files.
 import { accuracies, accuracyUnder, taskModel, validationRows } from './learn.js';
 import { inFile } from './models.js';
 import { type NamedNetwork, networkOption } from './network-option.js';
-import { dataOption, fraction, named, type Output, outputOf, seedOption, threadsOption } from './options.js';
+import { dataOption, fraction, named, type Output, outputOf, refuseGiven, seedOption, threadsOption } from './options.js';
 
 interface Options extends Output {
   initial?: string;
@@ -105,7 +105,17 @@ Examples:
   seedmask import --initial start.onnx --final trained.onnx --data mnist --json
   seedmask import --mask masks.npz --seed 7 --data mnist --out mine.smk`,
     )
-    .action(async (options: Options) => (options.mask === undefined ? fromWeights(options) : fromMask(options, options.mask)));
+    .action(async (options: Options, command: Command) => {
+      checkOptions(options, command);
+      await (options.mask === undefined ? fromWeights(options) : fromMask(options, options.mask));
+    });
+}
+
+function checkOptions({ mask, initial, final }: Options, command: Command): void {
+  if (mask !== undefined) refuseGiven(command, ['criterion', 'keep'], '--initial and --final');
+  else refuseGiven(command, ['distribution', 'sigma'], '--mask');
+  const hasGraph = (file: string | undefined) => file !== undefined && /\.(onnx|json)$/.test(file);
+  if ([initial, final].every(hasGraph)) refuseGiven(command, ['tensors', 'layout'], 'a file without a graph (.safetensors or .npz)');
 }
 
 const EXTENSIONS = '.safetensors, .npz, .onnx or .json of a TensorFlow.js LayersModel';

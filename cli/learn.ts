@@ -2,13 +2,24 @@
 // Everything is chosen on validation rows; test rows are only reported.
 
 import { DIGITS, type Model, maskPrices, PIXELS_TRANSFORM, type Provenance, settleFreeBits, writeModel } from '../codec/index.js';
-import { type Dataset, imagesOf, labelsOf, type Split } from '../src/data.js';
+import { type Dataset, imagesOf, labelsOf, permuted, type Split } from '../src/data.js';
 import type { ClassifierOptions, Engine } from '../src/engine/engine.js';
 import { accuracyOf, evaluate, fitLogitScale } from '../src/evaluate.js';
+import { RMSPROP } from '../src/masks/threshold.js';
 import { convDensity, spread } from '../src/masks/topk.js';
 import { type Architecture, countKept, type Mask, type Network, outputs } from '../src/network.js';
 import type { Seed } from '../src/random.js';
-import { bernoulliTraining, type Progress, TOPK, topkTraining, trainBernoulli, trainTopk } from '../src/train.js';
+import {
+  type BernoulliResult,
+  bernoulliTraining,
+  type MaskResult,
+  type Progress,
+  TOPK,
+  topkTraining,
+  trainBernoulli,
+  trainThreshold,
+  trainTopk,
+} from '../src/train.js';
 
 /**
  * Kept fraction of dense layers, first to last, and passes over the data: chosen on validation rows of 784-300-100-10 (bench/README.md).
@@ -38,7 +49,7 @@ export function defaultsOf(architecture: Architecture): { density: number[]; epo
 }
 
 /** What `--method` accepts. */
-export const METHODS = ['topk', 'bernoulli'] as const;
+export const METHODS = ['topk', 'bernoulli', 'threshold'] as const;
 export type Method = (typeof METHODS)[number];
 
 export interface TrainedTask {
@@ -56,13 +67,13 @@ export interface TrainedTask {
 export const maskNetwork = (architecture: Architecture, seed: Seed, method: Method = 'topk'): Network => ({
   ...architecture,
   distribution: 'packed-signed-constant',
-  sigma: method === 'topk' ? 'he' : 'glorot',
+  sigma: method === 'bernoulli' ? 'glorot' : 'he',
   seed,
 });
 
 /** The seeds by which a task's pixels and classes are permuted; the file tells them, so that `eval` can build the task. */
 export type Permutations = Omit<Provenance, 'dataset'>;
-const UNPERMUTED: Permutations = { pixelPermutation: null, labelPermutation: null };
+export const UNPERMUTED: Permutations = { pixelPermutation: null, labelPermutation: null };
 
 /** Where a task is learned from. */
 export interface TaskSource {
@@ -76,6 +87,14 @@ export interface TaskSource {
 /** What the classes of a data set are called. */
 export const classNamesOf = ({ names }: Dataset, outputs: number): readonly string[] =>
   names ?? (outputs === DIGITS.length ? DIGITS : Array.from({ length: outputs }, (_, i) => String(i)));
+
+/** A data set as a task sees it whose pixels and classes are permuted by seeds. */
+export function permutedSource({ name, train, test }: TaskSource, outputs: number, pixels?: Seed, classLabels?: Seed): TaskSource {
+  const [pixelPermutation, labelPermutation] = [pixels ?? null, classLabels ?? null];
+  const classes = classNamesOf(train, outputs).length;
+  const seen = (set: Dataset) => ({ ...set, ...permuted(set, pixelPermutation, labelPermutation, { classes }) });
+  return { name, train: seen(train), test: seen(test), permutations: { pixelPermutation, labelPermutation } };
+}
 
 /** A one-task model with its temperature fitted on validation rows, and its free bits as they are cheapest. */
 export function taskModel(
@@ -189,19 +208,22 @@ export async function trainTask(
   const rate = options.rate ? { weight: options.rate, costs: maskPrices(around).costs } : undefined;
   const batch = batchOf(parts.train.length, TOPK.batch);
   const topk = { ...topkTraining(network), ...(data.train.features && { learningRate: NUMBERS_RATE }) };
-  const learned =
-    options.method === 'bernoulli'
-      ? await trainBernoulli(engine, network, data.train, parts, {
-          ...bernoulliTraining(network),
-          ...options,
-          batch,
-          rescale: options.rescale ?? false,
-        })
-      : { ...(await trainTopk(engine, network, data.train, parts, { ...topk, ...options, batch, rate })), drawn: [] };
+  const learn = {
+    topk: () => trainTopk(engine, network, data.train, parts, { ...topk, ...options, batch, rate }),
+    bernoulli: () =>
+      trainBernoulli(engine, network, data.train, parts, {
+        ...bernoulliTraining(network),
+        ...options,
+        batch,
+        rescale: options.rescale ?? false,
+      }),
+    threshold: () => trainThreshold(engine, network, data.train, parts, { ...RMSPROP, ...options, batch }),
+  };
+  const learned: MaskResult & Partial<BernoulliResult> = await learn[options.method ?? 'topk']();
   const trainSeconds = (performance.now() - started) / 1000;
   const modelOf = (mask: Uint8Array[]) => taskModel(engine, network, mask, data.train, parts.validation, data.name, permutations);
   const model = modelOf(learned.mask);
-  const drawn = learned.drawn.map((mask) => accuracies(engine, modelOf(mask), data, parts.validation));
+  const drawn = (learned.drawn ?? []).map((mask) => accuracies(engine, modelOf(mask), data, parts.validation));
   const mean = (of: (a: (typeof drawn)[number]) => number) => drawn.reduce((sum, a) => sum + of(a), 0) / drawn.length;
   return {
     model,

@@ -1,6 +1,6 @@
 // Options that several commands share, each parsed and checked once, with one clear line when it is wrong.
 
-import { InvalidArgumentError, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { DEFAULT_LIMITS } from '../codec/index.js';
 import { editDistance } from '../server/repository/nearest.js';
 import { spread } from '../src/masks/topk.js';
@@ -18,6 +18,15 @@ export interface Output {
 /** One JSON object with --json, else text for people. */
 export function outputOf({ json }: Output): { print(value: object, text: () => string): void } {
   return { print: (value, text) => console.log(json ? JSON.stringify(value) : text()) };
+}
+
+/** The option as it is typed. */
+const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
+/** Refuses options that were given where they would do nothing: each goes with something that is not there. */
+export function refuseGiven(command: Command, names: readonly string[], companion: string): void {
+  const given = names.find((name) => command.getOptionValueSource(name) === 'cli');
+  if (given !== undefined) throw new InvalidArgumentError(`${flagOf(given)} goes with ${companion}`);
 }
 
 export function positiveInteger(text: string): number {
@@ -130,6 +139,11 @@ export function densities(given: readonly number[] | undefined, layers: number, 
   }
   return spread(given ?? defaults, layers);
 }
+
+export const permutePixelsOption = (): Option =>
+  new Option('--permute-pixels <seed>', "the task has the data's pixels permuted by a seed, which its file tells").argParser(parseSeed);
+
+export const permuteLabelsOption = (): Option => new Option('--permute-labels <seed>', 'and its classes').argParser(parseSeed);
 
 export const seedOption = (): Option =>
   new Option('--seed <seed>', 'a whole number below 2^64 (decimal or 0x), or any text').argParser(parseSeed).default(parseSeed(0), '0');

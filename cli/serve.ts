@@ -12,7 +12,18 @@ import { statusOf } from './files.js';
 import { accessOf, type KeyOptions, keyOptions } from './keys.js';
 import { findKnown } from './known.js';
 import { networkFileOption, networksOf } from './models.js';
-import { fraction, mebibytes, type Output, origins, outputOf, portOption, positiveInteger, seconds, threadsOption } from './options.js';
+import {
+  fraction,
+  mebibytes,
+  type Output,
+  origins,
+  outputOf,
+  portOption,
+  positiveInteger,
+  refuseGiven,
+  seconds,
+  threadsOption,
+} from './options.js';
 import { pullFrom } from './pull.js';
 import { RELEASE } from './release.js';
 import { untilSignal } from './signals.js';
@@ -77,10 +88,15 @@ Examples:
   seedmask serve https://models.example.org --cache /var/cache/seedmask
   seedmask serve models/trained --keys keys.json --admin-key-file admin.key --cors https://example.org --log debug`,
     )
-    .action(async (path: string | undefined, options: Options) => run(path ?? SHIPPED, options));
+    .action(async (path: string | undefined, options: Options, command: Command) => {
+      if (path === undefined || !isUrl(path)) refuseGiven(command, ['cache', 'allowHttp'], 'the URL of a server to pull from');
+      await run(path ?? SHIPPED, options);
+    });
   for (const option of keyOptions()) command.addOption(option);
   return command;
 }
+
+const isUrl = (path: string): boolean => /^https?:/i.test(path);
 
 async function run(path: string, options: Options): Promise<void> {
   const access = accessOf(options);
@@ -95,7 +111,7 @@ async function run(path: string, options: Options): Promise<void> {
     ending = true;
   });
   const threads = new Threads({ count: options.threads });
-  const source = /^https?:/i.test(path) ? await pullFrom(path, options, threads, log, signal) : undefined;
+  const source = isUrl(path) ? await pullFrom(path, options, threads, log, signal) : undefined;
   const store = await openStore(source?.folder ?? path, { networks: await networksOf(options.network), threads });
   for (const { file, error } of store.failures) log.warn({ file, code: error.code, reason: error.message }, 'failed');
   await source?.mend(store);

@@ -2,10 +2,10 @@
 // temperature); the other half choose nothing and check what the flips have done. A squeezed mask that loses there is thrown away.
 
 import { maskPrices, SeedmaskError, writeModel } from '../codec/index.js';
-import { type Dataset, imagesOf, labelsOf, type Split } from '../src/data.js';
+import { imagesOf, labelsOf, type Split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
 import { type SqueezeProgress, squeeze } from '../src/squeeze.js';
-import { accuracies, accuracy, type TrainedTask, taskModel } from './learn.js';
+import { accuracies, accuracy, type TaskSource, type TrainedTask, taskModel, UNPERMUTED } from './learn.js';
 
 /** The most accuracy on the checking rows that a squeezed mask may lose. */
 const MOST_LOST = 0.002;
@@ -50,17 +50,18 @@ export function withCheck({ train, validation }: Split): { parts: Split; check: 
 export async function squeezeTask(
   engine: Engine,
   before: TrainedTask,
-  data: { readonly train: Dataset; readonly test: Dataset; readonly name: string },
+  data: TaskSource,
   { parts, check, enough, onProgress }: SqueezeSettings,
 ): Promise<{ task: TrainedTask; report: SqueezeReport }> {
   const { network, tasks } = before.model;
   const [task] = tasks;
+  const { permutations = UNPERMUTED } = data;
   const { mask, flips, lossBefore, lossAfter } = await squeeze(engine, network, data.train, parts.train, task.mask, {
     logitScale: task.logitScale,
-    ...maskPrices({ network, pixelPermutation: null }),
+    ...maskPrices({ network, pixelPermutation: permutations.pixelPermutation }),
     onProgress,
   });
-  const model = taskModel(engine, network, mask, data.train, parts.validation, data.name);
+  const model = taskModel(engine, network, mask, data.train, parts.validation, data.name, permutations);
   const after = { ...before, model, fileBytes: writeModel(model).length, ...accuracies(engine, model, data, parts.validation) };
   const [images, labels] = [imagesOf(data.train, check), labelsOf(data.train, check)];
   const [checkAccuracyBefore, checkAccuracyAfter] = [before, after].map((one) => accuracy(engine, one.model, images, labels));

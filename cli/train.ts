@@ -1,7 +1,8 @@
-// seedmask train: learn a mask on a network whose weights never change, and write it as seed + mask. Two methods: topk (small files)
-// and the paper's bernoulli. With a target, densities are searched (target.ts); with --squeeze, the mask is squeezed (squeeze.ts).
+// seedmask train: learn a mask on a network whose weights never change, and write it as seed + mask. Methods: topk (small files),
+// the paper's bernoulli, and SupSup's threshold. With a target, densities are searched (target.ts); with --squeeze, the mask is squeezed
+// (squeeze.ts).
 
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { inspectModel, writeModel } from '../codec/index.js';
 import { labelsOf, split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
@@ -18,6 +19,7 @@ import {
   METHODS,
   type Method,
   maskNetwork,
+  permutedSource,
   RATE,
   SHIFT,
   type TrainedTask,
@@ -35,7 +37,10 @@ import {
   notNegative,
   type Output,
   outputOf,
+  permuteLabelsOption,
+  permutePixelsOption,
   positiveInteger,
+  refuseGiven,
   seedOption,
   threadsOption,
   wholeNumber,
@@ -61,6 +66,8 @@ interface Options extends Output {
   rate?: number;
   shift?: number;
   rotate?: number;
+  permutePixels?: Seed;
+  permuteLabels?: Seed;
   targetBytes?: number;
   targetAccuracy?: number;
   trials?: number;
@@ -77,7 +84,10 @@ export function trainCommand(): Command {
     .addOption(dataOption())
     .addOption(networkOption())
     .addOption(
-      new Option('--method <name>', 'how masks are learned: topk at a given density, or drawn with learned probabilities')
+      new Option(
+        '--method <name>',
+        'how masks are learned: topk at a given density, drawn with learned probabilities, or where scores pass a threshold',
+      )
         .choices(METHODS)
         .default('topk'),
     )
@@ -95,10 +105,12 @@ export function trainCommand(): Command {
     )
     .option(
       '--shift <pixels>',
-      `move training images by up to so many pixels, anew in every epoch (default: ${SHIFT}, bernoulli 0)`,
+      `move training images by up to so many pixels, anew in every epoch (default: ${SHIFT}; 0 of permuted pixels and of other methods than topk)`,
       wholeNumber,
     )
     .option('--rotate <degrees>', 'turn training images by up to so many degrees, anew in every epoch (default: 0)', degrees)
+    .addOption(permutePixelsOption())
+    .addOption(permuteLabelsOption())
     .option('--rate <x>', `nats of training loss that a bit of the file is worth (topk; default: ${RATE})`, notNegative)
     .option('--rescale', 'multiply the drawn weights of a layer by all / drawn (bernoulli)')
     .option('--penalty <x>', 'weight of the mean probability to be kept in the loss: fewer weights are kept (bernoulli)', notNegative)
@@ -120,9 +132,14 @@ Examples:
   seedmask train --data mnist --network fc --target-bytes 2000 --out at-most-2000.smk
   seedmask train --data mnist --network fc --target-accuracy 0.975 --trials 8 --squeeze --out good-enough.smk
   seedmask train --data mnist --network fc --method bernoulli --rescale --epochs 30 --out drawn.smk
-  seedmask train --data mnist --network fc --method bernoulli --rescale --penalty 2 --out fewer.smk`,
+  seedmask train --data mnist --network fc --method bernoulli --rescale --penalty 2 --out fewer.smk
+  seedmask train --data mnist --network fc --method threshold --epochs 5 --out threshold.smk
+  seedmask train --data mnist --network fc --permute-pixels 42 --out p42.smk`,
     )
-    .action(async (options: Options) => run(options));
+    .action(async (options: Options, command: Command) => {
+      checkOptions(options, command);
+      await run(options);
+    });
 }
 
 async function engineOf({ engine, threads }: Options): Promise<Engine> {
@@ -132,19 +149,17 @@ async function engineOf({ engine, threads }: Options): Promise<Engine> {
 
 /** What goes with one method alone. */
 const ONLY = {
-  topk: ['density', 'rate', 'targetBytes', 'targetAccuracy', 'squeeze'],
+  topk: ['rate', 'targetBytes', 'targetAccuracy', 'squeeze'],
   bernoulli: ['rescale', 'penalty'],
-} as const;
-/** The option as it is typed. */
-const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  threshold: [],
+} as const satisfies Record<Method, readonly (keyof Options)[]>;
 
-function checkOptions(options: Options): void {
-  const other = options.method === 'topk' ? 'bernoulli' : 'topk';
-  const wrong = ONLY[other].find((name) => options[name] !== undefined);
-  if (wrong === 'density') throw new InvalidArgumentError('--density goes with --method topk: bernoulli masks find their own density');
-  if (wrong) throw new InvalidArgumentError(`${flagOf(wrong)} goes with --method ${other}`);
-  if (options.trials !== undefined && goalOf(options) === null)
-    throw new InvalidArgumentError('--trials goes with --target-bytes or --target-accuracy');
+function checkOptions(options: Options, command: Command): void {
+  const { method } = options;
+  if (method !== 'topk') refuseGiven(command, ['density'], `--method topk: ${method} masks find their own density`);
+  for (const other of METHODS) if (other !== method) refuseGiven(command, ONLY[other], `--method ${other}`);
+  if (goalOf(options) === null) refuseGiven(command, ['trials'], '--target-bytes or --target-accuracy');
+  if (options.engine !== 'wasm') refuseGiven(command, ['threads'], '--engine wasm');
 }
 
 const goalOf = ({ targetBytes, targetAccuracy }: Options): Goal | null =>
@@ -154,10 +169,10 @@ async function run(options: Options): Promise<void> {
   const given = options.network;
   checkWritable(options.out);
   checkNoInput(options.out, [options.data, given.file]);
-  checkOptions(options);
-  const data = loadDataset(options.data);
-  checkFits(data, given.architecture, outputs(given.architecture));
-  checkMoves(data, options);
+  const loaded = loadDataset(options.data);
+  checkFits(loaded, given.architecture, outputs(given.architecture));
+  checkMoves(loaded, options);
+  const data = permutedSource(loaded, outputs(given.architecture), options.permutePixels, options.permuteLabels);
   // Numbers are no image, however many there are.
   const architecture = data.train.features ? { ...given.architecture, input: data.train.input } : given.architecture;
   const defaults = defaultsOf(architecture);
@@ -166,7 +181,7 @@ async function run(options: Options): Promise<void> {
     rescale,
     penalty,
     epochs = defaults.epochs,
-    shift = method === 'topk' && isImage(data.train.input) ? SHIFT : 0,
+    shift = method === 'topk' && isImage(data.train.input) && !options.permutePixels ? SHIFT : 0,
     rotate,
     rate = RATE,
   } = options;

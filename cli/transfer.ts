@@ -18,17 +18,17 @@ import { styled } from '../experiments/chart.js';
 import type { Picture } from '../experiments/experiment.js';
 import { optional } from '../experiments/optional.js';
 import { beside } from '../experiments/task.js';
-import { labelsOf, permuted, type Split, split } from '../src/data.js';
+import { labelsOf, type Split, split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { describe, type Network, outputs, weightCounts } from '../src/network.js';
-import { parseSeed, type Seed } from '../src/random.js';
+import type { Seed } from '../src/random.js';
 import { checkFits, checkMoves, isImage, loadDataset } from './datasets.js';
 import { checkNoInput, checkWritable, makeFolder, readFile, rewrite, writeFileSafely } from './files.js';
 import {
-  classNamesOf,
   defaultsOf,
   FC_EPOCHS,
+  permutedSource,
   RATE,
   SHIFT,
   type TaskSource,
@@ -46,6 +46,8 @@ import {
   notNegative,
   type Output,
   outputOf,
+  permuteLabelsOption,
+  permutePixelsOption,
   positiveInteger,
   threadsOption,
   wholeNumber,
@@ -74,8 +76,8 @@ export function transferCommand(): Command {
     .argument('<data>', "the new task's data, as train --data takes it")
     .option('--task <id>', 'the known mask to begin at; default: the nearest')
     .addOption(networkFileOption())
-    .option('--permute-pixels <seed>', "the new task has the data's pixels permuted by a seed", parseSeed)
-    .option('--permute-labels <seed>', 'and its classes', parseSeed)
+    .addOption(permutePixelsOption())
+    .addOption(permuteLabelsOption())
     .addOption(densityOption())
     .option('--epochs <n>', `passes over the training rows, of either (default: as train; ${FC_EPOCHS} of dense layers)`, positiveInteger)
     .option('--rate <x>', `nats of training loss that a bit of the file is worth (default: ${RATE})`, notNegative)
@@ -123,10 +125,7 @@ const wrong = (field: string, expected: string, got: string, hint?: string) =>
 
 const taken = (id: string) => wrong('--id', 'a name that no known task has', id);
 
-function checkOptions({ permutePixels, shift, rotate, id, out }: Options): void {
-  const moved = '0 with --permute-pixels, whose images have no neighbours';
-  if (permutePixels && shift) throw wrong('--shift', moved, String(shift));
-  if (permutePixels && rotate) throw wrong('--rotate', moved, String(rotate));
+function checkOptions({ id, out }: Options): void {
   if (id === undefined) return;
   if (out === undefined) throw wrong('--id', 'used with --out', 'no --out');
   if (!TASK_ID.test(id)) throw wrong('--id', TASK_ID_TEXT, id);
@@ -225,16 +224,10 @@ function taskOf(source: string, network: Network, options: Options): NewTask {
   const data = loadDataset(source);
   checkFits(data, network, outputs(network), 'the data of the new task');
   checkMoves(data, options);
-  const [pixelPermutation, labelPermutation] = [permutePixels ?? null, permuteLabels ?? null];
-  const classes = classNamesOf(data.train, outputs(network)).length;
-  const seen = (set: TaskSource['train']) => ({ ...set, ...permuted(set, pixelPermutation, labelPermutation, { classes }) });
   return {
-    name: data.name,
+    ...permutedSource(data, outputs(network), permutePixels, permuteLabels),
     network,
     density: densities(density, weightCounts(network).length, defaultsOf(network).density),
-    train: seen(data.train),
-    test: seen(data.test),
-    permutations: { pixelPermutation, labelPermutation },
     parts: split(data.train.labels.length, validationRows(data.train.labels.length), network.seed),
   };
 }

@@ -165,6 +165,20 @@ test('an archive that grows while the new mask is written to it keeps both', () 
   expect(readPacked(bytesOf('shared.smk')).tasks.map(({ id }) => id)).toEqual(['mine', 'shared', 'theirs']);
 });
 
+test('train permutes as well, whatever follows, and eval builds the task from the file', () => {
+  const words = ['train', '--data', 'digits', '--network', 'fc:784-40-10', '--permute-pixels', '3', '--permute-labels', '7'];
+  for (const more of [
+    [...LITTLE, '--squeeze'],
+    ['--method', 'threshold', '--epochs', '3'],
+  ]) {
+    const { testAccuracy } = json(...words, ...more, '--out', 'permuted.smk');
+    const [{ data }] = readModel(bytesOf('permuted.smk')).tasks;
+    expect(data).toEqual({ dataset: 'digits', pixelPermutation: parseSeed(3), labelPermutation: parseSeed(7) });
+    expect(testAccuracy).toBeGreaterThan(0.4);
+    expect(json('eval', 'permuted.smk', '--data', 'digits').testAccuracy).toBe(testAccuracy);
+  }
+});
+
 const known = ['transfer', 'plain.smk', 'digits'];
 test.each<[what: string, words: string[], line: RegExp]>([
   ['no data', ['transfer', 'plain.smk'], /missing required argument 'data'/],

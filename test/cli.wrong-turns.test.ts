@@ -48,6 +48,11 @@ writeFileSync(join(folder, 'file-as-cells', 'cells'), '');
 writeFileSync(join(folder, 'no-labels', 'train-images-idx3-ubyte'), Uint8Array.from([0, 0, 8, 3, 0, 0, 0, 0, 0, 0, 0, 28, 0, 0, 0, 28]));
 
 const prune = ['prune', '--data', 'mnist', '--out', 'x'];
+const train = ['train', '--data', 'mnist', '--out', 'x.smk'];
+const tiny = ['--network', 'own.json'];
+const mask = ['import', '--mask', 'masks.npz', ...tiny, '--out', 'x.smk'];
+const weights = ['import', '--initial', 'weights.safetensors', '--final', 'weights.safetensors', ...tiny];
+const graph = ['import', '--initial', 'x.onnx', '--final', 'model.json'];
 
 test.each<[what: string, words: string[], line: RegExp]>([
   ['unknown command', ['frobnicate'], /unknown command 'frobnicate'/],
@@ -102,6 +107,24 @@ test.each<[what: string, words: string[], line: RegExp]>([
     ['train', '--data', 'mnist', '--out', 'x.smk', '--trials', '3'],
     /--trials goes with --target-bytes or --target-accuracy/,
   ],
+  ['threads of an engine that has none', [...train, '--engine', 'reference', '--threads', '4'], /--threads goes with --engine wasm/],
+  ['a density of a threshold', [...train, '--method', 'threshold', '--density', '.1'], /topk: threshold masks find their own density/],
+  ['a threshold rescaled', [...train, '--method', 'threshold', '--rescale'], /--rescale goes with --method bernoulli/],
+  ['permuted pixels moved', [...train, '--permute-pixels', '1', '--rotate', '9'], /--rotate must be 0 with --permute-pixels/],
+  [
+    'permuted columns',
+    ['train', '--data', 'own.csv', ...tiny, '--permute-pixels', '1', '--out', 'x.smk'],
+    /--permute-pixels must be left away: the rows of own.csv are numbers, found by the names of their columns, got 1/,
+  ],
+  ['a criterion of a mask', [...mask, '--criterion', 'large_final'], /--criterion goes with --initial and --final/],
+  ['a fraction of a mask', [...mask, '--keep', '0.2'], /--keep goes with --initial and --final/],
+  ['sigma of given weights', [...weights, '--sigma', 'he'], /--sigma goes with --mask/],
+  ['a distribution of given weights', [...weights, '--distribution', 'normal'], /--distribution goes with --mask/],
+  ['a layout of a graph', [...graph, '--layout', 'torch'], /--layout goes with a file without a graph \(.safetensors or .npz\)/],
+  ['tensors of a graph', [...graph, '--tensors', 'a,b'], /--tensors goes with a file without a graph/],
+  ['a cache of files', ['serve', good, '--cache', 'x'], /--cache goes with the URL of a server to pull from/],
+  ['plain http to nobody', ['serve', '--allow-http'], /--allow-http goes with the URL of a server/],
+  ['tasks of a figure', ['experiment', 'figure-07', '--tasks', '50', '--out', 'x'], /--tasks goes with an experiment of tasks/],
   ['half a pixel', ['train', '--data', 'mnist', '--out', 'x.smk', '--shift', '0.5'], /whole number of at least 0, got '0.5'/],
   ['a negative worth', ['train', '--data', 'mnist', '--out', 'x.smk', '--rate', '-1'], /at least 0, got '-1'/],
   ['bad epochs', ['train', '--data', 'mnist', '--out', 'x.smk', '--epochs', '0'], /positive whole number, got '0'/],
@@ -254,8 +277,6 @@ path('masks.npz', writeNpz([['mask', { shape: [2, 2], values: Uint8Array.of(0, 1
 path('weights.safetensors', writeSafetensors([['layers.0.weight', { shape: [2, 2], values: Float32Array.of(1, 2, 3, 4) }]]));
 path('alone.smk', writeModel({ ...one, tasks: [] }));
 path('mask.smk', writeModel({ ...one, base: { kind: 'network', id: networkId(network) } }));
-const tiny = ['--network', 'own.json'];
-const weights = ['--initial', 'weights.safetensors', '--final', 'weights.safetensors'];
 
 test.each<[input: string, words: string[]]>([
   ['good.smk', ['export', 'good.smk', '--to', 'c']],
@@ -265,7 +286,7 @@ test.each<[input: string, words: string[]]>([
   ['own.csv', ['prune', '--data', './own.csv', ...tiny, '--epochs', '1']],
   ['masks.npz', ['import', '--mask', 'masks.npz', ...tiny]],
   ['own.csv', ['import', '--mask', 'masks.npz', ...tiny, '--data', 'own.csv']],
-  ['weights.safetensors', ['import', ...weights, ...tiny, '--criterion', 'large_final']],
+  ['weights.safetensors', [...weights, '--criterion', 'large_final']],
   ['own.csv', ['transfer', 'good.smk', 'own.csv']],
   ['good.smk', ['transfer', 'good.smk', 'mnist']],
   ['alone.smk', ['extract', 'mask.smk', '--network', 'alone.smk']],
