@@ -19,7 +19,7 @@ export function contentsCommand(): Command {
   return new Command('contents')
     .argument('<folder>', 'files of one task each, as seedmask serve takes them; mask-only files need their network as a file of its own')
     .option('--out <file>', 'write the list there, whole or not at all: contents.json of the folder; default: print it')
-    .option('--json', 'print one JSON object: without --out the list, as always')
+    .option('--json', 'print one JSON object; without --out that is the list, as it is anyway')
     .addHelpText(
       'after',
       `
