@@ -423,6 +423,30 @@ export function engineSuite(
       for (const trainer of [dense, topk, bernoulli]) trainer.free();
     });
 
+    test('what was freed answers no more, whoever has its memory by then', () => {
+      const network: Network = { ...tiny(), distribution: 'signed-constant', sigma: 'he', seed: { low: 3, high: 4 } };
+      const data = randomTrainingSet(network, network.seed, 4, PIXELS);
+      const scores = weightCounts(network).map((n) => new Float32Array(n));
+      const made = [
+        engine.classifier(network),
+        engine.classifier(network, { parameters: randomParameters(network, network.seed, true) }),
+        engine.anyMask(network)!,
+        engine.denseTrainer(network, data, randomParameters(network, network.seed, true), 4),
+        engine.topkTrainer(network, data, scores, [3, 3], [1, 1], 4),
+        engine.bernoulliTrainer(network, data, scores, false, 4),
+      ];
+      for (const one of made) {
+        const { free, ...verbs } = one;
+        free();
+        const next = engine.classifier(network);
+        free();
+        const asked = Object.entries(verbs).filter(([, verb]) => typeof verb === 'function');
+        expect(asked.length).toBeGreaterThan(0);
+        for (const [name, verb] of asked) expect(verb, name).toThrow(/^this .* has been freed: make another with the engine$/);
+        next.free();
+      }
+    });
+
     test('what does not fit is refused with a ShapeError', () => {
       const network: Network = { ...tiny(), distribution: 'signed-constant', sigma: 'he', seed: { low: 3, high: 4 } };
       const data = randomTrainingSet(network, network.seed, 4, PIXELS);

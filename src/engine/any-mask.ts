@@ -2,6 +2,7 @@
 
 import { inputs, outputs, ShapeError } from '../network.js';
 import { anyMaskScale } from './bounds.js';
+import { untilFreed } from './checks.js';
 import { type AnyMask, type Engine, PIXELS } from './engine.js';
 import { packedBytes, unpackMask } from './packed.js';
 
@@ -17,6 +18,7 @@ export function byClassifiers(classifier: Engine['classifier']): Engine['anyMask
       if (!(answer instanceof Int32Array)) throw new TypeError('an integer program answers pixels in integers');
       return answer;
     };
-    return { scale, inputs: inputs(network), outputs: outputs(network), bytes: 0, logits, free: () => undefined };
+    const made: AnyMask = { scale, inputs: inputs(network), outputs: outputs(network), bytes: 0, logits, free: () => undefined };
+    return untilFreed('network under any mask', made);
   };
 }

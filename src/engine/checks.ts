@@ -113,6 +113,27 @@ export class Batch {
   }
 }
 
+/**
+ * What an engine made, until it is freed: from then on its verbs throw an Error, where they would read and overwrite what others keep in
+ * the same memory by then. A second `free` does nothing.
+ */
+export function untilFreed<T extends { free(): void }>(what: string, made: T): T {
+  let freed = false;
+  const guarded = Object.entries(made).flatMap(([name, verb]: [string, unknown]) => {
+    if (typeof verb !== 'function') return [];
+    const ask = (...given: unknown[]): unknown => {
+      if (freed) throw new Error(`this ${what} has been freed: make another with the engine`);
+      return verb(...given);
+    };
+    return [[name, ask] as const];
+  });
+  const free = (): void => {
+    if (!freed) made.free();
+    freed = true;
+  };
+  return { ...made, ...Object.fromEntries(guarded), free };
+}
+
 /** Throws: a trainer of masks has no biases. */
 export function noBiases(method: 'topk' | 'bernoulli'): never {
   throw new Error(`a ${method} trainer has no biases: read weightGradient(layer) instead`);

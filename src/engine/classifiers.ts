@@ -3,6 +3,7 @@
 
 import { parallelism } from '#workers';
 import { type Network, ShapeError } from '../network.js';
+import { untilFreed } from './checks.js';
 import type { Classifier, ClassifierOptions } from './engine.js';
 import { CLASSIFY } from './kernels-classify.js';
 import { Machine } from './machine.js';
@@ -27,7 +28,7 @@ export async function createClassifiers(options: { threads?: number } = {}): Pro
     threads,
     classifier(network, classifierOptions) {
       const made = createClassifier(machine, network, classifierOptions);
-      if (made) return made;
+      if (made) return untilFreed('classifier', made);
       throw new ShapeError('a layer of this network has more inputs or units than the kernels of integers take');
     },
     close: () => machine.close(),

@@ -47,6 +47,7 @@ export interface Classifier {
    * @throws ShapeError when the inputs do not hold rows x inputs values
    */
   logits(inputs: Uint8Array | Float32Array, rows: number): Int32Array | Float32Array;
+  /** Gives the memory back; whoever asks anything afterwards gets an Error. A second time does nothing. */
   free(): void;
 }
 
@@ -66,6 +67,7 @@ export interface AnyMask {
    * @throws ShapeError when mask or inputs do not fit
    */
   logits(mask: Uint8Array, inputs: Uint8Array, rows: number): Int32Array;
+  /** Gives the memory back; whoever asks anything afterwards gets an Error. A second time does nothing. */
   free(): void;
 }
 
@@ -113,6 +115,7 @@ export interface Trainer {
    * @throws ShapeError when there are more or fewer values
    */
   show(images: Uint8Array): void;
+  /** Gives the memory back; whoever asks anything afterwards gets an Error. A second time does nothing. */
   free(): void;
 }
 

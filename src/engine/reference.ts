@@ -9,7 +9,7 @@
 import { checkMask, fullMask, inputs, kept, type Network, outputs, place, regenerate, ShapeError } from '../network.js';
 import { byClassifiers } from './any-mask.js';
 import { integerProgram } from './bounds.js';
-import { Batch, checkInputs, checkParameters, checkRows, checkTrainingSet, pick } from './checks.js';
+import { Batch, checkInputs, checkParameters, checkRows, checkTrainingSet, pick, untilFreed } from './checks.js';
 import { type Classifier, type ClassifierOptions, type Engine, PIXELS, type TrainingSet } from './engine.js';
 import { type Arithmetic, backward, F32, forward, INTEGER, softmaxCrossEntropy, transformed, type Values } from './plain.js';
 import { type Gradients, gradientRoom, trainersOver } from './trainers.js';
@@ -40,7 +40,7 @@ function classifier(network: Network, options: ClassifierOptions = {}): Classifi
   const signs = program ? weights.map((w) => Int8Array.from(w, Math.sign)) : [];
   const width = inputs(network);
   const count = outputs(network);
-  return {
+  return untilFreed<Classifier>('classifier', {
     arithmetic: program ? 'integer' : 'float',
     scale: program ? program.scale : 1,
     inputs: width,
@@ -60,7 +60,7 @@ function classifier(network: Network, options: ClassifierOptions = {}): Classifi
       return out;
     },
     free: nothing,
-  };
+  });
 }
 
 /** The input and every layer's output for one sample. */

@@ -25,7 +25,7 @@ import {
 } from '../network.js';
 import { byClassifiers } from './any-mask.js';
 import { integerProgram } from './bounds.js';
-import { Batch, checkInputs, checkParameters, checkRows, checkTrainingSet, pick } from './checks.js';
+import { Batch, checkInputs, checkParameters, checkRows, checkTrainingSet, pick, untilFreed } from './checks.js';
 import { type Classifier, type ClassifierOptions, type Engine, PIXELS, type TrainingSet } from './engine.js';
 import { transformed } from './plain.js';
 import { type Gradients, gradientRoom, trainersOver } from './trainers.js';
@@ -177,7 +177,7 @@ function classifier(
   const biases = parameters?.biases?.map((b) => tf.tensor(b)) ?? null;
   const width = inputs(network);
   const count = outputs(network);
-  return {
+  return untilFreed<Classifier>('classifier', {
     arithmetic: program ? 'integer' : 'float',
     scale: program ? program.scale : 1,
     inputs: width,
@@ -210,7 +210,7 @@ function classifier(
     free() {
       for (const tensor of [...weights, ...signs, ...(biases ?? [])]) tensor.dispose();
     },
-  };
+  });
 }
 
 function gradientsOf(tf: TensorFlow, network: Network, data: TrainingSet, batch: number, { weights, biases }: Parameters): Gradients {

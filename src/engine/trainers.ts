@@ -18,6 +18,7 @@ import {
   noBiases,
   pick,
   pushOf,
+  untilFreed,
 } from './checks.js';
 import { drawMask } from './draws.js';
 import type { AdamOptions, BernoulliTrainer, DenseTrainer, Engine, SgdOptions, TopkTrainer, Trainer, TrainingSet } from './engine.js';
@@ -53,9 +54,9 @@ export type GradientsOf = (
 ) => Gradients;
 
 export const trainersOver = (gradientsOf: GradientsOf): Pick<Engine, 'denseTrainer' | 'topkTrainer' | 'bernoulliTrainer'> => ({
-  denseTrainer: (...start) => denseTrainer(gradientsOf, ...start),
-  topkTrainer: (...start) => topkTrainer(gradientsOf, ...start),
-  bernoulliTrainer: (...start) => bernoulliTrainer(gradientsOf, ...start),
+  denseTrainer: (...start) => untilFreed('trainer', denseTrainer(gradientsOf, ...start)),
+  topkTrainer: (...start) => untilFreed('trainer', topkTrainer(gradientsOf, ...start)),
+  bernoulliTrainer: (...start) => untilFreed('trainer', bernoulliTrainer(gradientsOf, ...start)),
 });
 
 function denseTrainer(

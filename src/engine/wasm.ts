@@ -3,6 +3,7 @@
 
 import { parallelism } from '#workers';
 import { isDense, type Network } from '../network.js';
+import { untilFreed } from './checks.js';
 import type { Engine } from './engine.js';
 import { KERNELS } from './kernels.js';
 import { Machine } from './machine.js';
@@ -40,11 +41,17 @@ export async function createWasmEngine(options: { threads?: number } = {}): Prom
     get memoryBytes() {
       return machine.bytes;
     },
-    classifier: (...args) => createClassifier(machine, ...args) ?? reference.classifier(...args),
-    anyMask: (network, transform) => createAnyMask(machine, network, transform),
-    denseTrainer: (network, ...rest) => serve(network).denseTrainer(network, ...rest),
-    topkTrainer: (network, ...rest) => serve(network).topkTrainer(network, ...rest),
-    bernoulliTrainer: (network, ...rest) => serve(network).bernoulliTrainer(network, ...rest),
+    classifier(...args) {
+      const made = createClassifier(machine, ...args);
+      return made ? untilFreed('classifier', made) : reference.classifier(...args);
+    },
+    anyMask(network, transform) {
+      const made = createAnyMask(machine, network, transform);
+      return made && untilFreed('network under any mask', made);
+    },
+    denseTrainer: (network, ...rest) => untilFreed('trainer', serve(network).denseTrainer(network, ...rest)),
+    topkTrainer: (network, ...rest) => untilFreed('trainer', serve(network).topkTrainer(network, ...rest)),
+    bernoulliTrainer: (network, ...rest) => untilFreed('trainer', serve(network).bernoulliTrainer(network, ...rest)),
     close: () => machine.close(),
   };
 }
