@@ -127,8 +127,13 @@ export function epochOrder(rows: Uint32Array, seed: Seed, epoch: number): Uint32
   return permutation(rows.length, seed, DOMAIN.batchOrder, epoch).map((i) => rows[i]);
 }
 
-/** A copy of the images of some rows, for evaluation. */
-export function imagesOf({ input, images }: Dataset, rows: Uint32Array): Uint8Array {
+/**
+ * A copy of the images of some rows, for evaluation.
+ * @throws DataError when the data has no such row
+ */
+export function imagesOf(data: Dataset, rows: Uint32Array): Uint8Array {
+  checkThere(data, rows);
+  const { input, images } = data;
   const width = input[0] * input[1] * input[2];
   const out = new Uint8Array(rows.length * width);
   rows.forEach((row, i) => {
@@ -137,8 +142,19 @@ export function imagesOf({ input, images }: Dataset, rows: Uint32Array): Uint8Ar
   return out;
 }
 
-/** The labels of some rows. */
-export const labelsOf = ({ labels }: Dataset, rows: Uint32Array): Uint8Array => Uint8Array.from(rows, (row) => labels[row]);
+/**
+ * The labels of some rows.
+ * @throws DataError when the data has no such row
+ */
+export function labelsOf(data: Dataset, rows: Uint32Array): Uint8Array {
+  checkThere(data, rows);
+  return Uint8Array.from(rows, (row) => data.labels[row]);
+}
+
+function checkThere({ labels }: Dataset, rows: Uint32Array): void {
+  const row = rows.find((index) => index >= labels.length);
+  if (row !== undefined) throw new DataError(`there is no row ${row}: the data has the rows 0 to ${labels.length - 1}`);
+}
 
 /**
  * The task of a permuted data set: pixel i of a row is pixel order[i] of the original, and a class c is called order[c]. Every channel is

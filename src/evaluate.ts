@@ -75,8 +75,21 @@ function likelihood(logits: ArrayLike<number>, labels: Uint8Array, outputs: numb
   return nll / labels.length;
 }
 
-/** Mean negative log-likelihood of labelled raw images under softmax(logitScale x logits), nats; at most 700 a sample. */
+/** Throws ShapeError unless there are rows, every class has an output, and every label is a class. */
+function checkLabels(labels: Uint8Array, classes: number, outputs: number): void {
+  if (!(Number.isInteger(classes) && classes >= 1 && classes <= outputs))
+    throw new ShapeError(`classes must be a whole number from 1 to the network's ${outputs} outputs, got ${classes}`);
+  if (labels.length === 0) throw new ShapeError('expected at least 1 labelled row, got 0');
+  const row = labels.findIndex((label) => label >= classes);
+  if (row >= 0) throw new ShapeError(`row ${row} has label ${labels[row]}, the classes are 0 to ${classes - 1}`);
+}
+
+/**
+ * Mean negative log-likelihood of labelled raw images under softmax(logitScale x logits), nats; at most 700 a sample.
+ * @throws ShapeError when there is no row, or a label or class that the classifier does not have
+ */
 export function meanNll(classifier: Classifier, images: Uint8Array, labels: Uint8Array, classes: number, logitScale: number): number {
+  checkLabels(labels, classes, classifier.outputs);
   const logits = classifier.logits(images, labels.length);
   const scale = logitScale * (logits instanceof Int32Array ? classifier.scale : 1);
   return likelihood(logits, labels, classifier.outputs, classes, scale);
@@ -85,6 +98,7 @@ export function meanNll(classifier: Classifier, images: Uint8Array, labels: Uint
 /**
  * Classifies labelled raw images and scores the answers.
  * @param images rows x classifier.inputs raw values
+ * @throws ShapeError when there is no row, or a label or name that the classifier has no output for
  */
 export function evaluate(
   classifier: Classifier,
@@ -93,7 +107,8 @@ export function evaluate(
   options: { readonly labelNames: readonly string[]; readonly logitScale: number },
 ): Evaluation {
   const { outputs } = classifier;
-  const classes = Math.min(outputs, options.labelNames.length);
+  const classes = options.labelNames.length;
+  checkLabels(labels, classes, outputs);
   const logits = finite(classifier.logits(images, labels.length), outputs);
   const scale = options.logitScale * (logits instanceof Int32Array ? classifier.scale : 1);
   const confusion = options.labelNames.map(() => new Array<number>(classes).fill(0));
@@ -113,7 +128,7 @@ export function evaluate(
   });
   return {
     samples: labels.length,
-    accuracy: confusion.reduce((sum, row, label) => sum + (row[label] ?? 0), 0) / labels.length,
+    accuracy: confusion.reduce((sum, row, label) => sum + row[label], 0) / labels.length,
     nll: likelihood(logits, labels, outputs, classes, scale),
     ece: bins.reduce((sum, bin) => sum + Math.abs(bin.confidence - bin.right), 0) / labels.length,
     perClass,
@@ -162,8 +177,10 @@ const TELLING = 10;
  * Where fewer than ten of n rows are wrong, each label is doubted with the probability 0.5 / (n + 1), Krichevsky and Trofimov's (1981) of
  * what n trials have not shown: for rows that are all right the likeliest scale has no end, but fifteen right answers are no reason to be
  * certain of the next.
+ * @throws ShapeError when there is no row, or a label or class that the classifier does not have
  */
 export function fitLogitScale(classifier: Classifier, images: Uint8Array, labels: Uint8Array, classes: number): number {
+  checkLabels(labels, classes, classifier.outputs);
   const logits = finite(classifier.logits(images, labels.length), classifier.outputs);
   const unit = logits instanceof Int32Array ? classifier.scale : 1;
   const wrong = labels.length * (1 - accuracyOf(logits, labels, classifier.outputs, classes));

@@ -11,6 +11,7 @@ import { type RmspropOptions, ThresholdScores } from './masks/threshold.js';
 import { densityAt, gainAt, initialScores, keepAt, SCHEDULE, scoreRanges } from './masks/topk.js';
 import { moveImages, type Reach } from './moves.js';
 import { type Architecture, type Mask, type Network, outputs, type Parameters, regenerate } from './network.js';
+import { checkDensity, checkRun } from './training-checks.js';
 
 export interface Progress {
   /** Counted from 1. */
@@ -25,7 +26,10 @@ export interface Progress {
   readonly images: number;
 }
 
-/** Training images are moved within the reach, anew in every epoch. */
+/**
+ * Training images are moved within the reach, anew in every epoch. Whoever trains gets a ShapeError for numbers that are out of range, for
+ * fewer training rows than a batch, and where there is no validation row to choose by.
+ */
 export interface TrainOptions extends Reach {
   readonly epochs: number;
   readonly batch: number;
@@ -144,6 +148,7 @@ export async function trainDense(
   split: Split,
   options: DenseOptions,
 ): Promise<DenseResult> {
+  checkRun(split, options);
   const initial = options.start ?? regenerate(network);
   const set = { images: data.images, labels: data.labels, transform: options.transform ?? PIXELS };
   const trainer = engine.denseTrainer(network, set, { weights: initial, biases: null }, options.batch, options.mask);
@@ -211,6 +216,8 @@ export interface MaskResult {
  * with the best validation accuracy; of equals, the later.
  */
 export async function trainTopk(engine: Engine, network: Network, data: Dataset, split: Split, options: TopkOptions): Promise<MaskResult> {
+  checkRun(split, options, { momentum: options.momentum });
+  checkDensity(network, options.density);
   const set = { images: data.images, labels: data.labels, transform: options.transform ?? PIXELS };
   const first = densityAt(options.density, 0, 1);
   const scores = initialScores(network, options.scoreRange, options.start);
@@ -279,6 +286,7 @@ export async function trainBernoulli(
   split: Split,
   options: BernoulliOptions,
 ): Promise<BernoulliResult> {
+  checkRun(split, options, { momentum: options.momentum });
   const transform = options.transform ?? PIXELS;
   const set = { images: data.images, labels: data.labels, transform };
   const trainer = engine.bernoulliTrainer(network, set, evenScores(network), options.rescale, options.batch);
@@ -329,6 +337,7 @@ export async function trainThreshold(
   split: Split,
   options: ThresholdOptions,
 ): Promise<MaskResult> {
+  checkRun(split, options, { decay: options.decay, epsilon: options.epsilon });
   const set = { images: data.images, labels: data.labels, transform: options.transform ?? PIXELS };
   const state = new ThresholdScores(network);
   const gain = state.scores.map(() => 1);

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { DataError, datasetFromCifar, datasetFromIdx, parseIdx, permuted, toIdx } from '../src/data.js';
+import { DataError, datasetFromCifar, datasetFromIdx, imagesOf, labelsOf, parseIdx, permuted, toIdx } from '../src/data.js';
 import { DOMAIN, permutation } from '../src/random.js';
 
 const RECORD = 3073;
@@ -127,6 +127,13 @@ test('changed and shortened files give a data set of the announced size or a Dat
     { seed: 10, numRuns: 300 },
   );
   expect(Math.min(whole, refused)).toBeGreaterThan(50);
+});
+
+test('rows that are not there are refused, in place of black images of class 0', () => {
+  const data = { input: [1, 1, 2] as const, images: Uint8Array.of(1, 2, 3, 4), labels: Uint8Array.of(5, 6) };
+  expect([imagesOf(data, Uint32Array.of(1)), labelsOf(data, Uint32Array.of(1))]).toEqual([Uint8Array.of(3, 4), Uint8Array.of(6)]);
+  for (const of of [imagesOf, labelsOf])
+    expect(() => of(data, Uint32Array.of(0, 2))).toThrow(new DataError('there is no row 2: the data has the rows 0 to 1'));
 });
 
 test('a permuted task moves pixels and renames classes by its seeds, and an un-permuting reader finds the original', () => {

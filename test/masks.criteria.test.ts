@@ -141,6 +141,10 @@ test('ties are broken by the seed, not by position, and only among survivors', (
 
 test('more than survive cannot be kept, and a diverged training is said', () => {
   expect(() => keepHighest(new Float64Array(8), 4, seed, 2, Uint8Array.from([7]))).toThrow('layer 2: cannot keep 4 of 3 weights');
+  for (const keep of [0.5, 2.5, -2, Number.NaN])
+    expect(() => criterionMaskOf('random', [wi], [wf], [keep], seed)).toThrow(
+      `layer 0: keep must be a whole number of weights, got ${keep}: keepCounts makes them of fractions`,
+    );
   for (const criterion of CRITERIA.filter((name) => /final|movement|increase/.test(name))) {
     expect(() => criterionMaskOf(criterion, [f32(1, 2)], [f32(1, Number.NaN)], [1], seed), criterion).toThrow(/not a number.*diverged/);
   }

@@ -7,10 +7,10 @@ import { type Dataset, imagesOf, labelsOf, split } from '../src/data.js';
 import type { Classifier, Engine } from '../src/engine/engine.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
-import { accuracyOf, evaluate, fitLogitScale, softmax } from '../src/evaluate.js';
+import { accuracyOf, evaluate, fitLogitScale, meanNll, softmax } from '../src/evaluate.js';
 import { RMSPROP } from '../src/masks/threshold.js';
 import { convDensity, densityAt, initialScores, scoreRanges } from '../src/masks/topk.js';
-import { countKept, type Network, outputs, totalKept, weightCounts } from '../src/network.js';
+import { countKept, fullMask, type Network, outputs, totalKept, weightCounts } from '../src/network.js';
 import { DOMAIN, fillWords, parseSeed } from '../src/random.js';
 import {
   BERNOULLI,
@@ -183,6 +183,39 @@ test('a convolution scores in proportion to its pixels, and convolutions of any 
   expect(valAccuracy).toBeGreaterThan(0.95);
 });
 
+test('a run that could learn nothing, or whose numbers are out of range, is refused before it begins, whatever the method', async () => {
+  const engine = createReferenceEngine();
+  type Given = { readonly parts?: typeof parts; readonly [option: string]: unknown };
+  const methods = [
+    ({ parts: some = parts, ...o }: Given) => trainDense(engine, network, data, some, { ...PAPER, epochs: 1, batch: 30, ...o }),
+    ({ parts: some = parts, ...o }: Given) => trainTopk(engine, network, data, some, { ...options, ...o }),
+    ({ parts: some = parts, ...o }: Given) => trainBernoulli(engine, network, data, some, { ...BERNOULLI, epochs: 1, batch: 30, ...o }),
+    ({ parts: some = parts, ...o }: Given) => trainThreshold(engine, network, data, some, { ...RMSPROP, epochs: 1, batch: 30, ...o }),
+  ];
+  const refused: [Given, string][] = [
+    [{ epochs: 0 }, 'epochs must be a whole number of at least 1, got 0'],
+    [{ epochs: Number.NaN }, 'epochs must be a whole number of at least 1, got NaN'],
+    [{ batch: 1.5 }, 'batch must be a whole number of at least 1, got 1.5'],
+    [{ batch: 751 }, '750 training rows are fewer than a batch of 751, so no step would be taken: choose a smaller batch'],
+    [{ parts: { ...parts, validation: new Uint32Array(0) } }, 'training needs at least 1 validation row to choose by, got 0'],
+    [{ learningRate: undefined }, 'learningRate must be a finite number, got undefined'],
+    [{ shift: 0.5 }, 'shift must be a whole number of at least 0, got 0.5'],
+    [{ rotate: 400 }, 'rotate must be a number of degrees from 0 to 90, got 400'],
+    [{ rotate: Number.NaN }, 'rotate must be a number of degrees from 0 to 90, got NaN'],
+    [{ signal: AbortSignal.abort(new Error('stopped before')) }, 'stopped before'],
+  ];
+  for (const method of methods) for (const [given, line] of refused) await expect(method(given)).rejects.toThrow(line);
+  const [, topk, bernoulli, threshold] = methods;
+  for (const method of [topk, bernoulli])
+    await expect(method({ momentum: Number.NaN })).rejects.toThrow('momentum must be a finite number, got NaN');
+  await expect(threshold({ decay: undefined })).rejects.toThrow('decay must be a finite number, got undefined');
+  await expect(topk({ density: [30, 50] })).rejects.toThrow('density of layer 0 must be above 0 and at most 1, got 30');
+  await expect(topk({ density: [0.5, 0] })).rejects.toThrow('density of layer 1 must be above 0 and at most 1, got 0');
+  await expect(topk({ density: [0.5] })).rejects.toThrow('density has 1 layers, the network has 2 with weights');
+  const other = fullMask({ ...network, input: [2, 4, 1] }, true);
+  await expect(topk({ start: other })).rejects.toThrow('mask layer 0 has 24 bytes, expected 48 for 384 weights');
+});
+
 describe('epochs, by an engine that says what it was told to', () => {
   /** Trainers and classifiers whose validation accuracies are given, epoch by epoch; its mask is the bit of how many were asked for. */
   function scripted(accuracies: readonly number[]) {
@@ -344,6 +377,25 @@ test('logits beyond f32 are refused: no probability can be made of them', () => 
   const options = { labelNames: ['a', 'b', 'c'], logitScale: 1 };
   expect(() => evaluate(classifier, data.images, data.labels, options)).toThrow(refused);
   expect(() => fitLogitScale(classifier, data.images, data.labels, 3)).toThrow(refused);
+});
+
+test('without rows, or with labels and classes that there are not, nothing is evaluated or fitted', () => {
+  const classifier = createReferenceEngine().classifier(network);
+  const images = data.images.subarray(0, 3 * 16);
+  const refused: [labels: number[], classes: number, line: string][] = [
+    [[0, 1, 7], 3, 'row 2 has label 7, the classes are 0 to 2'],
+    [[0, 2, 1], 2, 'row 1 has label 2, the classes are 0 to 1'],
+    [[0, 1, 2], 4, "classes must be a whole number from 1 to the network's 3 outputs, got 4"],
+    [[0, 0, 0], 0, "classes must be a whole number from 1 to the network's 3 outputs, got 0"],
+    [[], 3, 'expected at least 1 labelled row, got 0'],
+  ];
+  for (const [given, classes, line] of refused) {
+    const [labels, raw] = [Uint8Array.from(given), images.subarray(0, 16 * given.length)];
+    const labelNames = Array.from({ length: classes }, (_, i) => String(i));
+    expect(() => evaluate(classifier, raw, labels, { labelNames, logitScale: 1 })).toThrow(line);
+    expect(() => fitLogitScale(classifier, raw, labels, classes)).toThrow(line);
+    expect(() => meanNll(classifier, raw, labels, classes, 1)).toThrow(line);
+  }
 });
 
 test('one row cannot be both trained and validated on', () => {

@@ -107,9 +107,11 @@ function candidates<T extends Float32Array | Float64Array>(values: T, among?: Ui
 /**
  * Bits of the `keep` highest scores; ties in the order of a seeded permutation.
  * @param among only weights kept here can be kept
- * @throws ShapeError when fewer than `keep` weights compete, or a score is not a number (training diverged)
+ * @throws ShapeError when `keep` is no whole number, fewer weights compete, or a score is not a number (training diverged)
  */
 export function keepHighest(scores: Float64Array, keep: number, seed: Seed, layer: number, among?: Uint8Array): Uint8Array {
+  if (!(Number.isInteger(keep) && keep >= 0))
+    throw new ShapeError(`layer ${layer}: keep must be a whole number of weights, got ${keep}: keepCounts makes them of fractions`);
   const bits = new Uint8Array(maskBytes(scores.length));
   if (keep === 0) return bits;
   const sorted = candidates(scores, among).sort();
@@ -130,7 +132,7 @@ export function keepHighest(scores: Float64Array, keep: number, seed: Seed, laye
   return bits;
 }
 
-/** The mask that keeps `keep` weights a layer by a criterion. */
+/** The mask that keeps `keep` weights a layer, whole numbers, by a criterion. */
 export function criterionMaskOf(
   criterion: Criterion,
   initial: readonly Float32Array[],

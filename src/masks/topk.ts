@@ -5,7 +5,7 @@
 // before they are cut. Activations keep their size because a layer's weights are multiplied by 1 / sqrt(density) while it falls;
 // with zero biases such a factor changes no prediction, and it is not stored.
 
-import { type Architecture, kept, type Mask, type Network, weightCounts, weighted } from '../network.js';
+import { type Architecture, checkMask, kept, type Mask, type Network, weightCounts, weighted } from '../network.js';
 import { DOMAIN, fillWords } from '../random.js';
 
 const START_DENSITY = 0.5;
@@ -23,8 +23,10 @@ export const scoreRanges = (network: Network, range: number): number[] =>
  * First scores: uniform in [0, range) from the network's seed.
  * @param ranges of all layers, or of each
  * @param start a mask whose weights begin a range higher, above all others
+ * @throws ShapeError when it is the mask of another network
  */
 export function initialScores(network: Network, ranges: number | readonly number[], start?: Mask): Float32Array[] {
+  if (start) checkMask(network, start);
   return weighted(network).map((layer, i) => {
     const range = typeof ranges === 'number' ? ranges : ranges[i];
     const words = new Uint32Array(layer.weights);
