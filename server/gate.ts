@@ -74,6 +74,12 @@ export function readAdminKey(text: string, source: string): string {
   throw new SeedmaskError('bad-keys', { field: source, expected, hint: 'Make one with seedmask keys add --admin.' });
 }
 
+function checkHash(hash: string, field: string): void {
+  if (SHA256.safeParse(hash).success) return;
+  const expected = 'a SHA-256: 64 hex digits in lower case';
+  throw new SeedmaskError('bad-keys', { field, expected, hint: 'hashOf makes it of the key, readKeys and readAdminKey of files.' });
+}
+
 interface Holder extends KeyRecord {
   readonly limiter?: RateLimiterMemory;
 }
@@ -92,8 +98,16 @@ export class Gate {
   readonly #holders: ReadonlyMap<string, Holder> | null;
   readonly #admin: Buffer | null;
 
-  /** @param keys null: no key is needed. @param admin SHA-256 of the admin key as hex; null: admin routes are closed */
+  /**
+   * @param keys null: no key is needed
+   * @param admin SHA-256 of the admin key as hex; null: admin routes are closed
+   * @throws SeedmaskError bad-keys when a hash is none
+   */
   constructor(keys: readonly KeyRecord[] | null, admin: string | null) {
+    keys?.forEach(({ sha256 }, i) => {
+      checkHash(sha256, `keys[${i}].sha256`);
+    });
+    if (admin !== null) checkHash(admin, 'adminKey');
     this.#holders = keys && new Map(keys.map((key) => [key.sha256, holder(key)]));
     this.#admin = admin === null ? null : Buffer.from(admin, 'hex');
   }

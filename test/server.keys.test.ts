@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SeedmaskError } from '../codec/errors.js';
-import { hashOf, type Listening, readAdminKey, readKeys } from '../server/index.js';
+import { createApp, createHandler, hashOf, type Listening, readAdminKey, readKeys } from '../server/index.js';
 import type { ServerOptions } from '../server/service.js';
 import { traceOf } from '../server/trace.js';
 import { engine, get, post, sampleStore, serve } from './server.material.js';
@@ -165,6 +165,23 @@ describe('keys', () => {
       if (text) expect(() => readAdminKey(text, 'f')).not.toThrow(text);
     }
   });
+});
+
+test('hashes that are none are refused when the server is made, not with each request', async () => {
+  const store = await sampleStore();
+  for (const [options, field] of [
+    [{ adminKey: `sha256:${hashOf(ADMIN)}` }, 'adminKey'],
+    [{ adminKey: ADMIN }, 'adminKey'],
+    [{ keys: [...keys, { name: 'lab', sha256: hashOf(ALL).toUpperCase() }] }, 'keys[4].sha256'],
+  ] as const)
+    for (const make of [createApp, createHandler])
+      expect(() => make({ store, engine, ...options })).toThrow(
+        new SeedmaskError('bad-keys', {
+          field,
+          expected: 'a SHA-256: 64 hex digits in lower case',
+          hint: 'hashOf makes it of the key, readKeys and readAdminKey of files.',
+        }),
+      );
 });
 
 test('any text and any JSON is a key file or one clear line', () => {
