@@ -6,6 +6,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { fc as lenet } from '../models/index.js';
+import { asInputs } from '../src/data.js';
 import { type Classifier, type ClassifierOptions, type Engine, PIXELS, type Trainer } from '../src/engine/engine.js';
 import { packMask, unpackMask } from '../src/engine/packed.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
@@ -444,6 +445,40 @@ export function engineSuite(
         expect(asked.length).toBeGreaterThan(0);
         for (const [name, verb] of asked) expect(verb, name).toThrow(/^this .* has been freed: make another with the engine$/);
         next.free();
+      }
+    });
+
+    test('a mask that changes after its classifier was made changes no answer', () => {
+      const network: Network = { ...tiny(), distribution: 'signed-constant', sigma: 'he', seed: { low: 3, high: 4 } };
+      const mask = randomMask(network, network.seed, 0.7);
+      const classifier = engine.classifier(network, { mask });
+      const floats = Float32Array.from(randomPixels(network.seed, inputs(network)));
+      const want = reference.classifier(network, { mask }).logits(floats, 1);
+      for (const bits of mask) bits.fill(0);
+      same('logits of floats', classifier.logits(floats, 1), want);
+      classifier.free();
+    });
+
+    test('rows that asInputs has not been through are refused where the transform asks for it', () => {
+      const network: Network = { ...tiny(), distribution: 'signed-constant', sigma: 'he', seed: { low: 3, high: 4 } };
+      const features = { low: new Float32Array(6), scale: new Float32Array(6).fill(10) };
+      const constant = Uint8Array.of(0b100000);
+      const packed = packMask(network, randomMask(network, network.seed, 0.7));
+      const numbers = new Float32Array(6).fill(2);
+      for (const [extra, raw, refused] of [
+        [{ features, constant: null }, numbers, 'numbers that are not bytes yet'],
+        [{ constant }, new Uint8Array(6).fill(9), 'values in inputs declared constant'],
+        [{ constant }, numbers, 'values in inputs declared constant'],
+      ] as const) {
+        const transform = { ...PIXELS, ...extra };
+        const line = `the rows have ${refused}: pass what asInputs(rows, transform, 6) makes of them`;
+        const [classifier, any] = [engine.classifier(network, { transform }), engine.anyMask(network, transform)!];
+        const made = asInputs(raw, { constant: null, ...extra }, 6);
+        expect(() => classifier.logits(raw, 1)).toThrow(line);
+        classifier.logits(made, 1);
+        if (raw instanceof Uint8Array) expect(() => any.logits(packed, raw, 1)).toThrow(line);
+        if (made instanceof Uint8Array) any.logits(packed, made, 1);
+        for (const one of [classifier, any]) one.free();
       }
     });
 

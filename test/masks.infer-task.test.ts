@@ -235,4 +235,10 @@ test('what does not fit is refused', () => {
   expect(() => inferTask(small, masks, x, 2)).toThrow('got 13 input values, expected 2 rows x 13 values');
   expect(() => inferTask(small, masks, new Uint8Array(0), 0)).toThrow('at least 1 row');
   expect(() => inferTask(convolutions, masks, new Uint8Array(72), 1)).toThrow('packed mask 0 has');
+  for (const method of ['oneshot', 'binary'] as const)
+    expect(() => inferTask(small, masks, new Float32Array(13).fill(Number.NaN), 1, { method })).toThrow(
+      new ShapeError('no mask can be told from another: a value of the rows is no number, or too large for f32'),
+    );
+  const transform = { scale: 1, mean: 0, features: { low: new Float32Array(13), scale: new Float32Array(13).fill(1) } };
+  expect(() => inferTask(small, masks, new Float32Array(13).fill(3), 1, { transform })).toThrow('pass what asInputs(rows, transform, 13)');
 });

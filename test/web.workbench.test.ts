@@ -28,7 +28,7 @@ test('inputs declared constant are replaced before the first layer', async () =>
   const classifier = engine.classifier(FC, { mask: readModel(bytes).tasks[0].mask, transform });
   const expected = classifier.logits(asInputs(image, { constant }, inputs(FC)), 1);
   expect(bench.logits(0, 0, image, 1)).toEqual(expected);
-  expect(classifier.logits(image, 1)).not.toEqual(expected);
+  expect(() => classifier.logits(image, 1)).toThrow('the rows have values in inputs declared constant');
   expect(bench.classify(0, 0, image)).toEqual(bench.classify(0, 0, asInputs(image, { constant }, inputs(FC))));
 });
 
@@ -44,6 +44,17 @@ test('a task over numbers takes float32, of which bytes are made as on a server'
   const made = engine.classifier(network, { mask, transform }).logits(asInputs(row, transform, inputs(network)), 1);
   expect(bench.logits(0, 0, row, 1)).toEqual(made);
   expect(bench.logits(0, 0, Uint8Array.from(row), 1)).not.toEqual(made);
+  expect(() => bench.classify(0, 0, row.fill(Number.NaN, 1, 2))).toThrow('value 1 is NaN, expected a finite number');
+});
+
+test('floats that are no pixels get no label', async () => {
+  const bench = new Bench(createReferenceEngine());
+  await bench.open(
+    writeModel({ network: FC, base: { kind: 'none' }, tasks: [task(randomMask(FC, [0.1], { low: 1, high: 0 }), { labels: ['a', 'b'] })] }),
+  );
+  for (const wrong of [Number.NaN, -7, 255.5, Number.POSITIVE_INFINITY])
+    expect(() => bench.classify(0, 0, new Float32Array(784).fill(wrong, 3, 4))).toThrow(`value 3 is ${wrong}, expected a pixel, 0 .. 255`);
+  expect(bench.classify(0, 0, new Float32Array(784).fill(255)).best).toBe(bench.classify(0, 0, new Uint8Array(784).fill(255)).best);
 });
 
 test('drawn to scale: a file beside float32 weights, which every task of an archive would have for itself', async () => {

@@ -12,7 +12,7 @@ import { asInputs } from '../src/data.js';
 import type { Classifiers } from '../src/engine/classifiers.js';
 import type { Classifier } from '../src/engine/engine.js';
 import { compile } from '../src/engine/machine.js';
-import { describe, inputs, type Mask, type Placed, totalKept, totalWeights, weighted } from '../src/network.js';
+import { describe, inputs, type Mask, type Placed, ShapeError, totalKept, totalWeights, weighted } from '../src/network.js';
 import { softmax } from '../src/probabilities.js';
 import { DOMAIN, permutation } from '../src/random.js';
 import { LIMITS } from './limits.js';
@@ -105,6 +105,7 @@ export class Bench<Choice = number> {
   logits(file: number, choice: Choice | number, values: Uint8Array | Float32Array, rows: number): Int32Array | Float32Array {
     const { transform } = this.taskOf(file, choice);
     const classifier = this.#classifier(file, choice);
+    checkValues(values, !transform.features);
     return classifier.logits(asInputs(values, transform, classifier.inputs), rows);
   }
 
@@ -140,6 +141,13 @@ export class Bench<Choice = number> {
     classifiers.set(choice, made);
     return made;
   }
+}
+
+/** Throws ShapeError unless floats are finite and those of pixels 0 .. 255: scaled before, an image is not what the task was trained on. */
+function checkValues(values: Uint8Array | Float32Array, pixels: boolean): void {
+  if (values instanceof Uint8Array) return;
+  const at = values.findIndex((x) => !(pixels ? x >= 0 && x <= 255 : Number.isFinite(x)));
+  if (at >= 0) throw new ShapeError(`value ${at} is ${values[at]}, expected ${pixels ? 'a pixel, 0 .. 255' : 'a finite number'}`);
 }
 
 function about(

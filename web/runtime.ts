@@ -36,6 +36,7 @@ export interface OpenModel {
   /**
    * @param values raw values of one row: pixels 0 .. 255, height x width x channels, as uint8, or numbers as float32
    * @param task its id; default the first
+   * @throws Error (by rejection) when they are too few or too many, or one is no such number
    */
   classify(values: Raw, task?: string): Promise<Prediction>;
   /**

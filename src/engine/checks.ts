@@ -1,13 +1,24 @@
 // What every engine asks of its callers, checked once at the edge: shapes and counts, refused with a ShapeError that says what was
 // found and what was expected.
 
-import { inputs, type Network, outputs, type Parameters, ShapeError, totalWeights, weighted } from '../network.js';
-import type { AdamOptions, BernoulliStepOptions, TrainingSet } from './engine.js';
+import { inputs, kept, type Network, outputs, type Parameters, ShapeError, totalWeights, weighted } from '../network.js';
+import type { AdamOptions, BernoulliStepOptions, InputTransform, TrainingSet } from './engine.js';
 
 /** Throws ShapeError unless `raw` holds rows x width values. */
 export function checkInputs(raw: Uint8Array | Float32Array, rows: number, width: number): void {
   if (!(Number.isInteger(rows) && rows >= 0)) throw new ShapeError(`rows must be a whole number, got ${rows}`);
   if (raw.length !== rows * width) throw new ShapeError(`got ${raw.length} input values, expected ${rows} rows x ${width} values`);
+}
+
+/** Throws ShapeError where what a transform says beyond scale and mean has not been done to rows of `width` values. */
+export function checkApplied(raw: Uint8Array | Float32Array, { features, constant }: InputTransform, width: number): void {
+  const found =
+    features && !(raw instanceof Uint8Array)
+      ? 'numbers that are not bytes yet'
+      : constant && raw.some((value, i) => value !== 0 && kept(constant, i % width))
+        ? 'values in inputs declared constant'
+        : '';
+  if (found) throw new ShapeError(`the rows have ${found}: pass what asInputs(rows, transform, ${width}) makes of them`);
 }
 
 /** Throws ShapeError unless the arrays have the lengths of the network's weights and, when there are any, biases. */

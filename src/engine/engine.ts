@@ -11,21 +11,26 @@ import type { Mask, Network, Parameters } from '../network.js';
 
 /**
  * What happens to raw inputs before the first layer: x -> (x - mean) * scale. `scale` 1/255 and `mean` 0 is the registered transform.
- * A task's transform may say more of its inputs: the caller applies that to the rows first (`asInputs`).
+ * A task's transform may say more of its inputs: the caller applies that to the rows first (`asInputs`), and rows to which it plainly was
+ * not applied are refused.
  */
 export interface InputTransform {
   readonly scale: number;
   readonly mean: number;
+  /** Of a task over numbers, how they become bytes: its rows are bytes by then. */
+  readonly features?: object;
+  /** One bit an input: those declared constant are 0 by then. */
+  readonly constant?: Uint8Array | null;
 }
 
-export const PIXELS: InputTransform = { scale: Math.fround(1 / 255), mean: 0 };
+export const PIXELS: Pick<InputTransform, 'scale' | 'mean'> = { scale: Math.fround(1 / 255), mean: 0 };
 
 export interface ClassifierOptions {
   /** Kept weights; absent means all of them. */
   readonly mask?: Mask;
   /** The caller's own floats instead of the regenerated weights: trained tickets, dense networks. */
   readonly parameters?: Parameters;
-  /** Default PIXELS. */
+  /** Default PIXELS. Rows of a task whose transform has features or constant inputs go through `asInputs` first. */
   readonly transform?: InputTransform;
 }
 
@@ -44,7 +49,7 @@ export interface Classifier {
   /**
    * Logits of `rows` samples of raw values, sample-major. An integer program given f32 values (not whole pixels) computes in f32.
    * @returns rows x outputs values before softmax: Int32Array (multiply by `scale`) or Float32Array (already real)
-   * @throws ShapeError when the inputs do not hold rows x inputs values
+   * @throws ShapeError when the inputs do not hold rows x inputs values, or `asInputs` has not made of them what the transform says
    */
   logits(inputs: Uint8Array | Float32Array, rows: number): Int32Array | Float32Array;
   /** Gives the memory back; whoever asks anything afterwards gets an Error. A second time does nothing. */

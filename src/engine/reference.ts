@@ -9,7 +9,7 @@
 import { checkMask, fullMask, inputs, kept, type Network, outputs, place, regenerate, ShapeError } from '../network.js';
 import { byClassifiers } from './any-mask.js';
 import { integerProgram } from './bounds.js';
-import { Batch, checkInputs, checkParameters, checkRows, checkTrainingSet, pick, untilFreed } from './checks.js';
+import { Batch, checkApplied, checkInputs, checkParameters, checkRows, checkTrainingSet, pick, untilFreed } from './checks.js';
 import { type Classifier, type ClassifierOptions, type Engine, PIXELS, type TrainingSet } from './engine.js';
 import { type Arithmetic, backward, F32, forward, INTEGER, softmaxCrossEntropy, transformed, type Values } from './plain.js';
 import { type Gradients, gradientRoom, trainersOver } from './trainers.js';
@@ -48,6 +48,7 @@ function classifier(network: Network, options: ClassifierOptions = {}): Classifi
     bytes: [...all, ...weights, ...signs].reduce((sum, { byteLength }) => sum + byteLength, 0),
     logits(raw, rows) {
       checkInputs(raw, rows, width);
+      checkApplied(raw, transform, width);
       const integers = program !== null && raw instanceof Uint8Array;
       const out = integers ? new Int32Array(rows * count) : new Float32Array(rows * count);
       for (let row = 0; row < rows; row++) {

@@ -25,7 +25,7 @@ import {
 } from '../network.js';
 import { byClassifiers } from './any-mask.js';
 import { integerProgram } from './bounds.js';
-import { Batch, checkInputs, checkParameters, checkRows, checkTrainingSet, pick, untilFreed } from './checks.js';
+import { Batch, checkApplied, checkInputs, checkParameters, checkRows, checkTrainingSet, pick, untilFreed } from './checks.js';
 import { type Classifier, type ClassifierOptions, type Engine, PIXELS, type TrainingSet } from './engine.js';
 import { transformed } from './plain.js';
 import { type Gradients, gradientRoom, trainersOver } from './trainers.js';
@@ -185,6 +185,7 @@ function classifier(
     bytes: [...weights, ...signs].reduce((sum, { size: n }) => sum + 4 * n, 0),
     logits(raw, rows) {
       checkInputs(raw, rows, width);
+      checkApplied(raw, transform, width);
       const integers = program !== null && raw instanceof Uint8Array;
       const out = integers ? new Int32Array(rows * count) : new Float32Array(rows * count);
       for (let from = 0; from < rows; from += ROWS) {

@@ -21,7 +21,7 @@ import {
   weighted,
 } from '../network.js';
 import { integerProgram } from './bounds.js';
-import { checkInputs, checkParameters } from './checks.js';
+import { checkApplied, checkInputs, checkParameters } from './checks.js';
 import { type Classifier, type ClassifierOptions, type InputTransform, PIXELS } from './engine.js';
 import type { Machine } from './machine.js';
 import { regenerateLayer } from './regenerate.js';
@@ -42,9 +42,11 @@ export function createClassifier(machine: Machine, network: Network, options: Cl
   const compiled = parameters ? null : compileIntegers(machine, network, layers, mask, transform);
   if (compiled && !compiled.program) return null;
   const integers = compiled?.program ?? null;
+  // Laid out later, perhaps: the caller's mask may be another by then.
+  const own = integers ? mask.map((bits) => bits.slice()) : mask;
   const floats = lazily(() => {
     const weights = parameters?.weights ?? layers.map((layer) => regenerateLayer(machine, network, layer));
-    return floatProgram(machine, network, { layers, weights, biases: parameters?.biases ?? null, mask, transform });
+    return floatProgram(machine, network, { layers, weights, biases: parameters?.biases ?? null, mask: own, transform });
   });
   const { bytes } = integers ?? floats.get();
   const width = inputs(network);
@@ -57,6 +59,7 @@ export function createClassifier(machine: Machine, network: Network, options: Cl
     bytes,
     logits(values, rows) {
       checkInputs(values, rows, width);
+      checkApplied(values, transform, width);
       const run = integers && values instanceof Uint8Array ? integers : floats.get();
       const out = integers && values instanceof Uint8Array ? new Int32Array(rows * count) : new Float32Array(rows * count);
       if (rows <= run.capacity) run.chunk(values, rows, out);

@@ -3,7 +3,7 @@
 
 import { bitsWhere, inputs, type Network, outputs, ShapeError, weighted } from '../network.js';
 import { anyMaskScale } from './bounds.js';
-import { checkInputs } from './checks.js';
+import { checkApplied, checkInputs } from './checks.js';
 import { type AnyMask, type InputTransform, PIXELS } from './engine.js';
 import { Allocations, type Machine } from './machine.js';
 import { packedBytes, packMask } from './packed.js';
@@ -51,6 +51,7 @@ export function createAnyMask(machine: Machine, network: Network, transform: Inp
     logits(mask, values, rows) {
       if (mask.length !== length) throw new ShapeError(`a packed mask of this network has ${length} bytes, got ${mask.length}`);
       checkInputs(values, rows, width);
+      checkApplied(values, transform, width);
       const out = new Int32Array(rows * count);
       const scratch = machine.scratch(logitsAt + CHUNK * count * 4);
       machine.u8(scratch + 3 * buffer, length).set(mask);

@@ -55,7 +55,7 @@ export function askAll(network: AnyMask, masks: readonly Asked[], values: Uint8A
 /**
  * The same in short steps, of whatever can answer under each mask.
  * @param each asked one after the other, the next when the one before is done with
- * @throws ShapeError when there is no mask or no row
+ * @throws ShapeError when there is no mask or no row, or no score comes of the logits
  */
 export function* askSteps(each: Iterable<Answers>, rows: number): Generator<void, TaskGuess> {
   if (!(Number.isInteger(rows) && rows > 0)) throw new ShapeError(`expected at least 1 row, got ${rows}`);
@@ -72,6 +72,8 @@ export function* askSteps(each: Iterable<Answers>, rows: number): Generator<void
   }
   const masks = sums.length;
   if (masks === 0) throw new ShapeError('to tell tasks apart takes at least 1 mask, got 0');
+  if (sums.some((sum) => !Number.isFinite(sum)))
+    throw new ShapeError('no mask can be told from another: a logit of the rows is no number, or too large for f32');
   const best = sums.reduce((top, sum, i) => (sum > sums[top] ? i : top), 0);
   const confidence = 1 / sums.reduce((total, sum) => total + exp(sum - sums[best]), 0);
   return { best, confidence, scores: Float64Array.from(sums, (sum) => sum / rows), cost: { passes: masks, masks } };

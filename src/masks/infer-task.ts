@@ -13,6 +13,7 @@
 // four gradients, of bytes that keep something where a gradient is. `superposedGradients` by the loops of plain.ts is the oracle of the
 // dense layers, and does the work for networks with others.
 
+import { checkApplied } from '../engine/checks.js';
 import { type InputTransform, PIXELS } from '../engine/engine.js';
 import { packedBytes } from '../engine/packed.js';
 import { backward, F32, forward, transformed } from '../engine/plain.js';
@@ -53,7 +54,7 @@ export interface TaskInference {
   /**
    * Which mask fits rows of one task.
    * @param values rows x inputs raw values, sample-major
-   * @throws ShapeError when the values do not fit
+   * @throws ShapeError when the values do not fit, or are such that no score comes of them
    */
   infer(values: Uint8Array | Float32Array, rows: number, method?: InferMethod): TaskGuess;
   /** The same in short steps, for those who share a thread. */
@@ -64,7 +65,7 @@ export interface TaskInference {
  * Which of the masks fits rows of one unknown task.
  * @param masks each as `packMask` gives it, at least two
  * @param values rows x inputs raw values, sample-major
- * @throws ShapeError when masks or values do not fit the network
+ * @throws ShapeError when masks or values do not fit the network, or no score comes of the values
  */
 export function inferTask(
   network: Network,
@@ -94,7 +95,9 @@ export function createTaskInference(network: Network, masks: readonly Uint8Array
   function* steps(values: Uint8Array | Float32Array, rows: number, method: InferMethod = 'oneshot'): Generator<void, TaskGuess> {
     if (rows < 1 || values.length !== rows * width)
       throw new ShapeError(`got ${values.length} input values, expected ${rows} rows x ${width} values, at least 1 row`);
-    const x = transformed(values, options.transform ?? PIXELS);
+    const transform = options.transform ?? PIXELS;
+    checkApplied(values, transform, width);
+    const x = transformed(values, transform);
     const scores = new Float64Array(masks.length).fill(Number.NEGATIVE_INFINITY);
     let among = everyMask;
     let [passes, looks] = [0, 0];
@@ -107,6 +110,8 @@ export function createTaskInference(network: Network, masks: readonly Uint8Array
         scores[i] = scoreOf(masks[i], table);
         if (n % TURN === TURN - 1) yield;
       }
+      if (among.some((i) => !Number.isFinite(scores[i])))
+        throw new ShapeError('no mask can be told from another: a value of the rows is no number, or too large for f32');
       passes++;
       looks += among.length;
       if (method === 'oneshot' || among.length === 2) break;
