@@ -11,6 +11,7 @@
 import { inputs, kept, type Mask, type Network, regenerate, weighted } from '../src/network.js';
 import { encodePayload } from './encode.js';
 import type { Transform } from './header.js';
+import { checkTaskMask } from './layout.js';
 import { SCHEME_NAMES, type SchemeName } from './schemes.js';
 import type { Task } from './tasks.js';
 
@@ -18,8 +19,10 @@ import type { Task } from './tasks.js';
  * The task with its free bits at the value that takes fewer bytes: the same integers and, on finite inputs, the same floats come out,
  * bit for bit. With fewer weights kept a network may become an integer program that was none. A second call changes nothing.
  * @param schemes those that the task may be written in
+ * @throws SeedmaskError bad-task when it has the mask of another network
  */
 export function settleFreeBits(network: Network, task: Task, schemes: readonly SchemeName[] = SCHEME_NAMES): Task {
+  checkTaskMask(network, task.mask, 'the mask');
   const mask = clearFreeBits(network, task.mask, task.transform);
   const around = { network, pixelPermutation: task.data?.pixelPermutation ?? null };
   const bytes = (bits: Mask): number => encodePayload(around, bits, schemes).length;

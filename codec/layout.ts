@@ -8,7 +8,7 @@
 //   index             width x tasks    records (records.ts)
 //   payloads          ...              one after the other, to the end of the file
 
-import { type Network, type Placed, place, ShapeError, size } from '../src/network.js';
+import { checkMask, type Mask, type Network, type Placed, place, ShapeError, size } from '../src/network.js';
 import { crc32c } from './crc32c.js';
 import { SeedmaskError } from './errors.js';
 import { checkTables, decodeHeader, type Header, networkId, weightCheck } from './header.js';
@@ -226,6 +226,10 @@ export function need(field: string, expected: number, got: number): void {
 function checksum(field: string, stored: number, computed: number): void {
   if (stored !== computed) throw new SeedmaskError('bad-checksum', { field, got: hex32(computed), expected: hex32(stored) });
 }
+
+/** Throws 'bad-task' unless a mask is the network's. */
+export const checkTaskMask = (network: Network, mask: Mask, field: string): void =>
+  fits(() => checkMask(network, mask), 'bad-task', field, 'one bit for every weight');
 
 /** Runs a check of shapes; its complaint becomes ours. */
 export function fits<T>(check: () => T, code: 'bad-task' | 'bad-header' | 'bad-base', field: string, expected: string): T {

@@ -5,8 +5,9 @@ import { ln } from '../src/exact.js';
 import { countKept, type Mask, weighted } from '../src/network.js';
 import { ContextModel } from './context.js';
 import { fitsModel, gridOf, hintsOf, type Surroundings } from './grids.js';
+import { checkTaskMask } from './layout.js';
 
-/** What bits cost, of any number of masks. */
+/** What bits cost, of any number of masks. Throws SeedmaskError bad-task for one of another network. */
 export interface MaskPrices {
   /**
    * Bits that keeping a weight costs above pruning it, as the model predicts it from the weights before it under this mask: log2 of the
@@ -44,6 +45,7 @@ export function maskPrices(around: Surroundings): MaskPrices {
 
 /** Tells the predicted probability of a 1, in 1/65536, of every bit that the model codes, with its layer, its weight and itself. */
 function predict(around: Surroundings, mask: Mask, note: (layer: number, at: number, one: number, bit: number) => void): void {
+  checkTaskMask(around.network, mask, 'the mask');
   if (!fitsModel(around.network)) return;
   const model = new ContextModel();
   weighted(around.network).forEach((placed, layer) => {

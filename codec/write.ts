@@ -1,7 +1,7 @@
 // Writing a model file, the other half of container.ts: apart from it, because who only reads, such as a page, need not load it. What
 // verifies a file stands here too, as it writes the content once more and compares.
 
-import { checkMask, type Network, place } from '../src/network.js';
+import { checkNetwork, type Network, place } from '../src/network.js';
 import { ContentHash, finder, type Model, open, type PackedModel } from './container.js';
 import { DECODERS } from './decoders.js';
 import { baseToTry, encodeTask, placeBases } from './encode.js';
@@ -10,6 +10,7 @@ import { encodeHeader, networkId, weightCheck } from './header.js';
 import {
   type Base,
   checkSizes,
+  checkTaskMask,
   crc,
   firstDifference,
   fits,
@@ -104,14 +105,17 @@ export function writeModel(model: Model, options: { readonly schemes?: readonly 
   checkFit(network);
   checkBase(network, base, tasks);
   tasks.forEach((task, i) => {
-    fits(() => checkMask(network, task.mask), 'bad-task', `${taskName(task, i)} mask`, 'one bit for every weight');
+    checkTaskMask(network, task.mask, `${taskName(task, i)} mask`);
   });
   const written = tasks.map((task, i) => encodeTask(network, task, schemes, baseToTry(tasks, task, i)));
   return assemble(network, base, written);
 }
 
 /** What no reader takes by itself is not written either. */
-const checkFit = (network: Network) => checkSizes(fits(() => place(network), 'bad-header', 'layers', 'a network whose layers fit'));
+function checkFit(network: Network): void {
+  checkSizes(fits(() => place(network), 'bad-header', 'layers', 'a network whose layers fit'));
+  fits(() => checkNetwork(network), 'bad-header', 'the network', 'one whose weights can be drawn');
+}
 
 function checkBase(network: Network, base: Base, tasks: readonly unknown[]): void {
   if (base.kind === 'network' && String(base.id) !== String(networkId(network))) {

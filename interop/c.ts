@@ -6,6 +6,7 @@
 // where a task takes numbers are there floats: a second function makes bytes of them.
 
 import { SeedmaskError } from '../codec/index.js';
+import { checkTaskMask } from '../codec/layout.js';
 import type { Features } from '../src/data.js';
 import { integerProgram } from '../src/engine/bounds.js';
 import { describe, inputs, isSignedConstant, kept, type Network, outputs, place, size } from '../src/network.js';
@@ -58,10 +59,11 @@ export interface CHeader {
 
 /**
  * The text of a header that defines `int seedmask_classify(const uint8_t *input, int32_t *logits)`.
- * @throws SeedmaskError no-export unless the task is an integer program
+ * @throws SeedmaskError no-export unless the task is an integer program, bad-task for the mask of another network
  */
 export function toC(network: Network, task: ExportedTask): CHeader {
   const { transform, mask, labels } = task;
+  checkTaskMask(network, mask, 'the mask');
   const program = integerProgram(network, mask, transform);
   if (!program) {
     const got = isSignedConstant(network) ? 'sums beyond int32, or inputs with a mean' : `${network.distribution} weights`;

@@ -4,6 +4,7 @@
 // Sums of whole numbers below 2^24 are exact in f32 in any order, so other programs agree with ours to the last factor, ties included.
 
 import { SeedmaskError, type Task } from '../codec/index.js';
+import { checkTaskMask } from '../codec/layout.js';
 import { integerProgram } from '../src/engine/bounds.js';
 import type { InputTransform } from '../src/engine/engine.js';
 import { type Architecture, inputs, kept, type Network, regenerate, weighted } from '../src/network.js';
@@ -28,9 +29,13 @@ const maskedWeights = (network: Network, { mask }: ExportedTask): Float32Array[]
 /** The least float32 with all its digits. */
 const LEAST = 2 ** -126;
 
-/** @throws SeedmaskError no-export when constant inputs lie under a convolution, or float32 has no room for the factor */
+/**
+ * @throws SeedmaskError bad-task for the mask of another network; no-export when constant inputs lie under a convolution, or float32 has no
+ * room for the factor
+ */
 export function floatModel(network: Network, task: ExportedTask): FloatModel {
   const { transform, mask } = task;
+  checkTaskMask(network, mask, 'the mask');
   const program = integerProgram(network, mask, transform);
   const factor = program ? program.scale : 1;
   if (!(factor >= LEAST && Number.isFinite(Math.fround(factor))))

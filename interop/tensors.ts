@@ -6,12 +6,14 @@
 //   layers.i.weight  f32, dense [out, in], conv [out, k, k, in]      layers.i.mask  uint8 of that shape, 1 kept
 
 import { type Tensor, writeSafetensors } from '../codec/index.js';
+import { checkTaskMask } from '../codec/layout.js';
 import { describe, inputs, kept, type Mask, type Network, regenerate, weightShapes } from '../src/network.js';
 import { formatSeed } from '../src/random.js';
 import type { ExportedTask } from './floats.js';
 import { type NumpyArray, writeNpz } from './npz.js';
 
 function tensorsOf(network: Network, { mask, transform: { features, constant } }: ExportedTask): [string, Tensor][] {
+  checkTaskMask(network, mask, 'the mask');
   const weights = regenerate(network);
   const arrays = features ? Object.entries({ low: features.low, scale: features.scale }) : [];
   const numbers = arrays.map(([name, values]): [string, Tensor] => [`features.${name}`, { shape: [values.length], values }]);

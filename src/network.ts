@@ -6,7 +6,7 @@
 // Order of weights = PRNG index = mask bit: dense W[out][in]; conv W[out][ky][kx][in]. There are no biases in a stored network.
 // This file knows shapes and counts; it computes no activations (src/engine does).
 
-import { type Distribution, fillWeights, type Seed } from './random.js';
+import { DISTRIBUTIONS, type Distribution, fillWeights, type Seed } from './random.js';
 
 export type Activation = 'linear' | 'relu';
 export type Layer = { readonly kind: 'dense'; readonly units: number; readonly activation: Activation } | Conv | { readonly kind: 'pool' };
@@ -86,6 +86,8 @@ export function place(architecture: Architecture): Placed[] {
     throw new ShapeError(`input shape [${input}] is not three positive integers [height, width, channels]`);
   }
   architecture.layers.forEach((layer, i) => {
+    checkWord(i, 'kind', layer.kind);
+    if (layer.kind !== 'pool') checkWord(i, 'activation', layer.activation);
     const [h, w, c] = input;
     let next: Placed;
     if (layer.kind === 'pool') {
@@ -126,9 +128,28 @@ export function place(architecture: Architecture): Placed[] {
 /** What a convolution says of its kernel, with the defaults. */
 export const windowOf = ({ kernel = 3, padding = 'same' }: Conv): { kernel: number; padding: Padding } => ({ kernel, padding });
 
+/** What a layer may say: a misspelt word would pass for another. */
+const WORDS = { kind: ['dense', 'conv', 'pool'], activation: ['relu', 'linear'], padding: ['same', 'valid'] };
+
+function checkWord(layer: number, field: keyof typeof WORDS, got: string): void {
+  if (!WORDS[field].includes(got)) throw new ShapeError(`layer ${layer}: ${field} must be ${WORDS[field].join(' or ')}, got ${got}`);
+}
+
+/** Throws ShapeError unless weights can be drawn: a known distribution, a sigma, and a seed of two halves, as `parseSeed` makes it. */
+export function checkNetwork({ distribution, sigma, seed: { low, high } }: Network): void {
+  const demand = (fine: boolean, name: string, expected: string, got: unknown) => {
+    if (!fine) throw new ShapeError(`${name} must be ${expected}, got ${got}`);
+  };
+  const known = Object.keys(DISTRIBUTIONS);
+  demand(known.includes(distribution), 'distribution', known.join(' or '), distribution);
+  demand(sigma === 'glorot' || sigma === 'he' || Number.isFinite(sigma), 'sigma', 'glorot, he or a number', sigma);
+  for (const half of [low, high]) demand(half === half >>> 0, 'seed', '{ low, high } of 32 bits each, as parseSeed makes it', half);
+}
+
 function checkKernel(kernel: number, padding: Padding, [h, w]: Shape, layer: number): void {
   if (!(Number.isInteger(kernel) && kernel > 0 && kernel <= MAX_KERNEL))
     throw new ShapeError(`layer ${layer}: kernel must be an integer from 1 to ${MAX_KERNEL}, got ${kernel}`);
+  checkWord(layer, 'padding', padding);
   if (padding === 'valid' && (h < kernel || w < kernel))
     throw new ShapeError(
       `layer ${layer}: a ${kernel}x${kernel} kernel without padding needs at least ${kernel}x${kernel} pixels, got ${h}x${w}`,
@@ -174,6 +195,7 @@ export const isSignedConstant = (network: Network): boolean =>
 
 /** Regenerates the weights from the seed: one Float32Array per weighted layer, canonical order. */
 export function regenerate(network: Network, limit = Number.POSITIVE_INFINITY): Float32Array[] {
+  checkNetwork(network);
   return weighted(network).map((layer) => {
     const out = new Float32Array(Math.min(layer.weights, limit));
     fillWeights(network.distribution, sigmaOf(network.sigma, layer), network.seed, layer.stream, 0, out);

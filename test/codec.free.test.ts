@@ -141,4 +141,7 @@ test('a mask that keeps everything stays, as holes would cost bytes', () => {
   const full = task(fullMask(network, true), { transform: { ...transform, constant: Uint8Array.of(1) }, labels: ['a'] });
   expect(totalKept(clearFreeBits(network, full.mask, full.transform))).toBe(4 * 3 + 9 + 6 - 3);
   expect(settleFreeBits(network, full)).toEqual(full);
+  expect(() => settleFreeBits(network, { ...full, mask: full.mask.map((bits) => bits.subarray(1)) })).toThrow(
+    'the mask must be one bit for every weight, got mask layer 0 has',
+  );
 });

@@ -81,4 +81,7 @@ test('a network that the context scheme does not take has no prices', () => {
   const small: Network = { ...network, input: [4, 4, 2], layers: [conv(3), pool, dense(2)] };
   const costs = maskPrices({ network: small, pixelPermutation: null }).costs(randomMask(small, small.seed, 0.5));
   expect(costs.map((layer) => layer.some((cost) => cost !== 0))).toEqual([true, true]);
+  const refused = 'the mask must be one bit for every weight, got mask has 1 layers, the network has 2';
+  expect(() => maskPrices({ network: small, pixelPermutation: null }).costs(mask)).toThrow(refused);
+  expect(() => maskPrices({ network: small, pixelPermutation: null }).bits(mask)).toThrow(refused);
 });

@@ -410,6 +410,7 @@ describe('the writer refuses what it cannot store', () => {
       { ...TINY_MODEL, network: { ...TINY, layers: [{ kind: 'dense', units: 2 ** 27, activation: 'linear' }] } },
       /weights of a mask is \d+, the limit is 268435456/,
     ],
+    ['a seed that is no seed', { ...TINY_MODEL, network: { ...TINY, seed: 7 as never } }, /weights can be drawn, got seed must be/],
     ['a layer that does not fit', { ...TINY_MODEL, network: { ...TINY, layers: [{ kind: 'pool' }] } }, /2x2 pool/],
   ])('%s', (_, m, message) => {
     expect(() => writeModel(m)).toThrow(message);

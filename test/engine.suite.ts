@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { fc as lenet } from '../models/index.js';
 import { asInputs } from '../src/data.js';
 import { type Classifier, type ClassifierOptions, type Engine, PIXELS, type Trainer } from '../src/engine/engine.js';
-import { packMask, unpackMask } from '../src/engine/packed.js';
+import { packedBytes, packMask, unpackMask } from '../src/engine/packed.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { type Architecture, inputs, kept, type Mask, type Network, ShapeError, weightCounts } from '../src/network.js';
 import type { Seed } from '../src/random.js';
@@ -493,6 +493,8 @@ export function engineSuite(
       refuse(() => made.logits(new Uint8Array(inputs(network) + 1), 1));
       refuse(() => made.logits(new Uint8Array(inputs(network)), 2));
       refuse(() => engine.classifier(network, { mask: [] }));
+      refuse(() => unpackMask(network, new Uint8Array(packedBytes(network) + 1)));
+      refuse(() => engine.classifier({ ...network, distribution: 'constant' as 'normal' }));
       refuse(() => engine.classifier(network, { parameters: { weights: start.weights.slice(1), biases: null } }));
       refuse(() => engine.classifier(network, { parameters: { weights: start.weights, biases: [new Float32Array(1)] } }));
       refuse(() => engine.denseTrainer(network, { ...data, images: data.images.subarray(1) }, start, 2));

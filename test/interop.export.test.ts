@@ -338,6 +338,13 @@ test('what a format cannot carry is refused in one line', () => {
     );
 });
 
+test('the mask of another network is refused, whatever the format', () => {
+  const { network, task } = shipped('mnist-tiny');
+  const other = { ...task, mask: task.mask.map((bits) => bits.subarray(1)) };
+  for (const write of [toC, toOnnx, toLayersModel, toNpz, toSafetensors])
+    expect(refusal(() => write(network, other))).toMatch(/^the mask must be one bit for every weight, got mask layer 0 has \d+ bytes/);
+});
+
 test('the command writes what the library gives, for a task of an archive too', () => {
   const run = (...words: string[]) =>
     spawnSync(process.execPath, [join(ROOT, 'dist', 'cli', 'main.js'), ...words], { encoding: 'utf8', cwd: folder });

@@ -152,6 +152,28 @@ test.each([
   expect(() => place(architecture)).toThrow(new ShapeError(message));
 });
 
+test('a word that layers or networks do not know is refused, where it would have passed for another', () => {
+  const first = (layer: object) => net([4, 4, 1], layer as Layer, dense(2));
+  for (const [architecture, message] of [
+    [first({ kind: 'fc', units: 3, activation: 'relu' }), 'layer 0: kind must be dense or conv or pool, got fc'],
+    [first({ kind: 'dense', units: 3, activation: 'ReLU' }), 'layer 0: activation must be relu or linear, got ReLU'],
+    [first({ kind: 'conv', filters: 3 }), 'layer 0: activation must be relu or linear, got undefined'],
+    [first({ ...conv(3), padding: 'VALID' }), 'layer 0: padding must be same or valid, got VALID'],
+  ] as const)
+    expect(() => place(architecture)).toThrow(new ShapeError(message));
+  const network: Network = { ...net([1, 1, 3], dense(2)), distribution: 'normal', sigma: 'he', seed: { low: 1, high: 2 } };
+  const half = 'seed must be { low, high } of 32 bits each, as parseSeed makes it, got';
+  for (const [wrong, message] of [
+    [{ distribution: 'constant' }, `distribution must be ${Object.keys(DISTRIBUTIONS).join(' or ')}, got constant`],
+    [{ distribution: 'toString' }, `distribution must be ${Object.keys(DISTRIBUTIONS).join(' or ')}, got toString`],
+    [{ sigma: 'xavier' }, 'sigma must be glorot, he or a number, got xavier'],
+    [{ sigma: Number.NaN }, 'sigma must be glorot, he or a number, got NaN'],
+    [{ seed: 7 }, `${half} undefined`],
+    [{ seed: { low: 2 ** 32, high: 0 } }, `${half} 4294967296`],
+  ] as [object, string][])
+    expect(() => regenerate({ ...network, ...wrong })).toThrow(new ShapeError(message));
+});
+
 test('describe names the layers', () => {
   expect(describeNetwork(lenet)).toBe('fc:784-300-100-10');
   expect(describeNetwork(conv2)).toBe('32x32x3:conv64-conv64-pool-256-256-10');

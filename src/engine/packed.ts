@@ -2,7 +2,7 @@
 // bytes, because a sample has many inputs that are zero, and their rows are never looked at (assembly/packed.ts). Masks of other
 // networks are their layers as they are, one behind the other. One buffer a mask: a server holds thousands of them.
 
-import { isDense, type Mask, maskBytes, type Network, type Placed, weighted } from '../network.js';
+import { isDense, type Mask, maskBytes, type Network, type Placed, ShapeError, weighted } from '../network.js';
 
 /** Bytes of a packed mask, layer after layer. */
 export const packedBytes = (network: Network): number => sizes(network).reduce((a, b) => a + b, 0);
@@ -38,8 +38,13 @@ function turn(bits: Uint8Array, { fanIn, output }: Placed, out: Uint8Array): voi
 /** The place of the lowest 1 of a byte that has one. */
 const lowest = (byte: number): number => 31 - Math.clz32(byte & -byte);
 
-/** The mask that was packed: views into `packed` where its layers lie there as they are. */
+/**
+ * The mask that was packed: views into `packed` where its layers lie there as they are.
+ * @throws ShapeError when it was packed for a network of another length
+ */
 export function unpackMask(network: Network, packed: Uint8Array): Uint8Array[] {
+  const length = packedBytes(network);
+  if (packed.length !== length) throw new ShapeError(`a packed mask of this network has ${length} bytes, got ${packed.length}`);
   const turned = isDense(network);
   let at = 0;
   return weighted(network).map((layer, i) => {

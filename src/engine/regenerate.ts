@@ -1,6 +1,6 @@
 // Weight regeneration on the machine: the kernel twin of `fillWeights` in src/random.ts, bit for bit.
 
-import { type Network, type Placed, sigmaOf } from '../network.js';
+import { checkNetwork, type Network, type Placed, sigmaOf } from '../network.js';
 import { DISTRIBUTIONS } from '../random.js';
 import type { Machine } from './machine.js';
 
@@ -9,6 +9,7 @@ const BLOCK = 2048;
 
 /** The weights of a layer, canonical order. */
 export function regenerateLayer(machine: Machine, network: Network, layer: Placed): Float32Array {
+  checkNetwork(network);
   const padded = Math.ceil(layer.weights / BLOCK) * BLOCK;
   const pointer = machine.allocate(padded * 4);
   machine.weights(DISTRIBUTIONS[network.distribution], sigmaOf(network.sigma, layer), network.seed, layer.stream, 0, pointer, padded);
