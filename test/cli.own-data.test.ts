@@ -352,7 +352,7 @@ test('train says nothing of a task that has learned with the defaults, and warns
 }, 60_000);
 
 test('a warning names the empty layer, or what is as good without looking', () => {
-  const network = maskNetwork({ input: [1, 1, 4], layers: [{ kind: 'dense', units: 2, activation: 'linear' }] }, 0n);
+  const network = maskNetwork({ input: [1, 1, 4], layers: [{ kind: 'dense', units: 2, activation: 'linear' }] }, { low: 0, high: 0 });
   const engine = createReferenceEngine();
   const set = { input: [1, 1, 4] as const, images: new Uint8Array(16), labels: Uint8Array.of(0, 1, 1, 1) };
   const task = (bits: number, valAccuracy: number) => ({

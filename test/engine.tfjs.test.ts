@@ -6,9 +6,10 @@ import { dirname } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import { expect, test } from 'vitest';
+import { packMask } from '../src/engine/packed.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { createTfjsEngine } from '../src/engine/tfjs.js';
-import { inputs, nonzero, regenerate } from '../src/network.js';
+import { fullMask, inputs, nonzero, regenerate } from '../src/network.js';
 import { conv, dense, net, pool, randomPixels } from './engine.material.js';
 import { engineSuite } from './engine.suite.js';
 
@@ -36,5 +37,7 @@ test.each(['cpu', 'wasm'] as const)('%s: sums beyond 2^24 stay exact, over image
   expect(want.reduce((most, value) => Math.max(most, Math.abs(value)), 0)).toBeGreaterThan(2 ** 24);
   expect(ours.logits(pixels, 5)).toEqual(want);
   ours.free();
+  const line = { ...net([1, 1, 6], dense(3, 'linear')), seed: network.seed };
+  engine.anyMask(line)!.logits(packMask(line, fullMask(line, true)), pixels.subarray(0, 6), 1);
   expect(tf.memory().numTensors).toBe(before);
 });

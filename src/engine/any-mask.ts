@@ -14,9 +14,14 @@ export function byClassifiers(classifier: Engine['classifier']): Engine['anyMask
     const length = packedBytes(network);
     const logits: AnyMask['logits'] = (mask, values, rows) => {
       if (mask.length !== length) throw new ShapeError(`a packed mask of this network has ${length} bytes, got ${mask.length}`);
-      const answer = classifier(network, { mask: unpackMask(network, mask), transform }).logits(values, rows);
-      if (!(answer instanceof Int32Array)) throw new TypeError('an integer program answers pixels in integers');
-      return answer;
+      const made = classifier(network, { mask: unpackMask(network, mask), transform });
+      try {
+        const answer = made.logits(values, rows);
+        if (!(answer instanceof Int32Array)) throw new TypeError('an integer program answers pixels in integers');
+        return answer;
+      } finally {
+        made.free();
+      }
     };
     const made: AnyMask = { scale, inputs: inputs(network), outputs: outputs(network), bytes: 0, logits, free: () => undefined };
     return untilFreed('network under any mask', made);
