@@ -143,7 +143,7 @@ export function checkNetwork({ distribution, sigma, seed: { low, high } }: Netwo
   const known = Object.keys(DISTRIBUTIONS);
   demand(known.includes(distribution), 'distribution', known.join(' or '), distribution);
   demand(sigma === 'glorot' || sigma === 'he' || Number.isFinite(sigma), 'sigma', 'glorot, he or a number', sigma);
-  for (const half of [low, high]) demand(half === half >>> 0, 'seed', '{ low, high } of 32 bits each, as parseSeed makes it', half);
+  for (const half of [low, high]) demand(half === half >>> 0, 'seed', 'what parseSeed makes', half);
 }
 
 function checkKernel(kernel: number, padding: Padding, [h, w]: Shape, layer: number): void {

@@ -162,7 +162,7 @@ test('a word that layers or networks do not know is refused, where it would have
   ] as const)
     expect(() => place(architecture)).toThrow(new ShapeError(message));
   const network: Network = { ...net([1, 1, 3], dense(2)), distribution: 'normal', sigma: 'he', seed: { low: 1, high: 2 } };
-  const half = 'seed must be { low, high } of 32 bits each, as parseSeed makes it, got';
+  const half = 'seed must be what parseSeed makes, got';
   for (const [wrong, message] of [
     [{ distribution: 'constant' }, `distribution must be ${Object.keys(DISTRIBUTIONS).join(' or ')}, got constant`],
     [{ distribution: 'toString' }, `distribution must be ${Object.keys(DISTRIBUTIONS).join(' or ')}, got toString`],

@@ -133,7 +133,7 @@ export function untilFreed<T extends { free(): void }>(what: string, made: T): T
   const guarded = Object.entries(made).flatMap(([name, verb]: [string, unknown]) => {
     if (typeof verb !== 'function') return [];
     const ask = (...given: unknown[]): unknown => {
-      if (freed) throw new Error(`this ${what} has been freed: make another with the engine`);
+      if (freed) throw new Error(`this ${what} has been freed`);
       return verb(...given);
     };
     return [[name, ask] as const];
