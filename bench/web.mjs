@@ -16,6 +16,7 @@ import { chromium } from 'playwright-core';
 import { loadDataset } from '../dist/cli/datasets.js';
 import { split } from '../dist/src/data.js';
 import { createWasmEngine } from '../dist/src/engine/wasm.js';
+import { parseSeed } from '../dist/src/random.js';
 import { TOPK, trainTopk } from '../dist/src/train.js';
 import { median, range } from './rounds.mjs';
 import { createVisitor } from './visitor.mjs';
@@ -95,7 +96,7 @@ const DENSITY = [0.03, 0.1, 0.3];
 const network = {
   input: [28, 28, 1],
   layers: [300, 100, 10].map((units, i) => ({ kind: 'dense', units, activation: i < 2 ? 'relu' : 'linear' })),
-  ...{ distribution: 'packed-signed-constant', sigma: 'he', seed: 1n },
+  ...{ distribution: 'packed-signed-constant', sigma: 'he', seed: parseSeed(1) },
 };
 const { train } = loadDataset('mnist');
 

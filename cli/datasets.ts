@@ -117,6 +117,9 @@ function read(folder: string, names: readonly string[]): Uint8Array {
   }
 }
 
+/** The path that a data set is read from; undefined where it is known by name. */
+export const pathOf = (data: string): string | undefined => (isKnown(data) ? undefined : data);
+
 /** Whether rows are images, whose values have neighbours in two directions. */
 export const isImage = (input: Shape): boolean => input[0] > 1 && input[1] > 1;
 

@@ -68,16 +68,15 @@ export function reading<T>(path: string, work: () => T): T {
  */
 export const statusOf = (path: string): Stats | undefined => reading(path, () => statSync(path, { throwIfNoEntry: false }));
 
-/** Whether two paths lead to one file, by whatever links. */
-function isSameFile(path: string, other: string): boolean {
-  const [a, b] = [path, other].map((name) => reading(name, () => statSync(name, { throwIfNoEntry: false, bigint: true })));
-  return a !== undefined && b !== undefined && a.dev === b.dev && a.ino === b.ino;
-}
-
-/** Fails if a file to be written is one of those that are read, as what it holds would be lost. */
+/** Fails if a file to be written is one of those that are read, by whatever links, as what it holds would be lost. */
 export function checkNoInput(out: string, inputs: readonly (string | undefined)[], hint = 'Give --out another name'): void {
-  if (inputs.some((input) => input !== undefined && isSameFile(out, input)))
-    throw new SeedmaskError('cannot-write', { field: out, got: 'it is an input', hint });
+  const at = (path: string) => statSync(path, { throwIfNoEntry: false, bigint: true });
+  const there = writing(out, () => at(out));
+  for (const input of inputs) {
+    const read = there && input !== undefined && reading(input, () => at(input));
+    if (read && read.dev === there.dev && read.ino === there.ino)
+      throw new SeedmaskError('cannot-write', { field: out, got: 'it is an input', hint });
+  }
 }
 
 /** An open file of which ranges are read; nothing else of it is taken into memory. */

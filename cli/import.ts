@@ -40,7 +40,7 @@ import {
   weightShapes,
 } from '../src/network.js';
 import { DISTRIBUTIONS, type Distribution, formatSeed, type Seed } from '../src/random.js';
-import { checkFits, type LoadedData, loadDataset } from './datasets.js';
+import { checkFits, type LoadedData, loadDataset, pathOf } from './datasets.js';
 import { checkNoInput, checkWritable, readFile, writeFileSafely } from './files.js';
 import { accuracies, accuracyUnder, taskModel, validationRows } from './learn.js';
 import { inFile } from './models.js';
@@ -114,8 +114,9 @@ Examples:
 function checkOptions({ mask, initial, final }: Options, command: Command): void {
   if (mask !== undefined) refuseGiven(command, ['criterion', 'keep'], '--initial and --final');
   else refuseGiven(command, ['distribution', 'sigma'], '--mask');
-  const hasGraph = (file: string | undefined) => file !== undefined && /\.(onnx|json)$/.test(file);
-  if ([initial, final].every(hasGraph)) refuseGiven(command, ['tensors', 'layout'], 'a file without a graph (.safetensors or .npz)');
+  const both = (end: RegExp) => [initial, final].every((file) => file !== undefined && end.test(file));
+  if (both(/\.(onnx|json)$/)) refuseGiven(command, ['tensors'], 'a file without a graph (.safetensors or .npz)');
+  if (both(/\.json$/)) refuseGiven(command, ['layout'], 'a file that leaves it open, which no .json does');
 }
 
 const EXTENSIONS = '.safetensors, .npz, .onnx or .json of a TensorFlow.js LayersModel';
@@ -234,7 +235,7 @@ const textOf = (rows: readonly Row[], trained: number | undefined, out: string |
 
 function checkOut(out: string, { data, network }: Options): void {
   checkWritable(out);
-  checkNoInput(out, [data, network.file]);
+  checkNoInput(out, [data === undefined ? undefined : pathOf(data), network.file]);
 }
 
 function dataOf({ data, network: { architecture } }: Options): LoadedData | null {

@@ -15,7 +15,7 @@ import { describe, type Network, outputs, totalKept, totalWeights } from '../src
 import { formatSeed, type Seed } from '../src/random.js';
 import { constantTwin, type TicketOptions, ticketNetwork, tickets } from '../src/tickets.js';
 import { type DenseResult, PAPER, paperTraining, trainDense } from '../src/train.js';
-import { checkFits, type LoadedData, loadDataset } from './datasets.js';
+import { checkFits, type LoadedData, loadDataset, pathOf } from './datasets.js';
 import { checkNoInput, checkWritable, writeFileSafely } from './files.js';
 import { accuracy, accuracyUnder, batchOf, emptyLayer, taskModel, validationRows } from './learn.js';
 import { type NamedNetwork, networkOption } from './network-option.js';
@@ -161,7 +161,7 @@ async function once(options: Options): Promise<void> {
   const criterion = options.criterion ?? 'large_final_same_sign';
   const { architecture, file } = options.network;
   checkWritable(options.out);
-  checkNoInput(options.out, [options.data, file]);
+  checkNoInput(options.out, [pathOf(options.data), file]);
   const data = loadDataset(options.data);
   checkFits(data, architecture, outputs(architecture));
   const network = ticketNetwork(architecture, options.seed);

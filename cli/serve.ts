@@ -89,7 +89,7 @@ Examples:
   seedmask serve models/trained --keys keys.json --admin-key-file admin.key --cors https://example.org --log debug`,
     )
     .action(async (path: string | undefined, options: Options, command: Command) => {
-      if (path === undefined || !isUrl(path)) refuseGiven(command, ['cache', 'allowHttp'], 'the URL of a server to pull from');
+      if (path === undefined || !isUrl(path)) refuseGiven(command, ['allowHttp'], 'the URL of a server to pull from');
       await run(path ?? SHIPPED, options);
     });
   for (const option of keyOptions()) command.addOption(option);

@@ -10,7 +10,7 @@ import { createReferenceEngine } from '../src/engine/reference.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { describe, outputs, totalKept, totalWeights, weightCounts } from '../src/network.js';
 import type { Seed } from '../src/random.js';
-import { checkFits, checkMoves, isImage, loadDataset } from './datasets.js';
+import { checkFits, checkMoves, isImage, loadDataset, pathOf } from './datasets.js';
 import { checkNoInput, checkWritable, writeFileSafely } from './files.js';
 import {
   CONV_EPOCHS,
@@ -168,7 +168,7 @@ const goalOf = ({ targetBytes, targetAccuracy }: Options): Goal | null =>
 async function run(options: Options): Promise<void> {
   const given = options.network;
   checkWritable(options.out);
-  checkNoInput(options.out, [options.data, given.file]);
+  checkNoInput(options.out, [pathOf(options.data), given.file]);
   const loaded = loadDataset(options.data);
   checkFits(loaded, given.architecture, outputs(given.architecture));
   checkMoves(loaded, options);

@@ -23,7 +23,7 @@ import type { Engine } from '../src/engine/engine.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { describe, type Network, outputs, weightCounts } from '../src/network.js';
 import type { Seed } from '../src/random.js';
-import { checkFits, checkMoves, isImage, loadDataset } from './datasets.js';
+import { checkFits, checkMoves, isImage, loadDataset, pathOf } from './datasets.js';
 import { checkNoInput, checkWritable, makeFolder, readFile, rewrite, writeFileSafely } from './files.js';
 import {
   defaultsOf,
@@ -134,7 +134,7 @@ function checkOptions({ id, out }: Options): void {
 /** The archive of the known masks may be written, by `--id`, as it keeps all of them. */
 function checkOut(out: string, file: string, source: string, { id, network }: Options): void {
   checkWritable(out);
-  checkNoInput(out, [source, network]);
+  checkNoInput(out, [pathOf(source), network]);
   if (id === undefined) checkNoInput(out, [file], 'Give --out another name; --id NAME adds the new task to the known ones');
 }
 

@@ -97,7 +97,9 @@ class Client:
     def infer_task(self, network, rows, **query):
         """Which task of a network (its id) rows [rows, inputs] are for: {"task", "confidence", "tasks", "cost"}."""
         # Of a network nothing tells whether its tasks take pixels or numbers, and JSON is the same for both.
-        body = json.dumps({"instances": np.asarray(rows).tolist()}, allow_nan=False)
+        rows = np.asarray(rows)
+        values = rows.reshape(len(rows), -1).astype(np.uint8 if rows.dtype == bool else rows.dtype)
+        body = json.dumps({"instances": values.tolist()}, allow_nan=False)
         path = f"/networks/{quote(network)}/infer-task?{urlencode(query)}"
         answer, _ = self.call("POST", path, body, {"Content-Type": "application/json"})
         try:

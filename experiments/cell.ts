@@ -100,8 +100,9 @@ const PLANE = z.strictObject({
   kind: z.literal('plane'),
   ...SETTING,
   epochs: EPOCHS,
-  /** Weights sampled a layer, evenly by position. */
+  /** Weights drawn a layer; how tells them from those that were taken at even distances. */
   points: upTo(100_000),
+  chosen: z.literal('drawn'),
 });
 
 /** Masks of every criterion and level as the tasks of one model file. */

@@ -111,7 +111,7 @@ const PLANE_POINTS = 2000;
 
 export const planeCells = (plan: Plan, network: NetworkName): PlaneCell[] =>
   perSeed({ ...plan, runs: () => 1 }, network, (setting) => [
-    { kind: 'plane', ...setting, epochs: lastAge(plan.scale, network), points: PLANE_POINTS },
+    { kind: 'plane', ...setting, epochs: lastAge(plan.scale, network), points: PLANE_POINTS, chosen: 'drawn' },
   ]);
 
 /** The masks of fc's curves at the paper's age as two files, of the first seed. */

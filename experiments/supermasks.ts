@@ -21,6 +21,7 @@ import {
   trainedShortened,
 } from './grids.js';
 import { bestOfSeeds, percents, where } from './rows.js';
+import { extentOf } from './scale.js';
 import { summary } from './statistics.js';
 
 const NETWORKS: readonly NetworkName[] = ['fc', ...CONVOLUTIONAL];
@@ -251,13 +252,14 @@ export const supermasksConv: Experiment = {
 
 /** The paper's rows and epochs, one seed unless more are asked for. */
 const whole = (plan: Plan): Plan => ({ ...plan, scale: plan.scale === 'quick' ? 'quick' : 'full', runs: () => plan.asked ?? 1 });
-/** Learned masks of the control see all rows as often as those of `supermasks-conv` see theirs. */
-const CONTROL_EPOCHS = 20;
-
-/** What decides the claims first: trained weights, and learned masks of signed constants with rescaling. */
+/**
+ * What decides the claims first: trained weights, and learned masks of signed constants with rescaling. Learned masks see all rows as often
+ * as those of `supermasks-conv` see theirs.
+ */
 function controlCells(plan: Plan): Cell[] {
   const curves = curveCells(whole(plan), 'conv2').map((cell) => ({ ...cell, powers: CONV_POWERS[plan.scale] }));
-  const learned = learnedCells(whole(plan), 'conv2').map((cell) => (plan.scale === 'budget' ? { ...cell, epochs: CONTROL_EPOCHS } : cell));
+  const { rows, validation, test } = extentOf(whole(plan).scale, 'conv2');
+  const learned = learnedCells({ ...plan, runs: whole(plan).runs }, 'conv2').map((cell) => ({ ...cell, rows, validation, test }));
   const turn = ({ rescale, weights }: LearnedCell) => (rescale ? 0 : 2) + (weights === 'constant' ? 0 : 1);
   return [...curves, ...learned.sort((a, b) => turn(a) - turn(b))];
 }

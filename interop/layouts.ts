@@ -153,14 +153,14 @@ export function toMask(network: Network, layers: readonly LayerTensors[]): Uint8
 }
 
 /** What a tensor's name ends in, by what it is; the rest is the layer's. `weight_mask` and `weight_orig` are PyTorch's, of pruned layers. */
-const ending = (...words: string[]): RegExp => new RegExp(`(?<![A-Za-z0-9])(${words.join('|')})(:\\d+)?$`, 'i');
-const ENDINGS = {
-  weight: ending('weight', 'kernel'),
-  mask: ending('mask', 'weight_mask'),
-  bias: ending('bias'),
-  under: ending('weight_orig', 'weight', 'kernel'),
-};
-const layerOf = (name: string, end: RegExp): string | null => (end.test(name) ? name.replace(end, '') : null);
+const WORDS = { weight: 'weight|kernel', mask: 'mask|weight_mask', bias: 'bias', under: 'weight_orig|weight|kernel' };
+/** @param before what stands before the word: nothing is asked where a weight was found by its shape, such as `fc1weight` */
+const ending = (what: keyof typeof WORDS, before = ''): RegExp => new RegExp(`${before}(${WORDS[what]})(:\\d+)?$`, 'i');
+const endingApart = (what: keyof typeof WORDS): RegExp => ending(what, '(?<![A-Za-z0-9])');
+function layerOf(name: string, what: keyof typeof WORDS): string | null {
+  const layer = name.replace(ending(what), '');
+  return layer === name ? null : layer;
+}
 /** Vectors of our own exports (tensors.ts) that are no layer's. */
 const OURS = new Set(['input', 'constant', 'features.low', 'features.scale']);
 
@@ -190,8 +190,8 @@ export function pickLayers(
   }
   const { unitsLast, channelsFirst } = LAYOUTS[layout ?? fitting(architecture, chosen)];
   const layers = chosen.map((weight): LayerTensors => {
-    const layer = layerOf(weight.name, ENDINGS[what]);
-    const beside = (part: 'bias' | 'under') => (layer === null ? undefined : all.find((name) => layerOf(name, ENDINGS[part]) === layer));
+    const layer = layerOf(weight.name, what);
+    const beside = (part: 'bias' | 'under') => (layer === null ? undefined : all.find((name) => layerOf(name, part) === layer));
     const next = weight.name.replace(/\d+$/, (digits) => String(Number(digits) + 1));
     const follows = layer === null && rank(next) === 1 ? next : undefined;
     const [bias, under] = what === 'mask' && names ? [] : [beside('bias') ?? follows, what === 'mask' ? beside('under') : undefined];
@@ -221,8 +221,9 @@ function checkBiases(vectors: readonly string[], layers: readonly LayerTensors[]
 }
 
 function named(all: readonly string[], what: 'weight' | 'mask', isLayer: (name: string) => boolean): string[] {
-  const found = all.filter((name) => ENDINGS[what].test(name));
-  return (found.length ? found : all.filter(isLayer)).sort(inOrder(ENDINGS[what]));
+  const end = endingApart(what);
+  const found = all.filter((name) => end.test(name));
+  return (found.length ? found : all.filter(isLayer)).sort(inOrder(end));
 }
 
 const { compare } = new Intl.Collator('en', { numeric: true });

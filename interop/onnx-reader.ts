@@ -187,7 +187,7 @@ export function readOnnxLayers(file: Uint8Array, architecture: Architecture, lay
   const last = nodes.findLastIndex(({ operator }) => /^(Conv|Gemm|MatMul)$/.test(operator));
   if (last < 0) throw badTensor('the ONNX graph', 'layers of Conv, Gemm or MatMul', nodes.map(({ operator }) => operator).join(', '));
   let channelsFirst = orderOf(shape, architecture) ?? (layout && LAYOUTS[layout].channelsFirst);
-  let [flattened, awaitsBias] = [false, false];
+  let [flattened, awaitsBias, answered] = [false, false, false];
   nodes.forEach((node, i) => {
     const { operator, inputs, attributes } = node;
     const title = `operator ${operator}${node.name ? ` ${node.name}` : ''}`;
@@ -210,7 +210,7 @@ export function readOnnxLayers(file: Uint8Array, architecture: Architecture, lay
       layers.push({ weight, ...bias(2), layout: LAYOUTS.torch, padding: paddingOf(node, title, weight.shape[2] ?? 1) });
     } else if (operator === 'Gemm') layers.push(dense(!attributes.get('transB')?.[0]));
     else if (operator === 'MatMul') layers.push(dense(true));
-    else if (operator === 'Add') {
+    else if (operator === 'Add' && !answered) {
       const layer = layers.at(-1);
       if (!layer || layer.bias || !awaitsBias)
         throw badTensor(title, 'the bias of a layer before it', layer?.bias && awaitsBias ? 'a second one' : 'no such layer');
@@ -220,6 +220,7 @@ export function readOnnxLayers(file: Uint8Array, architecture: Architecture, lay
     else if (i <= last && operator === 'Mul' && layers.length === 0 && isPixelScale(held(1))) return;
     else if (i <= last && !WITHOUT_WEIGHTS.has(operator)) throw badTensor(title, SUPPORTED, operator);
     if (operator === 'MaxPool') channelsFirst = true;
+    answered ||= i > last && /Softmax$/.test(operator);
     flattened ||= operator === 'Flatten' || operator === 'Reshape';
     awaitsBias = /^(Conv|Gemm|MatMul)$/.test(operator) || (awaitsBias && (operator === 'Add' || BEFORE_BIAS.has(operator)));
   });

@@ -53,6 +53,7 @@ const tiny = ['--network', 'own.json'];
 const mask = ['import', '--mask', 'masks.npz', ...tiny, '--out', 'x.smk'];
 const weights = ['import', '--initial', 'weights.safetensors', '--final', 'weights.safetensors', ...tiny];
 const graph = ['import', '--initial', 'x.onnx', '--final', 'model.json'];
+const keras = ['import', '--initial', 'first.json', '--final', 'model.json'];
 
 test.each<[what: string, words: string[], line: RegExp]>([
   ['unknown command', ['frobnicate'], /unknown command 'frobnicate'/],
@@ -120,9 +121,8 @@ test.each<[what: string, words: string[], line: RegExp]>([
   ['a fraction of a mask', [...mask, '--keep', '0.2'], /--keep goes with --initial and --final/],
   ['sigma of given weights', [...weights, '--sigma', 'he'], /--sigma goes with --mask/],
   ['a distribution of given weights', [...weights, '--distribution', 'normal'], /--distribution goes with --mask/],
-  ['a layout of a graph', [...graph, '--layout', 'torch'], /--layout goes with a file without a graph \(.safetensors or .npz\)/],
+  ['a layout of Keras layers', [...keras, '--layout', 'torch'], /--layout goes with a file that leaves it open, which no .json does/],
   ['tensors of a graph', [...graph, '--tensors', 'a,b'], /--tensors goes with a file without a graph/],
-  ['a cache of files', ['serve', good, '--cache', 'x'], /--cache goes with the URL of a server to pull from/],
   ['plain http to nobody', ['serve', '--allow-http'], /--allow-http goes with the URL of a server/],
   ['tasks of a figure', ['experiment', 'figure-07', '--tasks', '50', '--out', 'x'], /--tasks goes with an experiment of tasks/],
   ['half a pixel', ['train', '--data', 'mnist', '--out', 'x.smk', '--shift', '0.5'], /whole number of at least 0, got '0.5'/],
@@ -189,6 +189,7 @@ test.each<[what: string, words: string[], line: RegExp]>([
     /cannot read empty.index.html: a page needs this file. To serve the models of a folder: seedmask serve FOLDER --web/,
   ],
   ['an output that is a link to itself', ['extract', good, '--out', 'circle'], /cannot read circle: its links lead in a circle/],
+  ['an export below a file', ['export', good, '--to', 'tfjs', '--out', good], /^seedmask: cannot write good.smk/],
   ['a device as a file', ['inspect', '/dev/zero'], /no regular file/],
   ['no command', [], /which command\?/],
   [
@@ -232,6 +233,7 @@ test.each<[what: string, words: string[], line: RegExp]>([
     ['train', '--data', 'mnist', '--network', 'fc:99-10', '--out', 'x.smk'],
     /images of 99 values, .* got 784 values/,
   ],
+  ['a file called as a data set is no input', ['train', '--data', 'mnist', '--network', 'fc:784-9', '--out', 'mnist'], /9 outputs/],
   ['too few outputs', ['train', '--data', 'mnist', '--network', 'fc:784-9', '--out', 'x.smk'], /labels below 9, .* got 9 in mnist/],
   ['rounds into a file', ['prune', '--data', 'mnist', '--rounds', '2', '--out', 'good.smk'], /cannot write good.smk: it is a file/],
   ['mistyped experiment', ['experiment', 'figure-7', '--out', 'x'], /did you mean figure-07\? expected one of figure-01, .*'figure-7'/],
@@ -275,6 +277,7 @@ path('own.csv', `a,b,label\n${Array.from({ length: 11 }, (_, i) => `${i},${-i},$
 path('own.json', '{"input":[1,1,2],"layers":[{"kind":"dense","units":2,"activation":"linear"}]}');
 path('masks.npz', writeNpz([['mask', { shape: [2, 2], values: Uint8Array.of(0, 1, 1, 1) }]]));
 path('weights.safetensors', writeSafetensors([['layers.0.weight', { shape: [2, 2], values: Float32Array.of(1, 2, 3, 4) }]]));
+path('mnist', 'the name of a data set');
 path('alone.smk', writeModel({ ...one, tasks: [] }));
 path('mask.smk', writeModel({ ...one, base: { kind: 'network', id: networkId(network) } }));
 

@@ -422,6 +422,7 @@ test('the control runs one seed unless more are asked for, and what decides its 
     powers: [2, 4, 6, 9, 12],
   });
   expect(cells[1]).toMatchObject({ kind: 'learned', method: 'bernoulli', weights: 'constant', rescale: true, rows: 45000, epochs: 20 });
+  expect(cells.at(-2)).toMatchObject({ method: 'topk', rows: 45000, epochs: 24 });
   expect(control.cells(planOf('budget', 3))).toHaveLength(18);
   expect(control.cells(planOf('full'))[1]).toMatchObject({ epochs: 100 });
 });

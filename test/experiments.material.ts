@@ -25,7 +25,7 @@ const children = new Set<ChildProcess>();
 
 const SETTING = { network: 'fc', rows: 600, validation: 50, test: 50 } as const;
 /** Half a second. */
-export const brief = (seed: number): PlaneCell => ({ kind: 'plane', ...SETTING, seed, epochs: 1, points: 3 });
+export const brief = (seed: number): PlaneCell => ({ kind: 'plane', ...SETTING, seed, epochs: 1, points: 3, chosen: 'drawn' });
 /** Some seconds. */
 export const long = (seed: number): TicketCell => ({
   kind: 'ticket',

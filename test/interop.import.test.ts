@@ -104,8 +104,14 @@ test('biases of arrays without names, of Keras names and of names in capitals', 
       ['fc1_Weight', 'fc1_Bias'],
       ['fc2_Weight', 'fc2_Bias'],
     ],
+    [
+      ['fc1weight', 'fc1bias'],
+      ['fc2weight', 'fc2bias'],
+    ],
   ];
-  for (const way of ways) expect(toParameters(network, pickLayers(network, spelled(way), 'weight'))).toEqual({ weights, biases });
+  for (const way of ways)
+    for (const names of [undefined, way.map(([weight]) => weight)])
+      expect(toParameters(network, pickLayers(network, spelled(way), 'weight', names))).toEqual({ weights, biases });
 });
 
 test('vectors of our own exports are no biases', () => {
@@ -327,6 +333,15 @@ test('ONNX: an Add is the bias of the layer before it, or refused', () => {
     [add, gemm],
   ])
     expect(said(() => read(flat, nodes, [3]))).toMatch(/operator Add must be the bias of a layer before it, got no such layer/);
+});
+
+test('ONNX: what is done to probabilities is no layer and no bias', () => {
+  const operators = [node('Gemm', ['x', 'w']), node('Softmax', ['y']), node('Add', ['z', 'b']), node('Log', ['z'])];
+  const held: Named[] = [
+    ['w', zeros(2, 3)],
+    ['b', { shape: [1], values: Float32Array.of(1e-9) }],
+  ];
+  expect(readOnnxLayers(onnx(operators, held), net([1, 1, 2], dense(3, 'linear')))).toMatchObject([{ weight: { name: 'w' } }]);
 });
 
 test('what files say of padding is held against the network', () => {

@@ -87,8 +87,8 @@ test('what does not fit is refused', () => {
   expect(() => askAll(any, [all], values.subarray(0, 0), 0)).toThrow('expected at least 1 row, got 0');
   expect(() => askAll(any, [all], values, rows + 1)).toThrow(ShapeError);
   expect(() => askAll(any, [{ ...all, mask: all.mask.subarray(1) }], values, rows)).toThrow(ShapeError);
-  const none = { outputs: 5, scale: 1, logits: () => new Float32Array(5).fill(Number.NaN) };
-  expect(() => [...askSteps([none, none], 1)]).toThrow(
-    new ShapeError('no mask can be told from another: a logit of the rows is no number, or too large for f32'),
+  const huge = { mask: packMask(network, masks[0]), logitScale: Number.POSITIVE_INFINITY };
+  expect(() => askAll(any, [huge, huge], bytes.subarray(0, 16), 1)).toThrow(
+    new ShapeError('no mask can be told from another: a value of the rows is no number, or too large for f32'),
   );
 });

@@ -12,7 +12,7 @@ import { outputTensor } from '../server/protocols/oip-infer.js';
 import { msgpackAnswer } from '../server/protocols/tasks.js';
 import { floatBytes, rowsOfTensor, splitBody, textBytes } from '../server/requests/tensors.js';
 import { regenerate } from '../src/network.js';
-import { oneTask, post, serve, storeOf, tinyNetwork } from './server.material.js';
+import { get, oneTask, post, serve, storeOf, tinyNetwork } from './server.material.js';
 
 let server: Listening;
 let infer: string;
@@ -195,6 +195,17 @@ describe('requests', () => {
     const values = Array.from(regenerate(tinyNetwork())[0].subarray(0, 4), (w) => (w > 0 ? 254.5 : 0));
     const [body, headers] = framed({ inputs: [tensor(16, { datatype: 'FP32', shape: [1, 4] })] }, floats(values));
     const { status, json } = await post(`${other.url}/v2/models/tiny/infer`, body, headers);
+    expect([status, json.code, json.got]).toEqual([400, 'bad-value', 'too large for f32 logits']);
+    await other.close();
+  });
+
+  test('and so are scores of tasks that such logits would give', async () => {
+    const transform = { scale: Math.fround(2.6e36), mean: Math.fround(127), constant: null };
+    const model = () => oneTask(tinyNetwork(), ['a', 'b', 'c'], { transform });
+    const other = await serve({ store: await storeOf({ 'tiny.smk': model(), 'twin.smk': model() }) });
+    const [{ id }] = (await get(`${other.url}/networks`)).json.networks;
+    const pixels = Uint8Array.from(regenerate(tinyNetwork())[0].subarray(0, 4), (w) => (w > 0 ? 255 : 0));
+    const { status, json } = await post(`${other.url}/networks/${id}/infer-task`, pixels, { 'Content-Type': 'application/octet-stream' });
     expect([status, json.code, json.got]).toEqual([400, 'bad-value', 'too large for f32 logits']);
     await other.close();
   });

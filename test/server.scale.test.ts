@@ -221,6 +221,9 @@ describe('manifests', () => {
     '%s: flags, probes and ports are the server’s',
     async (_, { args, ports, startupProbe, readinessProbe, livenessProbe }) => {
       const { options } = parsed(args);
+      // What the action itself refuses: of these arguments nothing but a folder that is not there.
+      const { stderr } = spawnSync(process.execPath, [MAIN, 'serve', join(ROOT, 'no-such-folder'), ...args.slice(2)], { encoding: 'utf8' });
+      expect(stderr).toMatch(/^seedmask: .*no-such-folder must be .*, got nothing there\n$/);
       expect(ports.map(({ containerPort }) => containerPort)).toEqual([options['port']]);
       expect(options['host']).toBe('0.0.0.0');
       const { routes } = createService({ engine, store: await sampleStore() });

@@ -367,6 +367,41 @@ describe.skipIf(!here && !process.env['CI'])('in Chromium', { timeout: PATIENT }
     await page.close();
   });
 
+  test('a file of the site that was asked for twice keeps what was chosen in it, and Back keeps a file that no link brought', async () => {
+    const { page, errors } = await opened();
+    const comes: (() => void)[] = [];
+    await page.route('**/models/tasks.smk', async (route) => {
+      await new Promise<void>((resolve) => comes.push(resolve));
+      await route.continue();
+    });
+    const tasks = page.getByRole('button', { name: 'Many masks on one network' });
+    await tasks.click();
+    await tasks.click();
+    await expect.poll(() => comes.length).toBe(2);
+    comes[0]();
+    await page.getByRole('button', { name: 'Many masks on one network', pressed: true }).waitFor();
+    const second = page.locator('#masks button').nth(1);
+    await second.click();
+    const arrived = page.waitForResponse('**/models/tasks.smk');
+    comes[1]();
+    await (await arrived).finished();
+    await page.waitForTimeout(1000);
+    expect(await second.getAttribute('aria-pressed')).toBe('true');
+    await page.setInputFiles('#pick', { name: 'mine.smk', mimeType: 'application/octet-stream', buffer: modelFile('digits') });
+    const mine = page.getByRole('button', { name: 'mine', exact: true, pressed: true });
+    await mine.waitFor();
+    await page.evaluate(() => Object.defineProperty(navigator, 'clipboard', { value: undefined }));
+    await page.locator('a[href="#masks-title"]').first().click();
+    await page.getByRole('button', { name: 'Copy a link' }).click();
+    await page.waitForFunction(() => location.hash.startsWith('#m='));
+    await page.goBack();
+    await page.waitForTimeout(1000);
+    expect(await page.evaluate(() => location.hash)).toBe('');
+    expect(await mine.isVisible()).toBe(true);
+    expect(errors).toEqual([]);
+    await page.close();
+  });
+
   test('without a clipboard the link is in the address bar; a trainer or digits that cannot be loaded are said', async () => {
     const { page } = await opened();
     await page.evaluate(() => Object.defineProperty(navigator, 'clipboard', { value: undefined }));

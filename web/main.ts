@@ -13,6 +13,7 @@ import { coloursOf, greyImage } from './pictures.js';
 import { drawnToScale } from './scale.js';
 import { bytesOf, isLink, LINK_LIMIT, linkOf } from './share.js';
 import { wireTraining } from './training.js';
+import { createWishes } from './wishes.js';
 import type { Choice } from './workbench.js';
 import type { Service } from './worker.js';
 
@@ -43,11 +44,8 @@ const state: {
   /** Task whose order of pixels is fed in, or null: upright. */
   feed: number | null;
   answers: Answer[];
-  /** How often a file was asked for. */
-  wishes: number;
-  /** The latest wish whose file has opened: what was asked for earlier and comes later is kept and not shown. */
-  granted: number;
-} = { digit: new Uint8Array(SIDE * SIDE), files: new Map(), shown: null, choice: 0, feed: null, answers: [], wishes: 0, granted: 0 };
+} = { digit: new Uint8Array(SIDE * SIDE), files: new Map(), shown: null, choice: 0, feed: null, answers: [] };
+const wishes = createWishes();
 
 /** Runs what a user asked for; a failure is one line on the page. */
 async function attempt(action: () => Promise<void>): Promise<void> {
@@ -212,7 +210,7 @@ function choose(choice: Choice): void {
 /** Numbers what a visitor asks for, before anything is read. What the page said of earlier wishes goes. */
 function wished(): number {
   notice('');
-  return ++state.wishes;
+  return wishes.make();
 }
 
 async function openShipped(name: string, url: string, wish = wished()): Promise<void> {
@@ -220,7 +218,7 @@ async function openShipped(name: string, url: string, wish = wished()): Promise<
   if (known) return reopen(known, wish);
   const ahead = name === SHIPPED[0].name ? await worker.ahead() : null;
   if (ahead) return hold({ name, ...ahead }, wish);
-  if (wish === state.wishes) notice(`Opening ${name} …`);
+  if (wishes.isLast(wish)) notice(`Opening ${name} …`);
   await openBytes(name, await fetched(url), wish);
 }
 
@@ -229,14 +227,7 @@ async function openBytes(name: string, bytes: Uint8Array, wish = wished()): Prom
 }
 
 async function reopen(shown: Shown, wish = wished()): Promise<void> {
-  if (grants(wish)) await show(shown);
-}
-
-/** Whether the file of a wish, now open, is to be shown: none that was asked for later has opened. */
-function grants(wish: number): boolean {
-  if (wish < state.granted) return false;
-  state.granted = wish;
-  return true;
+  if (wishes.grant(wish)) await show(shown);
 }
 
 /** Files of a visitor that stay open; beyond, the oldest is forgotten. */
@@ -249,6 +240,13 @@ const HELD = 8;
 async function hold(shown: Shown, wish: number): Promise<void> {
   const { files } = state;
   const replaced = files.get(shown.name);
+  // What is shown stays: a file of its name that was asked for before it, or one of the site that was asked for twice.
+  const again = wishes.isLate(wish) || SHIPPED.some(({ name }) => name === shown.name);
+  if (replaced && replaced === state.shown && replaced.about.file !== shown.about.file && again) {
+    wishes.grant(wish);
+    if (wishes.areGranted()) notice('');
+    return worker.close(shown.about.file);
+  }
   files.delete(shown.name);
   files.set(shown.name, shown);
   const own = [...files.values()].filter(({ name }) => !SHIPPED.some((one) => one.name === name));
@@ -256,14 +254,14 @@ async function hold(shown: Shown, wish: number): Promise<void> {
   for (const { name } of oldest) files.delete(name);
   // A file that was opened ahead may come twice.
   const gone = (replaced ? [replaced, ...oldest] : oldest).filter(({ about }) => about.file !== shown.about.file);
-  if (grants(wish) || gone.some((one) => one === state.shown)) await show(shown);
+  if (wishes.grant(wish) || gone.some((one) => one === state.shown)) await show(shown);
   else showFiles();
   for (const { about } of gone) await worker.close(about.file);
 }
 
 async function show(shown: Shown): Promise<void> {
   // A later wish that is on its way, or has failed, has said so.
-  if (state.granted === state.wishes) notice('');
+  if (wishes.areGranted()) notice('');
   Object.assign(state, { shown, choice: 0, feed: null, answers: [] });
   // From here on nothing on the page belongs to the file before.
   const answer = askOne();
@@ -376,22 +374,23 @@ async function loadExamples(): Promise<void> {
 showFiles();
 void attempt(loadExamples);
 
+const LINKED = 'from the link';
 /** Opens the model in the page's address; without one, or with a damaged one, which is said, the first of the site. */
 async function openAddress(): Promise<void> {
   const wish = wished();
   const first = () => openShipped(SHIPPED[0].name, SHIPPED[0].url, wish);
   try {
     const shared = bytesOf(location.hash);
-    await (shared ? openBytes('from the link', shared, wish) : first());
+    await (shared ? openBytes(LINKED, shared, wish) : first());
   } catch (error) {
     if (!state.shown) await first();
     throw error;
   }
 }
 void attempt(openAddress);
-addEventListener('hashchange', ({ oldURL }) => {
+addEventListener('hashchange', () => {
   // Back from a link there is the page as it begins; places on the page are no models.
-  if (isLink(location.hash) || (location.hash === '' && isLink(new URL(oldURL).hash))) void attempt(openAddress);
+  if (isLink(location.hash) || (location.hash === '' && state.shown?.name === LINKED)) void attempt(openAddress);
 });
 // The thread may have failed before this script was there.
 const failed: unknown = Reflect.get(globalThis, 'seedmaskFailed');

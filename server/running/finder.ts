@@ -86,7 +86,7 @@ export class Finder {
       const { value: guess, ms } =
         'guesser' in held ? await inSlices(held.guesser.steps(rows, method), check) : await this.#inThread(held.block, rows, method, check);
       check();
-      if (guess.scores.some(Number.isNaN)) {
+      if (!guess.scores.every(Number.isFinite)) {
         const expected = 'raw values, such as pixels 0..255';
         throw new SeedmaskError('bad-value', { field: 'a row', expected, got: 'too large for f32 logits' });
       }

@@ -9,7 +9,7 @@
 import type { AnyMask } from '../engine/engine.js';
 import { exp, ln } from '../exact.js';
 import { ShapeError } from '../network.js';
-import type { TaskGuess } from './infer-task.js';
+import { type TaskGuess, told } from './infer-task.js';
 
 /** A mask as `packMask` gives it, and the temperature of its task. */
 export interface Asked {
@@ -33,7 +33,7 @@ const TURN_ROWS = 16;
  * Which of the masks fits rows of one unknown task; scores are mean free energies above the mean logits, nats.
  * @param network from `engine.anyMask`
  * @param values rows x inputs raw values, sample-major
- * @throws ShapeError when there is no mask or no row, or they do not fit the network
+ * @throws ShapeError when there is no mask or no row, they do not fit the network, or no score comes of them
  */
 export function askAll(network: AnyMask, masks: readonly Asked[], values: Uint8Array, rows: number): TaskGuess {
   const width = network.inputs;
@@ -49,13 +49,13 @@ export function askAll(network: AnyMask, masks: readonly Asked[], values: Uint8A
   const run = askSteps(each, rows);
   let step = run.next();
   while (!step.done) step = run.next();
-  return step.value;
+  return told(step.value);
 }
 
 /**
- * The same in short steps, of whatever can answer under each mask.
+ * The same in short steps, of whatever can answer under each mask; scores may be no numbers, which is for the caller to see.
  * @param each asked one after the other, the next when the one before is done with
- * @throws ShapeError when there is no mask or no row, or no score comes of the logits
+ * @throws ShapeError when there is no mask or no row
  */
 export function* askSteps(each: Iterable<Answers>, rows: number): Generator<void, TaskGuess> {
   if (!(Number.isInteger(rows) && rows > 0)) throw new ShapeError(`expected at least 1 row, got ${rows}`);
@@ -72,8 +72,6 @@ export function* askSteps(each: Iterable<Answers>, rows: number): Generator<void
   }
   const masks = sums.length;
   if (masks === 0) throw new ShapeError('to tell tasks apart takes at least 1 mask, got 0');
-  if (sums.some((sum) => !Number.isFinite(sum)))
-    throw new ShapeError('no mask can be told from another: a logit of the rows is no number, or too large for f32');
   const best = sums.reduce((top, sum, i) => (sum > sums[top] ? i : top), 0);
   const confidence = 1 / sums.reduce((total, sum) => total + exp(sum - sums[best]), 0);
   return { best, confidence, scores: Float64Array.from(sums, (sum) => sum / rows), cost: { passes: masks, masks } };

@@ -57,7 +57,7 @@ export interface TaskInference {
    * @throws ShapeError when the values do not fit, or are such that no score comes of them
    */
   infer(values: Uint8Array | Float32Array, rows: number, method?: InferMethod): TaskGuess;
-  /** The same in short steps, for those who share a thread. */
+  /** The same in short steps, for those who share a thread; scores may be no numbers, which is for the caller to see. */
   steps(values: Uint8Array | Float32Array, rows: number, method?: InferMethod): Generator<void, TaskGuess>;
 }
 
@@ -110,8 +110,6 @@ export function createTaskInference(network: Network, masks: readonly Uint8Array
         scores[i] = scoreOf(masks[i], table);
         if (n % TURN === TURN - 1) yield;
       }
-      if (among.some((i) => !Number.isFinite(scores[i])))
-        throw new ShapeError('no mask can be told from another: a value of the rows is no number, or too large for f32');
       passes++;
       looks += among.length;
       if (method === 'oneshot' || among.length === 2) break;
@@ -124,9 +122,15 @@ export function createTaskInference(network: Network, masks: readonly Uint8Array
     const run = steps(values, rows, method);
     let step = run.next();
     while (!step.done) step = run.next();
-    return step.value;
+    return told(step.value);
   };
   return { masks: masks.length, infer, steps };
+}
+
+/** A guess all of whose scores are numbers; throws ShapeError where rows have made others. */
+export function told(guess: TaskGuess): TaskGuess {
+  if (guess.scores.every(Number.isFinite)) return guess;
+  throw new ShapeError('no mask can be told from another: a value of the rows is no number, or too large for f32');
 }
 
 function mostLikely(scores: Float64Array, among: readonly number[]): { best: number; confidence: number } {
