@@ -233,7 +233,11 @@ test.each<[what: string, words: string[], line: RegExp]>([
     ['train', '--data', 'mnist', '--network', 'fc:99-10', '--out', 'x.smk'],
     /images of 99 values, .* got 784 values/,
   ],
-  ['a file called as a data set is no input', ['train', '--data', 'mnist', '--network', 'fc:784-9', '--out', 'mnist'], /9 outputs/],
+  [
+    'a file called as a data set is no input',
+    ['train', '--data', 'mnist', '--network', 'fc:784-9', '--out', 'mnist'],
+    /labels below 9, .* got 9 in mnist/,
+  ],
   ['too few outputs', ['train', '--data', 'mnist', '--network', 'fc:784-9', '--out', 'x.smk'], /labels below 9, .* got 9 in mnist/],
   ['rounds into a file', ['prune', '--data', 'mnist', '--rounds', '2', '--out', 'good.smk'], /cannot write good.smk: it is a file/],
   ['mistyped experiment', ['experiment', 'figure-7', '--out', 'x'], /did you mean figure-07\? expected one of figure-01, .*'figure-7'/],

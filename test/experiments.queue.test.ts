@@ -243,7 +243,7 @@ describe.skipIf(noRedis)('a queue on Redis', () => {
     expect(await worker.ended()).toBe(1);
     expect(worker.err().match(/^cells on cifar10 go back to the queue: no data set in cifar10: .*$/gm)).toHaveLength(1);
     const left = '1 cell is left (1 computed, 0 failed, 0 given back)';
-    expect(worker.err()).toContain(`seedmask: no data set in redis://127.0.0.1:${server.port}: ${left}, expected their data set`);
+    expect(worker.err()).toContain(`seedmask: no data set in ${url}: ${left}, expected their data set`);
     expect(worker.out()).toBe('');
     const queue = await openQueue(queueName(RELEASE), connection);
     const job = (await queue.getJob(nameOf(cells[0])))!;

@@ -1,6 +1,7 @@
 // Replicas as deploy/ has them: nginx in front of two, one killed under load, nothing lost; tasks go where their names send them; and
 // every path, port and flag in the manifests is one that the server has.
 
+import { spawnSync } from 'node:child_process';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -15,6 +16,7 @@ import { createService } from '../server/service.js';
 import { engine, folder, get, oneTask, post, raw, sampleStore, tinyNetwork } from './server.material.js';
 
 const ROOT = join(import.meta.dirname, '..');
+const MAIN = join(ROOT, 'dist', 'cli', 'main.js');
 const text = (name: string) => readFileSync(join(ROOT, 'deploy', name), 'utf8');
 const ends: (() => unknown)[] = [];
 afterEach(async () => {
