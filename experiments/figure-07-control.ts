@@ -1,9 +1,9 @@
 // A control of figure 7: large_final at the paper's 55 epochs in every round, to see what a shorter round changes.
 
 import type { Experiment } from './experiment.js';
-import { criteriaPictures } from './figure-07.js';
+import { criteriaPictures, gainClaim } from './figure-07.js';
 import { type Plan, ticketCells } from './grids.js';
-import { extentOf } from './scale.js';
+import { epochsText, extentOf } from './scale.js';
 
 const epochsOf = ({ scale }: Plan): number => (scale === 'quick' ? 2 : extentOf('full', 'fc').epochs);
 
@@ -13,5 +13,5 @@ export const figure7Control: Experiment = {
   minutes: { quick: 1, budget: 50, full: 50 },
   cells: (plan) => ticketCells(plan, 'fc', [{ criterion: 'large_final' }], epochsOf(plan)),
   pictures: (rows, plan) => criteriaPictures(rows, plan, 'fc', 'figure-07-control', epochsOf(plan)).slice(0, 1),
-  claims: () => [],
+  claims: (rows, plan) => [gainClaim(rows, { plan, network: 'fc' }, `fc, ${epochsText(epochsOf(plan))} a round`)],
 };

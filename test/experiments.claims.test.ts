@@ -361,6 +361,16 @@ test('no loss is none beyond the standard error of that accuracy on so many test
   expect(conv4(0.75, 0.745, 'budget').verdict).toBe('holds');
 });
 
+test("the control of figure 7 is judged at the paper's epochs", () => {
+  const [claim, ...others] = claimsOf(
+    'figure-07-control',
+    tickets({ criterion: 'large_final' }, (kept) => (kept === 1 || kept < 0.06 ? 0.98 : 0.984)),
+  );
+  expect(others).toEqual([]);
+  expect(claim).toMatchObject({ text: expect.stringMatching(/: fc, 55 epochs a round$/), verdict: 'holds' });
+  expect(claim).not.toHaveProperty('note', expect.stringMatching(/shortened/));
+});
+
 test('a gain that is missing is said', () => {
   const [, gains] = claimsOf(
     'figure-07',
