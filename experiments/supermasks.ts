@@ -200,20 +200,23 @@ function conv6Claim(rows: readonly Row[], plan: Plan): Claim {
   );
 }
 
-/** A12 and A13 of one network. */
-function convClaims(all: readonly Row[], plan: Plan, network: NetworkName): Claim[] {
+/**
+ * A12 and A13 of one network.
+ * @param title what they are of, where the network alone does not say it
+ */
+function convClaims(all: readonly Row[], plan: Plan, network: NetworkName, title: string = network): Claim[] {
   const rows = where(all, { network });
   const around = (target: number, tolerance: number) => ({ low: target - tolerance, high: target + tolerance });
   const [trained, rescaled] = [PAPER.trained[network], PAPER.rescaled.constant[network]];
   return [
     inBands(
       { plan, network, shortened: trainedShortened(plan.scale, network) },
-      { text: `A12: trained weights of ${network}`, paper: `${trained} %, ± 1.5` },
+      { text: `A12: trained weights of ${title}`, paper: `${trained} %, ± 1.5` },
       [{ values: percents(where(rows, { weights: 'trained' })), ...around(trained, 1.5) }],
     ),
     inBands(
       { plan, network, shortened: learnedShortened(plan.scale, network, epochsOf(rows, 'bernoulli')) },
-      { text: `A13: learned masks of ${network} with rescaling, signed constants`, paper: `${rescaled} %, ± 2` },
+      { text: `A13: learned masks of ${title} with rescaling, signed constants`, paper: `${rescaled} %, ± 2` },
       [{ values: percents(bernoulli(rows, 'constant', true), 'drawnTestAccuracy'), ...around(rescaled, 2) }],
     ),
   ];
@@ -272,5 +275,5 @@ export const supermasksControl: Experiment = {
   select: (rows, plan) => select(rows, whole(plan)),
   pictures: (rows, plan) => pictures(rows, whole(plan), { conv2: 'supermasks-control' }),
   tables: (rows, plan) => tables(rows, whole(plan)),
-  claims: (rows, plan) => convClaims(rows, whole(plan), 'conv2'),
+  claims: (rows, plan) => convClaims(rows, whole(plan), 'conv2', 'conv2 on all rows'),
 };
