@@ -44,9 +44,11 @@ export interface TrainOptions extends Reach {
 /** The paper's training of the full network: Adam 1.2e-3, batch 60 (its FC on MNIST; it trains 55 epochs). */
 export const PAPER = { batch: 60, learningRate: 1.2e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as const;
 
+const convLayers = ({ layers }: Architecture): number => layers.filter((layer) => layer.kind === 'conv').length;
+
 /** The same for any network: 2e-4 with two conv layers (27 epochs), 3e-4 with more (Conv4: 34 epochs, Conv6: 40). */
 export function paperTraining(network: Network): Record<keyof typeof PAPER, number> {
-  const conv = network.layers.filter((layer) => layer.kind === 'conv').length;
+  const conv = convLayers(network);
   return { ...PAPER, learningRate: conv === 0 ? PAPER.learningRate : conv <= 2 ? 2e-4 : 3e-4 };
 }
 
@@ -70,8 +72,8 @@ export const BERNOULLI = { batch: 128, learningRate: 100, momentum: 0.9, rescale
  * The same for any network. Of convolutional ones the paper's rates are not known to us: 100 with two conv layers, 50 with four and 20
  * with six are those of a re-run of its method (Ramanujan et al. 2020), which lets them fall by a cosine; here they stay.
  */
-export function bernoulliTraining({ layers }: Architecture): Omit<BernoulliOptions, 'epochs'> {
-  const conv = layers.filter((layer) => layer.kind === 'conv').length;
+export function bernoulliTraining(architecture: Architecture): Omit<BernoulliOptions, 'epochs'> {
+  const conv = convLayers(architecture);
   return { ...BERNOULLI, learningRate: conv <= 2 ? BERNOULLI.learningRate : conv <= 4 ? 50 : 20 };
 }
 

@@ -35,6 +35,7 @@ const SHIPPED = [
   { name: 'digits', title: 'Digits, on a convolutional network (LeNet-5)', url: './models/digits.smk' },
   { name: 'tasks', title: 'Many masks on one network', url: './models/tasks.smk' },
 ] as const;
+const isShipped = (name: string): boolean => SHIPPED.some((one) => one.name === name);
 
 const state: {
   digit: Uint8Array;
@@ -166,7 +167,7 @@ function showMasks(): void {
 }
 
 function showFiles(): void {
-  const others = [...state.files.keys()].filter((name) => !SHIPPED.some((one) => one.name === name));
+  const others = [...state.files.keys()].filter((name) => !isShipped(name));
   const group = byId('files');
   const focused = group.contains(document.activeElement) ? document.activeElement?.textContent : null;
   group.replaceChildren(
@@ -241,7 +242,7 @@ async function hold(shown: Shown, wish: number): Promise<void> {
   const { files } = state;
   const replaced = files.get(shown.name);
   // What is shown stays: a file of its name that was asked for before it, or one of the site that was asked for twice.
-  const again = wishes.isLate(wish) || SHIPPED.some(({ name }) => name === shown.name);
+  const again = wishes.isLate(wish) || isShipped(shown.name);
   if (replaced && replaced === state.shown && replaced.about.file !== shown.about.file && again) {
     wishes.grant(wish);
     if (wishes.areGranted()) notice('');
@@ -249,7 +250,7 @@ async function hold(shown: Shown, wish: number): Promise<void> {
   }
   files.delete(shown.name);
   files.set(shown.name, shown);
-  const own = [...files.values()].filter(({ name }) => !SHIPPED.some((one) => one.name === name));
+  const own = [...files.values()].filter(({ name }) => !isShipped(name));
   const oldest = own.slice(0, Math.max(0, own.length - HELD));
   for (const { name } of oldest) files.delete(name);
   // A file that was opened ahead may come twice.
@@ -311,7 +312,7 @@ async function openFile(file: File): Promise<void> {
   checkFileBytes(file.name, file.size);
   const stem = file.name.replace(/\.smk$/, '');
   // A visitor's file does not take the place of one of the site.
-  const name = SHIPPED.some((one) => one.name === stem) ? `${stem} of yours` : stem;
+  const name = isShipped(stem) ? `${stem} of yours` : stem;
   await openBytes(name, new Uint8Array(await file.arrayBuffer()), wish);
   byId('masks-title').scrollIntoView();
 }

@@ -8,6 +8,7 @@
 
 import { parallelism } from '#workers';
 import { createClassifiers } from '../src/engine/classifiers.js';
+import { MOST_THREADS } from '../src/engine/machine.js';
 import { Bench, type FileAbout } from './bench.js';
 import { bytesOf, checkFileBytes } from './limits.js';
 
@@ -139,8 +140,6 @@ const calling = (call: (name: keyof Service) => Method) =>
 const copied = (value: unknown): unknown =>
   value instanceof Uint8Array ? new Uint8Array(value) : ArrayBuffer.isView(value) ? (value as Float32Array).slice() : value;
 
-/** More than a machine of kernels starts (src/engine/machine.ts) are not asked for. */
-const MOST_THREADS = 64;
 const IN_WORKER = /^seedmask:(\d+)$/;
 /** Whether this file is the module itself, which a worker can load again. Bundlers write the file of their build in place of an address. */
 const standsAlone = (): boolean => /^(?!file:).*\/seedmask\.js(\?.*)?$/.test(import.meta.url);

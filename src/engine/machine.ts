@@ -92,6 +92,9 @@ const LARGEST = 2 ** 30 - 16;
 /** f32 rows are padded to whole vectors of four. */
 export const pad4 = (n: number): number => Math.ceil(n / 4) * 4;
 
+/** More are not started. */
+export const MOST_THREADS = 64;
+
 /** @param kernels WebAssembly, deflated, as base64 */
 export async function compile(kernels: string): Promise<WebAssembly.Module> {
   const text = atob(kernels);
@@ -126,8 +129,8 @@ export class Machine {
    * @param kernels deflated, as base64: of the build without threads for one thread, else of the one with
    */
   static async create(threads: number, kernels: string): Promise<Machine> {
-    if (!Number.isInteger(threads) || threads < 1 || threads > 64)
-      throw new RangeError(`threads must be an integer from 1 to 64, got ${threads}`);
+    if (!Number.isInteger(threads) || threads < 1 || threads > MOST_THREADS)
+      throw new RangeError(`threads must be an integer from 1 to ${MOST_THREADS}, got ${threads}`);
     const shared = threads > 1;
     const module = await compile(kernels);
     const memory = new WebAssembly.Memory(shared ? { initial: 16, maximum: MAX_PAGES, shared } : { initial: 16 });
