@@ -127,7 +127,7 @@ for (const [name, compress] of Object.entries(compressors)) {
   delete compressors[name];
 }
 
-const SCHEMES = ['context', 'adaptive', 'deflate', 'raw'];
+const SCHEMES = /** @type {const} */ (['context', 'adaptive', 'deflate', 'raw']);
 const sizes = [];
 const speeds = [];
 for (const [name, options] of MASKS) {

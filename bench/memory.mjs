@@ -26,6 +26,7 @@ const held = () => {
   const { heapUsed, arrayBuffers } = process.memoryUsage();
   return heapUsed + arrayBuffers;
 };
+/** @type {import('../dist/src/network.js').Network} */
 const network = { ...fc, distribution: 'packed-signed-constant', sigma: 'he', seed: parseSeed(1) };
 const initial = regenerate(network);
 const maskOf = (density, i) => criterionMask(network, 'random', initial, initial, density, parseSeed(i));

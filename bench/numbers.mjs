@@ -61,6 +61,7 @@ console.log(
 for (const file of [...files, ...positionals]) {
   const data = loadDataset(file);
   const { train, test } = data;
+  /** @type {import('../dist/src/network.js').Architecture} */
   const architecture = {
     input: train.input,
     layers: [
@@ -85,6 +86,7 @@ for (const file of [...files, ...positionals]) {
   );
 }
 /** Negative log-likelihood and expected calibration error of a one-task model. */
+/** @param {import('../dist/codec/index.js').Model} model */
 function honesty({ network, tasks: [task] }, { images, labels }) {
   const classifier = engine.classifier(network, { mask: task.mask, transform: task.transform });
   const found = evaluate(classifier, images, labels, { labelNames: task.labels, logitScale: task.logitScale });

@@ -42,7 +42,7 @@ export function onnxOf(network, { mask, transform, logitScale }) {
     tensors.push(tensor(`w${l}`, [fanIn, units], turned));
     nodes.push(node('MatMul', [last, `w${l}`], `z${l}`));
     last = `z${l}`;
-    if (layer.activation !== 'relu') return;
+    if (layer.kind === 'pool' || layer.activation !== 'relu') return;
     nodes.push(node('Relu', [last], `a${l}`));
     last = `a${l}`;
   });

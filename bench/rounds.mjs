@@ -18,6 +18,9 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
+/** @typedef {NonNullable<import('node:util').ParseArgsConfig['options']>} Options */
+
+/** @type {Options} */
 const COMMON = {
   rounds: { type: 'string', default: '5' },
   seconds: { type: 'string', default: '0.3' },
@@ -45,9 +48,13 @@ export function rate(call, seconds, now = () => performance.now()) {
   return calls / ((now() - start) / 1000);
 }
 
-/** One run of a bench program: its options, a folder for files, its peers, its tables. */
+/**
+ * One run of a bench program: its options, a folder for files, its peers, its tables.
+ * @param {Options} options beside those that all have
+ */
 export function openBench(options = {}) {
-  const { values: o } = parseArgs({ options: { ...COMMON, ...options } });
+  /** @type {Record<string, any>} */
+  const o = parseArgs({ options: { ...COMMON, ...options } }).values;
   const rounds = Number(o.rounds);
   const seconds = Number(o.seconds);
   const folder = mkdtempSync(join(tmpdir(), 'seedmask-bench-'));

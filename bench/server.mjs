@@ -401,6 +401,7 @@ async function swaps(root, image) {
 async function overload(root, script, rounds, seconds) {
   const { conv2 } = await import('../dist/models/index.js');
   const { fullMask } = await import('../dist/src/index.js');
+  /** @type {import('../dist/src/network.js').Network} */
   const network = { ...conv2, distribution: 'packed-signed-constant', sigma: 'glorot', seed: { low: 1, high: 0 } };
   const labels = Array.from({ length: 10 }, (_, i) => String(i));
   const task = {
@@ -468,7 +469,7 @@ const CROWD = 256;
 /** wrk against a server that may refuse. @returns answers a second, and those that are no refusals */
 async function flood(url, used, seconds, connections) {
   const { stdout } = await promisify(execFile)('wrk', ['-t1', `-c${connections}`, `-d${seconds}s`, '-s', used, url]);
-  const [, all, took] = /(\d+) requests in ([\d.]+)s/.exec(stdout);
+  const [all, took] = /(\d+) requests in ([\d.]+)s/.exec(stdout).slice(1).map(Number);
   const refused = Number(/Non-2xx or 3xx responses: (\d+)/.exec(stdout)?.[1] ?? 0);
   return { all: all / took, good: (all - refused) / took };
 }

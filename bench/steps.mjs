@@ -78,6 +78,7 @@ function speed(method, network, data, batch, seconds, option) {
 }
 
 /** Our network of a method: the weights that a mask leaves alone. */
+/** @returns {import('../dist/src/network.js').Network} */
 const source = (network) => ({ ...network, distribution: 'packed-signed-constant', sigma: 'he', seed });
 
 /** PyTorch's contestants for a method. */
@@ -93,7 +94,7 @@ function torchContestants(network, files, method, batch, density) {
 }
 
 /** One row; a row of images counts them, and its turns are four times as long because its steps are. */
-async function methodRow({ name, network, method, batch, density, set, images = false }) {
+async function methodRow({ name, network, method, batch, density = undefined, set, images = false }) {
   if (!bench.wanted(name)) return null;
   const [per, longer] = images ? [batch, 4] : [1, 1];
   const contestants = {
@@ -111,6 +112,7 @@ const ROUNDS = Array.from({ length: 24 }, (_, p) => p);
 
 async function tickets(name, set) {
   if (!bench.wanted(name)) return null;
+  /** @type {import('../dist/src/network.js').Network} */
   const network = { ...fc, distribution: 'normal', sigma: 'glorot', seed };
   const initial = regenerate(network);
   const masks = ROUNDS.map((p) => criterionMask(network, 'random', initial, initial, paperRates(network, p), seed));

@@ -57,6 +57,7 @@ function testAccuracy(network, options) {
 /** How a recipe trains: one step on rows, and the test accuracy, or 0 while no definite mask stands. */
 const METHODS = {
   dense({ batch, learningRate }, seed) {
+    /** @type {import('../dist/src/network.js').Network} */
     const network = { ...fc, distribution: 'normal', sigma: 'glorot', seed };
     const trainer = engine.denseTrainer(network, data, { weights: regenerate(network), biases: null }, batch);
     return {
@@ -69,6 +70,7 @@ const METHODS = {
     };
   },
   topk({ batch, learningRate, density }, seed) {
+    /** @type {import('../dist/src/network.js').Network} */
     const network = { ...fc, distribution: 'packed-signed-constant', sigma: 'he', seed };
     const first = densityAt(density, 0, 1);
     const scores = initialScores(network, TOPK.scoreRange);
@@ -122,9 +124,9 @@ function secondsOf(recipe, seed) {
 }
 
 /** The faster number of PyTorch threads for a recipe. */
-async function fasterThreads({ method, batch, density }) {
+async function fasterThreads({ method, batch, density = [1] }) {
   const speed = async (threads) => {
-    const job = { what: 'steps', network: fc, method, batch, density: density ?? [1], refresh: 10, threads, ...files };
+    const job = { what: 'steps', network: fc, method, batch, density, refresh: 10, threads, ...files };
     return torch(job)(1);
   };
   return (await speed(2)) > (await speed(1)) ? 2 : 1;

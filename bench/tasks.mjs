@@ -90,7 +90,9 @@ async function askAll(url, tasks) {
     }
     const rows = Array.from({ length: images }, (_, k) => (i * images + k) % test.labels.length);
     const order = permutation(SIZE, task.data.pixelPermutation, DOMAIN.pixelPermutation);
-    const body = permutedPixels(Buffer.concat(rows.map((row) => test.images.subarray(row * SIZE, (row + 1) * SIZE))), order);
+    const body = /** @type {Uint8Array<ArrayBuffer>} */ (
+      permutedPixels(Buffer.concat(rows.map((row) => test.images.subarray(row * SIZE, (row + 1) * SIZE))), order)
+    );
     // Said, because raw pixels may begin as another type does.
     const response = await fetch(`${url}/tasks/${id}/classify`, { method: 'POST', headers: { 'Content-Type': TYPE }, body });
     if (!response.ok) throw new Error(`${id}: ${await response.text()}`);
@@ -162,7 +164,9 @@ async function write(rows, folder) {
   writeFileSync(join(folder, 'tasks-served.csv'), csv(flat));
   const draw = (name, title, yLabel, style, of) => {
     const points = rows.map((row) => ({ x: row.tasks, ...of(row) }));
+    /** @type {import('../dist/experiments/chart.js').Chart} */
     const chart = { kind: 'curves', across: 'tasks', yLabel, lines: [{ label: 'seedmask serve', points, ...style }] };
+    /** @type {[number, number]} */
     const range = [0, 1.05 * Math.max(...points.map(({ max }) => max))];
     const caption = `node bench/tasks.mjs --counts ${values.counts}: one process, every task asked before; ${rounds} rounds of ${seconds} s.`;
     writeFileSync(join(folder, `${name}.svg`), drawnAlone({ name, title, caption, chart: { ...chart, range } }));

@@ -27,11 +27,13 @@ const { values } = parseArgs({
 });
 const [rows, seeds, threads] = [values.rows, values.seeds, values.threads].map(Number);
 const epochs = values.epochs.split(',').map(Number);
-const ARMS = ['toward_zero', 'toward_zero_all'];
+const ARMS = /** @type {const} */ (['toward_zero', 'toward_zero_all']);
 const folder = values.out ?? mkdtempSync(join(tmpdir(), 'seedmask-variants-'));
 const store = openStore(folder, writeFileSafely);
-const ticket = { kind: 'ticket', network: values.network, criterion: 'large_final', mask1: 'rewind', rounds: 1, power: 8 };
+const network = /** @type {import('../dist/experiments/cell.js').TicketCell['network']} */ (values.network);
+const ticket = /** @type {const} */ ({ kind: 'ticket', network, criterion: 'large_final', mask1: 'rewind', rounds: 1, power: 8 });
 const sizes = { rows, validation: 1000, test: values.network === 'fc' ? 10_000 : 5000 };
+/** @returns {import('../dist/experiments/cell.js').TicketCell} */
 const cellOf = (mask0, seed, epochs) => ({ ...ticket, ...sizes, mask0, seed, epochs });
 const cells = Array.from({ length: seeds }, (_, seed) => epochs.flatMap((age) => ARMS.map((mask0) => cellOf(mask0, seed, age)))).flat();
 
@@ -40,21 +42,21 @@ if (missing.length > 0) {
   const pool = await openPool(new URL('../dist/cli/experiment-thread.js', import.meta.url).pathname, join(folder, 'shelf'), threads);
   await runHere(missing, pool, threads, {
     progress() {},
-    done(cell, found, seconds) {
+    done(/** @type {import('../dist/experiments/cell.js').TicketCell} */ cell, found, seconds) {
       store.add(cell, found, seconds);
       const last = found.at(-1);
       console.error(
-        `${cell.epochs} epochs, seed ${cell.seed}, ${cell.mask0}: ${(100 * last.testAccuracy).toFixed(2)} % (${seconds.toFixed(0)} s)`,
+        `${cell.epochs} epochs, seed ${cell.seed}, ${cell.mask0}: ${(100 * Number(last.testAccuracy)).toFixed(2)} % (${seconds.toFixed(0)} s)`,
       );
     },
   });
 }
 const architectures = { ...definitions };
-const { batch } = paperTraining(architectures[values.network]);
+const { batch } = paperTraining(architectures[network]);
 console.log('| epochs a round | steps | whole network | variant 1 | variant 2 | variant 2 above variant 1 |\n|---|---|---|---|---|---|');
 for (const age of epochs) {
   const by = (mask0, round) =>
-    Array.from({ length: seeds }, (_, seed) => 100 * store.result(cellOf(mask0, seed, age)).rows[round].testAccuracy);
+    Array.from({ length: seeds }, (_, seed) => 100 * Number(store.result(cellOf(mask0, seed, age)).rows[round].testAccuracy));
   const [whole, one, two] = [by(ARMS[0], 0), by(ARMS[0], 1), by(ARMS[1], 1)];
   const text = (list) => {
     const { mean, min, max } = summary(list);

@@ -33,7 +33,7 @@ export async function createVisitor(executable) {
     new Promise((resolve, reject) => {
       const id = ++calls;
       waiting.set(id, { resolve, reject });
-      child.stdio[3].write(`${JSON.stringify({ id, method, params, sessionId })}\0`);
+      /** @type {import('node:stream').Writable} */ (child.stdio[3]).write(`${JSON.stringify({ id, method, params, sessionId })}\0`);
     });
   await sleep(SETTLED);
   return {

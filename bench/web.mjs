@@ -56,13 +56,14 @@ async function loads() {
     const [type, text] = files[url] ?? ['text/plain', ''];
     response.setHeader('content-type', type).end(text);
   });
-  await new Promise((resolve) => empty.listen(0, '127.0.0.1', resolve));
+  await new Promise((resolve) => empty.listen(0, '127.0.0.1', () => resolve(empty)));
+  const { port } = /** @type {import('node:net').AddressInfo} */ (empty.address());
   const visitor = await createVisitor(o.chromium);
   const times = { page: [], floor: [] };
   // The first of each starts what Chromium starts once.
   for (let i = 0; i <= Number(o.loads); i++) {
     const page = await visitor.load(url, 'answered');
-    const floor = await visitor.load(`http://127.0.0.1:${empty.address().port}/`, 'answered');
+    const floor = await visitor.load(`http://127.0.0.1:${port}/`, 'answered');
     if (i === 0) continue;
     times.page.push(page);
     times.floor.push(floor);
@@ -93,10 +94,13 @@ async function strokes() {
 }
 
 const DENSITY = [0.03, 0.1, 0.3];
+/** @type {import('../dist/src/network.js').Network} */
 const network = {
   input: [28, 28, 1],
   layers: [300, 100, 10].map((units, i) => ({ kind: 'dense', units, activation: i < 2 ? 'relu' : 'linear' })),
-  ...{ distribution: 'packed-signed-constant', sigma: 'he', seed: parseSeed(1) },
+  distribution: 'packed-signed-constant',
+  sigma: 'he',
+  seed: parseSeed(1),
 };
 const { train } = loadDataset('mnist');
 

@@ -47,7 +47,7 @@ export const PAPER = { batch: 60, learningRate: 1.2e-3, beta1: 0.9, beta2: 0.999
 const convLayers = ({ layers }: Architecture): number => layers.filter((layer) => layer.kind === 'conv').length;
 
 /** The same for any network: 2e-4 with two conv layers (27 epochs), 3e-4 with more (Conv4: 34 epochs, Conv6: 40). */
-export function paperTraining(network: Network): Record<keyof typeof PAPER, number> {
+export function paperTraining(network: Architecture): Record<keyof typeof PAPER, number> {
   const conv = convLayers(network);
   return { ...PAPER, learningRate: conv === 0 ? PAPER.learningRate : conv <= 2 ? 2e-4 : 3e-4 };
 }
