@@ -290,6 +290,18 @@ describe('swaps', () => {
     await expect.poll(() => [...store.tasks.keys()], { timeout: 5000 }).toEqual(['a', 'b']);
     unwatch();
   });
+
+  test('a watch that is ended in the middle of a look does not look again', async () => {
+    const store = await openStore(disk({ 'a.smk': kept(1) }));
+    const looks: (() => void)[] = [];
+    store.refresh = () => new Promise((resolve) => looks.push(resolve));
+    const unwatch = store.watch(1);
+    await expect.poll(() => looks.length, { timeout: 5000 }).toBe(1);
+    unwatch();
+    looks[0]();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(looks).toHaveLength(1);
+  });
 });
 
 describe('a file that is refused for a cause outside itself', () => {

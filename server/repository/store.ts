@@ -241,18 +241,19 @@ export class Store {
   /** Looks at the files every `ms` milliseconds. Returns what ends that. */
   watch(ms: number): () => void {
     let timer: NodeJS.Timeout;
+    let ended = false;
+    const look = async () => {
+      await this.refresh().catch(() => undefined);
+      if (!ended && !this.#closed) next();
+    };
     const next = () => {
-      timer = setTimeout(
-        () =>
-          void this.refresh()
-            .catch(() => undefined)
-            .finally(() => this.#closed || next()),
-        ms,
-      );
-      timer.unref();
+      timer = setTimeout(look, ms).unref();
     };
     next();
-    return () => clearTimeout(timer);
+    return () => {
+      ended = true;
+      clearTimeout(timer);
+    };
   }
 
   /** No more loading. */
