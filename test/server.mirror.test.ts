@@ -18,8 +18,18 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { contentsOf } from '../cli/contents.js';
 import { pullFrom } from '../cli/pull.js';
 import { contentId, type Model, networkId, SeedmaskError, writeModel } from '../codec/index.js';
-import { hashOf, type Listening, Mirror, type MirrorOptions, openStore, type Store, Threads } from '../server/index.js';
-import { folder, get, oneTask, post, serve, tinyNetwork } from './server.material.js';
+import {
+  createHandler,
+  hashOf,
+  type Listening,
+  listen,
+  Mirror,
+  type MirrorOptions,
+  openStore,
+  type Store,
+  Threads,
+} from '../server/index.js';
+import { engine, folder, get, oneTask, post, serve, tinyNetwork } from './server.material.js';
 
 const MAIN = join(import.meta.dirname, '../dist/cli/main.js');
 const ends: (() => unknown)[] = [];
@@ -100,6 +110,36 @@ const ROWS = { instances: [[0, 255, 10, 3]] };
 const answersOf = async ({ url }: Listening, task: string) => (await post(`${url}/tasks/${task}/classify`, ROWS)).json;
 
 describe('a replica of a server', () => {
+  test('keeps what it has while the origin, started again, cannot even open the file of it', async () => {
+    const archive = { ...kept(0), tasks: ['p', 'q'].map((id, i) => ({ ...kept(i + 2).tasks[0], id })) };
+    const source = folder({ 'a.smk': kept(1), 't/1.smk': kept(4), 't/labels.json': '{"stable": 1}', 'all.smk': archive });
+    ends.push(() => rmSync(source, { recursive: true, force: true }));
+    let answers = createHandler({ engine, store: await openStore(source) });
+    const server = await listen((req, res) => answers(req, res), { port: 0 });
+    ends.push(() => server.close());
+    const root = fresh();
+    const follower = mirror(server.url, root);
+    await follower.sync();
+    const before = served(await openStore(root));
+    expect(before.map(([name]) => name)).toEqual(['a', 'p', 'q', 't']);
+    // As a copy that was cut off leaves them: of a header no whole one.
+    for (const name of ['t/1.smk', 'all.smk']) {
+      const file = join(source, name);
+      writeFileSync(file, readFileSync(file).subarray(0, 20));
+    }
+    const store = await openStore(source);
+    expect([...store.tasks.keys()]).toEqual(['a']);
+    answers = createHandler({ engine, store });
+    const lines = ['all', 't'].map((name) => `cannot pull ${server.url}/tasks/${name}/mask?version=1: the origin cannot read it now`);
+    expect((await follower.sync()).failures.map(({ error }) => error.message)).toEqual(lines);
+    expect(served(await openStore(root))).toEqual(before);
+    // Without it, what is not listed goes.
+    rmSync(join(source, 'all.smk'));
+    await store.refresh();
+    expect((await follower.sync()).failures.map(({ error }) => error.message)).toEqual(lines.slice(1));
+    expect(served(await openStore(root))).toEqual(before.filter(([name]) => name === 'a' || name === 't'));
+  });
+
   const FILES = { 'a.smk': kept(1), 't/1.smk': kept(2), 't/2.smk': kept(3), 't/labels.json': '{"stable": 1, "next": 2}' };
 
   test('has its tasks, versions and labels, gives its bits, and needs it no more after a restart', async () => {

@@ -62,6 +62,7 @@ export function contentsRoutes(service: Service): Route[] {
 
 /**
  * A version whose file is damaged or cannot be read is there all the same, without a content id: nobody shall drop what they have of it.
+ * Those that could not even be opened stand on the last page.
  * @throws SeedmaskError (by rejection) lost-worker, starting, unloaded-task: ask again
  */
 async function contents(call: Call, { store }: Service): Promise<Answer> {
@@ -75,11 +76,14 @@ async function contents(call: Call, { store }: Service): Promise<Answer> {
         if (error instanceof SeedmaskError && (error.status === 422 || error.code === 'unreadable-file')) return null;
         throw error;
       });
-      const own = [...labels].flatMap(([label, number]) => (number === version.number ? [label] : []));
-      const url = `tasks/${name}/mask?version=${version.number}${content ? `&id=${content}` : ''}`;
-      tasks.push({ task: name, version: version.number, ...(own.length && { labels: own }), content, url });
+      tasks.push(entryOf(name, version.number, labels, content));
       networks.add(version.network);
     }
+  }
+  for (const { name, number, labels } of page.next === null ? store.unserved : []) {
+    if (!NAME.test(name) || !VERSION.test(number) || !call.caller.allows(name)) continue;
+    const served = store.tasks.get(name)?.versions.some((version) => version.number === number);
+    if (!served) tasks.push(entryOf(name, number, labels, null));
   }
   const ids = [...networks].map((network) => Buffer.from(networkId(network)).toString('hex'));
   const next = page.next === null ? null : `contents.json?limit=${limit}&next=${encodeURIComponent(page.next)}`;
@@ -87,4 +91,10 @@ async function contents(call: Call, { store }: Service): Promise<Answer> {
   const body = Buffer.from(JSON.stringify(answer));
   const tag = createHash('sha256').update(body).digest('hex');
   return { status: 200, type: 'application/json', body, headers: { ETag: `"${tag}"`, 'Cache-Control': 'no-cache' } };
+}
+
+function entryOf(task: string, version: string, labels: ReadonlyMap<string, string>, content: string | null): Contents['tasks'][number] {
+  const own = [...labels].flatMap(([label, number]) => (number === version ? [label] : []));
+  const url = `tasks/${task}/mask?version=${version}${content ? `&id=${content}` : ''}`;
+  return { task, version, ...(own.length && { labels: own }), content, url };
 }

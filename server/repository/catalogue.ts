@@ -41,6 +41,14 @@ export function unknownTask(name: string, known: readonly string[]): SeedmaskErr
   return new SeedmaskError('unknown-task', { field: 'task', expected: near ?? first, got: name, hint });
 }
 
+/** @param alone whether its file holds no other task */
+export function taskClash({ name, number, file }: Version, other: Version, alone: boolean): SeedmaskError {
+  const hint = alone
+    ? 'Rename one of them, or store it as another version.'
+    : 'Serve one of these files alone, or pack it again with other ids.';
+  return new SeedmaskError('task-clash', { field: `task ${name} version ${number}`, got: `${other.file} and ${file}`, hint });
+}
+
 /** A version with what the store knows of it. */
 export interface Slot extends Version {
   readonly source: ModelFile;

@@ -24,6 +24,11 @@ export class Labels {
     this.#catalogue = catalogue;
   }
 
+  /** What stands in a folder. */
+  of(folder: string | undefined): ReadonlyMap<string, string> {
+    return (folder !== undefined && this.#folders.get(folder)?.labels) || NO_LABELS;
+  }
+
   get failures(): { readonly file: string; readonly error: SeedmaskError }[] {
     return [...this.#folders].flatMap(([folder, { error, stuck }]) => {
       const reason = error ?? stuck;

@@ -8,7 +8,8 @@
 //   mnist/labels.json            their labels
 //
 // A file that does not come, or is not what its id says, fails alone: what was served before stays. Nothing that was not pulled is
-// replaced or removed, and a list without tasks, as of a folder that is not mounted, removes nothing.
+// replaced or removed. A list without tasks, as of a folder that is not mounted, removes nothing; nor does one with a file that the origin
+// cannot read and that is not here: it may be an archive, whose tasks have other names.
 
 import { randomBytes } from 'node:crypto';
 import { lstat, mkdir, open, readdir, readFile, readlink, rename, rm, rmdir, symlink } from 'node:fs/promises';
@@ -165,6 +166,10 @@ export class Mirror {
     return join(this.#blobs, `${content}.smk`);
   }
 
+  #link(task: string, version: string): string {
+    return join(this.#folder, task, `${version}.smk`);
+  }
+
   /** The folder is this origin's, or nobody's yet. */
   async #claim(): Promise<void> {
     await mkdir(this.#blobs, { recursive: true });
@@ -180,7 +185,7 @@ export class Mirror {
   /** Whether a file had to be pulled. */
   async #take({ task, version, content, url }: Entry): Promise<boolean> {
     if (content === null) throw new SeedmaskError('cannot-pull', { field: url, got: 'the origin cannot read it now' });
-    const link = join(this.#folder, task, `${version}.smk`);
+    const link = this.#link(task, version);
     const there = await lstat(link).catch(() => undefined);
     if (there && !there.isSymbolicLink()) {
       throw new SeedmaskError('cannot-write', { field: link, got: 'a file that was not pulled is there' });
@@ -277,11 +282,14 @@ export class Mirror {
 
   /** Removes what was pulled once and is wanted no more; networks only where it is known which are. */
   async #tidy(tasks: readonly Entry[], networks: Wanted['networks'] | undefined, here: Attempt): Promise<void> {
-    const wanted = new Set(tasks.map(({ task, version }) => join(this.#folder, task, `${version}.smk`)));
+    const wanted = new Set(tasks.map(({ task, version }) => this.#link(task, version)));
     const labels = labelsOf(tasks);
     const used = new Set<string | null | undefined>(tasks.map(({ content }) => content));
     // Where a file did not come, what was pulled before.
     for (const link of wanted) used.add(await contentOf(link));
+    let whole = true;
+    for (const { task, version, content } of tasks)
+      whole &&= content !== null || (await contentOf(this.#link(task, version))) !== undefined;
     const remove = (path: string) => here(path, () => rm(path, { force: true }));
     for (const entry of await readdir(this.#folder, { withFileTypes: true })) {
       const path = join(this.#folder, entry.name);
@@ -290,11 +298,13 @@ export class Mirror {
       let ours = false;
       // What cannot be listed, such as lost+found, is left alone.
       for (const name of await readdir(path).catch((): string[] => [])) {
-        if ((await contentOf(join(path, name))) === undefined) continue;
+        const content = await contentOf(join(path, name));
+        if (content === undefined) continue;
         ours = true;
-        if (!wanted.has(join(path, name))) await remove(join(path, name));
+        if (!whole) used.add(content);
+        else if (!wanted.has(join(path, name))) await remove(join(path, name));
       }
-      if (ours && !labels.has(entry.name)) await remove(join(path, 'labels.json'));
+      if (ours && whole && !labels.has(entry.name)) await remove(join(path, 'labels.json'));
       // Fails where something is left.
       if (ours) await rmdir(path).catch(() => undefined);
     }

@@ -28,6 +28,11 @@ export class SeenFiles {
     for (const seen of this.#files.values()) if (seen.error) yield { ...seen, error: seen.error };
   }
 
+  /** Those of which nothing is served. */
+  *unserved(): Iterable<Seen & { readonly error: SeedmaskError }> {
+    for (const seen of this.refused()) if (seen.slots.length === 0) yield seen;
+  }
+
   /** Networks of what is served. */
   get networks(): ReadonlySet<Network | undefined> {
     return new Set([...this.#files.values()].map(({ network }) => network));

@@ -13,7 +13,7 @@ import { SeedmaskError } from '../../codec/errors.js';
 import { type NetworkLookup, standAloneStored, writePacked } from '../../codec/index.js';
 import type { Network } from '../../src/network.js';
 import type { Threads } from '../running/threads.js';
-import { Catalogue, type Entry, type ServedTask, type Slot, slotsOf, type Version, type Wanted } from './catalogue.js';
+import { Catalogue, type Entry, type ServedTask, type Slot, slotsOf, taskClash, type Version, type Wanted } from './catalogue.js';
 import { FileChanged, type Listing, listFiles, type ModelFile, openFile, type Place, refusal, unreadable } from './files.js';
 import { Labels } from './labels.js';
 import { Masks, type Opened, type StoreEvent } from './masks.js';
@@ -90,11 +90,16 @@ export class Store {
     return [...lost, ...files, ...this.#labels.failures];
   }
 
+  /** Versions that are there and of which nothing is served, with the labels of their folder; an archive by the name of its file. */
+  get unserved(): readonly { readonly name: string; readonly number: string; readonly labels: ReadonlyMap<string, string> }[] {
+    return Array.from(this.#files.unserved(), ({ place: { name, number, folder } }) => ({ name, number, labels: this.#labels.of(folder) }));
+  }
+
   /** @throws SeedmaskError unknown-task with the nearest known name, unloaded-task, or why the file of that name is not served */
   task(name: string): ServedTask {
     const task = this.tasks.get(name);
     if (task) return task;
-    for (const { place, slots, error } of this.#files.refused()) if (slots.length === 0 && place.name === name) throw error;
+    for (const { place, error } of this.#files.unserved()) if (place.name === name) throw error;
     return this.#catalogue.task(name);
   }
 
@@ -124,9 +129,8 @@ export class Store {
         yield { name, version: slot.number, state, reason: out ? 'unloaded' : (trouble?.message ?? '') };
       }
     }
-    for (const { place, slots, error } of this.#files.refused()) {
-      if (slots.length === 0) yield { name: place.name, version: '', state: 'UNAVAILABLE', reason: error.message };
-    }
+    for (const { place, error } of this.#files.unserved())
+      yield { name: place.name, version: '', state: 'UNAVAILABLE', reason: error.message };
   }
 
   /**
@@ -342,14 +346,7 @@ export class Store {
     const slots = slotsOf(source);
     try {
       const clash = slots.find(({ name }) => elsewhere(name).some((slot) => !gone.has(slot)));
-      if (clash) {
-        const [other] = elsewhere(clash.name);
-        const hint =
-          slots.length > 1
-            ? 'Serve one of these files alone, or pack it again with other ids.'
-            : 'Rename one of them, or store it as another version.';
-        throw new SeedmaskError('task-clash', { field: `task ${clash.name} version ${number}`, got: `${other.file} and ${file}`, hint });
-      }
+      if (clash) throw taskClash(clash, elsewhere(clash.name)[0], slots.length === 1);
       if (!first) for (const [i, slot] of slots.entries()) slots[i] = await this.#successor(slot, old);
     } catch (error) {
       for (const slot of slots) if (!old.includes(slot)) this.#masks.drop(slot);
