@@ -188,6 +188,13 @@ describe('what cannot be served fails alone, by name', () => {
     expect((await openStore(root)).failures.map(({ error }) => [error.code, error.message])).toEqual([['bad-store', regular]]);
     const { code, message } = await refusal(() => openStore('/dev/zero'));
     expect([code, message]).toEqual(['bad-store', regular]);
+    const versions = disk({ 'v/1.smk': model });
+    expect(spawnSync('mkfifo', [join(versions, 'v/labels.json')]).status).toBe(0);
+    const store = await openStore(versions);
+    expect([[...store.tasks.keys()], store.failures.map(({ error }) => error.message)]).toEqual([
+      ['v'],
+      [expect.stringContaining('labels.json must be a regular file, got a pipe')],
+    ]);
   });
   test('a file over the limit is not read', async () => {
     const [{ error }] = (await openStore(disk({ 'a.smk': model }), { fileLimit: 10 })).failures;

@@ -338,6 +338,21 @@ describe('a file that is refused for a cause outside itself', () => {
     expect([[...store.tasks.keys()], store.failures]).toEqual([['a'], []]);
   });
 
+  test('the system, when labels are read: they hold once they can be read', async () => {
+    const root = disk({ 't/1.smk': kept(1), 't/labels.json': '{"stable": 1}' });
+    const { readFile } = fs;
+    const failure = Object.assign(new Error('EMFILE: too many open files, open'), { code: 'EMFILE', syscall: 'open' });
+    fs.readFile = () => Promise.reject(failure);
+    syncBuiltinESMExports();
+    const store = await openStore(root).finally(() => {
+      fs.readFile = readFile;
+      syncBuiltinESMExports();
+    });
+    expect(store.failures.map(({ file, error }) => [file, error.code])).toEqual([[join(root, 't/labels.json'), 'unreadable-file']]);
+    await store.refresh();
+    expect([[...store.task('t').labels], store.failures]).toEqual([[['stable', '1']], []]);
+  });
+
   test('the system, when its mask is read: the next request has it', async () => {
     const store = await openStore(disk({ 'a.smk': kept(1) }));
     await expect(starved(1, () => packedOf(store, 'a'))).rejects.toThrow(/a.smk cannot be read: EMFILE.* Look at its permissions/);

@@ -261,16 +261,21 @@ function rangesOf({ file, signature }: Place): RangeRead {
 
 /**
  * Labels of the versions in a folder.
- * @throws SeedmaskError (by rejection) bad-store, over-limit
+ * @throws SeedmaskError (by rejection) bad-store, over-limit, unreadable-file
  */
 export async function readLabels(folder: string): Promise<Map<string, string>> {
   const file = join(folder, 'labels.json');
   const expected = 'JSON such as {"stable": 1}: label names with version numbers';
-  const { size } = await statOf(file);
+  const found = await statOf(file);
+  regular(file, found);
+  const size = Number(found.size);
   if (size > LABELS_LIMIT) throw new SeedmaskError('over-limit', { field: `size of ${file}`, expected: LABELS_LIMIT, got: size });
+  const text = await readFile(file, 'utf8').catch((error: unknown) => {
+    throw systemRefusal(file, error);
+  });
   let parsed: unknown;
   try {
-    parsed = JSON.parse(await readFile(file, 'utf8'));
+    parsed = JSON.parse(text);
   } catch (error) {
     throw new SeedmaskError('bad-store', { field: file, expected, got: error instanceof Error ? error.message : String(error) });
   }

@@ -47,12 +47,13 @@ export class Labels {
     const unread = new Set(refused.map(({ place }) => place.file));
     for (const folder of this.#folders.keys()) if (!listed.has(folder) && !unread.has(folder)) this.#folders.delete(folder);
     for (const [folder, signature] of listed) {
-      if (this.#folders.get(folder)?.signature === signature) continue;
+      const known = this.#folders.get(folder);
+      if (known?.signature === signature && known.error?.code !== 'unreadable-file') continue;
       try {
         this.#folders.set(folder, { signature, labels: await readLabels(folder), error: undefined, stuck: undefined });
       } catch (error) {
         if (!(error instanceof SeedmaskError)) throw error;
-        this.#folders.set(folder, { signature, labels: this.#folders.get(folder)?.labels ?? NO_LABELS, error, stuck: undefined });
+        this.#folders.set(folder, { signature, labels: known?.labels ?? NO_LABELS, error, stuck: undefined });
       }
     }
     for (const source of this.#folders.values()) source.stuck = undefined;
