@@ -2,7 +2,7 @@
 // starts nothing; `createHandler` is the faster way in and `listen` the way to a port.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import express, { type ErrorRequestHandler, type Express, type NextFunction, type RequestHandler } from 'express';
+import express, { type ErrorRequestHandler, type Express, type NextFunction, type Request, type RequestHandler } from 'express';
 import { SeedmaskError } from '../codec/errors.js';
 import { partial } from './ranges.js';
 import { type Route, respond, type Service } from './routes.js';
@@ -43,11 +43,7 @@ export function appOf(service: Service, web: Readonly<Record<string, string>> = 
       refuse((method, path) => wrongMethod(same, method, path)),
     );
   app.use(refuse(unknownRoute));
-  const failed: ErrorRequestHandler = (error: unknown, req, res, next) => {
-    const badPath = new SeedmaskError('bad-request', { field: 'the path', expected: 'valid percent-encoding', got: req.path });
-    const known = error instanceof Error && !(error instanceof URIError) ? error : badPath;
-    return refuse(() => known)(req, res, next);
-  };
+  const failed: ErrorRequestHandler = (error: unknown, req, res, next) => refuse(() => known(error, req))(req, res, next);
   app.use(failed);
   // A target without a path fails in Express before anything of ours is asked, and gets a page of HTML.
   const { handle } = app;
@@ -60,6 +56,19 @@ export function appOf(service: Service, web: Readonly<Record<string, string>> = 
     void respond({ path: 'none', access: 'open', answer }, {}, req, res, service);
   };
   return app;
+}
+
+/** What Express says of a request, in our words: its router of the path, its files of a range or a condition. */
+function known(error: unknown, { path, headers }: Request): Error {
+  const { status, headers: told } = error as { status?: number; headers?: Record<string, string> };
+  if (status === 416)
+    return new SeedmaskError('bad-range', { field: 'Range', expected: told?.['Content-Range'].slice(8), got: headers.range });
+  if (status === 412) {
+    const got = 'a condition that it does not meet';
+    return new SeedmaskError('bad-request', { field: 'If-Match or If-Unmodified-Since', expected: 'true of the file as it is', got });
+  }
+  if (error instanceof Error && !(error instanceof URIError)) return error;
+  return new SeedmaskError('bad-request', { field: 'the path', expected: 'valid percent-encoding', got: path });
 }
 
 /** Where Express begins with a request; its types leave it out. */

@@ -1,5 +1,6 @@
 // Large answers travel compressed to clients that say they take gzip. Small ones do not: below some tens of kilobytes a connection
-// is faster than zlib. The work is done on zlib's own threads, at the fastest level, so other requests do not wait for it.
+// is faster than zlib. The work is done on zlib's own threads, at the fastest level, so other requests do not wait for it. The bytes are
+// others then, and the ETag says so by being weak: nobody goes on in one form with a part of the other (RFC 9110, 8.8.3.3).
 
 import { promisify } from 'node:util';
 import { constants, gzip } from 'node:zlib';
@@ -19,7 +20,8 @@ export async function compressed(answer: Answer, accept: string | undefined): Pr
   const vary = { ...headers, Vary: headers?.['Vary'] === undefined ? 'Accept-Encoding' : `${headers['Vary']}, Accept-Encoding` };
   if (!takesGzip(accept)) return { ...answer, headers: vary };
   const small = await run(body, { level: constants.Z_BEST_SPEED });
-  return { ...answer, body: small, headers: { ...vary, 'Content-Encoding': 'gzip' } };
+  const etag = headers?.['ETag'];
+  return { ...answer, body: small, headers: { ...vary, ...(etag && { ETag: `W/${etag}` }), 'Content-Encoding': 'gzip' } };
 }
 
 /** RFC 9110, 12.5.3: named, or covered by *, and not with a weight of 0. */

@@ -1,4 +1,5 @@
-// Parts of files, and nothing for those who have them: If-None-Match gives 304, Range 206 or 416 (RFC 9110, sections 13 and 14).
+// Parts of files, and nothing for those who have them: If-None-Match gives 304, Range 206 or 416 (RFC 9110, sections 13 and 14; of HEAD
+// a Range says nothing).
 // Express reads the ranges. Its `fresh` is not used: it answers 200 to Cache-Control: no-cache, which fetch adds by itself to every
 // request with If-None-Match. Several ranges at once, and ranges of another content (If-Range), get the whole file, as is allowed.
 
@@ -13,7 +14,8 @@ export function partial(answer: Answer, req: Request): Answer {
   if (names(req.headers['if-none-match'], etag)) return { ...answer, status: 304, body: '' };
   const condition = req.headers['if-range'];
   const size = answer.body.length;
-  const ranges = condition === undefined || condition === etag ? req.range(size, { combine: true }) : undefined;
+  const asked = req.method === 'GET' && (condition === undefined || condition === etag);
+  const ranges = asked ? req.range(size, { combine: true }) : undefined;
   if (ranges === -1) throw new SeedmaskError('bad-range', { field: 'Range', expected: size, got: req.headers.range });
   if (!Array.isArray(ranges) || ranges.type !== 'bytes' || ranges.length !== 1) return answer;
   const [{ start, end }] = ranges;

@@ -1,10 +1,11 @@
 // Masks and networks as files: a client that has both answers as the server does, asks for parts, and never fetches twice.
 
+import { statSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { contentId, networkId, openArchive, readModel } from '../codec/index.js';
 import type { Listening, Store } from '../server/index.js';
 import type { Network } from '../src/network.js';
-import { engine, get, post, sampleStore, serve } from './server.material.js';
+import { engine, get, post, sampleStore, serve, storeOf, task, tinyNetwork } from './server.material.js';
 
 let store: Store;
 let server: Listening;
@@ -117,6 +118,25 @@ describe('masks', () => {
     for (const name of ['content-length', 'etag', 'cache-control', 'content-type', 'accept-ranges']) {
       expect(head.headers.get(name)).toBe(whole.headers.get(name));
     }
+    // RFC 9110, 14.2: a Range is for GET alone.
+    for (const range of ['bytes=0-9', 'bytes=99999-']) {
+      const { status, headers } = await file('/tasks/tiny/mask', { Range: range }, 'HEAD');
+      expect([status, headers.get('content-length')]).toEqual([200, whole.headers.get('content-length')]);
+    }
+  });
+
+  test('of the files of a page a range too far and a condition that fails are the mistakes of the client', async () => {
+    const reported: unknown[] = [];
+    const page = await serve({ web: { '/': import.meta.dirname }, report: (error) => reported.push(error) });
+    const at = `${page.url}/server.files.test.ts`;
+    const size = statSync(import.meta.filename).size;
+    const beyond = await get(at, { headers: { Range: `bytes=${size}-` } });
+    expect([beyond.status, beyond.headers.get('content-range'), beyond.json.code]).toEqual([416, `bytes */${size}`, 'bad-range']);
+    expect(beyond.json.error).toBe(`the range bytes=${size}- lies outside the ${size} bytes`);
+    const other = await get(at, { headers: { 'If-Match': '"x"' } });
+    expect([other.status, other.json.code, other.json.field]).toEqual([400, 'bad-request', 'If-Match or If-Unmodified-Since']);
+    expect(reported).toEqual([]);
+    await page.close();
   });
 
   test('an archive reads a task over ranges of it', async () => {
@@ -158,4 +178,23 @@ describe('networks', () => {
     const { status, json } = await get(`${server.url}/networks/abc`);
     expect([status, json.code, json.error]).toEqual([404, 'unknown-network', 'no network with the id abc. GET /networks lists them.']);
   });
+});
+
+test('a list that is compressed on its way has a weak ETag, which goes for the plain one as well', async () => {
+  const network = tinyNetwork();
+  const tasks = Array.from({ length: 200 }, (_, i) => task(network, `t${100 + i}`, ['a']));
+  const many = await serve({ store: await storeOf({ 'all.smk': { network, base: { kind: 'none' }, tasks } }) });
+  const ask = async (headers: Record<string, string>) => {
+    const answer = await fetch(`${many.url}/contents.json?limit=1000`, { headers });
+    return { status: answer.status, headers: answer.headers, text: await answer.text() };
+  };
+  const plain = await ask({ 'Accept-Encoding': 'identity' });
+  const small = await ask({ 'Accept-Encoding': 'gzip' });
+  const etag = plain.headers.get('etag')!;
+  expect([etag[0], small.headers.get('content-encoding'), small.headers.get('etag')]).toEqual(['"', 'gzip', `W/${etag}`]);
+  expect(small.text).toBe(plain.text);
+  for (const tag of [etag, `W/${etag}`]) expect((await ask({ 'If-None-Match': tag })).status).toBe(304);
+  // RFC 9110, 13.1.5: what came compressed is not gone on with.
+  expect((await ask({ Range: 'bytes=5-9', 'If-Range': `W/${etag}` })).status).toBe(200);
+  await many.close();
 });
