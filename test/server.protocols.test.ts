@@ -146,6 +146,9 @@ describe('Open Inference Protocol', () => {
     expect(Object.keys(without.json)).toEqual(['model_name', 'model_version', 'outputs']);
     expect(without.json.model_version).toBe('1');
     expect(without.json.outputs.map((o: { name: string }) => o.name)).toEqual(['label']);
+    // An empty list asks for all, as no list does (Triton's InferenceRequest::Normalize).
+    const empty = await post(at('/v2/models/tiny/versions/1/infer'), { inputs: [input()], outputs: [] });
+    expect(empty.json.outputs.map((o: { name: string }) => o.name)).toEqual(['probabilities', 'label']);
   });
 
   test.each([

@@ -77,7 +77,9 @@ export function readTensors(
   const hint = 'Send {"inputs": [{"name": "pixels", "shape": [n, inputs], "datatype", "data"}]}.';
   const request = checked(Infer, parseJson(split.json), '', hint);
   const { binary_data_output: binary = false, timeout, abstain } = request.parameters ?? {};
-  const wishes = (request.outputs ?? ALL.map((name) => ({ name, parameters: undefined }))).map(({ name, parameters }, i): Wish => {
+  // An empty list is how some clients leave it out, and Triton takes it so.
+  const named = request.outputs?.length ? request.outputs : ALL.map((name) => ({ name, parameters: undefined }));
+  const wishes = named.map(({ name, parameters }, i): Wish => {
     const best = parameters?.classification || undefined;
     if (best !== undefined && name === 'label') {
       const field = `/outputs/${i}/parameters/classification`;
