@@ -148,10 +148,12 @@ export function route(
   };
 }
 
-/** Our own routes refuse a query parameter that they do not know: it would be a wish that nobody hears. Other protocols let it pass. */
+/** Our own routes refuse a query parameter that they do not know, or twice: it would be a wish that nobody hears. Others let it pass. */
 function checkQuery(query: URLSearchParams, known: readonly string[]): void {
   for (const name of query.keys()) {
-    if (known.includes(name)) continue;
+    const given = query.getAll(name).length;
+    if (known.includes(name) && given === 1) continue;
+    if (known.includes(name)) throw new SeedmaskError('bad-request', { field: `?${name}`, expected: 'there once', got: `${given} times` });
     const near = nearest(name, known);
     const expected = known.length > 0 ? `one of ${known.join(', ')}` : 'absent: this route has none';
     throw new SeedmaskError('bad-request', {

@@ -160,6 +160,10 @@ describe('query parameters that nobody knows', () => {
     expect((await ask('GET', '/tasks?page=2'))[1]).toBe('a query parameter must be one of limit, next, got page');
     expect((await ask('GET', '/tasks/tiny?x='))[1]).toBe('a query parameter must be absent: this route has none, got x');
   });
+  test('so is one that is there twice, of which one would not be heard', async () => {
+    const { status, body } = await wire('GET', '/tasks?limit=1&limit=2');
+    expect([status, JSON.parse(body).error]).toEqual([400, '?limit must be there once, got 2 times']);
+  });
   test('pass where the protocols, scrapers and browsers send what they like', async () => {
     expect((await wire('POST', '/v2/models/tiny/infer?x=1', [], INFER)).status).toBe(200);
     expect((await wire('POST', '/v1/models/tiny:predict?x=1', [], '{"instances":[[1,2,3,4]]}')).status).toBe(200);
