@@ -10,7 +10,7 @@ import { Outbox } from './outbox.js';
 import { contentsRoutes } from './protocols/contents.js';
 import { documentRoutes } from './protocols/documents.js';
 import { inferTaskRoutes } from './protocols/infer-task.js';
-import { Networks, networkRoutes } from './protocols/networks.js';
+import { networkRoutes } from './protocols/networks.js';
 import { oipRoutes } from './protocols/oip.js';
 import { taskRoutes } from './protocols/tasks.js';
 import { tfservingRoutes } from './protocols/tfserving.js';
@@ -98,11 +98,10 @@ export function createService(options: ServerOptions): Service {
     });
   }
   const service: Service = { ...parts, routes: [] };
-  const networks = new Networks();
   const routes = [
     ...taskRoutes(service),
-    ...networkRoutes(service, networks),
-    ...inferTaskRoutes(service, networks),
+    ...networkRoutes(service),
+    ...inferTaskRoutes(service),
     ...contentsRoutes(service),
     ...tfservingRoutes(service),
     ...oipRoutes(service, release),

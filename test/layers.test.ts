@@ -31,7 +31,7 @@ const RULES: [place: string, allowed: RegExp][] = [
   ['models/', /^src\//],
   ['server/requests/', /^(server\/(requests\/|running\/threads)|src\/|codec\/)/],
   ['server/running/', /^(server\/(running|requests|repository|routes)|src\/|codec\/)/],
-  ['server/repository/', /^(server\/(repository|requests)\/|server\/(running\/threads|protocols\/contents)|src\/|codec\/)/],
+  ['server/repository/', /^(server\/(repository|requests)\/|server\/(nearest|running\/threads|protocols\/contents)|src\/|codec\/)/],
   ['server/', /^(server|src|codec|models)\//],
   ['client/', /^client\/|^codec\/(errors|one-line)/],
   ['web/', /^(web|src|codec|models)\//],

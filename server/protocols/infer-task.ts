@@ -15,7 +15,7 @@ import { checkPixels } from '../requests/rows.js';
 import { type Answer, type Call, json, param, queryOf, type Route, route, type Service } from '../routes.js';
 import { checkEnough, type Found } from '../running/finder.js';
 import { TIMEOUT, timeoutOf } from './inference.js';
-import type { Networks } from './networks.js';
+import { findNetwork } from './networks.js';
 
 /** Rows of one question at most: a few say as much as many. */
 const ROWS_LIMIT = 256;
@@ -47,7 +47,7 @@ const Guess = z.strictObject({
   }),
 });
 
-export function inferTaskRoutes(service: Service, networks: Networks): Route[] {
+export function inferTaskRoutes(service: Service): Route[] {
   return [
     route(
       'POST',
@@ -60,13 +60,13 @@ export function inferTaskRoutes(service: Service, networks: Networks): Route[] {
         takes: contentOf(WhichTask),
         gives: { 'application/json': Guess },
       },
-      (call) => inferTask(call, service, networks),
+      (call) => inferTask(call, service),
     ),
   ];
 }
 
-async function inferTask(call: Call, service: Service, networks: Networks): Promise<Answer> {
-  const network = networks.find(param(call, 'network'), call, service);
+async function inferTask(call: Call, service: Service): Promise<Answer> {
+  const network = findNetwork(param(call, 'network'), call, service);
   const query = call.query.size > 0 ? queryOf(call, Query) : {};
   const timeoutMs = timeoutOf(call);
   const every = all(network, call, service);

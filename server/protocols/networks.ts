@@ -7,8 +7,9 @@
 
 import { z } from 'zod';
 import { SeedmaskError } from '../../codec/errors.js';
-import { networkId, writeModel } from '../../codec/index.js';
+import { writeModel } from '../../codec/index.js';
 import { describe, isSignedConstant, type Network, totalWeights } from '../../src/network.js';
+import { idOfNetwork } from '../repository/network-shelf.js';
 import { type Answer, type Call, json, param, queryOf, type Route, route, type Service } from '../routes.js';
 import { VersionQuery } from './inference.js';
 
@@ -30,7 +31,7 @@ const NetworksAnswer = z.strictObject({ networks: z.array(NetworkAnswer) });
 
 const BYTES = 'application/octet-stream';
 
-export function networkRoutes(service: Service, networks: Networks): Route[] {
+export function networkRoutes(service: Service): Route[] {
   const tag = 'Seedmask';
   const partial = { 206: 'the bytes of Range', 304: 'If-None-Match names the ETag', 416: 'Range lies outside the file' };
   return [
@@ -41,7 +42,7 @@ export function networkRoutes(service: Service, networks: Networks): Route[] {
       (call) => mask(call, service),
     ),
     route('GET', '/networks', { tag, summary: 'The networks under the tasks', gives: { 'application/json': NetworksAnswer } }, (call) =>
-      json({ networks: [...networks.of(call, service).values()].map(({ answer }) => answer) }),
+      json({ networks: [...networksOf(call, service).values()].map(({ answer }) => answer) }),
     ),
     route(
       'GET',
@@ -54,7 +55,7 @@ export function networkRoutes(service: Service, networks: Networks): Route[] {
       },
       (call) => {
         const id = param(call, 'network');
-        const found = networks.of(call, service).get(id);
+        const found = networksOf(call, service).get(id);
         if (!found) throw unknownNetwork(id);
         const { answer, network } = found;
         if (!call.headers.accept?.includes(BYTES)) return json(answer, 200, { Vary: 'Accept' });
@@ -67,38 +68,30 @@ export function networkRoutes(service: Service, networks: Networks): Route[] {
 const unknownNetwork = (id: string): SeedmaskError =>
   new SeedmaskError('unknown-network', { field: 'network', got: id, hint: 'GET /networks lists them.' });
 
-/** Ids of networks, worked out once a network. */
-export class Networks {
-  readonly #ids = new WeakMap<Network, string>();
+type Described = { readonly network: Network; readonly answer: z.infer<typeof NetworkAnswer> };
 
-  /** The networks of the tasks that the caller may use, by id. */
-  of({ caller }: Call, { store }: Service): Map<string, { readonly network: Network; answer: z.infer<typeof NetworkAnswer> }> {
-    const found = new Map<string, { readonly network: Network; answer: z.infer<typeof NetworkAnswer> }>();
-    for (const { name, versions } of store.tasks.values()) {
-      if (!caller.allows(name)) continue;
-      for (const [id, network] of new Map(versions.map((version) => [this.#id(version.network), version.network]))) {
-        const known = found.get(id) ?? { network, answer: describeNetwork(id, network) };
-        known.answer.tasks++;
-        found.set(id, known);
-      }
+/** The networks of the tasks that the caller may use, by id. */
+function networksOf({ caller }: Call, { store }: Service): Map<string, Described> {
+  const found = new Map<string, Described>();
+  for (const { name, versions } of store.tasks.values()) {
+    if (!caller.allows(name)) continue;
+    for (const network of new Set(versions.map((version) => version.network))) {
+      const id = idOfNetwork(network);
+      const known = found.get(id) ?? { network, answer: describeNetwork(id, network) };
+      known.answer.tasks++;
+      found.set(id, known);
     }
-    return found;
   }
+  return found;
+}
 
-  /** The network of an id, if the caller may use a task on it. @throws SeedmaskError unknown-network */
-  find(id: string, { caller }: Call, { store }: Service): Network {
-    for (const { name, versions } of store.tasks.values()) {
-      const version = caller.allows(name) ? versions.find(({ network }) => this.#id(network) === id) : undefined;
-      if (version) return version.network;
-    }
-    throw unknownNetwork(id);
+/** The network of an id, if the caller may use a task on it. @throws SeedmaskError unknown-network */
+export function findNetwork(id: string, { caller }: Call, { store }: Service): Network {
+  for (const { name, versions } of store.tasks.values()) {
+    const version = caller.allows(name) ? versions.find(({ network }) => idOfNetwork(network) === id) : undefined;
+    if (version) return version.network;
   }
-
-  #id(network: Network): string {
-    const id = this.#ids.get(network) ?? Buffer.from(networkId(network)).toString('hex');
-    this.#ids.set(network, id);
-    return id;
-  }
+  throw unknownNetwork(id);
 }
 
 function describeNetwork(id: string, network: Network): z.infer<typeof NetworkAnswer> {

@@ -4,9 +4,9 @@
 import { SeedmaskError } from '../../codec/errors.js';
 import type { TaskHead } from '../../codec/index.js';
 import type { Network } from '../../src/network.js';
+import { nearest } from '../nearest.js';
 import type { Decoded } from './decode.js';
 import type { ModelFile } from './files.js';
-import { nearest } from './nearest.js';
 
 /** One mask of one network under one name. */
 export interface Version {

@@ -3,6 +3,7 @@
 
 import { DECODERS } from '../../codec/decoders.js';
 import { contentId, type StoredTask } from '../../codec/index.js';
+import { hex } from '../../codec/layout.js';
 import { baseOfStored, decodeTask } from '../../codec/tasks.js';
 import { packMask } from '../../src/engine/packed.js';
 import type { Network } from '../../src/network.js';
@@ -23,5 +24,5 @@ export function decodeMask(network: Network, stored: StoredTask, place: number):
   const { leansOn: _, base: __, ...packed } = stored;
   const { task } = decodeTask(network, packed, place, baseOfStored(network, stored), DECODERS);
   const id = contentId({ network, base: { kind: 'none' }, tasks: [task] });
-  return { packed: packMask(network, task.mask), id: Buffer.from(id).toString('hex') };
+  return { packed: packMask(network, task.mask), id: hex(id) };
 }

@@ -1,9 +1,19 @@
-// The networks of a store's files, each once: equal networks are one object, so what is made of one (weights, compiled masks) is made once
-// for all its tasks, and it is forgotten with the last file that holds it.
+// The networks of a store's files, each once: equal networks are one object, so what is made of one (weights, compiled masks, its id) is
+// made once for all its tasks, and it is forgotten with the last file that holds it.
 
 import { isDeepStrictEqual } from 'node:util';
 import { type NetworkLookup, networkId } from '../../codec/index.js';
+import { hex } from '../../codec/layout.js';
 import type { Network } from '../../src/network.js';
+
+const ids = new WeakMap<Network, string>();
+
+/** The id of a network, 64 hex digits; working it out takes a millisecond, as the first weights are drawn for it. */
+export function idOfNetwork(network: Network): string {
+  const id = ids.get(network) ?? hex(networkId(network));
+  ids.set(network, id);
+  return id;
+}
 
 export class NetworkShelf {
   readonly #networks = new Map<string, Network>();
@@ -22,7 +32,7 @@ export class NetworkShelf {
   /** The one object for networks that equal this one. */
   shared(network: Network): Network {
     for (const known of this.#networks.values()) if (isDeepStrictEqual(known, network)) return known;
-    this.#networks.set(hex(networkId(network)), network);
+    this.#networks.set(idOfNetwork(network), network);
     return network;
   }
 
@@ -31,5 +41,3 @@ export class NetworkShelf {
     for (const [id, network] of this.#networks) if (!held.has(network)) this.#networks.delete(id);
   }
 }
-
-const hex = (id: Uint8Array): string => Buffer.from(id).toString('hex');
