@@ -66,7 +66,7 @@ export function createService(options: ServerOptions): Service {
   const { store, log, release = '0', abstain = 0 } = options;
   const scheduler = new Scheduler(store, new Classifiers(options.engine, options.compiledLimit ?? 256 * 1024 * 1024), options);
   const canary = new Canary(scheduler, options.threads);
-  const meters = new Meters(scheduler, store, release);
+  const meters = new Meters(scheduler, store, options.threads, release);
   const parts = {
     store,
     scheduler,

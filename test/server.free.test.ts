@@ -202,7 +202,12 @@ describe('the queue', () => {
   test('a full queue refuses before the body has come', async () => {
     const floats = { ...tinyNetwork([2, 2, 1], 3), distribution: 'normal' } as const;
     const store = await openStore(folderOf({ 'f.smk': oneTask(floats) }));
-    const threads = { count: 1, trusted: true, logits: () => new Promise<never>(() => undefined) } as unknown as Threads;
+    const threads = {
+      count: 1,
+      trusted: true,
+      state: { lost: 0 },
+      logits: () => new Promise<never>(() => undefined),
+    } as unknown as Threads;
     const server = await serve({ store, threads, queueRows: 1 });
     const stuck = new AbortController();
     const first = fetch(`${server.url}/tasks/f/classify`, { method: 'POST', body: new Uint8Array(4), signal: stuck.signal }).catch(() => 0);

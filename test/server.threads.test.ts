@@ -169,6 +169,10 @@ describe('a thread that is lost', () => {
     expect(threads.trusted).toBe(true);
     expect((await Promise.all(jobs)).map(({ id }) => id)).toEqual(['x', 'x', 'x']);
     expect([threads.state.lost, threads.trusted]).toEqual([1, true]);
+    const server = await serve({ threads });
+    const metrics = await (await fetch(`${server.url}/metrics`)).text();
+    expect(metrics).toContain('\nseedmask_lost_threads_total 1\n');
+    await server.close();
   });
 
   test.each([

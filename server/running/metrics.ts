@@ -7,6 +7,7 @@ import type { Store } from '../repository/store.js';
 import type { Exchange } from '../routes.js';
 import type { Scheduler } from './scheduler.js';
 import { type Spread, Tally, type TallyOptions } from './tally.js';
+import type { Threads } from './threads.js';
 
 /** Tasks with a series of their own. */
 const NAMED_TASKS = 50;
@@ -35,7 +36,7 @@ export class Meters {
   readonly #guesses: Spread;
   readonly #looks: Counter;
 
-  constructor(scheduler: Scheduler, store: Store, release: string) {
+  constructor(scheduler: Scheduler, store: Store, threads: Pick<Threads, 'state'> | undefined, release: string) {
     const registers = [this.#registry];
     const gauge = (name: string, help: string, read: () => number) =>
       new Gauge({
@@ -110,6 +111,12 @@ export class Meters {
       labelNames: ['kind'],
       registers,
     });
+    counter(
+      'seedmask_lost_threads_total',
+      'Worker threads that died or hung; another does the job, so one loss fails no request.',
+      [],
+      () => [[{}, threads?.state.lost ?? 0]],
+    );
     gauge('seedmask_tasks', 'Tasks that are served.', () => store.tasks.size);
     gauge('seedmask_store_failures', 'Files and folders that cannot be served now.', () => store.failures.length);
     gauge('seedmask_waiting_requests', 'Requests that wait to be computed.', () => scheduler.waiting.requests);
