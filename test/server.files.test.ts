@@ -1,11 +1,11 @@
 // Masks and networks as files: a client that has both answers as the server does, asks for parts, and never fetches twice.
 
-import { statSync } from 'node:fs';
+import { rmSync, statSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { contentId, networkId, openArchive, readModel } from '../codec/index.js';
 import type { Listening, Store } from '../server/index.js';
 import type { Network } from '../src/network.js';
-import { engine, get, post, sampleStore, serve, storeOf, task, tinyNetwork } from './server.material.js';
+import { engine, folder, get, post, sampleStore, serve, storeOf, task, tinyNetwork } from './server.material.js';
 
 let store: Store;
 let server: Listening;
@@ -178,6 +178,15 @@ describe('networks', () => {
     const { status, json } = await get(`${server.url}/networks/abc`);
     expect([status, json.code, json.error]).toEqual([404, 'unknown-network', 'no network with the id abc. GET /networks lists them.']);
   });
+});
+
+test('no file of a page hides a route', async () => {
+  const root = folder({ 'index.html': 'page', metrics: 'mine', 'openapi.json': 'mine' });
+  const page = await serve({ web: { '/': root } });
+  const texts = ['/', '/metrics', '/openapi.json'].map(async (path) => (await fetch(`${page.url}${path}`)).text());
+  expect((await Promise.all(texts)).map((text) => text.slice(0, 4))).toEqual(['page', '# HE', '{"op']);
+  await page.close();
+  rmSync(root, { recursive: true });
 });
 
 test('a list that is compressed on its way has a weak ETag, which goes for the plain one as well', async () => {

@@ -14,14 +14,6 @@ export function documentRoutes(service: Service, release: string, others: readon
   const routes: Route[] = [
     route(
       'GET',
-      '/',
-      { tag, summary: 'Where to begin; the web page where there is one', gives: { 'application/json': Begin } },
-      ({ prefix: at }) =>
-        json({ name: 'seedmask', version: release, tasks: `${at}/tasks`, openapi: `${at}/openapi.json`, metrics: `${at}/metrics` }),
-      open,
-    ),
-    route(
-      'GET',
       '/openapi.json',
       { tag, summary: 'This document', gives: { 'application/json': z.looseObject({ openapi: z.string() }) } },
       ({ prefix }) => {
@@ -35,6 +27,15 @@ export function documentRoutes(service: Service, release: string, others: readon
       '/metrics',
       { tag, summary: 'Counts and times for Prometheus', gives: { 'text/plain': 'bytes' } },
       async () => ({ status: 200, ...(await service.meters.text()) }),
+      open,
+    ),
+    // Last: the files of a page come with it (app.ts), and hide no other route.
+    route(
+      'GET',
+      '/',
+      { tag, summary: 'Where to begin; the web page where there is one', gives: { 'application/json': Begin } },
+      ({ prefix: at }) =>
+        json({ name: 'seedmask', version: release, tasks: `${at}/tasks`, openapi: `${at}/openapi.json`, metrics: `${at}/metrics` }),
       open,
     ),
   ];

@@ -1,5 +1,5 @@
 // Counts and times of every version that has answered: the statistics extension of the Open Inference Protocol, in full detail where
-// /metrics has to stop at the busiest tasks. A version that is unloaded takes its numbers with it.
+// /metrics has to stop at the busiest tasks. A version that is replaced takes its numbers with it.
 //
 //   compute_input: body to rows; queue and compute_infer: the scheduler's; compute_output: probabilities to an answer
 //
@@ -48,7 +48,7 @@ export interface Passage {
 }
 
 export class Statistics {
-  /** A version object lives as long as its content, so what is swapped or unloaded leaves nothing behind. */
+  /** A version object lives as long as its content, so what is swapped leaves nothing behind. */
   readonly #numbers = new WeakMap<Version, Numbers>();
 
   constructor(scheduler: Scheduler) {
