@@ -94,12 +94,14 @@ class Client:
         except (ValueError, KeyError, TypeError):
             raise self.foreign() from None
 
-    def infer_task(self, network, rows, **query):
-        """Which task of a network (its id) rows [rows, inputs] are for: {"task", "confidence", "tasks", "cost"}."""
+    def infer_task(self, network, rows, tasks=None, **query):
+        """Which task of a network (its id), or of a list of its tasks, rows [rows, inputs] are for: {"task", "confidence", "tasks", "cost"}."""
         # Of a network nothing tells whether its tasks take pixels or numbers, and JSON is the same for both.
         rows = np.asarray(rows)
         values = rows.reshape(len(rows), -1).astype(np.uint8 if rows.dtype == bool else rows.dtype)
         body = json.dumps({"instances": values.tolist()}, allow_nan=False)
+        if tasks is not None:
+            query["tasks"] = tasks if isinstance(tasks, str) else ",".join(tasks)
         path = f"/networks/{quote(network)}/infer-task?{urlencode(query)}"
         answer, _ = self.call("POST", path, body, {"Content-Type": "application/json"})
         try:

@@ -67,16 +67,17 @@ images = (numpy.arange(2 * 784) % 251).astype(numpy.uint8).reshape(2, 784)
 client = Client(sys.argv[1])
 ask = lambda rows, **query: client.infer_task(sys.argv[2], rows, **query)
 drawn = [ask(rows)["confidence"] for rows in [images > 128, (images > 128).astype("u1"), (images > 128).reshape(2, 28, 28)]]
-print(json.dumps([ask(images), ask(images, method="binary", tasks="digits,twin"), drawn]))`;
+print(json.dumps([ask(images), ask(images, method="binary", tasks=["digits", "twin"]), ask(images, tasks="digits,twin"), drawn]))`;
   const cwd = join(import.meta.dirname, '../client');
   const { stdout } = await run(PYTHON ?? 'python3', ['-c', program, twins.url, id], { cwd });
   const pixels = Uint8Array.from({ length: 2 * 784 }, (_, i) => i % 251);
   const { json } = await post(`${twins.url}/networks/${id}/infer-task`, pixels, { 'Content-Type': 'application/octet-stream' });
-  const [every, binary, drawn] = JSON.parse(stdout);
+  const [every, binary, text, drawn] = JSON.parse(stdout);
   // Truth values and rows of any shape are their bytes, as in classify.
   expect(new Set(drawn).size).toBe(1);
   expect({ ...every, cost: { ...every.cost, milliseconds: 0 } }).toEqual({ ...json, cost: { ...json.cost, milliseconds: 0 } });
   expect(binary.cost).toMatchObject({ tasks: 2, passes: 1, rows: 2 });
+  expect(text.cost).toMatchObject({ tasks: 2, rows: 2 });
   await twins.close();
 });
 
