@@ -76,6 +76,27 @@ describe('repository', () => {
     await damaged.close();
   });
 
+  test('nor is one whose file was replaced by a damaged one before its mask was in memory', async () => {
+    const own = folder({ 'd.smk': oneTask(tinyNetwork()), 'e.smk': oneTask(tinyNetwork()) });
+    const store = await openStore(own);
+    const at = await serve({ store });
+    expect((await post(`${at.url}/tasks/e/classify`, { instances: ROWS })).status).toBe(200);
+    // Half of a file each, as a copy in place leaves it for a while.
+    const half = writeModel(oneTask(tinyNetwork())).subarray(0, 30);
+    for (const name of ['d', 'e']) writeFileSync(join(own, `${name}.smk`), half);
+    await store.refresh();
+    const states = async () => (await post(`${at.url}/v2/repository/index`, '')).json.map(({ state }: { state: string }) => state);
+    const readiness = (name: string) => get(`${at.url}/v2/models/${name}/ready`).then(({ status }) => status);
+    const answers = (name: string) => post(`${at.url}/tasks/${name}/classify`, { instances: ROWS }).then(({ status }) => status);
+    expect([await answers('d'), await readiness('d'), await answers('e'), await readiness('e')]).toEqual([422, 503, 200, 200]);
+    expect(await states()).toEqual(['UNAVAILABLE', 'READY']);
+    for (const name of ['d', 'e']) writeFileSync(join(own, `${name}.smk`), writeModel(oneTask(tinyNetwork())));
+    await store.refresh();
+    expect([await states(), await readiness('d')]).toEqual([['READY', 'READY'], 200]);
+    await at.close();
+    rmSync(own, { recursive: true });
+  });
+
   test('load takes what is new in the folder, and a damaged file is named and changes nothing', async () => {
     expect((await change('c', 'load')).json.code).toBe('unknown-task');
     writeFileSync(join(root, 'c.smk'), writeModel(oneTask(tinyNetwork())));

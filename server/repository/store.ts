@@ -109,9 +109,10 @@ export class Store {
     return this.#catalogue.version(name, wanted);
   }
 
-  /** Why a version is known not to answer. */
+  /** Why a version is known not to answer: its mask does not decode, or was not in memory when its file was replaced by one that is refused. */
   trouble(version: Version): SeedmaskError | undefined {
-    return (version as Slot).error;
+    const { error, decoded, loading, file } = version as Slot;
+    return error ?? (decoded || loading ? undefined : this.#files.of(file)?.error);
   }
 
   /** The tasks behind `after` (null: from the beginning) that `allows`, in order of name, at most `count`; `next` is the next `after`. */
@@ -125,7 +126,7 @@ export class Store {
       for (const slot of slots) {
         const trouble = slot.error ?? this.#files.of(slot.file)?.error;
         const out = this.#catalogue.isOut(name);
-        const state = out || slot.error ? 'UNAVAILABLE' : slot.loading ? 'LOADING' : 'READY';
+        const state = out || this.trouble(slot) ? 'UNAVAILABLE' : slot.loading ? 'LOADING' : 'READY';
         yield { name, version: slot.number, state, reason: out ? 'unloaded' : (trouble?.message ?? '') };
       }
     }
