@@ -142,8 +142,8 @@ async function run(path: string, options: Options): Promise<void> {
         .map((task) => task.name)
         .slice(0, 12)
         .join(', ')}`,
-      'Try (an empty image):',
-      `  head -c ${width} /dev/zero | curl -s --data-binary @- -H 'Content-Type: application/octet-stream' ${server.url}/tasks/${encodeURIComponent(first.name)}/classify`,
+      access.keys ? 'Clients need a key. Try (an empty image, the key in $KEY):' : 'Nobody is asked for a key. Try (an empty image):',
+      `  head -c ${width} /dev/zero | curl -s --data-binary @- ${access.keys ? '-H "X-API-Key: $KEY" ' : ''}-H 'Content-Type: application/octet-stream' ${server.url}/tasks/${encodeURIComponent(first.name)}/classify`,
     ].join('\n'),
   );
   const ms = (options.poll ?? (source ? 30 : 2)) * 1000;

@@ -1,12 +1,13 @@
 // seedmask serve as a process: what it says, what it does with files that change, and how it ends.
 
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { afterEach, describe, expect, test } from 'vitest';
 import { writeModel } from '../codec/index.js';
 import { hashOf } from '../server/index.js';
@@ -49,6 +50,21 @@ test('by itself it listens to this machine alone', async () => {
 });
 
 const ROWS = { instances: [[0, 255, 10, 3]] };
+
+test.skipIf(spawnSync('curl', ['--version']).status !== 0)('what it says to try is answered, and whether a key is needed', async () => {
+  const files = disk({ 'a.smk': oneTask(tinyNetwork()), 'keys.json': JSON.stringify({ keys: [{ name: 'lab', sha256: hashOf('k') }] }) });
+  for (const [args, said] of [
+    [['--keys', join(files, 'keys.json')], /^Serving 1 task of .*\nClients need a key\. Try/],
+    [[], /^Serving 1 task of .*\nNobody is asked for a key\. Try/],
+  ] as const) {
+    const child = spawn(process.execPath, [MAIN, 'serve', files, '--port', '0', ...args]);
+    running.push(child);
+    const [text] = (await once(child.stdout.setEncoding('utf8'), 'data')) as [string];
+    expect(text).toMatch(said);
+    const { stdout } = await promisify(execFile)('bash', ['-c', text.split('\n')[2]], { env: { ...process.env, KEY: 'k' } });
+    expect(JSON.parse(stdout)).toMatchObject({ task: 'a', predictions: [{ probabilities: expect.any(Array) }] });
+  }
+});
 
 describe('ending', () => {
   test('SIGTERM under load: every request that was let in is answered, then exit 0', async () => {

@@ -11,7 +11,6 @@ import { z } from 'zod';
 import { SeedmaskError } from '../../codec/errors.js';
 import type { Network } from '../../src/network.js';
 import { NAME, VERSION } from '../repository/files.js';
-import { idOfNetwork } from '../repository/network-shelf.js';
 import { type Answer, type Call, queryOf, type Route, route, type Service } from '../routes.js';
 import { Page } from './tasks.js';
 
@@ -85,7 +84,7 @@ async function contents(call: Call, { store }: Service): Promise<Answer> {
     const served = store.tasks.get(name)?.versions.some((version) => version.number === number);
     if (!served) tasks.push(entryOf(name, number, labels, null));
   }
-  const ids = [...networks].map(idOfNetwork);
+  const ids = [...networks].map((network) => store.idOf(network));
   const next = page.next === null ? null : `contents.json?limit=${limit}&next=${encodeURIComponent(page.next)}`;
   const answer: Contents = { tasks, networks: ids.map((id) => ({ id, url: `networks/${id}` })), next };
   const body = Buffer.from(JSON.stringify(answer));

@@ -9,7 +9,6 @@ import { z } from 'zod';
 import { SeedmaskError } from '../../codec/errors.js';
 import { writeModel } from '../../codec/index.js';
 import { describe, isSignedConstant, type Network, totalWeights } from '../../src/network.js';
-import { idOfNetwork } from '../repository/network-shelf.js';
 import { type Answer, type Call, json, param, queryOf, type Route, route, type Service } from '../routes.js';
 import { VersionQuery } from './inference.js';
 
@@ -76,7 +75,7 @@ function networksOf({ caller }: Call, { store }: Service): Map<string, Described
   for (const { name, versions } of store.tasks.values()) {
     if (!caller.allows(name)) continue;
     for (const network of new Set(versions.map((version) => version.network))) {
-      const id = idOfNetwork(network);
+      const id = store.idOf(network);
       const known = found.get(id) ?? { network, answer: describeNetwork(id, network) };
       known.answer.tasks++;
       found.set(id, known);
@@ -88,7 +87,7 @@ function networksOf({ caller }: Call, { store }: Service): Map<string, Described
 /** The network of an id, if the caller may use a task on it. @throws SeedmaskError unknown-network */
 export function findNetwork(id: string, { caller }: Call, { store }: Service): Network {
   for (const { name, versions } of store.tasks.values()) {
-    const version = caller.allows(name) ? versions.find(({ network }) => idOfNetwork(network) === id) : undefined;
+    const version = caller.allows(name) ? versions.find(({ network }) => store.idOf(network) === id) : undefined;
     if (version) return version.network;
   }
   throw unknownNetwork(id);

@@ -15,14 +15,13 @@ import { randomBytes } from 'node:crypto';
 import { lstat, mkdir, open, readdir, readFile, readlink, rename, rm, rmdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ErrorCode, SeedmaskError } from '../../codec/errors.js';
-import { openArchive } from '../../codec/index.js';
+import { networkId, openArchive } from '../../codec/index.js';
 import { hex } from '../../codec/layout.js';
 import type { Network } from '../../src/network.js';
 import type { Threads } from '../running/threads.js';
 import { decodeMask } from './decode.js';
 import { isOutside } from './files.js';
 import { type Entry, List, type Wanted } from './list.js';
-import { idOfNetwork } from './network-shelf.js';
 import { Origin, type OriginOptions } from './origin.js';
 
 export interface MirrorOptions extends OriginOptions {
@@ -220,11 +219,11 @@ export class Mirror {
   async #takeNetwork(id: string, url: string): Promise<boolean> {
     // One that is damaged on this disk is pulled again.
     const held = await this.#network(id).catch(() => undefined);
-    if (held && idOfNetwork(held) === id) return false;
+    if (held && hex(networkId(held)) === id) return false;
     this.#networks.delete(id);
     const bytes = await this.#bytes(url);
     const { tasks, network } = await this.#open(bytes);
-    const found = idOfNetwork(network);
+    const found = hex(networkId(network));
     if (found !== id) throw new SeedmaskError('wrong-content', { field: url, expected: id, got: found });
     if (tasks > 0) throw new SeedmaskError('bad-store', { field: url, expected: 'a network alone', got: `${tasks} tasks` });
     await this.#write(join(this.#folder, `${id}.smk`), bytes);

@@ -6,17 +6,9 @@ import { type NetworkLookup, networkId } from '../../codec/index.js';
 import { hex } from '../../codec/layout.js';
 import type { Network } from '../../src/network.js';
 
-const ids = new WeakMap<Network, string>();
-
-/** The id of a network, 64 hex digits; working it out takes a millisecond, as the first weights are drawn for it. */
-export function idOfNetwork(network: Network): string {
-  const id = ids.get(network) ?? hex(networkId(network));
-  ids.set(network, id);
-  return id;
-}
-
 export class NetworkShelf {
   readonly #networks = new Map<string, Network>();
+  readonly #ids = new WeakMap<Network, string>();
   readonly #others: NetworkLookup | undefined;
 
   /** @param others where networks come from that no file here holds */
@@ -29,10 +21,17 @@ export class NetworkShelf {
     return this.#networks.get(hex(id)) ?? this.#others?.(id);
   }
 
+  /** Its id, 64 hex digits; working it out takes a millisecond, as the first weights are drawn for it. */
+  idOf(network: Network): string {
+    const id = this.#ids.get(network) ?? hex(networkId(network));
+    this.#ids.set(network, id);
+    return id;
+  }
+
   /** The one object for networks that equal this one. */
   shared(network: Network): Network {
     for (const known of this.#networks.values()) if (isDeepStrictEqual(known, network)) return known;
-    this.#networks.set(idOfNetwork(network), network);
+    this.#networks.set(this.idOf(network), network);
     return network;
   }
 

@@ -95,6 +95,9 @@ export class Store {
     return Array.from(this.#files.unserved(), ({ place: { name, number, folder } }) => ({ name, number, labels: this.#labels.of(folder) }));
   }
 
+  /** The id of a network of these tasks, 64 hex digits. */
+  readonly idOf = (network: Network): string => this.#networks.idOf(network);
+
   /** @throws SeedmaskError unknown-task with the nearest known name, unloaded-task, or why the file of that name is not served */
   task(name: string): ServedTask {
     const task = this.tasks.get(name);
