@@ -127,7 +127,7 @@ function readRun(index: string, setup: Setup): Run {
     run = RUN.parse(JSON.parse(new TextDecoder().decode(readFile(index, LIMIT))));
   } catch (error) {
     if (error instanceof SeedmaskError) throw error;
-    const why = error instanceof z.ZodError ? z.prettifyError(error).replace(/\s*\n\s*/g, ' ') : (error as Error).message;
+    const why = error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message;
     throw new SeedmaskError('broken-run', { field: index, got: why, expected: 'what seedmask prune --rounds wrote' });
   }
   run.rounds.forEach(({ round }, i) => {

@@ -16,7 +16,7 @@ import {
 } from '../codec/index.js';
 import { styled } from '../experiments/chart.js';
 import type { Picture } from '../experiments/experiment.js';
-import { optional } from '../experiments/optional.js';
+import { drawing } from '../experiments/optional.js';
 import { beside } from '../experiments/task.js';
 import { labelsOf, type Split, split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
@@ -141,7 +141,7 @@ function checkOut(out: string, file: string, source: string, { id, network }: Op
 async function run(file: string, source: string, options: Options): Promise<void> {
   checkOptions(options);
   if (options.out !== undefined) checkOut(options.out, file, source, options);
-  const drawing = options.draw === undefined ? undefined : await drawingIn(options.draw);
+  const picture = options.draw === undefined ? undefined : await pictureIn(options.draw);
   const quiet = options.json === true;
   const networks = await networksOf(options.network);
   const network = await networkOf(file, networks, options);
@@ -157,7 +157,7 @@ async function run(file: string, source: string, options: Options): Promise<void
   if (warning) console.error(`seedmask: warning: ${warning}`);
   const { out } = options;
   const written = out === undefined ? undefined : await write(out, file, networks, better.model, known.task, options.id);
-  drawing?.write(pictureOf(name, source, base, scratch));
+  picture?.write(pictureOf(name, source, base, scratch));
   outputOf(options).print(
     {
       network: describe(network),
@@ -168,7 +168,7 @@ async function run(file: string, source: string, options: Options): Promise<void
       scratch: summaryOf(scratch),
       better: better === base ? 'base' : 'scratch',
       ...(written && { file: out, ...written }),
-      ...(drawing && { drawing: drawing.file }),
+      ...(picture && { drawing: picture.file }),
     },
     () => {
       const lines = [
@@ -180,7 +180,7 @@ async function run(file: string, source: string, options: Options): Promise<void
         lines.push(`${String(i + 1).padStart(5)}  ${accuracy.toFixed(4).padEnd(width)}  ${scratch.curve[i].toFixed(4)}`);
       lines.push(textOf(`from ${name}`.padEnd(width), base), textOf('from scratch'.padEnd(width), scratch));
       if (written) lines.push(`${out}: the mask ${better === base ? `from ${name}` : 'from scratch'}, ${writtenText(written)}`);
-      if (drawing) lines.push(drawing.file);
+      if (picture) lines.push(picture.file);
       return lines.join('\n');
     },
   );
@@ -304,9 +304,9 @@ async function joined(file: string, networks: Networks, model: Model, known: Tas
 }
 
 /** Where the drawing goes. What it needs is looked for before anything is learned. */
-async function drawingIn(folder: string): Promise<{ readonly file: string; write(picture: Picture): void }> {
+async function pictureIn(folder: string): Promise<{ readonly file: string; write(picture: Picture): void }> {
   makeFolder(folder);
-  const { drawnAlone } = await optional('drawing', '@observablehq/plot linkedom', () => import('../experiments/plot.js'));
+  const { drawnAlone } = await drawing();
   const file = join(folder, 'transfer.svg');
   checkWritable(file);
   return { file, write: (picture) => writeFileSafely(file, new TextEncoder().encode(drawnAlone(picture))) };

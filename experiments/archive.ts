@@ -4,16 +4,11 @@
 
 import { createHash } from 'node:crypto';
 import { DIGITS, PIXELS_TRANSFORM, type Task, writeModel } from '../codec/index.js';
-import { imagesOf, labelsOf } from '../src/data.js';
-import { fitLogitScale } from '../src/evaluate.js';
 import { criterionMask, paperRates } from '../src/masks/criteria.js';
 import { type Mask, type Network, regenerate } from '../src/network.js';
 import { constantTwin } from '../src/tickets.js';
 import { type ArchiveCell, dataOf, type Row } from './cell.js';
-import { type Bench, type Lab, trainedAt } from './lab.js';
-
-/** Validation rows that fit a task's logit scale. */
-const SCALE_ROWS = 1000;
+import { advance, type Bench, type Lab, logitScaleOf, trainedAt } from './lab.js';
 
 /** As `init-large_final-p08`: weights, criterion, level. Both files can be served from one folder. */
 const taskName = (weights: string, criterion: string, power: number): string =>
@@ -31,9 +26,7 @@ export async function archiveRows(cell: ArchiveCell, lab: Lab, bench: Bench): Pr
     for (const power of cell.powers) {
       const mask = criterionMask(network, criterion, initial, weights, paperRates(network, power), network.seed);
       tasks.push(taskOf(taskName(cell.weights, criterion, power), under, mask, cell, lab, bench));
-      lab.progress(0.3 + (0.7 * tasks.length) / total);
-      await new Promise((resolve) => setTimeout(resolve, 0));
-      lab.signal?.throwIfAborted();
+      await advance(lab, 0.3 + (0.7 * tasks.length) / total);
     }
   }
   const bytes = writeModel({ network: under, base: { kind: 'none' }, tasks: tasks.sort((a, b) => (a.id < b.id ? -1 : 1)) });
@@ -42,14 +35,7 @@ export async function archiveRows(cell: ArchiveCell, lab: Lab, bench: Bench): Pr
 }
 
 function taskOf(id: string, network: Network, mask: Mask, cell: ArchiveCell, lab: Lab, { train, parts }: Bench): Task {
-  const rows = parts.validation.subarray(0, SCALE_ROWS);
-  const labels = labelsOf(train, rows);
-  const classifier = lab.engine.classifier(network, { mask });
-  try {
-    const logitScale = fitLogitScale(classifier, imagesOf(train, rows), labels, DIGITS.length);
-    const data = { dataset: dataOf(cell.network), pixelPermutation: null, labelPermutation: null };
-    return { id, mask, transform: PIXELS_TRANSFORM, labels: DIGITS, data, logitScale };
-  } finally {
-    classifier.free();
-  }
+  const logitScale = logitScaleOf(lab.engine, network, { mask }, train, parts, DIGITS.length);
+  const data = { dataset: dataOf(cell.network), pixelPermutation: null, labelPermutation: null };
+  return { id, mask, transform: PIXELS_TRANSFORM, labels: DIGITS, data, logitScale };
 }

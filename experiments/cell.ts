@@ -183,16 +183,16 @@ export type TaskCell = Readonly<z.infer<typeof TASK>>;
 export type MatrixCell = Readonly<z.infer<typeof MATRIX>>;
 /** Cells about a network of the paper. */
 export type PaperCell = TicketCell | CurveCell | LearnedCell | PlaneCell | ProbeCell | ArchiveCell;
+/** What every one of them has. */
+export type Setting = Pick<PaperCell, keyof typeof SETTING>;
 export type Cell = PaperCell | TaskCell | MatrixCell;
+
 /** The data sets that a cell needs. */
 export function dataOfCell(cell: Cell): string[] {
   if (cell.kind !== 'task' && cell.kind !== 'matrix') return [dataOf(cell.network)];
   const tasks = cell.kind === 'matrix' ? cell.tasks : [cell];
   return [...new Set(tasks.map(({ view }) => dataOfView(view)))];
 }
-
-/** What every one of them has. */
-export type Setting = Pick<PaperCell, keyof typeof SETTING>;
 
 /** One tidy row of a result: what it is about, and what was measured. */
 export type Row = Readonly<Record<string, string | number>>;
@@ -205,9 +205,6 @@ export const RESULT = z.strictObject({
   seconds: z.number(),
 });
 export type Result = z.infer<typeof RESULT>;
-
-/** A failed check in one line. */
-export const explained = (error: z.ZodError): string => z.prettifyError(error).replace(/\s*\n\s*/g, ' ');
 
 /** A file name for a cell: a few words to read, then its content's hash. */
 export function nameOf(cell: Cell): string {

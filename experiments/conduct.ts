@@ -6,7 +6,7 @@ import { SeedmaskError } from '../codec/index.js';
 import { type Cell, nameOf, type Row } from './cell.js';
 import type { Claim, Experiment, Picture, Table } from './experiment.js';
 import type { Plan } from './grids.js';
-import { optional } from './optional.js';
+import { drawing } from './optional.js';
 import { spanOf } from './published.js';
 import { MOST_RUNS, MOST_TASKS, RUNS, TASKS } from './scale.js';
 import { csv, type Store } from './store.js';
@@ -109,7 +109,7 @@ export function results(experiment: Experiment, plan: Plan, store: Store): Condu
     experiment,
     rows,
     pictures: rows.length > 0 ? experiment.pictures(rows, plan) : [],
-    tables: experiment.tables?.(rows, plan) ?? [],
+    tables: rows.length > 0 ? (experiment.tables?.(rows, plan) ?? []) : [],
     claims: experiment.claims(rows, plan),
     files: experiment.files?.(shown, plan) ?? [],
     done: done.length,
@@ -128,8 +128,7 @@ export async function publish(experiment: Experiment, plan: Plan, store: Store):
   const { scale, asked, tasks } = plan;
   const current = files.map((file) => file.name);
   const text = (value: string) => new TextEncoder().encode(value);
-  // Loaded where something is drawn: it takes longer to load than most commands run.
-  const { drawnAlone } = await optional('drawing', '@observablehq/plot linkedom', () => import('./plot.js'));
+  const { drawnAlone } = await drawing();
   store.write(`${name}.csv`, text(csv(rows)));
   store.write(
     `${name}.json`,

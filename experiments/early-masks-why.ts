@@ -7,11 +7,10 @@ import { type Line, type Style, seedsOf, styled } from './chart.js';
 import { inOrder } from './claims.js';
 import { bestOfAges } from './early-masks.js';
 import type { Claim, Experiment, Picture } from './experiment.js';
-import { type Plan, PROBE_RATES, probeCells } from './grids.js';
+import { type Plan, PROBE_CRITERIA, PROBE_RATES, probeCells } from './grids.js';
 import { groups, perSeed, pointsOf, where } from './rows.js';
 import { extentOf, rowsText } from './scale.js';
 
-const CRITERIA: readonly Criterion[] = ['large_final', 'large_final_same_sign'];
 const [RATE] = PROBE_RATES;
 
 /** The weights and masks of probe.ts in words. */
@@ -43,7 +42,7 @@ function causes(rows: readonly Row[], { scale }: Plan, criterion: Criterion): Pi
 
 /** Accuracy of untrained masks by the distance moved, at two learning rates. */
 function distance(rows: readonly Row[], { scale }: Plan): Picture {
-  const lines = CRITERIA.flatMap((criterion, c) =>
+  const lines = PROBE_CRITERIA.flatMap((criterion, c) =>
     PROBE_RATES.map((learningRate, r): Line => {
       const own = bestOfAges(where(rows, { criterion, learningRate, weights: 'init' }));
       return {
@@ -123,7 +122,7 @@ function claims(rows: readonly Row[], plan: Plan): Claim[] {
         text: 'Distance ages a mask, not epochs: as many epochs at a quarter of the learning rate leave better masks, and what moved as far is nearer in accuracy than what trained as long',
         paper,
       },
-      [...CRITERIA.map(slower), ...CRITERIA.map(asFar)],
+      [...PROBE_CRITERIA.map(slower), ...PROBE_CRITERIA.map(asFar)],
     ),
   ];
 }
@@ -133,15 +132,12 @@ export const earlyMasksWhy: Experiment = {
   about: 'what ages a mask: signs, magnitudes, offsets, layers, distance moved',
   beyond: true,
   minutes: { quick: 1, budget: 30, full: 30 },
-  cells: (plan) => probeCells(plan),
-  pictures: (rows, plan) =>
-    rows.length === 0
-      ? []
-      : [
-          ...CRITERIA.filter((name) => where(rows, { criterion: name, learningRate: RATE }).length > 0).map((name) =>
-            causes(rows, plan, name),
-          ),
-          distance(rows, plan),
-        ],
+  cells: probeCells,
+  pictures: (rows, plan) => [
+    ...PROBE_CRITERIA.filter((criterion) => where(rows, { criterion, learningRate: RATE }).length > 0).map((criterion) =>
+      causes(rows, plan, criterion),
+    ),
+    distance(rows, plan),
+  ],
   claims,
 };

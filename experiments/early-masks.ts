@@ -7,7 +7,7 @@ import { CRITERION_STYLE, type Line, seedsOf } from './chart.js';
 import { inOrder } from './claims.js';
 import type { Experiment, Picture } from './experiment.js';
 import { WEIGHTS, type Weights } from './figure-10.js';
-import { agesOf, curveCells, curvesShortened, curveText, lastAge, type Plan } from './grids.js';
+import { AGES, curveCells, curvesShortened, curveText, lastAge, type Plan } from './grids.js';
 import { bestOfSeeds, groups, perSeed, pointsOf, where } from './rows.js';
 
 /** Of every seed and age the level that is best on validation. */
@@ -24,7 +24,7 @@ function picture(rows: readonly Row[], { scale }: Plan, weights: Weights): Pictu
   return {
     name: `early-masks-${weights}`,
     title: `Supermasks by the age of the mask, ${WEIGHTS[weights]}: fc on MNIST`,
-    caption: `${curveText(scale, 'fc', { ages: agesOf(scale) })}; test accuracy without any trained weight, the level of every point chosen on validation rows; ${seedsOf(lines)}.`,
+    caption: `${curveText(scale, 'fc', { ages: AGES[scale] })}; test accuracy without any trained weight, the level of every point chosen on validation rows; ${seedsOf(lines)}.`,
     chart: { kind: 'curves', across: 'epochs', yLabel: 'test accuracy, %', lines },
   };
 }

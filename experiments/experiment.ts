@@ -50,6 +50,7 @@ export interface Experiment {
   also?(plan: Plan): Cell[];
   /** The rows of its cells that go into its CSV and to what follows; default all. */
   select?(rows: readonly Row[], plan: Plan): Row[];
+  /** Pictures and tables are asked for where there are rows. */
   pictures(rows: readonly Row[], plan: Plan): Picture[];
   tables?(rows: readonly Row[], plan: Plan): Table[];
   claims(rows: readonly Row[], plan: Plan): Claim[];

@@ -50,7 +50,7 @@ export const figure5: Experiment = {
   name: 'figure-05',
   about: 'figures 5, 6 and 9: criteria as regions of the (initial, final) plane, with our weights on it',
   minutes: { quick: 1, budget: 1, full: 1 },
-  cells: (plan) => planeCells(plan, 'fc'),
+  cells: planeCells,
   pictures: (rows, { scale }) => [
     {
       name: 'figure-05',

@@ -58,7 +58,7 @@ export function criteriaClaims(rows: readonly Row[], plan: Plan, network: Networ
   const of = (criterion: Criterion) => byCriterion(rows, criterion);
   const large = of('large_final');
   const dense = perSeed(where(large, { round: 0 }));
-  const deep = large.length > 0 ? nearLevel(large, DEEP) : [];
+  const deep = nearLevel(large, DEEP);
   const below: Order = {
     name: 'large_final over random at every level from 10 % kept down, the least lead',
     ...everyLevel(large, of('random')),
@@ -112,7 +112,7 @@ export function gainClaim(all: readonly Row[], scope: Scope, title: string = sco
   const rows = byCriterion(all, 'large_final');
   const dense = perSeed(where(rows, { round: 0 }));
   const about = { text: `No loss at 95 % pruned and often a gain at 50 to 90 %: ${title}`, paper: 'no loss; often a gain' };
-  const least = rows.length > 0 ? nearLevel(rows, PRUNED_95) : [];
+  const least = nearLevel(rows, PRUNED_95);
   const kept = Number(least[0]?.['kept'] ?? 1);
   if (rows.length > 0 && Math.abs(Math.log(kept / PRUNED_95)) > NEAR)
     return { ...notRun(about, scope), note: `no level near: the nearest prunes ${(100 * (1 - kept)).toFixed(1)} %` };
@@ -197,7 +197,7 @@ function best(scope: Scope, of: (criterion: Criterion) => Row[]): Claim {
     if (a.length < PAIRS) continue;
     tested++;
     if (!differ(a, b)) continue;
-    if (summary(a).mean > summary(b).mean) higher++;
+    if (mean(a) > mean(b)) higher++;
     else lower++;
   }
   const behind = LEADING.filter((name) => !leaders.includes(name));

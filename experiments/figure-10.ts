@@ -60,14 +60,12 @@ export const figure10: Experiment = {
           text: 'A5: masks of large_final_diff_sign and small_final classify hardly better than chance',
           paper: 'at or below chance; under 20 %',
         },
-        [
-          ...(['large_final_diff_sign', 'small_final'] as const).map((criterion) => ({
-            name: criterion,
-            values: percents(best(criterion, 'init')),
-            low: 0,
-            high: 20,
-          })),
-        ],
+        (['large_final_diff_sign', 'small_final'] as const).map((criterion) => ({
+          name: criterion,
+          values: percents(best(criterion, 'init')),
+          low: 0,
+          high: 20,
+        })),
       ),
     ];
   },

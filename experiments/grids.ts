@@ -15,7 +15,7 @@ import {
   type Setting,
   type TicketCell,
 } from './cell.js';
-import { epochsText, extentOf, rowsText, type ScaleName } from './scale.js';
+import { epochsText, extentOf, range, rowsText, type ScaleName } from './scale.js';
 
 export interface Plan {
   readonly scale: ScaleName;
@@ -28,7 +28,7 @@ export interface Plan {
 }
 
 /** One cell list a seed, seeds outermost: a run that is stopped has whole seeds. */
-export const perSeed = <C extends PaperCell>(plan: Plan, network: NetworkName, cells: (setting: Setting) => C[]): C[] =>
+const eachSeed = <C extends PaperCell>(plan: Plan, network: NetworkName, cells: (setting: Setting) => C[]): C[] =>
   Array.from({ length: plan.runs(network) }, (_, seed) => cells(settingOf(plan.scale, network, seed))).flat();
 
 function settingOf(scale: ScaleName, network: NetworkName, seed: number): Setting {
@@ -50,7 +50,7 @@ export const ticketCells = (
   epochs = extentOf(plan.scale, network).epochs,
 ): TicketCell[] => {
   const { rounds, power } = extentOf(plan.scale, network);
-  return perSeed(plan, network, (setting) =>
+  return eachSeed(plan, network, (setting) =>
     arms.map(({ criterion, mask0 = 'zero', mask1 = 'rewind' }) => ({
       kind: 'ticket',
       ...setting,
@@ -64,7 +64,7 @@ export const ticketCells = (
   );
 };
 
-const AGES = { quick: [1, 2], budget: [1, 2, 3, 6, 12, 25, 55], full: [1, 2, 3, 6, 12, 25, 55] } as const;
+export const AGES = { quick: [1, 2], budget: [1, 2, 3, 6, 12, 25, 55], full: [1, 2, 3, 6, 12, 25, 55] } as const;
 const POWERS = { quick: [4, 8], budget: range(24), full: range(24) } as const;
 /** Of convolutional networks: scoring a mask costs as much as training on as many rows, so few criteria and, but at full, few levels. */
 const CONV_CRITERIA = ['random', 'large_final', 'large_final_same_sign'] as const;
@@ -72,7 +72,7 @@ export const CONV_POWERS = { quick: [4], budget: [2, 4, 6, 9, 12], full: range(2
 
 /** Untrained masks: of fc at the paper's 55 epochs and earlier, of the others after training. */
 export const curveCells = (plan: Plan, network: NetworkName = 'fc'): CurveCell[] =>
-  perSeed(plan, network, (setting) => [{ kind: 'curve', ...setting, ...gridOf(plan.scale, network) }]);
+  eachSeed(plan, network, (setting) => [{ kind: 'curve', ...setting, ...gridOf(plan.scale, network) }]);
 
 const gridOf = (scale: ScaleName, network: NetworkName): Pick<CurveCell, 'criteria' | 'powers' | 'ages'> =>
   network === 'fc'
@@ -90,9 +90,6 @@ export function curveText(scale: ScaleName, network: NetworkName, shown: Partial
   return `${network}: masks after ${ages.join(', ')} ${ages.length === 1 && ages[0] === 1 ? 'epoch' : 'epochs'} on ${rowsText(scale, network)}, pruned once${part}`;
 }
 
-/** All ages of the curves. */
-export const agesOf = (scale: ScaleName, network: NetworkName = 'fc'): readonly number[] => gridOf(scale, network).ages;
-
 /** What is shorter than the paper's definition of curves, or undefined where nothing is. */
 export const curvesShortened = (scale: ScaleName, network: NetworkName): string | undefined =>
   lastAge(scale, network) === lastAge('full', network) && extentOf(scale, network).rows === extentOf('full', network).rows
@@ -109,14 +106,15 @@ const paperCurves = (network: NetworkName): string => `${epochsText(lastAge('ful
 /** Weights sampled a layer for drawing. */
 const PLANE_POINTS = 2000;
 
-export const planeCells = (plan: Plan, network: NetworkName): PlaneCell[] =>
-  perSeed({ ...plan, runs: () => 1 }, network, (setting) => [
-    { kind: 'plane', ...setting, epochs: lastAge(plan.scale, network), points: PLANE_POINTS, chosen: 'drawn' },
+/** Of fc, and of the first seed. */
+export const planeCells = (plan: Plan): PlaneCell[] =>
+  eachSeed({ ...plan, runs: () => 1 }, 'fc', (setting) => [
+    { kind: 'plane', ...setting, epochs: lastAge(plan.scale), points: PLANE_POINTS, chosen: 'drawn' },
   ]);
 
 /** The masks of fc's curves at the paper's age as two files, of the first seed. */
 export const archiveCells = (plan: Plan): ArchiveCell[] =>
-  perSeed({ ...plan, runs: () => 1 }, 'fc', (setting) =>
+  eachSeed({ ...plan, runs: () => 1 }, 'fc', (setting) =>
     (['init', 'constant'] as const).map((weights) => ({
       kind: 'archive',
       ...setting,
@@ -127,6 +125,7 @@ export const archiveCells = (plan: Plan): ArchiveCell[] =>
     })),
   );
 
+export const PROBE_CRITERIA = ['large_final', 'large_final_same_sign'] as const;
 /** Learning rates of probes: the paper's, and a quarter, at which the same number of epochs moves the weights less. */
 export const PROBE_RATES = [1.2e-3, 3e-4] as const;
 const PROBE_AGES = { quick: [1, 2], budget: [1, 3, 6, 12, 25, 55], full: [1, 3, 6, 12, 25, 55] } as const;
@@ -134,8 +133,8 @@ const PROBE_POWERS = { quick: [4], budget: [2, 4, 6, 8, 10, 12], full: [2, 4, 6,
 
 /** What ages the masks of fc's curves. */
 export const probeCells = (plan: Plan): ProbeCell[] =>
-  perSeed(plan, 'fc', (setting) =>
-    (['large_final', 'large_final_same_sign'] as const).flatMap((criterion) =>
+  eachSeed(plan, 'fc', (setting) =>
+    PROBE_CRITERIA.flatMap((criterion) =>
       PROBE_RATES.map((learningRate): ProbeCell => {
         const [ages, powers] = [PROBE_AGES[plan.scale], PROBE_POWERS[plan.scale]];
         return { kind: 'probe', ...setting, criterion, ages, powers, learningRate };
@@ -175,7 +174,7 @@ export const topkText = (scale: ScaleName, network: NetworkName, epochs = TOPK_E
 
 /** The paper's learned masks, both kinds of weights, with and without rescaling, and topk. */
 export const learnedCells = (plan: Plan, network: NetworkName): LearnedCell[] =>
-  perSeed(plan, network, (setting) => [
+  eachSeed(plan, network, (setting) => [
     ...(['init', 'constant'] as const).flatMap((weights) =>
       [false, true].map(
         (rescale): LearnedCell => ({
@@ -201,7 +200,3 @@ export const learnedCells = (plan: Plan, network: NetworkName): LearnedCell[] =>
       epochs: TOPK_EPOCHS[plan.scale],
     },
   ]);
-
-function range(n: number): number[] {
-  return Array.from({ length: n }, (_, i) => i + 1);
-}

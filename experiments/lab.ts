@@ -1,12 +1,12 @@
 // What a cell needs around it: an engine, data, and a shelf on which trained weights wait for the next cell that starts from them.
 
 import { type Dataset, imagesOf, labelsOf, type Split, split } from '../src/data.js';
-import type { Engine } from '../src/engine/engine.js';
-import { accuracyOf } from '../src/evaluate.js';
+import type { ClassifierOptions, Engine } from '../src/engine/engine.js';
+import { accuracyOf, fitLogitScale } from '../src/evaluate.js';
 import { type Mask, type Network, outputs, type Parameters } from '../src/network.js';
 import { parseSeed } from '../src/random.js';
 import { ticketNetwork } from '../src/tickets.js';
-import { paperTraining, trainDense } from '../src/train.js';
+import { type Progress, paperTraining, trainDense } from '../src/train.js';
 import { ARCHITECTURES, dataOf, type Setting } from './cell.js';
 
 /** Trained parameters by name; a shelf that forgets only costs time. */
@@ -43,7 +43,8 @@ export interface Score {
   readonly testAccuracy: number;
 }
 
-const VALIDATION_ROWS = 5000;
+/** Of all training rows, as everywhere. */
+export const VALIDATION_ROWS = 5000;
 
 export function benchOf(lab: Lab, setting: Setting): Bench {
   const { train, test } = lab.data(dataOf(setting.network));
@@ -75,6 +76,40 @@ export function benchOf(lab: Lab, setting: Setting): Bench {
   };
 }
 
+/** Reports how far a cell is, lets other work in, and ends the cell where that is asked for. */
+export async function advance(lab: Lab, fraction: number): Promise<void> {
+  lab.progress(fraction);
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  lab.signal?.throwIfAborted();
+}
+
+/** Reports a training run that is so large a part of its cell. */
+export const progressOf =
+  (lab: Lab, part = 1) =>
+  ({ step, steps }: Progress): void =>
+    lab.progress((part * step) / steps);
+
+/** Validation rows that fit a task's logit scale. */
+const SCALE_ROWS = 1000;
+
+/** The logit scale of a mask, fitted on validation rows. */
+export function logitScaleOf(
+  engine: Engine,
+  network: Network,
+  options: ClassifierOptions,
+  train: Dataset,
+  { validation }: Split,
+  classes: number,
+): number {
+  const rows = validation.subarray(0, SCALE_ROWS);
+  const classifier = engine.classifier(network, options);
+  try {
+    return fitLogitScale(classifier, imagesOf(train, rows), labelsOf(train, rows), classes);
+  } finally {
+    classifier.free();
+  }
+}
+
 /** Subtracts the column means of the first array from all, in place. */
 function centre(logits: readonly Float64Array[], width: number): void {
   const mean = new Float64Array(width);
@@ -102,7 +137,7 @@ export async function trainedAt(
     learningRate,
     epochs: Math.max(...ages),
     signal: lab.signal,
-    onProgress: ({ step, steps }) => lab.progress((part * step) / steps),
+    onProgress: progressOf(lab, part),
     onEpoch(epoch, parameters) {
       if (!ages.includes(epoch)) return;
       taken.set(epoch, parameters());

@@ -4,11 +4,11 @@ import { readModel } from '../codec/index.js';
 import { accuracyOf, matchedAccuracy } from '../src/evaluate.js';
 import { outputs } from '../src/network.js';
 import type { MatrixCell, Row, TaskCell } from './cell.js';
-import type { Lab } from './lab.js';
+import { advance, type Lab } from './lab.js';
 import { dataOfTask, labelsOfView, networkOf, overlap, taskName, taskRows } from './task.js';
 
 /** A task's name, and the view whose mask its training began at. */
-const nameOf = (cell: TaskCell): string => (cell.start ? `${taskName(cell)} from ${cell.base}` : taskName(cell));
+const titleOf = (cell: TaskCell): string => (cell.start ? `${taskName(cell)} from ${cell.base}` : taskName(cell));
 
 /** A row for every task and mask; tasks are in the cell's order, masks within them. */
 export async function matrixRows({ tasks, seed }: MatrixCell, lab: Lab): Promise<Row[]> {
@@ -17,7 +17,7 @@ export async function matrixRows({ tasks, seed }: MatrixCell, lab: Lab): Promise
     const part = (fraction: number) => lab.progress((0.9 * (i + fraction)) / tasks.length);
     const [row] = await taskRows(cell, { ...lab, progress: part });
     const [task] = readModel(Buffer.from(String(row['base64']), 'base64')).tasks;
-    learned.push({ cell, name: nameOf(cell), task });
+    learned.push({ cell, name: titleOf(cell), task });
   }
   const network = networkOf(tasks[0]);
   const rows: Row[] = [];
@@ -39,8 +39,7 @@ export async function matrixRows({ tasks, seed }: MatrixCell, lab: Lab): Promise
         overlap: overlap(task.mask, other.task.mask),
       });
     }
-    lab.progress(0.9 + (0.1 * (i + 1)) / learned.length);
-    lab.signal?.throwIfAborted();
+    await advance(lab, 0.9 + (0.1 * (i + 1)) / learned.length);
   }
   return rows;
 }

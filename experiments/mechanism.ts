@@ -44,7 +44,7 @@ export const mechanism: Experiment = {
       'power',
       'mechanism-once',
       'Pruned weights that had moved toward zero, masks taken once: fc on MNIST',
-      `${curveText(scale, 'fc')}`,
+      curveText(scale, 'fc'),
     ),
     ...picture(
       inRounds(rows),
@@ -56,10 +56,7 @@ export const mechanism: Experiment = {
   ],
   claims(rows: readonly Row[], plan: Plan) {
     const scope = { plan, network: 'fc', shortened: curvesShortened(plan.scale, 'fc') } as const;
-    const of = (criterion: Criterion) => {
-      const own = where(oneShot(rows), { criterion });
-      return own.length === 0 ? new Map<number, number>() : perSeed(nearLevel(own, 0.5), 'towardZero');
-    };
+    const of = (criterion: Criterion) => perSeed(nearLevel(where(oneShot(rows), { criterion }), 0.5), 'towardZero');
     const over = (a: Criterion, b: Criterion) => ({ name: `${a} over ${b}`, over: of(a), under: of(b) });
     return [
       inOrder(

@@ -4,10 +4,10 @@ import type { Row, TaskCell } from './cell.js';
 import { type Style, styled } from './chart.js';
 import type { Experiment, Picture, Table } from './experiment.js';
 import type { Plan } from './grids.js';
-import { groups, numbers, percents, pointsOf } from './rows.js';
-import type { ScaleName } from './scale.js';
+import { groups, meanBytes, numbers, percents, pointsOf } from './rows.js';
+import { range, type ScaleName } from './scale.js';
 import { summary } from './statistics.js';
-import { extentOfTasks, range, taskCell, withoutFiles } from './task-grid.js';
+import { extentOfTasks, taskCell, withoutFiles } from './task-grid.js';
 
 /** Permutations a point. */
 const TASKS: Record<ScaleName, number> = { quick: 1, budget: 1, full: 5 };
@@ -63,7 +63,7 @@ const tables = (rows: readonly Row[], { scale }: Plan): Table[] => [
         `${(100 * summary(numbers(own, 'kept')).mean).toFixed(1)} %`,
         summary(percents(own, 'valAccuracy')).mean.toFixed(2),
         summary(percents(own)).mean.toFixed(2),
-        Math.round(summary(numbers(own, 'bytes')).mean).toLocaleString('en'),
+        meanBytes(own),
       ]),
     ),
   },
@@ -76,7 +76,7 @@ export const permutationsStudy: Experiment = {
   minutes: { quick: 1, budget: 4, full: 60 },
   cells,
   select: withoutFiles,
-  pictures: (rows, plan) => (rows.length > 0 ? pictures(rows, plan) : []),
-  tables: (rows, plan) => (rows.length > 0 ? tables(rows, plan) : []),
+  pictures,
+  tables,
   claims: () => [],
 };

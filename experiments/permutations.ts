@@ -10,10 +10,11 @@ import type { Result, Row } from './cell.js';
 import { inBands, shown } from './claims.js';
 import type { Claim, Experiment, Picture, Table } from './experiment.js';
 import type { Plan } from './grids.js';
-import { numbers, percents, where } from './rows.js';
+import { meanBytes, percents, where } from './rows.js';
+import { range } from './scale.js';
 import { summary } from './statistics.js';
 import { csv } from './store.js';
-import { denseCell, extentOfTasks, extentWithDense, isTask, pixelCells, range, taskCell, withoutFiles } from './task-grid.js';
+import { denseCell, extentOfTasks, extentWithDense, isTask, pixelCells, taskCell, withoutFiles } from './task-grid.js';
 
 /** Tasks of permuted classes, of both, and of trained weights, at most. */
 const FEW = 10;
@@ -39,7 +40,7 @@ function tables(rows: readonly Row[], { scale }: Plan): Table[] {
   const { plain, pixels, classes, both, dense } = kinds(rows);
   if (pixels.length === 0) return [];
   const accuracy = (of: readonly Row[], column = 'testAccuracy') => (of.length > 0 ? shown(percents(of, column), 2, 'task') : 'not run');
-  const bytes = (of: readonly Row[]) => (of.length > 0 ? Math.round(summary(numbers(of, 'bytes')).mean).toLocaleString('en') : '');
+  const bytes = (of: readonly Row[]) => (of.length > 0 ? meanBytes(of) : '');
   const line = (name: string, of: readonly Row[]) => [name, String(of.length), accuracy(of), bytes(of)];
   return [
     {

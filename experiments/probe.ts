@@ -18,7 +18,7 @@ import { criterionMask, paperRates } from '../src/masks/criteria.js';
 import { density, kept, type Mask, type Parameters, regenerate } from '../src/network.js';
 import { constantTwin } from '../src/tickets.js';
 import type { ProbeCell, Row } from './cell.js';
-import { type Bench, type Lab, type Score, trainedAt } from './lab.js';
+import { advance, type Bench, type Lab, type Score, trainedAt } from './lab.js';
 
 type Layers = readonly Float32Array[];
 
@@ -54,9 +54,7 @@ export async function probeRows(cell: ProbeCell, lab: Lab, bench: Bench): Promis
       const about = { network: cell.network, seed: cell.seed, criterion, learningRate, age: ages[at], power };
       const state = { kept: density(network, mask), ...measures(initial, final, mask) };
       for (const [weights, score] of Object.entries(scores)) rows.push({ ...about, ...state, weights, ...score });
-      lab.progress(0.3 + (0.7 * (rows.length / Object.keys(scores).length)) / (powers.length * ages.length));
-      await new Promise((resolve) => setTimeout(resolve, 0));
-      lab.signal?.throwIfAborted();
+      await advance(lab, 0.3 + (0.7 * (rows.length / Object.keys(scores).length)) / (powers.length * ages.length));
     }
   }
   return rows;

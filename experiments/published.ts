@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { z } from 'zod';
 import { SeedmaskError } from '../codec/index.js';
-import { CELL, type Cell, explained, type Row } from './cell.js';
+import { CELL, type Cell, type Row } from './cell.js';
 import type { Store } from './store.js';
 
 const MOST_BYTES = 1 << 28;
@@ -85,7 +85,8 @@ function described(file: string): z.infer<typeof PUBLISHED> {
     return PUBLISHED.parse(JSON.parse(text(file)));
   } catch (error) {
     if (error instanceof SeedmaskError) throw error;
-    throw foreign(file, error instanceof z.ZodError ? explained(error) : (error as Error).message, 'what `seedmask experiment` writes');
+    const got = error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message;
+    throw foreign(file, got, 'what `seedmask experiment` writes');
   }
 }
 

@@ -17,7 +17,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Job, Queue } from 'bullmq';
 import { z } from 'zod';
 import { SeedmaskError } from '../codec/index.js';
-import { type Cell, explained, nameOf, RESULT } from './cell.js';
+import { type Cell, nameOf, RESULT } from './cell.js';
 import { optional } from './optional.js';
 import type { Watch } from './pool.js';
 import { type Connection, plain } from './redis.js';
@@ -92,7 +92,7 @@ export async function runOnQueue(
   function collect(name: string, job: Job): void {
     const { data, error } = RESULT.safeParse(job.returnvalue);
     if (!data || nameOf(data.cell) !== name) {
-      const got = error ? explained(error) : 'the result of another cell';
+      const got = error ? z.prettifyError(error) : 'the result of another cell';
       settle(name, new SeedmaskError('bad-cell', { field: 'its result', got: plain(got) }).message);
       return;
     }

@@ -5,7 +5,7 @@ import type { Conducted } from './conduct.js';
 import type { Claim, Table, Verdict } from './experiment.js';
 import type { Plan } from './grids.js';
 import { escaped } from './html.js';
-import { optional } from './optional.js';
+import { drawing } from './optional.js';
 
 const STYLE = `
 :root { color-scheme: light dark; --ground: #fff; --text: #1b1e23; --soft: #5a616b; --line: #d9dce1; --raised: #f5f6f8;
@@ -27,7 +27,7 @@ code { background: var(--raised); padding: .1rem .35rem; border-radius: .25rem; 
 
 /** The folder's page, with a section for every experiment whose files are there and have rows at this scale. */
 export async function report(all: readonly Conducted[], plan: Plan): Promise<string> {
-  const { drawn } = await optional('drawing', '@observablehq/plot linkedom', () => import('./plot.js'));
+  const { drawn } = await drawing();
   const parts = all.filter(({ done, published }) => done > 0 && published).map((one) => section(one, plan, drawn));
   return page(
     `<h1>Deconstructing Lottery Tickets, run again</h1>

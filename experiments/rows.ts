@@ -40,6 +40,9 @@ export const numbers = (rows: readonly Row[], column: string): number[] =>
 /** A column in per cent: the unit of every accuracy that is shown. */
 export const percents = (rows: readonly Row[], column = 'testAccuracy'): number[] => numbers(rows, column).map((v) => 100 * v);
 
+/** The mean of what masks take in a file, as tables show it: "2,034". */
+export const meanBytes = (rows: readonly Row[]): string => Math.round(summary(numbers(rows, 'bytes')).mean).toLocaleString('en');
+
 /** One point of a line: where, and what the seeds gave there, in per cent. */
 export interface Point extends Summary {
   readonly x: number;
@@ -56,11 +59,12 @@ export const pointsOf = (rows: readonly Row[], by: string, x: string, column = '
     .map((group) => ({ x: summary(numbers(group, x)).mean, ...summary(percents(group, column)) }))
     .sort((a, b) => a.x - b.x);
 
-/** Of each seed the row that is best on validation: the choice that test rows have no say in. */
-export const bestOfSeeds = (rows: readonly Row[]): Row[] =>
-  [...groups(rows, 'seed').values()].map((own) => own.reduce((best, row) => (row['valAccuracy'] > best['valAccuracy'] ? row : best)));
+/** The row that is best on validation: the choice that test rows have no say in. */
+export const bestOf = (rows: readonly Row[]): Row => rows.reduce((best, row) => (row['valAccuracy'] > best['valAccuracy'] ? row : best));
 
-/** The rows of the level whose kept fraction is nearest. */
+export const bestOfSeeds = (rows: readonly Row[]): Row[] => [...groups(rows, 'seed').values()].map(bestOf);
+
+/** The rows of the level whose kept fraction is nearest; none of none. */
 export function nearLevel(rows: readonly Row[], kept: number): Row[] {
   const distance = (row: Row) => Math.abs(Math.log(Number(row['kept']) / kept));
   const [nearest] = [...rows].sort((a, b) => distance(a) - distance(b));

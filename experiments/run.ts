@@ -5,10 +5,10 @@ import { spread } from '../src/masks/topk.js';
 import { density, fullMask, kept, type Mask, regenerate, weighted } from '../src/network.js';
 import { DOMAIN, parseSeed, permutation } from '../src/random.js';
 import { constantTwin, type TicketRound, tickets } from '../src/tickets.js';
-import { bernoulliTraining, paperTraining, topkTraining, trainBernoulli, trainTopk } from '../src/train.js';
+import { bernoulliTraining, type Progress, paperTraining, topkTraining, trainBernoulli, trainTopk } from '../src/train.js';
 import { archiveRows } from './archive.js';
 import type { Cell, CurveCell, LearnedCell, PlaneCell, Row, TicketCell } from './cell.js';
-import { type Bench, benchOf, type Lab, trainedAt } from './lab.js';
+import { advance, type Bench, benchOf, type Lab, progressOf, trainedAt } from './lab.js';
 import { matrixRows } from './matrix.js';
 import { probeRows } from './probe.js';
 import { summary } from './statistics.js';
@@ -46,7 +46,7 @@ async function ticketRows(cell: TicketCell, lab: Lab, bench: Bench): Promise<Row
     ...paperTraining(network),
     ...cell,
     signal: lab.signal,
-    onProgress: ({ step, steps }: { step: number; steps: number }, round: number) => lab.progress((round + step / steps) / (rounds + 1)),
+    onProgress: ({ step, steps }: Progress, round: number) => lab.progress((round + step / steps) / (rounds + 1)),
   };
   for await (const round of tickets(lab.engine, network, bench.train, bench.parts, options, last)) {
     const score = bench.score(network, { parameters: round.final });
@@ -102,9 +102,7 @@ async function curveRows(cell: CurveCell, lab: Lab, bench: Bench): Promise<Row[]
           const score = bench.score(under, { mask });
           rows.push({ ...about, age, criterion, weights, power, kept: density(network, mask), ...score, towardZero: shrunk });
         }
-        lab.progress(0.3 + (0.7 * ++done) / total);
-        await new Promise((resolve) => setTimeout(resolve, 0));
-        lab.signal?.throwIfAborted();
+        await advance(lab, 0.3 + (0.7 * ++done) / total);
       }
     }
   }
@@ -115,12 +113,7 @@ async function curveRows(cell: CurveCell, lab: Lab, bench: Bench): Promise<Row[]
 async function learnedRows(cell: LearnedCell, lab: Lab, bench: Bench): Promise<Row[]> {
   const { method, weights, rescale, epochs, learningRate } = cell;
   const network = weights === 'init' ? bench.network : constantTwin(bench.network);
-  const options = {
-    epochs,
-    learningRate,
-    signal: lab.signal,
-    onProgress: ({ step, steps }: { step: number; steps: number }) => lab.progress(step / steps),
-  };
+  const options = { epochs, learningRate, signal: lab.signal, onProgress: progressOf(lab) };
   const about = { network: cell.network, seed: cell.seed, method, weights, rescale: rescale ? 'yes' : 'no', learningRate, epochs };
   const densities = spread(cell.density, weighted(network).length);
   const { train, parts } = bench;

@@ -14,7 +14,7 @@ interface Extent extends Omit<Setting, 'network' | 'seed'> {
 }
 
 /** All of MNIST's 60,000 or CIFAR-10's 50,000 less 5,000 validation rows. */
-const ALL = { fc: { rows: 55000, validation: 5000, test: 10000 }, conv: { rows: 45000, validation: 5000, test: 10000 } };
+export const ALL = { fc: { rows: 55000, validation: 5000, test: 10000 }, conv: { rows: 45000, validation: 5000, test: 10000 } };
 
 /** The paper's epochs (its table 1, by iterations). */
 const PAPER_EPOCHS: Record<NetworkName, number> = { fc: 55, conv2: 27, conv4: 34, conv6: 40 };
@@ -66,6 +66,9 @@ export const RUNS: Record<ScaleName, (network: NetworkName) => number> = {
 
 /** As many tasks as can be named in order, and far more seeds than can be run. */
 export const [MOST_TASKS, MOST_RUNS] = [9999, 9999];
+
+/** 1 to n. */
+export const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i + 1);
 
 /** Tasks that share a network by default. */
 export const TASKS: Record<ScaleName, number> = { quick: 3, budget: 100, full: 1000 };

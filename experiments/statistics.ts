@@ -29,17 +29,15 @@ const SIGNIFICANT = 0.05;
 export const PAIRS = 3;
 
 /** Whether a star is due: enough pairs, and they differ. */
-export const differ = (a: readonly number[], b: readonly number[]): boolean => a.length >= PAIRS && pairedTest(a, b)! < SIGNIFICANT;
+export const differ = (a: readonly number[], b: readonly number[]): boolean => a.length >= PAIRS && pairedTest(a, b) < SIGNIFICANT;
 
 /**
- * Two-sided p of the paired t test that `a` and `b` have one mean; undefined below two pairs, 1 when no pair differs.
- * @param a values by run
+ * Two-sided p of the paired t test that `a` and `b` have one mean; 1 when no pair differs.
+ * @param a values by run, two at least
  * @param b values of the same runs, in the same order
  */
-export function pairedTest(a: readonly number[], b: readonly number[]): number | undefined {
+export function pairedTest(a: readonly number[], b: readonly number[]): number {
   const n = a.length;
-  if (n !== b.length) throw new RangeError(`pairs need as many values on each side, got ${n} and ${b.length}`);
-  if (n < 2) return undefined;
   const differences = a.map((value, i) => value - b[i]);
   const { mean } = summary(differences);
   const variance = differences.reduce((sum, d) => sum + (d - mean) ** 2, 0) / (n - 1);

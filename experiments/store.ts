@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:f
 import { join } from 'node:path';
 import { z } from 'zod';
 import { SeedmaskError } from '../codec/index.js';
-import { type Cell, explained, nameOf, RESULT, type Result, type Row } from './cell.js';
+import { type Cell, nameOf, RESULT, type Result, type Row } from './cell.js';
 
 export interface Store {
   readonly folder: string;
@@ -34,19 +34,14 @@ export function openStore(folder: string, write: (path: string, bytes: Uint8Arra
       const file = fileOf(cell);
       if (!existsSync(file)) return undefined;
       const expected = `the result of ${nameOf(cell)}`;
+      let got = 'another cell';
       try {
         const result = RESULT.parse(JSON.parse(readFileSync(file, 'utf8')));
         if (nameOf(result.cell) === nameOf(cell)) return result;
       } catch (error) {
-        const got = error instanceof z.ZodError ? explained(error) : (error as Error).message;
-        throw new SeedmaskError('broken-run', { field: file, got, expected, hint: 'Delete the file: the cell is computed again' });
+        got = error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message;
       }
-      throw new SeedmaskError('broken-run', {
-        field: file,
-        got: 'another cell',
-        expected,
-        hint: 'Delete the file: the cell is computed again',
-      });
+      throw new SeedmaskError('broken-run', { field: file, got, expected, hint: 'Delete the file: the cell is computed again' });
     },
     add(cell, rows, seconds) {
       const result: Result = { cell, rows: [...rows], seconds: Math.round(100 * seconds) / 100 };

@@ -125,7 +125,6 @@ function tables(rows: readonly Row[], { scale }: Plan): Table[] {
   const networks = present(rows);
   const columns = networks.map((network) => linesOf(rows, network));
   const texts = networks.map((network) => budgetText(rows, scale, network));
-  if (networks.length === 0) return [];
   return [
     {
       title: 'Supermasks, learned masks and trained weights',

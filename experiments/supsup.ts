@@ -6,10 +6,10 @@ import type { Row, TaskCell } from './cell.js';
 import { inBands, shown } from './claims.js';
 import type { Claim, Experiment, Table } from './experiment.js';
 import type { Plan } from './grids.js';
-import { numbers, percents, where } from './rows.js';
-import type { ScaleName } from './scale.js';
+import { meanBytes, numbers, percents, where } from './rows.js';
+import { range, type ScaleName } from './scale.js';
 import { summary } from './statistics.js';
-import { range, taskCell, withoutFiles } from './task-grid.js';
+import { taskCell, withoutFiles } from './task-grid.js';
 
 const TASKS = 5;
 /** Test accuracies that the notebook prints, in per cent. */
@@ -38,7 +38,7 @@ function tables(rows: readonly Row[], { scale }: Plan): Table[] {
           shown(percents(of), 2, 'task'),
           shown(percents(of, 'wrongAccuracy'), 1, 'task'),
           `${(100 * summary(numbers(of, 'kept')).mean).toFixed(1)} %`,
-          Math.round(summary(numbers(of, 'bytes')).mean).toLocaleString('en'),
+          meanBytes(of),
         ];
   const [threshold, topk] = methods(rows);
   return [
@@ -79,6 +79,6 @@ export const supsup: Experiment = {
   cells,
   select: withoutFiles,
   pictures: () => [],
-  tables: (rows, plan) => (rows.length > 0 ? tables(rows, plan) : []),
+  tables,
   claims,
 };

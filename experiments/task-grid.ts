@@ -1,18 +1,16 @@
 // The tasks that experiments put on one network: what they share, and which there are. Equal cells are computed once, so a task that two
 // experiments look at is trained for one of them.
 
-import type { Cell, Result, Row, TaskCell } from './cell.js';
+import type { Result, Row, TaskCell } from './cell.js';
 import type { Plan } from './grids.js';
-import { epochsText, type ScaleName } from './scale.js';
+import { ALL, epochsText, range, type ScaleName } from './scale.js';
 import type { View } from './views.js';
-
-const ALL = { rows: 55_000, validation: 5000, test: 10_000 };
 
 /** What tasks are trained on. `budget` is short, so that a thousand of them are a matter of an hour or two; `full` for as many epochs as `seedmask train`. */
 const EXTENT: Record<ScaleName, Pick<TaskCell, 'rows' | 'validation' | 'test' | 'epochs'>> = {
   quick: { rows: 6000, validation: 500, test: 1000, epochs: 2 },
-  budget: { ...ALL, epochs: 2 },
-  full: { ...ALL, epochs: 24 },
+  budget: { ...ALL.fc, epochs: 2 },
+  full: { ...ALL.fc, epochs: 24 },
 };
 
 /** Epochs of trained weights, the upper bound. */
@@ -38,16 +36,11 @@ export const taskCell = (scale: ScaleName, change: Partial<TaskCell> = {}): Task
   ...change,
 });
 
-/** Photographs are fewer: training rows beside the 5,000 for validation. */
-const PHOTOGRAPHS = 45_000;
-
-/** A view at a rate. */
+/** A view; photographs are fewer. */
 export function viewCell(scale: ScaleName, view: View, change: Partial<TaskCell> = {}): TaskCell {
   const cell = taskCell(scale, { view, ...change });
-  return view === 'photographs' ? { ...cell, rows: Math.min(PHOTOGRAPHS, cell.rows) } : cell;
+  return view === 'photographs' ? { ...cell, rows: Math.min(ALL.conv.rows, cell.rows) } : cell;
 }
-
-export const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i + 1);
 
 /** Trained weights for the same task. */
 export const denseCell = (scale: ScaleName, change: Partial<TaskCell>): TaskCell =>
@@ -57,16 +50,14 @@ export const denseCell = (scale: ScaleName, change: Partial<TaskCell>): TaskCell
 export const pixelCells = ({ scale, tasks }: Plan): TaskCell[] => range(tasks).map((pixels) => taskCell(scale, { pixels }));
 
 /** How far from the longest training, for captions and notes. */
-export const extentOfTasks = (scale: ScaleName): string => {
-  const { rows, epochs } = EXTENT[scale];
-  return `${rows.toLocaleString('en')} training rows, ${epochsText(epochs)} a task`;
-};
+export const extentOfTasks = (scale: ScaleName): string => `${rowsOfTasks(scale)}, ${epochsText(EXTENT[scale].epochs)} a task`;
+export const rowsOfTasks = (scale: ScaleName): string => `${EXTENT[scale].rows.toLocaleString('en')} training rows`;
 
 /** The same where there are trained weights too. */
 export const extentWithDense = (scale: ScaleName): string =>
   `${extentOfTasks(scale)} (trained weights: ${epochsText(DENSE_EPOCHS[scale])})`;
 
-export const isTask = (result: Result): result is Result & { readonly cell: TaskCell } => (result.cell as Cell).kind === 'task';
+export const isTask = (result: Result): result is Result & { readonly cell: TaskCell } => result.cell.kind === 'task';
 
 /** Rows without their model files. */
 export const withoutFiles = (rows: readonly Row[]): Row[] => rows.map(({ base64: _, ...row }) => row);

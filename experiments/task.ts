@@ -2,14 +2,15 @@
 // model file of one task that an archive takes in. The client of such a task sends permuted pixels; nothing is turned back for it.
 
 import { DIGITS, PIXELS_TRANSFORM, readPacked, settleFreeBits, type Task, type Transform, writeModel } from '../codec/index.js';
-import { type Dataset, imagesOf, labelsOf, permuted, permutedPixels, type Split, split } from '../src/data.js';
+import { type Dataset, permuted, permutedPixels, type Split, split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
-import { accuracyOf, fitLogitScale } from '../src/evaluate.js';
+import { accuracyOf } from '../src/evaluate.js';
 import { RMSPROP } from '../src/masks/threshold.js';
 import { spread } from '../src/masks/topk.js';
 import {
   type Architecture,
   countKept,
+  density,
   describe,
   inputs,
   type Layer,
@@ -17,21 +18,16 @@ import {
   type Network,
   outputs,
   type Parameters,
-  totalKept,
   totalWeights,
   weighted,
 } from '../src/network.js';
-import { DOMAIN, parseSeed, permutation } from '../src/random.js';
+import { DOMAIN, parseSeed, permutation, type Seed } from '../src/random.js';
 import { ticketNetwork } from '../src/tickets.js';
 import { PAPER, topkTraining, trainDense, trainThreshold, trainTopk } from '../src/train.js';
 import type { Row, TaskCell } from './cell.js';
-import type { Lab } from './lab.js';
+import { type Lab, logitScaleOf, progressOf, VALIDATION_ROWS } from './lab.js';
 import { classNames, dataOfView, type View, viewOf } from './views.js';
 
-/** Of all training rows, as everywhere. */
-const VALIDATION_ROWS = 5000;
-/** Validation rows that fit a task's logit scale. */
-const SCALE_ROWS = 1000;
 /** What learned masks come out shortest in: trying the others too takes a tenth of a task's time. */
 const SCHEMES = ['context'] as const;
 
@@ -73,13 +69,14 @@ export interface TaskData {
 /** The images and labels of a cell's task; permuted images are in rooms of the lab. */
 export function dataOfTask(lab: Lab, { view, pixels, labels, seed }: Pick<TaskCell, 'view' | 'pixels' | 'labels' | 'seed'>): TaskData {
   const { train, test } = lab.data(dataOfView(view));
-  const seeds = [pixels, labels].map((seed) => (seed === null ? null : parseSeed(seed)));
   const seen = (data: Dataset, name: string) => {
     const out = pixels === null ? undefined : lab.room?.(name, data.images.length);
-    return permuted(viewOf(data, view, parseSeed(seed)), seeds[0], seeds[1], { out });
+    return permuted(viewOf(data, view, parseSeed(seed)), seedOf(pixels), seedOf(labels), { out });
   };
   return { train: seen(train, 'train'), test: seen(test, 'test') };
 }
+
+const seedOf = (seed: number | null): Seed | null => (seed === null ? null : parseSeed(seed));
 
 interface Learned {
   readonly network: Network;
@@ -92,8 +89,7 @@ interface Learned {
 async function learned(cell: TaskCell, lab: Lab, train: Dataset, parts: Split, start?: Mask): Promise<Learned> {
   const network = networkOf(cell);
   const { learningRate, epochs } = cell;
-  const onProgress = ({ step, steps }: { step: number; steps: number }) => lab.progress(step / steps);
-  const options = { learningRate, epochs, onProgress, signal: lab.signal };
+  const options = { learningRate, epochs, onProgress: progressOf(lab), signal: lab.signal };
   switch (cell.method) {
     case 'topk': {
       const density = spread(cell.density, weighted(network).length);
@@ -134,7 +130,7 @@ export async function taskRows(cell: TaskCell, lab: Lab): Promise<Row[]> {
     density: cell.density.join(' '),
     learningRate: cell.learningRate,
     epochs: cell.epochs,
-    kept: task ? totalKept(task.mask) / totalWeights(network) : 1,
+    kept: task ? density(network, task.mask) : 1,
     valAccuracy,
     testAccuracy: accuracy(test.images),
     ...(cell.pixels !== null && cell.labels === null && { wrongAccuracy: accuracy(nextPixels(lab, cell, network)) }),
@@ -198,11 +194,7 @@ function storedTask(
   parts: Split,
 ): Task {
   const labels = labelsOfView(cell.view);
-  const rows = parts.validation.subarray(0, SCALE_ROWS);
-  const classifier = engine.classifier(network, { mask, transform });
-  const logitScale = fitLogitScale(classifier, imagesOf(train, rows), labelsOf(train, rows), labels.length);
-  classifier.free();
-  const seedOf = (seed: number | null) => (seed === null ? null : parseSeed(seed));
+  const logitScale = logitScaleOf(engine, network, { mask, transform }, train, parts, labels.length);
   const known = dataOfView(cell.view);
   const dataset = cell.view === 'plain' ? known : `${known}-${cell.view}`;
   const data = { dataset, pixelPermutation: seedOf(cell.pixels), labelPermutation: seedOf(cell.labels) };

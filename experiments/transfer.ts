@@ -7,7 +7,7 @@ import type { Experiment, Picture, Table } from './experiment.js';
 import type { Plan } from './grids.js';
 import { numbers, percents, where } from './rows.js';
 import { summary } from './statistics.js';
-import { extentOfTasks, taskCell, withoutFiles } from './task-grid.js';
+import { rowsOfTasks, taskCell, withoutFiles } from './task-grid.js';
 import type { View } from './views.js';
 
 /** From the likest on. */
@@ -27,7 +27,7 @@ const cells = ({ scale }: Plan): TaskCell[] =>
 const tables = (rows: readonly Row[], { scale }: Plan): Table[] => [
   {
     title: 'From the mask of the plain digits, or from scratch',
-    caption: `784-300-100-10; ${extentOfTasks(scale).split(', ')[0]}. Overlap: weights kept by both masks over those kept by either.`,
+    caption: `784-300-100-10; ${rowsOfTasks(scale)}. Overlap: weights kept by both masks over those kept by either.`,
     head: ['task', 'epochs', 'from', 'test accuracy', 'overlap', 'bytes alone', 'bytes leaning on the known mask'],
     rows: rows.map((row) => [
       String(row['view']),
@@ -45,7 +45,7 @@ const pictures = (rows: readonly Row[], { scale }: Plan): Picture[] => [
   {
     name: 'transfer',
     title: 'New tasks from a known mask (solid) and from scratch (dashed)',
-    caption: `784-300-100-10; ${extentOfTasks(scale).split(', ')[0]}; the known mask is that of the plain digits, after as many epochs.`,
+    caption: `784-300-100-10; ${rowsOfTasks(scale)}; the known mask is that of the plain digits, after as many epochs.`,
     chart: {
       kind: 'curves',
       across: 'learning',
@@ -68,7 +68,7 @@ export const transfer: Experiment = {
   minutes: { quick: 1, budget: 4, full: 60 },
   cells,
   select: withoutFiles,
-  pictures: (rows, plan) => (rows.length > 0 ? pictures(rows, plan) : []),
-  tables: (rows, plan) => (rows.length > 0 ? tables(rows, plan) : []),
+  pictures,
+  tables,
   claims: () => [],
 };

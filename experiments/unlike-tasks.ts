@@ -4,7 +4,7 @@
 import type { Row, TaskCell } from './cell.js';
 import type { Experiment, Picture, Table } from './experiment.js';
 import type { Plan } from './grids.js';
-import { groups, numbers, percents } from './rows.js';
+import { bestOf, groups, meanBytes, percents } from './rows.js';
 import { summary } from './statistics.js';
 import { extentOfTasks, taskCell, viewCell, withoutFiles } from './task-grid.js';
 import { VIEWS } from './views.js';
@@ -43,10 +43,9 @@ const chosen = (rows: readonly Row[]): Row[] =>
       rows.map((row) => ({ ...row, name: nameOf(row) })),
       'name',
     ).values(),
-  ].map((own) => own.reduce((best, row) => (row['valAccuracy'] > best['valAccuracy'] ? row : best)));
+  ].map(bestOf);
 
 function tables(rows: readonly Row[], { scale }: Plan): Table[] {
-  if (rows.length === 0) return [];
   return [
     {
       title: 'Unlike tasks on one network',
@@ -65,18 +64,14 @@ function tables(rows: readonly Row[], { scale }: Plan): Table[] {
 }
 
 function pictures(rows: readonly Row[], { scale }: Plan): Picture[] {
-  if (rows.length === 0) return [];
   const bars = rows.map((row) => ({ label: nameOf(row), ...summary(percents([row])) }));
-  const bytes = numbers(
-    rows.filter((row) => !isConv(row)),
-    'bytes',
-  );
+  const dense = rows.filter((row) => !isConv(row));
   return [
     {
       name: 'unlike-tasks',
       title: 'Unlike tasks, a mask each on one network; and permuted pixels under convolutions',
       caption:
-        `784-300-100-10, one seed, ${bytes.length > 0 ? Math.round(summary(bytes).mean).toLocaleString('en') : 0} bytes a mask; ${extents(scale)}. ` +
+        `784-300-100-10, one seed, ${dense.length > 0 ? meanBytes(dense) : 0} bytes a mask; ${extents(scale)}. ` +
         `Convolutions: 16 and 32 filters of 5x5, 64 units, another network.`,
       chart: { kind: 'bars', bars },
     },

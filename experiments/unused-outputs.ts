@@ -2,12 +2,13 @@
 // same permutations with more outputs than classes: accuracy, and bytes a task. bench/infer-archive.mjs asks the archives which is which.
 
 import type { Row, TaskCell } from './cell.js';
-import type { Experiment, Picture, Table } from './experiment.js';
+import type { Experiment, Table } from './experiment.js';
 import type { Plan } from './grids.js';
 import { archiveOf } from './permutations.js';
-import { groups, numbers, percents } from './rows.js';
+import { groups, meanBytes, percents } from './rows.js';
+import { range } from './scale.js';
 import { summary } from './statistics.js';
-import { extentOfTasks, isTask, range, taskCell, withoutFiles } from './task-grid.js';
+import { extentOfTasks, isTask, taskCell, withoutFiles } from './task-grid.js';
 
 /** Outputs, ten of which are classes. */
 const OUTPUTS = [100, 30] as const;
@@ -26,7 +27,7 @@ const tables = (rows: readonly Row[], { scale }: Plan): Table[] => [
       String(network),
       String(own.length),
       summary(percents(own)).mean.toFixed(2),
-      Math.round(summary(numbers(own, 'bytes')).mean).toLocaleString('en'),
+      meanBytes(own),
     ]),
   },
 ];
@@ -39,8 +40,8 @@ export const unusedOutputs: Experiment = {
   ofTasks: true,
   cells,
   select: withoutFiles,
-  pictures: (): Picture[] => [],
-  tables: (rows, plan) => (rows.length > 0 ? tables(rows, plan) : []),
+  pictures: () => [],
+  tables,
   claims: () => [],
   files: (results) =>
     OUTPUTS.map((outputs) => ({ outputs, of: results.filter(isTask).filter(({ cell }) => cell.units.at(-1) === outputs) }))

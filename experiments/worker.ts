@@ -12,8 +12,9 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Job } from 'bullmq';
+import { z } from 'zod';
 import { SeedmaskError } from '../codec/index.js';
-import { CELL, type Cell, dataOfCell, explained, nameOf, type Result } from './cell.js';
+import { CELL, type Cell, dataOfCell, nameOf, type Result } from './cell.js';
 import { optional } from './optional.js';
 import type { Pool } from './pool.js';
 import { ATTEMPTS, openQueue, PREFIX, type Progress, QUEUES, queueName, untilLost } from './queue.js';
@@ -85,7 +86,7 @@ export async function workOn(connection: Connection, release: string, pool: Pool
   function cellOf(job: Job): Cell {
     const { data, error } = CELL.safeParse(job.data);
     if (data && nameOf(data) === job.id) return data;
-    const got = error ? explained(error) : `it holds ${nameOf(data)}`;
+    const got = error ? z.prettifyError(error) : `it holds ${nameOf(data)}`;
     throw new UnrecoverableError(
       new SeedmaskError('bad-cell', { field: `job ${plain(String(job.id)).slice(0, 100)}`, got: plain(got) }).message,
     );

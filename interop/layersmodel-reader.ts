@@ -42,7 +42,7 @@ export function readLayersModelIndex(json: Uint8Array): LayersModelIndex {
     throw badTensor('model.json', 'JSON', (error as Error).message);
   }
   const parsed = MODEL.safeParse(value);
-  if (!parsed.success) throw badTensor('model.json', 'a LayersModel', z.prettifyError(parsed.error).replace(/\s*\n\s*/g, ' '));
+  if (!parsed.success) throw badTensor('model.json', 'a LayersModel', z.prettifyError(parsed.error));
   const { modelTopology, weightsManifest } = parsed.data;
   const { config } = modelTopology.model_config;
   const weights = weightsManifest.flatMap((group) => group.weights);

@@ -8,7 +8,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { SeedmaskError } from '../codec/index.js';
 import { CELL, type Cell, nameOf } from '../experiments/cell.js';
 import { planOf } from '../experiments/conduct.js';
-import { curveCells, learnedCells, planeCells, ticketCells } from '../experiments/grids.js';
+import { curveCells, learnedCells, ticketCells } from '../experiments/grids.js';
 import { EXPERIMENTS } from '../experiments/index.js';
 import { optional } from '../experiments/optional.js';
 import { addressOf } from '../experiments/redis.js';
@@ -27,7 +27,6 @@ const cells: Cell[] = SCALES.flatMap((scale) => {
     ...NETWORKS.flatMap((network) => [
       ...ticketCells(plan, network, [{ criterion: 'movement', mask0: 'toward_zero', mask1: 'redraw' }]),
       ...learnedCells(plan, network),
-      ...planeCells(plan, network, 500),
     ]),
   ];
 });

@@ -3,8 +3,9 @@
 import { expect, test } from 'vitest';
 import type { Row } from '../experiments/cell.js';
 import { inBands, inOrder, shown } from '../experiments/claims.js';
-import { planOf } from '../experiments/conduct.js';
+import { planOf, results } from '../experiments/conduct.js';
 import { EXPERIMENTS } from '../experiments/index.js';
+import type { Store } from '../experiments/store.js';
 
 const plan = planOf('budget', 1);
 const scope = { plan, network: 'fc' } as const;
@@ -95,9 +96,11 @@ test('what is shown of values', () => {
 });
 
 test('without rows nothing has been run, in any experiment', () => {
-  for (const { name, claims, tables } of EXPERIMENTS) {
-    for (const claim of claims([], plan)) expect(claim, name).toMatchObject({ verdict: 'not run', ours: '' });
-    expect(tables?.([], plan) ?? []).toEqual([]);
+  const empty = { result: () => undefined, read: () => undefined } as Partial<Store> as Store;
+  for (const experiment of EXPERIMENTS) {
+    const { claims, tables, pictures } = results(experiment, plan, empty);
+    for (const claim of claims) expect(claim, experiment.name).toMatchObject({ verdict: 'not run', ours: '' });
+    expect([...tables, ...pictures]).toEqual([]);
   }
 });
 

@@ -21,12 +21,9 @@ test.each([
   expect(pairedTest(b, a)).toBeCloseTo(p, 8);
 });
 
-test('the paired t test of one pair, of equal runs, of a constant difference, of unequal counts', () => {
-  expect(pairedTest([1], [2])).toBeUndefined();
-  expect(pairedTest([], [])).toBeUndefined();
+test('the paired t test of equal runs, of a constant difference', () => {
   expect(pairedTest([1, 2, 3], [1, 2, 3])).toBe(1);
   expect(pairedTest([2, 3, 4], [1, 2, 3])).toBe(0);
-  expect(() => pairedTest([1, 2], [1])).toThrow(/2 and 1/);
 });
 
 test('a star needs three pairs: two equal differences are common', () => {
@@ -46,7 +43,10 @@ test('p is a probability, whatever the scale of the values', () => {
   const run = fc.float({ min: 0, max: 100, noNaN: true });
   fc.assert(
     fc.property(fc.array(fc.tuple(run, run), { minLength: 2, maxLength: 8 }), (both) => {
-      const p = pairedTest(...((both.length > 0 ? [both.map(([a]) => a), both.map(([, b]) => b)] : [[], []]) as [number[], number[]]));
+      const p = pairedTest(
+        both.map(([a]) => a),
+        both.map(([, b]) => b),
+      );
       expect(p).toBeGreaterThanOrEqual(0);
       expect(p).toBeLessThanOrEqual(1);
     }),
