@@ -9,9 +9,9 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { loadDataset } from '../dist/cli/datasets.js';
-import { validationRows } from '../dist/cli/learn.js';
+import { partsOf } from '../dist/cli/learn.js';
 import { readModel } from '../dist/codec/index.js';
-import { imagesOf, permutedPixels, split } from '../dist/src/data.js';
+import { imagesOf, permutedPixels } from '../dist/src/data.js';
 import { createWasmEngine, DOMAIN, fillWords, permutation } from '../dist/src/index.js';
 import { wilson } from './wilson.mjs';
 
@@ -28,7 +28,7 @@ const { values } = parseArgs({
 });
 const { network, tasks } = readModel(readFileSync(values.archive), { maxMaskWeights: 2 ** 31 });
 const mnist = loadDataset('mnist');
-const { validation } = split(mnist.train.labels.length, validationRows(mnist.train.labels.length), network.seed);
+const { validation } = partsOf(mnist.train, network.seed);
 const digits = values.part === 'test' ? mnist.test.images : imagesOf(mnist.train, validation);
 const engine = await createWasmEngine({ threads: 1 });
 

@@ -10,8 +10,7 @@ import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import seedrandom from 'seedrandom';
 import { loadDataset } from '../dist/cli/datasets.js';
-import { defaultsOf, maskNetwork, RATE, trainTask, validationRows } from '../dist/cli/learn.js';
-import { split } from '../dist/src/data.js';
+import { defaultsOf, maskNetwork, partsOf, RATE, trainTask } from '../dist/cli/learn.js';
 import { createWasmEngine } from '../dist/src/engine/wasm.js';
 import { evaluate } from '../dist/src/evaluate.js';
 import { describe } from '../dist/src/network.js';
@@ -73,7 +72,7 @@ for (const file of [...files, ...positionals]) {
   const runs = [];
   for (let seed = 0; seed < Number(values.seeds); seed++) {
     const key = parseSeed(seed);
-    const parts = split(train.labels.length, validationRows(train.labels.length), key);
+    const parts = partsOf(train, key);
     const run = await trainTask(engine, maskNetwork(architecture, key), data, parts, { ...defaultsOf(architecture), rate: RATE });
     runs.push({ ...run, ...honesty(run.model, test) });
   }

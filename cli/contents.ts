@@ -9,7 +9,7 @@ import type { Contents } from '../server/protocols/contents.js';
 import { listFiles, readLabels } from '../server/repository/files.js';
 import { checkNoInput, checkWritable, readFile, writeFileSafely } from './files.js';
 import { hexOf, inFile, LIMITS, networksOf } from './models.js';
-import { type Output, outputOf } from './options.js';
+import { counted, type Output, outputOf } from './options.js';
 
 interface Options extends Output {
   out?: string;
@@ -45,10 +45,7 @@ async function run(folder: string, options: Options): Promise<void> {
     [...tasks, ...networks].map(({ url }) => join(folder, decodeURIComponent(url))),
   );
   writeFileSafely(out, new TextEncoder().encode(`${list}\n`));
-  outputOf(options).print(
-    { file: out, tasks: tasks.length, networks: networks.length },
-    () => `${out}: ${tasks.length} task${tasks.length === 1 ? '' : 's'}`,
-  );
+  outputOf(options).print({ file: out, tasks: tasks.length, networks: networks.length }, () => `${out}: ${counted(tasks.length, 'task')}`);
 }
 
 /** @throws SeedmaskError (by rejection) bad-store, and whatever reading the files finds */

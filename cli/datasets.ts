@@ -6,7 +6,7 @@ import { basename, join, resolve } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { DEFAULT_LIMITS, SeedmaskError } from '../codec/index.js';
 import { type Dataset, datasetFromCifar, datasetFromIdx } from '../src/data.js';
-import { type Architecture, describe, inputs, type Shape } from '../src/network.js';
+import { type Architecture, describe, inputs, isDense, type Shape } from '../src/network.js';
 import { formatSeed, type Seed } from '../src/random.js';
 import { plain, readFile, reading, statusOf } from './files.js';
 import { checkSum, findKnown, isKnown, KNOWN, KNOWN_NAMES, type KnownName } from './known.js';
@@ -150,8 +150,7 @@ export function checkMoves({ name, train: { input, features } }: LoadedData, mov
  * @param field where the data was named
  */
 export function checkFits({ name, train, test }: LoadedData, network: Architecture, classes: number, field = '--data'): void {
-  const flat = network.layers.every(({ kind }) => kind === 'dense');
-  const form = (shape: Shape) => (flat ? `${inputs({ input: shape, layers: [] })} values` : shape.join(' x '));
+  const form = (shape: Shape) => (isDense(network) ? `${inputs({ input: shape, layers: [] })} values` : shape.join(' x '));
   const hint = 'Take other data or another network';
   if (form(train.input) !== form(network.input)) {
     const expected = `${train.features ? 'rows of numbers, each' : 'images'} of ${form(network.input)}, as ${describe(network)} takes`;

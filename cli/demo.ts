@@ -8,7 +8,6 @@ import { Command } from 'commander';
 import { type Model, writeModel } from '../codec/index.js';
 import { fc } from '../models/index.js';
 import { createHandler, listen, openStore } from '../server/index.js';
-import { split } from '../src/data.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { criterionMask } from '../src/masks/criteria.js';
 import { fullMask, type Network, regenerate, totalKept, totalWeights } from '../src/network.js';
@@ -17,7 +16,7 @@ import { ticketNetwork } from '../src/tickets.js';
 import { PAPER, trainDense } from '../src/train.js';
 import { loadDataset } from './datasets.js';
 import { makeFolder, writeFileSafely } from './files.js';
-import { accuracy, FC_DENSITY, FC_EPOCHS, maskNetwork, RATE, SHIFT, taskModel, trainTask } from './learn.js';
+import { accuracy, FC_DENSITY, FC_EPOCHS, maskNetwork, partsOf, RATE, SHIFT, taskModel, trainTask } from './learn.js';
 import { type Output, outputOf, portOption, seedOption, threadsOption } from './options.js';
 import { training } from './progress.js';
 import { bestTicket } from './prune.js';
@@ -51,7 +50,7 @@ export function demoCommand(): Command {
     .addOption(threadsOption())
     .option('--json', 'print one JSON object (implies --once)')
     .addHelpText('after', '\nExamples:\n  seedmask demo\n  seedmask demo --once --port 0 --out /tmp/demo')
-    .action(async (options: Options) => run(options));
+    .action(run);
 }
 
 async function run(options: Options): Promise<void> {
@@ -63,7 +62,7 @@ async function run(options: Options): Promise<void> {
   await (await listen(() => undefined, { port: options.port })).close();
   const data = loadDataset('mnist');
   const engine = await createWasmEngine({ threads: options.threads });
-  const parts = split(data.train.labels.length, 5000, options.seed);
+  const parts = partsOf(data.train, options.seed);
   makeFolder(options.out);
   const rows: Row[] = [];
   const keep = async (name: string, what: string, paper: string, model: Model) => {

@@ -7,7 +7,7 @@ import type { Archive, Task, TaskHead } from '../codec/index.js';
 import { countKept, type Mask, weightCounts } from '../src/network.js';
 import { formatSeed, type Seed } from '../src/random.js';
 import { inFile, nameOf, networkDifferences, networkFileOption, networksOf, withArchive } from './models.js';
-import { type Output, outputOf } from './options.js';
+import { counted, type Output, outputOf } from './options.js';
 import { counting } from './progress.js';
 
 /** Two masks of a layer. */
@@ -138,7 +138,7 @@ function text(a: string, b: string, { same, network, onlyA, onlyB, sameTasks, ta
   const lines = network.map(([what, ofA, ofB]) => `network ${what}: ${ofA} | ${ofB}`);
   if (onlyA.length) lines.push(`only in ${a}: ${onlyA.join(', ')}`);
   if (onlyB.length) lines.push(`only in ${b}: ${onlyB.join(', ')}`);
-  if (sameTasks) lines.push(`${sameTasks} task${sameTasks === 1 ? '' : 's'} the same`);
+  if (sameTasks) lines.push(`${counted(sameTasks, 'task')} the same`);
   const head = ['task', 'differs in', 'layer', 'weights', 'kept in A', 'kept in B', 'in both', 'Hamming', 'Jaccard'];
   const table = new Table({ head, style: { head: [], border: [] } });
   for (const { task, differs, layers } of tasks) {

@@ -37,7 +37,7 @@ Examples:
   seedmask export models/trained/mnist.smk --to npz --out mnist.npz
   seedmask export models/trained/mnist-tiny.smk --to c --out mnist.h`,
     )
-    .action(async (model: string, options: Options) => run(model, options));
+    .action(run);
 }
 
 /** The files of a format by their names; the empty name is the path itself. */

@@ -251,8 +251,8 @@ export function stateOf(path: string): string {
 
 /** A new name beside a path that is free or a regular file: devices, pipes, links and folders are never replaced. */
 function beside(path: string): string {
-  const status = path === '' ? undefined : writing(path, () => lstatSync(path, { throwIfNoEntry: false }));
   if (path === '') throw new SeedmaskError('cannot-write', { field: 'the output', got: 'an empty name' });
+  const status = writing(path, () => lstatSync(path, { throwIfNoEntry: false }));
   if (status && !status.isFile()) {
     throw new SeedmaskError('cannot-write', { field: path, got: status.isDirectory() ? 'it is a folder' : 'it is no regular file' });
   }

@@ -25,7 +25,6 @@ import {
   toMask,
   toParameters,
 } from '../interop/index.js';
-import { split } from '../src/data.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { CRITERIA, type Criterion, criterionMask, paperRates } from '../src/masks/criteria.js';
 import {
@@ -42,7 +41,7 @@ import {
 import { DISTRIBUTIONS, type Distribution, formatSeed, type Seed } from '../src/random.js';
 import { checkFits, type LoadedData, loadDataset, pathOf } from './datasets.js';
 import { checkNoInput, checkWritable, readFile, writeFileSafely } from './files.js';
-import { accuracies, accuracyUnder, taskModel, validationRows } from './learn.js';
+import { accuracies, accuracyUnder, partsOf, taskModel } from './learn.js';
 import { inFile } from './models.js';
 import { type NamedNetwork, networkOption } from './network-option.js';
 import { dataOption, fraction, named, type Output, outputOf, refuseGiven, seedOption, threadsOption } from './options.js';
@@ -54,7 +53,7 @@ interface Options extends Output {
   network: NamedNetwork;
   data?: string;
   criterion?: Criterion;
-  keep?: number;
+  keep: number;
   layout?: LayoutName;
   tensors?: string[];
   seed: Seed;
@@ -163,7 +162,7 @@ interface Row {
 
 async function fromWeights(options: Options): Promise<void> {
   const { architecture } = options.network;
-  const { seed, keep = 0.2 } = options;
+  const { seed, keep } = options;
   const need = (name: 'initial' | 'final') => {
     const file = options[name];
     if (file === undefined) throw new SeedmaskError('bad-option', { field: `--${name}`, expected: 'given, or --mask', got: 'nothing' });
@@ -261,7 +260,7 @@ async function fromMask(options: Options, file: string): Promise<void> {
   let quality: ReturnType<typeof accuracies> | undefined;
   if (data) {
     const engine = await createWasmEngine({ threads: options.threads });
-    const { validation } = split(data.train.labels.length, validationRows(data.train.labels.length), seed);
+    const { validation } = partsOf(data.train, seed);
     model = taskModel(engine, network, mask, data.train, validation, data.name);
     quality = accuracies(engine, model, data, validation);
     engine.close();

@@ -2,7 +2,7 @@
 // Everything is chosen on validation rows; test rows are only reported.
 
 import { DIGITS, type Model, maskPrices, PIXELS_TRANSFORM, type Provenance, settleFreeBits, writeModel } from '../codec/index.js';
-import { type Dataset, imagesOf, labelsOf, permuted, type Split } from '../src/data.js';
+import { type Dataset, imagesOf, labelsOf, permuted, type Split, split } from '../src/data.js';
 import type { ClassifierOptions, Engine } from '../src/engine/engine.js';
 import { accuracyOf, evaluate, fitLogitScale } from '../src/evaluate.js';
 import { RMSPROP } from '../src/masks/threshold.js';
@@ -35,8 +35,9 @@ const NUMBERS_RATE = 0.03;
 export const SHIFT = 1;
 export const RATE = 1e-6;
 
-/** Validation rows of so many training rows: 5,000 of MNIST and CIFAR-10, a tenth of what is smaller. */
-export const validationRows = (rows: number): number => Math.min(5000, Math.max(1, Math.floor(rows / 10)));
+/** Training and validation rows: 5,000 to validate of MNIST and CIFAR-10, a tenth of what is smaller. */
+export const partsOf = ({ labels: { length } }: Dataset, seed: Seed): Split =>
+  split(length, Math.min(5000, Math.max(1, Math.floor(length / 10))), seed);
 
 /** Rows of a step: as many as are wanted, or an eighth of a small training set, as a batch that is not full is dropped. */
 export const batchOf = (rows: number, wanted: number): number => Math.min(wanted, Math.ceil(rows / 8));
@@ -85,7 +86,7 @@ export interface TaskSource {
 }
 
 /** What the classes of a data set are called. */
-export const classNamesOf = ({ names }: Dataset, outputs: number): readonly string[] =>
+const classNamesOf = ({ names }: Dataset, outputs: number): readonly string[] =>
   names ?? (outputs === DIGITS.length ? DIGITS : Array.from({ length: outputs }, (_, i) => String(i)));
 
 /** A data set as a task sees it whose pixels and classes are permuted by seeds. */

@@ -20,6 +20,9 @@ export function outputOf({ json }: Output): { print(value: object, text: () => s
   return { print: (value, text) => console.log(json ? JSON.stringify(value) : text()) };
 }
 
+/** "1 task", "2 tasks". */
+export const counted = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
+
 /** The option as it is typed. */
 const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
@@ -29,44 +32,24 @@ export function refuseGiven(command: Command, names: readonly string[], companio
   if (given !== undefined) throw new InvalidArgumentError(`${flagOf(given)} goes with ${companion}`);
 }
 
-export function positiveInteger(text: string): number {
-  const n = Number(text);
-  if (!(Number.isInteger(n) && n > 0)) throw new InvalidArgumentError(`expected a positive whole number, got '${text}'.`);
-  return n;
-}
+/** A parser of numbers: none is written with blanks alone. */
+const number =
+  (expected: string, fits: (n: number) => boolean) =>
+  (text: string): number => {
+    const n = text.trim() === '' ? Number.NaN : Number(text);
+    if (!fits(n)) throw new InvalidArgumentError(`expected ${expected}, got '${text}'.`);
+    return n;
+  };
 
-export function wholeNumber(text: string): number {
-  const n = Number(text);
-  if (!(text.trim() !== '' && Number.isInteger(n) && n >= 0))
-    throw new InvalidArgumentError(`expected a whole number of at least 0, got '${text}'.`);
-  return n;
-}
-
-export function notNegative(text: string): number {
-  const n = Number(text);
-  if (!(text.trim() !== '' && Number.isFinite(n) && n >= 0))
-    throw new InvalidArgumentError(`expected a number of at least 0, got '${text}'.`);
-  return n;
-}
-
+export const positiveInteger = number('a positive whole number', (n) => Number.isInteger(n) && n > 0);
+export const wholeNumber = number('a whole number of at least 0', (n) => Number.isInteger(n) && n >= 0);
+export const notNegative = number('a number of at least 0', (n) => Number.isFinite(n) && n >= 0);
 /** Of waiting: timers hold no more than 24 days, and nobody means more than one. */
-export function seconds(text: string): number {
-  const n = notNegative(text);
-  if (n > 86_400) throw new InvalidArgumentError(`expected seconds from 0 to 86400, a day, got '${text}'.`);
-  return n;
-}
-
-export function mebibytes(text: string): number {
-  const n = positiveInteger(text);
-  if (n > 1024) throw new InvalidArgumentError(`expected MiB from 1 to 1024, got '${text}'.`);
-  return n;
-}
-
-export function degrees(text: string): number {
-  const n = notNegative(text);
-  if (n > 90) throw new InvalidArgumentError(`expected degrees from 0 to 90, got '${text}'.`);
-  return n;
-}
+export const seconds = number('seconds from 0 to 86400, a day', (n) => n >= 0 && n <= 86_400);
+export const mebibytes = number('MiB from 1 to 1024', (n) => Number.isInteger(n) && n >= 1 && n <= 1024);
+export const degrees = number('degrees from 0 to 90', (n) => n >= 0 && n <= 90);
+export const fraction = number('a fraction above 0 and at most 1', (n) => n > 0 && n <= 1);
+const port = number('a port from 0 (any free one) to 65535', (n) => Number.isInteger(n) && n >= 0 && n <= 65535);
 
 /** An option of origins as browsers send them, to the letter: one with a path, or without a scheme, would never match. */
 export function origins(text: string, earlier: readonly string[] = []): string[] {
@@ -75,12 +58,6 @@ export function origins(text: string, earlier: readonly string[] = []): string[]
   const fits = text === '*' || text === origin || (origin === 'null' && /^[a-z][a-z0-9+.-]*:\/\/[^/?#\s]+$/.test(text));
   if (!fits) throw new InvalidArgumentError(`expected an origin such as https://example.org, without a path, or '*', got '${text}'.`);
   return [...earlier, text];
-}
-
-export function fraction(text: string): number {
-  const n = Number(text);
-  if (!(text.trim() !== '' && n > 0 && n <= 1)) throw new InvalidArgumentError(`expected a fraction above 0 and at most 1, got '${text}'.`);
-  return n;
 }
 
 /** A fraction that keeps at least one weight of the largest layer there may be. */
@@ -104,14 +81,6 @@ export const named =
     const nearest = begun ?? [...names].sort((a, b) => editDistance(a, start) - editDistance(b, start))[0];
     throw new InvalidArgumentError(`did you mean ${nearest}? expected one of ${names.join(', ')}, got '${start}'.`);
   };
-
-function port(text: string): number {
-  const n = Number(text);
-  if (!(text.trim() !== '' && Number.isInteger(n) && n >= 0 && n <= 65535)) {
-    throw new InvalidArgumentError(`expected a port from 0 (any free one) to 65535, got '${text}'.`);
-  }
-  return n;
-}
 
 /** A parser of 1 to `most` of what is counted. */
 export const upTo =

@@ -12,7 +12,8 @@ import type { Shape } from '../src/network.js';
 import type { LoadedData } from './datasets.js';
 import { readFile, reading, statusOf } from './files.js';
 
-const MAX_CSV_BYTES = 2 ** 26;
+/** Of a CSV or PNG file. */
+const MAX_BYTES = 2 ** 26;
 /** While a CSV file is read, a cell takes some 50 bytes, however short it is, and a line as many as four cells. */
 const [MAX_CELLS, CELLS_OF_LINE] = [2 ** 24, 4];
 const MAX_CLASSES = 256;
@@ -169,7 +170,7 @@ function checkCells(path: string, bytes: Uint8Array, delimiter: string): void {
 }
 
 function table(path: string): Table {
-  const bytes = readFile(path, MAX_CSV_BYTES);
+  const bytes = readFile(path, MAX_BYTES);
   checkUnicode(path, bytes);
   const delimiter = delimiterOf(bytes);
   checkCells(path, bytes, delimiter);
@@ -325,7 +326,7 @@ const filesOf = (folder: string, names: readonly string[]): Labelled[] =>
   );
 
 function readPng(path: string): Uint8Array {
-  const bytes = readFile(path, MAX_CSV_BYTES);
+  const bytes = readFile(path, MAX_BYTES);
   if (!hasPngSignature(bytes)) throw refuse(path, 'it is no PNG file', 'a PNG image');
   return bytes;
 }

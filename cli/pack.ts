@@ -6,7 +6,7 @@ import { inspectModel, type PackedTask, readPacked, rebase, SeedmaskError, TASK_
 import { describe, type Network } from '../src/network.js';
 import { checkWritable, DISK, type Disk, readFile, rewrite, writeFileSafely } from './files.js';
 import { inFile, LIMITS, type Networks, nameOf, networkDifferences, networkFileOption, networksOf } from './models.js';
-import { type Output, outputOf } from './options.js';
+import { counted, type Output, outputOf } from './options.js';
 import { type Count, counting } from './progress.js';
 
 interface Options extends Output {
@@ -70,7 +70,7 @@ Examples:
   seedmask pack --id mnist=run7/best.smk --id permuted=run8/best.smk --out archive.smk
   seedmask pack network.smk mask-a.smk mask-b.smk --out archive.smk`,
     )
-    .action(async (files: string[], options: Options) => run(files, options));
+    .action(run);
 }
 
 function named(text: string, before: Named[] = []): Named[] {
@@ -90,8 +90,7 @@ async function run(files: readonly string[], options: Options): Promise<void> {
   const leans = leaning ? `, ${leaning} lean${leaning === 1 ? 's' : ''} on a base` : '';
   outputOf(options).print(
     { file: options.out, fileBytes: bytes.length, network: describe(network), tasks, added, leaning },
-    () =>
-      `${options.out}: ${tasks} task${tasks === 1 ? '' : 's'}, ${added.length} of them new${leans}, ${bytes.length.toLocaleString('en')} bytes`,
+    () => `${options.out}: ${counted(tasks, 'task')}, ${added.length} of them new${leans}, ${bytes.length.toLocaleString('en')} bytes`,
   );
 }
 

@@ -4,9 +4,9 @@
 // killed goes on where it stopped.
 
 import { createHash } from 'node:crypto';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { type Model, networkId, SeedmaskError, writeModel } from '../codec/index.js';
-import { type Dataset, imagesOf, labelsOf, type Split, split } from '../src/data.js';
+import { type Dataset, imagesOf, labelsOf, type Split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { actionConflict, MASK0, MASK1, type Mask0, type Mask1 } from '../src/masks/actions.js';
@@ -17,9 +17,21 @@ import { constantTwin, type TicketOptions, ticketNetwork, tickets } from '../src
 import { type DenseResult, PAPER, paperTraining, trainDense } from '../src/train.js';
 import { checkFits, type LoadedData, loadDataset, pathOf } from './datasets.js';
 import { checkNoInput, checkWritable, writeFileSafely } from './files.js';
-import { accuracy, accuracyUnder, batchOf, emptyLayer, taskModel, validationRows } from './learn.js';
+import { accuracy, accuracyUnder, batchOf, emptyLayer, partsOf, taskModel } from './learn.js';
+import { hexOf } from './models.js';
 import { type NamedNetwork, networkOption } from './network-option.js';
-import { dataOption, fraction, named, type Output, outputOf, positiveInteger, seedOption, threadsOption } from './options.js';
+import {
+  dataOption,
+  fraction,
+  named,
+  type Output,
+  outputOf,
+  positiveInteger,
+  refuseGiven,
+  seedOption,
+  threadsOption,
+  upTo,
+} from './options.js';
 import { type TrainingBar, training } from './progress.js';
 import { openRun, type RoundRecord } from './rounds.js';
 
@@ -27,14 +39,9 @@ import { openRun, type RoundRecord } from './rounds.js';
 export type Untrained = 'init' | 'constant';
 
 /** Rounds of pruning: 24 leave half a per cent of FC; far fewer than 1000 leave nothing that a rate could cut. */
-function roundCount(text: string): number {
-  const n = positiveInteger(text);
-  if (n > 1000) throw new InvalidArgumentError(`expected at most 1000 rounds, got ${n}.`);
-  return n;
-}
-
+const MOST_ROUNDS = 1000;
 /** The most rounds of the paper's one-shot curves. */
-const MOST_ROUNDS = 24;
+const CURVE_ROUNDS = 24;
 
 export interface Ticket {
   readonly model: Model;
@@ -61,7 +68,7 @@ export function bestTicket(
   const images = imagesOf(data.train, parts.validation);
   const labels = labelsOf(data.train, parts.validation);
   // keep = .8^p for a p that need not be whole: the last layer then keeps .9^p, and so do conv layers (of conv6 .85^p).
-  const powers = keep === undefined ? Array.from({ length: MOST_ROUNDS }, (_, i) => i + 1) : [Math.log(keep) / Math.log(0.8)];
+  const powers = keep === undefined ? Array.from({ length: CURVE_ROUNDS }, (_, i) => i + 1) : [Math.log(keep) / Math.log(0.8)];
   let best: { mask: Uint8Array[]; rounds: number; valAccuracy: number } | null = null;
   for (const rounds of powers) {
     const mask = criterionMask(network, criterion, dense.initial, dense.final.weights, paperRates(network, rounds), network.seed);
@@ -115,7 +122,9 @@ export function pruneCommand(): Command {
         .conflicts('rounds'),
     )
     .addOption(
-      new Option('--rounds <n>', 'prune that often, and train again after each (the paper: 24); --out is a folder').argParser(roundCount),
+      new Option('--rounds <n>', 'prune that often, and train again after each (the paper: 24); --out is a folder').argParser(
+        upTo(MOST_ROUNDS, 'rounds'),
+      ),
     )
     .addOption(
       new Option('--mask0 <action>', `with --rounds, what pruned weights become: ${MASK0.join(', ')} (default: zero)`).argParser(
@@ -149,15 +158,14 @@ Examples:
 
 A run with --rounds that was stopped goes on when it is started again with the same options.`,
     )
-    .action(async (options: Options) => (options.rounds === undefined ? once(options) : inRounds(options, options.rounds)));
+    .action(async (options: Options, command: Command) => {
+      if (options.rounds !== undefined) return inRounds(options, options.rounds);
+      refuseGiven(command, ['mask0', 'mask1'], '--rounds');
+      return once(options);
+    });
 }
 
 async function once(options: Options): Promise<void> {
-  for (const name of ['mask0', 'mask1'] as const) {
-    if (options[name]) {
-      throw new SeedmaskError('bad-option', { field: `--${name}`, expected: 'given together with --rounds', got: 'no --rounds' });
-    }
-  }
   const criterion = options.criterion ?? 'large_final_same_sign';
   const { architecture, file } = options.network;
   checkWritable(options.out);
@@ -166,7 +174,7 @@ async function once(options: Options): Promise<void> {
   checkFits(data, architecture, outputs(architecture));
   const network = ticketNetwork(architecture, options.seed);
   const engine = await createWasmEngine({ threads: options.threads });
-  const parts = split(data.train.labels.length, validationRows(data.train.labels.length), options.seed);
+  const parts = partsOf(data.train, options.seed);
   const started = performance.now();
   const dense = await training('train weights', options.json === true, ({ update }) =>
     trainDense(engine, network, data.train, parts, {
@@ -218,7 +226,7 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
   const { architecture } = options.network;
   checkFits(data, architecture, outputs(architecture));
   const network = ticketNetwork(architecture, seed);
-  const parts = split(data.train.labels.length, validationRows(data.train.labels.length), seed);
+  const parts = partsOf(data.train, seed);
   const paper = { ...paperTraining(network), batch: batchOf(parts.train.length, PAPER.batch) };
   const run = openRun(options.out, network, {
     network: describe(network),
@@ -231,7 +239,7 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
     epochs,
     batch: paper.batch,
     learningRate: paper.learningRate,
-    networkId: Buffer.from(networkId(network)).toString('hex'),
+    networkId: hexOf(networkId(network)),
   });
   const json = options.json === true;
   const say = (text: string) => {

@@ -13,6 +13,7 @@ import { bitsWhere, kept, type Mask, type Network, regenerate, totalKept, totalW
 import type { TicketRound } from '../src/tickets.js';
 import { checkWritable, makeFolder, readFile, removeLeftOvers, stateOf, writeFileSafely } from './files.js';
 import { sha256 } from './known.js';
+import { counted } from './options.js';
 
 /** Everything that decides a run's bytes, as texts and numbers. */
 export type Setup = Readonly<Record<string, string | number>>;
@@ -80,7 +81,7 @@ export function openRun(folder: string, network: Network, setup: Setup): RunFold
     },
     add(round, result) {
       if (stateOf(index) !== state) {
-        const expected = `${rounds.length} round${rounds.length === 1 ? '' : 's'} of its own`;
+        const expected = `${counted(rounds.length, 'round')} of its own`;
         const hint = 'Choose another --out for one of the two';
         throw new SeedmaskError('bad-run', { field: index, got: 'another process has written it meanwhile', expected, hint });
       }

@@ -13,6 +13,7 @@ import { accessOf, type KeyOptions, keyOptions } from './keys.js';
 import { findKnown } from './known.js';
 import { networkFileOption, networksOf } from './models.js';
 import {
+  counted,
   fraction,
   mebibytes,
   type Output,
@@ -138,7 +139,7 @@ async function run(path: string, options: Options): Promise<void> {
   const width = inputs(first.versions[0].network);
   outputOf(options).print({ url: server.url, tasks: tasks.map((task) => task.name) }, () =>
     [
-      `Serving ${tasks.length} task${tasks.length === 1 ? '' : 's'} of ${path} at ${server.url}: ${tasks
+      `Serving ${counted(tasks.length, 'task')} of ${path} at ${server.url}: ${tasks
         .map((task) => task.name)
         .slice(0, 12)
         .join(', ')}`,

@@ -4,7 +4,7 @@
 
 import { Command, Option } from 'commander';
 import { inspectModel, writeModel } from '../codec/index.js';
-import { labelsOf, split } from '../src/data.js';
+import { labelsOf } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
@@ -19,12 +19,12 @@ import {
   METHODS,
   type Method,
   maskNetwork,
+  partsOf,
   permutedSource,
   RATE,
   SHIFT,
   type TrainedTask,
   trainTask,
-  validationRows,
   warningOf,
 } from './learn.js';
 import { type NamedNetwork, networkOption } from './network-option.js';
@@ -191,7 +191,7 @@ async function run(options: Options): Promise<void> {
   const engine = await engineOf(options);
   const quiet = options.json === true;
   const goal = goalOf(options);
-  const rows = split(data.train.labels.length, validationRows(data.train.labels.length), options.seed);
+  const rows = partsOf(data.train, options.seed);
   const { parts, check } = options.squeeze ? withCheck(rows) : { parts: rows, check: null };
   const learn = async (density: readonly number[], epochs: number): Promise<TrainedTask & Outcome> => {
     const settings = { method, rescale, penalty, shift, rotate, rate, density, epochs };

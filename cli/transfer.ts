@@ -18,7 +18,7 @@ import { styled } from '../experiments/chart.js';
 import type { Picture } from '../experiments/experiment.js';
 import { drawing } from '../experiments/optional.js';
 import { beside } from '../experiments/task.js';
-import { labelsOf, type Split, split } from '../src/data.js';
+import { labelsOf, type Split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { describe, type Network, outputs, weightCounts } from '../src/network.js';
@@ -28,18 +28,19 @@ import { checkNoInput, checkWritable, makeFolder, readFile, rewrite, writeFileSa
 import {
   defaultsOf,
   FC_EPOCHS,
+  partsOf,
   permutedSource,
   RATE,
   SHIFT,
   type TaskSource,
   type TrainedTask,
   trainTask,
-  validationRows,
   warningOf,
 } from './learn.js';
 import { inFile, LIMITS, type Networks, nameOf, networkDifferences, networkFileOption, networksOf, withArchive } from './models.js';
 import { nearestMask } from './nearest.js';
 import {
+  counted,
   degrees,
   densities,
   densityOption,
@@ -98,7 +99,7 @@ Examples:
   seedmask transfer archive.smk my-digits --id mine --out archive.smk
   seedmask transfer archive.smk my-digits --task plain --epochs 5 --json`,
     )
-    .action(async (known: string, data: string, options: Options) => run(known, data, options));
+    .action(run);
 }
 
 /** A mask learned for the new task, and how it lies to the known one. */
@@ -228,7 +229,7 @@ function taskOf(source: string, network: Network, options: Options): NewTask {
     ...permutedSource(data, outputs(network), permutePixels, permuteLabels),
     network,
     density: densities(density, weightCounts(network).length, defaultsOf(network).density),
-    parts: split(data.train.labels.length, validationRows(data.train.labels.length), network.seed),
+    parts: partsOf(data.train, network.seed),
   };
 }
 
@@ -265,7 +266,7 @@ interface Written {
 }
 
 const writtenText = ({ fileBytes, tasks, leansOn }: Written): string =>
-  `${tasks} task${tasks === 1 ? '' : 's'}${leansOn === null ? '' : `, leaning on ${leansOn}`}, ${fileBytes.toLocaleString('en')} bytes`;
+  `${counted(tasks, 'task')}${leansOn === null ? '' : `, leaning on ${leansOn}`}, ${fileBytes.toLocaleString('en')} bytes`;
 
 /**
  * Writes the new task alone or, by an id, with all that the file holds by now: other masks may have come while this one was learned. It

@@ -5,11 +5,11 @@ import { networkId, SCHEMES, type SchemeName, type Verified, verifyModel } from 
 import { describe } from '../src/network.js';
 import { readFile } from './files.js';
 import { hexOf, inFile, LIMITS, networkFileOption, networksOf } from './models.js';
-import { type Output, outputOf } from './options.js';
+import { counted, type Output, outputOf } from './options.js';
 import { counting } from './progress.js';
 
 /** What `verifyModel` has checked when it returns. */
-export const CHECKS = [
+const CHECKS = [
   'magic, version and flags',
   'header: CRC, types, its one spelling',
   'limits',
@@ -39,7 +39,7 @@ Examples:
 
 Exit 0: all files are sound. Exit 1: the first that is not, in one line.`,
     )
-    .action(async (files: string[], options: Options) => run(files, options));
+    .action(run);
 }
 
 async function run(files: readonly string[], options: Options): Promise<void> {
@@ -74,6 +74,6 @@ async function run(files: readonly string[], options: Options): Promise<void> {
 function tasks(count: number, schemes: Readonly<Record<SchemeName, number>>, foreign: number): string {
   if (count === 0) return 'network only';
   const by = (Object.keys(SCHEMES) as SchemeName[]).filter((name) => schemes[name]).map((name) => `${schemes[name]} ${name}`);
-  const note = foreign ? `; ${foreign} deflate stream${foreign === 1 ? '' : 's'} of another compressor, valid` : '';
-  return `${count} task${count === 1 ? '' : 's'} (${by.join(', ')}${note})`;
+  const note = foreign ? `; ${counted(foreign, 'deflate stream')} of another compressor, valid` : '';
+  return `${counted(count, 'task')} (${by.join(', ')}${note})`;
 }

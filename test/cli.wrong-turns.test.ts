@@ -211,11 +211,11 @@ test.each<[what: string, words: string[], line: RegExp]>([
   ['mistyped mask-1 action', [...prune, '--rounds', '2', '--mask1', 'SignedReinit'], /did you mean signed_reinit\? expected one of rewind/],
   ['mistyped weights', [...prune, '--weights', 'const'], /did you mean constant\?/],
   ['no rounds', [...prune, '--rounds', '0'], /positive whole number, got '0'/],
-  ['too many rounds', [...prune, '--rounds', '4096'], /at most 1000 rounds, got 4096/],
+  ['too many rounds', [...prune, '--rounds', '4096'], /expected 1 to 1000 rounds, got 4096/],
   ['rounds once', [...prune, '--rounds', '2', '--oneshot'], /'--oneshot' cannot be used with option '--rounds <n>'/],
   ['rounds to a fraction', [...prune, '--rounds', '2', '--keep', '0.5'], /'--keep <fraction>' cannot be used with/],
   ['rounds untrained', [...prune, '--rounds', '2', '--weights', 'constant'], /'--weights <kind>' cannot be used with/],
-  ['an action without rounds', [...prune, '--mask1', 'reinit'], /--mask1 must be given together with --rounds/],
+  ['an action without rounds', [...prune, '--mask1', 'reinit'], /--mask1 goes with --rounds/],
   [
     'actions at odds',
     [...prune, '--rounds', '2', '--mask0', 'toward_zero_all', '--mask1', 'reinit'],
