@@ -17,7 +17,7 @@ const rows = [];
 for (const name of /** @type {(keyof typeof DISTRIBUTIONS)[]} */ (Object.keys(DISTRIBUTIONS))) {
   if (!bench.wanted(name)) continue;
   const rates = await bench.contest({
-    ours: (seconds) => rate(() => machine.weights(DISTRIBUTIONS[name], 0.05, seed, 0, 0, out, COUNT), seconds) * COUNT,
+    ours: (seconds) => rate(() => machine.weights(DISTRIBUTIONS[name], 0.05, seed, 0, out, COUNT), seconds) * COUNT,
     'plain TypeScript': (seconds) => rate(() => fillWeights(name, 0.05, seed, 0, 0, plain), seconds) * COUNT,
   });
   rows.push({ name, rates });

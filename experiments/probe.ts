@@ -15,7 +15,7 @@
 // the fraction whose sign training changed, `magnitude` the mean |wi| over that of all weights, averaged over layers.
 
 import { criterionMask, paperRates } from '../src/masks/criteria.js';
-import { density, kept, type Mask, type Parameters, regenerate } from '../src/network.js';
+import { density, kept, type Mask, maskedWeights, type Parameters, regenerate } from '../src/network.js';
 import { constantTwin } from '../src/tickets.js';
 import type { ProbeCell, Row } from './cell.js';
 import { advance, type Bench, type Lab, type Score, trainedAt } from './lab.js';
@@ -37,7 +37,7 @@ export async function probeRows(cell: ProbeCell, lab: Lab, bench: Bench): Promis
     for (const [at, parameters] of trained.entries()) {
       const final = parameters.weights;
       const mask = maskOf(parameters, power);
-      const under = (weights: Layers) => bench.score(network, { parameters: { weights: masked(weights, mask), biases: null } });
+      const under = (weights: Layers) => bench.score(network, { parameters: { weights: maskedWeights(weights, mask), biases: null } });
       const scores: Record<string, Score> = {
         init: bench.score(network, { mask }),
         init_final_signs: under(signed(initial, final)),
@@ -45,7 +45,7 @@ export async function probeRows(cell: ProbeCell, lab: Lab, bench: Bench): Promis
         constant: bench.score(twin, { mask }),
         final_signs: under(signed(constants, final)),
         final: under(final),
-        trained: bench.score(network, { parameters: { weights: masked(final, mask), biases: parameters.biases } }),
+        trained: bench.score(network, { parameters: { weights: maskedWeights(final, mask), biases: parameters.biases } }),
         init_centred: bench.score(network, { mask }, true),
       };
       mask.forEach((_, layer) => {
@@ -59,9 +59,6 @@ export async function probeRows(cell: ProbeCell, lab: Lab, bench: Bench): Promis
   }
   return rows;
 }
-
-/** Weights where the mask keeps them, else 0. */
-const masked = (weights: Layers, mask: Mask): Float32Array[] => weights.map((layer, l) => layer.map((w, i) => (kept(mask[l], i) ? w : 0)));
 
 /** The magnitudes of one with the signs of another. */
 const signed = (magnitudes: Layers, signs: Layers): Float32Array[] =>

@@ -7,7 +7,7 @@ import { SeedmaskError, type Task } from '../codec/index.js';
 import { checkTaskMask } from '../codec/layout.js';
 import { integerProgram } from '../src/engine/bounds.js';
 import type { InputTransform } from '../src/engine/engine.js';
-import { type Architecture, inputs, kept, type Network, regenerate, weighted } from '../src/network.js';
+import { type Architecture, inputs, kept, maskedWeights, type Network, regenerate, weighted } from '../src/network.js';
 
 /** What is exported of a task: the rest of it is provenance. */
 export type ExportedTask = Pick<Task, 'mask' | 'transform' | 'labels' | 'logitScale'>;
@@ -21,10 +21,6 @@ export interface FloatModel extends Architecture {
   readonly transform: InputTransform;
   readonly factor: number;
 }
-
-/** Regenerated weights, 0 where the mask does not keep them. */
-const maskedWeights = (network: Network, { mask }: ExportedTask): Float32Array[] =>
-  regenerate(network).map((weights, layer) => weights.map((w, i) => (kept(mask[layer], i) ? w : 0)));
 
 /** The least float32 with all its digits. */
 const LEAST = 2 ** -126;
@@ -44,7 +40,7 @@ export function floatModel(network: Network, task: ExportedTask): FloatModel {
       got: `a factor of ${factor} at its logits`,
       expected: 'factors within float32',
     });
-  const weights = maskedWeights(network, task).map((layer) => (program ? layer.map(Math.sign) : layer));
+  const weights = maskedWeights(regenerate(network), mask).map((layer) => (program ? layer.map(Math.sign) : layer));
   return {
     input: network.input,
     layers: network.layers,

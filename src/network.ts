@@ -189,6 +189,9 @@ export function sigmaOf(rule: SigmaRule, layer: Placed): number {
 /** Whether all layers are dense. */
 export const isDense = ({ layers }: Architecture): boolean => layers.every((layer) => layer.kind === 'dense');
 
+/** Whether a layer cuts what is below 0. */
+export const hasRelu = (layer: Layer): boolean => layer.kind !== 'pool' && layer.activation === 'relu';
+
 /** Whether every weight of a layer is plus or minus one constant. */
 export const isSignedConstant = (network: Network): boolean =>
   network.distribution === 'signed-constant' || network.distribution === 'packed-signed-constant';
@@ -209,8 +212,9 @@ export function regenerate(network: Network, limit = Number.POSITIVE_INFINITY): 
  */
 export function describe(architecture: Architecture): string {
   const layers = architecture.layers.map((l) => (l.kind === 'pool' ? 'pool' : l.kind === 'conv' ? nameOf(l) : `${l.units}`));
-  const dense = architecture.layers.every((l) => l.kind === 'dense');
-  return dense ? `fc:${[inputs(architecture), ...layers].join('-')}` : `${architecture.input.join('x')}:${layers.join('-')}`;
+  return isDense(architecture)
+    ? `fc:${[inputs(architecture), ...layers].join('-')}`
+    : `${architecture.input.join('x')}:${layers.join('-')}`;
 }
 
 function nameOf(layer: Conv): string {
@@ -226,13 +230,23 @@ export const maskBytes = (weights: number): number => Math.ceil(weights / 8);
 /** A mask that keeps nothing, or everything. */
 export function fullMask(architecture: Architecture, keep: boolean): Uint8Array[] {
   return weightCounts(architecture).map((n) => {
-    const bits = new Uint8Array(maskBytes(n)).fill(keep ? 255 : 0);
-    if (keep && n & 7) bits[bits.length - 1] = (1 << (n & 7)) - 1;
+    const bits = new Uint8Array(maskBytes(n));
+    if (keep) keepAll(bits, n);
     return bits;
   });
 }
 
+/** Sets the bits of all weights of a layer. */
+export function keepAll(bits: Uint8Array, weights: number): void {
+  bits.fill(255);
+  if (weights & 7) bits[bits.length - 1] = (1 << (weights & 7)) - 1;
+}
+
 export const kept = (bits: Uint8Array, i: number): number => (bits[i >> 3] >> (i & 7)) & 1;
+
+/** Weights, 0 where the mask does not keep them. */
+export const maskedWeights = (weights: readonly Float32Array[], mask: Mask): Float32Array[] =>
+  weights.map((layer, l) => layer.map((w, i) => (kept(mask[l], i) ? w : 0)));
 
 /** Bits of the values that satisfy a condition. */
 export function bitsWhere(values: Float32Array | Uint32Array | Uint8Array, is: (value: number) => boolean): Uint8Array {

@@ -152,18 +152,17 @@ const PHI_HIGH = 0.9772498680518208;
 
 /** Standard normal whose distribution function is (word + 1/2) / 2^32. */
 function normalFromWord(word: number): number {
-  const p = (word + 0.5) * TWO_32;
-  return quantile(p, p - 0.5);
+  return quantile((word + 0.5) * TWO_32);
 }
 
 /** Standard normal cut at two sigma (not rescaled). */
 function truncatedNormalFromWord(word: number): number {
-  const p = PHI_LOW + (word + 0.5) * TWO_32 * (PHI_HIGH - PHI_LOW);
-  return quantile(p, p - 0.5);
+  return quantile(PHI_LOW + (word + 0.5) * TWO_32 * (PHI_HIGH - PHI_LOW));
 }
 
-/** Inverse of the normal distribution function: AS 241, PPND16, polynomials by Horner in the published order. q = p - 1/2. */
-function quantile(p: number, q: number): number {
+/** Inverse of the normal distribution function: AS 241, PPND16, polynomials by Horner in the published order. */
+function quantile(p: number): number {
+  const q = p - 0.5;
   if (q <= 0.425 && q >= -0.425) {
     const r = 0.180625 - q * q;
     return (

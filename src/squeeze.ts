@@ -11,7 +11,7 @@
 import { type Dataset, epochOrder, imagesOf, labelsOf } from './data.js';
 import { type Engine, type InputTransform, PIXELS } from './engine/engine.js';
 import { meanNll } from './evaluate.js';
-import { kept, type Mask, type Network, outputs, regenerate } from './network.js';
+import { kept, type Mask, maskedWeights, type Network, outputs, regenerate } from './network.js';
 import type { Rate } from './train.js';
 
 export interface SqueezeOptions {
@@ -133,7 +133,7 @@ function risesOf(
   return (mask, round) => {
     const some = epochOrder(rows, network.seed, round).subarray(0, GRADIENT_ROWS);
     const set = { images: imagesOf(data, some), labels: labelsOf(data, some), transform };
-    const start = all.map((values, layer) => values.map((w, i) => (kept(mask[layer], i) ? w : 0)));
+    const start = maskedWeights(all, mask);
     const batch = Math.min(BATCH, some.length);
     const batches = Math.floor(some.length / batch);
     const trainer = engine.denseTrainer(network, set, { weights: start, biases: null }, batch);

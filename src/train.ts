@@ -2,8 +2,7 @@
 // order, first scores), so a run gives the same bytes with any number of threads. Choices are made on validation rows only.
 
 import { type Dataset, epochOrder, imagesOf, labelsOf, type Split } from './data.js';
-import type { Engine, InputTransform, Trainer } from './engine/engine.js';
-import { PIXELS } from './engine/engine.js';
+import { type Engine, type InputTransform, PIXELS, type Trainer, type TrainingSet } from './engine/engine.js';
 import { accuracyOf } from './evaluate.js';
 import { cosinePi } from './exact.js';
 import { EVALUATION_DRAWS, evenScores, likelierMask } from './masks/bernoulli.js';
@@ -61,7 +60,7 @@ export const TOPK_CONV_RATE = 0.3;
 /** The same for any network: with convolutions the range of a layer's scores grows with its output, and the rate is another. */
 export const topkTraining = (network: Network): Omit<TopkOptions, 'epochs' | 'density'> => ({
   ...TOPK,
-  learningRate: network.layers.some((layer) => layer.kind === 'conv') ? TOPK_CONV_RATE : TOPK.learningRate,
+  learningRate: convLayers(network) > 0 ? TOPK_CONV_RATE : TOPK.learningRate,
   scoreRange: scoreRanges(network, TOPK.scoreRange),
 });
 
@@ -77,15 +76,21 @@ export function bernoulliTraining(architecture: Architecture): Omit<BernoulliOpt
   return { ...BERNOULLI, learningRate: conv <= 2 ? BERNOULLI.learningRate : conv <= 4 ? 50 : 20 };
 }
 
+const setOf = ({ images, labels }: Dataset, { transform = PIXELS }: TrainOptions): TrainingSet => ({ images, labels, transform });
+
+interface Run {
+  readonly trainer: Trainer;
+  readonly network: Network;
+  readonly data: Dataset;
+  readonly split: Split;
+  readonly options: TrainOptions;
+}
+
 const REPORT_EVERY = 50;
 
 /** Runs `step` over all epochs, reports, and lets other work in between; the last partial batch of an epoch is dropped. */
 async function loop(
-  trainer: Trainer,
-  network: Network,
-  data: Dataset,
-  split: Split,
-  options: TrainOptions,
+  { trainer, network, data, split, options }: Run,
   step: (rows: Uint32Array, index: number, steps: number) => number,
   epochDone: (epoch: number, steps: number) => number,
 ): Promise<number> {
@@ -152,17 +157,13 @@ export async function trainDense(
 ): Promise<DenseResult> {
   checkRun(split, options);
   const initial = options.start ?? regenerate(network);
-  const set = { images: data.images, labels: data.labels, transform: options.transform ?? PIXELS };
+  const set = setOf(data, options);
   const trainer = engine.denseTrainer(network, set, { weights: initial, biases: null }, options.batch, options.mask);
   const labels = labelsOf(data, split.validation);
   let valAccuracy = 0;
   try {
     const steps = await loop(
-      trainer,
-      network,
-      data,
-      split,
-      options,
+      { trainer, network, data, split, options },
       (rows) => {
         const loss = trainer.gradients(rows);
         trainer.adam({ ...PAPER, learningRate: options.learningRate });
@@ -220,7 +221,7 @@ export interface MaskResult {
 export async function trainTopk(engine: Engine, network: Network, data: Dataset, split: Split, options: TopkOptions): Promise<MaskResult> {
   checkRun(split, options, { momentum: options.momentum });
   checkDensity(network, options.density);
-  const set = { images: data.images, labels: data.labels, transform: options.transform ?? PIXELS };
+  const set = setOf(data, options);
   const first = densityAt(options.density, 0, 1);
   const scores = initialScores(network, options.scoreRange, options.start);
   const trainer = engine.topkTrainer(network, set, scores, keepAt(network, first), gainAt(first), options.batch);
@@ -228,14 +229,10 @@ export async function trainTopk(engine: Engine, network: Network, data: Dataset,
   const target = keepAt(network, options.density);
   const perEpoch = Math.floor(split.train.length / options.batch);
   const { rate } = options;
-  let best: { mask: Uint8Array[]; valAccuracy: number; epoch: number } | null = null;
+  let best: Omit<MaskResult, 'steps'> = { mask: [], valAccuracy: -1, epoch: 0 };
   try {
     const steps = await loop(
-      trainer,
-      network,
-      data,
-      split,
-      options,
+      { trainer, network, data, split, options },
       (rows, index, steps) => {
         const loss = trainer.gradients(rows);
         const density = densityAt(options.density, index + 1, steps);
@@ -253,12 +250,11 @@ export async function trainTopk(engine: Engine, network: Network, data: Dataset,
       (epoch, done) => {
         const valAccuracy = accuracyOf(trainer.logits(split.validation), labels, outputs(network));
         const atTarget = keepAt(network, densityAt(options.density, done, perEpoch * options.epochs)).every((k, i) => k === target[i]);
-        if (atTarget && (!best || valAccuracy >= best.valAccuracy)) best = { mask: trainer.mask(target), valAccuracy, epoch: epoch + 1 };
+        if (atTarget && valAccuracy >= best.valAccuracy) best = { mask: trainer.mask(target), valAccuracy, epoch: epoch + 1 };
         return valAccuracy;
       },
     );
-    const chosen = best ?? { mask: trainer.mask(target), valAccuracy: 0, epoch: options.epochs };
-    return { ...chosen, steps };
+    return { ...best, steps };
   } finally {
     trainer.free();
   }
@@ -289,19 +285,14 @@ export async function trainBernoulli(
   options: BernoulliOptions,
 ): Promise<BernoulliResult> {
   checkRun(split, options, { momentum: options.momentum });
-  const transform = options.transform ?? PIXELS;
-  const set = { images: data.images, labels: data.labels, transform };
+  const set = setOf(data, options);
   const trainer = engine.bernoulliTrainer(network, set, evenScores(network), options.rescale, options.batch);
   const images = imagesOf(data, split.validation);
   const labels = labelsOf(data, split.validation);
   let best: Omit<MaskResult, 'steps'> = { mask: [], valAccuracy: -1, epoch: 0 };
   try {
     const steps = await loop(
-      trainer,
-      network,
-      data,
-      split,
-      options,
+      { trainer, network, data, split, options },
       (rows, index) => {
         const loss = trainer.gradients(rows);
         trainer.step(options, index + 1);
@@ -309,7 +300,7 @@ export async function trainBernoulli(
       },
       (epoch) => {
         const mask = likelierMask(trainer.scores());
-        const classifier = engine.classifier(network, { mask, transform });
+        const classifier = engine.classifier(network, { mask, transform: set.transform });
         const valAccuracy = accuracyOf(classifier.logits(images, labels.length), labels, outputs(network));
         classifier.free();
         if (valAccuracy >= best.valAccuracy) best = { mask, valAccuracy, epoch: epoch + 1 };
@@ -340,7 +331,7 @@ export async function trainThreshold(
   options: ThresholdOptions,
 ): Promise<MaskResult> {
   checkRun(split, options, { decay: options.decay, epsilon: options.epsilon });
-  const set = { images: data.images, labels: data.labels, transform: options.transform ?? PIXELS };
+  const set = setOf(data, options);
   const state = new ThresholdScores(network);
   const gain = state.scores.map(() => 1);
   const trainer = engine.topkTrainer(network, set, state.scores, state.kept(), gain, options.batch);
@@ -348,11 +339,7 @@ export async function trainThreshold(
   let best: Omit<MaskResult, 'steps'> = { mask: [], valAccuracy: -1, epoch: 0 };
   try {
     const steps = await loop(
-      trainer,
-      network,
-      data,
-      split,
-      options,
+      { trainer, network, data, split, options },
       (rows) => {
         const loss = trainer.gradients(rows);
         trainer.nudge(state.scores.map((_, layer) => state.move(layer, trainer.weightGradient(layer), options)));

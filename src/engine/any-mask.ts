@@ -1,19 +1,17 @@
 // A network under any mask, the plain way: a classifier made for every call. The oracle of wasm-packed.ts.
 
-import { inputs, outputs, ShapeError } from '../network.js';
+import { inputs, outputs } from '../network.js';
 import { anyMaskScale } from './bounds.js';
 import { untilFreed } from './checks.js';
 import { type AnyMask, type Engine, PIXELS } from './engine.js';
-import { packedBytes, unpackMask } from './packed.js';
+import { unpackMask } from './packed.js';
 
 /** `Engine.anyMask` from `Engine.classifier`. */
 export function byClassifiers(classifier: Engine['classifier']): Engine['anyMask'] {
   return (network, transform = PIXELS) => {
     const scale = anyMaskScale(network, transform);
     if (scale === null) return null;
-    const length = packedBytes(network);
     const logits: AnyMask['logits'] = (mask, values, rows) => {
-      if (mask.length !== length) throw new ShapeError(`a packed mask of this network has ${length} bytes, got ${mask.length}`);
       const made = classifier(network, { mask: unpackMask(network, mask), transform });
       try {
         const answer = made.logits(values, rows);

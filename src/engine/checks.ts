@@ -56,8 +56,9 @@ export function checkKeep(network: Network, keep: readonly number[]): void {
   });
 }
 
-/** Throws ShapeError unless every layer has a finite gain. */
-export function checkGain(network: Network, gain: readonly number[]): void {
+/** The same, and that every layer has a finite gain. */
+export function checkSelection(network: Network, keep: readonly number[], gain: readonly number[]): void {
+  checkKeep(network, keep);
   checkLayers('gain', gain, network);
   gain.forEach((value, i) => {
     if (!Number.isFinite(value)) throw new ShapeError(`gain of layer ${i} must be a finite number, got ${value}`);
@@ -88,6 +89,12 @@ export function checkTrainingSet(network: Network, data: TrainingSet, batch: num
 export function checkRows(rows: Uint32Array, data: TrainingSet): void {
   const row = rows.find((index) => index >= data.labels.length);
   if (row !== undefined) throw new ShapeError(`row ${row} is outside the training set of ${data.labels.length} rows`);
+}
+
+/** The same, and that they are 1 to `batch`. */
+export function checkBatch(rows: Uint32Array, data: TrainingSet, batch: number): void {
+  checkRows(rows, data);
+  if (rows.length < 1 || rows.length > batch) throw new ShapeError(`a batch has 1 to ${batch} rows, got ${rows.length}`);
 }
 
 /** The entry of a weighted layer; throws ShapeError when there is no such layer. */
@@ -121,6 +128,12 @@ export class Batch {
 
   usedUp(): void {
     this.#stands = false;
+  }
+
+  /** For a step: throws without a batch, and uses it up. */
+  use(): void {
+    this.check();
+    this.usedUp();
   }
 }
 

@@ -91,6 +91,7 @@ const LARGEST = 2 ** 30 - 16;
 
 /** f32 rows are padded to whole vectors of four. */
 export const pad4 = (n: number): number => Math.ceil(n / 4) * 4;
+export const pad16 = (n: number): number => Math.ceil(n / 16) * 16;
 
 /** More are not started. */
 export const MOST_THREADS = 64;
@@ -228,17 +229,9 @@ export class Machine {
     this.#exports.floatRows(...operands);
   }
 
-  /** Regenerates weights first .. first+count-1 (first and count multiples of 2048) as f32 at `out`. */
-  weights(
-    distribution: number,
-    sigma: number,
-    seed: { low: number; high: number },
-    stream: number,
-    first: number,
-    out: number,
-    count: number,
-  ): void {
-    this.#exports.weights(distribution, sigma, seed.low, seed.high, stream, BigInt(first), out, count);
+  /** Regenerates the first `count` weights of a layer, a multiple of 2048, as f32 at `out`. */
+  weights(distribution: number, sigma: number, seed: { low: number; high: number }, stream: number, out: number, count: number): void {
+    this.#exports.weights(distribution, sigma, seed.low, seed.high, stream, 0n, out, count);
   }
 
   close(): void {

@@ -6,10 +6,10 @@
 //
 // All f32 state is rounded with Math.fround after every operation, in the order of the formulas beside the code.
 
-import { checkMask, fullMask, inputs, kept, type Network, outputs, place, regenerate, ShapeError } from '../network.js';
+import { checkMask, fullMask, inputs, maskedWeights, type Network, outputs, place, regenerate } from '../network.js';
 import { byClassifiers } from './any-mask.js';
 import { integerProgram } from './bounds.js';
-import { Batch, checkApplied, checkInputs, checkParameters, checkRows, checkTrainingSet, pick, untilFreed } from './checks.js';
+import { Batch, checkApplied, checkBatch, checkInputs, checkParameters, checkRows, checkTrainingSet, pick, untilFreed } from './checks.js';
 import { type Classifier, type ClassifierOptions, type Engine, PIXELS, type TrainingSet } from './engine.js';
 import { type Arithmetic, backward, F32, forward, INTEGER, softmaxCrossEntropy, transformed, type Values } from './plain.js';
 import { type Gradients, gradientRoom, trainersOver } from './trainers.js';
@@ -35,7 +35,7 @@ function classifier(network: Network, options: ClassifierOptions = {}): Classifi
   checkMask(network, mask);
   if (parameters) checkParameters(network, parameters);
   const all = parameters?.weights ?? regenerate(network);
-  const weights = all.map((w, layer) => w.map((value, i) => (kept(mask[layer], i) ? value : 0)));
+  const weights = maskedWeights(all, mask);
   const program = parameters ? null : integerProgram(network, mask, transform, all);
   const signs = program ? weights.map((w) => Int8Array.from(w, Math.sign)) : [];
   const width = inputs(network);
@@ -102,8 +102,7 @@ function gradientsOf(
     layers,
     standing,
     gradients(rows) {
-      checkRows(rows, data);
-      if (rows.length < 1 || rows.length > batch) throw new ShapeError(`a batch has 1 to ${batch} rows, got ${rows.length}`);
+      checkBatch(rows, data, batch);
       for (const layer of layers) {
         for (const gradient of [layer.dW, layer.dBias]) gradient.fill(0);
         layer.euler = 0;

@@ -12,7 +12,7 @@ export function regenerateLayer(machine: Machine, network: Network, layer: Place
   checkNetwork(network);
   const padded = Math.ceil(layer.weights / BLOCK) * BLOCK;
   const pointer = machine.allocate(padded * 4);
-  machine.weights(DISTRIBUTIONS[network.distribution], sigmaOf(network.sigma, layer), network.seed, layer.stream, 0, pointer, padded);
+  machine.weights(DISTRIBUTIONS[network.distribution], sigmaOf(network.sigma, layer), network.seed, layer.stream, pointer, padded);
   const out = machine.f32(pointer, layer.weights).slice();
   machine.release(pointer);
   return out;

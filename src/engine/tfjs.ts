@@ -12,20 +12,19 @@ import {
   checkMask,
   fullMask,
   inputs,
-  kept,
+  maskedWeights,
   type Network,
   outputs,
   type Parameters,
   type Placed,
   place,
   regenerate,
-  ShapeError,
   weightShapes,
   windowOf,
 } from '../network.js';
 import { byClassifiers } from './any-mask.js';
 import { integerProgram } from './bounds.js';
-import { Batch, checkApplied, checkInputs, checkParameters, checkRows, checkTrainingSet, pick, untilFreed } from './checks.js';
+import { Batch, checkApplied, checkBatch, checkInputs, checkParameters, checkRows, checkTrainingSet, pick, untilFreed } from './checks.js';
 import { type Classifier, type ClassifierOptions, type Engine, PIXELS, type TrainingSet } from './engine.js';
 import { transformed } from './plain.js';
 import { type Gradients, gradientRoom, trainersOver } from './trainers.js';
@@ -171,7 +170,7 @@ function classifier(
   const all = parameters?.weights ?? regenerate(network);
   const program = parameters ? null : integerProgram(network, mask, transform, all);
   const shapes = weightShapes(network);
-  const masked = all.map((w, layer) => w.map((value, i) => (kept(mask[layer], i) ? value : 0)));
+  const masked = maskedWeights(all, mask);
   const weights = masked.map((w, layer) => tf.tensor(w, shapes[layer]));
   const signs = program ? masked.map((w, layer) => tf.tensor(w.map(Math.sign), shapes[layer])) : [];
   const biases = parameters?.biases?.map((b) => tf.tensor(b)) ?? null;
@@ -233,8 +232,7 @@ function gradientsOf(tf: TensorFlow, network: Network, data: TrainingSet, batch:
     layers,
     standing,
     gradients(rows) {
-      checkRows(rows, data);
-      if (rows.length < 1 || rows.length > batch) throw new ShapeError(`a batch has 1 to ${batch} rows, got ${rows.length}`);
+      checkBatch(rows, data, batch);
       const truth = new Float32Array(rows.length * count);
       rows.forEach((row, i) => {
         truth[i * count + data.labels[row]] = 1;

@@ -10,11 +10,11 @@ import { checkMask, countKept, kept, type Mask, maskBytes, type Network, type Pa
 import {
   type Batch,
   checkAdam,
-  checkGain,
   checkKeep,
   checkParameters,
   checkRanked,
   checkScores,
+  checkSelection,
   noBiases,
   pick,
   pushOf,
@@ -45,7 +45,7 @@ export const gradientRoom = (network: Network): Gradients['layers'] =>
     euler: 0,
   }));
 
-export type GradientsOf = (
+type GradientsOf = (
   network: Network,
   data: TrainingSet,
   batch: number,
@@ -94,15 +94,13 @@ function denseTrainer(
     },
     adam(options) {
       checkAdam(options);
-      standing.check();
-      standing.usedUp();
+      standing.use();
       beta1t *= options.beta1;
       beta2t *= options.beta2;
       for (const { value, gradient, m, v } of variables) adam(options, 1 - beta1t, 1 - beta2t, gradient, m, v, value);
     },
     sgd(options) {
-      standing.check();
-      standing.usedUp();
+      standing.use();
       for (const { value, gradient, velocity } of variables) sgd(options, gradient, velocity, value);
     },
     parameters: () => ({ weights: weights.map((w) => w.slice()), biases: biases.map((b) => b.slice()) }),
@@ -160,8 +158,7 @@ function topkTrainer(
   batch: number,
 ): TopkTrainer {
   checkRanked(network, startScores);
-  checkKeep(network, startKeep);
-  checkGain(network, startGain);
+  checkSelection(network, startKeep, startGain);
   const weights = regenerate(network);
   const scores = startScores.map((s) => s.slice());
   const velocities = scores.map(like);
@@ -178,10 +175,8 @@ function topkTrainer(
     ...shared,
     biasGradient: () => noBiases('topk'),
     step(options, keep, gain) {
-      checkKeep(network, keep);
-      checkGain(network, gain);
-      standing.check();
-      standing.usedUp();
+      checkSelection(network, keep, gain);
+      standing.use();
       thresholds = scores.map((s, layer) => threshold(s, keep[layer]));
       scores.forEach((s, layer) => {
         const scoreGradient = layers[layer].dW.map((d, i) => d * fround(fround(gain[layer]) * weights[layer][i]));
@@ -190,8 +185,7 @@ function topkTrainer(
       select(gain);
     },
     select(keep, gain) {
-      checkKeep(network, keep);
-      checkGain(network, gain);
+      checkSelection(network, keep, gain);
       standing.usedUp();
       thresholds = scores.map((s, layer) => threshold(s, keep[layer]));
       select(gain);
@@ -241,8 +235,7 @@ function bernoulliTrainer(
     biasGradient: () => noBiases('bernoulli'),
     step(options, number) {
       const push = fround(pushOf(network, options));
-      standing.check();
-      standing.usedUp();
+      standing.use();
       scores.forEach((s, layer) => {
         const drawn = countKept(mask[layer]);
         const shift = fround((rescale && drawn ? fround(layers[layer].euler / drawn) : 0) - push);

@@ -71,8 +71,7 @@ export function createConvBernoulliTrainer(
     step(options, number) {
       const { learningRate, momentum } = options;
       const push = pushOf(network, options);
-      standing.check();
-      standing.usedUp();
+      standing.use();
       draw({ rate: learningRate, momentum, push, draw: number });
     },
     draw(number) {

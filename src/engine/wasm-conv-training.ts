@@ -1,16 +1,17 @@
 // Training of networks with convolutions and pools: the layers of wasm-conv.ts, forward and backward over a batch, with the optimiser
 // kernels of assembly/training.ts. A step is two tapes: loss and gradients, then the update.
 
-import { checkMask, countKept, inputs, kept, type Mask, type Network, outputs, type Parameters, ShapeError } from '../network.js';
+import { checkMask, countKept, inputs, kept, type Mask, type Network, outputs, type Parameters } from '../network.js';
 import { AdamSteps } from './adam.js';
 import {
   Batch,
-  checkGain,
+  checkBatch,
   checkInputs,
   checkKeep,
   checkParameters,
   checkRanked,
   checkRows,
+  checkSelection,
   checkTrainingSet,
   noBiases,
   pick,
@@ -77,8 +78,7 @@ export function core(
     read: (pointer, weights) => download(machine.f32(pointer, weights.count), weights),
     write: (values, pointer, weights) => upload(values, machine.f32(pointer, weights.count), weights),
     gradients(rows) {
-      checkRows(rows, data);
-      if (rows.length < 1 || rows.length > batch) throw new ShapeError(`a batch has 1 to ${batch} rows, got ${rows.length}`);
+      checkBatch(rows, data, batch);
       machine.run([
         ...forward(rows),
         [
@@ -176,14 +176,12 @@ export function createConvDenseTrainer(
       return machine.f32(dBias, weights.units).slice();
     },
     adam(options) {
-      standing.check();
-      standing.usedUp();
+      standing.use();
       const { rate, beta1, rest1, beta2, rest2, epsilon } = adamSteps.next(options);
       machine.run(variables.map((p) => ['adam', p.value, p.m, p.v, p.gradient, p.count, rate, beta1, rest1, beta2, rest2, epsilon]));
     },
     sgd({ learningRate, momentum }) {
-      standing.check();
-      standing.usedUp();
+      standing.use();
       machine.run(variables.map((p) => ['sgd', p.value, p.velocity, p.gradient, p.count, learningRate, momentum]));
     },
     parameters: () => ({
@@ -204,8 +202,7 @@ export function createConvTopkTrainer(
   batch: number,
 ): TopkTrainer {
   checkRanked(network, startScores);
-  checkKeep(network, startKeep);
-  checkGain(network, startGain);
+  checkSelection(network, startKeep, startGain);
   let keeping = startKeep;
   const density = (i: number): number => keeping[i] / (layers[i].weights.units * layers[i].weights.fanIn);
   const { own, standing, layers: bare, read, write, ...shared } = core(machine, network, data, batch, false, density);
@@ -248,16 +245,13 @@ export function createConvTopkTrainer(
     ...shared,
     biasGradient: () => noBiases('topk'),
     step({ learningRate, momentum }, keep, gain) {
-      checkKeep(network, keep);
-      checkGain(network, gain);
-      standing.check();
-      standing.usedUp();
+      checkSelection(network, keep, gain);
+      standing.use();
       const move = layers.map(({ at, gradient }, i): Operation => ['topkRun', at, gradient, learningRate, momentum, gain[i]]);
       machine.run([...choose(keep), ...move]);
     },
     select(keep, gain) {
-      checkKeep(network, keep);
-      checkGain(network, gain);
+      checkSelection(network, keep, gain);
       standing.usedUp();
       machine.run([...choose(keep), ...emit(gain)]);
     },

@@ -4,7 +4,7 @@
 // A layer multiplies in one of two forms, same bits (engine.ts): over its kept weights, where a mask keeps few, or over its non-zero
 // inputs. Padded channels, units and border pixels are zero in every tensor and weight, so no kernel tells them apart.
 
-import { type Network, type Placed, place, type Shape } from '../network.js';
+import { hasRelu, type Network, type Placed, place, type Shape } from '../network.js';
 import { type Allocations, type Machine, type Operation, pad4 } from './machine.js';
 import {
   allocateTensor,
@@ -156,10 +156,9 @@ function held({ own, placed, out, dOut, options }: Context) {
   const units = pad4(weights.units);
   // Kernels of the topk step see runs of 32 values.
   const bytes = units * weights.pitch + 128;
-  const { layer } = placed;
   return {
     placed,
-    relu: layer.kind !== 'pool' && layer.activation === 'relu' ? 1 : 0,
+    relu: hasRelu(placed.layer) ? 1 : 0,
     out,
     dOut,
     weights,

@@ -5,7 +5,7 @@
 //   wasm-kept.ts       lists of each unit's kept f32 weights
 //   byNonzeroInputs    lists of each sample's non-zero inputs, weights [in][unit]
 
-import { kept, type Mask, type Placed } from '../network.js';
+import { hasRelu, kept, type Mask, type Placed } from '../network.js';
 import type { InputTransform } from './engine.js';
 import { Allocations, type Machine, type Operation, pad4 } from './machine.js';
 
@@ -30,8 +30,6 @@ export interface FloatNetwork {
   readonly mask: Mask;
   readonly transform: InputTransform;
 }
-
-const reluOf = ({ layer }: Placed): number => (layer.kind === 'dense' && layer.activation === 'relu' ? 1 : 0);
 
 /** f32 over each sample's non-zero inputs: cost does not depend on the mask. */
 export function byNonzeroInputs(machine: Machine, network: FloatNetwork): Program {
@@ -75,7 +73,7 @@ function denseSteps(machine: Machine, own: Allocations, { layers, weights, biase
     }
     const bias = biases ? own.bytes(width * 4) : 0;
     if (biases) machine.f32(bias, units).set(biases[i]);
-    return { units, width, dense, bias, fanIn: layer.fanIn, out: own.bytes(CHUNK * width * 4), relu: reluOf(layer) };
+    return { units, width, dense, bias, fanIn: layer.fanIn, out: own.bytes(CHUNK * width * 4), relu: hasRelu(layer.layer) ? 1 : 0 };
   });
 }
 

@@ -4,9 +4,9 @@
 // Samples go in tiles of 64 through the lists of each unit; what a call leaves, in a tile of 64 when it is more than HALF, else in tiles
 // of 16, and the last few one at a time through the lists of each input, which are laid out at their first use.
 
-import { countKept, type Mask, type Placed, totalKept } from '../network.js';
+import { countKept, hasRelu, type Mask, type Placed, totalKept } from '../network.js';
 import type { LayerBound } from './bounds.js';
-import { Allocations, type Machine } from './machine.js';
+import { Allocations, type Machine, pad16 } from './machine.js';
 import { CHUNK, type Program } from './wasm-inference.js';
 
 const TILE = 64;
@@ -101,7 +101,6 @@ export function integerProgramOf(
   };
 }
 
-const pad16 = (n: number): number => Math.ceil(n / 16) * 16;
 const pad32 = (n: number): number => Math.ceil(n / 32) * 32;
 
 /**
@@ -116,7 +115,7 @@ function stepsOf(
   mask: Mask,
   bounds: readonly LayerBound[],
 ): Step[] {
-  const relu = layers.map(({ layer }) => (layer.kind === 'dense' && layer.activation === 'relu' ? 1 : 0));
+  const relu = layers.map(({ layer }) => (hasRelu(layer) ? 1 : 0));
   const listsOf = (i: number, limit: number) => {
     const high = i > 0 ? bounds[i - 1].high : new Float64Array(layers[0].fanIn).fill(255);
     const low = i > 0 && !relu[i - 1] ? bounds[i - 1].low : new Float64Array(layers[i].fanIn);

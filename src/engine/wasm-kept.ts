@@ -2,8 +2,8 @@
 // assembly/float.ts. Samples go in tiles of 16 through the lists of each unit; the last few of a call one at a time through the lists
 // of each input, which are laid out at their first use.
 
-import { countKept, kept, totalKept } from '../network.js';
-import { Allocations, type Machine, pad4 } from './machine.js';
+import { countKept, hasRelu, kept, totalKept } from '../network.js';
+import { Allocations, type Machine, pad4, pad16 } from './machine.js';
 import { CHUNK, type FloatNetwork, type Program } from './wasm-inference.js';
 
 const TILE = 16;
@@ -28,11 +28,11 @@ export function byKeptWeights(machine: Machine, network: FloatNetwork): Program 
   const steps = stepsOf(machine, own, network);
   const inputs = layers[0].fanIn;
   const outputs = layers.at(-1)!.output[2];
-  const activations = Math.max(...layers.map((layer) => Math.max(pad4(layer.output[2]) * 4, Math.ceil(layer.fanIn / 16) * 16 * 4))) * TILE;
+  const activations = Math.max(...layers.map((layer) => Math.max(pad4(layer.output[2]) * 4, pad16(layer.fanIn) * 4))) * TILE;
   const thread = 3 * activations;
   const values = thread * machine.threads;
   const capacity = CHUNK * machine.threads;
-  const logits = values + Math.ceil((capacity * inputs * 4 + 16) / 16) * 16;
+  const logits = values + pad16(capacity * inputs * 4 + 16);
   const total = totalKept(mask);
 
   const lay = (words: (step: Step) => [lists: number, weights: number]): number => {
@@ -82,7 +82,7 @@ function stepOf(machine: Machine, own: Allocations, { layers, weights, biases, m
   const step = {
     inputs,
     units,
-    relu: layer.kind === 'dense' && layer.activation === 'relu' ? 1 : 0,
+    relu: hasRelu(layer) ? 1 : 0,
     bias: biases ? own.bytes(pad4(units) * 4) : 0,
     lists: own.bytes((units + count) * 2),
     weights: own.bytes(Math.max(1, count) * 4),

@@ -5,10 +5,10 @@
 //
 // A layer runs on lists of its kept weights or on its samples' non-zero values; which one is chosen changes no bit.
 
-import { kept, type Network, weighted } from '../network.js';
+import { hasRelu, kept, type Network, weighted } from '../network.js';
 import { DRAWS } from './draws.js';
 import type { TrainingSet } from './engine.js';
-import { Allocations, type Machine, type Operation, pad4 } from './machine.js';
+import { Allocations, type Machine, type Operation, pad4, pad16 } from './machine.js';
 
 /** The fields of Layer in assembly/tiles.ts, in its order. */
 export const FIELDS = [
@@ -117,7 +117,7 @@ export class Layers {
     this.#losses = own.bytes(room * 8);
     this.#powers = own.bytes(room * placed[placed.length - 1].output[2] * 8);
     this.#scratch = own.bytes(machine.threads * SCRATCH);
-    this.#raw = own.bytes(machine.threads * 32 * Math.ceil(placed[0].fanIn / 16) * 16);
+    this.#raw = own.bytes(machine.threads * 32 * pad16(placed[0].fanIn));
     // One entry more than there can be: kernels write one beyond the end.
     const [listRoom, columnRoom] = [(widest + 1) * 8, (GROUP * room + 1) * 8];
     const shared = {
@@ -132,7 +132,7 @@ export class Layers {
     let gated = 0;
     this.#fields = placed.map((layer, i) => {
       const units = layer.output[2];
-      const relu = layer.layer.kind === 'dense' && layer.layer.activation === 'relu' ? 1 : 0;
+      const relu = hasRelu(layer.layer) ? 1 : 0;
       const [y, dy] = [matrix(units), matrix(units)];
       const bytes = tiles(units) * layer.fanIn * TILE;
       const row = tiles(units) * TILE;

@@ -1,18 +1,17 @@
 // A network under any mask (assembly/packed.ts): the signs of its weights are regenerated once and kept as bits; a mask comes with
 // each call, packed as it is, and is copied in, 34 kB of FC in about a microsecond.
 
-import { bitsWhere, inputs, type Network, outputs, ShapeError, weighted } from '../network.js';
+import { bitsWhere, hasRelu, inputs, type Network, outputs, ShapeError, weighted } from '../network.js';
 import { anyMaskScale } from './bounds.js';
 import { checkApplied, checkInputs } from './checks.js';
 import { type AnyMask, type InputTransform, PIXELS } from './engine.js';
-import { Allocations, type Machine } from './machine.js';
+import { Allocations, type Machine, pad16 } from './machine.js';
 import { packedBytes, packMask } from './packed.js';
 import { regenerateLayer } from './regenerate.js';
 import { CHUNK } from './wasm-inference.js';
 
 /** Bytes that the kernel may read beyond bits, and a whole vector. */
 const BEYOND = 16;
-const pad16 = (n: number): number => Math.ceil(n / 16) * 16;
 
 /** Null where some mask needs more than integers (see Engine.anyMask). */
 export function createAnyMask(machine: Machine, network: Network, transform: InputTransform = PIXELS): AnyMask | null {
@@ -36,7 +35,7 @@ export function createAnyMask(machine: Machine, network: Network, transform: Inp
   const program = [layers.length, width, buffer];
   let at = signs;
   for (const { layer, fanIn, output } of layers) {
-    program.push(output[2], layer.kind === 'dense' && layer.activation === 'relu' ? 1 : 0, at);
+    program.push(output[2], hasRelu(layer) ? 1 : 0, at);
     at += fanIn * Math.ceil(output[2] / 8);
   }
   const pointer = own.bytes(program.length * 4);

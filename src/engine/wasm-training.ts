@@ -1,17 +1,18 @@
 // Training on the wasm engine: `gradients` runs the samples phase, a step runs the inputs phase, in which weight gradients are made
 // and used up in registers (wasm-layers.ts). A weight gradient that somebody asks for is made again from what the phases left.
 
-import { checkMask, countKept, kept, type Mask, type Network, nonzero, type Parameters, ShapeError, weighted } from '../network.js';
+import { checkMask, countKept, kept, type Mask, type Network, nonzero, type Parameters, weighted } from '../network.js';
 import { AdamSteps } from './adam.js';
 import {
   Batch,
-  checkGain,
+  checkBatch,
   checkInputs,
   checkKeep,
   checkParameters,
   checkRanked,
   checkRows,
   checkScores,
+  checkSelection,
   checkTrainingSet,
   noBiases,
   pick,
@@ -45,8 +46,7 @@ function core(machine: Machine, layers: Layers, data: TrainingSet, batch: number
   return {
     standing,
     gradients(rows) {
-      checkRows(rows, data);
-      if (rows.length < 1 || rows.length > batch) throw new ShapeError(`a batch has 1 to ${batch} rows, got ${rows.length}`);
+      checkBatch(rows, data, batch);
       pending = rows.slice();
       fresh = false;
       standing.made();
@@ -150,8 +150,7 @@ export function createTopkTrainer(
   batch: number,
 ): TopkTrainer {
   checkRanked(network, startScores);
-  checkKeep(network, startKeep);
-  checkGain(network, startGain);
+  checkSelection(network, startKeep, startGain);
   checkTrainingSet(network, data, batch);
   const layers = new Layers(machine, network, data, batch, { biased: false, lists: true, drawn: false });
   const { step, standing, ...shared } = core(machine, layers, data, batch);
@@ -181,16 +180,14 @@ export function createTopkTrainer(
     ...shared,
     biasGradient: () => noBiases('topk'),
     step({ learningRate, momentum }, keep, gain) {
-      checkKeep(network, keep);
-      checkGain(network, gain);
+      checkSelection(network, keep, gain);
       step(
         gain.map((g) => ({ kind: 'topk', rate: learningRate, momentum, gain: g })),
         () => cut(keep),
       );
     },
     select(keep, gain) {
-      checkKeep(network, keep);
-      checkGain(network, gain);
+      checkSelection(network, keep, gain);
       standing.usedUp();
       machine.run([...cut(keep), ...emit(gain), ['meet']]);
     },

@@ -46,10 +46,7 @@ export function askAll(network: AnyMask, masks: readonly Asked[], values: Uint8A
       logits: (first, count) => network.logits(mask, values.subarray(first * width, (first + count) * width), count),
     }),
   );
-  const run = askSteps(each, rows);
-  let step = run.next();
-  while (!step.done) step = run.next();
-  return told(step.value);
+  return told(askSteps(each, rows));
 }
 
 /**

@@ -177,8 +177,8 @@ export function paperPercents(network: Network): number[] {
 export const paperRates = (network: Network, power: number): number[] => paperPercents(network).map((percent) => (percent / 100) ** power);
 
 /**
- * Kept weights per layer after one more round, or `rounds` more at once: of n kept weights floor(n (100 - percent) / 100) are pruned, in integers. The authors
- * compute the same floor in floats, where (1 - .8) x 100 is 19.999999999999996: where n x 20 / 100 is whole they prune one less (the
+ * Kept weights per layer after one more round, or `rounds` more at once: of n kept weights floor(n (100 - percent) / 100) are pruned, in
+ * integers. The authors compute the same floor in floats, where (1 - .8) x 100 is 19.999999999999996: where n x 20 / 100 is whole they prune one less (the
  * FC network's first layer: 47,039 of 235,200, here 47,040).
  */
 export const nextKeep = (network: Network, mask: Mask, rounds = 1): number[] =>

@@ -18,7 +18,7 @@ import { type InputTransform, PIXELS } from '../engine/engine.js';
 import { packedBytes } from '../engine/packed.js';
 import { backward, F32, forward, transformed } from '../engine/plain.js';
 import { exp, ln } from '../exact.js';
-import { inputs, isDense, type Network, outputs, place, regenerate, ShapeError, weighted } from '../network.js';
+import { hasRelu, inputs, isDense, type Network, outputs, place, regenerate, ShapeError, weighted } from '../network.js';
 
 /** `oneshot` looks at every mask once; `binary` keeps the better half until one is left: twice the work, closer looks at the best. */
 export type InferMethod = 'oneshot' | 'binary';
@@ -119,17 +119,16 @@ export function createTaskInference(network: Network, masks: readonly Uint8Array
   }
 
   const infer = (values: Uint8Array | Float32Array, rows: number, method?: InferMethod): TaskGuess => {
-    const run = steps(values, rows, method);
-    let step = run.next();
-    while (!step.done) step = run.next();
-    return told(step.value);
+    return told(steps(values, rows, method));
   };
   return { masks: masks.length, infer, steps };
 }
 
-/** A guess all of whose scores are numbers; throws ShapeError where rows have made others. */
-export function told(guess: TaskGuess): TaskGuess {
-  if (guess.scores.every(Number.isFinite)) return guess;
+/** What the steps come to; throws ShapeError where rows have made scores that are no numbers. */
+export function told(steps: Generator<void, TaskGuess>): TaskGuess {
+  let step = steps.next();
+  while (!step.done) step = steps.next();
+  if (step.value.scores.every(Number.isFinite)) return step.value;
   throw new ShapeError('no mask can be told from another: a value of the rows is no number, or too large for f32');
 }
 
@@ -287,7 +286,7 @@ export const denseGradients: Gradients = function* (network, { layers, bits }, s
       }
       yield;
     }
-    if (layer.kind === 'dense' && layer.activation === 'relu') for (let o = 0; o < z.length; o++) if (z[o] <= 0) z[o] = 0;
+    if (hasRelu(layer)) for (let o = 0; o < z.length; o++) if (z[o] <= 0) z[o] = 0;
     activations.push(z);
   }
   const gradient = new Float32Array(bits);
@@ -296,14 +295,13 @@ export const denseGradients: Gradients = function* (network, { layers, bits }, s
     const { fanIn, output, layer } = placed[l];
     const units = output[2];
     const { at, stride } = layers[l];
-    const relu = layer.kind === 'dense' && layer.activation === 'relu';
-    if (relu) for (let o = 0; o < d.length; o++) if (activations[l + 1][o] <= 0) d[o] = 0;
+    if (hasRelu(layer)) for (let o = 0; o < d.length; o++) if (activations[l + 1][o] <= 0) d[o] = 0;
     const below = new Float64Array(rows * fanIn);
     for (let row = 0; row < rows; row++) {
       for (let i = 0; i < fanIn; i++) {
         const a = activations[l][row * fanIn + i];
         // Where the input is 0 the weight has no gradient, and behind a relu neither has the input.
-        if (a === 0 && (l === 0 || passesNothing(placed[l - 1].layer))) continue;
+        if (a === 0 && (l === 0 || hasRelu(placed[l - 1].layer))) continue;
         let back = 0;
         for (let o = 0, w = at + i * stride, from = row * units; o < units; o++) {
           gradient[w + o] += a * d[from + o];
@@ -317,8 +315,6 @@ export const denseGradients: Gradients = function* (network, { layers, bits }, s
   }
   return gradient;
 };
-
-const passesNothing = (layer: Network['layers'][number]): boolean => layer.kind === 'dense' && layer.activation === 'relu';
 
 /** The same of any network, by the loops of plain.ts, one row at a time. */
 export const superposedGradients: Gradients = function* (network, { layers, bits }, sum, x, rows, sharpness) {
