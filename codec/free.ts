@@ -8,7 +8,7 @@
 // and a second time finds nothing. Pruned is the cheaper value wherever masks keep few weights, as the context model expects it beside
 // others; a mask that keeps nearly everything pays for each hole. So both masks are written, and the smaller one stays.
 
-import { inputs, kept, type Mask, type Network, regenerate, weighted } from '../src/network.js';
+import { hasRelu, inputs, kept, type Mask, type Network, regenerate, weighted } from '../src/network.js';
 import { encodePayload } from './encode.js';
 import type { Transform } from './header.js';
 import { checkTaskMask } from './layout.js';
@@ -40,7 +40,7 @@ export function clearFreeBits(network: Network, mask: Mask, transform: Transform
   layers.forEach(({ layer, fanIn, input, output }, l) => {
     const bits = cleared[l];
     const sources = layer.kind === 'dense' && alive.length === fanIn ? alive : byChannel(alive, input[2]);
-    const relu = layer.kind !== 'pool' && layer.activation === 'relu';
+    const relu = hasRelu(layer);
     alive = Uint8Array.from({ length: output[2] }, (_, unit) => {
       let [some, above] = [false, false];
       for (let i = 0, at = unit * fanIn; i < fanIn; i++, at++) {

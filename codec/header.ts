@@ -3,7 +3,8 @@
 //   [base?] [input, layers, distribution, sigma, seed, weight check]? [transforms, labels, data, tasks, columns, id bytes?]?
 //
 // `base` is there when the prefix says so: a task index, or the 32-byte id of a network kept elsewhere, and then the network's six
-// fields are not. A network-only file has these six and nothing more. Transforms, label sets and data sets are tables, each entry stored once; an entry that everybody uses is a number.
+// fields are not. A network-only file has these six and nothing more. Transforms, label sets and data sets are tables, each entry stored
+// once; an entry that everybody uses is a number.
 // Every field is checked here and nowhere else; write.ts lays the bytes out, msgpack.ts spells them.
 
 import { sha256 } from '@noble/hashes/sha2.js';
@@ -23,7 +24,7 @@ import {
   weighted,
   windowOf,
 } from '../src/network.js';
-import { DISTRIBUTIONS, type Distribution, fillWeights, type Seed } from '../src/random.js';
+import { DISTRIBUTIONS, type Distribution, fillWeights, keyOf, type Seed, seedOfKey } from '../src/random.js';
 import { crc32c } from './crc32c.js';
 import { SeedmaskError } from './errors.js';
 import { decode, encode, type Value } from './msgpack.js';
@@ -96,17 +97,18 @@ const MAX_SIGMA = 2 ** 124;
 
 export const transformValue = (t: Transform): Value => {
   if (t.features) {
-    const { names } = t.features;
-    return [{ f32: t.scale }, { f32: t.mean }, t.constant ?? new Uint8Array(0), featureValues(t.features), ...(names ? [names] : [])];
+    const { low, scale, names } = t.features;
+    const numbers = floatBytes([...low, ...scale]);
+    return [{ f32: t.scale }, { f32: t.mean }, t.constant ?? new Uint8Array(0), numbers, ...(names ? [names] : [])];
   }
   if (t.constant === null && Object.is(Math.fround(t.mean), 0) && Math.fround(t.scale) === PIXELS_TRANSFORM.scale) return 0;
   return [{ f32: t.scale }, { f32: t.mean }, ...(t.constant ? [t.constant] : [])];
 };
 
-/** low of every input, then scale of every input: f32 little-endian. */
-function featureValues({ low, scale }: Features): Uint8Array {
-  const view = new DataView(new ArrayBuffer(4 * (low.length + scale.length)));
-  [...low, ...scale].forEach((value, i) => {
+/** f32 little-endian. */
+function floatBytes(values: Float32Array | readonly number[]): Uint8Array {
+  const view = new DataView(new ArrayBuffer(4 * values.length));
+  values.forEach((value, i) => {
     view.setFloat32(4 * i, value, true);
   });
   return new Uint8Array(view.buffer);
@@ -140,7 +142,7 @@ function networkValues(network: Network, check: number): Value[] {
     network.layers.flatMap(layerValues),
     DISTRIBUTIONS[network.distribution],
     sigma === 'glorot' ? 0 : sigma === 'he' ? 1 : [{ f32: sigma }],
-    (BigInt(network.seed.high) << 32n) | BigInt(network.seed.low),
+    keyOf(network.seed),
     check,
   ];
 }
@@ -268,10 +270,7 @@ function sigmaField(value: unknown): SigmaRule {
 }
 
 function seedField(value: unknown): Seed {
-  if (typeof value === 'bigint' || (typeof value === 'number' && Number.isInteger(value))) {
-    const key = BigInt(value);
-    return { low: Number(key & 0xffffffffn), high: Number(key >> 32n) };
-  }
+  if (typeof value === 'bigint' || (typeof value === 'number' && Number.isInteger(value))) return seedOfKey(BigInt(value));
   throw wrong('seed', 'an integer below 2^64', value);
 }
 
@@ -319,17 +318,16 @@ function dataField(value: unknown, field: string): DataKind | null {
 
 // ---- identity ----
 
-/** CRC-32C over the first 4,096 weights of every layer, f32 little-endian: two weight generators that agree here agree. */
+/** CRC-32C over the first 4,096 weights of every layer: two weight generators that agree here agree. */
 export function weightCheck(network: Network): number {
   let crc = 0;
   for (const layer of weighted(network)) {
+    // Not by `regenerate`, which asks for a sound seed: what a damaged header says is refused by its canonical form.
     const weights = new Float32Array(Math.min(layer.weights, CHECKED_WEIGHTS));
     fillWeights(network.distribution, sigmaOf(network.sigma, layer), network.seed, layer.stream, 0, weights);
-    const bytes = new DataView(new ArrayBuffer(4 * weights.length));
-    for (let i = 0; i < weights.length; i++) bytes.setFloat32(4 * i, weights[i], true);
-    crc = crc32c(new Uint8Array(bytes.buffer), crc);
+    crc = crc32c(floatBytes(weights), crc);
   }
-  return crc >>> 0;
+  return crc;
 }
 
 /** The 32 bytes that name a network: SHA-256 of "seedmask network 1\n" and its six header fields as one array. */

@@ -4,7 +4,7 @@
 import { weighted } from '../src/network.js';
 import { SeedmaskError } from './errors.js';
 import { gridOf, isSized, type Surroundings } from './grids.js';
-import type { LayerCount } from './schemes.js';
+import { isMixed, type LayerCount } from './schemes.js';
 
 interface Kernel {
   readonly memory: WebAssembly.Memory;
@@ -67,11 +67,11 @@ function fill(
   put(kernel, kernel.begin(body.length), body);
   kernel.start();
   weighted(around.network).forEach((placed, i) => {
-    const { kept, weights } = layers[i];
-    if (kept === 0 || kept === weights) {
+    if (!isMixed(layers[i])) {
       kernel.skip();
       return;
     }
+    const { kept, weights } = layers[i];
     kernel.next();
     const bits = kernel.reserve(mask[i].length);
     if (modelled) {

@@ -6,6 +6,7 @@ import { countKept, type Mask, weighted } from '../src/network.js';
 import { ContextModel } from './context.js';
 import { fitsModel, gridOf, hintsOf, type Surroundings } from './grids.js';
 import { checkTaskMask } from './layout.js';
+import { isMixed } from './schemes.js';
 
 /** What bits cost, of any number of masks. Throws SeedmaskError bad-task for one of another network. */
 export interface MaskPrices {
@@ -50,7 +51,7 @@ function predict(around: Surroundings, mask: Mask, note: (layer: number, at: num
   const model = new ContextModel();
   weighted(around.network).forEach((placed, layer) => {
     const kept = countKept(mask[layer]);
-    if (kept === 0 || kept === placed.weights) {
+    if (!isMixed({ weights: placed.weights, kept })) {
       model.skip();
       return;
     }

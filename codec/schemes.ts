@@ -8,7 +8,7 @@
 //   related   as context, and the model knows the mask of another task of the file, whose place stands before the counts
 // A new scheme is a new id; ids never change meaning. Here they are read; encode.ts writes them.
 
-import { countKept, maskBytes, weighted } from '../src/network.js';
+import { countKept, keepAll, maskBytes, weighted } from '../src/network.js';
 import type { Decoders } from './decoders.js';
 import { SeedmaskError } from './errors.js';
 import { fitsModel, type Surroundings } from './grids.js';
@@ -86,14 +86,11 @@ export function decodePayload(around: Surroundings, payload: Uint8Array, field: 
 
 function splitRaw(layers: readonly LayerCount[], raw: Uint8Array, field: string): Uint8Array[] {
   let at = 0;
-  const mask = emptyMask(layers);
+  const mask = maskOfCounts(layers);
   layers.forEach((layer, i) => {
+    if (!isMixed(layer)) return;
     const n = layer.weights;
     const bits = mask[i];
-    if (!isMixed(layer)) {
-      if (layer.kept) keepFrom(bits, 0, n);
-      return;
-    }
     bits.set(raw.subarray(at, at + bits.length));
     at += bits.length;
     if (n & 7 && bits[bits.length - 1] >> (n & 7)) throw bad(field, `bits beyond the ${n} weights of layer ${i}`, 'zeros there');
@@ -103,14 +100,15 @@ function splitRaw(layers: readonly LayerCount[], raw: Uint8Array, field: string)
   return mask;
 }
 
-/** Nothing kept yet; the layers share one buffer, because a server holds thousands of masks. */
-function emptyMask(layers: readonly LayerCount[]): Uint8Array[] {
-  const sizes = layers.map((layer) => maskBytes(layer.weights));
-  const all = new Uint8Array(sizes.reduce((sum, size) => sum + size, 0));
+/** What the counts tell alone, else nothing kept yet; the layers share one buffer, because a server holds thousands of masks. */
+function maskOfCounts(layers: readonly LayerCount[]): Uint8Array[] {
+  const all = new Uint8Array(layers.reduce((sum, { weights }) => sum + maskBytes(weights), 0));
   let at = 0;
-  return sizes.map((size) => {
-    at += size;
-    return all.subarray(at - size, at);
+  return layers.map(({ weights, kept }) => {
+    const bits = all.subarray(at, at + maskBytes(weights));
+    at += bits.length;
+    if (kept === weights) keepAll(bits, weights);
+    return bits;
   });
 }
 
@@ -133,10 +131,7 @@ function decodeRange(
   const least = layers.reduce((sum, { weights, kept }) => sum + Math.min(kept, weights - kept), 0);
   const most = (body.length + 5) * MOST_BITS_A_BYTE;
   if (least >= most) throw bad(field, `${least} or more bits in ${body.length} bytes`, `fewer than ${most}`);
-  const mask = emptyMask(layers);
-  layers.forEach((layer, i) => {
-    if (layer.kept === layer.weights) keepFrom(mask[i], 0, layer.weights);
-  });
+  const mask = maskOfCounts(layers);
   if (!decoders.masks.read(knownTo(scheme, around), layers, body, isModelled(scheme), mask))
     throw bad(field, 'a range coder that does not end with the payload', 'the one encoding of the mask');
   return mask;
@@ -145,13 +140,5 @@ function decodeRange(
 /** Only the related scheme leans on a base. */
 export const knownTo = (scheme: RangeScheme, around: Surroundings): Surroundings =>
   scheme === 'related' ? around : { ...around, base: undefined };
-
-/** Sets bits start .. end-1. */
-function keepFrom(bits: Uint8Array, start: number, end: number): void {
-  let i = start;
-  for (; i < end && i & 7; i++) bits[i >> 3] |= 1 << (i & 7);
-  if (i < end) bits.fill(255, i >> 3, end >> 3);
-  if (i < end && end & 7) bits[end >> 3] = (1 << (end & 7)) - 1;
-}
 
 const bad = (field: string, got: string, expected: string) => new SeedmaskError('bad-payload', { field, got, expected });

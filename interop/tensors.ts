@@ -8,7 +8,7 @@
 import { type Tensor, writeSafetensors } from '../codec/index.js';
 import { checkTaskMask } from '../codec/layout.js';
 import { describe, inputs, kept, type Mask, type Network, regenerate, weightShapes } from '../src/network.js';
-import { formatSeed } from '../src/random.js';
+import { formatSeed, keyOf } from '../src/random.js';
 import type { ExportedTask } from './floats.js';
 import { type NumpyArray, writeNpz } from './npz.js';
 
@@ -46,7 +46,7 @@ export const toSafetensors = (network: Network, task: ExportedTask): Uint8Array 
 /** An .npz file: the arrays, and `seed` (uint64), `input` (int32 [height, width, channels]), `scale`, `mean` and `logitScale` (f32). */
 export function toNpz(network: Network, task: ExportedTask): Uint8Array {
   const number = (value: number): NumpyArray => ({ shape: [], values: Float32Array.of(value) });
-  const seed = BigUint64Array.of((BigInt(network.seed.high) << 32n) | BigInt(network.seed.low));
+  const seed = BigUint64Array.of(keyOf(network.seed));
   return writeNpz([
     ...tensorsOf(network, task),
     ['seed', { shape: [], values: seed }],

@@ -50,7 +50,7 @@ export function parseSeed(value: string | number | bigint): Seed {
   const text = String(value).trim();
   if (/^(0x[0-9a-f]+|[0-9]+)$/i.test(text)) {
     const key = BigInt(text);
-    if (key < 1n << 64n) return { low: Number(key & 0xffffffffn), high: Number(key >> 32n) };
+    if (key < 1n << 64n) return seedOfKey(key);
   }
   const draw = seedrandom(text);
   const low = draw.int32() >>> 0;
@@ -59,8 +59,12 @@ export function parseSeed(value: string | number | bigint): Seed {
 
 /** The seed as a decimal integer, the form `parseSeed` and `--seed` accept. */
 export function formatSeed(seed: Seed): string {
-  return String((BigInt(seed.high) << 32n) | BigInt(seed.low));
+  return String(keyOf(seed));
 }
+
+/** A seed as one integer of 64 bits, and back. */
+export const keyOf = ({ low, high }: Seed): bigint => (BigInt(high) << 32n) | BigInt(low);
+export const seedOfKey = (key: bigint): Seed => ({ low: Number(key & 0xffffffffn), high: Number(key >> 32n) });
 
 /** Writes the four output words of one Philox4x32-10 block to out[offset..offset+3]. */
 export function philox(seed: Seed, c0: number, c1: number, c2: number, c3: number, out: Uint32Array, offset: number): void {
