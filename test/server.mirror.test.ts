@@ -140,6 +140,40 @@ describe('a replica of a server', () => {
     expect(served(await openStore(root))).toEqual(before.filter(([name]) => name === 'a' || name === 't'));
   });
 
+  test('nor loses it by an archive whose file is called what no task may be, or a folder that the origin may not read', async () => {
+    const pair = (ids: string[]) => ({ ...kept(0), tasks: ids.map((id, i) => ({ ...kept(i + 2).tasks[0], id })) });
+    const source = folder({ 'a.smk': kept(1), 't/2.smk': kept(4), 'my tasks.smk': pair(['p', 'q']) });
+    ends.push(() => rmSync(source, { recursive: true, force: true }));
+    let answers = createHandler({ engine, store: await openStore(source) });
+    const server = await listen((req, res) => answers(req, res), { port: 0 });
+    ends.push(() => server.close());
+    const root = fresh();
+    const follower = mirror(server.url, root);
+    await follower.sync();
+    const before = served(await openStore(root));
+    expect(before.map(([name]) => name)).toEqual(['a', 'p', 'q', 't']);
+    const lines = async () => {
+      answers = createHandler({ engine, store: await openStore(source) });
+      return (await follower.sync()).failures.map(({ error }) => error.message);
+    };
+    const line = `cannot pull ${server.url}/tasks/cannot-be-read/mask?version=0: the origin cannot read it now`;
+    const archive = join(source, 'my tasks.smk');
+    const whole = readFileSync(archive);
+    writeFileSync(archive, whole.subarray(0, 20));
+    expect([await lines(), served(await openStore(root))]).toEqual([[line], before]);
+    writeFileSync(archive, whole);
+    let closed = true;
+    instead('readdir', (real) => (path: string, ...rest: []) => {
+      return closed && path === join(source, 't') ? failure('EACCES', 'scandir') : real(path, ...rest);
+    });
+    expect([await lines(), served(await openStore(root))]).toEqual([[line], before]);
+    closed = false;
+    // Neither ever held a task.
+    const [misnamed, version] = [join(source, 'of mine.smk'), join(source, 't/new.smk')];
+    for (const file of [misnamed, version]) writeFileSync(file, writeModel(kept(5)));
+    expect([await lines(), served(await openStore(root))]).toEqual([[], before]);
+  });
+
   const FILES = { 'a.smk': kept(1), 't/1.smk': kept(2), 't/2.smk': kept(3), 't/labels.json': '{"stable": 1, "next": 2}' };
 
   test('has its tasks, versions and labels, gives its bits, and needs it no more after a restart', async () => {

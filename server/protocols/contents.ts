@@ -19,6 +19,9 @@ const PAGE_LIMIT = 100_000;
 /** Tasks of a page that nobody gave a size: each may have to be decoded first. */
 const PAGE_TASKS = 100;
 
+/** For what has no name or version of a task: an archive's file may be called anything, a folder may not tell what it holds. */
+const UNNAMED = { name: 'cannot-be-read', number: '0' };
+
 const HEX = z.string().regex(/^[0-9a-f]{64}$/, '64 hex digits in lower case');
 const Place = z.string().min(1).max(2048).describe('where the file is, relative to this document');
 export const Contents = z.object({
@@ -79,8 +82,11 @@ async function contents(call: Call, { store }: Service): Promise<Answer> {
       networks.add(version.network);
     }
   }
-  for (const { name, number, labels } of page.next === null ? store.unserved : []) {
-    if (!NAME.test(name) || !VERSION.test(number) || !call.caller.allows(name)) continue;
+  for (const { place, labels, error } of page.next === null ? store.unserved : []) {
+    const named = NAME.test(place.name) && VERSION.test(place.number);
+    // What is refused for its own name was never pulled.
+    if (!call.caller.allows(place.name) || (!named && place.number !== '' && error.code === 'bad-store')) continue;
+    const { name, number } = named ? place : UNNAMED;
     const served = store.tasks.get(name)?.versions.some((version) => version.number === number);
     if (!served) tasks.push(entryOf(name, number, labels, null));
   }

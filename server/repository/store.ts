@@ -91,8 +91,8 @@ export class Store {
   }
 
   /** Versions that are there and of which nothing is served, with the labels of their folder; an archive by the name of its file. */
-  get unserved(): readonly { readonly name: string; readonly number: string; readonly labels: ReadonlyMap<string, string> }[] {
-    return Array.from(this.#files.unserved(), ({ place: { name, number, folder } }) => ({ name, number, labels: this.#labels.of(folder) }));
+  get unserved(): readonly { readonly place: Place; readonly labels: ReadonlyMap<string, string>; readonly error: SeedmaskError }[] {
+    return Array.from(this.#files.unserved(), ({ place, error }) => ({ place, labels: this.#labels.of(place.folder), error }));
   }
 
   /** The id of a network of these tasks, 64 hex digits. */
