@@ -46,7 +46,7 @@ export const wholeNumber = number('a whole number of at least 0', (n) => Number.
 export const notNegative = number('a number of at least 0', (n) => Number.isFinite(n) && n >= 0);
 /** Of waiting: timers hold no more than 24 days, and nobody means more than one. */
 export const seconds = number('seconds from 0 to 86400, a day', (n) => n >= 0 && n <= 86_400);
-export const mebibytes = number('MiB from 1 to 1024', (n) => Number.isInteger(n) && n >= 1 && n <= 1024);
+export const mebibytes = number('a whole number of MiB from 1 to 1024', (n) => Number.isInteger(n) && n >= 1 && n <= 1024);
 export const degrees = number('degrees from 0 to 90', (n) => n >= 0 && n <= 90);
 export const fraction = number('a fraction above 0 and at most 1', (n) => n > 0 && n <= 1);
 const port = number('a port from 0 (any free one) to 65535', (n) => Number.isInteger(n) && n >= 0 && n <= 65535);

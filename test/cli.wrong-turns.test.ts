@@ -161,6 +161,7 @@ test.each<[what: string, words: string[], line: RegExp]>([
   ['bad threads of an experiment', ['experiment', 'figure-07', '--threads', '1e10', '--out', 'x'], /1 to 64 threads, got 10000000000/],
   ['bad threads of a worker', ['worker', '--queue', 'redis://127.0.0.1:1', '--threads', '1e10'], /1 to 64 threads, got 10000000000/],
   ['bad port', ['serve', 'good.smk', '--port', '70000'], /port from 0 .* to 65535, got '70000'/],
+  ['a part of a MiB', ['serve', 'good.smk', '--body-limit', '1.5'], /a whole number of MiB from 1 to 1024, got '1.5'/],
   ['missing file', ['inspect', 'nothing.smk'], /cannot read nothing.smk: there is no such file/],
   ['a name of two lines', ['inspect', 'no\nthing\u001b[31m.smk'], /cannot read no thing \[31m.smk: there is no such file/],
   ['a folder', ['inspect', '.'], /cannot read \.: it is a folder/],
