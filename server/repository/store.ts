@@ -33,7 +33,7 @@ export interface StoreOptions {
 }
 
 const TRIES = 4; // further looks at a file that is replaced while it is read
-const idOf = ({ decoded, name }: Slot): string => {
+const contentOf = ({ decoded, name }: Slot): string => {
   if (decoded) return decoded.id;
   throw new SeedmaskError('unloaded-task', { field: name, got: 'it was taken out of service' });
 };
@@ -199,7 +199,7 @@ export class Store {
    */
   async maskFile(version: Version, tries = TRIES): Promise<{ readonly bytes: Uint8Array; readonly id: string }> {
     const slot = (await this.open(version)).version as Slot;
-    const id = idOf(slot);
+    const id = contentOf(slot);
     try {
       const tasks = [standAloneStored(slot.network, await slot.source.stored(slot.index), slot.index)];
       return { bytes: writePacked({ network: slot.network, tasks }, { maskOnly: true }), id };
@@ -214,7 +214,7 @@ export class Store {
    * @throws SeedmaskError (by rejection) bad-model-file, unreadable-file, unloaded-task, starting
    */
   async contentId(version: Version): Promise<string> {
-    return idOf((await this.open(version)).version as Slot);
+    return contentOf((await this.open(version)).version as Slot);
   }
 
   /** From now on `listener` is told, synchronously; call what is returned to end that. */
