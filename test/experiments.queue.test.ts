@@ -81,7 +81,8 @@ describe.skipIf(noRedis)('a queue on Redis', () => {
     }
     expect(second.err()).toBe('');
     expect(files('queued')).toEqual(files('alone'));
-    expect(readdirSync(join(folder, 'queued', 'cells'))).toHaveLength(11);
+    // A submitter that is killed while it writes leaves a file that has not got its name yet.
+    expect(readdirSync(join(folder, 'queued', 'cells')).filter((name) => name.endsWith('.json'))).toHaveLength(11);
   });
 
   test('a worker killed in the middle of a cell: another computes it, and it counts once', async () => {
