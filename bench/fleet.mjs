@@ -10,11 +10,16 @@ import { join } from 'node:path';
 const ROOT = join(import.meta.dirname, '..');
 export const hasNginx = () => spawnSync('nginx', ['-v']).status === 0;
 
+/** The port of a server that has been told to listen. @param {import('node:net').Server} server */
+export async function portOf(server) {
+  if (!server.listening) await once(server, 'listening');
+  return /** @type {import('node:net').AddressInfo} */ (server.address()).port;
+}
+
 /** A port that was free a moment ago. */
 export async function freePort() {
   const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
+  const port = await portOf(server);
   server.close();
   await once(server, 'close');
   return port;
@@ -100,9 +105,7 @@ export class Relay {
       client.pipe(upstream);
       if (!this.#silent) upstream.pipe(client);
     }).listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const own = /** @type {import('node:net').AddressInfo} */ (server.address());
-    this.url = `http://127.0.0.1:${own.port}`;
+    this.url = `http://127.0.0.1:${await portOf(server)}`;
     this.stop = () => {
       server.close();
       for (const client of this.#pairs.keys()) client.destroy();

@@ -6,6 +6,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadDataset } from '../dist/cli/datasets.js';
+import { maskNetwork } from '../dist/cli/learn.js';
 import { conv4, fc } from '../dist/models/index.js';
 import { createWasmEngine } from '../dist/src/engine/wasm.js';
 import { criterionMask } from '../dist/src/masks/criteria.js';
@@ -44,8 +45,7 @@ for (const { name, network, densities, batches } of JOBS) {
   const pixels = join(bench.folder, `${name}.bin`);
   writeFileSync(pixels, images);
   const dense = network.layers.every((layer) => layer.kind === 'dense');
-  /** @type {import('../dist/src/network.js').Network} */
-  const source = { ...network, distribution: 'packed-signed-constant', sigma: 'he', seed };
+  const source = maskNetwork(network, seed);
   const initial = regenerate(source);
   const rows = [];
   for (const { list, threads, batch, label } of wanted) {

@@ -6,6 +6,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { maskNetwork } from '../dist/cli/learn.js';
 import { DIGITS, PIXELS_TRANSFORM, writeModel } from '../dist/codec/index.js';
 import { fc } from '../dist/models/index.js';
 import { openStore } from '../dist/server/index.js';
@@ -26,8 +27,7 @@ const held = () => {
   const { heapUsed, arrayBuffers } = process.memoryUsage();
   return heapUsed + arrayBuffers;
 };
-/** @type {import('../dist/src/network.js').Network} */
-const network = { ...fc, distribution: 'packed-signed-constant', sigma: 'he', seed: parseSeed(1) };
+const network = maskNetwork(fc, parseSeed(1));
 const initial = regenerate(network);
 const maskOf = (density, i) => criterionMask(network, 'random', initial, initial, density, parseSeed(i));
 const folder = mkdtempSync(join(tmpdir(), 'seedmask-bench-'));

@@ -8,6 +8,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadDataset } from '../dist/cli/datasets.js';
+import { maskNetwork } from '../dist/cli/learn.js';
 import { conv2, fc } from '../dist/models/index.js';
 import { PIXELS } from '../dist/src/engine/engine.js';
 import { createWasmEngine } from '../dist/src/engine/wasm.js';
@@ -15,6 +16,7 @@ import { criterionMask, paperRates } from '../dist/src/masks/criteria.js';
 import { gainAt, initialScores, keepAt } from '../dist/src/masks/topk.js';
 import { inputs, kept, regenerate, weightCounts } from '../dist/src/network.js';
 import { DOMAIN, fillWords, parseSeed, permutation } from '../dist/src/random.js';
+import { ticketNetwork } from '../dist/src/tickets.js';
 import { PAPER, TOPK } from '../dist/src/train.js';
 import { median, openBench, rate } from './rounds.mjs';
 
@@ -44,7 +46,7 @@ function setOf(name, { images, labels }) {
 const METHODS = {
   dense(network, data, batch, mask) {
     // What a mask drops starts and stays at 0.
-    const weights = regenerate({ ...network, distribution: 'normal', sigma: 'glorot', seed }).map((layer, i) =>
+    const weights = regenerate(ticketNetwork(network, seed)).map((layer, i) =>
       mask ? layer.map((w, j) => (kept(mask[i], j) ? w : 0)) : layer,
     );
     const trainer = engine.denseTrainer(network, data, { weights, biases: null }, batch, mask);
@@ -78,8 +80,7 @@ function speed(method, network, data, batch, seconds, option) {
 }
 
 /** Our network of a method: the weights that a mask leaves alone. */
-/** @returns {import('../dist/src/network.js').Network} */
-const source = (network) => ({ ...network, distribution: 'packed-signed-constant', sigma: 'he', seed });
+const source = (network) => maskNetwork(network, seed);
 
 /** PyTorch's contestants for a method. */
 function torchContestants(network, files, method, batch, density) {
@@ -112,8 +113,7 @@ const ROUNDS = Array.from({ length: 24 }, (_, p) => p);
 
 async function tickets(name, set) {
   if (!bench.wanted(name)) return null;
-  /** @type {import('../dist/src/network.js').Network} */
-  const network = { ...fc, distribution: 'normal', sigma: 'glorot', seed };
+  const network = ticketNetwork(fc, seed);
   const initial = regenerate(network);
   const masks = ROUNDS.map((p) => criterionMask(network, 'random', initial, initial, paperRates(network, p), seed));
   const byRound = ROUNDS.map(() => []);

@@ -9,6 +9,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadDataset } from '../dist/cli/datasets.js';
+import { maskNetwork } from '../dist/cli/learn.js';
 import { fc } from '../dist/models/index.js';
 import { PIXELS } from '../dist/src/engine/engine.js';
 import { createWasmEngine } from '../dist/src/engine/wasm.js';
@@ -16,6 +17,7 @@ import { accuracyOf } from '../dist/src/evaluate.js';
 import { densityAt, gainAt, initialScores, keepAt } from '../dist/src/masks/topk.js';
 import { regenerate } from '../dist/src/network.js';
 import { DOMAIN, parseSeed, permutation } from '../dist/src/random.js';
+import { ticketNetwork } from '../dist/src/tickets.js';
 import { PAPER, TOPK } from '../dist/src/train.js';
 import { openBench } from './rounds.mjs';
 
@@ -57,8 +59,7 @@ function testAccuracy(network, options) {
 /** How a recipe trains: one step on rows, and the test accuracy, or 0 while no definite mask stands. */
 const METHODS = {
   dense({ batch, learningRate }, seed) {
-    /** @type {import('../dist/src/network.js').Network} */
-    const network = { ...fc, distribution: 'normal', sigma: 'glorot', seed };
+    const network = ticketNetwork(fc, seed);
     const trainer = engine.denseTrainer(network, data, { weights: regenerate(network), biases: null }, batch);
     return {
       step(rows, index, steps) {
@@ -70,8 +71,7 @@ const METHODS = {
     };
   },
   topk({ batch, learningRate, density }, seed) {
-    /** @type {import('../dist/src/network.js').Network} */
-    const network = { ...fc, distribution: 'packed-signed-constant', sigma: 'he', seed };
+    const network = maskNetwork(fc, seed);
     const first = densityAt(density, 0, 1);
     const scores = initialScores(network, TOPK.scoreRange);
     const trainer = engine.topkTrainer(network, data, scores, keepAt(network, first), gainAt(first), batch);

@@ -18,6 +18,7 @@ import { split } from '../dist/src/data.js';
 import { createWasmEngine } from '../dist/src/engine/wasm.js';
 import { parseSeed } from '../dist/src/random.js';
 import { TOPK, trainTopk } from '../dist/src/train.js';
+import { portOf } from './fleet.mjs';
 import { median, range } from './rounds.mjs';
 import { createVisitor } from './visitor.mjs';
 
@@ -56,8 +57,7 @@ async function loads() {
     const [type, text] = files[url] ?? ['text/plain', ''];
     response.setHeader('content-type', type).end(text);
   });
-  await new Promise((resolve) => empty.listen(0, '127.0.0.1', () => resolve(empty)));
-  const { port } = /** @type {import('node:net').AddressInfo} */ (empty.address());
+  const port = await portOf(empty.listen(0, '127.0.0.1'));
   const visitor = await createVisitor(o.chromium);
   const times = { page: [], floor: [] };
   // The first of each starts what Chromium starts once.

@@ -109,28 +109,39 @@ const failure = (code: string, syscall: string) =>
 const ROWS = { instances: [[0, 255, 10, 3]] };
 const answersOf = async ({ url }: Listening, task: string) => (await post(`${url}/tasks/${task}/classify`, ROWS)).json;
 
+/** A replica that has tasks a, p, q and t of an origin, and the origin started again over its folder as that is by then. */
+async function followed(files: Parameters<typeof folder>[0]) {
+  const source = folder(files);
+  ends.push(() => rmSync(source, { recursive: true, force: true }));
+  let answers = createHandler({ engine, store: await openStore(source) });
+  const { url, close } = await listen((req, res) => answers(req, res), { port: 0 });
+  ends.push(() => close());
+  const root = fresh();
+  const follower = mirror(url, root);
+  await follower.sync();
+  const before = served(await openStore(root));
+  expect(before.map(([name]) => name)).toEqual(['a', 'p', 'q', 't']);
+  const restarted = async () => {
+    const store = await openStore(source);
+    answers = createHandler({ engine, store });
+    return store;
+  };
+  return { source, url, root, follower, before, restarted };
+}
+
 describe('a replica of a server', () => {
   test('keeps what it has while the origin, started again, cannot even open the file of it', async () => {
     const archive = { ...kept(0), tasks: ['p', 'q'].map((id, i) => ({ ...kept(i + 2).tasks[0], id })) };
-    const source = folder({ 'a.smk': kept(1), 't/1.smk': kept(4), 't/labels.json': '{"stable": 1}', 'all.smk': archive });
-    ends.push(() => rmSync(source, { recursive: true, force: true }));
-    let answers = createHandler({ engine, store: await openStore(source) });
-    const server = await listen((req, res) => answers(req, res), { port: 0 });
-    ends.push(() => server.close());
-    const root = fresh();
-    const follower = mirror(server.url, root);
-    await follower.sync();
-    const before = served(await openStore(root));
-    expect(before.map(([name]) => name)).toEqual(['a', 'p', 'q', 't']);
+    const files = { 'a.smk': kept(1), 't/1.smk': kept(4), 't/labels.json': '{"stable": 1}', 'all.smk': archive };
+    const { source, url, root, follower, before, restarted } = await followed(files);
     // As a copy that was cut off leaves them: of a header no whole one.
     for (const name of ['t/1.smk', 'all.smk']) {
       const file = join(source, name);
       writeFileSync(file, readFileSync(file).subarray(0, 20));
     }
-    const store = await openStore(source);
+    const store = await restarted();
     expect([...store.tasks.keys()]).toEqual(['a']);
-    answers = createHandler({ engine, store });
-    const lines = ['all', 't'].map((name) => `cannot pull ${server.url}/tasks/${name}/mask?version=1: the origin cannot read it now`);
+    const lines = ['all', 't'].map((name) => `cannot pull ${url}/tasks/${name}/mask?version=1: the origin cannot read it now`);
     expect((await follower.sync()).failures.map(({ error }) => error.message)).toEqual(lines);
     expect(served(await openStore(root))).toEqual(before);
     // Without it, what is not listed goes.
@@ -142,21 +153,13 @@ describe('a replica of a server', () => {
 
   test('nor loses it by an archive whose file is called what no task may be, or a folder that the origin may not read', async () => {
     const pair = (ids: string[]) => ({ ...kept(0), tasks: ids.map((id, i) => ({ ...kept(i + 2).tasks[0], id })) });
-    const source = folder({ 'a.smk': kept(1), 't/2.smk': kept(4), 'my tasks.smk': pair(['p', 'q']) });
-    ends.push(() => rmSync(source, { recursive: true, force: true }));
-    let answers = createHandler({ engine, store: await openStore(source) });
-    const server = await listen((req, res) => answers(req, res), { port: 0 });
-    ends.push(() => server.close());
-    const root = fresh();
-    const follower = mirror(server.url, root);
-    await follower.sync();
-    const before = served(await openStore(root));
-    expect(before.map(([name]) => name)).toEqual(['a', 'p', 'q', 't']);
+    const files = { 'a.smk': kept(1), 't/2.smk': kept(4), 'my tasks.smk': pair(['p', 'q']) };
+    const { source, url, root, follower, before, restarted } = await followed(files);
     const lines = async () => {
-      answers = createHandler({ engine, store: await openStore(source) });
+      await restarted();
       return (await follower.sync()).failures.map(({ error }) => error.message);
     };
-    const line = `cannot pull ${server.url}/tasks/cannot-be-read/mask?version=0: the origin cannot read it now`;
+    const line = `cannot pull ${url}/tasks/cannot-be-read/mask?version=0: the origin cannot read it now`;
     const archive = join(source, 'my tasks.smk');
     const whole = readFileSync(archive);
     writeFileSync(archive, whole.subarray(0, 20));
