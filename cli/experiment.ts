@@ -11,7 +11,7 @@ import { type Conducted, checkScale, conduct, heldPlan, planOf, publish, type Ru
 import type { Experiment } from '../experiments/experiment.js';
 import { EXPERIMENTS } from '../experiments/index.js';
 import { openPool, runHere } from '../experiments/pool.js';
-import { takeOver } from '../experiments/published.js';
+import { takeOver, takeShown } from '../experiments/published.js';
 import { runOnQueue } from '../experiments/queue.js';
 import { addressOf, connect, PATIENCE } from '../experiments/redis.js';
 import { report } from '../experiments/report.js';
@@ -57,7 +57,10 @@ export function experimentCommand(): Command {
     .addOption(
       new Option('--queue <url>', 'have cells run by the workers of a queue: redis://[:PASSWORD@]HOST[:PORT]').conflicts('threads'),
     )
-    .option('--from <folder>', 'first copy the cells that the CSV and JSON files of a published folder show whole (no masks)')
+    .option(
+      '--from <folder>',
+      'first copy the cells that the CSV and JSON files of a published folder show whole (no masks); with --draw, rows without cells too',
+    )
     .requiredOption('--out <folder>', 'folder of results; what is there is not computed again')
     .option('--json', 'print one JSON object')
     .addHelpText(
@@ -83,7 +86,7 @@ cell twice and collects what was done in between (Redis keeps it for a week). An
       const scale: ScaleName = options.quick ? 'quick' : options.full ? 'full' : 'budget';
       const plan = planOf(scale, options.runs, options.tasks);
       if (!experiments.some(({ ofTasks }) => ofTasks)) refuseGiven(command, ['tasks'], 'an experiment of tasks, such as permutations');
-      if (options.draw && !options.from && !existsSync(join(options.out, 'cells'))) throw nothingToDraw(chosen, scale, options.out);
+      if (options.draw && !options.from && !holdsResults(options.out)) throw nothingToDraw(chosen, scale, options.out);
       makeFolder(options.out);
       makeFolder(join(options.out, 'cells'));
       if (!options.draw) removeLeftOvers(join(options.out, 'cells'), /\.json$/);
@@ -93,6 +96,10 @@ cell twice and collects what was done in between (Redis keeps it for a week). An
         // Experiments share cells, so all that the folder gives is taken.
         const { given, copied } = takeOver(options.from, names, store);
         process.stderr.write(`${options.from} gives ${given} cells, ${copied} of them copied\n`);
+        if (options.draw) {
+          const idle = experiments.filter((one) => results(one, heldPlan(one, scale, store, options), store).done === 0);
+          for (const { name } of idle) takeShown(options.from, name, scale, store);
+        }
       }
       const quiet = options.json === true;
       const run = options.queue
@@ -121,12 +128,17 @@ cell twice and collects what was done in between (Redis keeps it for a week). An
     });
 }
 
-/** Those of the experiments that the folder has cells of, with the seeds and tasks that their files tell where the command tells none. */
+/** Whether a folder has cells, or files of an experiment. */
+const holdsResults = (folder: string): boolean =>
+  existsSync(join(folder, 'cells')) || EXPERIMENTS.some(({ name }) => existsSync(join(folder, `${name}.json`)));
+
+/** Those of the experiments that the folder has cells or rows of, with the seeds and tasks that their files tell where the command tells none. */
 async function drawn(experiments: readonly Experiment[], scale: ScaleName, told: Options, store: Store): Promise<Conducted[]> {
   const conducted: Conducted[] = [];
   for (const experiment of experiments) {
     const plan = heldPlan(experiment, scale, store, told);
-    if (experiment.cells(plan).some((cell) => store.result(cell))) conducted.push(await publish(experiment, plan, store));
+    const held = results(experiment, plan, store);
+    if (held.done > 0) conducted.push(await publish(held, store));
   }
   return conducted;
 }

@@ -7,7 +7,7 @@ import { type Cell, nameOf, type Row } from './cell.js';
 import type { Claim, Experiment, Picture, Table } from './experiment.js';
 import type { Plan } from './grids.js';
 import { drawing } from './optional.js';
-import { spanOf } from './published.js';
+import { type Shown, shownIn, spanOf } from './published.js';
 import { MOST_RUNS, MOST_TASKS, RUNS, TASKS } from './scale.js';
 import { csv, type Store } from './store.js';
 
@@ -16,12 +16,14 @@ export type Runner = (cells: readonly Cell[], done: (cell: Cell, rows: readonly 
 
 export interface Conducted {
   readonly experiment: Experiment;
+  /** By which its rows were looked at. */
+  readonly plan: Plan;
   readonly rows: readonly Row[];
   readonly pictures: readonly Picture[];
   readonly tables: readonly Table[];
   readonly claims: readonly Claim[];
-  /** Further files of it. */
-  readonly files: readonly { readonly name: string; readonly bytes: Uint8Array }[];
+  /** Further files of it; one whose masks are not in the folder has its name alone. */
+  readonly files: readonly { readonly name: string; readonly bytes?: Uint8Array }[];
   /** The cells whose rows it shows. */
   readonly cells: readonly Cell[];
   /** Where the rows of each are, of those that are shown whole. */
@@ -60,7 +62,7 @@ export function missing(experiments: readonly Experiment[], plan: Plan, store: S
 export async function conduct(experiments: readonly Experiment[], plan: Plan, store: Store, run: Runner): Promise<Conducted[]> {
   await run(missing(experiments, plan, store), (cell, rows, seconds) => store.add(cell, rows, seconds));
   const all: Conducted[] = [];
-  for (const experiment of experiments) all.push(await publish(experiment, plan, store));
+  for (const experiment of experiments) all.push(await publish(results(experiment, plan, store), store));
   return all;
 }
 
@@ -97,20 +99,18 @@ function parsed(text: string): unknown {
   }
 }
 
-/** What an experiment makes of the cells that are there. */
+/** What an experiment makes of the cells that are there; where none is, of the rows of its own files, which a published folder has. */
 export function results(experiment: Experiment, plan: Plan, store: Store): Conducted {
   const held = (cells: readonly Cell[]) => cells.flatMap((cell) => store.result(cell) ?? []);
   const own = experiment.cells(plan);
   const done = held(own);
+  const alone = done.length === 0 ? shownIn(store.folder, experiment.name) : undefined;
+  if (alone) return shownResults(experiment, heldPlan(experiment, plan.scale, store), alone);
   const shown = [...done, ...held(experiment.also?.(plan) ?? [])];
   const all = shown.flatMap((one) => one.rows);
   const rows = experiment.select?.(all, plan) ?? all;
   return {
-    experiment,
-    rows,
-    pictures: rows.length > 0 ? experiment.pictures(rows, plan) : [],
-    tables: rows.length > 0 ? (experiment.tables?.(rows, plan) ?? []) : [],
-    claims: experiment.claims(rows, plan),
+    ...drawnFrom(experiment, rows, plan),
     files: experiment.files?.(shown, plan) ?? [],
     done: done.length,
     cells: shown.map(({ cell }) => cell),
@@ -120,10 +120,28 @@ export function results(experiment: Experiment, plan: Plan, store: Store): Condu
   };
 }
 
-/** Writes NAME.csv, NAME.json (it tells `heldPlan` what was asked for), its drawings and further files from the cells that are there. */
-export async function publish(experiment: Experiment, plan: Plan, store: Store): Promise<Conducted> {
-  const conducted = results(experiment, plan, store);
-  const { rows, pictures, tables, claims, files, cells, spans, missing } = conducted;
+const shownResults = (experiment: Experiment, plan: Plan, { rows, files, cells, spans, missing }: Shown): Conducted => ({
+  ...drawnFrom(experiment, rows, plan),
+  files: files.map((name) => ({ name })),
+  done: cells.length,
+  cells,
+  spans,
+  missing,
+  published: true,
+});
+
+const drawnFrom = (experiment: Experiment, rows: readonly Row[], plan: Plan) => ({
+  experiment,
+  plan,
+  rows,
+  pictures: rows.length > 0 ? experiment.pictures(rows, plan) : [],
+  tables: rows.length > 0 ? (experiment.tables?.(rows, plan) ?? []) : [],
+  claims: experiment.claims(rows, plan),
+});
+
+/** Writes NAME.csv, NAME.json (it tells `heldPlan` what was asked for), its drawings and further files. */
+export async function publish(conducted: Conducted, store: Store): Promise<Conducted> {
+  const { experiment, plan, rows, pictures, tables, claims, files, cells, spans, missing } = conducted;
   const { name, about, ofTasks } = experiment;
   const { scale, asked, tasks } = plan;
   const current = files.map((file) => file.name);
@@ -137,7 +155,7 @@ export async function publish(experiment: Experiment, plan: Plan, store: Store):
     ),
   );
   for (const picture of pictures) store.write(`${picture.name}.svg`, text(drawnAlone(picture)));
-  for (const file of files) store.write(file.name, file.bytes);
-  if (experiment.filesNamed && files.length > 0) store.removeOthers(experiment.filesNamed, current);
+  for (const { name, bytes } of files) if (bytes) store.write(name, bytes);
+  if (experiment.filesNamed && files.some(({ bytes }) => bytes)) store.removeOthers(experiment.filesNamed, current);
   return { ...conducted, published: true };
 }

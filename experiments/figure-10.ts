@@ -7,7 +7,7 @@ import { CRITERION_STYLE, type Line, seedsOf } from './chart.js';
 import { inBands } from './claims.js';
 import type { Experiment, Picture } from './experiment.js';
 import { archiveCells, curveCells, curvesShortened, curveText, lastAge, type Plan } from './grids.js';
-import { bestOfSeeds, percents, perSeed, pointsOf, where } from './rows.js';
+import { bestOfSeeds, has, percents, perSeed, pointsOf, where } from './rows.js';
 
 export const WEIGHTS = { init: 'initial weights', constant: 'signed constants' } as const;
 export type Weights = keyof typeof WEIGHTS;
@@ -38,7 +38,7 @@ export const figure10: Experiment = {
   files: (results) =>
     results
       .flatMap(({ rows }) => rows)
-      .filter((row) => 'archive' in row)
+      .filter((row) => has(row, 'archive'))
       .map((row) => ({ name: `figure-10-${row['archive']}.smk`, bytes: Buffer.from(String(row['base64']), 'base64') })),
   claims(rows, plan) {
     const scope = { plan, network: 'fc', shortened: curvesShortened(plan.scale, 'fc') } as const;

@@ -8,7 +8,7 @@ import { inOrder } from './claims.js';
 import type { Experiment, Picture } from './experiment.js';
 import { criteriaCells } from './figure-07.js';
 import { curveCells, curvesShortened, curveText, lastAge, type Plan } from './grids.js';
-import { nearLevel, perSeed, pointsOf, sameSeeds, where } from './rows.js';
+import { has, nearLevel, perSeed, pointsOf, sameSeeds, where } from './rows.js';
 import { extentText } from './scale.js';
 
 /** By figure 7, at 20 % kept and below: all criteria whose tickets are more than a point above random ones, or below. */
@@ -17,7 +17,7 @@ const WORSE = ['small_final', 'small_init', 'small_init_small_final', 'large_fin
 
 /** Rows of one-shot masks carry their age; tickets' carry their round. */
 const oneShot = (rows: readonly Row[]): Row[] => where(rows, { weights: 'init' });
-const inRounds = (rows: readonly Row[]): Row[] => rows.filter((row) => 'round' in row);
+const inRounds = (rows: readonly Row[]): Row[] => rows.filter((row) => has(row, 'round'));
 
 function picture(all: readonly Row[], by: string, name: string, title: string, caption: string): Picture[] {
   const rows = sameSeeds(all, ['criterion']);
@@ -37,7 +37,7 @@ export const mechanism: Experiment = {
   about: 'per criterion, the fraction of pruned weights that training had moved toward zero',
   minutes: { quick: 1, budget: 150, full: 580 },
   cells: (plan) => [...curveCells(plan), ...criteriaCells(plan, 'fc')],
-  select: (rows, plan) => rows.filter((row) => 'towardZero' in row && ('round' in row || row['age'] === lastAge(plan.scale))),
+  select: (rows, plan) => rows.filter((row) => has(row, 'towardZero') && (has(row, 'round') || row['age'] === lastAge(plan.scale))),
   pictures: (rows, { scale }) => [
     ...picture(
       oneShot(rows),

@@ -10,7 +10,7 @@ import type { Result, Row } from './cell.js';
 import { inBands, shown } from './claims.js';
 import type { Claim, Experiment, Picture, Table } from './experiment.js';
 import type { Plan } from './grids.js';
-import { meanBytes, percents, where } from './rows.js';
+import { has, meanBytes, percents, where } from './rows.js';
 import { range } from './scale.js';
 import { summary } from './statistics.js';
 import { csv } from './store.js';
@@ -25,8 +25,7 @@ const few = ({ tasks }: Plan, most: number): number[] => range(Math.min(most, ta
 /** The rows of a kind: which permutations, and what was trained. */
 const kinds = (rows: readonly Row[]) => {
   const masks = where(rows, { method: 'topk' });
-  const of = (pixels: boolean, labels: boolean) =>
-    masks.filter((row) => (row['pixels'] !== '') === pixels && (row['labels'] !== '') === labels);
+  const of = (pixels: boolean, labels: boolean) => masks.filter((row) => has(row, 'pixels') === pixels && has(row, 'labels') === labels);
   return {
     plain: of(false, false),
     pixels: of(true, false),

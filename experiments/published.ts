@@ -1,8 +1,8 @@
-// Cells out of a published folder: NAME.json says which cells NAME.csv shows, and where the rows of each are that it shows whole, so a
-// run on another machine can begin where the published one ended.
+// Results out of a published folder: NAME.json says which cells NAME.csv shows, and where the rows of each are that it shows whole, so a
+// run on another machine can begin where the published one ended. Rows whose cells are not published are still there to be drawn.
 
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { z } from 'zod';
 import { SeedmaskError } from '../codec/index.js';
@@ -13,12 +13,28 @@ const MOST_BYTES = 1 << 28;
 const MOST_CELLS = 1e5;
 
 const PUBLISHED = z.looseObject({
+  scale: z.string(),
   cells: z.array(CELL).max(MOST_CELLS),
   rows: z
     .array(z.tuple([z.int().min(0), z.int().positive()]).nullable())
     .max(MOST_CELLS)
     .optional(),
+  missing: z.int().min(0).optional(),
+  files: z.array(z.string().max(100)).max(MOST_CELLS).optional(),
 });
+
+/** What an experiment's NAME.json and NAME.csv show. */
+export interface Shown {
+  readonly scale: string;
+  readonly rows: readonly Row[];
+  readonly cells: readonly Cell[];
+  /** Where the rows of each cell are, of those that are shown whole. */
+  readonly spans: readonly (readonly [first: number, count: number] | null)[];
+  /** Cells that had not been run. */
+  readonly missing: number;
+  /** Names of the further files that were written. */
+  readonly files: readonly string[];
+}
 
 /**
  * Copies the cells that a published folder gives and the store lacks.
@@ -57,6 +73,15 @@ export function takeOver(folder: string, names: readonly string[], store: Store)
 }
 
 /**
+ * Copies the files of an experiment that the store has none of: rows that can be drawn where cells, with their masks, are not published.
+ * @throws SeedmaskError bad-store for files that do not belong together
+ */
+export function takeShown(folder: string, name: string, scale: string, store: Store): void {
+  if (store.read(`${name}.json`) !== undefined || shownIn(folder, name)?.scale !== scale) return;
+  for (const file of filesOf(folder, name)) store.write(basename(file), readFileSync(file));
+}
+
+/**
  * Where the CSV of `rows` shows a cell whole: its first row and their number; null where a selection is shown.
  * @param own the cell's rows, the same objects
  */
@@ -65,18 +90,33 @@ export function spanOf(own: readonly Row[], rows: readonly Row[]): [first: numbe
   return first >= 0 && own.every((row, i) => rows[first + i] === row) ? [first, own.length] : null;
 }
 
+/**
+ * What a folder shows of an experiment, or undefined where it has no files of it.
+ * @throws SeedmaskError bad-store for files that do not belong together
+ */
+export function shownIn(folder: string, name: string): Shown | undefined {
+  const [json, csv] = filesOf(folder, name);
+  if (!existsSync(json) || !existsSync(csv)) return undefined;
+  const { scale, cells, rows: spans = [], missing = 0, files = [] } = described(json);
+  return { scale, rows: rowsOf(csv), cells, spans, missing, files };
+}
+
+/** A row without its empty fields: a table has a column for what only some cells measure. */
+const valuesOf = (row: Row): Row => Object.fromEntries(Object.entries(row).filter(([, value]) => value !== ''));
+
+const filesOf = (folder: string, name: string) => [`${name}.json`, `${name}.csv`].map((file) => join(folder, file));
+
 /** The cells of one experiment that are shown whole, with their rows. */
-function published(folder: string, name: string): { cell: Cell; rows: Row[] }[] {
-  const [json, csv] = [`${name}.json`, `${name}.csv`].map((file) => join(folder, file));
-  const { cells, rows: spans = [] } = described(json);
-  const rows = rowsOf(csv);
+function published(folder: string, name: string): { cell: Cell; rows: readonly Row[] }[] {
+  const [json, csv] = filesOf(folder, name);
+  const { cells, spans, rows } = shownIn(folder, name)!;
   return spans.flatMap((span, i) => {
     if (!span) return [];
     const own = rows.slice(span[0], span[0] + span[1]);
     if (own.length < span[1])
       throw foreign(csv, `${rows.length} rows`, `long enough for rows ${span[0]} to ${span[0] + span[1] - 1}, which ${name}.json names`);
     if (!cells[i]) throw foreign(json, `${cells.length} cells`, `a cell for each of its ${spans.length} spans of rows`);
-    return { cell: cells[i], rows: own };
+    return { cell: cells[i], rows: own.map(valuesOf) };
   });
 }
 
@@ -90,17 +130,13 @@ function described(file: string): z.infer<typeof PUBLISHED> {
   }
 }
 
-/** CSV (RFC 4180) as `csv` of store.ts writes it: an empty field is no value, and what reads as a number is one. */
+/** CSV (RFC 4180) as `csv` of store.ts writes it: what reads as a number is one. */
 function rowsOf(file: string): Row[] {
   const whole = text(file);
   try {
     const records: Record<string, string>[] = parse(whole, { columns: true });
     return records.map((record) =>
-      Object.fromEntries(
-        Object.entries(record)
-          .filter(([, value]) => value !== '')
-          .map(([key, value]) => [key, String(Number(value)) === value ? Number(value) : value]),
-      ),
+      Object.fromEntries(Object.entries(record).map(([key, value]) => [key, String(Number(value)) === value ? Number(value) : value])),
     );
   } catch (error) {
     throw foreign(file, (error as Error).message, 'a CSV file with one line of names');

@@ -7,6 +7,9 @@ import { type Summary, summary } from './statistics.js';
 export const where = (rows: readonly Row[], match: Row): Row[] =>
   rows.filter((row) => Object.entries(match).every(([column, value]) => row[column] === value));
 
+/** Whether a row has a value of that name: an empty field of a table is none. */
+export const has = (row: Row, column: string): boolean => (row[column] ?? '') !== '';
+
 /** Rows in groups of one value of a column, in order of appearance. */
 export function groups(rows: readonly Row[], column: string): Map<string | number, Row[]> {
   const found = new Map<string | number, Row[]>();

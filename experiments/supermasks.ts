@@ -20,7 +20,7 @@ import {
   topkText,
   trainedShortened,
 } from './grids.js';
-import { bestOfSeeds, percents, where } from './rows.js';
+import { bestOfSeeds, has, percents, where } from './rows.js';
 import { extentOf } from './scale.js';
 import { summary } from './statistics.js';
 
@@ -226,7 +226,7 @@ const cellsOf = (plan: Plan, networks: readonly NetworkName[]) =>
 
 /** Untrained networks, masks and trained weights of the oldest age, and learned masks: of convolutional networks that is all there is. */
 const select = (rows: readonly Row[], { scale }: Plan): Row[] =>
-  rows.filter((row) => 'method' in row || row['age'] === 0 || row['age'] === lastAge(scale, row['network'] as NetworkName));
+  rows.filter((row) => has(row, 'method') || row['age'] === 0 || row['age'] === lastAge(scale, row['network'] as NetworkName));
 
 export const supermasks: Experiment = {
   name: 'supermasks',

@@ -4,7 +4,7 @@
 import type { Row, TaskCell } from './cell.js';
 import type { Experiment, Picture, Table } from './experiment.js';
 import type { Plan } from './grids.js';
-import { bestOf, groups, meanBytes, percents } from './rows.js';
+import { bestOf, groups, has, meanBytes, percents } from './rows.js';
 import { summary } from './statistics.js';
 import { extentOfTasks, taskCell, viewCell, withoutFiles } from './task-grid.js';
 import { VIEWS } from './views.js';
@@ -34,7 +34,7 @@ const extents = (scale: Plan['scale']): string =>
   `${extentOfTasks(scale)} (photographs: ${viewCell(scale, 'photographs').rows.toLocaleString('en')}; convolutions: at most ${CONV_ROWS.toLocaleString('en')} rows)`;
 
 const isConv = (row: Row): boolean => String(row['network']).includes('conv');
-const nameOf = (row: Row): string => (isConv(row) ? `${row['pixels'] === '' ? 'plain' : 'permuted'}, convolutions` : String(row['task']));
+const nameOf = (row: Row): string => (isConv(row) ? `${has(row, 'pixels') ? 'permuted' : 'plain'}, convolutions` : String(row['task']));
 
 /** Of every task the row that is best on validation. */
 const chosen = (rows: readonly Row[]): Row[] =>

@@ -1,5 +1,6 @@
 // Verdicts follow from rows: on rows made by hand a claim holds, holds in part, fails, or has not been run.
 
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Row } from '../experiments/cell.js';
 import { inBands, inOrder, shown } from '../experiments/claims.js';
@@ -96,7 +97,7 @@ test('what is shown of values', () => {
 });
 
 test('without rows nothing has been run, in any experiment', () => {
-  const empty = { result: () => undefined, read: () => undefined } as Partial<Store> as Store;
+  const empty = { folder: join(import.meta.dirname, 'none'), result: () => undefined, read: () => undefined } as Partial<Store> as Store;
   for (const experiment of EXPERIMENTS) {
     const { claims, tables, pictures } = results(experiment, plan, empty);
     for (const claim of claims) expect(claim, experiment.name).toMatchObject({ verdict: 'not run', ours: '' });

@@ -19,7 +19,7 @@ import { figure7 } from '../experiments/figure-07.js';
 import { figure10 } from '../experiments/figure-10.js';
 import { EXPERIMENTS } from '../experiments/index.js';
 import type { Lab, Shelf } from '../experiments/lab.js';
-import { takeOver } from '../experiments/published.js';
+import { takeOver, takeShown } from '../experiments/published.js';
 import { report } from '../experiments/report.js';
 import { runCell } from '../experiments/run.js';
 import { openStore } from '../experiments/store.js';
@@ -171,6 +171,27 @@ test('a published folder gives back its cells to the digit; a selection of rows 
   rmSync(other, { recursive: true });
 });
 
+test('files alone, without cells, are drawn again to the same bytes; with --from they come from another folder, never over others', async () => {
+  const other = mkdtempSync(join(tmpdir(), 'seedmask-experiments-'));
+  const store = openStore(other, writeFileSafely);
+  for (const { name } of little) takeShown(folder, name, 'full', store);
+  expect(readdirSync(other)).toEqual(['cells']);
+  for (const { name } of little) takeShown(folder, name, 'quick', store);
+  // As many seeds as its file tells, not as this command would run.
+  for (const experiment of little) await publish(results(experiment, planOf('quick', 1), store), store);
+  const before = files();
+  const drawn = readdirSync(other).filter((name) => name !== 'cells');
+  expect(drawn).toEqual([...before.keys()].filter((name) => !name.endsWith('.smk')).sort());
+  for (const name of drawn) expect(readFileSync(join(other, name)), name).toEqual(before.get(name));
+  // Archives come from masks: they are named, and none is written.
+  expect(results(little[2], plan, store).files).toEqual([{ name: 'figure-10-init.smk' }, { name: 'figure-10-constant.smk' }]);
+  expect(missing(little, plan, store)).toHaveLength(11);
+  writeFileSync(join(other, 'figure-05.csv'), 'network\nown\n');
+  takeShown(folder, 'figure-05', 'quick', store);
+  expect(readFileSync(join(other, 'figure-05.csv'), 'utf8')).toBe('network\nown\n');
+  rmSync(other, { recursive: true });
+});
+
 test('an archive of fewer tasks does not stay beside that of more', async () => {
   const counted = (tasks: number): Experiment => ({
     ...little[0],
@@ -194,10 +215,10 @@ test('results of some seeds are shown, and what is missing is counted', async ()
 });
 
 test('files tell of how many tasks they are; where they do not, they are of as many as the scale has', async () => {
-  await publish({ ...little[0], ofTasks: true }, planOf('quick', undefined, 7), open());
+  await publish(results({ ...little[0], ofTasks: true }, planOf('quick', undefined, 7), open()), open());
   expect(heldPlan(little[0], 'quick', open()).tasks).toBe(7);
   expect(heldPlan(little[0], 'quick', open(), { tasks: 5 }).tasks).toBe(5);
-  await publish(little[0], planOf('quick', undefined, 7), open());
+  await publish(results(little[0], planOf('quick', undefined, 7), open()), open());
   expect(heldPlan(little[0], 'quick', open()).tasks).toBe(plan.tasks);
   const cells = (e: Experiment, tasks: number) => JSON.stringify(e.cells(planOf('budget', 1, tasks)));
   for (const e of EXPERIMENTS) expect(e.ofTasks ?? false, e.name).toBe(cells(e, 2) !== cells(e, 3));
