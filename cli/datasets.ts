@@ -6,6 +6,7 @@ import { basename, join, resolve } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { DEFAULT_LIMITS, SeedmaskError } from '../codec/index.js';
 import { type Dataset, datasetFromCifar, datasetFromIdx } from '../src/data.js';
+import type { Reach } from '../src/moves.js';
 import { type Architecture, describe, inputs, isDense, type Shape } from '../src/network.js';
 import { formatSeed, type Seed } from '../src/random.js';
 import { plain, readFile, reading, statusOf } from './files.js';
@@ -124,9 +125,7 @@ export const pathOf = (data: string): string | undefined => (isKnown(data) ? und
 export const isImage = (input: Shape): boolean => input[0] > 1 && input[1] > 1;
 
 /** What is done to a data set's images. */
-export interface Moves {
-  readonly shift?: number;
-  readonly rotate?: number;
+export interface Moves extends Reach {
   readonly permutePixels?: Seed;
 }
 
@@ -137,10 +136,11 @@ export function checkMoves({ name, train: { input, features } }: LoadedData, mov
     throw new SeedmaskError('bad-option', { field: '--permute-pixels', expected, got: formatSeed(moves.permutePixels) });
   }
   if (isImage(input) && !moves.permutePixels) return;
-  const expected = isImage(input) ? '0 with --permute-pixels, whose images have no neighbours' : `0: the rows of ${name} are no images`;
-  for (const move of ['shift', 'rotate'] as const) {
+  const why = isImage(input) ? ' with --permute-pixels, whose images have no neighbours' : `: the rows of ${name} are no images`;
+  for (const move of ['shift', 'rotate', 'mirror'] as const) {
     const got = moves[move];
-    if (got) throw new SeedmaskError('bad-option', { field: `--${move}`, expected, got: String(got) });
+    const [none, given] = got === true ? ['left away', 'given'] : ['0', String(got)];
+    if (got) throw new SeedmaskError('bad-option', { field: `--${move}`, expected: `${none}${why}`, got: given });
   }
 }
 

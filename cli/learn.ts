@@ -7,6 +7,7 @@ import type { ClassifierOptions, Engine } from '../src/engine/engine.js';
 import { accuracyOf, evaluate, fitLogitScale } from '../src/evaluate.js';
 import { RMSPROP } from '../src/masks/threshold.js';
 import { convDensity, spread } from '../src/masks/topk.js';
+import type { Reach } from '../src/moves.js';
 import { type Architecture, countKept, type Mask, type Network, outputs } from '../src/network.js';
 import type { Seed } from '../src/random.js';
 import {
@@ -174,7 +175,8 @@ export function warningOf({ model, valAccuracy }: TrainedTask, labels: Uint8Arra
   return `${found}: try more --epochs, a higher --density (topk) or a larger --network`;
 }
 
-export interface TaskOptions {
+/** Training images are moved within the reach. */
+export interface TaskOptions extends Reach {
   readonly method?: Method;
   /** Dynamic weight rescaling (bernoulli). */
   readonly rescale?: boolean;
@@ -184,10 +186,6 @@ export interface TaskOptions {
   readonly density: readonly number[];
   /** Nats of training loss that a bit of the file is worth (topk); 0 for none. */
   readonly rate?: number;
-  /** Pixels by which training images are moved at most; 0 for none. */
-  readonly shift?: number;
-  /** Degrees by which they are turned at most; 0 for none. */
-  readonly rotate?: number;
   readonly epochs: number;
   /** The mask of a like task that training begins at (topk); default: none. */
   readonly start?: Mask;

@@ -66,6 +66,7 @@ interface Options extends Output {
   rate?: number;
   shift?: number;
   rotate?: number;
+  mirror?: boolean;
   permutePixels?: Seed;
   permuteLabels?: Seed;
   targetBytes?: number;
@@ -109,6 +110,7 @@ export function trainCommand(): Command {
       wholeNumber,
     )
     .option('--rotate <degrees>', 'turn training images by up to so many degrees, anew in every epoch (default: 0)', degrees)
+    .option('--mirror', 'mirror every other training image left to right, drawn anew in every epoch: for photographs, not for digits')
     .addOption(permutePixelsOption())
     .addOption(permuteLabelsOption())
     .option('--rate <x>', `nats of training loss that a bit of the file is worth (topk; default: ${RATE})`, notNegative)
@@ -183,6 +185,7 @@ async function run(options: Options): Promise<void> {
     epochs = defaults.epochs,
     shift = method === 'topk' && isImage(data.train.input) && !options.permutePixels ? SHIFT : 0,
     rotate,
+    mirror,
     rate = RATE,
   } = options;
   const network = maskNetwork(architecture, options.seed, method);
@@ -194,7 +197,7 @@ async function run(options: Options): Promise<void> {
   const rows = partsOf(data.train, options.seed);
   const { parts, check } = options.squeeze ? withCheck(rows) : { parts: rows, check: null };
   const learn = async (density: readonly number[], epochs: number): Promise<TrainedTask & Outcome> => {
-    const settings = { method, rescale, penalty, shift, rotate, rate, density, epochs };
+    const settings = { method, rescale, penalty, shift, rotate, mirror, rate, density, epochs };
     const task = await training(
       'train',
       quiet || (goal !== null && !process.stderr.isTTY),

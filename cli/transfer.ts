@@ -65,6 +65,7 @@ interface Options extends Output {
   rate?: number;
   shift?: number;
   rotate?: number;
+  mirror?: boolean;
   threads?: number;
   out?: string;
   id?: string;
@@ -84,6 +85,7 @@ export function transferCommand(): Command {
     .option('--rate <x>', `nats of training loss that a bit of the file is worth (default: ${RATE})`, notNegative)
     .option('--shift <pixels>', `move training images by up to so many pixels (default: ${SHIFT}, of permuted pixels 0)`, wholeNumber)
     .option('--rotate <degrees>', 'turn training images by up to so many degrees (default: 0)', degrees)
+    .option('--mirror', 'mirror every other training image left to right')
     .addOption(threadsOption())
     .option('--out <file>', 'write the mask that is better on validation rows as a model file')
     .option('--id <name>', 'with --out: write all known tasks and the new one, by this name, leaning on the known mask if that is shorter')
@@ -238,13 +240,20 @@ async function learned(engine: Engine, data: NewTask, known: Task, options: Opti
   const { network, parts, train, density } = data;
   const defaults = defaultsOf(network);
   const curve: number[] = [];
-  const { epochs = defaults.epochs, rate = RATE, rotate, shift = isImage(train.input) && !options.permutePixels ? SHIFT : 0 } = options;
+  const {
+    epochs = defaults.epochs,
+    rate = RATE,
+    rotate,
+    mirror,
+    shift = isImage(train.input) && !options.permutePixels ? SHIFT : 0,
+  } = options;
   const task = await training(title, options.json === true, ({ update }) =>
     trainTask(engine, network, data, parts, {
       density,
       epochs,
       rate,
       rotate,
+      mirror,
       shift,
       ...(fromKnown && { start: known.mask }),
       onProgress(progress) {

@@ -1,6 +1,6 @@
 // Moved images: what training shows of a row, anew in every epoch, so that a network learns what does not depend on the place or the
-// slant of a digit. Shifts by whole pixels, and turns about the middle; both are drawn by seed and epoch, and made of + - * / alone, so
-// every machine sees the same bytes.
+// slant of a digit, or on the side that a thing faces. Mirror images, turns about the middle and shifts by whole pixels are drawn by seed
+// and epoch, and made of + - * / alone, so every machine sees the same bytes.
 
 import type { Dataset } from './data.js';
 import { cosinePi } from './exact.js';
@@ -12,17 +12,22 @@ export interface Reach {
   readonly shift?: number;
   /** Degrees, both ways, at most 90; default 0. */
   readonly rotate?: number;
+  /** Whether every other image, by a draw of its own, is mirrored left to right; default false. */
+  readonly mirror?: boolean;
 }
 
+/** Whether images are moved at all. */
+export const moves = ({ shift, rotate, mirror }: Reach): boolean => Boolean(shift || rotate || mirror);
+
 /**
- * The images with those of some rows moved, each as the seed and the epoch draw it; what moves in is 0. A turned pixel is the mean of the
+ * The images with those of some rows mirrored, turned, then shifted, each as the seed and the epoch draw it; what moves in is 0. A turned pixel is the mean of the
  * four it lies between, weighted by how near they are (bilinear) and rounded.
  * @param out where to write them; images of other rows stay as they are there
  */
 export function moveImages(
   data: Dataset,
   rows: Uint32Array,
-  { shift = 0, rotate = 0 }: Reach,
+  { shift = 0, rotate = 0, mirror = false }: Reach,
   seed: Seed,
   epoch: number,
   out: Uint8Array,
@@ -33,14 +38,28 @@ export function moveImages(
   const angles = new Uint32Array(rotate ? rows.length : 0);
   fillWords(seed, DOMAIN.shifts, epoch, 0, places);
   fillWords(seed, DOMAIN.turns, epoch, 0, angles);
+  const mirrors = new Uint32Array(mirror ? rows.length : 0);
+  fillWords(seed, DOMAIN.mirrors, epoch, 0, mirrors);
+  const other = new Uint8Array(size);
   const drawn = (draw: number, most: number) => Math.max(-most, Math.min(most, (draw % (2 * shift + 1)) - shift));
   rows.forEach((row, i) => {
-    const image = data.images.subarray(row * size, (row + 1) * size);
+    const own = data.images.subarray(row * size, (row + 1) * size);
+    const image = mirrors[i] >>> 31 ? mirrored(own, data.input, other) : own;
     const to = out.subarray(row * size, (row + 1) * size);
     const [right, down] = [drawn(places[i] & 0xffff, width), drawn(places[i] >>> 16, height)];
     if (rotate) turned(image, data.input, ((angles[i] + 0.5) / 2 ** 31 - 1) * rotate, right, down, to);
     else shifted(image, data.input, right, down, to);
   });
+}
+
+function mirrored(image: Uint8Array, [height, width, channels]: Dataset['input'], out: Uint8Array): Uint8Array {
+  for (let y = 0, at = 0; y < height; y++) {
+    for (let x = width - 1; x >= 0; x--) {
+      const from = (y * width + x) * channels;
+      for (let c = 0; c < channels; c++) out[at++] = image[from + c];
+    }
+  }
+  return out;
 }
 
 function shifted(image: Uint8Array, [height, width, channels]: Dataset['input'], right: number, down: number, out: Uint8Array): void {

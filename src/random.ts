@@ -27,6 +27,7 @@ export const DOMAIN = {
   batchOrder: 8,
   shifts: 9,
   turns: 10,
+  mirrors: 11,
 } as const;
 export type Domain = (typeof DOMAIN)[keyof typeof DOMAIN];
 

@@ -8,7 +8,7 @@ import { cosinePi } from './exact.js';
 import { EVALUATION_DRAWS, evenScores, likelierMask } from './masks/bernoulli.js';
 import { type RmspropOptions, ThresholdScores } from './masks/threshold.js';
 import { densityAt, gainAt, initialScores, keepAt, SCHEDULE, scoreRanges } from './masks/topk.js';
-import { moveImages, type Reach } from './moves.js';
+import { moveImages, moves, type Reach } from './moves.js';
 import { type Architecture, type Mask, type Network, outputs, type Parameters, regenerate } from './network.js';
 import { checkDensity, checkRun } from './training-checks.js';
 
@@ -96,7 +96,7 @@ async function loop(
 ): Promise<number> {
   const perEpoch = Math.floor(split.train.length / options.batch);
   const steps = perEpoch * options.epochs;
-  const shown = options.shift || options.rotate ? data.images.slice() : null;
+  const shown = moves(options) ? data.images.slice() : null;
   let index = 0;
   let valAccuracy: number | null = null;
   for (let epoch = 0; epoch < options.epochs; epoch++) {

@@ -422,7 +422,10 @@ test('rows of numbers are neither moved nor turned', () => {
   const numbers = loadDataset(at('numbers.csv'));
   expect(() => checkMoves(numbers, { shift: 1 })).toThrow(/^--shift must be 0: the rows of .*numbers.csv are no images, got 1$/);
   expect(() => checkMoves(numbers, { rotate: 10 })).toThrow(/^--rotate must be 0/);
-  expect(() => checkMoves(numbers, { shift: 0 })).not.toThrow();
+  expect(() => checkMoves(numbers, { mirror: true })).toThrow(
+    /^--mirror must be left away: the rows of .*numbers.csv are no images, got given$/,
+  );
+  expect(() => checkMoves(numbers, { shift: 0, mirror: false })).not.toThrow();
 });
 
 const idx = { 'train-images-idx3-ubyte': toIdx([1, 2, 2], new Uint8Array(4)), 'train-labels-idx1-ubyte': toIdx([1], Uint8Array.of(0)) };

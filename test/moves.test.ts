@@ -95,6 +95,33 @@ test('turned pixels are the bilinear means of where they came from, by Math.sin 
   for (const quarter of [-90, -45, 0, 45]) expect(found.some((angle) => angle >= quarter && angle < quarter + 45)).toBe(true);
 });
 
+test('every other image is mirrored left to right, drawn apart from its shift and its turn', () => {
+  const data = pictures(400, 3);
+  const rows = Uint32Array.from({ length: 400 }, (_, i) => i);
+  const moved = (reach: object, of = data, epoch = 4) => {
+    const out = new Uint8Array(data.images.length);
+    moveImages(of, rows, reach, { low: 5, high: 2 }, epoch, out);
+    return Array.from(rows, (row) => out.slice(row * 243, (row + 1) * 243));
+  };
+  const other = Uint8Array.from(data.images, (_, i) => {
+    const x = Math.floor(i / 3) % 9;
+    return data.images[i + 3 * (8 - 2 * x)];
+  });
+  const [plain, flipped] = [moved({}), moved({}, { ...data, images: other })];
+  const sides = (of: Uint8Array[]) => of.map((image, row) => [plain, flipped].findIndex((side) => Buffer.compare(side[row], image) === 0));
+  const drawn = sides(moved({ mirror: true }));
+  expect(drawn).not.toContain(-1);
+  // Of 400 halves 150 to 250: missed with a probability of 6e-7.
+  const mirrored = drawn.reduce((sum, side) => sum + side, 0);
+  expect(mirrored).toBeGreaterThan(150);
+  expect(mirrored).toBeLessThan(250);
+  expect(sides(moved({ mirror: true }, data, 5))).not.toEqual(drawn);
+  // The image is mirrored first: what it shows is then shifted and turned as it would have been.
+  const [still, turned] = [moved({ shift: 2, rotate: 20 }), moved({ shift: 2, rotate: 20 }, { ...data, images: other })];
+  expect(moved({ shift: 2, rotate: 20, mirror: true })).toEqual(drawn.map((side, row) => [still, turned][side][row]));
+  expect(moved({ mirror: false })).toEqual(plain);
+});
+
 test('a turn too small to see leaves images as a shift does, and turns are drawn by the seed and the epoch', () => {
   const data = pictures(40, 1);
   const rows = Uint32Array.from({ length: 39 }, (_, i) => i + 1);
