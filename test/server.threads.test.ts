@@ -10,13 +10,14 @@ import workers from 'node:worker_threads';
 import { afterAll, afterEach, describe, expect, onTestFinished, test } from 'vitest';
 import { type PackedTask, PIXELS_TRANSFORM, readPacked, SeedmaskError, writeModel } from '../codec/index.js';
 import { openStore, Threads, type ThreadsOptions } from '../server/index.js';
+import type { Version } from '../server/repository/catalogue.js';
 import { decodeMask } from '../server/repository/decode.js';
 import { Canary } from '../server/running/canary.js';
 import { Classifiers } from '../server/running/classify.js';
 import { Scheduler } from '../server/running/scheduler.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import type { Network } from '../src/network.js';
-import { engine, folder, get, oneTask, post, serve, tinyNetwork } from './server.material.js';
+import { engine, folder, get, oneTask, post, serve, storeOf, tinyNetwork } from './server.material.js';
 
 const BUILT = pathToFileURL(join(import.meta.dirname, '../dist/server/running/thread.js'));
 const root = mkdtempSync(join(tmpdir(), 'seedmask-threads-'));
@@ -50,8 +51,27 @@ const HANG = 'for (;;);';
 const DIE = 'process.exit(3);';
 const THROW = "throw new Error('on purpose');";
 
+/** The thread's own program, where the system has no memory for an engine: at the first start, or for as long as there is `flag`. */
+function withoutEngine(flag: string, times: 'once' | 'while'): URL {
+  const path = join(root, `${flag}.mjs`);
+  const mark = JSON.stringify(join(root, flag));
+  writeFileSync(join(root, flag), '');
+  const text = `
+import { existsSync, rmSync } from 'node:fs';
+if (existsSync(${mark})) {
+  WebAssembly.Memory = function none() { throw new RangeError('no memory on purpose'); };
+  ${times === 'once' ? `rmSync(${mark});` : ''}
+}
+await import(${JSON.stringify(BUILT)});`;
+  writeFileSync(path, text);
+  return pathToFileURL(path);
+}
+
 const network = tinyNetwork();
 const stored: PackedTask = readPacked(writeModel(oneTask(network))).tasks[0];
+const version: Version = { name: 'tiny', number: '1', network, task: stored, file: '' };
+const compute = (threads: Threads) =>
+  threads.logits({ version, packed: Uint8Array.of(0xff, 0x0f), transform: PIXELS_TRANSFORM, values: new Uint8Array(4), rows: 1 });
 const failed = (work: Promise<unknown>) =>
   work.then(
     () => undefined,
@@ -168,6 +188,9 @@ describe('a thread that is lost', () => {
     const jobs = [1, 2, 3].map(() => threads.decode(network, stored, 0, true));
     expect(threads.trusted).toBe(true);
     expect((await Promise.all(jobs)).map(({ id }) => id)).toEqual(['x', 'x', 'x']);
+    // A mask is decoded without the engine that rows need.
+    expect([threads.state.lost, threads.trusted]).toEqual([1, false]);
+    await compute(threads);
     expect([threads.state.lost, threads.trusted]).toEqual([1, true]);
     const server = await serve({ threads });
     const metrics = await (await fetch(`${server.url}/metrics`)).text();
@@ -186,6 +209,35 @@ describe('a thread that is lost', () => {
     expect([error.code, error.status, error.details.retryAfter]).toEqual(['lost-worker', 503, 1]);
     expect(error.message).toContain(text);
     expect([threads.state.lost, threads.trusted]).toEqual([2, false]);
+  });
+
+  const floats = oneTask({ ...tinyNetwork(), distribution: 'normal' });
+  const ask = ({ url }: { url: string }) => post(`${url}/tasks/floats/classify`, { instances: [[0, 1, 2, 3]] });
+
+  test('gets no engine once: the next one does, and answers', async () => {
+    const threads = threadsOf({ script: withoutEngine('once', 'once') });
+    const server = await serve({ threads, store: await storeOf({ 'floats.smk': floats }) });
+    expect((await ask(server)).status).toBe(200);
+    expect([threads.state.lost, threads.trusted]).toEqual([1, true]);
+    expect(await (await fetch(`${server.url}/metrics`)).text()).toContain('\nseedmask_lost_threads_total 1\n');
+    await server.close();
+  });
+
+  test('gets no engine, again and again: 503 and not ready, whatever else threads do, until there is one', async () => {
+    const threads = threadsOf({ script: withoutEngine('never', 'while') });
+    const server = await serve({ threads, store: await storeOf({ 'floats.smk': floats }) });
+    const ready = async () => (await get(`${server.url}/v2/health/ready`)).status;
+    expect(await ready()).toBe(200);
+    const { status, json, headers } = await ask(server);
+    expect([status, json.code, headers.get('retry-after')]).toEqual([503, 'lost-worker', '1']);
+    expect(json.error).toContain('its engine did not start: no memory on purpose');
+    await threads.decode(network, stored, 0, true);
+    expect([threads.state.lost, threads.trusted]).toEqual([2, false]);
+    await expect.poll(ready, { timeout: 20_000 }).toBe(503);
+    rmSync(join(root, 'never'));
+    await expect.poll(ready, { timeout: 20_000, interval: 300 }).toBe(200);
+    expect((await ask(server)).status).toBe(200);
+    await server.close();
   });
 
   test('readiness asks the next thread, and is back when that answers', async () => {
@@ -237,7 +289,8 @@ describe('a system that gives no thread', () => {
     }
     expect([threads.state, threads.trusted]).toEqual([{ alive: 0, busy: 0, waiting: 0, lost: 1 }, false]);
     again();
-    expect([(await threads.decode(network, stored, 0, true)).id, threads.trusted]).toEqual(['x', true]);
+    await compute(threads);
+    expect([threads.state.alive, threads.trusted]).toEqual([1, true]);
   });
 });
 

@@ -105,7 +105,7 @@ class Thread {
       const value = READERS[job.reader](job.body, job.reading);
       return { value, moved: [value.rows.values.buffer as ArrayBuffer] };
     }
-    this.#engine ??= createWasmEngine({ threads: 1 });
+    this.#engine ??= startEngine();
     if (job.kind === 'infer-task') return { value: await this.#guess(id, job, this.#engine, sign), moved: [] };
     const engine = await this.#engine;
     const { key, network, packed, transform, values, rows } = job;
@@ -161,6 +161,18 @@ class Thread {
     } finally {
       if (this.#held !== held) held.guesser.free();
     }
+  }
+}
+
+/** A thread that gets no engine is of no use: it ends, is lost like any other, and the next one tries again. The job is not answered here. */
+async function startEngine(): Promise<Engine> {
+  try {
+    return await createWasmEngine({ threads: 1 });
+  } catch (cause) {
+    setImmediate(() => {
+      throw new Error(`its engine did not start: ${cause instanceof Error ? cause.message : cause}`, { cause });
+    });
+    return new Promise<never>(() => undefined);
   }
 }
 

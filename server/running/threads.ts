@@ -1,7 +1,7 @@
 // Worker threads for what would hold up the event loop. A thread does one job at a time; the others wait here, the urgent ones first.
 // Beside it, it may have a question of which task rows are for: long work, done in slices between jobs, which can be called off.
-// A thread that dies or exceeds a job's time is replaced; its job goes to the new one once, then fails with lost-worker: never hung.
-// Where the system gives no new one, those that live do the work; where none lives, it fails with lost-worker too.
+// A thread that dies, gets no engine or exceeds a job's time is replaced; its job goes to the new one once, then fails with lost-worker:
+// never hung. Where the system gives no new one, those that live do the work; where none lives, it fails with lost-worker too.
 
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
@@ -93,7 +93,7 @@ export class Threads {
     return { alive: this.#seats.size, busy, waiting, lost: this.#lost };
   }
 
-  /** False from the loss of a thread, or from when there is none and none can be started, until one answers again. */
+  /** False from the loss of a thread, or from when there is none and none can be started, until one computes again. */
   get trusted(): boolean {
     return this.#trusted;
   }
@@ -267,9 +267,11 @@ export class Threads {
       const waiting = this.#free(seat, reply.id);
       if (!waiting) return;
       seat.started = true;
-      this.#trusted = true;
-      if ('value' in reply) waiting.resolve(reply.value);
-      else waiting.reject('code' in reply ? new SeedmaskError(reply.code, reply.details) : new Error(reply.fault));
+      if ('value' in reply) {
+        // Masks and bodies are read without an engine, and say nothing of it.
+        this.#trusted ||= waiting.job.kind === 'logits';
+        waiting.resolve(reply.value);
+      } else waiting.reject('code' in reply ? new SeedmaskError(reply.code, reply.details) : new Error(reply.fault));
       this.#deal();
     });
     worker.on('error', (error) => void this.#lose(seat, error.message));
