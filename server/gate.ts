@@ -87,7 +87,7 @@ interface Holder extends KeyRecord {
 /** Whom a request comes from: a name for the log, and the tasks it may use. */
 export interface Caller {
   readonly name: string;
-  allows(task: string): boolean;
+  readonly allows: (task: string) => boolean;
 }
 
 const ANYONE: Caller = { name: 'anyone', allows: () => true };

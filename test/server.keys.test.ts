@@ -10,7 +10,7 @@ import { SeedmaskError } from '../codec/errors.js';
 import { createApp, createHandler, hashOf, type Listening, readAdminKey, readKeys } from '../server/index.js';
 import type { ServerOptions } from '../server/service.js';
 import { traceOf } from '../server/trace.js';
-import { engine, get, post, sampleStore, serve } from './server.material.js';
+import { engine, get, oneTask, post, sampleStore, serve, tinyNetwork } from './server.material.js';
 
 const key = (name: string) => `smk_${createHash('sha256').update(name).digest('base64url')}`;
 const [ALL, TINY, STAR, FEW, ADMIN] = ['all', 'tiny', 'star', 'few', 'admin'].map(key);
@@ -77,6 +77,24 @@ describe('keys', () => {
     expect((await post(`${server.url}/tasks/colour/classify`, { instances: [new Array(12).fill(1)] }, bearer(STAR))).status).toBe(200);
     expect((await classify('none', bearer(STAR))).json.code).toBe('unknown-task');
     expect((await classify('tiny', bearer(STAR))).status).toBe(403);
+  });
+
+  test('of an unknown task it hears no name but those that it may use, in every protocol', async () => {
+    // One letter from `none`, and another's.
+    const other = await logged({ store: await sampleStore({ 'nona.smk': oneTask(tinyNetwork()) }) });
+    const { paths } = (await get(`${other.url}/openapi.json`)).json;
+    const routes = Object.keys(paths).filter((path) => /[{](task|model)[}]/.test(path) && !path.startsWith('/v2/repository'));
+    expect(routes.length).toBeGreaterThan(15);
+    for (const path of routes) {
+      const at = `${other.url}${path.replace(/[{](task|model)[}]/, 'none').replace(/[{]\w+[}]/, '1')}`;
+      for (const method of Object.keys(paths[path])) {
+        const { status, json } = await get(at, { method, headers: bearer(STAR), ...(method === 'post' && { body: JSON.stringify(ROW) }) });
+        expect([status, json.hint, json.expected], path).toEqual([404, 'Known here: colour.', 'colour']);
+      }
+    }
+    const near = async (name: string, k: string) => (await post(`${other.url}/tasks/${name}/classify`, ROW, bearer(k))).json.hint;
+    expect([await near('colours', STAR), await near('none', ALL)]).toEqual(['Did you mean colour?', 'Did you mean nona?']);
+    await other.close();
   });
 
   test('lists show what the key may use', async () => {

@@ -109,9 +109,20 @@ describe('names and versions', () => {
     expect((await refusal(() => store.version('a', { version: '2' }))).message).toBe('task a has no version 2, only 1');
     expect((await refusal(() => store.version('a', { label: 'x' }))).message).toBe('task a has no version label x, only none');
     expect((await refusal(() => openStore(disk({ 'x.txt': '' })).then((store) => store.version('b')))).message).toBe(
-      'no task named b. No task is loaded.',
+      'no task named b. GET /tasks lists what there is.',
     );
   });
+});
+
+test('a task whose file goes while it is asked for is unknown, and tells no other name', async () => {
+  const root = disk({ 'a.smk': model, 'b.smk': model });
+  const store = await openStore(root);
+  const version = store.version('a');
+  rmSync(join(root, 'a.smk'));
+  for (const work of [() => store.contentId(version), () => store.maskFile(version)]) {
+    const { code, message } = await refusal(work);
+    expect([code, message]).toEqual(['unknown-task', 'no task named a. GET /tasks lists what there is.']);
+  }
 });
 
 describe('what cannot be served fails alone, by name', () => {

@@ -69,7 +69,7 @@ export function contentsRoutes(service: Service): Route[] {
  */
 async function contents(call: Call, { store }: Service): Promise<Answer> {
   const { limit = PAGE_TASKS, next: after = null } = queryOf(call, Page);
-  const page = store.page(after, limit, (name) => call.caller.allows(name));
+  const page = store.page(after, limit, call.caller.allows);
   const networks = new Set<Network>();
   const tasks: Contents['tasks'] = [];
   for (const { name, versions, labels } of page.tasks) {

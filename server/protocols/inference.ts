@@ -49,7 +49,7 @@ const TimeoutHeader = decimal(z.number('a number of milliseconds').nonnegative('
 
 /** Answers one request for the task `name`. Throws SeedmaskError by rejection. */
 export async function infer<Extra>(call: Call, service: Service, name: string, wanted: Wanted, protocol: Protocol<Extra>): Promise<Answer> {
-  const version = service.store.version(name, wanted);
+  const version = service.store.version(name, wanted, call.caller.allows);
   const limit = timeoutOf(call);
   const refusal = service.scheduler.noRoom(version, call.caller.name);
   if (refusal) {

@@ -113,7 +113,7 @@ function describeNetwork(id: string, network: Network): z.infer<typeof NetworkAn
 async function mask(call: Call, service: Service): Promise<Answer> {
   const name = param(call, 'task');
   const { id: wanted, ...version } = queryOf(call, MaskQuery);
-  const { bytes, id } = await service.store.maskFile(service.store.version(name, version));
+  const { bytes, id } = await service.store.maskFile(service.store.version(name, version, call.caller.allows));
   if (wanted !== undefined && wanted !== id) {
     throw new SeedmaskError('unknown-content', { field: `the mask of ${name}`, expected: wanted, got: id });
   }

@@ -85,7 +85,7 @@ export function oipRoutes(service: Service, release: string): Route[] {
   const admin = { access: 'admin' } as const;
   const draining = { also: { 503: 'the same object with ready false: the server is shutting down or not ready yet' } };
   const unable = { also: { 503: `${draining.also[503]}, or the model cannot be read` } };
-  const find = (call: Call): Version => store.version(param(call, 'model'), { version: call.params['version'] });
+  const find = (call: Call): Version => store.version(param(call, 'model'), { version: call.params['version'] }, call.caller.allows);
   return [
     ...inferRoutes(service),
     route(
@@ -114,7 +114,7 @@ export function oipRoutes(service: Service, release: string): Route[] {
       }),
       route('GET', `${path}/stats`, about('Counts and times of a model', Statistics), (call) => {
         const name = param(call, 'model');
-        if (call.params['version'] === undefined) return json({ model_stats: statistics(name, service) });
+        if (call.params['version'] === undefined) return json({ model_stats: statistics(name, call, service) });
         return json({ model_stats: [service.statistics.of(name, find(call))] });
       }),
     ]),
@@ -181,8 +181,8 @@ function* entries(store: Store, ready: boolean): Iterable<Entry> {
   for (const entry of store.entries()) if (!ready || entry.state === 'READY') yield entry;
 }
 
-const statistics = (name: string, service: Service) =>
-  service.store.task(name).versions.map((version) => service.statistics.of(name, version));
+const statistics = (name: string, { caller }: Call, service: Service) =>
+  service.store.task(name, caller.allows).versions.map((version) => service.statistics.of(name, version));
 
 function metadata({ network, task }: Version, call: Call, { store }: Service): z.infer<typeof ModelMetadata> {
   const name = param(call, 'model');

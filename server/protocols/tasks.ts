@@ -70,7 +70,7 @@ export function taskRoutes(service: Service): Route[] {
       (call) => json(page(call, service)),
     ),
     route('GET', '/tasks/{task}', { tag, summary: 'What a task takes and gives', gives: { 'application/json': TaskAnswer } }, (call) =>
-      json(describeTask(service.store.task(param(call, 'task')))),
+      json(describeTask(service.store.task(param(call, 'task'), call.caller.allows))),
     ),
     route(
       'POST',
@@ -92,7 +92,7 @@ export function taskRoutes(service: Service): Route[] {
 /** A page of the tasks that the caller may use. */
 function page(call: Call, { store }: Service): z.infer<typeof TasksAnswer> {
   const { limit = PAGE_LIMIT, next: after = null } = queryOf(call, Page);
-  const { tasks, next } = store.page(after, limit, (name) => call.caller.allows(name));
+  const { tasks, next } = store.page(after, limit, call.caller.allows);
   return { tasks: tasks.map(describeTask), next };
 }
 

@@ -62,7 +62,7 @@ export function tfservingRoutes(service: Service): Route[] {
         classify(call, service),
       ),
       route('POST', `${path}:regress`, about('Refused: no model here has such a signature', null, z.unknown()), (call) => {
-        service.store.version(param(call, 'model'), wanted(call));
+        versionOf(call, service);
         throw new SeedmaskError('bad-request', {
           field: 'the signature of regress',
           expected: 'tensorflow/serving/regress',
@@ -73,15 +73,15 @@ export function tfservingRoutes(service: Service): Route[] {
       route('GET', path, about('State of the versions (also KServe v1)', StatusAnswer, undefined, draining), (call) =>
         status(call, service),
       ),
-      route('GET', `${path}/metadata`, about('The signature', MetadataAnswer), (call) => {
-        const name = param(call, 'model');
-        return json(metadata(service.store.version(name, wanted(call)), name));
-      }),
+      route('GET', `${path}/metadata`, about('The signature', MetadataAnswer), (call) =>
+        json(metadata(versionOf(call, service), param(call, 'model'))),
+      ),
     ]),
   ];
 }
 
 const wanted = ({ params }: Call): Wanted => ({ version: params['version'], label: params['label'] });
+const versionOf = (call: Call, { store }: Service): Version => store.version(param(call, 'model'), wanted(call), call.caller.allows);
 
 function models({ caller }: Call, { store }: Service): z.infer<typeof ModelsAnswer> {
   return { models: [...store.tasks.keys()].filter((name) => caller.allows(name)) };
@@ -117,7 +117,7 @@ function status(call: Call, service: Service): Answer {
   const name = param(call, 'model');
   const running = service.ready();
   const one = call.params['version'] !== undefined || call.params['label'] !== undefined;
-  const versions = one ? [service.store.version(name, wanted(call))] : [...service.store.task(name).versions].reverse();
+  const versions = one ? [versionOf(call, service)] : [...service.store.task(name, call.caller.allows).versions].reverse();
   const states = versions.map((version): z.infer<typeof StatusAnswer>['model_version_status'][number] => {
     const trouble = service.store.trouble(version);
     return {

@@ -37,7 +37,7 @@ export function unknownTask(name: string, known: readonly string[]): SeedmaskErr
   const near = nearest(name, known);
   const first = known.slice(0, 5).join(', ');
   const more = known.length > 5 ? ` and ${known.length - 5} more` : '';
-  const hint = near ? `Did you mean ${near}?` : known.length > 0 ? `Known here: ${first}${more}.` : 'No task is loaded.';
+  const hint = near ? `Did you mean ${near}?` : first ? `Known here: ${first}${more}.` : 'GET /tasks lists what there is.';
   return new SeedmaskError('unknown-task', { field: 'task', expected: near ?? first, got: name, hint });
 }
 
@@ -87,6 +87,8 @@ export interface Entry {
   readonly reason: string;
 }
 
+/** For whoever may know every name. */
+const anyName = (_name: string): boolean => true;
 export const NO_LABELS: ReadonlyMap<string, string> = new Map();
 
 /** Names, versions and labels. */
@@ -126,15 +128,15 @@ export class Catalogue {
     this.#publish([name]);
   }
 
-  /** @throws SeedmaskError unknown-task with the nearest known name, unloaded-task */
-  task(name: string): ServedTask {
+  /** @throws SeedmaskError unknown-task with the nearest known name that `allows`, unloaded-task */
+  task(name: string, allows = anyName): ServedTask {
     const task = this.#tasks.get(name);
     if (task) return task;
     if (this.#out.has(name)) {
       const hint = `POST /v2/repository/models/${name}/load brings it back.`;
       throw new SeedmaskError('unloaded-task', { field: name, got: 'it was taken out of service', hint });
     }
-    throw unknownTask(name, [...this.#tasks.keys()]);
+    throw unknownTask(name, [...this.#tasks.keys()].filter(allows));
   }
 
   /** @throws SeedmaskError as `task`, unknown-task-version or unknown-task-label */
@@ -154,15 +156,8 @@ export class Catalogue {
     throw new SeedmaskError('unknown-task-version', { field: name, expected, got: number });
   }
 
-  /**
-   * The tasks behind `after` (null: from the beginning) in order of name, at most `count`; `next` is the `after` of the next page.
-   * @param allows which names count
-   */
-  page(
-    after: string | null,
-    count: number,
-    allows: (name: string) => boolean = () => true,
-  ): { readonly tasks: readonly ServedTask[]; readonly next: string | null } {
+  /** The tasks behind `after` (null: from the beginning) that `allows`, in order of name, at most `count`; `next` is the next `after`. */
+  page(after: string | null, count: number, allows = anyName): { readonly tasks: readonly ServedTask[]; readonly next: string | null } {
     const names = [...this.#tasks.keys()].filter(allows);
     const from = after === null ? 0 : names.findIndex((name) => name > after);
     const page = from < 0 ? [] : names.slice(from, from + count);

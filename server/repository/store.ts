@@ -98,17 +98,17 @@ export class Store {
   /** The id of a network of these tasks, 64 hex digits. */
   readonly idOf = (network: Network): string => this.#networks.idOf(network);
 
-  /** @throws SeedmaskError unknown-task with the nearest known name, unloaded-task, or why the file of that name is not served */
-  task(name: string): ServedTask {
+  /** @throws SeedmaskError unknown-task with the nearest known name that `allows`, unloaded-task, or why the file of that name is not served */
+  task(name: string, allows?: (name: string) => boolean): ServedTask {
     const task = this.tasks.get(name);
     if (task) return task;
     for (const { place, error } of this.#files.unserved()) if (place.name === name) throw error;
-    return this.#catalogue.task(name);
+    return this.#catalogue.task(name, allows);
   }
 
   /** @throws SeedmaskError as `task`, unknown-task-version or unknown-task-label */
-  version(name: string, wanted: Wanted = {}): Version {
-    this.task(name);
+  version(name: string, wanted: Wanted = {}, allows?: (name: string) => boolean): Version {
+    this.task(name, allows);
     return this.#catalogue.version(name, wanted);
   }
 
@@ -156,11 +156,11 @@ export class Store {
     }
   }
 
-  /** What a version is now whose file has changed. */
+  /** What a version is now whose file has changed; where it is gone, other names are not told, as whoever asks may not know them. */
   async #successorOf(slot: Slot, tries: number): Promise<Slot> {
     if (tries === 0) throw replaced();
     await this.refresh();
-    const now = this.version(slot.name, { version: slot.number }) as Slot;
+    const now = this.version(slot.name, { version: slot.number }, () => false) as Slot;
     const damaged = now === slot && this.#files.of(slot.file)?.error;
     if (damaged) throw refusal(slot.file, new Error('it changed and cannot be read as it is now'));
     return now;
