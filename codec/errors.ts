@@ -50,6 +50,7 @@ export const ERRORS = {
   'few-tasks': [409, 'to tell tasks apart takes {expected} of them at least, got {got}'],
   'unknown-content': [404, '{field} has the content id {got}, not {expected}'],
   'bad-range': [416, 'the range {got} lies outside the {expected} bytes'],
+  'unmet-condition': [412, 'the file is not as {field} wants it: {got}'],
   'no-http': [400, 'what came is no HTTP request: {got}'],
   'large-head': [431, 'the head of the request is larger than {expected}'],
   'slow-request': [408, 'the request did not come to its end in time'],

@@ -64,8 +64,9 @@ function known(error: unknown, { path, headers }: Request): Error {
   if (status === 416)
     return new SeedmaskError('bad-range', { field: 'Range', expected: told?.['Content-Range'].slice(8), got: headers.range });
   if (status === 412) {
-    const got = 'a condition that it does not meet';
-    return new SeedmaskError('bad-request', { field: 'If-Match or If-Unmodified-Since', expected: 'true of the file as it is', got });
+    // RFC 9110, 13.2.2: where there are both, the second is not looked at.
+    const [field, got] = headers['if-match'] ? ['If-Match', headers['if-match']] : ['If-Unmodified-Since', headers['if-unmodified-since']];
+    return new SeedmaskError('unmet-condition', { field, got, hint: 'Ask without it for the file as it is.' });
   }
   if (error instanceof Error && !(error instanceof URIError)) return error;
   return new SeedmaskError('bad-request', { field: 'the path', expected: 'valid percent-encoding', got: path });

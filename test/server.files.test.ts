@@ -133,8 +133,26 @@ describe('masks', () => {
     const beyond = await get(at, { headers: { Range: `bytes=${size}-` } });
     expect([beyond.status, beyond.headers.get('content-range'), beyond.json.code]).toEqual([416, `bytes */${size}`, 'bad-range']);
     expect(beyond.json.error).toBe(`the range bytes=${size}- lies outside the ${size} bytes`);
-    const other = await get(at, { headers: { 'If-Match': '"x"' } });
-    expect([other.status, other.json.code, other.json.field]).toEqual([400, 'bad-request', 'If-Match or If-Unmodified-Since']);
+    // RFC 9110, 13.1.1 and 13.1.4.
+    const old = new Date(0).toUTCString();
+    for (const [headers, field, got] of [
+      [{ 'If-Match': '"x"' }, 'If-Match', '"x"'],
+      [{ 'If-Unmodified-Since': old }, 'If-Unmodified-Since', old],
+      [{ 'If-Match': '"x"', 'If-Unmodified-Since': old }, 'If-Match', '"x"'],
+    ] as const) {
+      const { status, type, json } = await get(at, { headers });
+      expect([status, type, json.status, json.code, json.field, json.got]).toEqual([
+        412,
+        'application/problem+json',
+        412,
+        'unmet-condition',
+        field,
+        got,
+      ]);
+      expect(json.error).toBe(`the file is not as ${field} wants it: ${got}. Ask without it for the file as it is.`);
+    }
+    const etag = (await fetch(at)).headers.get('etag')!;
+    expect((await fetch(at, { headers: { 'If-Match': etag, 'If-Unmodified-Since': old } })).status).toBe(200);
     expect(reported).toEqual([]);
     await page.close();
   });
