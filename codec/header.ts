@@ -17,14 +17,13 @@ import {
   type Network,
   type Padding,
   place,
+  regenerate,
   type Shape,
   ShapeError,
   type SigmaRule,
-  sigmaOf,
-  weighted,
   windowOf,
 } from '../src/network.js';
-import { DISTRIBUTIONS, type Distribution, fillWeights, keyOf, type Seed, seedOfKey } from '../src/random.js';
+import { DISTRIBUTIONS, type Distribution, keyOf, type Seed, seedOfKey } from '../src/random.js';
 import { crc32c } from './crc32c.js';
 import { SeedmaskError } from './errors.js';
 import { decode, encode, type Value } from './msgpack.js';
@@ -270,7 +269,9 @@ function sigmaField(value: unknown): SigmaRule {
 }
 
 function seedField(value: unknown): Seed {
-  if (typeof value === 'bigint' || (typeof value === 'number' && Number.isInteger(value))) return seedOfKey(BigInt(value));
+  // A float comes as a number too.
+  const whole = typeof value === 'bigint' || (typeof value === 'number' && Number.isInteger(value));
+  if (whole && value >= 0 && value < 2 ** 64) return seedOfKey(BigInt(value));
   throw wrong('seed', 'an integer below 2^64', value);
 }
 
@@ -321,12 +322,7 @@ function dataField(value: unknown, field: string): DataKind | null {
 /** CRC-32C over the first 4,096 weights of every layer: two weight generators that agree here agree. */
 export function weightCheck(network: Network): number {
   let crc = 0;
-  for (const layer of weighted(network)) {
-    // Not by `regenerate`, which asks for a sound seed: what a damaged header says is refused by its canonical form.
-    const weights = new Float32Array(Math.min(layer.weights, CHECKED_WEIGHTS));
-    fillWeights(network.distribution, sigmaOf(network.sigma, layer), network.seed, layer.stream, 0, weights);
-    crc = crc32c(floatBytes(weights), crc);
-  }
+  for (const weights of regenerate(network, CHECKED_WEIGHTS)) crc = crc32c(floatBytes(weights), crc);
   return crc;
 }
 

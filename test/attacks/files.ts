@@ -191,6 +191,8 @@ export const ATTACKS: readonly Attack[] = [
   ['bad-header', 'sigma not a number', plain({ 3: [{ f32: Number.NaN }] })],
   ['bad-header', 'a seed that is a text', plain({ 4: '__proto__' })],
   ['bad-header', 'a seed that is a float', plain({ 4: { f32: 0.5 } })],
+  ['bad-header', 'a seed of 2^64, as a float', plain({ 4: { f32: 2 ** 64 } })],
+  ['bad-header', 'a seed below zero, as a float', plain({ 4: { f32: -1 } })],
   ['bad-header', 'a transform that is not registered', plain({ 6: 1 })],
   ['bad-header', 'an infinite scale', plain({ 6: [[{ f32: Number.POSITIVE_INFINITY }, { f32: 0 }]] })],
   ['bad-header', 'constant inputs of another size', plain({ 6: [[{ f32: 1 }, { f32: 0 }, bytes(0, 0)]] })],
