@@ -159,11 +159,14 @@ describe('a replica of a server', () => {
       await restarted();
       return (await follower.sync()).failures.map(({ error }) => error.message);
     };
-    const line = `cannot pull ${url}/tasks/cannot-be-read/mask?version=0: the origin cannot read it now`;
+    const line = `cannot pull all of ${url}/contents.json: the origin cannot read a file now`;
     const archive = join(source, 'my tasks.smk');
     const whole = readFileSync(archive);
     writeFileSync(archive, whole.subarray(0, 20));
     expect([await lines(), served(await openStore(root))]).toEqual([[line], before]);
+    const list = async () => (await get(`${url}/contents.json`)).json;
+    const { incomplete, tasks } = await list();
+    expect([incomplete, tasks.map(({ task }: { task: string }) => task)]).toEqual([true, ['a', 't']]);
     writeFileSync(archive, whole);
     let closed = true;
     instead('readdir', (real) => (path: string, ...rest: []) => {
@@ -175,6 +178,33 @@ describe('a replica of a server', () => {
     const [misnamed, version] = [join(source, 'of mine.smk'), join(source, 't/new.smk')];
     for (const file of [misnamed, version]) writeFileSync(file, writeModel(kept(5)));
     expect([await lines(), served(await openStore(root))]).toEqual([[], before]);
+    expect(Object.keys(await list())).toEqual(['tasks', 'networks', 'next']);
+  });
+
+  test('nor by an archive whose file is called what its key may not know, which it is not told', async () => {
+    const archive = { ...kept(0), tasks: ['p', 'q'].map((id, i) => ({ ...kept(i + 2).tasks[0], id })) };
+    const source = folder({ 'a.smk': kept(1), 'secret.smk': archive });
+    ends.push(() => rmSync(source, { recursive: true, force: true }));
+    const keys = [{ name: 'replica', sha256: hashOf('a-key'), tasks: ['a', 'p', 'q'] }];
+    const started = async () => {
+      const server = await serve({ store: await openStore(source), keys });
+      ends.push(() => server.close());
+      return server;
+    };
+    const root = fresh();
+    const sync = async ({ url }: Listening) => {
+      writeFileSync(join(root, '.content/url'), `${url}/contents.json`);
+      return (await mirror(url, root, { key: 'a-key' }).sync()).failures.map(({ error }) => error.code);
+    };
+    mkdirSync(join(root, '.content'));
+    expect(await sync(await started())).toEqual([]);
+    const before = served(await openStore(root));
+    expect(before.map(([name]) => name)).toEqual(['a', 'p', 'q']);
+    writeFileSync(join(source, 'secret.smk'), 'junk');
+    const again = await started();
+    expect([await sync(again), served(await openStore(root))]).toEqual([['cannot-pull'], before]);
+    const { text, json } = await get(`${again.url}/contents.json`, { headers: { 'X-API-Key': 'a-key' } });
+    expect([json.incomplete, text.includes('secret')]).toEqual([true, false]);
   });
 
   const FILES = { 'a.smk': kept(1), 't/1.smk': kept(2), 't/2.smk': kept(3), 't/labels.json': '{"stable": 1, "next": 2}' };
@@ -353,6 +383,31 @@ describe('what is not what it says', () => {
     writeFileSync(join(root, '.content/url'), `${url}/contents.json`);
     await expect(mirror(url, root).sync()).rejects.toThrow(line);
     expect(served(await openStore(root))).toEqual([['a', ['1'], []]]);
+  });
+
+  test('an incomplete list removes nothing and says so, whatever it has and on whichever page; one without a word of it is complete', async () => {
+    const [a, b] = [kept(1), kept(2)];
+    const first = { task: 'a', version: '1', content: idOf(a), url: 'files/a.smk' };
+    const { url, paths } = await hosting({ a, b });
+    const root = fresh();
+    const follower = mirror(url, root);
+    await follower.sync();
+    const look = async (list: object, more: object = {}) => {
+      Object.assign(paths, { '/contents.json': JSON.stringify(list), '/more.json': JSON.stringify(more) });
+      const { tasks, failures } = await follower.sync();
+      return [tasks, failures.map(({ error }) => error.message), served(await openStore(root)).map(([name]) => name)];
+    };
+    const line = `cannot pull all of ${url}/contents.json: the origin cannot read a file now`;
+    const incomplete = true;
+    expect(await look({ tasks: [first], incomplete })).toEqual([1, [line], ['a', 'b']]);
+    expect(await look({ tasks: [], incomplete })).toEqual([0, [line], ['a', 'b']]);
+    expect(await look({ tasks: [first], next: 'more.json' }, { tasks: [], incomplete })).toEqual([1, [line], ['a', 'b']]);
+    expect(await look({ tasks: [first], next: 'more.json', incomplete }, { tasks: [] })).toEqual([1, [line], ['a', 'b']]);
+    await expect(look({ tasks: [first], incomplete: 'no' })).rejects.toThrow('/incomplete must be of type boolean');
+    // An entry of a file that is not here does the same.
+    const unread = { task: 'unread', version: '0', content: null, url: 'x' };
+    expect(await look({ tasks: [first, unread] })).toEqual([2, [`cannot pull ${url}/x: the origin cannot read it now`], ['a', 'b']]);
+    expect(await look({ tasks: [first] })).toEqual([1, [], ['a']]);
   });
 
   test('a list is as long as all its pages, and its entries count whatever their bytes', async () => {

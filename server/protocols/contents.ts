@@ -2,9 +2,10 @@
 // folder on any web host has it as a file of that name, with whole files of one task or masks beside their networks. mirror.ts reads it.
 //
 //   {"tasks": [{"task": "mnist", "version": "1", "labels": ["stable"], "content": "<64 hex>", "url": "tasks/mnist/mask?version=1&id=..."}],
-//    "networks": [{"id": "<64 hex>", "url": "networks/<64 hex>"}], "next": null}
+//    "networks": [{"id": "<64 hex>", "url": "networks/<64 hex>"}], "next": null, "incomplete": true}
 //
 // URLs are relative to the document; `next` is the one of the next page. The content id is the one that `seedmask inspect` shows.
+// `incomplete` is there where a file cannot be read that may hold tasks of other names than are listed: nobody shall drop any.
 
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
@@ -18,9 +19,6 @@ import { Page } from './tasks.js';
 const PAGE_LIMIT = 100_000;
 /** Tasks of a page that nobody gave a size: each may have to be decoded first. */
 const PAGE_TASKS = 100;
-
-/** For what has no name or version of a task: an archive's file may be called anything, a folder may not tell what it holds. */
-const UNNAMED = { name: 'cannot-be-read', number: '0' };
 
 const HEX = z.string().regex(/^[0-9a-f]{64}$/, '64 hex digits in lower case');
 const Place = z.string().min(1).max(2048).describe('where the file is, relative to this document');
@@ -42,6 +40,10 @@ export const Contents = z.object({
     .optional()
     .describe('networks of files that hold masks alone'),
   next: Place.nullable().optional().describe('the next page; null on the last'),
+  incomplete: z
+    .boolean()
+    .optional()
+    .describe('true on the last page: a file whose tasks cannot be told is not listed, keep all that you have'),
 });
 export type Contents = z.infer<typeof Contents>;
 
@@ -64,7 +66,8 @@ export function contentsRoutes(service: Service): Route[] {
 
 /**
  * A version whose file is damaged or cannot be read is there all the same, without a content id: nobody shall drop what they have of it.
- * Those that could not even be opened stand on the last page.
+ * Those that could not even be opened stand on the last page, or make the list incomplete: an archive's file may be called anything, or
+ * what the caller may not know, and a folder may not tell what it holds.
  * @throws SeedmaskError (by rejection) lost-worker, starting, unloaded-task: ask again
  */
 async function contents(call: Call, { store }: Service): Promise<Answer> {
@@ -82,17 +85,20 @@ async function contents(call: Call, { store }: Service): Promise<Answer> {
       networks.add(version.network);
     }
   }
+  let incomplete = false;
   for (const { place, labels, error } of page.next === null ? store.unserved : []) {
-    const named = NAME.test(place.name) && VERSION.test(place.number);
+    const { name, number } = place;
+    const named = NAME.test(name) && VERSION.test(number);
     // What is refused for its own name was never pulled.
-    if (!call.caller.allows(place.name) || (!named && place.number !== '' && error.code === 'bad-store')) continue;
-    const { name, number } = named ? place : UNNAMED;
+    if (!named && number !== '' && error.code === 'bad-store') continue;
     const served = store.tasks.get(name)?.versions.some((version) => version.number === number);
-    if (!served) tasks.push(entryOf(name, number, labels, null));
+    if (served) continue;
+    if (named && call.caller.allows(name)) tasks.push(entryOf(name, number, labels, null));
+    else incomplete = true;
   }
   const ids = [...networks].map((network) => store.idOf(network));
   const next = page.next === null ? null : `contents.json?limit=${limit}&next=${encodeURIComponent(page.next)}`;
-  const answer: Contents = { tasks, networks: ids.map((id) => ({ id, url: `networks/${id}` })), next };
+  const answer: Contents = { tasks, networks: ids.map((id) => ({ id, url: `networks/${id}` })), next, ...(incomplete && { incomplete }) };
   const body = Buffer.from(JSON.stringify(answer));
   const tag = createHash('sha256').update(body).digest('hex');
   return { status: 200, type: 'application/json', body, headers: { ETag: `"${tag}"`, 'Cache-Control': 'no-cache' } };

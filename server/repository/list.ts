@@ -18,6 +18,8 @@ export interface Wanted {
   readonly tasks: readonly Entry[];
   /** Network id -> URL. */
   readonly networks: ReadonlyMap<string, string>;
+  /** Whether there may be tasks that are not listed, as their file cannot be read there now. */
+  readonly incomplete: boolean;
 }
 
 const DOCUMENT_LIMIT = 32 * 1024 * 1024;
@@ -48,6 +50,7 @@ export class List {
     const networks = new Map<string, string>();
     const pages = new Map<string, Page>();
     let length = 0;
+    let incomplete = false;
     let at: URL | undefined = this.document;
     while (at) {
       const { href }: URL = at;
@@ -62,14 +65,15 @@ export class List {
       const { tasks: listed, networks: needed = [], next } = page.page;
       for (const entry of listed) tasks.set(`${entry.task} ${entry.version}`, { ...entry, url: absolute(entry.url, base) });
       for (const { id, url } of needed) networks.set(id, absolute(url, base));
+      incomplete ||= page.page.incomplete === true;
       at = next ? this.#origin.resolve(next, base) : undefined;
     }
-    if (tasks.size === 0) {
+    if (tasks.size === 0 && !incomplete) {
       const hint = 'It removes nothing; see whether its folder is mounted, and whether the key may use its tasks.';
       throw new SeedmaskError('bad-store', { field: this.document.href, expected: 'a list with at least one task', got: 'none', hint });
     }
     this.#pages = pages;
-    return { tasks: [...tasks.values()], networks };
+    return { tasks: [...tasks.values()], networks, incomplete };
   }
 }
 

@@ -8,8 +8,8 @@
 //   mnist/labels.json            their labels
 //
 // A file that does not come, or is not what its id says, fails alone: what was served before stays. Nothing that was not pulled is
-// replaced or removed. A list without tasks, as of a folder that is not mounted, removes nothing; nor does one with a file that the origin
-// cannot read and that is not here: it may be an archive, whose tasks have other names.
+// replaced or removed. A list without tasks, as of a folder that is not mounted, removes nothing; nor does one that is incomplete, or one
+// with a file that the origin cannot read and that is not here: it may be an archive, whose tasks have other names.
 
 import { randomBytes } from 'node:crypto';
 import { lstat, mkdir, open, readdir, readFile, readlink, rename, rm, rmdir, symlink } from 'node:fs/promises';
@@ -85,8 +85,12 @@ export class Mirror {
       if (error instanceof SeedmaskError) throw error;
       throw new SeedmaskError('cannot-write', { field: this.#folder, got: (error as Error).message });
     });
-    const { tasks, networks } = await this.#list.read();
+    const { tasks, networks, incomplete } = await this.#list.read();
     const failures: { url: string; error: SeedmaskError }[] = [];
+    if (incomplete) {
+      const url = this.#list.document.href;
+      failures.push({ url, error: new SeedmaskError('cannot-pull', { field: `all of ${url}`, got: 'the origin cannot read a file now' }) });
+    }
     let pulled = 0;
     const attempt = async (url: string, work: () => Promise<unknown>, code?: 'cannot-write') => {
       try {
@@ -105,7 +109,7 @@ export class Mirror {
     const here: Attempt = (path, work) => attempt(path, work, 'cannot-write');
     await this.#label(tasks, here);
     // What a failure leaves serving may lean on a network that is not listed any more.
-    await here(this.#folder, () => this.#tidy(tasks, failures.length > 0 ? undefined : networks, here));
+    await here(this.#folder, () => this.#tidy(tasks, failures.length > 0 ? undefined : networks, !incomplete, here));
     return { tasks: tasks.length, pulled, failures };
   }
 
@@ -280,14 +284,17 @@ export class Mirror {
     }
   }
 
-  /** Removes what was pulled once and is wanted no more; networks only where it is known which are. */
-  async #tidy(tasks: readonly Entry[], networks: Wanted['networks'] | undefined, here: Attempt): Promise<void> {
+  /**
+   * Removes what was pulled once and is wanted no more; networks only where it is known which are.
+   * @param complete whether the list tells all that is wanted
+   */
+  async #tidy(tasks: readonly Entry[], networks: Wanted['networks'] | undefined, complete: boolean, here: Attempt): Promise<void> {
     const wanted = new Set(tasks.map(({ task, version }) => this.#link(task, version)));
     const labels = labelsOf(tasks);
     const used = new Set<string | null | undefined>(tasks.map(({ content }) => content));
     // Where a file did not come, what was pulled before.
     for (const link of wanted) used.add(await contentOf(link));
-    let whole = true;
+    let whole = complete;
     for (const { task, version, content } of tasks)
       whole &&= content !== null || (await contentOf(this.#link(task, version))) !== undefined;
     const remove = (path: string) => here(path, () => rm(path, { force: true }));
