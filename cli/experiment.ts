@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
 import { SeedmaskError } from '../codec/index.js';
-import { type Conducted, checkScale, conduct, heldPlan, planOf, publish, type Runner, results } from '../experiments/conduct.js';
+import { type Conducted, checkKept, checkScale, conduct, heldPlan, planOf, publish, type Runner, results } from '../experiments/conduct.js';
 import type { Experiment } from '../experiments/experiment.js';
 import { EXPERIMENTS } from '../experiments/index.js';
 import { openPool, runHere } from '../experiments/pool.js';
@@ -18,7 +18,7 @@ import { report } from '../experiments/report.js';
 import { MOST_RUNS, MOST_TASKS, type ScaleName, TASKS } from '../experiments/scale.js';
 import { openStore, type Store } from '../experiments/store.js';
 import { makeFolder, removeLeftOvers, writeFileSafely } from './files.js';
-import { named, type Output, outputOf, refuseGiven, threadsOption, upTo } from './options.js';
+import { counted, named, type Output, outputOf, refuseGiven, threadsOption, upTo } from './options.js';
 import { RELEASE } from './release.js';
 import { sweepBar } from './sweep.js';
 
@@ -94,11 +94,16 @@ cell twice and collects what was done in between (Redis keeps it for a week). An
       checkScale(EXPERIMENTS, plan, store);
       if (options.from) {
         // Experiments share cells, so all that the folder gives is taken.
-        const { given, copied } = takeOver(options.from, names, store);
+        const { given, copied } = takeOver(options.from, names, store, options.draw);
         process.stderr.write(`${options.from} gives ${given} cells, ${copied} of them copied\n`);
         if (options.draw) {
-          const idle = experiments.filter((one) => results(one, heldPlan(one, scale, store, options), store).done === 0);
-          for (const { name } of idle) takeShown(options.from, name, scale, store);
+          for (const one of experiments) {
+            if (one.cells(heldPlan(one, scale, store, options)).some((cell) => store.result(cell))) continue;
+            if (!takeShown(options.from, one.name, scale, store)) continue;
+            process.stderr.write(
+              `${one.name}: ${options.out} has other rows than ${options.from}; they stay until its ${one.name}.csv is deleted\n`,
+            );
+          }
         }
       }
       const quiet = options.json === true;
@@ -138,7 +143,11 @@ async function drawn(experiments: readonly Experiment[], scale: ScaleName, told:
   for (const experiment of experiments) {
     const plan = heldPlan(experiment, scale, store, told);
     const held = results(experiment, plan, store);
-    if (held.done > 0) conducted.push(await publish(held, store));
+    if (held.done === 0) continue;
+    checkKept(experiment, held.cells, store);
+    if (held.plan.asked !== plan.asked || (experiment.ofTasks && held.plan.tasks !== plan.tasks))
+      process.stderr.write(`${experiment.name}: its cells are not here, so all rows that its files have are drawn, not those asked for\n`);
+    conducted.push(await publish(held, store));
   }
   return conducted;
 }
@@ -153,7 +162,7 @@ const nothingToDraw = (names: readonly string[], scale: ScaleName, folder: strin
 
 /** How it went, then a line a claim. */
 const linesOf = ({ experiment, rows, missing, claims }: Conducted): string[] => [
-  `${experiment.name}: ${rows.length} rows${missing > 0 ? `, ${missing} cells not run yet` : ''}`,
+  `${experiment.name}: ${counted(rows.length, 'row')}${missing > 0 ? `, ${counted(missing, 'cell')} not run yet` : ''}`,
   ...claims.map(({ text, ours, verdict }) => `  ${verdict.padEnd(7)}  ${text}${ours ? `: ${ours}` : ''}`),
 ];
 

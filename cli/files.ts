@@ -249,9 +249,11 @@ export function stateOf(path: string): string {
   return status ? `${status.ino} ${status.mtimeNs} ${status.size}` : 'none';
 }
 
+const unnamed = () => new SeedmaskError('cannot-write', { field: 'the output', got: 'an empty name' });
+
 /** A new name beside a path that is free or a regular file: devices, pipes, links and folders are never replaced. */
 function beside(path: string): string {
-  if (path === '') throw new SeedmaskError('cannot-write', { field: 'the output', got: 'an empty name' });
+  if (path === '') throw unnamed();
   const status = writing(path, () => lstatSync(path, { throwIfNoEntry: false }));
   if (status && !status.isFile()) {
     throw new SeedmaskError('cannot-write', { field: path, got: status.isDirectory() ? 'it is a folder' : 'it is no regular file' });
@@ -273,7 +275,7 @@ const ABANDONED_MS = 3_600_000;
  * @param of what the names of the files are that were to be written
  */
 export function removeLeftOvers(folder: string, of: RegExp): void {
-  for (const name of readdirSync(folder)) {
+  for (const name of reading(folder, () => readdirSync(folder))) {
     const [, written] = /^(.*)\.[0-9a-f]{12}\.tmp$/.exec(name) ?? [];
     if (written === undefined || !of.test(written)) continue;
     const path = join(folder, name);
@@ -288,6 +290,7 @@ export function makeFolder(path: string): void {
 
 /** One folder at a time: below /proc Node's own recursion never ends. */
 function make(path: string): void {
+  if (path === '') throw unnamed();
   const there = () => statSync(path, { throwIfNoEntry: false })?.isDirectory();
   if (there()) return;
   if (!existsSync(dirname(path))) make(dirname(path));

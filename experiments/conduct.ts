@@ -3,11 +3,11 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { SeedmaskError } from '../codec/index.js';
-import { type Cell, nameOf, type Row } from './cell.js';
+import { CELL, type Cell, nameOf, type Row } from './cell.js';
 import type { Claim, Experiment, Picture, Table } from './experiment.js';
 import type { Plan } from './grids.js';
 import { drawing } from './optional.js';
-import { type Shown, shownIn, spanOf } from './published.js';
+import { digest, type Shown, shownIn, spanOf } from './published.js';
 import { MOST_RUNS, MOST_TASKS, RUNS, TASKS } from './scale.js';
 import { csv, type Store } from './store.js';
 
@@ -60,6 +60,7 @@ export function missing(experiments: readonly Experiment[], plan: Plan, store: S
 
 /** Runs what is missing and writes the results of every experiment. */
 export async function conduct(experiments: readonly Experiment[], plan: Plan, store: Store, run: Runner): Promise<Conducted[]> {
+  for (const experiment of experiments) checkKept(experiment, experiment.cells(plan), store);
   await run(missing(experiments, plan, store), (cell, rows, seconds) => store.add(cell, rows, seconds));
   const all: Conducted[] = [];
   for (const experiment of experiments) all.push(await publish(results(experiment, plan, store), store));
@@ -85,10 +86,30 @@ export function checkScale(experiments: readonly Experiment[], plan: Plan, store
   }
 }
 
+/**
+ * Rows whose cells a folder has not, as one that was published, cannot be written again.
+ * @param next cells whose rows are to be written
+ * @throws SeedmaskError bad-run when rows of other cells would be lost
+ */
+export function checkKept({ name }: Experiment, next: readonly Cell[], store: Store): void {
+  const names = new Set(next.map(nameOf));
+  const shown = PUBLISHED.safeParse(parsed(store.read(`${name}.json`) ?? '')).data?.cells ?? [];
+  const lost = shown.filter((cell) => !names.has(nameOf(cell)) && !store.result(cell));
+  if (lost.length === 0) return;
+  throw new SeedmaskError('bad-run', {
+    field: join(store.folder, `${name}.csv`),
+    got: `rows of cells that are not in ${join(store.folder, 'cells')} (${lost.length})`,
+    expected: 'other rows',
+    hint: `They would be lost: copy whole cells there with --from ${store.folder}, or choose another folder with --out`,
+  });
+}
+
 const PUBLISHED = z.looseObject({
   scale: z.string(),
   runs: z.int().positive().max(MOST_RUNS).optional(),
   tasks: z.int().positive().max(MOST_TASKS).optional(),
+  /** None where they are of another version. */
+  cells: z.array(CELL).catch([]),
 });
 
 function parsed(text: string): unknown {
@@ -99,13 +120,16 @@ function parsed(text: string): unknown {
   }
 }
 
-/** What an experiment makes of the cells that are there; where none is, of the rows of its own files, which a published folder has. */
+/**
+ * What an experiment makes of the cells that are there; where none is, of the rows of its own files, which a published folder has.
+ * @throws SeedmaskError broken-run for a damaged cell; bad-store for files that do not belong together or are of another experiment
+ */
 export function results(experiment: Experiment, plan: Plan, store: Store): Conducted {
   const held = (cells: readonly Cell[]) => cells.flatMap((cell) => store.result(cell) ?? []);
   const own = experiment.cells(plan);
   const done = held(own);
   const alone = done.length === 0 ? shownIn(store.folder, experiment.name) : undefined;
-  if (alone) return shownResults(experiment, heldPlan(experiment, plan.scale, store), alone);
+  if (alone) return shownResults(experiment, heldPlan(experiment, plan.scale, store), alone, store);
   const shown = [...done, ...held(experiment.also?.(plan) ?? [])];
   const all = shown.flatMap((one) => one.rows);
   const rows = experiment.select?.(all, plan) ?? all;
@@ -120,15 +144,17 @@ export function results(experiment: Experiment, plan: Plan, store: Store): Condu
   };
 }
 
-const shownResults = (experiment: Experiment, plan: Plan, { rows, files, cells, spans, missing }: Shown): Conducted => ({
-  ...drawnFrom(experiment, rows, plan),
-  files: files.map((name) => ({ name })),
-  done: cells.length,
-  cells,
-  spans,
-  missing,
-  published: true,
-});
+function shownResults(experiment: Experiment, plan: Plan, shown: Shown, { folder }: Store): Conducted {
+  const { rows, files, cells, spans, missing } = shown;
+  try {
+    const drawn = drawnFrom(experiment, rows, plan);
+    return { ...drawn, files: files.map((name) => ({ name })), done: cells.length, cells, spans, missing, published: true };
+  } catch (error) {
+    // What another version wrote may lack a column.
+    const expected = `rows that ${experiment.name} can be drawn from`;
+    throw new SeedmaskError('bad-store', { field: join(folder, `${experiment.name}.csv`), got: (error as Error).message, expected });
+  }
+}
 
 const drawnFrom = (experiment: Experiment, rows: readonly Row[], plan: Plan) => ({
   experiment,
@@ -139,7 +165,7 @@ const drawnFrom = (experiment: Experiment, rows: readonly Row[], plan: Plan) => 
   claims: experiment.claims(rows, plan),
 });
 
-/** Writes NAME.csv, NAME.json (it tells `heldPlan` what was asked for), its drawings and further files. */
+/** Writes NAME.csv, NAME.json (it tells `heldPlan` what was asked for, and `shownIn` which rows are its own), its drawings and further files. */
 export async function publish(conducted: Conducted, store: Store): Promise<Conducted> {
   const { experiment, plan, rows, pictures, tables, claims, files, cells, spans, missing } = conducted;
   const { name, about, ofTasks } = experiment;
@@ -147,11 +173,12 @@ export async function publish(conducted: Conducted, store: Store): Promise<Condu
   const current = files.map((file) => file.name);
   const text = (value: string) => new TextEncoder().encode(value);
   const { drawnAlone } = await drawing();
-  store.write(`${name}.csv`, text(csv(rows)));
+  const table = csv(rows);
+  store.write(`${name}.csv`, text(table));
   store.write(
     `${name}.json`,
     text(
-      `${JSON.stringify({ experiment: name, about, scale, runs: asked, tasks: ofTasks && tasks, cells, rows: spans, missing, claims, tables, files: current }, null, 1)}\n`,
+      `${JSON.stringify({ experiment: name, about, scale, runs: asked, tasks: ofTasks && tasks, sha256: digest(table), cells, rows: spans, missing, claims, tables, files: current }, null, 1)}\n`,
     ),
   );
   for (const picture of pictures) store.write(`${picture.name}.svg`, text(drawnAlone(picture)));

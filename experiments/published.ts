@@ -1,19 +1,22 @@
 // Results out of a published folder: NAME.json says which cells NAME.csv shows, and where the rows of each are that it shows whole, so a
-// run on another machine can begin where the published one ended. Rows whose cells are not published are still there to be drawn.
+// run on another machine can begin where the published one ended. Rows whose cells are not published are still there to be drawn. The
+// JSON names its CSV by SHA-256, so rows of another run, or fewer of them, are not taken for its own.
 
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { z } from 'zod';
 import { SeedmaskError } from '../codec/index.js';
-import { CELL, type Cell, type Row } from './cell.js';
-import type { Store } from './store.js';
+import { CELL, type Cell, nameOf, type Row } from './cell.js';
+import { csv, readText, type Store } from './store.js';
 
-const MOST_BYTES = 1 << 28;
 const MOST_CELLS = 1e5;
 
 const PUBLISHED = z.looseObject({
   scale: z.string(),
+  /** Of NAME.csv; folders of older versions have none. */
+  sha256: z.string().optional(),
   cells: z.array(CELL).max(MOST_CELLS),
   rows: z
     .array(z.tuple([z.int().min(0), z.int().positive()]).nullable())
@@ -36,13 +39,22 @@ export interface Shown {
   readonly files: readonly string[];
 }
 
+/** What NAME.json names its NAME.csv by, in hexadecimal. */
+export const digest = (table: string): string => createHash('sha256').update(table).digest('hex');
+
 /**
  * Copies the cells that a published folder gives and the store lacks.
  * @param names of experiments
+ * @param rowsWillDo whether a folder that gives no whole cell is good too, for its rows
  * @returns cells that the folder gives, and how many of them were copied
- * @throws SeedmaskError bad-store when the folder gives no cell of them, or its CSV and JSON do not belong together
+ * @throws SeedmaskError bad-store when the folder gives no cell of them, or its CSV and JSON do not belong together; no-file, over-limit
  */
-export function takeOver(folder: string, names: readonly string[], store: Store): { readonly given: number; readonly copied: number } {
+export function takeOver(
+  folder: string,
+  names: readonly string[],
+  store: Store,
+  rowsWillDo = false,
+): { readonly given: number; readonly copied: number } {
   const there = names.filter((name) => existsSync(join(folder, `${name}.json`)) && existsSync(join(folder, `${name}.csv`)));
   if (there.length === 0) {
     throw new SeedmaskError('bad-store', {
@@ -61,7 +73,7 @@ export function takeOver(folder: string, names: readonly string[], store: Store)
       copied++;
     }
   }
-  if (given === 0) {
+  if (given === 0 && !rowsWillDo) {
     throw new SeedmaskError('bad-store', {
       field: folder,
       got: 'selections of rows, or rows without their masks',
@@ -73,12 +85,17 @@ export function takeOver(folder: string, names: readonly string[], store: Store)
 }
 
 /**
- * Copies the files of an experiment that the store has none of: rows that can be drawn where cells, with their masks, are not published.
- * @throws SeedmaskError bad-store for files that do not belong together
+ * Copies the files of an experiment that the store has not both of: rows that can be drawn where cells, with their masks, are not
+ * published.
+ * @returns whether the store has other rows of it, which stay
+ * @throws SeedmaskError bad-store for files that do not belong together; no-file, over-limit
  */
-export function takeShown(folder: string, name: string, scale: string, store: Store): void {
-  if (store.read(`${name}.json`) !== undefined || shownIn(folder, name)?.scale !== scale) return;
-  for (const file of filesOf(folder, name)) store.write(basename(file), readFileSync(file));
+export function takeShown(folder: string, name: string, scale: string, store: Store): boolean {
+  const [files, own] = [folder, store.folder].map((one) => filesOf(one, name));
+  if (shownIn(folder, name)?.scale !== scale) return false;
+  if (own.every(existsSync)) return readText(own[1]) !== readText(files[1]);
+  for (const file of files) store.write(basename(file), new TextEncoder().encode(readText(file)));
+  return false;
 }
 
 /**
@@ -91,14 +108,20 @@ export function spanOf(own: readonly Row[], rows: readonly Row[]): [first: numbe
 }
 
 /**
- * What a folder shows of an experiment, or undefined where it has no files of it.
- * @throws SeedmaskError bad-store for files that do not belong together
+ * What a folder shows of an experiment, or undefined where it has not both files of it.
+ * @throws SeedmaskError bad-store for files that do not belong together; no-file, over-limit
  */
 export function shownIn(folder: string, name: string): Shown | undefined {
-  const [json, csv] = filesOf(folder, name);
-  if (!existsSync(json) || !existsSync(csv)) return undefined;
-  const { scale, cells, rows: spans = [], missing = 0, files = [] } = described(json);
-  return { scale, rows: rowsOf(csv), cells, spans, missing, files };
+  const [json, table] = filesOf(folder, name);
+  if (!existsSync(json) || !existsSync(table)) return undefined;
+  const { scale, sha256, cells, rows: spans = [], missing = 0, files = [] } = described(json);
+  const rows = rowsOf(table);
+  // Of the rows, not of the bytes: other ends of lines, as git may write them, are no other rows.
+  const found = digest(csv(rows));
+  if (sha256 !== undefined && found !== sha256)
+    throw foreign(table, `SHA-256 ${found}`, `the rows that ${json} is about, SHA-256 ${sha256}`);
+  if (cells.length > 0 && rows.length === 0) throw foreign(table, 'none', `rows of the ${cells.length} cells of ${json}`);
+  return { scale, rows, cells, spans, missing, files };
 }
 
 /** A row without its empty fields: a table has a column for what only some cells measure. */
@@ -108,21 +131,27 @@ const filesOf = (folder: string, name: string) => [`${name}.json`, `${name}.csv`
 
 /** The cells of one experiment that are shown whole, with their rows. */
 function published(folder: string, name: string): { cell: Cell; rows: readonly Row[] }[] {
-  const [json, csv] = filesOf(folder, name);
+  const [json, table] = filesOf(folder, name);
   const { cells, spans, rows } = shownIn(folder, name)!;
   return spans.flatMap((span, i) => {
     if (!span) return [];
     const own = rows.slice(span[0], span[0] + span[1]);
     if (own.length < span[1])
-      throw foreign(csv, `${rows.length} rows`, `long enough for rows ${span[0]} to ${span[0] + span[1] - 1}, which ${name}.json names`);
+      throw foreign(table, `${rows.length} rows`, `long enough for rows ${span[0]} to ${span[0] + span[1] - 1}, which ${name}.json names`);
     if (!cells[i]) throw foreign(json, `${cells.length} cells`, `a cell for each of its ${spans.length} spans of rows`);
+    if (!own.every((row) => isOf(row, cells[i])))
+      throw foreign(table, 'rows of another', `rows ${span[0]} to ${span[0] + span[1] - 1} of ${nameOf(cells[i])}, as ${name}.json has it`);
     return { cell: cells[i], rows: own.map(valuesOf) };
   });
 }
 
+/** Whether a row agrees with its cell wherever both say something, such as the seed. */
+const isOf = (row: Row, cell: Cell): boolean =>
+  Object.entries(cell).every(([key, value]) => !(typeof value === 'string' || typeof value === 'number') || (row[key] ?? value) === value);
+
 function described(file: string): z.infer<typeof PUBLISHED> {
   try {
-    return PUBLISHED.parse(JSON.parse(text(file)));
+    return PUBLISHED.parse(JSON.parse(readText(file)));
   } catch (error) {
     if (error instanceof SeedmaskError) throw error;
     const got = error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message;
@@ -130,23 +159,18 @@ function described(file: string): z.infer<typeof PUBLISHED> {
   }
 }
 
-/** CSV (RFC 4180) as `csv` of store.ts writes it: what reads as a number is one. */
+/** CSV (RFC 4180) as `csv` of store.ts writes it: what reads as a finite number is one. */
 function rowsOf(file: string): Row[] {
-  const whole = text(file);
+  const whole = readText(file);
   try {
     const records: Record<string, string>[] = parse(whole, { columns: true });
+    const isNumber = (value: string) => String(Number(value)) === value && Number.isFinite(Number(value));
     return records.map((record) =>
-      Object.fromEntries(Object.entries(record).map(([key, value]) => [key, String(Number(value)) === value ? Number(value) : value])),
+      Object.fromEntries(Object.entries(record).map(([key, value]) => [key, isNumber(value) ? Number(value) : value])),
     );
   } catch (error) {
     throw foreign(file, (error as Error).message, 'a CSV file with one line of names');
   }
-}
-
-function text(file: string): string {
-  const { size } = statSync(file);
-  if (size > MOST_BYTES) throw foreign(file, `${size} bytes`, `at most ${MOST_BYTES}`);
-  return readFileSync(file, 'utf8');
 }
 
 const foreign = (field: string, got: string, expected: string) =>

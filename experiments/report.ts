@@ -88,7 +88,7 @@ function section(
   const { name, about } = experiment;
   const scale = plan.scale === 'budget' ? '' : ` --${plan.scale}`;
   const links = [`${name}.csv`, `${name}.json`, ...pictures.map((p) => `${p.name}.svg`)];
-  const models = files.length > 0 ? ` Model files that the command writes: ${files.map((f) => f.name).join(', ')}.` : '';
+  const models = files.length > 0 ? ` Model files that the command writes: ${escaped(files.map((f) => f.name).join(', '))}.` : '';
   const absent = missing > 0 ? ` ${missing} of its cells have not been run yet.` : '';
   return `<h2 id="${name}">${name}: ${escaped(about)}</h2>
 <p><code>seedmask experiment ${name}${scale} --out FOLDER</code></p>

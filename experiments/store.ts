@@ -1,7 +1,7 @@
 // A folder of results: cells/NAME.json a cell, each written whole or not at all. What is there is not computed again, so a run that was
 // stopped goes on, and experiments that share cells share their results.
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { SeedmaskError } from '../codec/index.js';
@@ -12,7 +12,7 @@ export interface Store {
   /** What was kept of a cell, or undefined when it has not been run. */
   result(cell: Cell): Result | undefined;
   add(cell: Cell, rows: readonly Row[], seconds: number): void;
-  /** Another file of the folder as text, or undefined when there is none. */
+  /** Another file of the folder as text, or undefined when there is none; throws SeedmaskError as `readText` does. */
   read(name: string): string | undefined;
   /** Writes another file of the folder. */
   write(name: string, bytes: Uint8Array): void;
@@ -47,12 +47,29 @@ export function openStore(folder: string, write: (path: string, bytes: Uint8Arra
       const result: Result = { cell, rows: [...rows], seconds: Math.round(100 * seconds) / 100 };
       write(fileOf(cell), new TextEncoder().encode(`${JSON.stringify(result)}\n`));
     },
-    read: (name) => (existsSync(join(folder, name)) ? readFileSync(join(folder, name), 'utf8') : undefined),
+    read: (name) => (existsSync(join(folder, name)) ? readText(join(folder, name)) : undefined),
     write: (name, bytes) => write(join(folder, name), bytes),
     removeOthers(names, but) {
       for (const name of readdirSync(folder)) if (names.test(name) && !but.includes(name)) rmSync(join(folder, name));
     },
   };
+}
+
+const MOST_BYTES = 1 << 28;
+
+/** @throws SeedmaskError no-file, or over-limit before memory is taken */
+export function readText(path: string): string {
+  const unreadable = (got: string) => new SeedmaskError('no-file', { field: path, got });
+  try {
+    const status = statSync(path);
+    // Asked first: opening a pipe would wait for who writes to it.
+    if (!status.isFile()) throw unreadable('it is no regular file');
+    if (status.size > MOST_BYTES)
+      throw new SeedmaskError('over-limit', { field: path, got: `${status.size} bytes`, expected: `${MOST_BYTES} bytes` });
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw error instanceof SeedmaskError ? error : unreadable((error as Error).message);
+  }
 }
 
 /** Tidy CSV (RFC 4180): the union of the rows' columns in order of appearance. */

@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test, vi } from 'vitest';
+import { removeLeftOvers } from '../cli/files.js';
 import { nameOf } from '../experiments/cell.js';
 import { planOf } from '../experiments/conduct.js';
 import { figure7 } from '../experiments/figure-07.js';
@@ -57,4 +58,36 @@ test('temporary files are removed once they are old, and never where nothing is 
   expect(left()).toHaveLength(2);
   expect(experiment('figure-07', '--runs', '3').status).toBe(0);
   expect(left()).toEqual(['young.json.0123456789ab.tmp']);
+  expect(() => removeLeftOvers(at('none'), /x/)).toThrow(`cannot read ${at('none')}: there is no such file or folder`);
+});
+
+test('rows without cells: drawn from another folder that has nothing else, all of them; what cannot be read is one line', () => {
+  const [from, out] = ['from', 'out'].map(at);
+  mkdirSync(from);
+  const run = (...words: string[]) =>
+    spawnSync(process.execPath, [MAIN, 'experiment', 'figure-07', '--draw', '--quick', ...words], { encoding: 'utf8' });
+  const [csv, json] = ['csv', 'json'].map((end) => join(from, `figure-07.${end}`));
+  writeFileSync(csv, text('figure-07.csv'));
+  // As if the cells' masks were not published.
+  writeFileSync(json, JSON.stringify({ ...JSON.parse(text('figure-07.json')), rows: [] }));
+  const whole = run('--from', from, '--out', out);
+  expect(whole).toMatchObject({ status: 0, stderr: `${from} gives 0 cells, 0 of them copied\n` });
+  expect(run('--runs', '1', '--out', out).stderr).toBe(
+    'figure-07: its cells are not here, so all rows that its files have are drawn, not those asked for\n',
+  );
+  writeFileSync(csv, text('figure-07.csv').replaceAll('0.9,', '0.8,'));
+  writeFileSync(json, JSON.stringify({ ...JSON.parse(readFileSync(json, 'utf8')), sha256: undefined }));
+  expect(run('--from', from, '--out', out)).toMatchObject({
+    status: 0,
+    stdout: whole.stdout,
+    stderr: expect.stringContaining(`figure-07: ${out} has other rows than ${from}; they stay until its figure-07.csv is deleted\n`),
+  });
+  rmSync(csv);
+  mkdirSync(csv);
+  expect(run('--out', from)).toMatchObject({ status: 1, stderr: `seedmask: cannot read ${csv}: it is no regular file\n` });
+});
+
+test('an --out without a name is told', () => {
+  const { status, stderr } = spawnSync(process.execPath, [MAIN, 'experiment', 'figure-07', '--quick', '--out', ''], { encoding: 'utf8' });
+  expect([status, stderr]).toEqual([1, 'seedmask: cannot write the output: an empty name\n']);
 });

@@ -2,7 +2,7 @@
 // bytes, and what is damaged is named.
 
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -11,7 +11,7 @@ import { writeFileSafely } from '../cli/files.js';
 import { shelfIn } from '../cli/shelf.js';
 import { readModel } from '../codec/index.js';
 import { type Cell, nameOf } from '../experiments/cell.js';
-import { checkScale, conduct, heldPlan, missing, planOf, publish, type Runner, results } from '../experiments/conduct.js';
+import { checkKept, checkScale, conduct, heldPlan, missing, planOf, publish, type Runner, results } from '../experiments/conduct.js';
 import type { Experiment } from '../experiments/experiment.js';
 import { figure2 } from '../experiments/figure-02.js';
 import { figure5 } from '../experiments/figure-05.js';
@@ -159,14 +159,41 @@ test('a published folder gives back its cells to the digit; a selection of rows 
     expect(fresh.result(cell)?.rows).toEqual(whole.result(cell)?.rows);
   expect(missing(little, plan, fresh).map(nameOf)).toEqual(little[2].cells(plan).map(nameOf));
   for (const name of ['figure-07.csv', 'figure-07.json']) writeFileSync(join(other, name), readFileSync(join(folder, name)));
-  const csv = join(other, 'figure-07.csv');
-  writeFileSync(csv, readFileSync(csv, 'utf8').replace(/\n[^\n]*\n$/, '\n'));
+  const [csv, json] = ['figure-07.csv', 'figure-07.json'].map((name) => join(other, name));
+  const [head, ...lines] = readFileSync(csv, 'utf8').trimEnd().split('\n');
+  const asTable = (rows: string[], end = '\n') => [head, ...rows].map((line) => line + end).join('');
+  writeFileSync(csv, asTable(lines, '\r\n'));
+  expect(takeOver(other, names, whole)).toEqual({ given: 6, copied: 0 });
+  const [, seventh] = lines;
+  for (const rows of [
+    [...lines].reverse(),
+    lines.slice(0, -1),
+    lines.map((line) => (line === seventh ? line.replace('0.', '0.1') : line)),
+  ]) {
+    writeFileSync(csv, asTable(rows));
+    expect(() => takeOver(other, names, whole)).toThrow(`${csv} must be the rows that ${json} is about, SHA-256 `);
+  }
+  // Of a version that named no SHA-256.
+  writeFileSync(json, readFileSync(json, 'utf8').replace(/ "sha256": .*\n/, ''));
+  writeFileSync(csv, asTable(lines.slice(0, -1)));
   expect(() => takeOver(other, names, whole)).toThrow(
     `${csv} must be long enough for rows 15 to 17, which figure-07.json names, got 17 rows`,
   );
-  writeFileSync(join(other, 'figure-07.json'), '{"cells": [{"kind": "ticket"}]}');
+  writeFileSync(csv, asTable([...lines.slice(3), ...lines.slice(0, 3)]));
+  expect(() => takeOver(other, names, whole)).toThrow(
+    `${csv} must be rows 0 to 2 of ${nameOf(little[1].cells(plan)[0])}, as figure-07.json has it, got rows of another`,
+  );
+  writeFileSync(csv, '');
+  expect(() => takeOver(other, names, whole)).toThrow(`${csv} must be rows of the 6 cells of ${json}, got none`);
+  rmSync(csv);
+  mkdirSync(csv);
+  expect(() => takeOver(other, names, whole)).toThrow(`cannot read ${csv}: it is no regular file`);
+  rmSync(csv, { recursive: true });
+  writeFileSync(csv, 'network\n');
+  writeFileSync(json, '{"cells": [{"kind": "ticket"}]}');
   expect(() => takeOver(other, names, whole)).toThrow(/figure-07\.json must be what `seedmask experiment` writes, got /);
   expect(() => takeOver(folder, ['figure-10'], whole)).toThrow('must be whole cells of figure-10');
+  expect(takeOver(folder, ['figure-10'], whole, true)).toEqual({ given: 0, copied: 0 });
   expect(() => takeOver(other, ['figure-05'], whole)).toThrow('must be published results of figure-05');
   rmSync(other, { recursive: true });
 });
@@ -186,9 +213,42 @@ test('files alone, without cells, are drawn again to the same bytes; with --from
   // Archives come from masks: they are named, and none is written.
   expect(results(little[2], plan, store).files).toEqual([{ name: 'figure-10-init.smk' }, { name: 'figure-10-constant.smk' }]);
   expect(missing(little, plan, store)).toHaveLength(11);
-  writeFileSync(join(other, 'figure-05.csv'), 'network\nown\n');
-  takeShown(folder, 'figure-05', 'quick', store);
-  expect(readFileSync(join(other, 'figure-05.csv'), 'utf8')).toBe('network\nown\n');
+  const csv = join(other, 'figure-05.csv');
+  expect(takeShown(folder, 'figure-05', 'quick', store)).toBe(false);
+  writeFileSync(csv, 'network\nown\n');
+  expect(takeShown(folder, 'figure-05', 'quick', store)).toBe(true);
+  expect(readFileSync(csv, 'utf8')).toBe('network\nown\n');
+  // One of the two, as a kill between them may leave it, is none.
+  rmSync(csv);
+  expect(takeShown(folder, 'figure-05', 'quick', store)).toBe(false);
+  expect(readFileSync(csv)).toEqual(before.get('figure-05.csv'));
+  rmSync(other, { recursive: true });
+});
+
+test('rows whose cells are not there are not written over by fewer, and rows of another experiment are named', async () => {
+  const other = mkdtempSync(join(tmpdir(), 'seedmask-experiments-'));
+  const store = openStore(other, writeFileSafely);
+  takeShown(folder, 'figure-07', 'quick', store);
+  const [csv, json] = ['figure-07.csv', 'figure-07.json'].map((name) => join(other, name));
+  const before = readFileSync(csv);
+  const one = planOf('quick', 1);
+  const line = `${csv} holds another run: rows of cells that are not in ${join(other, 'cells')} (3), this one has other rows. They would be lost`;
+  computed = [];
+  await expect(conduct([little[1]], one, store, runner)).rejects.toThrow(line);
+  expect([computed, readFileSync(csv)]).toEqual([[], before]);
+  const [cell] = little[1].cells(one);
+  store.add(cell, open().result(cell)!.rows, 1);
+  expect(() => checkKept(little[1], results(little[1], plan, store).cells, store)).toThrow('(5), this one has other rows');
+  expect(takeOver(other, ['figure-07'], store)).toEqual({ given: 6, copied: 5 });
+  await conduct([little[1]], one, store, runner);
+  expect(computed).toEqual([]);
+
+  rmSync(join(other, 'cells'), { recursive: true });
+  const hostile = { ...JSON.parse(readFileSync(json, 'utf8')), sha256: undefined, files: ['<script>'] };
+  writeFileSync(json, JSON.stringify(hostile));
+  expect(await report([results(little[1], plan, store)], plan)).toContain('writes: &lt;script&gt;.');
+  writeFileSync(csv, 'criterion,round,kept,testAccuracy\nlarge_final,0,NaN,0.5\n');
+  expect(() => results(little[1], plan, store)).toThrow(`${csv} must be rows that figure-07 can be drawn from, got `);
   rmSync(other, { recursive: true });
 });
 
