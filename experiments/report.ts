@@ -6,6 +6,7 @@ import type { Claim, Table, Verdict } from './experiment.js';
 import type { Plan } from './grids.js';
 import { escaped } from './html.js';
 import { drawing } from './optional.js';
+import { TASKS } from './scale.js';
 
 const STYLE = `
 :root { color-scheme: light dark; --ground: #fff; --text: #1b1e23; --soft: #5a616b; --line: #d9dce1; --raised: #f5f6f8;
@@ -28,7 +29,7 @@ code { background: var(--raised); padding: .1rem .35rem; border-radius: .25rem; 
 /** The folder's page, with a section for every experiment whose files are there and have rows at this scale. */
 export async function report(all: readonly Conducted[], plan: Plan): Promise<string> {
   const { drawn } = await drawing();
-  const parts = all.filter(({ done, published }) => done > 0 && published).map((one) => section(one, plan, drawn));
+  const parts = all.filter(({ done, published }) => done > 0 && published).map((one) => section(one, drawn));
   return page(
     `<h1>Deconstructing Lottery Tickets, run again</h1>
 <p>Zhou, Lan, Liu and Yosinski 2019, <a href="https://arxiv.org/abs/1905.01067">arXiv 1905.01067</a>: what the paper says, and what Seedmask measures. The paper's numbers are recalled: of the 28 values of its table six agree with its abstract or with what others quote of it, the rest could not be checked. Ours are test accuracies in per cent, mean (least to greatest, of how many seeds or tasks); whatever is chosen is chosen on validation rows. Scale: ${escaped(SCALES[plan.scale])}.</p>
@@ -81,23 +82,27 @@ ${rows.join('\n')}
 }
 
 function section(
-  { experiment, pictures, tables, files, missing }: Conducted,
-  plan: Plan,
+  { experiment, plan, pictures, tables, files, missing }: Conducted,
   draw: (picture: Conducted['pictures'][number]) => string,
 ): string {
   const { name, about } = experiment;
   const scale = plan.scale === 'budget' ? '' : ` --${plan.scale}`;
+  const runs = plan.asked === undefined ? '' : ` --runs ${plan.asked}`;
+  const tasks = !experiment.ofTasks || plan.tasks === TASKS[plan.scale] ? '' : ` --tasks ${plan.tasks}`;
   const links = [`${name}.csv`, `${name}.json`, ...pictures.map((p) => `${p.name}.svg`)];
   const models = files.length > 0 ? ` Model files that the command writes: ${escaped(files.map((f) => f.name).join(', '))}.` : '';
   const absent = missing > 0 ? ` ${missing} of its cells have not been run yet.` : '';
   return `<h2 id="${name}">${name}: ${escaped(about)}</h2>
-<p><code>seedmask experiment ${name}${scale} --out FOLDER</code></p>
+<p><code>seedmask experiment ${name}${scale}${runs}${tasks} --out FOLDER</code></p>
 ${tables.map(tableOf).join('\n')}
 ${pictures.map((picture) => `<figure><h3>${escaped(picture.title)}</h3><div class="wide">${draw(picture)}</div><figcaption>${escaped(picture.caption)}</figcaption></figure>`).join('\n')}
 <p class="soft">Data: ${links.map((link) => `<a href="${link}">${link}</a>`).join(', ')}.${models}${absent}</p>`;
 }
 
+/** Names of criteria are long for a column of many. */
+const breakable = (text: string): string => escaped(text).replaceAll('_', '_<wbr>');
+
 const tableOf = ({ title, caption, head, rows }: Table): string =>
   `<figure><h3>${escaped(title)}</h3><div class="wide"><table class="data"><thead><tr>${head.map((cell) => `<th>${escaped(cell)}</th>`).join('')}</tr></thead><tbody>
-${rows.map((row) => `<tr>${row.map((cell) => `<td>${escaped(cell)}</td>`).join('')}</tr>`).join('\n')}
+${rows.map((row) => `<tr>${row.map((cell) => `<td>${breakable(cell)}</td>`).join('')}</tr>`).join('\n')}
 </tbody></table></div><figcaption>${escaped(caption)}</figcaption></figure>`;

@@ -313,6 +313,17 @@ test('the report is one page: claims with verdicts, drawings inside, nothing fet
   for (const link of page.matchAll(/href="([^":]+)"/g)) expect([...files().keys()]).toContain(link[1]);
 });
 
+test('the report tells the command of what it shows, as many seeds and tasks as were asked for, and wide tables break at names', async () => {
+  const tables = () => [{ title: 'T', caption: 'C', head: ['a_b'], rows: [['large_final <']] }];
+  const own: Experiment = { ...little[1], ofTasks: true, tables };
+  const commandOf = async (...asked: [runs?: number, tasks?: number]) =>
+    /<code>(.*?)<\/code>/.exec(await report([results(own, planOf('quick', ...asked), open())], plan))![1];
+  expect(await commandOf()).toBe('seedmask experiment figure-07 --quick --out FOLDER');
+  expect(await commandOf(undefined, 3)).toBe('seedmask experiment figure-07 --quick --out FOLDER');
+  expect(await commandOf(1, 7)).toBe('seedmask experiment figure-07 --quick --runs 1 --tasks 7 --out FOLDER');
+  expect(await report([results(own, plan, open())], plan)).toContain('<td>large_<wbr>final &lt;</td>');
+});
+
 test('trained weights that are damaged, or of another network or seed, count as forgotten', () => {
   const trained = join(folder, 'trained');
   const disk = shelfIn(trained);
