@@ -10,6 +10,9 @@ export interface SweepBar extends Watch {
   stop(): void;
 }
 
+/** Minutes in which a forecast is worth nothing. */
+const EARLY = 0.2;
+
 /** @param store keeps a cell's rows */
 export function sweepBar(total: number, quiet: boolean, store: Watch['done']): SweepBar {
   const live = !quiet && process.stderr.isTTY && total > 0;
@@ -21,17 +24,27 @@ export function sweepBar(total: number, quiet: boolean, store: Watch['done']): S
     : undefined;
   const bar = bars?.create(total, 0, { what: '' });
   const under = new Map<string, number>();
+  const started = performance.now();
   let finished = 0;
+  const fraction = () => (finished + [...under.values()].reduce((sum, f) => sum + f, 0)) / total;
+  /** As if the cells to come were like those that are done. */
+  const timeLeft = (): string => {
+    const minutes = (performance.now() - started) / 60_000;
+    // What others have done before comes all at once.
+    if (finished === total || minutes < EARLY) return '';
+    const left = minutes * (1 / fraction() - 1);
+    return left < 1 ? ', less than a minute left' : `, about ${Math.round(left)} min left`;
+  };
   return {
-    progress(cell, fraction) {
-      under.set(nameOf(cell), fraction);
-      bar?.update(finished + [...under.values()].reduce((sum, f) => sum + f, 0), { what: nameOf(cell) });
+    progress(cell, part) {
+      under.set(nameOf(cell), part);
+      bar?.update(fraction() * total, { what: nameOf(cell) });
     },
     done(cell, rows, seconds) {
       under.delete(nameOf(cell));
       finished++;
       store(cell, rows, seconds);
-      if (!live && !quiet) console.error(`${finished}/${total} ${nameOf(cell)}: ${seconds.toFixed(0)} s`);
+      if (!live && !quiet) console.error(`${finished}/${total} ${nameOf(cell)}: ${seconds.toFixed(0)} s${timeLeft()}`);
     },
     say(line) {
       if (bars) bars.log(`${line}\n`);

@@ -5,6 +5,10 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { training } from '../cli/progress.js';
+import { sweepBar } from '../cli/sweep.js';
+import { nameOf } from '../experiments/cell.js';
+import { planOf } from '../experiments/conduct.js';
+import { figure1 } from '../experiments/figure-01.js';
 
 const MAIN = join(import.meta.dirname, '..', 'dist', 'cli', 'main.js');
 const CURSOR_AND_WRAP = '\u001b[?25h\u001b[?7h';
@@ -48,6 +52,34 @@ describe('a training bar', () => {
     });
     expect([vi.getTimerCount(), shown.includes('75%  round 2/2')]).toEqual([0, true]);
   });
+});
+
+test('cells of a sweep are a line each where there is no terminal, with the time left once it can be told', () => {
+  const { isTTY } = process.stderr;
+  vi.useFakeTimers();
+  const said = vi.spyOn(console, 'error').mockImplementation(() => undefined);
+  try {
+    process.stderr.isTTY = false;
+    const cells = figure1.cells(planOf('quick', 4)).slice(0, 4);
+    expect(cells).toHaveLength(4);
+    const bar = sweepBar(4, false, () => undefined);
+    const done = (i: number, seconds: number) => {
+      vi.advanceTimersByTime(1000 * seconds);
+      bar.done(cells[i], [], seconds);
+    };
+    done(0, 1);
+    bar.progress(cells[2], 0.5);
+    done(1, 599);
+    done(2, 20);
+    done(3, 20);
+    // 2.5 of 4 cells in 600 s leave 360; 3 of 4 in 620 leave 207.
+    const ends = ['1 s', '599 s, about 6 min left', '20 s, about 3 min left', '20 s'];
+    expect(said.mock.calls.map(([line]) => line)).toEqual(ends.map((end, i) => `${i + 1}/4 ${nameOf(cells[i])}: ${end}`));
+  } finally {
+    process.stderr.isTTY = isTTY;
+    vi.useRealTimers();
+    vi.restoreAllMocks();
+  }
 });
 
 test.each([
