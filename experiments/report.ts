@@ -91,7 +91,7 @@ function section(
   const tasks = !experiment.ofTasks || plan.tasks === TASKS[plan.scale] ? '' : ` --tasks ${plan.tasks}`;
   const links = [`${name}.csv`, `${name}.json`, ...pictures.map((p) => `${p.name}.svg`)];
   const models = files.length > 0 ? ` Model files that the command writes: ${escaped(files.map((f) => f.name).join(', '))}.` : '';
-  const absent = missing > 0 ? ` ${missing} of its cells have not been run yet.` : '';
+  const absent = missing > 0 ? ` Cells that have not been run yet: ${missing}.` : '';
   return `<h2 id="${name}">${name}: ${escaped(about)}</h2>
 <p><code>seedmask experiment ${name}${scale}${runs}${tasks} --out FOLDER</code></p>
 ${tables.map(tableOf).join('\n')}
