@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
 import { SeedmaskError } from '../codec/index.js';
-import { type Conducted, checkKept, checkScale, conduct, heldPlan, planOf, publish, type Runner, results } from '../experiments/conduct.js';
+import { type Conducted, checkScale, conduct, heldPlan, planOf, publish, type Runner, results } from '../experiments/conduct.js';
 import type { Experiment } from '../experiments/experiment.js';
 import { EXPERIMENTS } from '../experiments/index.js';
 import { openPool, runHere } from '../experiments/pool.js';
@@ -110,6 +110,8 @@ cell twice and collects what was done in between (Redis keeps it for a week). An
       const run = options.queue
         ? queued(options.queue, quiet)
         : here(options.threads ?? availableParallelism(), join(options.out, 'trained'), quiet);
+      // What the folder has of others goes into the report: what is wrong with it is told before anything is run.
+      for (const one of EXPERIMENTS) if (!experiments.includes(one)) results(one, heldPlan(one, scale, store), store);
       const conducted = options.draw ? await drawn(experiments, scale, options, store) : await conduct(experiments, plan, store, run);
       if (conducted.length === 0) throw nothingToDraw(chosen, scale, options.out);
       const all = EXPERIMENTS.map(
@@ -144,9 +146,10 @@ async function drawn(experiments: readonly Experiment[], scale: ScaleName, told:
     const plan = heldPlan(experiment, scale, store, told);
     const held = results(experiment, plan, store);
     if (held.done === 0) continue;
-    checkKept(experiment, held.cells, store);
     if (held.plan.asked !== plan.asked || (experiment.ofTasks && held.plan.tasks !== plan.tasks))
-      process.stderr.write(`${experiment.name}: its cells are not here, so all rows that its files have are drawn, not those asked for\n`);
+      process.stderr.write(
+        `${experiment.name}: cells of it are not here, so all rows that its files have are drawn, not those asked for\n`,
+      );
     conducted.push(await publish(held, store));
   }
   return conducted;

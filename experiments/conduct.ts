@@ -7,7 +7,7 @@ import { CELL, type Cell, nameOf, type Row } from './cell.js';
 import type { Claim, Experiment, Picture, Table } from './experiment.js';
 import type { Plan } from './grids.js';
 import { drawing } from './optional.js';
-import { digest, type Shown, shownIn, spanOf } from './published.js';
+import { digest, shownIn, spanOf } from './published.js';
 import { MOST_RUNS, MOST_TASKS, RUNS, TASKS } from './scale.js';
 import { csv, type Store } from './store.js';
 
@@ -45,7 +45,7 @@ export const planOf = (scale: Plan['scale'], runs?: number, tasks = TASKS[scale]
 
 /** The plan by which the folder holds an experiment: seeds and tasks as told here, else as NAME.json tells, else the scale's. */
 export function heldPlan({ name }: Experiment, scale: Plan['scale'], store: Store, told: { runs?: number; tasks?: number } = {}): Plan {
-  const held = PUBLISHED.safeParse(parsed(store.read(`${name}.json`) ?? '')).data;
+  const held = headOf(name, store);
   return planOf(scale, told.runs ?? held?.runs, told.tasks ?? held?.tasks);
 }
 
@@ -73,9 +73,8 @@ export async function conduct(experiments: readonly Experiment[], plan: Plan, st
  */
 export function checkScale(experiments: readonly Experiment[], plan: Plan, store: Store): void {
   for (const { name } of experiments) {
-    const text = store.read(`${name}.json`);
-    const found = PUBLISHED.safeParse(parsed(text ?? JSON.stringify({ scale: plan.scale })));
-    const scale = found.success ? found.data.scale : 'none that can be read';
+    if (store.read(`${name}.json`) === undefined) continue;
+    const { scale = 'none that can be read' } = headOf(name, store) ?? {};
     if (scale === plan.scale) continue;
     throw new SeedmaskError('bad-run', {
       field: join(store.folder, `${name}.json`),
@@ -86,25 +85,30 @@ export function checkScale(experiments: readonly Experiment[], plan: Plan, store
   }
 }
 
+/** Cells that the files of an experiment show, but for those that are `known`, and that the folder has not: one that was published has none. */
+function gone({ name }: Experiment, known: readonly Cell[], store: Store): Cell[] {
+  const names = new Set(known.map(nameOf));
+  const shown = store.read(`${name}.csv`) === undefined ? [] : (headOf(name, store)?.cells ?? []);
+  return shown.filter((cell) => !names.has(nameOf(cell)) && !store.result(cell));
+}
+
 /**
- * Rows whose cells a folder has not, as one that was published, cannot be written again.
- * @param next cells whose rows are to be written
+ * Rows whose cells a folder has not cannot be written again.
+ * @param next cells to be run
  * @throws SeedmaskError bad-run when rows of other cells would be lost
  */
-export function checkKept({ name }: Experiment, next: readonly Cell[], store: Store): void {
-  const names = new Set(next.map(nameOf));
-  const shown = PUBLISHED.safeParse(parsed(store.read(`${name}.json`) ?? '')).data?.cells ?? [];
-  const lost = shown.filter((cell) => !names.has(nameOf(cell)) && !store.result(cell));
-  if (lost.length === 0) return;
+export function checkKept(experiment: Experiment, next: readonly Cell[], store: Store): void {
+  const lost = gone(experiment, next, store).length;
+  if (lost === 0) return;
   throw new SeedmaskError('bad-run', {
-    field: join(store.folder, `${name}.csv`),
-    got: `rows of cells that are not in ${join(store.folder, 'cells')} (${lost.length})`,
+    field: join(store.folder, `${experiment.name}.csv`),
+    got: `rows of cells that are not in ${join(store.folder, 'cells')} (${lost})`,
     expected: 'other rows',
     hint: `They would be lost: copy whole cells there with --from ${store.folder}, or choose another folder with --out`,
   });
 }
 
-const PUBLISHED = z.looseObject({
+const HEAD = z.looseObject({
   scale: z.string(),
   runs: z.int().positive().max(MOST_RUNS).optional(),
   tasks: z.int().positive().max(MOST_TASKS).optional(),
@@ -112,40 +116,42 @@ const PUBLISHED = z.looseObject({
   cells: z.array(CELL).catch([]),
 });
 
-function parsed(text: string): unknown {
+/** What NAME.json tells, of whatever version it is; undefined where there is none that can be read. */
+function headOf(name: string, store: Store): z.infer<typeof HEAD> | undefined {
   try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
+    return HEAD.safeParse(JSON.parse(store.read(`${name}.json`) ?? '')).data;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
   }
 }
 
 /**
- * What an experiment makes of the cells that are there; where none is, of the rows of its own files, which a published folder has.
+ * What an experiment makes of the cells that are there; where its own files show others too, as in a published folder, of their rows.
  * @throws SeedmaskError broken-run for a damaged cell; bad-store for files that do not belong together or are of another experiment
  */
 export function results(experiment: Experiment, plan: Plan, store: Store): Conducted {
   const held = (cells: readonly Cell[]) => cells.flatMap((cell) => store.result(cell) ?? []);
   const own = experiment.cells(plan);
   const done = held(own);
-  const alone = done.length === 0 ? shownIn(store.folder, experiment.name) : undefined;
-  if (alone) return shownResults(experiment, heldPlan(experiment, plan.scale, store), alone, store);
   const shown = [...done, ...held(experiment.also?.(plan) ?? [])];
+  const cells = shown.map(({ cell }) => cell);
+  if (gone(experiment, cells, store).length > 0) return shownResults(experiment, heldPlan(experiment, plan.scale, store), store);
   const all = shown.flatMap((one) => one.rows);
   const rows = experiment.select?.(all, plan) ?? all;
   return {
     ...drawnFrom(experiment, rows, plan),
     files: experiment.files?.(shown, plan) ?? [],
     done: done.length,
-    cells: shown.map(({ cell }) => cell),
+    cells,
     spans: shown.map((one) => spanOf(one.rows, rows)),
     missing: own.length - done.length,
     published: store.read(`${experiment.name}.json`) !== undefined,
   };
 }
 
-function shownResults(experiment: Experiment, plan: Plan, shown: Shown, { folder }: Store): Conducted {
-  const { rows, files, cells, spans, missing } = shown;
+function shownResults(experiment: Experiment, plan: Plan, { folder }: Store): Conducted {
+  const { rows, files, cells, spans, missing } = shownIn(folder, experiment.name)!;
   try {
     const drawn = drawnFrom(experiment, rows, plan);
     return { ...drawn, files: files.map((name) => ({ name })), done: cells.length, cells, spans, missing, published: true };

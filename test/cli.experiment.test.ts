@@ -73,7 +73,7 @@ test('rows without cells: drawn from another folder that has nothing else, all o
   const whole = run('--from', from, '--out', out);
   expect(whole).toMatchObject({ status: 0, stderr: `${from} gives 0 cells, 0 of them copied\n` });
   expect(run('--runs', '1', '--out', out).stderr).toBe(
-    'figure-07: its cells are not here, so all rows that its files have are drawn, not those asked for\n',
+    'figure-07: cells of it are not here, so all rows that its files have are drawn, not those asked for\n',
   );
   writeFileSync(csv, text('figure-07.csv').replaceAll('0.9,', '0.8,'));
   writeFileSync(json, JSON.stringify({ ...JSON.parse(readFileSync(json, 'utf8')), sha256: undefined }));
@@ -85,6 +85,14 @@ test('rows without cells: drawn from another folder that has nothing else, all o
   rmSync(csv);
   mkdirSync(csv);
   expect(run('--out', from)).toMatchObject({ status: 1, stderr: `seedmask: cannot read ${csv}: it is no regular file\n` });
+  // Rows of one that nobody asks for would only be missed in the report, when all is computed.
+  writeFileSync(join(out, 'figure-07.csv'), text('figure-07.csv').replaceAll('0.9,', '0.7,'));
+  const other = spawnSync(process.execPath, [MAIN, 'experiment', 'figure-01', '--quick', '--out', out], { encoding: 'utf8' });
+  expect(other).toMatchObject({
+    status: 1,
+    stderr: expect.stringMatching(/^seedmask: [^\n]*figure-07\.csv must be the rows that [^\n]*\n$/),
+  });
+  expect(readdirSync(join(out, 'cells'))).toEqual([]);
 });
 
 test('an --out without a name is told', () => {

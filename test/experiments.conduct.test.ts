@@ -237,13 +237,26 @@ test('rows whose cells are not there are not written over by fewer, and rows of 
   await expect(conduct([little[1]], one, store, runner)).rejects.toThrow(line);
   expect([computed, readFileSync(csv)]).toEqual([[], before]);
   const [cell] = little[1].cells(one);
+  // A cell of them, as of another experiment, does not take the place of them all, neither in the report nor in the files.
+  const { rows, missing: none } = results(little[1], plan, store);
   store.add(cell, open().result(cell)!.rows, 1);
-  expect(() => checkKept(little[1], results(little[1], plan, store).cells, store)).toThrow('(5), this one has other rows');
+  expect(results(little[1], plan, store)).toMatchObject({ rows, missing: none, done: 6, published: true });
+  expect(() => checkKept(little[1], [cell], store)).toThrow('(5), this one has other rows');
   expect(takeOver(other, ['figure-07'], store)).toEqual({ given: 6, copied: 5 });
   await conduct([little[1]], one, store, runner);
   expect(computed).toEqual([]);
 
   rmSync(join(other, 'cells'), { recursive: true });
+  // Rows that are deleted are not lost, and cells of another version are none.
+  const table = readFileSync(csv);
+  rmSync(csv);
+  expect(() => checkKept(little[1], [], store)).not.toThrow();
+  writeFileSync(csv, table);
+  const published = readFileSync(json, 'utf8');
+  writeFileSync(json, published.replace('"kind": "ticket"', '"kind": "other"'));
+  expect(() => checkKept(little[1], [], store)).not.toThrow();
+  expect(results(little[1], plan, store)).toMatchObject({ rows: [], done: 0 });
+  writeFileSync(json, published);
   const hostile = { ...JSON.parse(readFileSync(json, 'utf8')), sha256: undefined, files: ['<script>'] };
   writeFileSync(json, JSON.stringify(hostile));
   expect(await report([results(little[1], plan, store)], plan)).toContain('writes: &lt;script&gt;.');
