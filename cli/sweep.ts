@@ -10,8 +10,8 @@ export interface SweepBar extends Watch {
   stop(): void;
 }
 
-/** Minutes in which a forecast is worth nothing. */
-const EARLY = 0.2;
+/** Milliseconds in which cells come that others have done before, all at once: they tell nothing of those to come. */
+const EARLY = 12_000;
 
 /** @param store keeps a cell's rows */
 export function sweepBar(total: number, quiet: boolean, store: Watch['done']): SweepBar {
@@ -25,14 +25,16 @@ export function sweepBar(total: number, quiet: boolean, store: Watch['done']): S
   const bar = bars?.create(total, 0, { what: '' });
   const under = new Map<string, number>();
   const started = performance.now();
+  /** When it was how far: the pace counts from here. */
+  let from = { at: started, fraction: 0 };
   let finished = 0;
   const fraction = () => (finished + [...under.values()].reduce((sum, f) => sum + f, 0)) / total;
   /** As if the cells to come were like those that are done. */
   const timeLeft = (): string => {
-    const minutes = (performance.now() - started) / 60_000;
-    // What others have done before comes all at once.
-    if (finished === total || minutes < EARLY) return '';
-    const left = minutes * (1 / fraction() - 1);
+    const now = { at: performance.now(), fraction: fraction() };
+    if (now.at - started < EARLY) from = now;
+    if (finished === total || now.fraction <= from.fraction) return '';
+    const left = (((now.at - from.at) / 60_000) * (1 - now.fraction)) / (now.fraction - from.fraction);
     return left < 1 ? ', less than a minute left' : `, about ${Math.round(left)} min left`;
   };
   return {

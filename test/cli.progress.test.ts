@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { training } from '../cli/progress.js';
 import { sweepBar } from '../cli/sweep.js';
-import { nameOf } from '../experiments/cell.js';
+import { type Cell, nameOf } from '../experiments/cell.js';
 import { planOf } from '../experiments/conduct.js';
 import { figure1 } from '../experiments/figure-01.js';
 
@@ -54,32 +54,54 @@ describe('a training bar', () => {
   });
 });
 
-test('cells of a sweep are a line each where there is no terminal, with the time left once it can be told', () => {
+/** What a sweep says without a terminal: the ends of its lines behind the cells' names. */
+function saidOf(
+  total: number,
+  sweep: (bar: ReturnType<typeof sweepBar>, done: (i: number, seconds: number) => void, cells: Cell[]) => void,
+) {
   const { isTTY } = process.stderr;
   vi.useFakeTimers();
   const said = vi.spyOn(console, 'error').mockImplementation(() => undefined);
   try {
     process.stderr.isTTY = false;
-    const cells = figure1.cells(planOf('quick', 4)).slice(0, 4);
-    expect(cells).toHaveLength(4);
-    const bar = sweepBar(4, false, () => undefined);
+    const cells = figure1.cells(planOf('quick', total)).slice(0, total);
+    expect(cells).toHaveLength(total);
+    const bar = sweepBar(total, false, () => undefined);
     const done = (i: number, seconds: number) => {
       vi.advanceTimersByTime(1000 * seconds);
       bar.done(cells[i], [], seconds);
     };
-    done(0, 1);
-    bar.progress(cells[2], 0.5);
-    done(1, 599);
-    done(2, 20);
-    done(3, 20);
-    // 2.5 of 4 cells in 600 s leave 360; 3 of 4 in 620 leave 207.
-    const ends = ['1 s', '599 s, about 6 min left', '20 s, about 3 min left', '20 s'];
-    expect(said.mock.calls.map(([line]) => line)).toEqual(ends.map((end, i) => `${i + 1}/4 ${nameOf(cells[i])}: ${end}`));
+    sweep(bar, done, cells);
+    const lines = said.mock.calls.map(([line]) => line as string);
+    return lines.map((line, i) => line.replace(`${i + 1}/${total} ${nameOf(cells[i])}: `, ''));
   } finally {
     process.stderr.isTTY = isTTY;
     vi.useRealTimers();
     vi.restoreAllMocks();
   }
+}
+
+test('cells of a sweep are a line each where there is no terminal, with the time left once it can be told', () => {
+  const said = saidOf(4, (bar, done, cells) => {
+    done(0, 1);
+    bar.progress(cells[2], 0.5);
+    done(1, 599);
+    done(2, 20);
+    done(3, 20);
+  });
+  // Behind the first, 1.5 cells in 599 s leave as much for 1.5; 2 in 619 leave 310 for 1.
+  expect(said).toEqual(['1 s', '599 s, about 10 min left', '20 s, about 5 min left', '20 s']);
+});
+
+test('what others of a queue have done before, or half done, says nothing of the time that the rest takes', () => {
+  const said = saidOf(8, (bar, done, cells) => {
+    bar.progress(cells[5], 0.9);
+    for (const i of [0, 1, 2, 3, 4]) done(i, 0);
+    done(5, 120);
+    done(6, 1200);
+  });
+  // A tenth of a cell in 120 s leaves 2400 for 2; 1.1 in 1320 leave 1200 for 1.
+  expect(said.slice(4)).toEqual(['0 s', '120 s, about 40 min left', '1200 s, about 20 min left']);
 });
 
 test.each([
