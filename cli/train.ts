@@ -110,7 +110,7 @@ export function trainCommand(): Command {
       wholeNumber,
     )
     .option('--rotate <degrees>', 'turn training images by up to so many degrees, anew in every epoch (default: 0)', degrees)
-    .option('--mirror', 'mirror every other training image left to right, drawn anew in every epoch: for photographs, not for digits')
+    .option('--mirror', 'mirror a random half of the training images left to right, anew in every epoch: for photographs, not for digits')
     .addOption(permutePixelsOption())
     .addOption(permuteLabelsOption())
     .option('--rate <x>', `nats of training loss that a bit of the file is worth (topk; default: ${RATE})`, notNegative)

@@ -85,7 +85,7 @@ export function transferCommand(): Command {
     .option('--rate <x>', `nats of training loss that a bit of the file is worth (default: ${RATE})`, notNegative)
     .option('--shift <pixels>', `move training images by up to so many pixels (default: ${SHIFT}, of permuted pixels 0)`, wholeNumber)
     .option('--rotate <degrees>', 'turn training images by up to so many degrees (default: 0)', degrees)
-    .option('--mirror', 'mirror every other training image left to right')
+    .option('--mirror', 'mirror a random half of the training images left to right')
     .addOption(threadsOption())
     .option('--out <file>', 'write the mask that is better on validation rows as a model file')
     .option('--id <name>', 'with --out: write all known tasks and the new one, by this name, leaning on the known mask if that is shorter')

@@ -12,7 +12,7 @@ export interface Reach {
   readonly shift?: number;
   /** Degrees, both ways, at most 90; default 0. */
   readonly rotate?: number;
-  /** Whether every other image, by a draw of its own, is mirrored left to right; default false. */
+  /** Whether images are mirrored left to right, each with probability 1/2 (random horizontal flips); default false. */
   readonly mirror?: boolean;
 }
 
@@ -20,8 +20,8 @@ export interface Reach {
 export const moves = ({ shift, rotate, mirror }: Reach): boolean => Boolean(shift || rotate || mirror);
 
 /**
- * The images with those of some rows mirrored, turned, then shifted, each as the seed and the epoch draw it; what moves in is 0. A turned pixel is the mean of the
- * four it lies between, weighted by how near they are (bilinear) and rounded.
+ * The images with those of some rows mirrored, turned, then shifted, each as the seed and the epoch draw it; what moves in is 0. A turned
+ * pixel is the mean of the four it lies between, weighted by how near they are (bilinear) and rounded.
  * @param out where to write them; images of other rows stay as they are there
  */
 export function moveImages(

@@ -179,6 +179,17 @@ test('train permutes as well, whatever follows, and eval builds the task from th
   }
 });
 
+test.each([
+  ['train', '--data', 'digits', '--network', 'fc:784-8-10'],
+  ['transfer', 'plain.smk', 'digits', '--permute-labels', '7'],
+])('%s shows turned and mirrored images where it is told to', (...words) => {
+  const masks = [[], ['--rotate', '9'], ['--mirror']].map((moves) => {
+    json(...words, '--density', '0.3', '--epochs', '1', ...moves, '--out', 'moved.smk');
+    return Buffer.from(bytesOf('moved.smk')).toString('hex');
+  });
+  expect(new Set(masks).size).toBe(3);
+});
+
 const known = ['transfer', 'plain.smk', 'digits'];
 test.each<[what: string, words: string[], line: RegExp]>([
   ['no data', ['transfer', 'plain.smk'], /missing required argument 'data'/],
@@ -193,6 +204,7 @@ test.each<[what: string, words: string[], line: RegExp]>([
   ['no name', [...known, '--id', 'a b', '--out', 'x.smk'], /--id must be 1 to 128 of .*got a b/],
   ['moved pixels that have no neighbours', [...known, '--permute-pixels', '1', '--shift', '1'], /--shift must be 0 with --permute-pixels/],
   ['turned ones', [...known, '--permute-pixels', '1', '--rotate', '9'], /--rotate must be 0 with --permute-pixels/],
+  ['mirrored ones', [...known, '--permute-pixels', '1', '--mirror'], /--mirror must be left away with --permute-pixels/],
   ['too many densities', [...known, '--density', '.1,.1,.1'], /--density has 3 fractions, expected at most 2/],
   ['nowhere to write', [...known, '--out', 'nowhere/x.smk'], /cannot write nowhere\/x.smk/],
 ])('%s: one line, exit 1, no file', (_, words, line) => {

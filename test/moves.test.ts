@@ -95,7 +95,7 @@ test('turned pixels are the bilinear means of where they came from, by Math.sin 
   for (const quarter of [-90, -45, 0, 45]) expect(found.some((angle) => angle >= quarter && angle < quarter + 45)).toBe(true);
 });
 
-test('every other image is mirrored left to right, drawn apart from its shift and its turn', () => {
+test('half of the images are mirrored left to right, drawn apart from its shift and its turn', () => {
   const data = pictures(400, 3);
   const rows = Uint32Array.from({ length: 400 }, (_, i) => i);
   const moved = (reach: object, of = data, epoch = 4) => {
