@@ -272,7 +272,7 @@ function seedField(value: unknown): Seed {
   // A float comes as a number too.
   const whole = typeof value === 'bigint' || (typeof value === 'number' && Number.isInteger(value));
   if (whole && value >= 0 && value < 2 ** 64) return seedOfKey(BigInt(value));
-  throw wrong('seed', 'an integer below 2^64', value);
+  throw wrong('seed', 'an integer from 0 to 2^64 - 1', value);
 }
 
 function table<T>(value: unknown, field: string, entry: (value: unknown, field: string) => T): T[] {
