@@ -10,7 +10,7 @@ import type { Reach } from '../src/moves.js';
 import { type Architecture, describe, inputs, isDense, type Shape } from '../src/network.js';
 import { formatSeed, type Seed } from '../src/random.js';
 import { plain, readFile, reading, statusOf } from './files.js';
-import { checkSum, findKnown, isKnown, KNOWN, KNOWN_NAMES, type KnownName } from './known.js';
+import { checkSum, findKnown, isKnown, KNOWN, KNOWN_NAMES, type Known, type KnownName } from './known.js';
 import { FORMS } from './options.js';
 import { classNames, loadOwn, type TaskData } from './own-data.js';
 
@@ -30,7 +30,7 @@ export interface LoadedData {
  * @throws SeedmaskError no-dataset, no-file, over-limit; DataError
  */
 export function loadDataset(source: string, task?: TaskData): LoadedData {
-  const data = isKnown(source) ? loadKnown(source) : (loadOwn(source, task) ?? loadFolder(source, task));
+  const data = isKnown(source) ? loadKnown(source, task) : (loadOwn(source, task) ?? loadFolder(source, task));
   const [train, test] = [data.train, data.test].map(({ input }) => input.join(' x '));
   if (train !== test) {
     throw new SeedmaskError('no-dataset', {
@@ -46,15 +46,16 @@ export function loadDataset(source: string, task?: TaskData): LoadedData {
   return data;
 }
 
-function loadKnown(name: KnownName): LoadedData {
+function loadKnown(name: KnownName, task?: TaskData): LoadedData {
+  const { files, names }: Known = KNOWN[name];
   const hint = `Run: seedmask data get ${name}`;
   const folder = findKnown(name);
   if (folder === null) throw new SeedmaskError('no-dataset', { field: name, got: 'not here', expected: KNOWN[name].package, hint });
   const read = ([file, sum]: [string, string]) => checkSum(file, readFile(join(folder, file)), sum, hint);
-  const [trainImages, trainLabels, testImages, testLabels] = Object.entries(KNOWN[name].files).map(read);
+  const [trainImages, trainLabels, testImages, testLabels] = Object.entries(files).map(read);
   return {
     name,
-    train: datasetFromIdx(trainImages, trainLabels, 'train'),
+    train: { ...datasetFromIdx(trainImages, trainLabels, 'train'), ...(!task && names && { names }) },
     test: datasetFromIdx(testImages, testLabels, 'test'),
   };
 }

@@ -129,6 +129,7 @@ Examples:
   seedmask train --data mnist --network fc --out digits.smk
   seedmask train --data mnist --network lenet5 --out lenet5.smk
   seedmask train --data mnist --network lenet5 --shift 3 --rotate 10 --epochs 30 --out handwriting.smk
+  seedmask train --data cifar10 --network 32x32x3:conv32-conv32-pool-conv64-conv64-pool-conv128-conv128-pool-10 --density .5,.3,.2,.15,.1,.1,.2 --mirror --epochs 20 --out photographs.smk
   seedmask train --data mnist --network fc:784-100-10 --density 0.05,0.2 --epochs 5 --seed 7 --out small.smk
   seedmask train --data mnist --network 28x28x1:conv8-pool-conv16k5v-pool-10 --out own.smk
   seedmask train --data mnist --network fc --target-bytes 2000 --out at-most-2000.smk
