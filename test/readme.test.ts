@@ -34,7 +34,7 @@ test('the client example runs against a server of the shipped models', async () 
   const { stdout } = await promisify(execFile)(process.execPath, run(program.replace('http://localhost:8080', server.url)), { cwd: ROOT });
   await server.close();
   expect(stdout).toMatch(
-    /^digits 784\nmnist 784\nmnist-lenet5 784\nmnist-same-sign 784\nmnist-tiny 784\n(?:p0\d{3} 784\n){100}\d \d+ [0-9a-f]{64}\n$/,
+    /^cifar10 3072\ndigits 784\nmnist 784\nmnist-lenet5 784\nmnist-same-sign 784\nmnist-tiny 784\n(?:p0\d{3} 784\n){100}\d \d+ [0-9a-f]{64}\n$/,
   );
 }, 30_000);
 
