@@ -140,8 +140,9 @@ export function checkMoves({ name, train: { input, features } }: LoadedData, mov
   const why = isImage(input) ? ' with --permute-pixels, whose images have no neighbours' : `: the rows of ${name} are no images`;
   for (const move of ['shift', 'rotate', 'mirror'] as const) {
     const got = moves[move];
+    if (!got) continue;
     const [none, given] = got === true ? ['left away', 'given'] : ['0', String(got)];
-    if (got) throw new SeedmaskError('bad-option', { field: `--${move}`, expected: `${none}${why}`, got: given });
+    throw new SeedmaskError('bad-option', { field: `--${move}`, expected: `${none}${why}`, got: given });
   }
 }
 

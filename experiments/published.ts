@@ -55,7 +55,7 @@ export function takeOver(
   store: Store,
   rowsWillDo = false,
 ): { readonly given: number; readonly copied: number } {
-  const there = names.filter((name) => existsSync(join(folder, `${name}.json`)) && existsSync(join(folder, `${name}.csv`)));
+  const there = names.filter((name) => hasFiles(folder, name));
   if (there.length === 0) {
     throw new SeedmaskError('bad-store', {
       field: folder,
@@ -91,9 +91,9 @@ export function takeOver(
  * @throws SeedmaskError bad-store for files that do not belong together; no-file, over-limit
  */
 export function takeShown(folder: string, name: string, scale: string, store: Store): boolean {
-  const [files, own] = [folder, store.folder].map((one) => filesOf(one, name));
+  const files = filesOf(folder, name);
   if (shownIn(folder, name)?.scale !== scale) return false;
-  if (own.every(existsSync)) return readText(own[1]) !== readText(files[1]);
+  if (hasFiles(store.folder, name)) return store.read(`${name}.csv`) !== readText(files[1]);
   for (const file of files) store.write(basename(file), new TextEncoder().encode(readText(file)));
   return false;
 }
@@ -113,7 +113,7 @@ export function spanOf(own: readonly Row[], rows: readonly Row[]): [first: numbe
  */
 export function shownIn(folder: string, name: string): Shown | undefined {
   const [json, table] = filesOf(folder, name);
-  if (!existsSync(json) || !existsSync(table)) return undefined;
+  if (!hasFiles(folder, name)) return undefined;
   const { scale, sha256, cells, rows: spans = [], missing = 0, files = [] } = described(json);
   const rows = rowsOf(table);
   // Of the rows, not of the bytes: other ends of lines, as git may write them, are no other rows.
@@ -128,6 +128,7 @@ export function shownIn(folder: string, name: string): Shown | undefined {
 const valuesOf = (row: Row): Row => Object.fromEntries(Object.entries(row).filter(([, value]) => value !== ''));
 
 const filesOf = (folder: string, name: string) => [`${name}.json`, `${name}.csv`].map((file) => join(folder, file));
+const hasFiles = (folder: string, name: string): boolean => filesOf(folder, name).every((file) => existsSync(file));
 
 /** The cells of one experiment that are shown whole, with their rows. */
 function published(folder: string, name: string): { cell: Cell; rows: readonly Row[] }[] {
