@@ -157,14 +157,14 @@ async function main() {
 }
 
 async function write(rows, folder) {
-  const { styled } = await import('../dist/experiments/chart.js');
-  const { drawnAlone } = await import('../dist/experiments/plot.js');
-  const { csv } = await import('../dist/experiments/store.js');
+  const { styled } = await import('../dist/experiments/evidence/chart.js');
+  const { drawnAlone } = await import('../dist/experiments/evidence/plot.js');
+  const { csv } = await import('../dist/experiments/evidence/rows.js');
   const flat = rows.map(({ perSecond, us, ...row }) => ({ ...row, perSecond: perSecond.mean, us: us.mean }));
   writeFileSync(join(folder, 'tasks-served.csv'), csv(flat));
   const draw = (name, title, yLabel, style, of) => {
     const points = rows.map((row) => ({ x: row.tasks, ...of(row) }));
-    /** @type {import('../dist/experiments/chart.js').Chart} */
+    /** @type {import('../dist/experiments/evidence/chart.js').Chart} */
     const chart = { kind: 'curves', across: 'tasks', yLabel, lines: [{ label: 'seedmask serve', points, ...style }] };
     /** @type {[number, number]} */
     const range = [0, 1.05 * Math.max(...points.map(({ max }) => max))];

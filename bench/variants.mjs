@@ -9,9 +9,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { writeFileSafely } from '../dist/cli/files.js';
-import { openPool, runHere } from '../dist/experiments/pool.js';
 import { summary } from '../dist/experiments/statistics.js';
-import { openStore } from '../dist/experiments/store.js';
+import { openPool, runHere } from '../dist/experiments/sweep/pool.js';
+import { openStore } from '../dist/experiments/sweep/store.js';
 import * as definitions from '../dist/models/index.js';
 import { paperTraining } from '../dist/src/train.js';
 
@@ -30,10 +30,10 @@ const epochs = values.epochs.split(',').map(Number);
 const ARMS = /** @type {const} */ (['toward_zero', 'toward_zero_all']);
 const folder = values.out ?? mkdtempSync(join(tmpdir(), 'seedmask-variants-'));
 const store = openStore(folder, writeFileSafely);
-const network = /** @type {import('../dist/experiments/cell.js').TicketCell['network']} */ (values.network);
+const network = /** @type {import('../dist/experiments/cells/cell.js').TicketCell['network']} */ (values.network);
 const ticket = /** @type {const} */ ({ kind: 'ticket', network, criterion: 'large_final', mask1: 'rewind', rounds: 1, power: 8 });
 const sizes = { rows, validation: 1000, test: values.network === 'fc' ? 10_000 : 5000 };
-/** @returns {import('../dist/experiments/cell.js').TicketCell} */
+/** @returns {import('../dist/experiments/cells/cell.js').TicketCell} */
 const cellOf = (mask0, seed, epochs) => ({ ...ticket, ...sizes, mask0, seed, epochs });
 const cells = Array.from({ length: seeds }, (_, seed) => epochs.flatMap((age) => ARMS.map((mask0) => cellOf(mask0, seed, age)))).flat();
 
@@ -42,7 +42,7 @@ if (missing.length > 0) {
   const pool = await openPool(new URL('../dist/cli/experiment-thread.js', import.meta.url).pathname, join(folder, 'shelf'), threads);
   await runHere(missing, pool, threads, {
     progress() {},
-    done(/** @type {import('../dist/experiments/cell.js').TicketCell} */ cell, found, seconds) {
+    done(/** @type {import('../dist/experiments/cells/cell.js').TicketCell} */ cell, found, seconds) {
       store.add(cell, found, seconds);
       const last = found.at(-1);
       console.error(

@@ -5,7 +5,7 @@ import { stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { Command } from 'commander';
 import { inspectModel, networkId, SeedmaskError } from '../codec/index.js';
-import type { Contents } from '../server/protocols/contents.js';
+import type { Contents } from '../server/repository/contents.js';
 import { listFiles, readLabels } from '../server/repository/files.js';
 import { checkNoInput, checkWritable, readFile, writeFileSafely } from './files.js';
 import { hexOf, inFile, LIMITS, networksOf } from './models.js';

@@ -12,14 +12,7 @@ import { formatSeed, type Seed } from '../src/random.js';
 import { plain, readFile, reading, statusOf } from './files.js';
 import { checkSum, findKnown, isKnown, KNOWN, KNOWN_NAMES, type Known, type KnownName } from './known.js';
 import { FORMS } from './options.js';
-import { classNames, loadOwn, type TaskData } from './own-data.js';
-
-export interface LoadedData {
-  /** What a model file records: the known name, or the folder's own name without the way to it. */
-  readonly name: string;
-  readonly train: Dataset;
-  readonly test: Dataset;
-}
+import { classNames, type LoadedData, loadOwn, type TaskData } from './own-data.js';
 
 /**
  * @param source a known name; an .npz file as Keras saves it; a .csv file; or a folder with train-images-idx3-ubyte,

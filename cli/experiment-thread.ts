@@ -2,10 +2,10 @@
 
 import { workerData } from 'piscina';
 import { SeedmaskError } from '../codec/index.js';
-import { nameOf } from '../experiments/cell.js';
-import type { Lab } from '../experiments/lab.js';
-import type { Answer } from '../experiments/pool.js';
-import { runCell } from '../experiments/run.js';
+import { nameOf } from '../experiments/cells/cell.js';
+import type { Lab } from '../experiments/cells/lab.js';
+import { runCell } from '../experiments/cells/run.js';
+import type { Answer } from '../experiments/sweep/pool.js';
 import { DataError } from '../src/data.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { ShapeError } from '../src/network.js';

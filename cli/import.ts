@@ -39,12 +39,13 @@ import {
   weightShapes,
 } from '../src/network.js';
 import { DISTRIBUTIONS, type Distribution, formatSeed, type Seed } from '../src/random.js';
-import { checkFits, type LoadedData, loadDataset, pathOf } from './datasets.js';
+import { checkFits, loadDataset, pathOf } from './datasets.js';
 import { checkNoInput, checkWritable, readFile, writeFileSafely } from './files.js';
 import { accuracies, accuracyUnder, partsOf, taskModel } from './learn.js';
 import { inFile } from './models.js';
 import { type NamedNetwork, networkOption } from './network-option.js';
 import { dataOption, fraction, named, type Output, outputOf, refuseGiven, seedOption, threadsOption } from './options.js';
+import type { LoadedData } from './own-data.js';
 
 interface Options extends Output {
   initial?: string;

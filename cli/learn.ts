@@ -14,13 +14,13 @@ import {
   type BernoulliResult,
   bernoulliTraining,
   type MaskResult,
-  type Progress,
   TOPK,
   topkTraining,
   trainBernoulli,
   trainThreshold,
   trainTopk,
 } from '../src/train.js';
+import type { Progress } from '../src/training-options.js';
 
 /**
  * Kept fraction of dense layers, first to last, and passes over the data: chosen on validation rows of 784-300-100-10 (bench/README.md).

@@ -9,7 +9,6 @@ import { type NumpyArray, readNpz } from '../interop/npz.js';
 import { decodePng, hasPngSignature } from '../server/requests/png.js';
 import { type Dataset, type Features, farFromZero, featureBytes, standardFeatures } from '../src/data.js';
 import type { Shape } from '../src/network.js';
-import type { LoadedData } from './datasets.js';
 import { readFile, reading, statusOf } from './files.js';
 
 /** Of a CSV or PNG file. */
@@ -27,6 +26,13 @@ const LARGEST = 1e37;
 const MAX_FRACTIONS = 20;
 
 const refuse = (field: string, got: unknown, expected: string) => new SeedmaskError('no-dataset', { field, got, expected });
+
+export interface LoadedData {
+  /** What a model file records: the known name, or the folder's own name without the way to it. */
+  readonly name: string;
+  readonly train: Dataset;
+  readonly test: Dataset;
+}
 
 /** What a trained task says of its data: how numbers become bytes, and what its classes are called, in its order. */
 export interface TaskData {

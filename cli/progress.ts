@@ -2,7 +2,7 @@
 // on a terminal, once it takes longer than half a second.
 
 import { Presets, SingleBar } from 'cli-progress';
-import type { Progress } from '../src/train.js';
+import type { Progress } from '../src/training-options.js';
 
 export interface TrainingBar {
   /** @param part what of the whole is under way, when the bar is of several runs */

@@ -15,7 +15,7 @@ import { describe, type Network, outputs, totalKept, totalWeights } from '../src
 import { formatSeed, type Seed } from '../src/random.js';
 import { constantTwin, type TicketOptions, ticketNetwork, tickets } from '../src/tickets.js';
 import { type DenseResult, PAPER, paperTraining, trainDense } from '../src/train.js';
-import { checkFits, type LoadedData, loadDataset, pathOf } from './datasets.js';
+import { checkFits, loadDataset, pathOf } from './datasets.js';
 import { checkNoInput, checkWritable, writeFileSafely } from './files.js';
 import { accuracy, accuracyUnder, batchOf, emptyLayer, partsOf, taskModel } from './learn.js';
 import { hexOf } from './models.js';
@@ -32,6 +32,7 @@ import {
   threadsOption,
   upTo,
 } from './options.js';
+import type { LoadedData } from './own-data.js';
 import { type TrainingBar, training } from './progress.js';
 import { openRun, type RoundRecord } from './rounds.js';
 

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readSafetensors, SeedmaskError, type Tensor, writeSafetensors } from '../codec/index.js';
-import type { Shelf } from '../experiments/lab.js';
+import type { Shelf } from '../experiments/cells/lab.js';
 import type { Parameters } from '../src/network.js';
 import { makeFolder, writeFileSafely } from './files.js';
 

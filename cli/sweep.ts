@@ -1,8 +1,8 @@
 // Progress of many cells on stderr: one bar on a terminal, a line a cell elsewhere, nothing with --json.
 
 import { MultiBar, Presets } from 'cli-progress';
-import { nameOf } from '../experiments/cell.js';
-import type { Watch } from '../experiments/pool.js';
+import { nameOf } from '../experiments/cells/cell.js';
+import type { Watch } from '../experiments/sweep/pool.js';
 
 export interface SweepBar extends Watch {
   /** A line above the bar. */

@@ -14,10 +14,10 @@ import {
   writeModel,
   writePacked,
 } from '../codec/index.js';
-import { styled } from '../experiments/chart.js';
-import type { Picture } from '../experiments/experiment.js';
-import { drawing } from '../experiments/optional.js';
-import { beside } from '../experiments/task.js';
+import { beside } from '../experiments/cells/task.js';
+import { styled } from '../experiments/evidence/chart.js';
+import { drawing } from '../experiments/evidence/drawing.js';
+import type { Picture } from '../experiments/evidence/experiment.js';
 import { labelsOf, type Split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
 import { createWasmEngine } from '../src/engine/wasm.js';

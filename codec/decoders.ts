@@ -1,15 +1,9 @@
 // The decoders of every scheme, ready at once. A page makes its own (web/workbench.ts), of the parts that its files need.
 
 import { inflate } from '#inflate';
-import type { Inflate } from './deflate.js';
 import { READER, READER_BYTES } from './kernel.js';
 import { MaskReader } from './mask-reader.js';
-
-/** What undoes the schemes of payloads that are not plain bits. */
-export interface Decoders {
-  readonly inflate: Inflate;
-  readonly masks: MaskReader;
-}
+import type { Decoders } from './schemes.js';
 
 export const DECODERS: Decoders = { inflate, masks: new MaskReader(compiled()) };
 

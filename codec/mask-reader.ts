@@ -4,7 +4,7 @@
 import { weighted } from '../src/network.js';
 import { SeedmaskError } from './errors.js';
 import { gridOf, isSized, type Surroundings } from './grids.js';
-import { isMixed, type LayerCount } from './schemes.js';
+import { isMixed, type LayerCount, type LayerDecoder } from './schemes.js';
 
 interface Kernel {
   readonly memory: WebAssembly.Memory;
@@ -24,7 +24,7 @@ interface Kernel {
 /** Memory that is kept from one payload to the next. */
 const KEPT_BYTES = 2 ** 23;
 
-export class MaskReader {
+export class MaskReader implements LayerDecoder {
   readonly #module: WebAssembly.Module;
   #kernel: Kernel | undefined;
 
@@ -33,11 +33,6 @@ export class MaskReader {
     this.#module = module;
   }
 
-  /**
-   * Reads the layers that their counts leave open, through the model or by shares alone, into `mask`, zeros before.
-   * @returns whether the stream ended where, and as, its writer ends it
-   * @throws SeedmaskError 'over-limit' where there is no memory for it
-   */
   read(around: Surroundings, layers: readonly LayerCount[], body: Uint8Array, modelled: boolean, mask: readonly Uint8Array[]): boolean {
     const kernel = this.#kernel ?? (new WebAssembly.Instance(this.#module).exports as unknown as Kernel);
     // One that found no memory is left where it stopped, and not used again.

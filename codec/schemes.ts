@@ -9,7 +9,7 @@
 // A new scheme is a new id; ids never change meaning. Here they are read; encode.ts writes them.
 
 import { countKept, keepAll, maskBytes, weighted } from '../src/network.js';
-import type { Decoders } from './decoders.js';
+import type { Inflate } from './deflate.js';
 import { SeedmaskError } from './errors.js';
 import { fitsModel, type Surroundings } from './grids.js';
 
@@ -56,6 +56,22 @@ export function readNumber(
   if (byte & 128) throw bad(field, 'a number that does not end', what);
   if (byte === 0 && unit > 128) throw bad(field, 'a padded number', `${what} in its shortest form`);
   return { value, end: at };
+}
+
+/** What reads range-coded layers (mask-reader.ts). */
+export interface LayerDecoder {
+  /**
+   * Reads the layers that their counts leave open, through the model or by shares alone, into `mask`, zeros before.
+   * @returns whether the stream ended where, and as, its writer ends it
+   * @throws SeedmaskError 'over-limit' where there is no memory for it
+   */
+  read(around: Surroundings, layers: readonly LayerCount[], body: Uint8Array, modelled: boolean, mask: readonly Uint8Array[]): boolean;
+}
+
+/** What undoes the schemes of payloads that are not plain bits. */
+export interface Decoders {
+  readonly inflate: Inflate;
+  readonly masks: LayerDecoder;
 }
 
 /**

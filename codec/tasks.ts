@@ -3,12 +3,12 @@
 // In a file a base is a place in the index; wherever tasks may move, it is an id.
 
 import type { Mask, Network } from '../src/network.js';
-import { DECODERS, type Decoders } from './decoders.js';
+import { DECODERS } from './decoders.js';
 import { SeedmaskError } from './errors.js';
 import type { BaseMask, Surroundings } from './grids.js';
 import { taskName } from './layout.js';
 import type { TaskHead } from './records.js';
-import { basePlace, type DecodedPayload, decodePayload } from './schemes.js';
+import { basePlace, type DecodedPayload, type Decoders, decodePayload } from './schemes.js';
 
 export interface Task extends TaskHead {
   readonly mask: Mask;

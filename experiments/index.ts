@@ -1,26 +1,26 @@
 // The paper's figures and tables, and what we add, in the order of the report.
 
-import { earlyMasks } from './early-masks.js';
-import { earlyMasksWhy } from './early-masks-why.js';
-import type { Experiment } from './experiment.js';
-import { figure1 } from './figure-01.js';
-import { figure2, figure2b } from './figure-02.js';
-import { figure5 } from './figure-05.js';
-import { figure7 } from './figure-07.js';
-import { figure7Control } from './figure-07-control.js';
-import { figure7b } from './figure-07b.js';
-import { figure8 } from './figure-08.js';
-import { figure8b } from './figure-08b.js';
-import { figure10 } from './figure-10.js';
-import { mechanism } from './mechanism.js';
-import { permutations } from './permutations.js';
-import { permutationsStudy } from './permutations-study.js';
-import { supermasks, supermasksControl, supermasksConv } from './supermasks.js';
-import { supsup } from './supsup.js';
-import { taskMatrix } from './task-matrix.js';
-import { transfer } from './transfer.js';
-import { unlikeTasks } from './unlike-tasks.js';
-import { unusedOutputs } from './unused-outputs.js';
+import type { Experiment } from './evidence/experiment.js';
+import { earlyMasks } from './figures/early-masks.js';
+import { earlyMasksWhy } from './figures/early-masks-why.js';
+import { figure1 } from './figures/figure-01.js';
+import { figure2, figure2b } from './figures/figure-02.js';
+import { figure5 } from './figures/figure-05.js';
+import { figure7 } from './figures/figure-07.js';
+import { figure7Control } from './figures/figure-07-control.js';
+import { figure7b } from './figures/figure-07b.js';
+import { figure8 } from './figures/figure-08.js';
+import { figure8b } from './figures/figure-08b.js';
+import { figure10 } from './figures/figure-10.js';
+import { mechanism } from './figures/mechanism.js';
+import { permutations } from './figures/permutations.js';
+import { permutationsStudy } from './figures/permutations-study.js';
+import { supermasks, supermasksControl, supermasksConv } from './figures/supermasks.js';
+import { supsup } from './figures/supsup.js';
+import { taskMatrix } from './figures/task-matrix.js';
+import { transfer } from './figures/transfer.js';
+import { unlikeTasks } from './figures/unlike-tasks.js';
+import { unusedOutputs } from './figures/unused-outputs.js';
 
 export const EXPERIMENTS: readonly Experiment[] = [
   figure1,

@@ -15,9 +15,6 @@ export async function optional<T>(purpose: string, name: string, load: () => Pro
   }
 }
 
-/** What draws charts: loaded where something is drawn, as it takes longer to load than most commands run. */
-export const drawing = () => optional('drawing', '@observablehq/plot linkedom', () => import('./plot.js'));
-
 /** The same of a package that is required, where nothing can wait. */
 export function optionalNow<T>(purpose: string, name: string, load: () => T): T {
   try {

@@ -4,7 +4,7 @@
 
 import { promisify } from 'node:util';
 import { constants, gzip } from 'node:zlib';
-import type { Answer } from './routes.js';
+import type { Answer } from './answer.js';
 
 /** Bytes from which an answer is worth compressing. */
 const LARGE = 32 * 1024;

@@ -6,7 +6,7 @@
 
 import type { IncomingMessage } from 'node:http';
 import { SeedmaskError } from '../codec/errors.js';
-import type { Answer } from './routes.js';
+import type { Answer } from './answer.js';
 
 const PROBLEM = 'application/problem+json';
 

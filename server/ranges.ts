@@ -5,7 +5,7 @@
 
 import type { Request } from 'express';
 import { SeedmaskError } from '../codec/errors.js';
-import type { Answer } from './routes.js';
+import type { Answer } from './answer.js';
 
 /** What of a whole answer the request wants. @throws SeedmaskError bad-range */
 export function partial(answer: Answer, req: Request): Answer {

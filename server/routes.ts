@@ -6,6 +6,7 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import type { RequestHandler } from 'express';
 import type { z } from 'zod';
 import { SeedmaskError } from '../codec/errors.js';
+import type { Answer, Exchange } from './answer.js';
 import { compressed, isLarge } from './compress.js';
 import type { Access, Caller, Gate } from './gate.js';
 import { nearest } from './nearest.js';
@@ -18,7 +19,7 @@ import type { Meters } from './running/metrics.js';
 import type { Scheduler } from './running/scheduler.js';
 import type { Statistics } from './running/statistics.js';
 import type { Threads } from './running/threads.js';
-import { type Trace, traceOf } from './trace.js';
+import { traceOf } from './trace.js';
 
 /** What routes work with. */
 export interface Service {
@@ -53,21 +54,6 @@ export interface Service {
   answered(exchange: Exchange): void;
 }
 
-/** A request and what became of it. */
-export interface Exchange {
-  readonly method: string;
-  /** The route's path with its parameters in braces; 'none' for a request that no route takes. */
-  readonly route: string;
-  readonly trace: Trace;
-  readonly task?: string;
-  /** Whose key it was. */
-  readonly caller?: string;
-  readonly status: number;
-  /** Code of the failure. */
-  readonly code?: string;
-  readonly seconds: number;
-}
-
 /** One request, as a route sees it. */
 export interface Call {
   /** Percent-decoded parameters of the path. */
@@ -82,15 +68,6 @@ export interface Call {
   body(): Promise<Uint8Array>;
   /** Whether the client has closed the connection: nothing more need be computed for it. */
   gone(): boolean;
-}
-
-export interface Answer {
-  readonly status: number;
-  readonly type: string;
-  readonly body: string | Uint8Array;
-  readonly headers?: Readonly<Record<string, string>>;
-  /** Code of the failure it tells. */
-  readonly code?: string;
 }
 
 /** The schema of a body, or 'bytes' for one that is no JSON. */
@@ -174,44 +151,6 @@ function patternOf(path: string): RegExp {
   const group = (name: string) => `(?<${name}>${v1 ? (name === 'version' ? '\\d+' : '[^/:]+') : '[^/]+'})`;
   const source = path.replaceAll('.', '\\.').replace(/\{(\w+)\}/g, (_, name: string) => group(name));
   return new RegExp(`^${source}${v1 || path === '/' ? '' : '/?'}$`, v1 ? 'i' : '');
-}
-
-/** A JSON answer. Its type is exactly application/json: KServe's client compares the header as a string. */
-export const json = (value: unknown, status = 200, headers?: Record<string, string>): Answer => ({
-  status,
-  type: 'application/json',
-  body: JSON.stringify(value),
-  headers,
-});
-
-/** Milliseconds for which a long list may hold up other requests at a time. */
-const TURN_MS = 4;
-
-/** All items, each of which takes little to make, in turns with other requests. */
-export async function inTurns<T>(items: Iterable<T>): Promise<T[]> {
-  const made: T[] = [];
-  let turn = performance.now();
-  for (const item of items) {
-    made.push(item);
-    if (performance.now() - turn < TURN_MS) continue;
-    await new Promise(setImmediate);
-    turn = performance.now();
-  }
-  return made;
-}
-
-/** A JSON answer around a list that may be long: open, the texts of its items, close. It is written in turns with other requests. */
-export async function textList(open: string, texts: Iterable<string>, close: string): Promise<Answer & { readonly body: string }> {
-  const parts = await inTurns(texts);
-  return { status: 200, type: 'application/json', body: `${open}${parts.join(',')}${close}` };
-}
-
-/** The same of values. */
-export function jsonList(open: string, items: Iterable<unknown>, close: string): Promise<Answer> {
-  function* texts() {
-    for (const item of items) yield JSON.stringify(item);
-  }
-  return textList(open, texts(), close);
 }
 
 /** A parameter that the path always has. */

@@ -117,14 +117,13 @@ export {
   type DenseResult,
   type MaskResult,
   PAPER,
-  type Progress,
   paperTraining,
   type ThresholdOptions,
   TOPK,
   type TopkOptions,
-  type TrainOptions,
   trainBernoulli,
   trainDense,
   trainThreshold,
   trainTopk,
 } from './train.js';
+export type { Progress, TrainOptions } from './training-options.js';

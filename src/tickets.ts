@@ -14,7 +14,8 @@ import { actionConflict, type Mask0, type Mask1, restartBy, zeroedBy } from './m
 import { type Criterion, criterionMaskOf, nextKeep } from './masks/criteria.js';
 import { type Architecture, fullMask, type Mask, type Network, type Parameters, regenerate, ShapeError } from './network.js';
 import type { Seed } from './random.js';
-import { type Progress, type TrainOptions, trainDense } from './train.js';
+import { trainDense } from './train.js';
+import type { Progress, TrainOptions } from './training-options.js';
 
 /** The network whose training makes the masks: the paper's Glorot normal initialisation. */
 export const ticketNetwork = (architecture: Architecture, seed: Seed): Network => ({

@@ -2,43 +2,15 @@
 // order, first scores), so a run gives the same bytes with any number of threads. Choices are made on validation rows only.
 
 import { type Dataset, epochOrder, imagesOf, labelsOf, type Split } from './data.js';
-import { type Engine, type InputTransform, PIXELS, type Trainer, type TrainingSet } from './engine/engine.js';
+import { type Engine, PIXELS, type Trainer, type TrainingSet } from './engine/engine.js';
 import { accuracyOf } from './evaluate.js';
 import { cosinePi } from './exact.js';
 import { EVALUATION_DRAWS, evenScores, likelierMask } from './masks/bernoulli.js';
 import { type RmspropOptions, ThresholdScores } from './masks/threshold.js';
 import { densityAt, gainAt, initialScores, keepAt, SCHEDULE, scoreRanges } from './masks/topk.js';
-import { moveImages, moves, type Reach } from './moves.js';
+import { moveImages, moves } from './moves.js';
 import { type Architecture, type Mask, type Network, outputs, type Parameters, regenerate } from './network.js';
-import { checkDensity, checkRun } from './training-checks.js';
-
-export interface Progress {
-  /** Counted from 1. */
-  readonly epoch: number;
-  readonly epochs: number;
-  readonly step: number;
-  readonly steps: number;
-  /** Mean loss over the steps since the last report. */
-  readonly loss: number;
-  /** Accuracy on the validation rows after the last finished epoch, or null in the first. */
-  readonly valAccuracy: number | null;
-  readonly images: number;
-}
-
-/**
- * Training images are moved within the reach, anew in every epoch. Whoever trains gets a ShapeError for numbers that are out of range, for
- * fewer training rows than a batch, and where there is no validation row to choose by.
- */
-export interface TrainOptions extends Reach {
-  readonly epochs: number;
-  readonly batch: number;
-  readonly learningRate: number;
-  readonly transform?: InputTransform;
-  /** The number of the first epoch, which decides its batch order; default 0. */
-  readonly firstEpoch?: number;
-  readonly onProgress?: (progress: Progress) => void;
-  readonly signal?: AbortSignal;
-}
+import { checkDensity, checkRun, type TrainOptions } from './training-options.js';
 
 /** The paper's training of the full network: Adam 1.2e-3, batch 60 (its FC on MNIST; it trains 55 epochs). */
 export const PAPER = { batch: 60, learningRate: 1.2e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as const;

@@ -7,9 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test, vi } from 'vitest';
 import { removeLeftOvers } from '../cli/files.js';
-import { nameOf } from '../experiments/cell.js';
-import { planOf } from '../experiments/conduct.js';
-import { figure7 } from '../experiments/figure-07.js';
+import { nameOf } from '../experiments/cells/cell.js';
+import { figure7 } from '../experiments/figures/figure-07.js';
+import { planOf } from '../experiments/sweep/conduct.js';
 
 vi.setConfig({ testTimeout: 60_000 });
 

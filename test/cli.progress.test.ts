@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { training } from '../cli/progress.js';
 import { sweepBar } from '../cli/sweep.js';
-import { type Cell, nameOf } from '../experiments/cell.js';
-import { planOf } from '../experiments/conduct.js';
-import { figure1 } from '../experiments/figure-01.js';
+import { type Cell, nameOf } from '../experiments/cells/cell.js';
+import { figure1 } from '../experiments/figures/figure-01.js';
+import { planOf } from '../experiments/sweep/conduct.js';
 
 const MAIN = join(import.meta.dirname, '..', 'dist', 'cli', 'main.js');
 const CURSOR_AND_WRAP = '\u001b[?25h\u001b[?7h';

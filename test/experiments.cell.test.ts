@@ -6,13 +6,13 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { SeedmaskError } from '../codec/index.js';
-import { CELL, type Cell, nameOf } from '../experiments/cell.js';
-import { planOf } from '../experiments/conduct.js';
-import { curveCells, learnedCells, ticketCells } from '../experiments/grids.js';
+import { CELL, type Cell, nameOf } from '../experiments/cells/cell.js';
+import { curveCells, learnedCells, ticketCells } from '../experiments/cells/grids.js';
 import { EXPERIMENTS } from '../experiments/index.js';
 import { optional } from '../experiments/optional.js';
-import { addressOf } from '../experiments/redis.js';
-import { openStore } from '../experiments/store.js';
+import { planOf } from '../experiments/sweep/conduct.js';
+import { addressOf } from '../experiments/sweep/redis.js';
+import { openStore } from '../experiments/sweep/store.js';
 import { brief, cleanUp, folder } from './experiments.material.js';
 
 afterAll(cleanUp);

@@ -2,11 +2,11 @@
 
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { Row } from '../experiments/cell.js';
-import { inBands, inOrder, shown } from '../experiments/claims.js';
-import { planOf, results } from '../experiments/conduct.js';
+import type { Row } from '../experiments/cells/cell.js';
+import { inBands, inOrder, shown } from '../experiments/evidence/claims.js';
 import { EXPERIMENTS } from '../experiments/index.js';
-import type { Store } from '../experiments/store.js';
+import { planOf, results } from '../experiments/sweep/conduct.js';
+import type { Store } from '../experiments/sweep/store.js';
 
 const plan = planOf('budget', 1);
 const scope = { plan, network: 'fc' } as const;

@@ -6,9 +6,9 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Cell, PlaneCell, TicketCell } from '../experiments/cell.js';
-import { openPool } from '../experiments/pool.js';
-import { addressOf, type Connection, connect } from '../experiments/redis.js';
+import type { Cell, PlaneCell, TicketCell } from '../experiments/cells/cell.js';
+import { openPool } from '../experiments/sweep/pool.js';
+import { addressOf, type Connection, connect } from '../experiments/sweep/redis.js';
 
 const DIST = join(import.meta.dirname, '..', 'dist', 'cli');
 

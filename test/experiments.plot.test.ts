@@ -4,9 +4,9 @@
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type Chart, styled } from '../experiments/chart.js';
-import type { Picture } from '../experiments/experiment.js';
-import { apart, drawn, drawnAlone } from '../experiments/plot.js';
+import { type Chart, styled } from '../experiments/evidence/chart.js';
+import type { Picture } from '../experiments/evidence/experiment.js';
+import { apart, drawn, drawnAlone } from '../experiments/evidence/plot.js';
 
 const PYTHON = '/usr/bin/python3';
 const COUNT = 'import sys, xml.etree.ElementTree as x; print(len(list(x.fromstring(sys.stdin.buffer.read()).iter(sys.argv[1]))))';

@@ -2,8 +2,8 @@
 
 import { expect, test } from 'vitest';
 import { loadDataset } from '../cli/datasets.js';
-import type { ProbeCell, Row } from '../experiments/cell.js';
-import { runCell } from '../experiments/run.js';
+import type { ProbeCell, Row } from '../experiments/cells/cell.js';
+import { runCell } from '../experiments/cells/run.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 
 const CELL: Omit<ProbeCell, 'criterion'> = {

@@ -7,11 +7,11 @@ import { Job, Queue } from 'bullmq';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { SeedmaskError } from '../codec/index.js';
 import { RELEASE } from '../dist/cli/release.js';
-import { type Cell, nameOf } from '../experiments/cell.js';
-import type { Pool } from '../experiments/pool.js';
-import { openQueue, PREFIX, queueName, runOnQueue } from '../experiments/queue.js';
-import type { Connection } from '../experiments/redis.js';
-import { workOn } from '../experiments/worker.js';
+import { type Cell, nameOf } from '../experiments/cells/cell.js';
+import type { Pool } from '../experiments/sweep/pool.js';
+import { openQueue, PREFIX, queueName, runOnQueue } from '../experiments/sweep/queue.js';
+import type { Connection } from '../experiments/sweep/redis.js';
+import { workOn } from '../experiments/sweep/worker.js';
 import { brief, cleanUp, connected, folder, here, long, noRedis, redisServer, type Server, seedmask } from './experiments.material.js';
 
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 30_000 });

@@ -3,12 +3,11 @@
 import { createRequire } from 'node:module';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Row } from '../experiments/cell.js';
-import { seedsText, starsOf } from '../experiments/chart.js';
+import type { Row } from '../experiments/cells/cell.js';
+import { seedsText, starsOf } from '../experiments/evidence/chart.js';
+import { bestOfSeeds, csv, deepMeans, groups, nearLevel, pairs, pointsOf, where } from '../experiments/evidence/rows.js';
 import { optionalNow } from '../experiments/optional.js';
-import { bestOfSeeds, deepMeans, groups, nearLevel, pairs, pointsOf, where } from '../experiments/rows.js';
 import { differ, pairedTest, summary } from '../experiments/statistics.js';
-import { csv } from '../experiments/store.js';
 
 // p of scipy.stats.ttest_rel(a, b).pvalue, SciPy 1.17.1.
 test.each([

@@ -2,11 +2,10 @@
 // when it is first asked.
 
 import { type Model, readStandAlone } from '../codec/container.js';
-import type { Decoders } from '../codec/decoders.js';
 import { SeedmaskError } from '../codec/errors.js';
 import { READER } from '../codec/kernel.js';
 import { MaskReader } from '../codec/mask-reader.js';
-import { SCHEMES } from '../codec/schemes.js';
+import { type Decoders, SCHEMES } from '../codec/schemes.js';
 import { Bases, decodeTask, type PackedTask } from '../codec/tasks.js';
 import { asInputs } from '../src/data.js';
 import type { Classifiers } from '../src/engine/classifiers.js';

@@ -1,7 +1,8 @@
 // What the server says about itself: where to begin, what there is to call, how it fares.
 
 import { z } from 'zod';
-import { json, type Route, route, type Service } from '../routes.js';
+import { json } from '../answer.js';
+import { type Route, route, type Service } from '../routes.js';
 import { openApi } from './openapi.js';
 
 const Begin = z.strictObject({ name: z.string(), version: z.string(), tasks: z.string(), openapi: z.string(), metrics: z.string() });

@@ -4,10 +4,11 @@
 // A row whose largest probability stays below the abstain threshold gets no label: the server says that it does not know.
 
 import { z } from 'zod';
+import { type Answer, textList } from '../answer.js';
 import type { Version, Wanted } from '../repository/store.js';
 import { checked, decimal } from '../requests/bodies.js';
 import { checkPixels, type Rows } from '../requests/rows.js';
-import { type Answer, type Call, type Service, textList } from '../routes.js';
+import type { Call, Service } from '../routes.js';
 import type { Classified } from '../running/classify.js';
 
 /** A request, decoded. */

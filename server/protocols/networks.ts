@@ -9,7 +9,8 @@ import { z } from 'zod';
 import { SeedmaskError } from '../../codec/errors.js';
 import { writeModel } from '../../codec/index.js';
 import { describe, isSignedConstant, type Network, totalWeights } from '../../src/network.js';
-import { type Answer, type Call, json, param, queryOf, type Route, route, type Service } from '../routes.js';
+import { type Answer, json } from '../answer.js';
+import { type Call, param, queryOf, type Route, route, type Service } from '../routes.js';
 import { VersionQuery } from './inference.js';
 
 const CONTENT_ID = z.string().regex(/^[0-9a-f]{64}$/, 'a content id: 64 hex digits');

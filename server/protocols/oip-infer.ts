@@ -5,10 +5,11 @@
 //   outputs     binary_data: this one as bytes or not · classification: the k best as "value:index:label"
 
 import { z } from 'zod';
+import { type Answer, inTurns, textList } from '../answer.js';
 import { Infer, type Wish } from '../requests/oip-bodies.js';
 import { read } from '../requests/readers.js';
 import { floatBytes, HEADER, textBytes } from '../requests/tensors.js';
-import { type About, type Answer, type Call, inTurns, param, type Route, route, type Service, textList } from '../routes.js';
+import { type About, type Call, param, type Route, route, type Service } from '../routes.js';
 import { infer, type Judged, TIMEOUT } from './inference.js';
 import { inputOf } from './tasks.js';
 

@@ -7,10 +7,11 @@
 import { z } from 'zod';
 import { SeedmaskError } from '../../codec/errors.js';
 import { inputs } from '../../src/network.js';
+import { type Answer, json, jsonList } from '../answer.js';
 import type { Caller } from '../gate.js';
 import type { Entry, Store, Version } from '../repository/store.js';
 import { checked, parseJson } from '../requests/bodies.js';
-import { type About, type Answer, type Call, json, jsonList, param, type Route, route, type Service } from '../routes.js';
+import { type About, type Call, param, type Route, route, type Service } from '../routes.js';
 import { inferRoutes, MODELS } from './oip-infer.js';
 import { inputOf } from './tasks.js';
 

@@ -7,12 +7,13 @@
 import { z } from 'zod';
 import type { Task } from '../../codec/index.js';
 import { inputs } from '../../src/network.js';
+import { type Answer, inTurns, json } from '../answer.js';
 import type { ServedTask } from '../repository/store.js';
 import { decimal, Fraction } from '../requests/bodies.js';
 import { Classify, contentOf } from '../requests/content.js';
 import { encodeMsgpack, msgpackPieces } from '../requests/msgpack.js';
 import { read } from '../requests/readers.js';
-import { type Answer, type Call, inTurns, json, param, queryOf, type Route, route, type Service } from '../routes.js';
+import { type Call, param, queryOf, type Route, route, type Service } from '../routes.js';
 import { infer, type Judged, listText, rowsAnswer, TIMEOUT, VersionQuery, WRITTEN_AT_ONCE } from './inference.js';
 
 /** What clients must know about values, in every kind of metadata: 0..1 instead of 0..255 is the mistake nobody can detect. */

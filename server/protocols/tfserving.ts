@@ -6,10 +6,11 @@
 import { z } from 'zod';
 import { SeedmaskError } from '../../codec/errors.js';
 import { inputs } from '../../src/network.js';
+import { type Answer, json } from '../answer.js';
 import type { Version, Wanted } from '../repository/store.js';
 import { read } from '../requests/readers.js';
 import { Classify, Predict } from '../requests/tfserving-bodies.js';
-import { type About, type Answer, type Call, json, param, type Route, route, type Service } from '../routes.js';
+import { type About, type Call, param, type Route, route, type Service } from '../routes.js';
 import { infer, listText, rowsAnswer, TIMEOUT } from './inference.js';
 import { inputOf } from './tasks.js';
 

@@ -16,6 +16,17 @@ export interface Decoded {
   readonly id: string;
 }
 
+/** Where masks are decoded that nobody shall wait for: threads (running/threads.ts). */
+export interface Decoder {
+  /**
+   * Decodes a stored mask.
+   * @param place position in its file, for error texts
+   * @param urgent whether someone waits for it: then it goes before all that are not
+   * @throws SeedmaskError (by rejection) unknown-scheme, bad-payload, lost-worker
+   */
+  decode(network: Network, stored: StoredTask, place: number, urgent: boolean): Promise<Decoded>;
+}
+
 /**
  * @param place position in its file, for error texts
  * @throws SeedmaskError unknown-scheme or bad-payload

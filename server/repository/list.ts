@@ -2,8 +2,8 @@
 // entries and bytes are counted over all of it.
 
 import { SeedmaskError } from '../../codec/errors.js';
-import { Contents } from '../protocols/contents.js';
 import { checked, parseJson } from '../requests/bodies.js';
+import { Contents } from './contents.js';
 import type { Origin } from './origin.js';
 
 /** Its URL is absolute. */

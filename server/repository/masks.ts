@@ -2,9 +2,8 @@
 
 import { SeedmaskError } from '../../codec/errors.js';
 import type { StoredTask } from '../../codec/index.js';
-import type { Threads } from '../running/threads.js';
 import type { Slot, Version } from './catalogue.js';
-import { type Decoded, decodeMask } from './decode.js';
+import { type Decoded, type Decoder, decodeMask } from './decode.js';
 import { refusal } from './files.js';
 
 /** Something happened to a version, or to a file before it had any. */
@@ -28,13 +27,13 @@ export interface Opened {
 
 /** The masks of one store, and who is told of what happens to them. */
 export class Masks {
-  readonly #threads: Threads | undefined;
+  readonly #threads: Decoder | undefined;
   readonly #listeners = new Set<(event: StoreEvent) => void>();
   readonly #droppers = new Set<(version: Version) => void>();
   #resident = { tasks: 0, bytes: 0 };
 
   /** @param threads where masks are decoded; undefined: on the event loop */
-  constructor(threads: Threads | undefined) {
+  constructor(threads: Decoder | undefined) {
     this.#threads = threads;
   }
 

@@ -18,8 +18,7 @@ import { type ErrorCode, SeedmaskError } from '../../codec/errors.js';
 import { networkId, openArchive } from '../../codec/index.js';
 import { hex } from '../../codec/layout.js';
 import type { Network } from '../../src/network.js';
-import type { Threads } from '../running/threads.js';
-import { decodeMask } from './decode.js';
+import { type Decoder, decodeMask } from './decode.js';
 import { isOutside } from './files.js';
 import { type Entry, List, type Wanted } from './list.js';
 import { Origin, type OriginOptions } from './origin.js';
@@ -30,7 +29,7 @@ export interface MirrorOptions extends OriginOptions {
   /** Bytes of all pages of the list at most, an entry counted as 256 of them; default 256 MiB. */
   readonly listLimit?: number;
   /** Where masks are decoded; default: on the event loop. */
-  readonly threads?: Threads;
+  readonly threads?: Decoder;
 }
 
 /** What one look at the origin came to. */

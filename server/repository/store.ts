@@ -12,8 +12,8 @@
 import { SeedmaskError } from '../../codec/errors.js';
 import { type NetworkLookup, standAloneStored, writePacked } from '../../codec/index.js';
 import type { Network } from '../../src/network.js';
-import type { Threads } from '../running/threads.js';
 import { Catalogue, type Entry, type ServedTask, type Slot, slotsOf, taskClash, type Version, type Wanted } from './catalogue.js';
+import type { Decoder } from './decode.js';
 import { FileChanged, type Listing, listFiles, type ModelFile, openFile, type Place, refusal, unreadable } from './files.js';
 import { Labels } from './labels.js';
 import { Masks, type Opened, type StoreEvent } from './masks.js';
@@ -29,7 +29,7 @@ export interface StoreOptions {
   /** Where the networks of mask-only files come from that no file beside them holds. */
   readonly networks?: NetworkLookup;
   /** Where masks are decoded; default: on the event loop. */
-  readonly threads?: Threads;
+  readonly threads?: Decoder;
 }
 
 const TRIES = 4; // further looks at a file that is replaced while it is read

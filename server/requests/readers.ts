@@ -2,7 +2,6 @@
 // there is one: the very same functions run there.
 
 import { type Shape, size } from '../../src/network.js';
-import type { Threads } from '../running/threads.js';
 import { kindOf } from './bodies.js';
 import { Classify, decodeContent, WhichTask } from './content.js';
 import { type Infers, readTensors } from './oip-bodies.js';
@@ -38,6 +37,15 @@ export interface Readers {
 export type Reader = keyof Readers;
 export type Read<R extends Reader> = ReturnType<Readers[R]>;
 
+/** Where large bodies are read that nobody shall wait for: threads (running/threads.ts). */
+export interface BodyThreads {
+  /**
+   * Rows of a large body, which would hold up the loop to read.
+   * @throws SeedmaskError (by rejection) about the body, its shape or its values; overloaded, lost-worker
+   */
+  read<R extends Reader>(reader: R, body: Uint8Array, reading: Reading): Promise<Read<R>>;
+}
+
 export const READERS: Readers = {
   classify: (body, reading) => saying(decodeContent(body, Classify, reading), ({ abstain }) => ({ abstain })),
   'infer-task': (body, reading) => saying(decodeContent(body, WhichTask, reading), ({ tasks, method }) => ({ tasks, method })),
@@ -64,7 +72,7 @@ export function read<R extends Reader, T>(
   reader: R,
   body: Uint8Array,
   reading: Reading,
-  { threads }: { readonly threads: Threads | undefined },
+  { threads }: { readonly threads: BodyThreads | undefined },
   then: (found: Read<R>) => T,
 ): T | Promise<T> {
   const here = () => then(READERS[reader](body, reading) as Read<R>);

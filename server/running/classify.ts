@@ -13,7 +13,7 @@ import { unpackMask } from '../../src/engine/packed.js';
 import { countKept, type Network, totalWeights } from '../../src/network.js';
 import { softmax } from '../../src/probabilities.js';
 import type { Version } from '../repository/catalogue.js';
-import type { Logits } from './thread.js';
+import type { Logits } from './jobs.js';
 
 /** Answers for `rows` samples, sample-major. */
 export interface Classified {

@@ -7,10 +7,10 @@ import { SeedmaskError } from '../../codec/errors.js';
 import type { Transform } from '../../codec/index.js';
 import type { Engine } from '../../src/engine/engine.js';
 import type { TaskGuess } from '../../src/masks/infer-task.js';
-import type { Network } from '../../src/network.js';
 import type { Opened, Store, Version } from '../repository/store.js';
 import type { Rows } from '../requests/rows.js';
-import { type Asking, Guesser, type Method } from './guess.js';
+import { Guesser, type Method } from './guess.js';
+import type { MaskBlock } from './jobs.js';
 import { takeTheSame } from './lanes.js';
 import { tooLate } from './room.js';
 import type { Wish } from './scheduler.js';
@@ -21,14 +21,6 @@ import type { Threads } from './threads.js';
 const QUESTIONS = 16;
 /** Milliseconds between two looks at whether somebody still waits for a thread's answer. */
 const LOOK_MS = 10;
-
-/** Masks beside each other in memory that threads share. */
-export interface MaskBlock extends Omit<Asking, 'masks'> {
-  /** Another block has another one. */
-  readonly key: number;
-  readonly network: Network;
-  readonly bytes: SharedArrayBuffer;
-}
 
 /** A guess, and the versions that its numbers stand for. */
 export interface Found {

@@ -3,8 +3,8 @@
 // Routes are those of the table, never paths from outside. What every answer counts is kept as plain numbers until someone reads it.
 
 import { Counter, Gauge, Registry } from 'prom-client';
+import type { Exchange } from '../answer.js';
 import type { Store } from '../repository/store.js';
-import type { Exchange } from '../routes.js';
 import type { Scheduler } from './scheduler.js';
 import { type Spread, Tally, type TallyOptions } from './tally.js';
 import type { Threads } from './threads.js';

@@ -11,9 +11,9 @@ import type { Opened, Store } from '../repository/store.js';
 import { type Rows, withoutSlack } from '../requests/rows.js';
 import { answerRows, type Classified, type Classifiers, roomFor } from './classify.js';
 import type { SchedulerListener } from './events.js';
+import type { Logits } from './jobs.js';
 import { type Batch, type Queued, Ring, takeTheSame, withDeclared } from './lanes.js';
 import { type Load, Room, type RoomOptions, tooLate } from './room.js';
-import type { Logits } from './thread.js';
 import type { Threads } from './threads.js';
 
 /** What a request may say about its own computation. */

@@ -10,12 +10,11 @@ import type { StoredTask } from '../../codec/index.js';
 import type { TaskGuess } from '../../src/masks/infer-task.js';
 import { type Network, totalWeights } from '../../src/network.js';
 import type { Version } from '../repository/catalogue.js';
-import type { Decoded } from '../repository/decode.js';
-import type { Read, Reader, Reading } from '../requests/readers.js';
+import type { Decoded, Decoder } from '../repository/decode.js';
+import type { BodyThreads, Read, Reader, Reading } from '../requests/readers.js';
 import type { Rows } from '../requests/rows.js';
-import type { MaskBlock } from './finder.js';
 import type { Method } from './guess.js';
-import type { Job, Message, Reply, ThreadData, TimedLogits } from './thread.js';
+import type { Job, MaskBlock, Message, Reply, ThreadData, TimedLogits } from './jobs.js';
 
 export interface ThreadsOptions {
   /** How many; default: one less than the machine runs at once, at least 1, at most 8. */
@@ -58,7 +57,7 @@ interface Seat extends Record<Place, Waiting | undefined> {
 }
 
 /** A few threads, started at their first job. */
-export class Threads {
+export class Threads implements Decoder, BodyThreads {
   readonly count: number;
   readonly #script: URL;
   readonly #data: ThreadData;
@@ -98,11 +97,6 @@ export class Threads {
     return this.#trusted;
   }
 
-  /**
-   * Decodes a stored mask.
-   * @param urgent whether someone waits for it: then it goes before all that are not
-   * @throws SeedmaskError (by rejection) unknown-scheme, bad-payload, lost-worker
-   */
   async decode(network: Network, stored: StoredTask, place: number, urgent: boolean): Promise<Decoded> {
     const job: Job = { kind: 'decode', network, stored, place };
     return (await this.#add(job, `mask ${stored.id || place}`, this.#limit(network, 1), urgent ? this.#urgent : this.#rest)) as Decoded;
@@ -141,10 +135,6 @@ export class Threads {
     return (await found) as { value: TaskGuess; ms: number };
   }
 
-  /**
-   * Rows of a large body, which would hold up the loop to read.
-   * @throws SeedmaskError (by rejection) about the body, its shape or its values; overloaded, lost-worker
-   */
   async read<R extends Reader>(reader: R, body: Uint8Array, reading: Reading): Promise<Read<R>> {
     const job: Job = { kind: 'read', reader, body, reading };
     // Hardly 100 ns a byte.

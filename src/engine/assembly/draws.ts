@@ -5,7 +5,7 @@
 // order of memory). Of a whole draw's 700 us the sigmoids took 400, Philox 165; two vectors of sigmoids a turn make rows.ts 9 % faster.
 
 import { sigmoids } from './exact';
-import { GROUP, Rule, scatter } from './inputs';
+import { GROUP, Rule, scatter } from './rule';
 import { first, last } from './threads';
 import { Layer, pad4, TILE, vectors } from './tiles';
 import { words } from './weights';

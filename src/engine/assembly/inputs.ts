@@ -8,35 +8,10 @@
 // with the topk step and its lists 650 us (the band collected by a pass of its own: 675 us).
 
 import { bernoulli, bernoulliUnread } from './draws';
+import { GROUP, Rule, scatter } from './rule';
 import { first, last } from './threads';
 import { beginCollection, collect, Cut, part, put } from './select';
 import { append, Layer, pad4, sum, TILE, vectors } from './tiles';
-
-export const GROUP: u32 = 64;
-
-/** What a rule needs besides the layer; written by src/engine/wasm-layers.ts. */
-@unmanaged
-export class Rule {
-  /** 0 gradient, 1 topk, 2 adam, 3 sgd, 4 bernoulli. */
-  kind: u32;
-  /** gradient: where to. */
-  to: usize;
-  rate: f32;
-  momentum: f32;
-  gain: f32;
-  beta1: f32;
-  rest1: f32;
-  beta2: f32;
-  rest2: f32;
-  epsilon: f32;
-  /** bernoulli: what a penalty adds to d loss / d p. */
-  push: f32;
-  /** bernoulli: the network's seed, the layer's stream, the number of the draw. */
-  k0: u32;
-  k1: u32;
-  stream: u32;
-  draw: u32;
-}
 
 /** Weight gradients of all inputs and the rule's step. scratch: [thread][128 bytes + GROUP + 1 list ends]. */
 export function stepInputs(layer: Layer, samples: u32, rule: Rule, scratch: usize, t: u32, n: u32): void {
@@ -156,17 +131,6 @@ function emitKept(layer: Layer, gain: f32, low: f32, at: usize, count: u32, inpu
       store<f32>(f, w, 4);
     }
   }
-}
-
-/** Four weights of one input to the transposed weights. */
-// @ts-ignore: decorator
-@inline
-export function scatter(layer: Layer, w: v128, input: u32, unit: u32): void {
-  const p = layer.wT + ((<usize>(input >> 5) * layer.units + unit) << 7) + (<usize>(input & 31) << 2);
-  store<f32>(p, f32x4.extract_lane(w, 0));
-  if (unit + 1 < layer.units) store<f32>(p, f32x4.extract_lane(w, 1), 128);
-  if (unit + 2 < layer.units) store<f32>(p, f32x4.extract_lane(w, 2), 256);
-  if (unit + 3 < layer.units) store<f32>(p, f32x4.extract_lane(w, 3), 384);
 }
 
 /** Emission and collection alone: after a selection, and before the first step. */

@@ -17,7 +17,7 @@
 import { bernoulli, drawFour, factorOf, setShift } from './draws';
 import { sigmoids } from './exact';
 import { Shape } from './image';
-import { Rule } from './inputs';
+import { Rule } from './rule';
 import { first, last } from './threads';
 import { Layer } from './tiles';
 import { words } from './weights';

@@ -1,0 +1,149 @@
+// What a cell needs around it: an engine, data, and a shelf on which trained weights wait for the next cell that starts from them.
+
+import { type Dataset, imagesOf, labelsOf, type Split, split } from '../../src/data.js';
+import type { ClassifierOptions, Engine } from '../../src/engine/engine.js';
+import { accuracyOf, fitLogitScale } from '../../src/evaluate.js';
+import { type Mask, type Network, outputs, type Parameters } from '../../src/network.js';
+import { parseSeed } from '../../src/random.js';
+import { ticketNetwork } from '../../src/tickets.js';
+import { paperTraining, trainDense } from '../../src/train.js';
+import type { Progress } from '../../src/training-options.js';
+import { ARCHITECTURES, dataOf, type Setting } from './cell.js';
+
+/** Trained parameters by name; a shelf that forgets only costs time. */
+export interface Shelf {
+  get(name: string): Parameters | undefined;
+  put(name: string, parameters: Parameters): void;
+}
+
+export interface Lab {
+  readonly engine: Engine;
+  readonly shelf: Shelf;
+  data(name: 'mnist' | 'cifar10'): { readonly train: Dataset; readonly test: Dataset };
+  /** As many bytes to write to, kept from cell to cell under a name: taking tens of MB anew costs more than filling them. */
+  room?(name: string, bytes: number): Uint8Array;
+  /** Progress of the cell under way, 0 to 1. */
+  progress(fraction: number): void;
+  readonly signal?: AbortSignal;
+}
+
+/** A cell's network and data, ready to train and to score. */
+export interface Bench {
+  readonly network: Network;
+  readonly train: Dataset;
+  readonly parts: Split;
+  /**
+   * Accuracies of a network under a mask or with parameters.
+   * @param centred subtracts every class's mean validation logit first: biases of the last layer, fitted the simplest way
+   */
+  score(network: Network, options: { readonly mask?: Mask; readonly parameters?: Parameters }, centred?: boolean): Score;
+}
+
+export interface Score {
+  readonly valAccuracy: number;
+  readonly testAccuracy: number;
+}
+
+/** Of all training rows, as everywhere. */
+export const VALIDATION_ROWS = 5000;
+
+export function benchOf(lab: Lab, setting: Setting): Bench {
+  const { train, test } = lab.data(dataOf(setting.network));
+  const seed = parseSeed(setting.seed);
+  const whole = split(train.labels.length, VALIDATION_ROWS, seed);
+  const parts = { train: whole.train.subarray(0, setting.rows), validation: whole.validation.subarray(0, setting.validation) };
+  const sets = [
+    { images: imagesOf(train, parts.validation), labels: labelsOf(train, parts.validation) },
+    {
+      images: test.images.subarray(0, setting.test * (test.images.length / test.labels.length)),
+      labels: test.labels.subarray(0, setting.test),
+    },
+  ];
+  return {
+    network: ticketNetwork(ARCHITECTURES[setting.network], seed),
+    train,
+    parts,
+    score(network, options, centred = false) {
+      const classifier = lab.engine.classifier(network, options);
+      try {
+        const logits = sets.map(({ images, labels }) => Float64Array.from(classifier.logits(images, labels.length)));
+        if (centred) centre(logits, outputs(network));
+        const [valAccuracy, testAccuracy] = sets.map(({ labels }, i) => accuracyOf(logits[i], labels, outputs(network)));
+        return { valAccuracy, testAccuracy };
+      } finally {
+        classifier.free();
+      }
+    },
+  };
+}
+
+/** Reports how far a cell is, lets other work in, and ends the cell where that is asked for. */
+export async function advance(lab: Lab, fraction: number): Promise<void> {
+  lab.progress(fraction);
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  lab.signal?.throwIfAborted();
+}
+
+/** Reports a training run that is so large a part of its cell. */
+export const progressOf =
+  (lab: Lab, part = 1) =>
+  ({ step, steps }: Progress): void =>
+    lab.progress((part * step) / steps);
+
+/** Validation rows that fit a task's logit scale. */
+const SCALE_ROWS = 1000;
+
+/** The logit scale of a mask, fitted on validation rows. */
+export function logitScaleOf(
+  engine: Engine,
+  network: Network,
+  options: ClassifierOptions,
+  train: Dataset,
+  { validation }: Split,
+  classes: number,
+): number {
+  const rows = validation.subarray(0, SCALE_ROWS);
+  const classifier = engine.classifier(network, options);
+  try {
+    return fitLogitScale(classifier, imagesOf(train, rows), labelsOf(train, rows), classes);
+  } finally {
+    classifier.free();
+  }
+}
+
+/** Subtracts the column means of the first array from all, in place. */
+function centre(logits: readonly Float64Array[], width: number): void {
+  const mean = new Float64Array(width);
+  logits[0].forEach((value, i) => {
+    mean[i % width] += (value * width) / logits[0].length;
+  });
+  for (const values of logits) for (let i = 0; i < values.length; i++) values[i] -= mean[i % width];
+}
+
+/** Parameters after so many epochs of the paper's training; a longer run passes through those of a shorter one, so each is trained once. */
+export async function trainedAt(
+  lab: Lab,
+  setting: Setting,
+  bench: Bench,
+  ages: readonly number[],
+  { part = 1, learningRate = paperTraining(bench.network).learningRate } = {},
+): Promise<Parameters[]> {
+  const { network, seed, rows } = setting;
+  const nameAt = (age: number) => `${network}-seed${seed}-rows${rows}-rate${learningRate}-epoch${age}`;
+  const found = ages.map((age) => lab.shelf.get(nameAt(age)));
+  if (found.every((parameters) => parameters !== undefined)) return found;
+  const taken = new Map<number, Parameters>();
+  await trainDense(lab.engine, bench.network, bench.train, bench.parts, {
+    ...paperTraining(bench.network),
+    learningRate,
+    epochs: Math.max(...ages),
+    signal: lab.signal,
+    onProgress: progressOf(lab, part),
+    onEpoch(epoch, parameters) {
+      if (!ages.includes(epoch)) return;
+      taken.set(epoch, parameters());
+      lab.shelf.put(nameAt(epoch), taken.get(epoch)!);
+    },
+  });
+  return ages.map((age) => taken.get(age)!);
+}

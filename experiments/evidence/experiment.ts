@@ -1,0 +1,61 @@
+// An experiment is a figure or table of the paper as a value: the cells it needs, and what it makes of their rows.
+
+import type { Cell, Result, Row } from '../cells/cell.js';
+import type { Plan } from '../cells/grids.js';
+import type { ScaleName } from '../cells/scale.js';
+import type { Chart } from './chart.js';
+
+/** A drawing: a file of its own, and a part of the report. */
+export interface Picture {
+  /** File name without `.svg`. */
+  readonly name: string;
+  readonly title: string;
+  /** What was run, how often, and how to read it. */
+  readonly caption: string;
+  readonly chart: Chart;
+}
+
+export interface Table {
+  readonly title: string;
+  readonly caption: string;
+  readonly head: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+}
+
+export type Verdict = 'holds' | 'partly' | 'fails' | 'not run';
+
+export interface Claim {
+  /** What the paper or we say, with the number of its acceptance band where there is one. */
+  readonly text: string;
+  readonly paper: string;
+  /** Our numbers: mean, least, greatest, runs. */
+  readonly ours: string;
+  readonly verdict: Verdict;
+  /** Why, where it does not hold, and what was done differently. */
+  readonly note?: string;
+}
+
+export interface Experiment {
+  readonly name: string;
+  /** One line for help and report. */
+  readonly about: string;
+  /** It asks what the paper gives no number for. */
+  readonly beyond?: true;
+  /** Minutes on two cores, rounded, alone and from nothing. */
+  readonly minutes: Record<ScaleName, number>;
+  cells(plan: Plan): Cell[];
+  /** Its cells are as many as the tasks of a plan. */
+  readonly ofTasks?: true;
+  /** Cells of other experiments whose rows it shows too where they are there; never run for it. */
+  also?(plan: Plan): Cell[];
+  /** The rows of its cells that go into its CSV and to what follows; default all. */
+  select?(rows: readonly Row[], plan: Plan): Row[];
+  /** Pictures and tables are asked for where there are rows. */
+  pictures(rows: readonly Row[], plan: Plan): Picture[];
+  tables?(rows: readonly Row[], plan: Plan): Table[];
+  claims(rows: readonly Row[], plan: Plan): Claim[];
+  /** What the names of its further files are where they tell how much is in them: one of another name is out of date. */
+  readonly filesNamed?: RegExp;
+  /** Further files, from the results of its cells. */
+  files?(results: readonly Result[], plan: Plan): { readonly name: string; readonly bytes: Uint8Array }[];
+}

@@ -1,0 +1,72 @@
+// The mechanism: why some criteria work. A mask that zeroes weights which training moved toward zero does a part of the training itself;
+// so, for every criterion, the fraction of the weights it prunes that had moved toward zero, by round, and for masks taken once.
+
+import { CRITERIA, type Criterion } from '../../src/masks/criteria.js';
+import type { Row } from '../cells/cell.js';
+import { curveCells, curvesShortened, curveText, lastAge, type Plan } from '../cells/grids.js';
+import { extentText } from '../cells/scale.js';
+import { CRITERION_STYLE, type Line, seedsOf } from '../evidence/chart.js';
+import { inOrder } from '../evidence/claims.js';
+import type { Experiment, Picture } from '../evidence/experiment.js';
+import { has, nearLevel, perSeed, pointsOf, sameSeeds, where } from '../evidence/rows.js';
+import { criteriaCells } from './figure-07.js';
+
+/** By figure 7, at 20 % kept and below: all criteria whose tickets are more than a point above random ones, or below. */
+const BETTER = ['large_final', 'magnitude_increase', 'large_final_same_sign', 'movement', 'large_init_large_final'] as const;
+const WORSE = ['small_final', 'small_init', 'small_init_small_final', 'large_final_diff_sign'] as const;
+
+/** Rows of one-shot masks carry their age; tickets' carry their round. */
+const oneShot = (rows: readonly Row[]): Row[] => where(rows, { weights: 'init' });
+const inRounds = (rows: readonly Row[]): Row[] => rows.filter((row) => has(row, 'round'));
+
+function picture(all: readonly Row[], by: string, name: string, title: string, caption: string): Picture[] {
+  const rows = sameSeeds(all, ['criterion']);
+  const lines = CRITERIA.map(
+    (criterion): Line => ({
+      label: criterion,
+      ...CRITERION_STYLE[criterion],
+      points: pointsOf(where(rows, { criterion }), by, 'kept', 'towardZero'),
+    }),
+  ).filter(({ points }) => points.length > 0);
+  const chart = { kind: 'curves', across: 'kept', yLabel: 'of the pruned weights, moved toward zero, %', lines } as const;
+  return lines.length === 0 ? [] : [{ name, title, caption: `${caption}; ${seedsOf(lines)}.`, chart }];
+}
+
+export const mechanism: Experiment = {
+  name: 'mechanism',
+  about: 'per criterion, the fraction of pruned weights that training had moved toward zero',
+  minutes: { quick: 1, budget: 150, full: 580 },
+  cells: (plan) => [...curveCells(plan), ...criteriaCells(plan, 'fc')],
+  select: (rows, plan) => rows.filter((row) => has(row, 'towardZero') && (has(row, 'round') || row['age'] === lastAge(plan.scale))),
+  pictures: (rows, { scale }) => [
+    ...picture(
+      oneShot(rows),
+      'power',
+      'mechanism-once',
+      'Pruned weights that had moved toward zero, masks taken once: fc on MNIST',
+      curveText(scale, 'fc'),
+    ),
+    ...picture(
+      inRounds(rows),
+      'round',
+      'mechanism-rounds',
+      'Pruned weights that had moved toward zero, round by round: fc on MNIST',
+      `${extentText(scale, 'fc')}; of the weights that a round prunes`,
+    ),
+  ],
+  claims(rows: readonly Row[], plan: Plan) {
+    const scope = { plan, network: 'fc', shortened: curvesShortened(plan.scale, 'fc') } as const;
+    const of = (criterion: Criterion) => perSeed(nearLevel(where(oneShot(rows), { criterion }), 0.5), 'towardZero');
+    const over = (a: Criterion, b: Criterion) => ({ name: `${a} over ${b}`, over: of(a), under: of(b) });
+    return [
+      inOrder(
+        scope,
+        {
+          text: 'Criteria whose tickets are better than random ones prune more weights that training moved toward zero than chance does, at half kept; those whose tickets are worse, fewer',
+          paper: 'good criteria above random',
+        },
+        [...BETTER.map((criterion) => over(criterion, 'random')), ...WORSE.map((criterion) => over('random', criterion))],
+      ),
+    ];
+  },
+};

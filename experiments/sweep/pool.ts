@@ -1,0 +1,72 @@
+// Cells in parallel on this machine: one thread each, one engine a thread. A cell's rows are handed over as soon as they are there. The
+// thread that asks stays free: it draws progress, or keeps a queue's locks alive.
+
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { type ErrorDetails, SeedmaskError } from '../../codec/index.js';
+import type { Cell, Row } from '../cells/cell.js';
+import { optional } from '../optional.js';
+
+/** What a thread is given, and what it sends back while it works: its progress, 0 to 1. */
+export interface Task {
+  readonly cell: Cell;
+  readonly progress: MessagePort;
+}
+
+/** What the module of a thread exports as `answer`; a refusal is spelt out, because errors lose their class between threads. */
+export type Answer = (
+  task: Task,
+) => Promise<{ readonly rows: Row[] } | { readonly code: SeedmaskError['code']; readonly details: ErrorDetails }>;
+
+export interface Watch {
+  progress(cell: Cell, fraction: number): void;
+  done(cell: Cell, rows: readonly Row[], seconds: number): void;
+}
+
+export interface Pool {
+  /** @throws the cell's failure; an AbortError when the signal stops its thread */
+  run(cell: Cell, progress: (fraction: number) => void, signal?: AbortSignal): Promise<{ rows: Row[]; seconds: number }>;
+  close(): Promise<void>;
+}
+
+/**
+ * @param file a module that exports an Answer
+ * @param shelf a folder for trained weights
+ * @throws SeedmaskError no-package
+ */
+export async function openPool(file: string, shelf: string, threads: number): Promise<Pool> {
+  const { Piscina } = await optional('running cells', 'piscina', () => import('piscina'));
+  // No thread before there is a cell: one that is ended while it still loads its module takes the process with it on Node 20 (SIGABRT).
+  const pool = new Piscina({ filename: file, workerData: { shelf }, minThreads: 0, maxThreads: threads, idleTimeout: 1000 });
+  return {
+    async run(cell, progress, signal) {
+      const { port1, port2 } = new MessageChannel();
+      const started = performance.now();
+      port1.on('message', progress);
+      try {
+        const task: Task = { cell, progress: port2 };
+        const answer: Awaited<ReturnType<Answer>> = await pool.run(task, { name: 'answer', transferList: [port2], signal });
+        if ('code' in answer) throw new SeedmaskError(answer.code, answer.details);
+        return { rows: answer.rows, seconds: (performance.now() - started) / 1000 };
+      } finally {
+        port1.close();
+      }
+    },
+    close: () => pool.destroy(),
+  };
+}
+
+/** @throws the first failure, after the cells under way have been stopped */
+export async function runHere(cells: readonly Cell[], pool: Pool, threads: number, watch: Watch): Promise<void> {
+  const waiting = cells.values();
+  async function work(): Promise<void> {
+    for (const cell of waiting) {
+      const { rows, seconds } = await pool.run(cell, (fraction) => watch.progress(cell, fraction));
+      watch.done(cell, rows, seconds);
+    }
+  }
+  try {
+    await Promise.all(Array.from({ length: threads }, work));
+  } finally {
+    await pool.close();
+  }
+}

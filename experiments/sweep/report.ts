@@ -1,0 +1,108 @@
+// One page over everything that a folder of results holds: the paper's claims and ours, with evidence and verdicts, then every figure
+// and table with its caption, its command and its data. One file: drawings and styles are inside, and nothing is fetched.
+
+import type { Plan } from '../cells/grids.js';
+import { TASKS } from '../cells/scale.js';
+import { drawing } from '../evidence/drawing.js';
+import type { Claim, Table, Verdict } from '../evidence/experiment.js';
+import { escaped } from '../evidence/html.js';
+import type { Conducted } from './conduct.js';
+
+const STYLE = `
+:root { color-scheme: light dark; --ground: #fff; --text: #1b1e23; --soft: #5a616b; --line: #d9dce1; --raised: #f5f6f8;
+  --holds: #17803d; --partly: #9a6700; --fails: #c2332b; --none: #6a717b; }
+@media (prefers-color-scheme: dark) { :root { --ground: #16181d; --text: #e4e6ea; --soft: #a2a9b4; --line: #343941; --raised: #1e2127;
+  --holds: #4cc271; --partly: #dba93a; --fails: #f2766c; --none: #8d95a1; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 1rem; max-width: 62rem; background: var(--ground); color: var(--text); font: 16px/1.5 system-ui, sans-serif; }
+h1 { font-size: 1.5rem; line-height: 1.25; } h2 { margin-top: 2.5rem; border-top: 1px solid var(--line); padding-top: 1rem; font-size: 1.2rem; } h3 { font-size: 1rem; margin-bottom: .3rem; }
+p.soft, figcaption, .note { color: var(--soft); font-size: .875rem; }
+figure { margin: 1rem 0; } .wide { overflow-x: auto; } .wide svg { display: block; min-width: 40rem; max-width: 100%; height: auto; }
+table { border-collapse: collapse; width: 100%; font-size: .9rem; } th, td { text-align: left; vertical-align: top; padding: .4rem .6rem .4rem 0; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
+.claims th:nth-child(1) { width: 32%; } .claims th:nth-child(2) { width: 20%; } summary { cursor: pointer; margin-top: 1rem; }
+th { font-weight: 600; } .claims th { overflow-wrap: normal; } .data td, .data th { overflow-wrap: normal; min-width: 5rem; }
+.verdict { font-weight: 600; white-space: nowrap; } .holds { color: var(--holds); } .partly { color: var(--partly); } .fails { color: var(--fails); } .not-run { color: var(--none); }
+code { background: var(--raised); padding: .1rem .35rem; border-radius: .25rem; font-size: .85em; overflow-wrap: anywhere; } a { color: inherit; }
+@media (max-width: 40rem) { .claims thead { display: none; } .claims tr { display: block; border-bottom: 1px solid var(--line); padding: .6rem 0; } .claims td { display: block; border: 0; padding: .1rem 0; } .claims td[data-name]::before { content: attr(data-name) ": "; color: var(--soft); } }
+`;
+
+/** The folder's page, with a section for every experiment whose files are there and have rows at this scale. */
+export async function report(all: readonly Conducted[], plan: Plan): Promise<string> {
+  const { drawn } = await drawing();
+  const parts = all.filter(({ done, published }) => done > 0 && published).map((one) => section(one, drawn));
+  return page(
+    `<h1>Deconstructing Lottery Tickets, run again</h1>
+<p>Zhou, Lan, Liu and Yosinski 2019, <a href="https://arxiv.org/abs/1905.01067">arXiv 1905.01067</a>: what the paper says, and what Seedmask measures. The paper's numbers are recalled: of the 28 values of its table six agree with its abstract or with what others quote of it, the rest could not be checked. Ours are test accuracies in per cent, mean (least to greatest, of how many seeds or tasks); whatever is chosen is chosen on validation rows. Scale: ${escaped(SCALES[plan.scale])}.</p>
+${claimsTable("The paper's claims", claimsOf(all, false))}
+${claimsTable('Claims beyond the paper', claimsOf(all, true))}
+${parts.join('\n')}`,
+  );
+}
+
+const SCALES: Record<Plan['scale'], string> = {
+  quick: 'quick, which shows the path and decides nothing',
+  budget: 'budget, shortened where a note or a caption says so',
+  full: "full, the paper's definition",
+};
+
+const page = (body: string): string => `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>Deconstructing Lottery Tickets, run again</title>
+<style>${STYLE}</style></head>
+<body>
+${body}
+</body></html>
+`;
+
+const CLASS: Record<Verdict, string> = { holds: 'holds', partly: 'partly', fails: 'fails', 'not run': 'not-run' };
+
+const claimsOf = (all: readonly Conducted[], beyond: boolean): Claim[] =>
+  all.filter(({ experiment }) => (experiment.beyond ?? false) === beyond).flatMap(({ claims }) => claims);
+
+function claimsTable(title: string, claims: readonly Claim[]): string {
+  if (claims.length === 0) return '';
+  const of = (verdict: Verdict) => claims.filter((claim) => claim.verdict === verdict);
+  const counts = (Object.keys(CLASS) as Verdict[]).map((verdict) => `${of(verdict).length} ${verdict}`);
+  const idle = of('not run');
+  return `<h2>${title}</h2>
+<p class="soft">${counts.join(', ')}. Verdicts are computed from the rows; ★: paired t test, p &lt; 0.05.</p>
+${rowsOf(claims.filter((claim) => !idle.includes(claim)))}
+${idle.length > 0 ? `<details><summary>${idle.length} not run</summary>${rowsOf(idle)}</details>` : ''}`;
+}
+
+function rowsOf(claims: readonly Claim[]): string {
+  const cell = (name: string, text: string, note = '') =>
+    `<td${text ? ` data-name="${name}"` : ''}>${escaped(text)}${note ? `<div class="note">${escaped(note)}</div>` : ''}</td>`;
+  const rows = claims.map(
+    ({ text, paper, ours, verdict, note }) =>
+      `<tr><td>${escaped(text)}</td>${cell('the paper', paper)}${cell('ours', ours, note)}<td class="verdict ${CLASS[verdict]}">${verdict}</td></tr>`,
+  );
+  return `<table class="claims"><thead><tr><th>claim</th><th>the paper</th><th>ours</th><th>verdict</th></tr></thead><tbody>
+${rows.join('\n')}
+</tbody></table>`;
+}
+
+function section(
+  { experiment, plan, pictures, tables, files, missing }: Conducted,
+  draw: (picture: Conducted['pictures'][number]) => string,
+): string {
+  const { name, about } = experiment;
+  const scale = plan.scale === 'budget' ? '' : ` --${plan.scale}`;
+  const runs = plan.asked === undefined ? '' : ` --runs ${plan.asked}`;
+  const tasks = !experiment.ofTasks || plan.tasks === TASKS[plan.scale] ? '' : ` --tasks ${plan.tasks}`;
+  const links = [`${name}.csv`, `${name}.json`, ...pictures.map((p) => `${p.name}.svg`)];
+  const models = files.length > 0 ? ` Model files that the command writes: ${escaped(files.map((f) => f.name).join(', '))}.` : '';
+  const absent = missing > 0 ? ` Cells that have not been run yet: ${missing}.` : '';
+  return `<h2 id="${name}">${name}: ${escaped(about)}</h2>
+<p><code>seedmask experiment ${name}${scale}${runs}${tasks} --out FOLDER</code></p>
+${tables.map(tableOf).join('\n')}
+${pictures.map((picture) => `<figure><h3>${escaped(picture.title)}</h3><div class="wide">${draw(picture)}</div><figcaption>${escaped(picture.caption)}</figcaption></figure>`).join('\n')}
+<p class="soft">Data: ${links.map((link) => `<a href="${link}">${link}</a>`).join(', ')}.${models}${absent}</p>`;
+}
+
+/** Names of criteria are long for a column of many. */
+const breakable = (text: string): string => escaped(text).replaceAll('_', '_<wbr>');
+
+const tableOf = ({ title, caption, head, rows }: Table): string =>
+  `<figure><h3>${escaped(title)}</h3><div class="wide"><table class="data"><thead><tr>${head.map((cell) => `<th>${escaped(cell)}</th>`).join('')}</tr></thead><tbody>
+${rows.map((row) => `<tr>${row.map((cell) => `<td>${breakable(cell)}</td>`).join('')}</tr>`).join('\n')}
+</tbody></table></div><figcaption>${escaped(caption)}</figcaption></figure>`;
