@@ -8,7 +8,7 @@
 
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { loadDataset } from '../dist/cli/datasets.js';
+import { loadDataset } from '../dist/cli/datasets/load.js';
 import { partsOf } from '../dist/cli/learn.js';
 import { readModel } from '../dist/codec/index.js';
 import { imagesOf, permutedPixels } from '../dist/src/data.js';

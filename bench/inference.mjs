@@ -5,7 +5,7 @@
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { loadDataset } from '../dist/cli/datasets.js';
+import { loadDataset } from '../dist/cli/datasets/load.js';
 import { maskNetwork } from '../dist/cli/learn.js';
 import { conv4, fc } from '../dist/models/index.js';
 import { createWasmEngine } from '../dist/src/engine/wasm.js';

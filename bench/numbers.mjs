@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import seedrandom from 'seedrandom';
-import { loadDataset } from '../dist/cli/datasets.js';
+import { loadDataset } from '../dist/cli/datasets/load.js';
 import { defaultsOf, maskNetwork, partsOf, RATE, trainTask } from '../dist/cli/learn.js';
 import { createWasmEngine } from '../dist/src/engine/wasm.js';
 import { evaluate } from '../dist/src/evaluate.js';

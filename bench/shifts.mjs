@@ -3,7 +3,7 @@
 //   npm run build && node bench/shifts.mjs models/trained/digits.smk [MODEL ...]
 
 import { readFileSync } from 'node:fs';
-import { loadDataset } from '../dist/cli/datasets.js';
+import { loadDataset } from '../dist/cli/datasets/load.js';
 import { readModel } from '../dist/codec/index.js';
 import { createWasmEngine } from '../dist/src/engine/wasm.js';
 import { accuracyOf } from '../dist/src/evaluate.js';

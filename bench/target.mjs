@@ -8,7 +8,7 @@
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { loadDataset } from '../dist/cli/datasets.js';
+import { loadDataset } from '../dist/cli/datasets/load.js';
 import { maskNetwork } from '../dist/cli/learn.js';
 import { fc } from '../dist/models/index.js';
 import { PIXELS } from '../dist/src/engine/engine.js';

@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { chromium } from 'playwright-core';
-import { loadDataset } from '../dist/cli/datasets.js';
+import { loadDataset } from '../dist/cli/datasets/load.js';
 import { split } from '../dist/src/data.js';
 import { createWasmEngine } from '../dist/src/engine/wasm.js';
 import { parseSeed } from '../dist/src/random.js';

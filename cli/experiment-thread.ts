@@ -9,7 +9,7 @@ import type { Answer } from '../experiments/sweep/pool.js';
 import { DataError } from '../src/data.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { ShapeError } from '../src/network.js';
-import { loadDataset } from './datasets.js';
+import { loadDataset } from './datasets/load.js';
 import { shelfIn } from './shelf.js';
 
 /** A lab of one thread. */

@@ -18,54 +18,60 @@ const program = new Command('seedmask')
     '\nExamples:\n  seedmask demo\n  seedmask train --data mnist --network fc --out digits.smk\n  seedmask serve models/trained',
   );
 const commands: Record<string, readonly [about: string, make: () => Promise<Command>]> = {
-  train: ['learn a mask on a random network and write seed + mask', async () => (await import('./train.js')).trainCommand()],
+  train: ['learn a mask on a random network and write seed + mask', async () => (await import('./commands/train.js')).trainCommand()],
   transfer: [
     "learn a new task's mask from the nearest known mask and, beside it, from scratch",
-    async () => (await import('./transfer.js')).transferCommand(),
+    async () => (await import('./commands/transfer.js')).transferCommand(),
   ],
   prune: [
     'lottery tickets: train, keep some weights, and write the untrained network under the mask, or train on in rounds',
-    async () => (await import('./prune.js')).pruneCommand(),
+    async () => (await import('./commands/prune.js')).pruneCommand(),
   ],
-  eval: ['accuracy, calibration and confusion matrix of a task on its test set', async () => (await import('./eval.js')).evalCommand()],
-  inspect: ['show what a model file holds', async () => (await import('./inspect.js')).inspectCommand()],
-  pack: ['put the tasks of model files that share a network into one archive', async () => (await import('./pack.js')).packCommand()],
+  eval: [
+    'accuracy, calibration and confusion matrix of a task on its test set',
+    async () => (await import('./commands/eval.js')).evalCommand(),
+  ],
+  inspect: ['show what a model file holds', async () => (await import('./commands/inspect.js')).inspectCommand()],
+  pack: [
+    'put the tasks of model files that share a network into one archive',
+    async () => (await import('./commands/pack.js')).packCommand(),
+  ],
   extract: [
     'write tasks of an archive to files of their own, named by the file',
-    async () => (await import('./extract.js')).extractCommand(),
+    async () => (await import('./commands/extract.js')).extractCommand(),
   ],
   export: [
     'write a task for another program: weights written out, the input transform included',
-    async () => (await import('./export.js')).exportCommand(),
+    async () => (await import('./commands/export.js')).exportCommand(),
   ],
   import: [
     'trained weights of another program -> masks by any criterion and a report; or a mask of another program -> a model file',
-    async () => (await import('./import.js')).importCommand(),
+    async () => (await import('./commands/import.js')).importCommand(),
   ],
   diff: [
     'compare the contents of two model files: network, tasks, and the overlap of their masks',
-    async () => (await import('./diff.js')).diffCommand(),
+    async () => (await import('./commands/diff.js')).diffCommand(),
   ],
   verify: [
     'check everything about model files, down to encoding them again to the same bytes',
-    async () => (await import('./verify.js')).verifyCommand(),
+    async () => (await import('./commands/verify.js')).verifyCommand(),
   ],
-  serve: ['serve model files over HTTP', async () => (await import('./serve.js')).serveCommand()],
+  serve: ['serve model files over HTTP', async () => (await import('./commands/serve.js')).serveCommand()],
   contents: [
     'list a folder of model files by content id, for replicas to pull from a web host',
-    async () => (await import('./contents.js')).contentsCommand(),
+    async () => (await import('./commands/contents.js')).contentsCommand(),
   ],
-  keys: ['API keys for seedmask serve', async () => (await import('./keys.js')).keysCommand()],
+  keys: ['API keys for seedmask serve', async () => (await import('./commands/keys.js')).keysCommand()],
   experiment: [
     "the paper's figures and tables: runs what is missing, then draws",
-    async () => (await import('./experiment.js')).experimentCommand(),
+    async () => (await import('./commands/experiment.js')).experimentCommand(),
   ],
   worker: [
     'computes cells of experiments that wait in a queue (seedmask experiment --queue)',
-    async () => (await import('./worker.js')).workerCommand(),
+    async () => (await import('./commands/worker.js')).workerCommand(),
   ],
-  data: ['list and fetch data sets', async () => (await import('./data.js')).dataCommand()],
-  demo: ["the paper's story on MNIST, then a server with every model made", async () => (await import('./demo.js')).demoCommand()],
+  data: ['list and fetch data sets', async () => (await import('./commands/data.js')).dataCommand()],
+  demo: ["the paper's story on MNIST, then a server with every model made", async () => (await import('./commands/demo.js')).demoCommand()],
 };
 const words = process.argv.slice(2);
 /** The command that is asked for, or asked about; the list of all of them needs none of their files. */

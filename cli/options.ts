@@ -5,7 +5,7 @@ import { DEFAULT_LIMITS } from '../codec/index.js';
 import { editDistance } from '../server/nearest.js';
 import { spread } from '../src/masks/topk.js';
 import { parseSeed } from '../src/random.js';
-import { KNOWN_NAMES } from './known.js';
+import { KNOWN_NAMES } from './datasets/known.js';
 
 /** Data of a user's own, in place of a name. */
 export const FORMS = 'a folder of IDX files, CIFAR-10 batches, train.csv and test.csv or PNG files by class, an .npz file or a .csv file';

@@ -11,8 +11,8 @@ import { z } from 'zod';
 import { readSafetensors, SeedmaskError, type Tensor, writeSafetensors } from '../codec/index.js';
 import { bitsWhere, kept, type Mask, type Network, regenerate, totalKept, totalWeights, weighted, weightShapes } from '../src/network.js';
 import type { TicketRound } from '../src/tickets.js';
+import { sha256 } from './datasets/known.js';
 import { checkWritable, makeFolder, readFile, removeLeftOvers, stateOf, writeFileSafely } from './files.js';
-import { sha256 } from './known.js';
 import { counted } from './options.js';
 
 /** Everything that decides a run's bytes, as texts and numbers. */

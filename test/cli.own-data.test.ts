@@ -9,7 +9,7 @@ import fc from 'fast-check';
 import { zipSync } from 'fflate';
 import { PNG } from 'pngjs';
 import { afterAll, expect, test } from 'vitest';
-import { checkFits, checkMoves, loadDataset } from '../cli/datasets.js';
+import { checkFits, checkMoves, loadDataset } from '../cli/datasets/load.js';
 import { defaultsOf, maskNetwork, taskModel, warningOf } from '../cli/learn.js';
 import { readModel, SeedmaskError, writeModel } from '../codec/index.js';
 import { type NumpyArray, readNpy, readNpz, writeNpy, writeNpz } from '../interop/npz.js';

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
-import { loadDataset } from '../cli/datasets.js';
+import { loadDataset } from '../cli/datasets/load.js';
 import { contentId, readModel, readPacked, writeModel } from '../codec/index.js';
 import { toIdx } from '../src/data.js';
 import { accuracyOf, matchedAccuracy } from '../src/evaluate.js';

@@ -6,7 +6,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { loadDataset } from '../cli/datasets.js';
+import { loadDataset } from '../cli/datasets/load.js';
 import { writeFileSafely } from '../cli/files.js';
 import { shelfIn } from '../cli/shelf.js';
 import { readModel } from '../codec/index.js';

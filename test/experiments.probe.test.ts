@@ -1,7 +1,7 @@
 // Probes of aged masks hold what must be equal by definition, whatever was trained.
 
 import { expect, test } from 'vitest';
-import { loadDataset } from '../cli/datasets.js';
+import { loadDataset } from '../cli/datasets/load.js';
 import type { ProbeCell, Row } from '../experiments/cells/cell.js';
 import { runCell } from '../experiments/cells/run.js';
 import { createWasmEngine } from '../src/engine/wasm.js';

@@ -1,7 +1,7 @@
 // Many tasks on one network, small and in this thread: what a view shows, what a task's row and file say, and the archive of them all.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { loadDataset } from '../cli/datasets.js';
+import { loadDataset } from '../cli/datasets/load.js';
 import { readModel } from '../codec/index.js';
 import { CELL, type Cell, type Result, type Row, type TaskCell } from '../experiments/cells/cell.js';
 import type { Lab } from '../experiments/cells/lab.js';

@@ -41,6 +41,8 @@ const RULES: [place: string, allowed: RegExp][] = [
   ['experiments/sweep/', /^(experiments\/(sweep|evidence|cells)\/|experiments\/optional|codec\/)/],
   ['experiments/', /^(experiments|codec)\//],
   ['interop/', /^(interop|src|codec)\//],
+  ['cli/commands/', /^(cli\/(?!commands\/)|(experiments|interop|server|src|codec|models)\/)/],
+  ['cli/datasets/', /^(cli\/(datasets\/|files|options)|(interop|server|src|codec)\/)/],
   ['cli/', /^(cli|experiments|interop|server|src|codec|models)\//],
 ];
 

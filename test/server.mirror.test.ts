@@ -15,7 +15,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { pino } from 'pino';
 import { afterEach, describe, expect, test } from 'vitest';
-import { contentsOf } from '../cli/contents.js';
+import { contentsOf } from '../cli/commands/contents.js';
 import { pullFrom } from '../cli/pull.js';
 import { contentId, type Model, networkId, SeedmaskError, writeModel } from '../codec/index.js';
 import {

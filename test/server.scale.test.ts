@@ -11,7 +11,7 @@ import { parseAllDocuments } from 'yaml';
 import { freePort, hasNginx, Relay, Replica, startNginx } from '../bench/fleet.mjs';
 import { createClient } from '../client/index.js';
 import { type Model, writeModel } from '../codec/index.js';
-import { serveCommand } from '../dist/cli/serve.js';
+import { serveCommand } from '../dist/cli/commands/serve.js';
 import { createService } from '../server/service.js';
 import { engine, folder, get, oneTask, post, raw, sampleStore, tinyNetwork } from './server.material.js';
 

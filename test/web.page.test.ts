@@ -11,7 +11,7 @@ import { gzipSync } from 'node:zlib';
 import express from 'express';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { loadDataset } from '../cli/datasets.js';
+import { loadDataset } from '../cli/datasets/load.js';
 import { readModel, writeModel } from '../codec/index.js';
 import type { Engine } from '../src/engine/engine.js';
 import { createWasmEngine } from '../src/engine/wasm.js';

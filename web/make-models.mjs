@@ -8,7 +8,7 @@
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { loadDataset } from '../dist/cli/datasets.js';
+import { loadDataset } from '../dist/cli/datasets/load.js';
 import { maskNetwork, taskModel } from '../dist/cli/learn.js';
 import { DIGITS, readModel, writeModel } from '../dist/codec/index.js';
 import { fc } from '../dist/models/index.js';

@@ -3,12 +3,12 @@
 
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
-import { type Archive, inspectModel, SeedmaskError, writeModel, writePacked } from '../codec/index.js';
-import { describe } from '../src/network.js';
-import { checkNoInput, DISK, type Disk, makeFolder, statusOf, writeFileSafely } from './files.js';
-import { hexOf, inFile, LIMITS, nameOf, networkFileOption, networksOf, places, withArchive } from './models.js';
-import { type Output, outputOf } from './options.js';
-import { counting } from './progress.js';
+import { type Archive, inspectModel, SeedmaskError, writeModel, writePacked } from '../../codec/index.js';
+import { describe } from '../../src/network.js';
+import { checkNoInput, DISK, type Disk, makeFolder, statusOf, writeFileSafely } from '../files.js';
+import { hexOf, inFile, LIMITS, nameOf, networkFileOption, networksOf, places, withArchive } from '../models.js';
+import { type Output, outputOf } from '../options.js';
+import { counting } from '../progress.js';
 
 export interface Extraction {
   readonly task?: readonly string[];

@@ -2,12 +2,12 @@
 
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
-import { SeedmaskError, type Task } from '../codec/index.js';
-import { toC, toLayersModel, toNpz, toOnnx, toSafetensors } from '../interop/index.js';
-import { describe, type Network } from '../src/network.js';
-import { checkNoInput, makeFolder, statusOf, writeTogether } from './files.js';
-import { networkFileOption, readTask } from './models.js';
-import { type Output, outputOf } from './options.js';
+import { SeedmaskError, type Task } from '../../codec/index.js';
+import { toC, toLayersModel, toNpz, toOnnx, toSafetensors } from '../../interop/index.js';
+import { describe, type Network } from '../../src/network.js';
+import { checkNoInput, makeFolder, statusOf, writeTogether } from '../files.js';
+import { networkFileOption, readTask } from '../models.js';
+import { type Output, outputOf } from '../options.js';
 
 const FORMATS = ['onnx', 'tfjs', 'safetensors', 'npz', 'c'] as const;
 type Format = (typeof FORMATS)[number];

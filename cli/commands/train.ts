@@ -3,15 +3,15 @@
 // (squeeze.ts).
 
 import { Command, Option } from 'commander';
-import { inspectModel, writeModel } from '../codec/index.js';
-import { labelsOf } from '../src/data.js';
-import type { Engine } from '../src/engine/engine.js';
-import { createReferenceEngine } from '../src/engine/reference.js';
-import { createWasmEngine } from '../src/engine/wasm.js';
-import { describe, outputs, totalKept, totalWeights, weightCounts } from '../src/network.js';
-import type { Seed } from '../src/random.js';
-import { checkFits, checkMoves, isImage, loadDataset, pathOf } from './datasets.js';
-import { checkNoInput, checkWritable, writeFileSafely } from './files.js';
+import { inspectModel, writeModel } from '../../codec/index.js';
+import { labelsOf } from '../../src/data.js';
+import type { Engine } from '../../src/engine/engine.js';
+import { createReferenceEngine } from '../../src/engine/reference.js';
+import { createWasmEngine } from '../../src/engine/wasm.js';
+import { describe, outputs, totalKept, totalWeights, weightCounts } from '../../src/network.js';
+import type { Seed } from '../../src/random.js';
+import { checkFits, checkMoves, isImage, loadDataset, pathOf } from '../datasets/load.js';
+import { checkNoInput, checkWritable, writeFileSafely } from '../files.js';
 import {
   CONV_EPOCHS,
   defaultsOf,
@@ -26,8 +26,8 @@ import {
   type TrainedTask,
   trainTask,
   warningOf,
-} from './learn.js';
-import { type NamedNetwork, networkOption } from './network-option.js';
+} from '../learn.js';
+import { type NamedNetwork, networkOption } from '../network-option.js';
 import {
   dataOption,
   degrees,
@@ -44,11 +44,11 @@ import {
   seedOption,
   threadsOption,
   wholeNumber,
-} from './options.js';
-import { counting, training } from './progress.js';
-import { type SqueezeReport, squeezeTask, withCheck } from './squeeze.js';
-import { type Goal, list, type Outcome, search, type Trial } from './target.js';
-import { createTfjsNodeEngine } from './tfjs-node.js';
+} from '../options.js';
+import { counting, training } from '../progress.js';
+import { type SqueezeReport, squeezeTask, withCheck } from '../squeeze.js';
+import { type Goal, list, type Outcome, search, type Trial } from '../target.js';
+import { createTfjsNodeEngine } from '../tfjs-node.js';
 
 const ENGINES = ['wasm', 'reference', 'tfjs-node'] as const;
 type EngineName = (typeof ENGINES)[number];

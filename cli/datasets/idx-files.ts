@@ -3,8 +3,8 @@
 // MNIST's package holds IDX files already. CIFAR-10's holds PNG files with an image a row, 32 x 32 pixels one after the other;
 // they are decoded once, because that takes ten times as long as reading the IDX files.
 
-import { decodePng } from '../server/requests/png.js';
-import { toIdx } from '../src/data.js';
+import { decodePng } from '../../server/requests/png.js';
+import { toIdx } from '../../src/data.js';
 import { KNOWN, type KnownName } from './known.js';
 
 /** Every file a data set has, of its package's files. */

@@ -4,12 +4,12 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { parse } from 'csv-parse/sync';
-import { DEFAULT_LIMITS, SeedmaskError } from '../codec/index.js';
-import { type NumpyArray, readNpz } from '../interop/npz.js';
-import { decodePng, hasPngSignature } from '../server/requests/png.js';
-import { type Dataset, type Features, farFromZero, featureBytes, standardFeatures } from '../src/data.js';
-import type { Shape } from '../src/network.js';
-import { readFile, reading, statusOf } from './files.js';
+import { DEFAULT_LIMITS, SeedmaskError } from '../../codec/index.js';
+import { type NumpyArray, readNpz } from '../../interop/npz.js';
+import { decodePng, hasPngSignature } from '../../server/requests/png.js';
+import { type Dataset, type Features, farFromZero, featureBytes, standardFeatures } from '../../src/data.js';
+import type { Shape } from '../../src/network.js';
+import { readFile, reading, statusOf } from '../files.js';
 
 /** Of a CSV or PNG file. */
 const MAX_BYTES = 2 ** 26;

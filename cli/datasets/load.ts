@@ -4,14 +4,14 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { DEFAULT_LIMITS, SeedmaskError } from '../codec/index.js';
-import { type Dataset, datasetFromCifar, datasetFromIdx } from '../src/data.js';
-import type { Reach } from '../src/moves.js';
-import { type Architecture, describe, inputs, isDense, type Shape } from '../src/network.js';
-import { formatSeed, type Seed } from '../src/random.js';
-import { plain, readFile, reading, statusOf } from './files.js';
+import { DEFAULT_LIMITS, SeedmaskError } from '../../codec/index.js';
+import { type Dataset, datasetFromCifar, datasetFromIdx } from '../../src/data.js';
+import type { Reach } from '../../src/moves.js';
+import { type Architecture, describe, inputs, isDense, type Shape } from '../../src/network.js';
+import { formatSeed, type Seed } from '../../src/random.js';
+import { plain, readFile, reading, statusOf } from '../files.js';
+import { FORMS } from '../options.js';
 import { checkSum, findKnown, isKnown, KNOWN, KNOWN_NAMES, type Known, type KnownName } from './known.js';
-import { FORMS } from './options.js';
 import { classNames, type LoadedData, loadOwn, type TaskData } from './own-data.js';
 
 /**

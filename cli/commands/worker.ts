@@ -5,14 +5,14 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
-import { SeedmaskError } from '../codec/index.js';
-import { openPool } from '../experiments/sweep/pool.js';
-import { ATTEMPTS } from '../experiments/sweep/queue.js';
-import { addressOf, connect, PATIENCE } from '../experiments/sweep/redis.js';
-import { workOn } from '../experiments/sweep/worker.js';
-import { type Output, outputOf, threadsOption, upTo } from './options.js';
-import { RELEASE } from './release.js';
-import { untilSignal } from './signals.js';
+import { SeedmaskError } from '../../codec/index.js';
+import { openPool } from '../../experiments/sweep/pool.js';
+import { ATTEMPTS } from '../../experiments/sweep/queue.js';
+import { addressOf, connect, PATIENCE } from '../../experiments/sweep/redis.js';
+import { workOn } from '../../experiments/sweep/worker.js';
+import { type Output, outputOf, threadsOption, upTo } from '../options.js';
+import { RELEASE } from '../release.js';
+import { untilSignal } from '../signals.js';
 
 interface Options extends Output {
   queue: string;
@@ -23,7 +23,7 @@ interface Options extends Output {
 
 /** At most: timers count in 32-bit milliseconds, and a dead worker's cells wait so long. */
 const HOUR = 3600;
-const THREAD = fileURLToPath(new URL('./experiment-thread.js', import.meta.url));
+const THREAD = fileURLToPath(new URL('../experiment-thread.js', import.meta.url));
 
 export function workerCommand(): Command {
   return new Command('worker')

@@ -2,12 +2,12 @@
 
 import Table from 'cli-table3';
 import { Command } from 'commander';
-import { type FileInfo, inspectModel, networkId } from '../codec/index.js';
-import { describe, totalWeights } from '../src/network.js';
-import { formatSeed } from '../src/random.js';
-import { readFile } from './files.js';
-import { hexOf, inFile, LIMITS, networkFileOption, networksOf } from './models.js';
-import { type Output, outputOf } from './options.js';
+import { type FileInfo, inspectModel, networkId } from '../../codec/index.js';
+import { describe, totalWeights } from '../../src/network.js';
+import { formatSeed } from '../../src/random.js';
+import { readFile } from '../files.js';
+import { hexOf, inFile, LIMITS, networkFileOption, networksOf } from '../models.js';
+import { type Output, outputOf } from '../options.js';
 
 /** Above this many tasks the table has one row a task instead of one a layer. */
 const DETAILED_TASKS = 20;

@@ -2,12 +2,12 @@
 // archive is written beside the old one and renamed over it.
 
 import { Command, InvalidArgumentError } from 'commander';
-import { inspectModel, type PackedTask, readPacked, rebase, SeedmaskError, TASK_ID, TASK_ID_TEXT, writePacked } from '../codec/index.js';
-import { describe, type Network } from '../src/network.js';
-import { checkWritable, DISK, type Disk, readFile, rewrite, writeFileSafely } from './files.js';
-import { inFile, LIMITS, type Networks, nameOf, networkDifferences, networkFileOption, networksOf } from './models.js';
-import { counted, type Output, outputOf } from './options.js';
-import { type Count, counting } from './progress.js';
+import { inspectModel, type PackedTask, readPacked, rebase, SeedmaskError, TASK_ID, TASK_ID_TEXT, writePacked } from '../../codec/index.js';
+import { describe, type Network } from '../../src/network.js';
+import { checkWritable, DISK, type Disk, readFile, rewrite, writeFileSafely } from '../files.js';
+import { inFile, LIMITS, type Networks, nameOf, networkDifferences, networkFileOption, networksOf } from '../models.js';
+import { counted, type Output, outputOf } from '../options.js';
+import { type Count, counting } from '../progress.js';
 
 interface Options extends Output {
   out: string;

@@ -3,12 +3,12 @@
 
 import Table from 'cli-table3';
 import { Command } from 'commander';
-import type { Archive, Task, TaskHead } from '../codec/index.js';
-import { countKept, type Mask, weightCounts } from '../src/network.js';
-import { formatSeed, type Seed } from '../src/random.js';
-import { inFile, nameOf, networkDifferences, networkFileOption, networksOf, withArchive } from './models.js';
-import { counted, type Output, outputOf } from './options.js';
-import { counting } from './progress.js';
+import type { Archive, Task, TaskHead } from '../../codec/index.js';
+import { countKept, type Mask, weightCounts } from '../../src/network.js';
+import { formatSeed, type Seed } from '../../src/random.js';
+import { inFile, nameOf, networkDifferences, networkFileOption, networksOf, withArchive } from '../models.js';
+import { counted, type Output, outputOf } from '../options.js';
+import { counting } from '../progress.js';
 
 /** Two masks of a layer. */
 export interface LayerOverlap {

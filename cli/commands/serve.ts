@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
 import { destination, pino } from 'pino';
-import { SeedmaskError } from '../codec/index.js';
-import { createHandler, listen, openStore, Threads } from '../server/index.js';
-import { createWasmEngine } from '../src/engine/wasm.js';
-import { inputs } from '../src/network.js';
-import { statusOf } from './files.js';
-import { accessOf, type KeyOptions, keyOptions } from './keys.js';
-import { findKnown } from './known.js';
-import { networkFileOption, networksOf } from './models.js';
+import { SeedmaskError } from '../../codec/index.js';
+import { createHandler, listen, openStore, Threads } from '../../server/index.js';
+import { createWasmEngine } from '../../src/engine/wasm.js';
+import { inputs } from '../../src/network.js';
+import { accessOf, type KeyOptions, keyOptions } from '../access.js';
+import { findKnown } from '../datasets/known.js';
+import { statusOf } from '../files.js';
+import { networkFileOption, networksOf } from '../models.js';
 import {
   counted,
   fraction,
@@ -24,10 +24,10 @@ import {
   refuseGiven,
   seconds,
   threadsOption,
-} from './options.js';
-import { pullFrom } from './pull.js';
-import { RELEASE } from './release.js';
-import { untilSignal } from './signals.js';
+} from '../options.js';
+import { pullFrom } from '../pull.js';
+import { RELEASE } from '../release.js';
+import { untilSignal } from '../signals.js';
 
 interface Options extends Output, KeyOptions {
   port: number;
@@ -54,9 +54,9 @@ type Level = (typeof LEVELS)[number];
 /** Bytes of all bodies that are being read at once, at least. */
 const INTAKE = 128 * 1024 * 1024;
 
-const SHIPPED = fileURLToPath(new URL('../../models/trained', import.meta.url));
+const SHIPPED = fileURLToPath(new URL('../../../models/trained', import.meta.url));
 /** Built by `npm run build`, beside the code. */
-const PAGE = fileURLToPath(new URL('../web', import.meta.url));
+const PAGE = fileURLToPath(new URL('../../web', import.meta.url));
 
 export function serveCommand(): Command {
   const command = new Command('serve')

@@ -6,21 +6,21 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
-import { SeedmaskError } from '../codec/index.js';
-import { MOST_RUNS, MOST_TASKS, type ScaleName, TASKS } from '../experiments/cells/scale.js';
-import type { Experiment } from '../experiments/evidence/experiment.js';
-import { EXPERIMENTS } from '../experiments/index.js';
-import { type Conducted, checkScale, conduct, heldPlan, planOf, publish, type Runner, results } from '../experiments/sweep/conduct.js';
-import { openPool, runHere } from '../experiments/sweep/pool.js';
-import { takeOver, takeShown } from '../experiments/sweep/published.js';
-import { runOnQueue } from '../experiments/sweep/queue.js';
-import { addressOf, connect, PATIENCE } from '../experiments/sweep/redis.js';
-import { report } from '../experiments/sweep/report.js';
-import { openStore, type Store } from '../experiments/sweep/store.js';
-import { makeFolder, removeLeftOvers, writeFileSafely } from './files.js';
-import { counted, named, type Output, outputOf, refuseGiven, threadsOption, upTo } from './options.js';
-import { RELEASE } from './release.js';
-import { sweepBar } from './sweep.js';
+import { SeedmaskError } from '../../codec/index.js';
+import { MOST_RUNS, MOST_TASKS, type ScaleName, TASKS } from '../../experiments/cells/scale.js';
+import type { Experiment } from '../../experiments/evidence/experiment.js';
+import { EXPERIMENTS } from '../../experiments/index.js';
+import { type Conducted, checkScale, conduct, heldPlan, planOf, publish, type Runner, results } from '../../experiments/sweep/conduct.js';
+import { openPool, runHere } from '../../experiments/sweep/pool.js';
+import { takeOver, takeShown } from '../../experiments/sweep/published.js';
+import { runOnQueue } from '../../experiments/sweep/queue.js';
+import { addressOf, connect, PATIENCE } from '../../experiments/sweep/redis.js';
+import { report } from '../../experiments/sweep/report.js';
+import { openStore, type Store } from '../../experiments/sweep/store.js';
+import { makeFolder, removeLeftOvers, writeFileSafely } from '../files.js';
+import { counted, named, type Output, outputOf, refuseGiven, threadsOption, upTo } from '../options.js';
+import { RELEASE } from '../release.js';
+import { sweepBar } from '../sweep.js';
 
 interface Options extends Output {
   runs?: number;
@@ -34,7 +34,7 @@ interface Options extends Output {
   out: string;
 }
 
-const THREAD = fileURLToPath(new URL('./experiment-thread.js', import.meta.url));
+const THREAD = fileURLToPath(new URL('../experiment-thread.js', import.meta.url));
 
 export function experimentCommand(): Command {
   const names = EXPERIMENTS.map((e) => e.name);

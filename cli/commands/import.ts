@@ -11,7 +11,7 @@ import {
   SeedmaskError,
   writeModel,
   writeSafetensors,
-} from '../codec/index.js';
+} from '../../codec/index.js';
 import {
   LAYOUTS,
   type LayerTensors,
@@ -24,9 +24,9 @@ import {
   readOnnxLayers,
   toMask,
   toParameters,
-} from '../interop/index.js';
-import { createWasmEngine } from '../src/engine/wasm.js';
-import { CRITERIA, type Criterion, criterionMask, paperRates } from '../src/masks/criteria.js';
+} from '../../interop/index.js';
+import { createWasmEngine } from '../../src/engine/wasm.js';
+import { CRITERIA, type Criterion, criterionMask, paperRates } from '../../src/masks/criteria.js';
 import {
   describe,
   kept,
@@ -37,15 +37,15 @@ import {
   totalKept,
   totalWeights,
   weightShapes,
-} from '../src/network.js';
-import { DISTRIBUTIONS, type Distribution, formatSeed, type Seed } from '../src/random.js';
-import { checkFits, loadDataset, pathOf } from './datasets.js';
-import { checkNoInput, checkWritable, readFile, writeFileSafely } from './files.js';
-import { accuracies, accuracyUnder, partsOf, taskModel } from './learn.js';
-import { inFile } from './models.js';
-import { type NamedNetwork, networkOption } from './network-option.js';
-import { dataOption, fraction, named, type Output, outputOf, refuseGiven, seedOption, threadsOption } from './options.js';
-import type { LoadedData } from './own-data.js';
+} from '../../src/network.js';
+import { DISTRIBUTIONS, type Distribution, formatSeed, type Seed } from '../../src/random.js';
+import { checkFits, loadDataset, pathOf } from '../datasets/load.js';
+import type { LoadedData } from '../datasets/own-data.js';
+import { checkNoInput, checkWritable, readFile, writeFileSafely } from '../files.js';
+import { accuracies, accuracyUnder, partsOf, taskModel } from '../learn.js';
+import { inFile } from '../models.js';
+import { type NamedNetwork, networkOption } from '../network-option.js';
+import { dataOption, fraction, named, type Output, outputOf, refuseGiven, seedOption, threadsOption } from '../options.js';
 
 interface Options extends Output {
   initial?: string;

@@ -13,18 +13,18 @@ import {
   type Task,
   writeModel,
   writePacked,
-} from '../codec/index.js';
-import { beside } from '../experiments/cells/task.js';
-import { styled } from '../experiments/evidence/chart.js';
-import { drawing } from '../experiments/evidence/drawing.js';
-import type { Picture } from '../experiments/evidence/experiment.js';
-import { labelsOf, type Split } from '../src/data.js';
-import type { Engine } from '../src/engine/engine.js';
-import { createWasmEngine } from '../src/engine/wasm.js';
-import { describe, type Network, outputs, weightCounts } from '../src/network.js';
-import type { Seed } from '../src/random.js';
-import { checkFits, checkMoves, isImage, loadDataset, pathOf } from './datasets.js';
-import { checkNoInput, checkWritable, makeFolder, readFile, rewrite, writeFileSafely } from './files.js';
+} from '../../codec/index.js';
+import { beside } from '../../experiments/cells/task.js';
+import { styled } from '../../experiments/evidence/chart.js';
+import { drawing } from '../../experiments/evidence/drawing.js';
+import type { Picture } from '../../experiments/evidence/experiment.js';
+import { labelsOf, type Split } from '../../src/data.js';
+import type { Engine } from '../../src/engine/engine.js';
+import { createWasmEngine } from '../../src/engine/wasm.js';
+import { describe, type Network, outputs, weightCounts } from '../../src/network.js';
+import type { Seed } from '../../src/random.js';
+import { checkFits, checkMoves, isImage, loadDataset, pathOf } from '../datasets/load.js';
+import { checkNoInput, checkWritable, makeFolder, readFile, rewrite, writeFileSafely } from '../files.js';
 import {
   defaultsOf,
   FC_EPOCHS,
@@ -36,9 +36,9 @@ import {
   type TrainedTask,
   trainTask,
   warningOf,
-} from './learn.js';
-import { inFile, LIMITS, type Networks, nameOf, networkDifferences, networkFileOption, networksOf, withArchive } from './models.js';
-import { nearestMask } from './nearest.js';
+} from '../learn.js';
+import { inFile, LIMITS, type Networks, nameOf, networkDifferences, networkFileOption, networksOf, withArchive } from '../models.js';
+import { nearestMask } from '../nearest.js';
 import {
   counted,
   degrees,
@@ -52,8 +52,8 @@ import {
   positiveInteger,
   threadsOption,
   wholeNumber,
-} from './options.js';
-import { counting, training } from './progress.js';
+} from '../options.js';
+import { counting, training } from '../progress.js';
 
 interface Options extends Output {
   task?: string;

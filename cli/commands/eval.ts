@@ -2,15 +2,15 @@
 
 import Table from 'cli-table3';
 import { Command } from 'commander';
-import { SeedmaskError } from '../codec/index.js';
-import { asInputs, permuted } from '../src/data.js';
-import { createWasmEngine } from '../src/engine/wasm.js';
-import { type Evaluation, evaluate } from '../src/evaluate.js';
-import { inputs } from '../src/network.js';
-import { checkFits, loadDataset } from './datasets.js';
-import { sha256 } from './known.js';
-import { networkFileOption, readTask } from './models.js';
-import { dataOption, type Output, outputOf, threadsOption } from './options.js';
+import { SeedmaskError } from '../../codec/index.js';
+import { asInputs, permuted } from '../../src/data.js';
+import { createWasmEngine } from '../../src/engine/wasm.js';
+import { type Evaluation, evaluate } from '../../src/evaluate.js';
+import { inputs } from '../../src/network.js';
+import { sha256 } from '../datasets/known.js';
+import { checkFits, loadDataset } from '../datasets/load.js';
+import { networkFileOption, readTask } from '../models.js';
+import { dataOption, type Output, outputOf, threadsOption } from '../options.js';
 
 interface Options extends Output {
   data: string;

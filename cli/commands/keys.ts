@@ -3,10 +3,11 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { SeedmaskError } from '../codec/index.js';
-import { hashOf, type KeyRecord, readAdminKey, readKeys } from '../server/index.js';
-import { readFile, rewrite } from './files.js';
-import { type Output, outputOf } from './options.js';
+import { SeedmaskError } from '../../codec/index.js';
+import { hashOf, type KeyRecord, readKeys } from '../../server/index.js';
+import { textOf } from '../access.js';
+import { rewrite } from '../files.js';
+import { type Output, outputOf } from '../options.js';
 
 interface Addition extends Output {
   readonly file: string;
@@ -14,9 +15,6 @@ interface Addition extends Output {
   readonly limit?: KeyRecord['limit'];
   readonly admin?: boolean;
 }
-
-/** Bytes of a key file at most. */
-const FILE_LIMIT = 4 * 1024 * 1024;
 
 export function keysCommand(): Command {
   const add = new Command('add')
@@ -76,35 +74,8 @@ async function addKey(name: string | undefined, sha256: string, { file, task, li
   return name;
 }
 
-const textOf = (file: string): string => Buffer.from(readFile(file, FILE_LIMIT)).toString();
-
 function limit(text: string): KeyRecord['limit'] {
   const [, requests, seconds] = /^([1-9]\d{0,8})\/([1-9]\d{0,4})$/.exec(text) ?? [];
   if (requests === undefined) throw new InvalidArgumentError(`expected requests/seconds such as 600/60, got '${text}'.`);
   return { requests: Number(requests), seconds: Number(seconds) };
-}
-
-/** Where keys come from: files, or else the environment, which holds the text of such files. */
-export interface KeyOptions {
-  readonly keys?: string;
-  readonly adminKeyFile?: string;
-}
-
-export const keyOptions = (): Option[] => [
-  new Option('--keys <file>', 'API keys that clients need (seedmask keys add); or the text of such a file in SEEDMASK_KEYS'),
-  new Option(
-    '--admin-key-file <file>',
-    'hash of the key for load and unload (seedmask keys add --admin); or its line in SEEDMASK_ADMIN_KEY',
-  ),
-];
-
-/** @throws SeedmaskError no-file, over-limit or bad-keys */
-export function accessOf({ keys, adminKeyFile }: KeyOptions): { readonly keys?: readonly KeyRecord[]; readonly adminKey?: string } {
-  const { SEEDMASK_KEYS: keyText, SEEDMASK_ADMIN_KEY: adminText } = process.env;
-  const records = keys === undefined ? keyText && readKeys(keyText, 'SEEDMASK_KEYS') : readKeys(textOf(keys), keys);
-  const admin =
-    adminKeyFile === undefined
-      ? adminText && readAdminKey(adminText, 'SEEDMASK_ADMIN_KEY')
-      : readAdminKey(textOf(adminKeyFile), adminKeyFile);
-  return { keys: records || undefined, adminKey: admin || undefined };
 }

@@ -5,21 +5,20 @@
 
 import { createHash } from 'node:crypto';
 import { Command, Option } from 'commander';
-import { type Model, networkId, SeedmaskError, writeModel } from '../codec/index.js';
-import { type Dataset, imagesOf, labelsOf, type Split } from '../src/data.js';
-import type { Engine } from '../src/engine/engine.js';
-import { createWasmEngine } from '../src/engine/wasm.js';
-import { actionConflict, MASK0, MASK1, type Mask0, type Mask1 } from '../src/masks/actions.js';
-import { CRITERIA, type Criterion, criterionMask, paperRates } from '../src/masks/criteria.js';
-import { describe, type Network, outputs, totalKept, totalWeights } from '../src/network.js';
-import { formatSeed, type Seed } from '../src/random.js';
-import { constantTwin, type TicketOptions, ticketNetwork, tickets } from '../src/tickets.js';
-import { type DenseResult, PAPER, paperTraining, trainDense } from '../src/train.js';
-import { checkFits, loadDataset, pathOf } from './datasets.js';
-import { checkNoInput, checkWritable, writeFileSafely } from './files.js';
-import { accuracy, accuracyUnder, batchOf, emptyLayer, partsOf, taskModel } from './learn.js';
-import { hexOf } from './models.js';
-import { type NamedNetwork, networkOption } from './network-option.js';
+import { networkId, SeedmaskError } from '../../codec/index.js';
+import { createWasmEngine } from '../../src/engine/wasm.js';
+import { actionConflict, MASK0, MASK1, type Mask0, type Mask1 } from '../../src/masks/actions.js';
+import { CRITERIA, type Criterion } from '../../src/masks/criteria.js';
+import { describe, outputs, totalKept, totalWeights } from '../../src/network.js';
+import { formatSeed, type Seed } from '../../src/random.js';
+import { type TicketOptions, ticketNetwork, tickets } from '../../src/tickets.js';
+import { PAPER, paperTraining, trainDense } from '../../src/train.js';
+import { checkFits, loadDataset, pathOf } from '../datasets/load.js';
+import type { LoadedData } from '../datasets/own-data.js';
+import { checkNoInput, checkWritable, writeFileSafely } from '../files.js';
+import { accuracy, accuracyUnder, batchOf, emptyLayer, partsOf } from '../learn.js';
+import { hexOf } from '../models.js';
+import { type NamedNetwork, networkOption } from '../network-option.js';
 import {
   dataOption,
   fraction,
@@ -31,56 +30,13 @@ import {
   seedOption,
   threadsOption,
   upTo,
-} from './options.js';
-import type { LoadedData } from './own-data.js';
-import { type TrainingBar, training } from './progress.js';
-import { openRun, type RoundRecord } from './rounds.js';
-
-/** Which untrained weights stand under the mask. */
-export type Untrained = 'init' | 'constant';
+} from '../options.js';
+import { type TrainingBar, training } from '../progress.js';
+import { openRun, type RoundRecord } from '../rounds.js';
+import { bestTicket, type Untrained } from '../ticket.js';
 
 /** Rounds of pruning: 24 leave half a per cent of FC; far fewer than 1000 leave nothing that a rate could cut. */
 const MOST_ROUNDS = 1000;
-/** The most rounds of the paper's one-shot curves. */
-const CURVE_ROUNDS = 24;
-
-export interface Ticket {
-  readonly model: Model;
-  readonly bytes: Uint8Array;
-  readonly rounds: number;
-  readonly valAccuracy: number;
-}
-
-/**
- * The best one-shot mask of a criterion: kept fractions .8^p (last layer .9^p), p = 1 .. 24, chosen on validation rows with the
- * untrained weights that will stand under it. `keep` fixes that of the hidden dense layers instead.
- */
-export function bestTicket(
-  engine: Engine,
-  network: Network,
-  dense: DenseResult,
-  criterion: Criterion,
-  weights: Untrained,
-  data: { readonly train: Dataset; readonly name: string },
-  parts: Split,
-  keep?: number,
-): Ticket {
-  const untrained = weights === 'init' ? network : constantTwin(network);
-  const images = imagesOf(data.train, parts.validation);
-  const labels = labelsOf(data.train, parts.validation);
-  // keep = .8^p for a p that need not be whole: the last layer then keeps .9^p, and so do conv layers (of conv6 .85^p).
-  const powers = keep === undefined ? Array.from({ length: CURVE_ROUNDS }, (_, i) => i + 1) : [Math.log(keep) / Math.log(0.8)];
-  let best: { mask: Uint8Array[]; rounds: number; valAccuracy: number } | null = null;
-  for (const rounds of powers) {
-    const mask = criterionMask(network, criterion, dense.initial, dense.final.weights, paperRates(network, rounds), network.seed);
-    const valAccuracy = accuracyUnder(engine, untrained, { mask }, { images, labels });
-    if (!best || valAccuracy > best.valAccuracy) best = { mask, rounds, valAccuracy };
-  }
-  const { mask, rounds, valAccuracy } = best!;
-  const model = taskModel(engine, untrained, mask, data.train, parts.validation, data.name);
-  return { model, bytes: writeModel(model), rounds, valAccuracy };
-}
-
 interface Options extends Output {
   data: string;
   network: NamedNetwork;

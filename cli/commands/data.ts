@@ -4,11 +4,11 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { Command } from 'commander';
-import { SeedmaskError } from '../codec/index.js';
-import { makeFolder, readFile, unchangedFor, writeFileSafely, writing } from './files.js';
-import { MAKE } from './idx-files.js';
-import { cacheFolder, checkSum, findKnown, isKnown, KNOWN, KNOWN_NAMES, type Known, type KnownName, sha256 } from './known.js';
-import { type Output, outputOf } from './options.js';
+import { SeedmaskError } from '../../codec/index.js';
+import { MAKE } from '../datasets/idx-files.js';
+import { cacheFolder, checkSum, findKnown, isKnown, KNOWN, KNOWN_NAMES, type Known, type KnownName, sha256 } from '../datasets/known.js';
+import { makeFolder, readFile, unchangedFor, writeFileSafely, writing } from '../files.js';
+import { type Output, outputOf } from '../options.js';
 
 export function dataCommand(): Command {
   const list = new Command('list')

@@ -1,0 +1,53 @@
+// One-shot lottery tickets: of all masks that a criterion gives on its way down, the best one as a model file.
+
+import { type Model, writeModel } from '../codec/index.js';
+import { type Dataset, imagesOf, labelsOf, type Split } from '../src/data.js';
+import type { Engine } from '../src/engine/engine.js';
+import { type Criterion, criterionMask, paperRates } from '../src/masks/criteria.js';
+import type { Network } from '../src/network.js';
+import { constantTwin } from '../src/tickets.js';
+import type { DenseResult } from '../src/train.js';
+import { accuracyUnder, taskModel } from './learn.js';
+
+/** Which untrained weights stand under the mask. */
+export type Untrained = 'init' | 'constant';
+
+/** The most rounds of the paper's one-shot curves. */
+const CURVE_ROUNDS = 24;
+
+export interface Ticket {
+  readonly model: Model;
+  readonly bytes: Uint8Array;
+  readonly rounds: number;
+  readonly valAccuracy: number;
+}
+
+/**
+ * The best one-shot mask of a criterion: kept fractions .8^p (last layer .9^p), p = 1 .. 24, chosen on validation rows with the
+ * untrained weights that will stand under it. `keep` fixes that of the hidden dense layers instead.
+ */
+export function bestTicket(
+  engine: Engine,
+  network: Network,
+  dense: DenseResult,
+  criterion: Criterion,
+  weights: Untrained,
+  data: { readonly train: Dataset; readonly name: string },
+  parts: Split,
+  keep?: number,
+): Ticket {
+  const untrained = weights === 'init' ? network : constantTwin(network);
+  const images = imagesOf(data.train, parts.validation);
+  const labels = labelsOf(data.train, parts.validation);
+  // keep = .8^p for a p that need not be whole: the last layer then keeps .9^p, and so do conv layers (of conv6 .85^p).
+  const powers = keep === undefined ? Array.from({ length: CURVE_ROUNDS }, (_, i) => i + 1) : [Math.log(keep) / Math.log(0.8)];
+  let best: { mask: Uint8Array[]; rounds: number; valAccuracy: number } | null = null;
+  for (const rounds of powers) {
+    const mask = criterionMask(network, criterion, dense.initial, dense.final.weights, paperRates(network, rounds), network.seed);
+    const valAccuracy = accuracyUnder(engine, untrained, { mask }, { images, labels });
+    if (!best || valAccuracy > best.valAccuracy) best = { mask, rounds, valAccuracy };
+  }
+  const { mask, rounds, valAccuracy } = best!;
+  const model = taskModel(engine, untrained, mask, data.train, parts.validation, data.name);
+  return { model, bytes: writeModel(model), rounds, valAccuracy };
+}
