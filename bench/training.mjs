@@ -9,7 +9,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { bestTicket } from '../dist/cli/commands/prune.js';
+import { bestTicket } from '../dist/cli/ticket.js';
 import { loadDataset } from '../dist/cli/datasets/load.js';
 import { FC_DENSITY, FC_EPOCHS, maskNetwork, RATE, SHIFT, taskModel, trainTask } from '../dist/cli/learn.js';
 import { writeModel } from '../dist/codec/index.js';
