@@ -33,7 +33,7 @@ const REASONS: Record<string, string> = {
   ENAMETOOLONG: 'the name is too long',
 };
 
-export const reason = (error: unknown): string => {
+const reason = (error: unknown): string => {
   const { code, message } = error as NodeJS.ErrnoException;
   return (code && REASONS[code]) ?? message;
 };
