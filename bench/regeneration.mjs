@@ -3,7 +3,7 @@
 //   npm run build && node bench/regeneration.mjs [options of rounds.mjs]
 
 import { KERNELS } from '../dist/src/engine/kernels.js';
-import { Machine } from '../dist/src/engine/machine.js';
+import { Machine } from '../dist/src/engine/wasm/machine.js';
 import { DISTRIBUTIONS, fillWeights } from '../dist/src/random.js';
 import { openBench, rate } from './rounds.mjs';
 

@@ -22,6 +22,7 @@ const RULES: [place: string, allowed: RegExp][] = [
   ['src/random.ts', /^src\/exact/],
   ['src/network.ts', /^src\/random/],
   ['src/data.ts', /^src\/(random|network)/],
+  ['src/engine/wasm/', /^src\/(exact|random|network|engine\/(wasm\/|engine|bounds|checks|draws|packed))/],
   ['src/engine/', /^src\/(exact|random|network|engine\/)/],
   ['src/evaluate.ts', /^src\/(exact|network|engine\/engine)/],
   ['src/masks/', /^src\/(exact|random|network|engine|masks)/],

@@ -10,7 +10,7 @@ import { Bases, decodeTask, type PackedTask } from '../codec/tasks.js';
 import { asInputs } from '../src/data.js';
 import type { Classifiers } from '../src/engine/classifiers.js';
 import type { Classifier } from '../src/engine/engine.js';
-import { compile } from '../src/engine/machine.js';
+import { compile } from '../src/engine/wasm/machine.js';
 import { describe, inputs, type Mask, type Placed, ShapeError, totalKept, totalWeights, weighted } from '../src/network.js';
 import { softmax } from '../src/probabilities.js';
 import { DOMAIN, permutation } from '../src/random.js';

@@ -8,7 +8,7 @@
 
 import { parallelism } from '#workers';
 import { createClassifiers } from '../src/engine/classifiers.js';
-import { MOST_THREADS } from '../src/engine/machine.js';
+import { MOST_THREADS } from '../src/engine/wasm/machine.js';
 import { Bench, type FileAbout } from './bench.js';
 import { bytesOf, checkFileBytes } from './limits.js';
 

@@ -1,4 +1,4 @@
-// A network under any mask, the plain way: a classifier made for every call. The oracle of wasm-packed.ts.
+// A network under any mask, the plain way: a classifier made for every call. The oracle of wasm/packed.ts.
 
 import { inputs, outputs } from '../network.js';
 import { anyMaskScale } from './bounds.js';

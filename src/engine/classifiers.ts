@@ -6,8 +6,8 @@ import { type Network, ShapeError } from '../network.js';
 import { untilFreed } from './checks.js';
 import type { Classifier, ClassifierOptions } from './engine.js';
 import { CLASSIFY } from './kernels-classify.js';
-import { Machine } from './machine.js';
-import { createClassifier } from './wasm-classifier.js';
+import { createClassifier } from './wasm/classifier.js';
+import { Machine } from './wasm/machine.js';
 
 export interface Classifiers {
   readonly threads: number;

@@ -1,18 +1,18 @@
 // The default engine: WebAssembly SIMD kernels, one or more threads, same bits everywhere. Networks of dense layers have programs of
-// their own; networks with convolutions or pools are served by wasm-conv.ts.
+// their own; networks with convolutions or pools are served by wasm/conv.ts.
 
 import { parallelism } from '#workers';
 import { isDense, type Network } from '../network.js';
 import { untilFreed } from './checks.js';
 import type { Engine } from './engine.js';
 import { KERNELS } from './kernels.js';
-import { Machine } from './machine.js';
 import { createReferenceEngine } from './reference.js';
-import { createClassifier } from './wasm-classifier.js';
-import { createConvBernoulliTrainer } from './wasm-conv-bernoulli.js';
-import { createConvDenseTrainer, createConvTopkTrainer } from './wasm-conv-training.js';
-import { createAnyMask } from './wasm-packed.js';
-import { createBernoulliTrainer, createDenseTrainer, createTopkTrainer } from './wasm-training.js';
+import { createClassifier } from './wasm/classifier.js';
+import { createConvBernoulliTrainer } from './wasm/conv-bernoulli.js';
+import { createConvDenseTrainer, createConvTopkTrainer } from './wasm/conv-training.js';
+import { Machine } from './wasm/machine.js';
+import { createAnyMask } from './wasm/packed.js';
+import { createBernoulliTrainer, createDenseTrainer, createTopkTrainer } from './wasm/training.js';
 
 /**
  * Compiles the kernels and starts the threads.

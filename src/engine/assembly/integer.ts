@@ -1,5 +1,5 @@
 // Signed-constant networks are integer programs: a kept weight adds or subtracts its input. Sums wrap modulo 2^16 or 2^32 on the
-// way, which is exact because whoever wrote the program cut them into segments that fit (wasm-integer.ts), so any order will do.
+// way, which is exact because whoever wrote the program cut them into segments that fit (wasm/integer.ts), so any order will do.
 //
 //   program   u32 words: layers, inputs, outputs, bytes of one thread's scratch, offset of its first activations, of its second, of
 //             its pruned lists or 0; then 4 words a layer: units, relu, form, lists

@@ -5,7 +5,7 @@ import { Layer } from './tiles';
 /** Inputs whose samples are listed at a time. */
 export const GROUP: u32 = 64;
 
-/** What a rule needs besides the layer; written by src/engine/wasm-layers.ts. */
+/** What a rule needs besides the layer; written by src/engine/wasm/layers.ts. */
 @unmanaged
 export class Rule {
   /** 0 gradient, 1 topk, 2 adam, 3 sgd, 4 bernoulli. */

@@ -5,7 +5,7 @@
 // Ladder, FC as in tiles.ts, first layer of 784 x 300, 128 samples, one core:
 //
 //   forward at density .03   non-zero inputs 456 us, kept weights 80 us (they meet near 1/6; deeper layers, whose inputs are half zero,
-//                            near 1/2: wasm-training.ts)
+//                            near 1/2: wasm/training.ts)
 //   non-zero inputs          all inputs at a time 464 us, 192 at a time (weights stay in the first-level cache) 460 us; the second
 //                            layer, 300 x 100: 172 and 157 us
 

@@ -2,7 +2,7 @@
 //
 //   one operation = 16 words of 4 bytes: [code, 15 operands (u32, or f32 where the kernel takes a float)]; code 0 ends the tape
 //
-// Codes are the cases of index.ts and trainer.ts, in the order of OPERATIONS in src/engine/machine.ts.
+// Codes are the cases of index.ts and trainer.ts, in the order of OPERATIONS in src/engine/wasm/machine.ts.
 
 import { Shape } from './image';
 

@@ -26,7 +26,7 @@ import { first, last } from './threads';
 
 export const TILE: usize = 128;
 
-/** One weighted layer in memory; written by src/engine/wasm-layers.ts, whose FIELDS has the same order. */
+/** One weighted layer in memory; written by src/engine/wasm/layers.ts, whose FIELDS has the same order. */
 @unmanaged
 export class Layer {
   fanIn: u32;

@@ -2,9 +2,9 @@
 // assembly/float.ts. Samples go in tiles of 16 through the lists of each unit; the last few of a call one at a time through the lists
 // of each input, which are laid out at their first use.
 
-import { countKept, hasRelu, kept, totalKept } from '../network.js';
+import { countKept, hasRelu, kept, totalKept } from '../../network.js';
+import { CHUNK, type FloatNetwork, type Program } from './inference.js';
 import { Allocations, type Machine, pad4, pad16 } from './machine.js';
-import { CHUNK, type FloatNetwork, type Program } from './wasm-inference.js';
 
 const TILE = 16;
 /** Fewer samples than this cost less one at a time than in a tile. */

@@ -1,7 +1,7 @@
 // Weight regeneration on the machine: the kernel twin of `fillWeights` in src/random.ts, bit for bit.
 
-import { checkNetwork, type Network, type Placed, sigmaOf } from '../network.js';
-import { DISTRIBUTIONS } from '../random.js';
+import { checkNetwork, type Network, type Placed, sigmaOf } from '../../network.js';
+import { DISTRIBUTIONS } from '../../random.js';
 import type { Machine } from './machine.js';
 
 /** Kernels make whole Philox blocks; 2,048 weights are 16 blocks of packed signs. */

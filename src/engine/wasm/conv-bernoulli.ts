@@ -1,15 +1,15 @@
-// Bernoulli masks of networks with convolutions and pools: the training core of wasm-conv-training.ts, whose weights are drawn by the
+// Bernoulli masks of networks with convolutions and pools: the training core of conv-training.ts, whose weights are drawn by the
 // kernels of assembly/rows.ts. A step moves the scores and draws the next mask at once; how many weights it kept decides the form in
 // which each layer runs until the next.
 
-import { type Network, nonzero } from '../network.js';
-import { checkScores, noBiases, pushOf } from './checks.js';
-import { DRAWS } from './draws.js';
-import type { BernoulliTrainer, TrainingSet } from './engine.js';
+import { type Network, nonzero } from '../../network.js';
+import { checkScores, noBiases, pushOf } from '../checks.js';
+import { DRAWS } from '../draws.js';
+import type { BernoulliTrainer, TrainingSet } from '../engine.js';
+import { core } from './conv-training.js';
+import { FIELDS, type Rule, writeRule } from './layers.js';
 import type { Machine, Operation } from './machine.js';
 import { regenerateLayer } from './regenerate.js';
-import { core } from './wasm-conv-training.js';
-import { FIELDS, type Rule, writeRule } from './wasm-layers.js';
 
 /** Bytes a thread needs to draw (assembly/rows.ts). */
 const SCRATCH = 18432;

@@ -5,9 +5,9 @@
 //
 // A layer runs on lists of its kept weights or on its samples' non-zero values; which one is chosen changes no bit.
 
-import { hasRelu, kept, type Network, weighted } from '../network.js';
-import { DRAWS } from './draws.js';
-import type { TrainingSet } from './engine.js';
+import { hasRelu, kept, type Network, weighted } from '../../network.js';
+import { DRAWS } from '../draws.js';
+import type { TrainingSet } from '../engine.js';
 import { Allocations, type Machine, type Operation, pad4, pad16 } from './machine.js';
 
 /** The fields of Layer in assembly/tiles.ts, in its order. */

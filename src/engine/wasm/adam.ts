@@ -1,8 +1,8 @@
 // Adam with both bias corrections folded into the rate and epsilon, as the kernels take it; the formula stands beside `adam` in
 // trainers.ts. Counts its steps.
 
-import { checkAdam } from './checks.js';
-import type { AdamOptions } from './engine.js';
+import { checkAdam } from '../checks.js';
+import type { AdamOptions } from '../engine.js';
 
 export class AdamSteps {
   #beta1t = 1;

@@ -1,12 +1,12 @@
 // Programs of the wasm engine: a network under a mask, laid out in memory once, then run chunk by chunk without allocating.
-// Three forms; wasm-classifier.ts says which one serves a file.
+// Three forms; classifier.ts says which one serves a file.
 //
-//   wasm-integer.ts    lists of added and subtracted inputs of each unit
-//   wasm-kept.ts       lists of each unit's kept f32 weights
+//   integer.ts    lists of added and subtracted inputs of each unit
+//   kept.ts       lists of each unit's kept f32 weights
 //   byNonzeroInputs    lists of each sample's non-zero inputs, weights [in][unit]
 
-import { hasRelu, kept, type Mask, type Placed } from '../network.js';
-import type { InputTransform } from './engine.js';
+import { hasRelu, kept, type Mask, type Placed } from '../../network.js';
+import type { InputTransform } from '../engine.js';
 import { Allocations, type Machine, type Operation, pad4 } from './machine.js';
 
 /** Samples per pass: buffers are sized for it once, larger inputs are cut. */

@@ -2,7 +2,7 @@
 // Memory can grow at any allocation, so views are made anew for each use and never kept.
 
 import { startWorkers, wait } from '#workers';
-import { ShapeError } from '../network.js';
+import { ShapeError } from '../../network.js';
 
 type FloatOperands = [
   program: number,

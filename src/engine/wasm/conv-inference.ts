@@ -1,11 +1,11 @@
-// The program of networks with convolutions and pools: the layers of wasm-conv.ts under one mask, in f32 or, where bounds.ts allows it,
+// The program of networks with convolutions and pools: the layers of conv.ts under one mask, in f32 or, where bounds.ts allows it,
 // in i32 over whole pixels. A chunk of samples passes all layers in one tape.
 
-import { countKept, inputs, kept, type Network } from '../network.js';
+import { countKept, inputs, kept, type Network } from '../../network.js';
+import { type Sums, stack } from './conv.js';
+import { outputsOf, placeOf, unpad, type Weights } from './conv-memory.js';
+import type { FloatNetwork, Program } from './inference.js';
 import { Allocations, type Machine, type Operation } from './machine.js';
-import { type Sums, stack } from './wasm-conv.js';
-import { outputsOf, placeOf, unpad, type Weights } from './wasm-conv-memory.js';
-import type { FloatNetwork, Program } from './wasm-inference.js';
 
 /** Samples per pass: few, because a sample's activations fill the caches. */
 const CHUNK = 16;

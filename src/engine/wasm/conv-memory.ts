@@ -1,10 +1,10 @@
-// Where networks of images lie in memory: tensors, weights and the room that layers use one after the other. wasm-conv.ts says what
+// Where networks of images lie in memory: tensors, weights and the room that layers use one after the other. conv.ts says what
 // happens there; the sizes of scratch follow the kernels named beside them.
 //
 //   activations, gradients   [sample][y][x][channel], channels padded to 4; a border of zero pixels where a convolution reads
 //   weights                  canonical order with channels padded: conv [filter][ky][kx][channel], dense [unit][y][x][channel]
 
-import { type Placed, type Shape, size } from '../network.js';
+import { type Placed, type Shape, size } from '../../network.js';
 import { type Allocations, type Machine, pad4 } from './machine.js';
 
 /** Kernels may touch a tile past the end of what they need. */

@@ -1,7 +1,7 @@
 // The k highest scores as mask bits, ties to the lower index. Typed-array sort is native and compares numbers, so the k-th score
 // comes from a sorted copy; src/engine/trainers.ts has the slow definition that a test compares this with.
 
-import { maskBytes } from '../network.js';
+import { maskBytes } from '../../network.js';
 
 /** @param k 0 .. scores.length */
 export function highest(scores: Float32Array, k: number): Uint8Array {

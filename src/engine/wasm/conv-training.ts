@@ -1,8 +1,7 @@
-// Training of networks with convolutions and pools: the layers of wasm-conv.ts, forward and backward over a batch, with the optimiser
+// Training of networks with convolutions and pools: the layers of conv.ts, forward and backward over a batch, with the optimiser
 // kernels of assembly/training.ts. A step is two tapes: loss and gradients, then the update.
 
-import { checkMask, countKept, inputs, kept, type Mask, type Network, outputs, type Parameters } from '../network.js';
-import { AdamSteps } from './adam.js';
+import { checkMask, countKept, inputs, kept, type Mask, type Network, outputs, type Parameters } from '../../network.js';
 import {
   Batch,
   checkBatch,
@@ -15,14 +14,15 @@ import {
   checkTrainingSet,
   noBiases,
   pick,
-} from './checks.js';
-import type { DenseTrainer, TopkTrainer, Trainer, TrainingSet } from './engine.js';
+} from '../checks.js';
+import type { DenseTrainer, TopkTrainer, Trainer, TrainingSet } from '../engine.js';
+import { AdamSteps } from './adam.js';
+import { stack, type WeightedLayer } from './conv.js';
+import { download, outputsOf, unpad, upload, type Weights } from './conv-memory.js';
 import { highest } from './highest.js';
+import { COLLECTED, FIELDS } from './layers.js';
 import { Allocations, type Machine, type Operation, pad4 } from './machine.js';
 import { regenerateLayer } from './regenerate.js';
-import { stack, type WeightedLayer } from './wasm-conv.js';
-import { download, outputsOf, unpad, upload, type Weights } from './wasm-conv-memory.js';
-import { COLLECTED, FIELDS } from './wasm-layers.js';
 
 export interface Core extends Omit<Trainer, 'biasGradient' | 'free'> {
   readonly standing: Batch;

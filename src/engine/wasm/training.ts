@@ -1,8 +1,7 @@
 // Training on the wasm engine: `gradients` runs the samples phase, a step runs the inputs phase, in which weight gradients are made
-// and used up in registers (wasm-layers.ts). A weight gradient that somebody asks for is made again from what the phases left.
+// and used up in registers (layers.ts). A weight gradient that somebody asks for is made again from what the phases left.
 
-import { checkMask, countKept, kept, type Mask, type Network, nonzero, type Parameters, weighted } from '../network.js';
-import { AdamSteps } from './adam.js';
+import { checkMask, countKept, kept, type Mask, type Network, nonzero, type Parameters, weighted } from '../../network.js';
 import {
   Batch,
   checkBatch,
@@ -17,12 +16,13 @@ import {
   noBiases,
   pick,
   pushOf,
-} from './checks.js';
-import type { BernoulliTrainer, DenseTrainer, TopkTrainer, Trainer, TrainingSet } from './engine.js';
+} from '../checks.js';
+import type { BernoulliTrainer, DenseTrainer, TopkTrainer, Trainer, TrainingSet } from '../engine.js';
+import { AdamSteps } from './adam.js';
 import { highest } from './highest.js';
+import { Layers, type Rule } from './layers.js';
 import type { Machine, Operation } from './machine.js';
 import { regenerateLayer } from './regenerate.js';
-import { Layers, type Rule } from './wasm-layers.js';
 
 interface Core extends Omit<Trainer, 'free'> {
   readonly standing: Batch;

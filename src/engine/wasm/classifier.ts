@@ -1,11 +1,11 @@
 // A network under one mask, on the machine.
 //
 // Which arithmetic serves a classifier is a rule over the file alone, never over timing or batch:
-//   signed constants, whole pixels, bounds within i32   integer program: signed adds, i16 where bounds allow      wasm-integer.ts
-//   otherwise, a mask that keeps under a third          f32 over the kept weights                                 wasm-kept.ts
-//   otherwise                                           f32 over the non-zero inputs, dense masked weights        wasm-inference.ts
+//   signed constants, whole pixels, bounds within i32   integer program: signed adds, i16 where bounds allow      integer.ts
+//   otherwise, a mask that keeps under a third          f32 over the kept weights                                 kept.ts
+//   otherwise                                           f32 over the non-zero inputs, dense masked weights        inference.ts
 // The two f32 forms sum the same terms in the same order (engine.ts), so the rule decides speed, not bits. Networks with convolutions
-// have one program, in i32 or in f32 by the first rule: wasm-conv-inference.ts.
+// have one program, in i32 or in f32 by the first rule: conv-inference.ts.
 
 import {
   checkMask,
@@ -19,16 +19,16 @@ import {
   type Placed,
   totalKept,
   weighted,
-} from '../network.js';
-import { integerProgram } from './bounds.js';
-import { checkApplied, checkInputs, checkParameters } from './checks.js';
-import { type Classifier, type ClassifierOptions, type InputTransform, PIXELS } from './engine.js';
+} from '../../network.js';
+import { integerProgram } from '../bounds.js';
+import { checkApplied, checkInputs, checkParameters } from '../checks.js';
+import { type Classifier, type ClassifierOptions, type InputTransform, PIXELS } from '../engine.js';
+import { convProgram } from './conv-inference.js';
+import { byNonzeroInputs, type FloatNetwork, type Program } from './inference.js';
+import { integerProgramOf, listable } from './integer.js';
+import { byKeptWeights } from './kept.js';
 import type { Machine } from './machine.js';
 import { regenerateLayer } from './regenerate.js';
-import { convProgram } from './wasm-conv-inference.js';
-import { byNonzeroInputs, type FloatNetwork, type Program } from './wasm-inference.js';
-import { integerProgramOf, listable } from './wasm-integer.js';
-import { byKeptWeights } from './wasm-kept.js';
 
 /**
  * Null where an integer program is too wide for the kernels.

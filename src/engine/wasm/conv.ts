@@ -4,8 +4,7 @@
 // A layer multiplies in one of two forms, same bits (engine.ts): over its kept weights, where a mask keeps few, or over its non-zero
 // inputs. Padded channels, units and border pixels are zero in every tensor and weight, so no kernel tells them apart.
 
-import { hasRelu, type Network, type Placed, place, type Shape } from '../network.js';
-import { type Allocations, type Machine, type Operation, pad4 } from './machine.js';
+import { hasRelu, type Network, type Placed, place, type Shape } from '../../network.js';
 import {
   allocateTensor,
   backwards,
@@ -21,7 +20,8 @@ import {
   type Workspace,
   weightsOf,
   workspace,
-} from './wasm-conv-memory.js';
+} from './conv-memory.js';
+import { type Allocations, type Machine, type Operation, pad4 } from './machine.js';
 
 /** What kind of sums a network runs on. */
 export type Sums = 'f32' | 'i32';

@@ -4,10 +4,10 @@
 // Samples go in tiles of 64 through the lists of each unit; what a call leaves, in a tile of 64 when it is more than HALF, else in tiles
 // of 16, and the last few one at a time through the lists of each input, which are laid out at their first use.
 
-import { countKept, hasRelu, type Mask, type Placed, totalKept } from '../network.js';
-import type { LayerBound } from './bounds.js';
+import { countKept, hasRelu, type Mask, type Placed, totalKept } from '../../network.js';
+import type { LayerBound } from '../bounds.js';
+import { CHUNK, type Program } from './inference.js';
 import { Allocations, type Machine, pad16 } from './machine.js';
-import { CHUNK, type Program } from './wasm-inference.js';
 
 const TILE = 64;
 const SMALL = 16;

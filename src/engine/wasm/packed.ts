@@ -1,14 +1,14 @@
 // A network under any mask (assembly/packed.ts): the signs of its weights are regenerated once and kept as bits; a mask comes with
 // each call, packed as it is, and is copied in, 34 kB of FC in about a microsecond.
 
-import { bitsWhere, hasRelu, inputs, type Network, outputs, ShapeError, weighted } from '../network.js';
-import { anyMaskScale } from './bounds.js';
-import { checkApplied, checkInputs } from './checks.js';
-import { type AnyMask, type InputTransform, PIXELS } from './engine.js';
+import { bitsWhere, hasRelu, inputs, type Network, outputs, ShapeError, weighted } from '../../network.js';
+import { anyMaskScale } from '../bounds.js';
+import { checkApplied, checkInputs } from '../checks.js';
+import { type AnyMask, type InputTransform, PIXELS } from '../engine.js';
+import { packedBytes, packMask } from '../packed.js';
+import { CHUNK } from './inference.js';
 import { Allocations, type Machine, pad16 } from './machine.js';
-import { packedBytes, packMask } from './packed.js';
 import { regenerateLayer } from './regenerate.js';
-import { CHUNK } from './wasm-inference.js';
 
 /** Bytes that the kernel may read beyond bits, and a whole vector. */
 const BEYOND = 16;
