@@ -104,7 +104,11 @@ describe.each([1, 2])('convolutions with %i threads', (threads) => {
           expectSameBits(`dW${layer}`, got.weightGradient(layer), want.weightGradient(layer));
           expectSameBits(`dBias${layer}`, got.biasGradient(layer), want.biasGradient(layer));
         });
-        for (const trainer of [got, want]) trainer.adam({ learningRate: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
+        // A step that is refused leaves the batch as it is.
+        for (const trainer of [got, want]) {
+          expect(() => trainer.adam({ learningRate: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 0 })).toThrow('epsilon must be');
+          trainer.adam({ learningRate: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
+        }
         got.parameters().weights.forEach((w, layer) => {
           expectSameBits(`weights ${layer} after step ${step}`, w, want.parameters().weights[layer]);
         });

@@ -176,8 +176,9 @@ export function createConvDenseTrainer(
       return machine.f32(dBias, weights.units).slice();
     },
     adam(options) {
-      standing.use();
+      standing.check();
       const { rate, beta1, rest1, beta2, rest2, epsilon } = adamSteps.next(options);
+      standing.use();
       machine.run(variables.map((p) => ['adam', p.value, p.m, p.v, p.gradient, p.count, rate, beta1, rest1, beta2, rest2, epsilon]));
     },
     sgd({ learningRate, momentum }) {
