@@ -9,7 +9,17 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { readSafetensors, SeedmaskError, type Tensor, writeSafetensors } from '../codec/index.js';
-import { bitsWhere, kept, type Mask, type Network, regenerate, totalKept, totalWeights, weighted, weightShapes } from '../src/network.js';
+import {
+  bitsWhere,
+  keptBytes,
+  type Mask,
+  type Network,
+  regenerate,
+  totalKept,
+  totalWeights,
+  weighted,
+  weightShapes,
+} from '../src/network.js';
 import type { TicketRound } from '../src/tickets.js';
 import { sha256 } from './datasets/known.js';
 import { checkWritable, makeFolder, readFile, removeLeftOvers, stateOf, writeFileSafely } from './files.js';
@@ -152,7 +162,7 @@ function toTensors(network: Network, { mask, start, final }: TicketRound): [stri
   return weightShapes(network).flatMap((shape, i): [string, Tensor][] => [
     [`layers.${i}.weight`, { shape, values: final.weights[i] }],
     [`layers.${i}.bias`, { shape: [shape[0]], values: final.biases![i] }],
-    [`layers.${i}.mask`, { shape, values: Uint8Array.from(start[i], (_, k) => kept(mask[i], k)) }],
+    [`layers.${i}.mask`, { shape, values: keptBytes(mask[i], start[i].length) }],
     [`layers.${i}.start`, { shape, values: start[i] }],
   ]);
 }

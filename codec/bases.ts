@@ -4,7 +4,7 @@
 // What is taken is only tried: a payload that is not shorter with its base stays as it was. Trying every choice gives no archive of the
 // tests (codec.bases.test.ts) a thousandth fewer bytes.
 
-import { countKept, type Mask, weightCounts } from '../src/network.js';
+import { countBoth, countKept, type Mask, weightCounts } from '../src/network.js';
 import { entropy, type PackedModel } from './container.js';
 import { DECODERS } from './decoders.js';
 import { encodeTask, standAlone } from './encode.js';
@@ -95,10 +95,4 @@ function entropyGiven(weights: readonly number[], mask: Mask, kept: readonly num
     const [k, b] = [kept[layer], keptBase[layer]];
     return sum + entropy({ weights: b, kept: both }) + entropy({ weights: n - b, kept: k - both });
   }, 0);
-}
-
-function countBoth(a: Uint8Array, b: Uint8Array): number {
-  let n = 0;
-  for (let i = 0; i < a.length; i++) for (let both = a[i] & b[i]; both; both &= both - 1) n++;
-  return n;
 }

@@ -7,7 +7,7 @@
 
 import { type Tensor, writeSafetensors } from '../codec/index.js';
 import { checkTaskMask } from '../codec/layout.js';
-import { describe, inputs, kept, type Mask, type Network, regenerate, weightShapes } from '../src/network.js';
+import { describe, inputs, keptBytes, type Mask, type Network, regenerate, weightShapes } from '../src/network.js';
 import { formatSeed, keyOf } from '../src/random.js';
 import type { ExportedTask } from './floats.js';
 import { type NumpyArray, writeNpz } from './npz.js';
@@ -18,14 +18,14 @@ function tensorsOf(network: Network, { mask, transform: { features, constant } }
   const arrays = features ? Object.entries({ low: features.low, scale: features.scale }) : [];
   const numbers = arrays.map(([name, values]): [string, Tensor] => [`features.${name}`, { shape: [values.length], values }]);
   const width = inputs(network);
-  const declared = constant && { shape: [width], values: Uint8Array.from({ length: width }, (_, i) => kept(constant, i)) };
+  const declared = constant && { shape: [width], values: keptBytes(constant, width) };
   return [...numbers, ...(declared ? [['constant', declared] as [string, Tensor]] : []), ...layersOf(network, mask, weights)];
 }
 
 function layersOf(network: Network, mask: Mask, weights: readonly Float32Array[]): [string, Tensor][] {
   return weightShapes(network).flatMap((shape, i): [string, Tensor][] => [
     [`layers.${i}.weight`, { shape, values: weights[i] }],
-    [`layers.${i}.mask`, { shape, values: Uint8Array.from(weights[i], (_, k) => kept(mask[i], k)) }],
+    [`layers.${i}.mask`, { shape, values: keptBytes(mask[i], weights[i].length) }],
   ]);
 }
 

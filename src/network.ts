@@ -258,6 +258,9 @@ export function bitsWhere(values: Float32Array | Uint32Array | Uint8Array, is: (
 /** Bits of the values that are not 0. */
 export const nonzero = (values: Float32Array): Uint8Array => bitsWhere(values, (value) => value !== 0);
 
+/** A byte for each of a layer's weights: 1 where it is kept. */
+export const keptBytes = (bits: Uint8Array, weights: number): Uint8Array => Uint8Array.from({ length: weights }, (_, i) => kept(bits, i));
+
 /** Number of kept weights in a layer's bits. */
 export function countKept(bits: Uint8Array): number {
   let n = 0;
@@ -270,6 +273,9 @@ export function countKept(bits: Uint8Array): number {
   }
   return n;
 }
+
+/** Number of weights that both of two layers' bits keep. */
+export const countBoth = (a: Uint8Array, b: Uint8Array): number => countKept(a.map((byte, i) => byte & b[i]));
 
 /** Number of kept weights of all layers. */
 export const totalKept = (mask: Mask): number => mask.reduce((sum, bits) => sum + countKept(bits), 0);

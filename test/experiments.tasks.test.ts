@@ -7,7 +7,7 @@ import { CELL, type Cell, type Result, type Row, type TaskCell } from '../experi
 import type { Lab } from '../experiments/cells/lab.js';
 import { runCell } from '../experiments/cells/run.js';
 import { range } from '../experiments/cells/scale.js';
-import { taskName } from '../experiments/cells/task.js';
+import { dataOfTask, taskName } from '../experiments/cells/task.js';
 import { taskCell } from '../experiments/cells/task-grid.js';
 import { classNames, VIEWS, viewOf } from '../experiments/cells/views.js';
 import { archiveOf, permutations } from '../experiments/figures/permutations.js';
@@ -112,6 +112,17 @@ test('a task is solved from permuted pixels alone, by the mask in its file', asy
     return rooms.get(name)!;
   };
   expect((await runCell(little({ pixels: 7 }), { ...lab, room }))[0]).toEqual(row);
+  // Nor does a base, whose images take the same rooms.
+  const based = little({ pixels: 7, view: 'left-half', base: 'plain', start: true, rows: 1000, epochs: 1 });
+  expect((await runCell(based, { ...lab, room }))[0]).toEqual(await rowOf(based));
+});
+
+test('a room is as large as what is seen: photographs are smaller than their file', () => {
+  const images = Uint8Array.from({ length: 2 * 32 * 32 * 3 }, (_, i) => (i * 89) & 255);
+  const part = { input: [32, 32, 3] as const, images, labels: Uint8Array.of(3, 9) };
+  const data = (room?: Lab['room']) =>
+    dataOfTask({ ...lab, data: () => ({ train: part, test: part }), room }, { view: 'photographs', pixels: 1, labels: null, seed: 0 });
+  expect(data((_, bytes) => new Uint8Array(bytes))).toEqual(data());
 });
 
 test('classes, views, convolutions, threshold masks and trained weights each give a row', async () => {

@@ -4,7 +4,7 @@
 import Table from 'cli-table3';
 import { Command } from 'commander';
 import type { Archive, Task, TaskHead } from '../../codec/index.js';
-import { countKept, type Mask, weightCounts } from '../../src/network.js';
+import { countBoth, countKept, type Mask, weightCounts } from '../../src/network.js';
 import { formatSeed, type Seed } from '../../src/random.js';
 import { inFile, nameOf, networkDifferences, networkFileOption, networksOf, withArchive } from '../models.js';
 import { counted, type Output, outputOf } from '../options.js';
@@ -127,10 +127,10 @@ const seed = (value: Seed | null): string | null => value && formatSeed(value);
 /** Overlap of layer i of two masks. */
 function overlap(weights: number, a: Mask, b: Mask, i: number): LayerOverlap {
   const [bitsA, bitsB] = [a[i], b[i]];
-  const keptBoth = countKept(bitsA.map((byte, at) => byte & bitsB[at]));
-  const hamming = countKept(bitsA.map((byte, at) => byte ^ bitsB[at]));
+  const [keptA, keptB, keptBoth] = [countKept(bitsA), countKept(bitsB), countBoth(bitsA, bitsB)];
+  const hamming = keptA + keptB - 2 * keptBoth;
   const either = keptBoth + hamming;
-  return { weights, keptA: countKept(bitsA), keptB: countKept(bitsB), keptBoth, hamming, jaccard: either ? keptBoth / either : 1 };
+  return { weights, keptA, keptB, keptBoth, hamming, jaccard: either ? keptBoth / either : 1 };
 }
 
 function text(a: string, b: string, { same, network, onlyA, onlyB, sameTasks, tasks }: Difference): string {

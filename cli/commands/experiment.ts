@@ -14,7 +14,7 @@ import { type Conducted, checkScale, conduct, heldPlan, planOf, publish, type Ru
 import { openPool, runHere } from '../../experiments/sweep/pool.js';
 import { takeOver, takeShown } from '../../experiments/sweep/published.js';
 import { runOnQueue } from '../../experiments/sweep/queue.js';
-import { addressOf, connect, PATIENCE } from '../../experiments/sweep/redis.js';
+import { addressOf, connect, PATIENCE, QUEUE_FORM } from '../../experiments/sweep/redis.js';
 import { report } from '../../experiments/sweep/report.js';
 import { openStore, type Store } from '../../experiments/sweep/store.js';
 import { makeFolder, removeLeftOvers, writeFileSafely } from '../files.js';
@@ -39,9 +39,9 @@ const THREAD = fileURLToPath(new URL('../experiment-thread.js', import.meta.url)
 export function experimentCommand(): Command {
   const names = EXPERIMENTS.map((e) => e.name);
   const width = Math.max(...names.map((name) => name.length));
-  const list = EXPERIMENTS.map(
-    ({ name, about, minutes }) => `  ${name.padEnd(width)}  ${String(minutes.budget).padStart(4)} min  ${about}`,
-  ).join('\n');
+  const list = EXPERIMENTS.map(({ name, about, minutes }) => `  ${name.padEnd(width)}  ${String(minutes).padStart(4)} min  ${about}`).join(
+    '\n',
+  );
   return new Command('experiment')
     .argument('<name...>', 'experiments, or all', (name: string, before: string[] = []) => [...before, named([...names, 'all'])(name)])
     .option('--runs <n>', 'seeds 0 .. n-1; default: 5 of fc, 3 of the others, 2 with --quick, 5 with --full', upTo(MOST_RUNS, 'seeds'))
@@ -54,9 +54,7 @@ export function experimentCommand(): Command {
     .option('--full', "the paper's definition: all rows, all epochs, all rounds (days)")
     .addOption(new Option('--draw', 'draw from what the folder holds; run nothing').conflicts(['threads', 'queue']))
     .addOption(threadsOption('cells at a time; default: one a core'))
-    .addOption(
-      new Option('--queue <url>', 'have cells run by the workers of a queue: redis://[:PASSWORD@]HOST[:PORT]').conflicts('threads'),
-    )
+    .addOption(new Option('--queue <url>', `have cells run by the workers of a queue: ${QUEUE_FORM}`).conflicts('threads'))
     .option(
       '--from <folder>',
       'first copy the cells that the CSV and JSON files of a published folder show whole (no masks); with --draw, rows without cells too',
@@ -66,7 +64,7 @@ export function experimentCommand(): Command {
     .addHelpText(
       'after',
       `
-Experiments, with minutes on two cores:
+Experiments, with minutes at the budget scale on two cores:
 ${list}
 
 Examples:

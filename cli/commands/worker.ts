@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { SeedmaskError } from '../../codec/index.js';
-import { openPool } from '../../experiments/sweep/pool.js';
+import { openPool, type Pool } from '../../experiments/sweep/pool.js';
 import { ATTEMPTS } from '../../experiments/sweep/queue.js';
-import { addressOf, connect, PATIENCE } from '../../experiments/sweep/redis.js';
+import { addressOf, type Connection, connect, PATIENCE, QUEUE_FORM } from '../../experiments/sweep/redis.js';
 import { workOn } from '../../experiments/sweep/worker.js';
 import { type Output, outputOf, threadsOption, upTo } from '../options.js';
 import { RELEASE } from '../release.js';
@@ -27,7 +27,7 @@ const THREAD = fileURLToPath(new URL('../experiment-thread.js', import.meta.url)
 
 export function workerCommand(): Command {
   return new Command('worker')
-    .requiredOption('--queue <url>', 'redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], rediss:// for TLS')
+    .requiredOption('--queue <url>', QUEUE_FORM)
     .addOption(threadsOption('cells at a time; default: one a core'))
     .option('--lock <seconds>', 'unheard of for so long, a worker counts as dead and its cells go to others', upTo(HOUR, 'seconds'), 30)
     .option('--drain', 'end when the queue has no cell left that can be computed here')
@@ -55,11 +55,14 @@ async function run(options: Options): Promise<void> {
   };
   const stop = new AbortController();
   untilSignal().then(() => stop.abort());
-  const connection = await connect(addressOf(options.queue), say);
+  const address = addressOf(options.queue);
   const threads = options.threads ?? availableParallelism();
   const shelf = mkdtempSync(join(tmpdir(), 'seedmask-worker-'));
-  const pool = await openPool(THREAD, shelf, threads);
+  let pool: Pool | undefined;
+  let connection: Connection | undefined;
   try {
+    pool = await openPool(THREAD, shelf, threads);
+    connection = await connect(address, say);
     say(`taking cells from ${connection.shown}, ${threads} at a time`);
     const tally = await workOn(connection, RELEASE, pool, {
       threads,
@@ -79,8 +82,8 @@ async function run(options: Options): Promise<void> {
     }
     outputOf(options).print(tally, () => counts);
   } finally {
-    connection.close();
-    await pool.close();
+    connection?.close();
+    await pool?.close();
     // A thread that was stopped may be putting its last file there.
     rmSync(shelf, { recursive: true, force: true, maxRetries: 10 });
   }

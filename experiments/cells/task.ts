@@ -9,6 +9,7 @@ import { RMSPROP } from '../../src/masks/threshold.js';
 import { spread } from '../../src/masks/topk.js';
 import {
   type Architecture,
+  countBoth,
   countKept,
   density,
   describe,
@@ -70,8 +71,9 @@ export interface TaskData {
 export function dataOfTask(lab: Lab, { view, pixels, labels, seed }: Pick<TaskCell, 'view' | 'pixels' | 'labels' | 'seed'>): TaskData {
   const { train, test } = lab.data(dataOfView(view));
   const seen = (data: Dataset, name: string) => {
-    const out = pixels === null ? undefined : lab.room?.(name, data.images.length);
-    return permuted(viewOf(data, view, parseSeed(seed)), seedOf(pixels), seedOf(labels), { out });
+    const plain = viewOf(data, view, parseSeed(seed));
+    const out = pixels === null ? undefined : lab.room?.(name, plain.images.length);
+    return permuted(plain, seedOf(pixels), seedOf(labels), { out });
   };
   return { train: seen(train, 'train'), test: seen(test, 'test') };
 }
@@ -109,9 +111,10 @@ async function learned(cell: TaskCell, lab: Lab, train: Dataset, parts: Split, s
 
 /** One row: the task, its accuracies, and of a mask its bytes and its model file in base64. */
 export async function taskRows(cell: TaskCell, lab: Lab): Promise<Row[]> {
+  // Before the data of the task, which may take the rooms of its own.
+  const known = cell.base && (await maskOf({ ...cell, view: cell.base }, lab));
   const { train, test } = dataOfTask(lab, cell);
   const parts = partsOf(cell, train);
-  const known = cell.base && (await maskOf({ ...cell, view: cell.base }, lab, parts));
   const { network, mask, parameters, valAccuracy } = await learned(cell, lab, train, parts, cell.start ? known : undefined);
   const transform: Transform = cell.method === 'threshold' ? { ...SUPSUP.transform, constant: null } : PIXELS_TRANSFORM;
   const task = mask && storedTask(lab.engine, cell, network, mask, transform, train, parts);
@@ -143,15 +146,18 @@ export async function taskRows(cell: TaskCell, lab: Lab): Promise<Row[]> {
 }
 
 /** The mask of another view, trained in the same way. */
-const maskOf = async (cell: TaskCell, lab: Lab, parts: Split): Promise<Mask | undefined> =>
-  (await learned(cell, lab, dataOfTask(lab, cell).train, parts)).mask;
+async function maskOf(cell: TaskCell, lab: Lab): Promise<Mask | undefined> {
+  const { train } = dataOfTask(lab, cell);
+  return (await learned(cell, lab, train, partsOf(cell, train))).mask;
+}
 
 /** Weights kept by both masks over weights kept by either; 1 where neither keeps any. */
 export function overlap(a: Mask, b: Mask): number {
   let [both, either] = [0, 0];
   a.forEach((bits, layer) => {
-    both += countKept(bits.map((byte, i) => byte & b[layer][i]));
-    either += countKept(bits.map((byte, i) => byte | b[layer][i]));
+    const shared = countBoth(bits, b[layer]);
+    both += shared;
+    either += countKept(bits) + countKept(b[layer]) - shared;
   });
   return either === 0 ? 1 : both / either;
 }

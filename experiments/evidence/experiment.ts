@@ -2,7 +2,6 @@
 
 import type { Cell, Result, Row } from '../cells/cell.js';
 import type { Plan } from '../cells/grids.js';
-import type { ScaleName } from '../cells/scale.js';
 import type { Chart } from './chart.js';
 
 /** A drawing: a file of its own, and a part of the report. */
@@ -41,8 +40,8 @@ export interface Experiment {
   readonly about: string;
   /** It asks what the paper gives no number for. */
   readonly beyond?: true;
-  /** Minutes on two cores, rounded, alone and from nothing. */
-  readonly minutes: Record<ScaleName, number>;
+  /** Minutes at the budget scale on two cores, rounded, alone and from nothing. */
+  readonly minutes: number;
   cells(plan: Plan): Cell[];
   /** Its cells are as many as the tasks of a plan. */
   readonly ofTasks?: true;

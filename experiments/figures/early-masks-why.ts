@@ -131,7 +131,7 @@ export const earlyMasksWhy: Experiment = {
   name: 'early-masks-why',
   about: 'what ages a mask: signs, magnitudes, offsets, layers, distance moved',
   beyond: true,
-  minutes: { quick: 1, budget: 30, full: 30 },
+  minutes: 30,
   cells: probeCells,
   pictures: (rows, plan) => [
     ...PROBE_CRITERIA.filter((criterion) => where(rows, { criterion, learningRate: RATE }).length > 0).map((criterion) =>

@@ -33,7 +33,7 @@ export const earlyMasks: Experiment = {
   name: 'early-masks',
   about: 'supermask accuracy by the epoch at which the mask is taken, fc',
   beyond: true,
-  minutes: { quick: 1, budget: 33, full: 33 },
+  minutes: 33,
   cells: (plan) => curveCells(plan),
   pictures: (rows, plan) => (['init', 'constant'] as const).map((weights) => picture(rows, plan, weights)),
   claims(rows, plan) {

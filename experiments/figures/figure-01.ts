@@ -21,7 +21,7 @@ function bars(rows: readonly Row[], { scale }: Plan) {
 export const figure1: Experiment = {
   name: 'figure-01',
   about: 'untrained accuracies: initial weights, a random mask, the mask of large_final',
-  minutes: { quick: 1, budget: 33, full: 33 },
+  minutes: 33,
   cells: (plan) => curveCells(plan),
   select: (rows, plan) => bars(rows, plan).flatMap((bar) => bar.rows),
   pictures(rows, plan) {

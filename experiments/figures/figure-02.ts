@@ -122,11 +122,9 @@ const mask0Figure = (
 export const figure2 = mask0Figure(
   'figure-02',
   'figures 2 and 3, mask-0 actions: what pruned weights become, with both controls',
-  { quick: 2, budget: 150, full: 600000 },
+  150,
   ({ scale }) => (scale === 'full' ? CONVOLUTIONAL : ['conv2']),
   CONVOLUTIONAL,
 );
 
-export const figure2b = mask0Figure('figure-02b', 'mask-0 actions: the same, fc', { quick: 1, budget: 80, full: 370 }, () => ['fc'], [
-  'fc',
-]);
+export const figure2b = mask0Figure('figure-02b', 'mask-0 actions: the same, fc', 80, () => ['fc'], ['fc']);

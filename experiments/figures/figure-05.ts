@@ -49,7 +49,7 @@ function planes(rows: readonly Row[]): { title: Criterion; plane: Plane }[] {
 export const figure5: Experiment = {
   name: 'figure-05',
   about: 'figures 5, 6 and 9: criteria as regions of the (initial, final) plane, with our weights on it',
-  minutes: { quick: 1, budget: 1, full: 1 },
+  minutes: 1,
   cells: planeCells,
   pictures: (rows, { scale }) => [
     {

@@ -10,7 +10,7 @@ const epochsOf = ({ scale }: Plan): number => (scale === 'quick' ? 2 : extentOf(
 export const figure7Control: Experiment = {
   name: 'figure-07-control',
   about: "figure-07's large_final at the paper's 55 epochs a round",
-  minutes: { quick: 1, budget: 50, full: 50 },
+  minutes: 50,
   cells: (plan) => ticketCells(plan, 'fc', [{ criterion: 'large_final' }], epochsOf(plan)),
   pictures: (rows, plan) => criteriaPictures(rows, plan, 'fc', 'figure-07-control', epochsOf(plan)).slice(0, 1),
   claims: (rows, plan) => [gainClaim(rows, { plan, network: 'fc' }, `fc, ${epochsText(epochsOf(plan))} a round`)],

@@ -229,7 +229,7 @@ export const criteriaCells = (plan: Plan, network: NetworkName) =>
 export const figure7: Experiment = {
   name: 'figure-07',
   about: 'criteria: tickets of every mask criterion by kept fraction, fc',
-  minutes: { quick: 1, budget: 120, full: 550 },
+  minutes: 120,
   cells: (plan) => criteriaCells(plan, 'fc'),
   pictures: (rows, plan) => criteriaPictures(rows, plan, 'fc', 'figure-07'),
   claims: (rows, plan) => criteriaClaims(rows, plan, 'fc'),

@@ -96,7 +96,7 @@ export const signsCells = (plan: Plan, network: NetworkName) =>
 export const figure8: Experiment = {
   name: 'figure-08',
   about: 'mask-1 actions and signs: what kept weights restart from, fc',
-  minutes: { quick: 1, budget: 110, full: 500 },
+  minutes: 110,
   cells: (plan) => signsCells(plan, 'fc'),
   pictures: (rows, plan) => signsPictures(rows, plan, 'fc', 'figure-08'),
   claims: (rows, plan) => signsClaims(rows, plan, 'fc'),

@@ -6,7 +6,7 @@ import { signsCells, signsClaims, signsPictures } from './figure-08.js';
 export const figure8b: Experiment = {
   name: 'figure-08b',
   about: 'mask-1 actions and signs: the same, conv4',
-  minutes: { quick: 3, budget: 360, full: 280000 },
+  minutes: 360,
   cells: (plan) => signsCells(plan, 'conv4'),
   pictures: (rows, plan) => signsPictures(rows, plan, 'conv4', 'figure-08b'),
   claims: (rows, plan) => signsClaims(rows, plan, 'conv4'),

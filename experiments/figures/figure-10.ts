@@ -31,7 +31,7 @@ function picture(rows: readonly Row[], { scale }: Plan, weights: Weights): Pictu
 export const figure10: Experiment = {
   name: 'figure-10',
   about: 'supermasks of every criterion by kept fraction, fc; also as model files to serve',
-  minutes: { quick: 1, budget: 35, full: 35 },
+  minutes: 35,
   cells: (plan) => [...curveCells(plan), ...archiveCells(plan)],
   select: (rows, plan) => where(rows, { age: lastAge(plan.scale) }).filter((row) => row['criterion'] !== 'none'),
   pictures: (rows, plan) => (['init', 'constant'] as const).map((weights) => picture(rows, plan, weights)),

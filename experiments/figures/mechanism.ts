@@ -35,7 +35,7 @@ function picture(all: readonly Row[], by: string, name: string, title: string, c
 export const mechanism: Experiment = {
   name: 'mechanism',
   about: 'per criterion, the fraction of pruned weights that training had moved toward zero',
-  minutes: { quick: 1, budget: 150, full: 580 },
+  minutes: 150,
   cells: (plan) => [...curveCells(plan), ...criteriaCells(plan, 'fc')],
   select: (rows, plan) => rows.filter((row) => has(row, 'towardZero') && (has(row, 'round') || row['age'] === lastAge(plan.scale))),
   pictures: (rows, { scale }) => [

@@ -73,7 +73,7 @@ export const permutationsStudy: Experiment = {
   name: 'permutations-study',
   about: 'width and density of the network against accuracy and bytes of masks for permuted pixels',
   beyond: true,
-  minutes: { quick: 1, budget: 4, full: 60 },
+  minutes: 4,
   cells,
   select: withoutFiles,
   pictures,

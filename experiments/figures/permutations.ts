@@ -148,7 +148,7 @@ export const permutations: Experiment = {
   name: 'permutations',
   about: 'permuted pixels and classes, a mask each on one network; also as one archive to serve',
   beyond: true,
-  minutes: { quick: 1, budget: 10, full: 500 },
+  minutes: 10,
   ofTasks: true,
   cells: (plan) => [
     taskCell(plan.scale),

@@ -231,7 +231,7 @@ const select = (rows: readonly Row[], { scale }: Plan): Row[] =>
 export const supermasks: Experiment = {
   name: 'supermasks',
   about: 'the table: best criterion, learned masks, learned with rescaling, topk, trained weights; fc',
-  minutes: { quick: 1, budget: 60, full: 460 },
+  minutes: 60,
   cells: (plan) => cellsOf(plan, ['fc']),
   also: (plan) => cellsOf(plan, CONVOLUTIONAL),
   select,
@@ -243,7 +243,7 @@ export const supermasks: Experiment = {
 export const supermasksConv: Experiment = {
   name: 'supermasks-conv',
   about: 'the same table, conv2, conv4 and conv6',
-  minutes: { quick: 3, budget: 700, full: 43000 },
+  minutes: 700,
   cells: (plan) => cellsOf(plan, CONVOLUTIONAL),
   also: (plan) => cellsOf(plan, ['fc']),
   select,
@@ -269,7 +269,7 @@ function controlCells(plan: Plan): Cell[] {
 export const supermasksControl: Experiment = {
   name: 'supermasks-control',
   about: "the same table, conv2 with the paper's rows and epochs",
-  minutes: { quick: 1, budget: 150, full: 600 },
+  minutes: 150,
   cells: controlCells,
   select: (rows, plan) => select(rows, whole(plan)),
   pictures: (rows, plan) => pictures(rows, whole(plan), { conv2: 'supermasks-control' }),

@@ -75,7 +75,7 @@ export const supsup: Experiment = {
   name: 'supsup',
   about: "SupSup's five permutations in one epoch: threshold masks as published, and ours",
   beyond: true,
-  minutes: { quick: 1, budget: 2, full: 2 },
+  minutes: 2,
   cells,
   select: withoutFiles,
   pictures: () => [],

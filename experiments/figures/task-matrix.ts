@@ -58,7 +58,7 @@ export const taskMatrix: Experiment = {
   name: 'task-matrix',
   about: 'the test rows of unlike tasks under the masks of all of them, and what these masks share',
   beyond: true,
-  minutes: { quick: 1, budget: 2, full: 20 },
+  minutes: 2,
   cells,
   pictures,
   claims: () => [],

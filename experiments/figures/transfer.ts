@@ -65,7 +65,7 @@ export const transfer: Experiment = {
   name: 'transfer',
   about: 'masks of new tasks trained from a known mask and from scratch: accuracy, overlap, bytes',
   beyond: true,
-  minutes: { quick: 1, budget: 4, full: 60 },
+  minutes: 4,
   cells,
   select: withoutFiles,
   pictures,

@@ -82,7 +82,7 @@ export const unlikeTasks: Experiment = {
   name: 'unlike-tasks',
   about: 'eleven unlike tasks on one network (turned, noisy, odd or even, photographs, ...), and permuted pixels under convolutions',
   beyond: true,
-  minutes: { quick: 1, budget: 3, full: 30 },
+  minutes: 3,
   cells: (plan) => [...viewCells(plan), taskCell(plan.scale, { pixels: 1 }), ...convCells(plan)],
   select: (rows) => chosen(withoutFiles(rows)),
   pictures,

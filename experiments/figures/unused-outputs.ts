@@ -36,7 +36,7 @@ export const unusedOutputs: Experiment = {
   name: 'unused-outputs',
   about: 'permuted pixels with more outputs than classes, which task inference wants: accuracy, bytes, and archives to ask',
   beyond: true,
-  minutes: { quick: 1, budget: 5, full: 60 },
+  minutes: 5,
   ofTasks: true,
   cells,
   select: withoutFiles,

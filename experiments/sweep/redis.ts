@@ -28,11 +28,12 @@ export interface Connection {
 export const PATIENCE = 120;
 const FIRST_ANSWER_MS = 10_000;
 const BETWEEN_ATTEMPTS_MS = 500;
-const FORM = 'redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], or rediss:// for TLS';
+/** What an address looks like. */
+export const QUEUE_FORM = 'redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], or rediss:// for TLS';
 
 /** @throws SeedmaskError bad-option; it shows nothing of the text but its scheme */
 export function addressOf(text: string): Address {
-  const wrong = (got: string) => new SeedmaskError('bad-option', { field: '--queue', expected: FORM, got });
+  const wrong = (got: string) => new SeedmaskError('bad-option', { field: '--queue', expected: QUEUE_FORM, got });
   let url: URL;
   let username: string;
   let password: string;
