@@ -50,7 +50,7 @@ const rightOf = (file) => {
   const classifier = createReferenceEngine().classifier(network, { mask: task.mask, transform: task.transform });
   return rows.map((row) => {
     const out = new Float32Array(task.labels.length);
-    softmax(classifier.logits(row, 1), 0, out.length, classifier.scale * task.logitScale, out, 0);
+    out.set(softmax(classifier.logits(row, 1), 0, out.length, classifier.scale * task.logitScale));
     return out.join(' ');
   });
 };

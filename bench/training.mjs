@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { loadDataset } from '../dist/cli/datasets/load.js';
-import { FC_DENSITY, FC_EPOCHS, maskNetwork, RATE, SHIFT, taskModel, trainTask } from '../dist/cli/learn.js';
+import { maskNetwork, RATE, SHIFT, taskModel, trainTask } from '../dist/cli/learn.js';
 import { bestTicket } from '../dist/cli/ticket.js';
 import { writeModel } from '../dist/codec/index.js';
 import { fc } from '../dist/models/index.js';
@@ -21,7 +21,7 @@ import { criterionMask } from '../dist/src/masks/criteria.js';
 import { fullMask, regenerate } from '../dist/src/network.js';
 import { parseSeed } from '../dist/src/random.js';
 import { ticketNetwork } from '../dist/src/tickets.js';
-import { PAPER, trainDense } from '../dist/src/train.js';
+import { FC_DENSITY, FC_EPOCHS, PAPER, trainDense } from '../dist/src/train.js';
 
 const {
   values: o,
@@ -95,7 +95,7 @@ for (const seed of seeds) {
   const started = performance.now();
   const dense = await trainDense(engine, network, data.train, parts, { ...PAPER, epochs });
   const trainSeconds = (performance.now() - started) / 1000;
-  const file = (mask) => writeModel(taskModel(engine, network, mask, data.train, parts.validation, 'mnist'));
+  const file = (mask) => writeModel(taskModel(engine, network, mask, data, parts.validation));
   const tickets = {
     largeFinalInit: bestTicket(engine, network, dense, 'large_final', 'init', data, parts),
     sameSignInit: bestTicket(engine, network, dense, 'large_final_same_sign', 'init', data, parts),

@@ -4,7 +4,7 @@
 import { DIGITS, type Model, maskPrices, PIXELS_TRANSFORM, type Provenance, settleFreeBits, writeModel } from '../codec/index.js';
 import { type Dataset, imagesOf, labelsOf, permuted, type Split, split } from '../src/data.js';
 import type { ClassifierOptions, Engine } from '../src/engine/engine.js';
-import { accuracyOf, evaluate, fitLogitScale } from '../src/evaluate.js';
+import { accuracyOf, fitLogitScale } from '../src/evaluate.js';
 import { RMSPROP } from '../src/masks/threshold.js';
 import { convDensity, spread } from '../src/masks/topk.js';
 import type { Reach } from '../src/moves.js';
@@ -13,6 +13,8 @@ import type { Seed } from '../src/random.js';
 import {
   type BernoulliResult,
   bernoulliTraining,
+  FC_DENSITY,
+  FC_EPOCHS,
   type MaskResult,
   TOPK,
   topkTraining,
@@ -21,14 +23,9 @@ import {
   trainTopk,
 } from '../src/train.js';
 import type { Progress } from '../src/training-options.js';
+import type { LoadedData } from './datasets/own-data.js';
 
-/**
- * Kept fraction of dense layers, first to last, and passes over the data: chosen on validation rows of 784-300-100-10 (bench/README.md).
- * Small layers keep more, as `convDensity` says.
- */
-export const FC_DENSITY = [0.025, 0.08, 0.3] as const;
-export const FC_EPOCHS = 24;
-/** The same where there are convolutions; their densities are `convDensity`. */
+/** Passes over the data where there are convolutions; their densities are `convDensity`. */
 export const CONV_EPOCHS = 10;
 /** Learning rate of topk masks over numbers; chosen on validation rows (bench/README.md, "Numbers"). */
 const NUMBERS_RATE = 0.03;
@@ -56,6 +53,8 @@ export type Method = (typeof METHODS)[number];
 
 export interface TrainedTask {
   readonly model: Model;
+  /** The model file. */
+  readonly bytes: Uint8Array;
   readonly fileBytes: number;
   readonly valAccuracy: number;
   readonly testAccuracy: number;
@@ -78,16 +77,12 @@ export type Permutations = Omit<Provenance, 'dataset'>;
 export const UNPERMUTED: Permutations = { pixelPermutation: null, labelPermutation: null };
 
 /** Where a task is learned from. */
-export interface TaskSource {
-  readonly train: Dataset;
-  readonly test: Dataset;
-  /** What a model file records. */
-  readonly name: string;
+export interface TaskSource extends LoadedData {
   readonly permutations?: Permutations;
 }
 
 /** What the classes of a data set are called. */
-const classNamesOf = ({ names }: Dataset, outputs: number): readonly string[] =>
+export const classNamesOf = ({ names }: Dataset, outputs: number): readonly string[] =>
   names ?? (outputs === DIGITS.length ? DIGITS : Array.from({ length: outputs }, (_, i) => String(i)));
 
 /** A data set as a task sees it whose pixels and classes are permuted by seeds. */
@@ -103,30 +98,28 @@ export function taskModel(
   engine: Engine,
   network: Network,
   mask: Uint8Array[],
-  set: Dataset,
-  rows: Uint32Array,
-  dataset: string,
-  permutations = UNPERMUTED,
+  { train, name, permutations = UNPERMUTED }: Omit<TaskSource, 'test'>,
+  validation: Uint32Array,
 ): Model {
   const classifier = engine.classifier(network, { mask });
-  const labels = labelsOf(set, rows);
-  const names = classNamesOf(set, classifier.outputs);
-  const logitScale = fitLogitScale(classifier, imagesOf(set, rows), labels, names.length);
+  const rows = labelsOf(train, validation);
+  const labels = classNamesOf(train, classifier.outputs);
+  const logitScale = fitLogitScale(classifier, imagesOf(train, validation), rows, labels.length);
   classifier.free();
-  const data = { dataset, ...permutations };
-  const transform = { ...PIXELS_TRANSFORM, ...(set.features && { features: set.features }) };
-  const task = settleFreeBits(network, { id: '', mask, transform, labels: names, data, logitScale });
+  const data = { dataset: name, ...permutations };
+  const transform = { ...PIXELS_TRANSFORM, ...(train.features && { features: train.features }) };
+  const task = settleFreeBits(network, { id: '', mask, transform, labels, data, logitScale });
   return { network, base: { kind: 'none' }, tasks: [task] };
 }
 
+type Labelled = Pick<Dataset, 'images' | 'labels'>;
+
+/** Some rows of a set. */
+export const rowsOf = (set: Dataset, rows: Uint32Array): Labelled => ({ images: imagesOf(set, rows), labels: labelsOf(set, rows) });
+
 /** Accuracy of a one-task model on labelled images. */
-export function accuracy(engine: Engine, model: Model, images: Uint8Array, labels: Uint8Array): number {
-  const [task] = model.tasks;
-  const classifier = engine.classifier(model.network, { mask: task.mask, transform: task.transform });
-  const result = evaluate(classifier, images, labels, { labelNames: task.labels, logitScale: task.logitScale });
-  classifier.free();
-  return result.accuracy;
-}
+export const accuracy = (engine: Engine, { network, tasks: [task] }: Model, set: Labelled): number =>
+  accuracyUnder(engine, network, { mask: task.mask, transform: task.transform }, set, task.labels.length);
 
 /** Accuracies of a one-task model on validation rows and on the test set. */
 export const accuracies = (
@@ -135,19 +128,23 @@ export const accuracies = (
   data: { readonly train: Dataset; readonly test: Dataset },
   validation: Uint32Array,
 ): { valAccuracy: number; testAccuracy: number } => ({
-  valAccuracy: accuracy(engine, model, imagesOf(data.train, validation), labelsOf(data.train, validation)),
-  testAccuracy: accuracy(engine, model, data.test.images, data.test.labels),
+  valAccuracy: accuracy(engine, model, rowsOf(data.train, validation)),
+  testAccuracy: accuracy(engine, model, data.test),
 });
 
-/** Accuracy of a network under a mask, with parameters, or both. */
+/**
+ * Accuracy of a network under a mask, with parameters, or both.
+ * @param classes the first so many outputs: the others name nothing
+ */
 export function accuracyUnder(
   engine: Engine,
   network: Network,
   options: ClassifierOptions,
-  { images, labels }: Pick<Dataset, 'images' | 'labels'>,
+  { images, labels }: Labelled,
+  classes = outputs(network),
 ): number {
   const classifier = engine.classifier(network, options);
-  const result = accuracyOf(classifier.logits(images, labels.length), labels, outputs(network));
+  const result = accuracyOf(classifier.logits(images, labels.length), labels, outputs(network), classes);
   classifier.free();
   return result;
 }
@@ -193,6 +190,12 @@ export interface TaskOptions extends Reach {
   readonly signal?: AbortSignal;
 }
 
+/** A model and its file. */
+export function encoded(model: Model): Pick<TrainedTask, 'model' | 'bytes' | 'fileBytes'> {
+  const bytes = writeModel(model);
+  return { model, bytes, fileBytes: bytes.length };
+}
+
 /** Learns a mask and packs it; everything is chosen on validation rows, the test set is only reported. */
 export async function trainTask(
   engine: Engine,
@@ -220,13 +223,12 @@ export async function trainTask(
   };
   const learned: MaskResult & Partial<BernoulliResult> = await learn[options.method ?? 'topk']();
   const trainSeconds = (performance.now() - started) / 1000;
-  const modelOf = (mask: Uint8Array[]) => taskModel(engine, network, mask, data.train, parts.validation, data.name, permutations);
+  const modelOf = (mask: Uint8Array[]) => taskModel(engine, network, mask, data, parts.validation);
   const model = modelOf(learned.mask);
   const drawn = (learned.drawn ?? []).map((mask) => accuracies(engine, modelOf(mask), data, parts.validation));
   const mean = (of: (a: (typeof drawn)[number]) => number) => drawn.reduce((sum, a) => sum + of(a), 0) / drawn.length;
   return {
-    model,
-    fileBytes: writeModel(model).length,
+    ...encoded(model),
     ...accuracies(engine, model, data, parts.validation),
     trainSeconds,
     steps: learned.steps,

@@ -1,11 +1,11 @@
 // --squeeze: the rate-distortion pass of src/squeeze.ts over a learned task. Half of the validation rows choose (epoch, densities,
 // temperature); the other half choose nothing and check what the flips have done. A squeezed mask that loses there is thrown away.
 
-import { maskPrices, SeedmaskError, writeModel } from '../codec/index.js';
-import { imagesOf, labelsOf, type Split } from '../src/data.js';
+import { maskPrices, SeedmaskError } from '../codec/index.js';
+import type { Split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
 import { type SqueezeProgress, squeeze } from '../src/squeeze.js';
-import { accuracies, accuracy, type TaskSource, type TrainedTask, taskModel, UNPERMUTED } from './learn.js';
+import { accuracies, accuracy, encoded, rowsOf, type TaskSource, type TrainedTask, taskModel, UNPERMUTED } from './learn.js';
 
 /** The most accuracy on the checking rows that a squeezed mask may lose. */
 const MOST_LOST = 0.002;
@@ -61,10 +61,10 @@ export async function squeezeTask(
     ...maskPrices({ network, pixelPermutation: permutations.pixelPermutation }),
     onProgress,
   });
-  const model = taskModel(engine, network, mask, data.train, parts.validation, data.name, permutations);
-  const after = { ...before, model, fileBytes: writeModel(model).length, ...accuracies(engine, model, data, parts.validation) };
-  const [images, labels] = [imagesOf(data.train, check), labelsOf(data.train, check)];
-  const [checkAccuracyBefore, checkAccuracyAfter] = [before, after].map((one) => accuracy(engine, one.model, images, labels));
+  const model = taskModel(engine, network, mask, data, parts.validation);
+  const after = { ...before, ...encoded(model), ...accuracies(engine, model, data, parts.validation) };
+  const rows = rowsOf(data.train, check);
+  const [checkAccuracyBefore, checkAccuracyAfter] = [before, after].map((one) => accuracy(engine, one.model, rows));
   const loses = checkAccuracyAfter < checkAccuracyBefore - MOST_LOST && `more than ${MOST_LOST} of accuracy lost there`;
   const thrownAwayFor =
     loses || (after.fileBytes > before.fileBytes && 'no bytes saved') || (!enough(after) && 'the target missed') || null;

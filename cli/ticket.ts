@@ -1,13 +1,13 @@
 // One-shot lottery tickets: of all masks that a criterion gives on its way down, the best one as a model file.
 
 import { type Model, writeModel } from '../codec/index.js';
-import { type Dataset, imagesOf, labelsOf, type Split } from '../src/data.js';
+import type { Dataset, Split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
 import { type Criterion, criterionMask, paperRates } from '../src/masks/criteria.js';
-import type { Network } from '../src/network.js';
+import { type Network, outputs } from '../src/network.js';
 import { constantTwin } from '../src/tickets.js';
 import type { DenseResult } from '../src/train.js';
-import { accuracyUnder, taskModel } from './learn.js';
+import { accuracyUnder, classNamesOf, rowsOf, taskModel } from './learn.js';
 
 /** Which untrained weights stand under the mask. */
 export type Untrained = 'init' | 'constant';
@@ -37,17 +37,17 @@ export function bestTicket(
   keep?: number,
 ): Ticket {
   const untrained = weights === 'init' ? network : constantTwin(network);
-  const images = imagesOf(data.train, parts.validation);
-  const labels = labelsOf(data.train, parts.validation);
+  const validation = rowsOf(data.train, parts.validation);
+  const classes = classNamesOf(data.train, outputs(network)).length;
   // keep = .8^p for a p that need not be whole: the last layer then keeps .9^p, and so do conv layers (of conv6 .85^p).
   const powers = keep === undefined ? Array.from({ length: CURVE_ROUNDS }, (_, i) => i + 1) : [Math.log(keep) / Math.log(0.8)];
   let best: { mask: Uint8Array[]; rounds: number; valAccuracy: number } | null = null;
   for (const rounds of powers) {
     const mask = criterionMask(network, criterion, dense.initial, dense.final.weights, paperRates(network, rounds), network.seed);
-    const valAccuracy = accuracyUnder(engine, untrained, { mask }, { images, labels });
+    const valAccuracy = accuracyUnder(engine, untrained, { mask }, validation, classes);
     if (!best || valAccuracy > best.valAccuracy) best = { mask, rounds, valAccuracy };
   }
   const { mask, rounds, valAccuracy } = best!;
-  const model = taskModel(engine, untrained, mask, data.train, parts.validation, data.name);
+  const model = taskModel(engine, untrained, mask, data, parts.validation);
   return { model, bytes: writeModel(model), rounds, valAccuracy };
 }

@@ -74,6 +74,9 @@ export function datasetFromIdx(images: Uint8Array, labels: Uint8Array, name: str
 
 const CIFAR = { height: 32, width: 32, channels: 3, classes: 10 } as const;
 
+/** What CIFAR-10 shows, by label: the order of its batches.meta.txt (https://www.cs.toronto.edu/~kriz/cifar.html). */
+export const CIFAR10_CLASSES = ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck'] as const;
+
 /**
  * Images and labels of CIFAR-10 batches in order (binary version, https://www.cs.toronto.edu/~kriz/cifar.html): records of a label
  * byte, then 32 x 32 values of red, of green and of blue, row by row.

@@ -4,6 +4,7 @@
 import type { Classifier } from './engine/engine.js';
 import { exp, ln } from './exact.js';
 import { ShapeError } from './network.js';
+import { argmax, softmax } from './probabilities.js';
 
 export interface Evaluation {
   readonly samples: number;
@@ -19,24 +20,6 @@ export interface Evaluation {
 }
 
 const BINS = 15;
-
-/** Softmax of scale x logits[start .. start+classes). */
-export function softmax(logits: ArrayLike<number>, start: number, classes: number, scale: number): Float64Array {
-  let top = Number.NEGATIVE_INFINITY;
-  for (let j = 0; j < classes; j++) top = Math.max(top, scale * logits[start + j]);
-  const out = new Float64Array(classes);
-  let sum = 0;
-  for (let j = 0; j < classes; j++) sum += out[j] = exp(scale * logits[start + j] - top);
-  for (let j = 0; j < classes; j++) out[j] /= sum;
-  return out;
-}
-
-/** Index of the largest of `classes` values, the first of equals. */
-export function argmax(values: ArrayLike<number>, start: number, classes: number): number {
-  let best = 0;
-  for (let j = 1; j < classes; j++) if (values[start + j] > values[start + best]) best = j;
-  return best;
-}
 
 /** Fraction of rows whose first `classes` logits peak at their label. */
 export function accuracyOf(logits: ArrayLike<number>, labels: Uint8Array, outputs: number, classes = outputs): number {

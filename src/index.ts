@@ -42,7 +42,7 @@ export { PIXELS } from './engine/engine.js';
 export { packedBytes, packMask, unpackMask } from './engine/packed.js';
 export { createReferenceEngine } from './engine/reference.js';
 export { createWasmEngine } from './engine/wasm.js';
-export { accuracyOf, argmax, type Evaluation, evaluate, fitLogitScale, softmax } from './evaluate.js';
+export { accuracyOf, type Evaluation, evaluate, fitLogitScale } from './evaluate.js';
 export { actionConflict, MASK0, MASK1, type Mask0, type Mask1, restartBy, zeroedBy } from './masks/actions.js';
 export { type Answers, type Asked, askAll, askSteps } from './masks/ask-all.js';
 export { evenScores, likelierMask } from './masks/bernoulli.js';
@@ -96,6 +96,7 @@ export {
   weighted,
   weightShapes,
 } from './network.js';
+export { argmax, softmax } from './probabilities.js';
 export {
   DISTRIBUTIONS,
   type Distribution,

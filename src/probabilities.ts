@@ -1,22 +1,21 @@
-// From logits to class probabilities: softmax(scale x logits), in f64 with the exact exponential of exact.ts, rounded to f32 once. The
-// server and the browser give the same bits.
+// From logits to class probabilities: softmax(scale x logits), in f64 with the exact exponential of exact.ts. What evaluates, the server
+// and the browser give the same bits.
 
 import { exp } from './exact.js';
 
-/**
- * Writes the softmax of scale x logits[from .. from + n - 1] to out[at ..]; NaN where logits have overflowed.
- * @returns the index of the largest logit, ties to the lower one
- */
-export function softmax(logits: Int32Array | Float32Array, from: number, n: number, scale: number, out: Float32Array, at: number): number {
+/** Index of the largest of `classes` values, the first of equals. */
+export function argmax(values: ArrayLike<number>, start: number, classes: number): number {
   let best = 0;
-  for (let i = 1; i < n; i++) if (logits[from + i] > logits[from + best]) best = i;
-  const top = logits[from + best];
-  const terms = new Float64Array(n);
-  let sum = 0;
-  for (let i = 0; i < n; i++) {
-    terms[i] = exp((logits[from + i] - top) * scale);
-    sum += terms[i];
-  }
-  for (let i = 0; i < n; i++) out[at + i] = terms[i] / sum;
+  for (let j = 1; j < classes; j++) if (values[start + j] > values[start + best]) best = j;
   return best;
+}
+
+/** Softmax of scale x logits[start .. start + classes - 1]; NaN where logits have overflowed. */
+export function softmax(logits: ArrayLike<number>, start: number, classes: number, scale: number): Float64Array {
+  const top = logits[start + argmax(logits, start, classes)];
+  const out = new Float64Array(classes);
+  let sum = 0;
+  for (let j = 0; j < classes; j++) sum += out[j] = exp((logits[start + j] - top) * scale);
+  for (let j = 0; j < classes; j++) out[j] /= sum;
+  return out;
 }

@@ -26,6 +26,13 @@ export function paperTraining(network: Architecture): Record<keyof typeof PAPER,
 /** Our default learned mask of an FC network; chosen on validation rows, see bench/README.md. */
 export const TOPK = { batch: 128, learningRate: 0.15, momentum: 0.9, scoreRange: 0.01 } as const;
 
+/**
+ * Kept fraction of dense layers, first to last, and passes over the data: chosen on validation rows of 784-300-100-10 (bench/README.md).
+ * Small layers keep more, as `convDensity` says.
+ */
+export const FC_DENSITY = [0.025, 0.08, 0.3] as const;
+export const FC_EPOCHS = 24;
+
 /** Its learning rate in networks with convolutions. */
 export const TOPK_CONV_RATE = 0.3;
 

@@ -9,8 +9,9 @@ import fc from 'fast-check';
 import { zipSync } from 'fflate';
 import { PNG } from 'pngjs';
 import { afterAll, expect, test } from 'vitest';
-import { checkFits, checkMoves, loadDataset } from '../cli/datasets/load.js';
-import { defaultsOf, maskNetwork, taskModel, warningOf } from '../cli/learn.js';
+import { checkFits, checkMoves, loadDataset, seenBy } from '../cli/datasets/load.js';
+import { accuracy, accuracyUnder, defaultsOf, maskNetwork, taskModel, warningOf } from '../cli/learn.js';
+import { bestTicket } from '../cli/ticket.js';
 import { readModel, SeedmaskError, writeModel } from '../codec/index.js';
 import { type NumpyArray, readNpy, readNpz, writeNpy, writeNpz } from '../interop/npz.js';
 import * as networks from '../models/index.js';
@@ -18,7 +19,7 @@ import { createApp, openStore } from '../server/index.js';
 import { featureBytes, standardFeatures, toIdx } from '../src/data.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { convDensity } from '../src/masks/topk.js';
-import { type Architecture, type Layer, weightCounts } from '../src/network.js';
+import { type Architecture, type Layer, type Network, regenerate, weightCounts } from '../src/network.js';
 import { ROOT } from './interop.material.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'seedmask-own-'));
@@ -330,6 +331,20 @@ test('small dense layers keep 15 n^0.4 of their n weights, at most half; the pub
     expect(defaultsOf(network).density).toEqual(convDensity(network));
 });
 
+test('dense layers alone take images in their own form, which widths do not tell; rows without one leave the form as it is', () => {
+  const rows = (input: [number, number, number]) => ({ input, images: new Uint8Array(48), labels: Uint8Array.of(0) });
+  const dense = (input: [number, number, number]): Architecture => ({ input, layers: [{ kind: 'dense', units: 2, activation: 'linear' }] });
+  expect(seenBy(dense([1, 1, 48]), rows([4, 4, 3]))).toEqual(dense([4, 4, 3]));
+  expect(seenBy(dense([4, 4, 3]), rows([1, 1, 48]))).toEqual(dense([4, 4, 3]));
+  const features = standardFeatures(
+    Array.from({ length: 4 }, (_, i) => String(i)),
+    Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8),
+  );
+  expect(seenBy(dense([2, 2, 1]), { ...rows([1, 1, 4]), features })).toEqual(dense([1, 1, 4]));
+  const conv: Architecture = { input: [4, 4, 3], layers: [{ kind: 'pool' }, ...dense([2, 2, 3]).layers] };
+  expect(seenBy(conv, rows([4, 4, 3]))).toBe(conv);
+});
+
 test('train says nothing of a task that has learned with the defaults, and warns of one that has not', () => {
   const many = Array.from({ length: 600 }, (_, i) => rows[(7 * i) % rows.length]);
   put({ 'six/plants.csv': csv(many) });
@@ -345,6 +360,9 @@ test('train says nothing of a task that has learned with the defaults, and warns
   expect(other).toBeGreaterThan(0.95);
   expect(network).toBe('fc:4-64-3');
   expect(readModel(new Uint8Array(readFileSync(at('six/out.smk')))).network.input).toEqual([1, 1, 4]);
+  const prune = ['prune', '--data', 'six/plants.csv', '--network', 'fc:4-64-3', '--oneshot', '--epochs', '1', '--out', 'six/ticket.smk'];
+  expect(seedmask(...prune).status).toBe(0);
+  expect(readModel(new Uint8Array(readFileSync(at('six/ticket.smk')))).network.input).toEqual([1, 1, 4]);
   const few = train('six/plants.csv', '--density', '0.0001', '--epochs', '2');
   expect(few.stderr).toMatch(
     /^seedmask: warning: (layer 1 of those with weights keeps none|validation accuracy .* is no better than)[^\n]*\n$/,
@@ -356,8 +374,8 @@ test('a warning names the empty layer, or what is as good without looking', () =
   const engine = createReferenceEngine();
   const set = { input: [1, 1, 4] as const, images: new Uint8Array(16), labels: Uint8Array.of(0, 1, 1, 1) };
   const task = (bits: number, valAccuracy: number) => ({
-    model: taskModel(engine, network, [Uint8Array.of(bits)], set, Uint32Array.of(0, 1, 2, 3), 'x'),
-    ...{ valAccuracy, testAccuracy: 1, fileBytes: 1, trainSeconds: 1, steps: 1, drawn: null },
+    model: taskModel(engine, network, [Uint8Array.of(bits)], { train: set, name: 'x' }, Uint32Array.of(0, 1, 2, 3)),
+    ...{ valAccuracy, testAccuracy: 1, bytes: Uint8Array.of(1), fileBytes: 1, trainSeconds: 1, steps: 1, drawn: null },
   });
   expect(warningOf(task(0, 1), set.labels)).toMatch(/^layer 1 of those with weights keeps none of them/);
   expect(warningOf(task(255, 0.75), set.labels)).toMatch(/^validation accuracy 0.7500 is no better than .*\(0.7500\)/);
@@ -627,4 +645,24 @@ test('a part without rows, a row without a label and letters of another encoding
     ]),
   });
   expect(() => loadDataset(at('lost/empty.npz'))).toThrow(/empty.npz: no train rows, expected at least one$/);
+});
+
+test('a ticket is chosen by the outputs that name classes, as its file is judged', () => {
+  const network: Network = {
+    input: [1, 1, 4],
+    layers: [{ kind: 'dense', units: 5, activation: 'linear' }],
+    distribution: 'normal',
+    sigma: 'glorot',
+    seed: { low: 2, high: 0 },
+  };
+  const images = Uint8Array.from({ length: 64 * 4 }, (_, i) => (i * 97 + (i >> 3) * 31) & 255);
+  const train = { input: [1, 1, 4] as const, images, labels: Uint8Array.from({ length: 64 }, (_, i) => i & 1), names: ['even', 'odd'] };
+  const initial = regenerate(network);
+  const dense = { initial, final: { weights: initial, biases: [new Float32Array(5)] }, valAccuracy: 0, steps: 0, seconds: 0 };
+  const engine = createReferenceEngine();
+  const parts = { train: Uint32Array.of(), validation: Uint32Array.from({ length: 64 }, (_, i) => i) };
+  const ticket = bestTicket(engine, network, dense, 'large_final', 'init', { train, name: 'x' }, parts, 0.8);
+  expect(ticket.valAccuracy).toBe(accuracy(engine, ticket.model, train));
+  // Over all five outputs it would be another one.
+  expect(accuracyUnder(engine, network, { mask: ticket.model.tasks[0].mask }, train)).toBeLessThan(ticket.valAccuracy);
 });

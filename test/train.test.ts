@@ -7,10 +7,11 @@ import { type Dataset, imagesOf, labelsOf, split } from '../src/data.js';
 import type { Classifier, Engine } from '../src/engine/engine.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
-import { accuracyOf, evaluate, fitLogitScale, meanNll, softmax } from '../src/evaluate.js';
+import { accuracyOf, evaluate, fitLogitScale, meanNll } from '../src/evaluate.js';
 import { RMSPROP } from '../src/masks/threshold.js';
 import { convDensity, densityAt, initialScores, scoreRanges } from '../src/masks/topk.js';
 import { countKept, fullMask, type Network, outputs, totalKept, weightCounts } from '../src/network.js';
+import { softmax } from '../src/probabilities.js';
 import { DOMAIN, fillWords, parseSeed } from '../src/random.js';
 import {
   BERNOULLI,

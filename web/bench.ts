@@ -12,7 +12,7 @@ import type { Classifiers } from '../src/engine/classifiers.js';
 import type { Classifier } from '../src/engine/engine.js';
 import { compile } from '../src/engine/wasm/machine.js';
 import { describe, inputs, type Mask, type Placed, ShapeError, totalKept, totalWeights, weighted } from '../src/network.js';
-import { softmax } from '../src/probabilities.js';
+import { argmax, softmax } from '../src/probabilities.js';
 import { DOMAIN, permutation } from '../src/random.js';
 import { LIMITS } from './limits.js';
 
@@ -96,8 +96,7 @@ export class Bench<Choice = number> {
     const classifier = this.#classifier(file, choice);
     const logits = this.logits(file, choice, values, 1);
     const scale = logits instanceof Int32Array ? classifier.scale * logitScale : logitScale;
-    const probabilities = new Float32Array(labels.length);
-    return { best: softmax(logits, 0, labels.length, scale, probabilities, 0), probabilities };
+    return { best: argmax(logits, 0, labels.length), probabilities: Float32Array.from(softmax(logits, 0, labels.length, scale)) };
   }
 
   /** Logits before scale and softmax, of rows of raw values: what `seedmask eval` hashes. */

@@ -38,7 +38,7 @@ function score(network, mask, data) {
 async function learned(network, data, options) {
   const parts = split(data.labels.length, 5000, seed);
   const { mask, valAccuracy } = await trainTopk(engine, network, data, parts, { ...topkTraining(network), ...options });
-  return { mask, valAccuracy, model: taskModel(engine, network, mask, data, parts.validation, 'mnist') };
+  return { mask, valAccuracy, model: taskModel(engine, network, mask, { train: data, name: 'mnist' }, parts.validation) };
 }
 
 const record = only ? JSON.parse(readFileSync(accuracies, 'utf8')) : {};

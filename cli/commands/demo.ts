@@ -13,10 +13,10 @@ import { criterionMask } from '../../src/masks/criteria.js';
 import { fullMask, type Network, regenerate, totalKept, totalWeights } from '../../src/network.js';
 import type { Seed } from '../../src/random.js';
 import { ticketNetwork } from '../../src/tickets.js';
-import { PAPER, trainDense } from '../../src/train.js';
+import { FC_DENSITY, FC_EPOCHS, PAPER, trainDense } from '../../src/train.js';
 import { loadDataset } from '../datasets/load.js';
 import { makeFolder, writeFileSafely } from '../files.js';
-import { accuracy, FC_DENSITY, FC_EPOCHS, maskNetwork, partsOf, RATE, SHIFT, taskModel, trainTask } from '../learn.js';
+import { accuracy, maskNetwork, partsOf, RATE, SHIFT, taskModel, trainTask } from '../learn.js';
 import { type Output, outputOf, portOption, seedOption, threadsOption } from '../options.js';
 import { training } from '../progress.js';
 import { untilSignal } from '../signals.js';
@@ -69,9 +69,9 @@ async function run(options: Options): Promise<void> {
     const bytes = writeModel(model);
     writeFileSafely(join(options.out, `${name}.smk`), bytes);
     const kept = totalKept(model.tasks[0].mask);
-    rows.push({ name, what, paper, accuracy: accuracy(engine, model, data.test.images, data.test.labels), kept, bytes: bytes.length });
+    rows.push({ name, what, paper, accuracy: accuracy(engine, model, data.test), kept, bytes: bytes.length });
   };
-  const model = (network: Network, mask: Uint8Array[]) => taskModel(engine, network, mask, data.train, parts.validation, data.name);
+  const model = (network: Network, mask: Uint8Array[]) => taskModel(engine, network, mask, data, parts.validation);
 
   const network = ticketNetwork(fc, options.seed);
   const initial = regenerate(network);

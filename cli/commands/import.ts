@@ -29,7 +29,7 @@ import { createWasmEngine } from '../../src/engine/wasm.js';
 import { CRITERIA, type Criterion, criterionMask, paperRates } from '../../src/masks/criteria.js';
 import {
   describe,
-  kept,
+  keptBytes,
   type Mask,
   type Network,
   outputs,
@@ -39,7 +39,7 @@ import {
   weightShapes,
 } from '../../src/network.js';
 import { DISTRIBUTIONS, type Distribution, formatSeed, type Seed } from '../../src/random.js';
-import { checkFits, loadDataset, pathOf } from '../datasets/load.js';
+import { checkFits, loadDataset, pathOf, seenBy } from '../datasets/load.js';
 import type { LoadedData } from '../datasets/own-data.js';
 import { checkNoInput, checkWritable, readFile, writeFileSafely } from '../files.js';
 import { accuracies, accuracyUnder, partsOf, taskModel } from '../learn.js';
@@ -212,7 +212,13 @@ const maskFile = (network: Network, mask: Mask): Uint8Array =>
   writeSafetensors(
     weightShapes(network).map((shape, i) => [
       `layers.${i}.mask`,
-      { shape, values: Uint8Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, k) => kept(mask[i], k)) },
+      {
+        shape,
+        values: keptBytes(
+          mask[i],
+          shape.reduce((a, b) => a * b, 1),
+        ),
+      },
     ]),
     { network: describe(network) },
   );
@@ -253,16 +259,15 @@ async function fromMask(options: Options, file: string): Promise<void> {
   checkOut(out, options);
   const data = dataOf(options);
   const { architecture } = options.network;
-  // Rows of numbers are no image, as in train.
-  const input = data?.train.features ? data.train.input : architecture.input;
-  const network: Network = { ...architecture, input, distribution, sigma: options.sigma, seed };
+  const seen = data ? seenBy(architecture, data.train) : architecture;
+  const network: Network = { ...seen, distribution, sigma: options.sigma, seed };
   const mask = await inFile(file, async () => toMask(network, await layersOf(file, 'mask', options)));
   let model: Model;
   let quality: ReturnType<typeof accuracies> | undefined;
   if (data) {
     const engine = await createWasmEngine({ threads: options.threads });
     const { validation } = partsOf(data.train, seed);
-    model = taskModel(engine, network, mask, data.train, validation, data.name);
+    model = taskModel(engine, network, mask, data, validation);
     quality = accuracies(engine, model, data, validation);
     engine.close();
   } else {

@@ -13,7 +13,7 @@ import { describe, outputs, totalKept, totalWeights } from '../../src/network.js
 import { formatSeed, type Seed } from '../../src/random.js';
 import { type TicketOptions, ticketNetwork, tickets } from '../../src/tickets.js';
 import { PAPER, paperTraining, trainDense } from '../../src/train.js';
-import { checkFits, loadDataset, pathOf } from '../datasets/load.js';
+import { checkFits, loadDataset, pathOf, seenBy } from '../datasets/load.js';
 import type { LoadedData } from '../datasets/own-data.js';
 import { checkNoInput, checkWritable, writeFileSafely } from '../files.js';
 import { accuracy, accuracyUnder, batchOf, emptyLayer, partsOf } from '../learn.js';
@@ -129,7 +129,7 @@ async function once(options: Options): Promise<void> {
   checkNoInput(options.out, [pathOf(options.data), file]);
   const data = loadDataset(options.data);
   checkFits(data, architecture, outputs(architecture));
-  const network = ticketNetwork(architecture, options.seed);
+  const network = ticketNetwork(seenBy(architecture, data.train), options.seed);
   const engine = await createWasmEngine({ threads: options.threads });
   const parts = partsOf(data.train, options.seed);
   const started = performance.now();
@@ -146,7 +146,7 @@ async function once(options: Options): Promise<void> {
   writeFileSafely(options.out, ticket.bytes);
   const empty = emptyLayer(ticket.model);
   if (empty) console.error(`seedmask: warning: ${empty}: try a higher --keep`);
-  const testAccuracy = accuracy(engine, ticket.model, data.test.images, data.test.labels);
+  const testAccuracy = accuracy(engine, ticket.model, data.test);
   const kept = totalKept(ticket.model.tasks[0].mask);
   const weights = totalWeights(network);
   outputOf(options).print(
@@ -182,7 +182,7 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
   const data = loadDataset(options.data);
   const { architecture } = options.network;
   checkFits(data, architecture, outputs(architecture));
-  const network = ticketNetwork(architecture, seed);
+  const network = ticketNetwork(seenBy(architecture, data.train), seed);
   const parts = partsOf(data.train, seed);
   const paper = { ...paperTraining(network), batch: batchOf(parts.train.length, PAPER.batch) };
   const run = openRun(options.out, network, {

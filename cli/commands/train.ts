@@ -3,34 +3,33 @@
 // (squeeze.ts).
 
 import { Command, Option } from 'commander';
-import { inspectModel, writeModel } from '../../codec/index.js';
+import { inspectModel } from '../../codec/index.js';
 import { labelsOf } from '../../src/data.js';
 import type { Engine } from '../../src/engine/engine.js';
 import { createReferenceEngine } from '../../src/engine/reference.js';
 import { createWasmEngine } from '../../src/engine/wasm.js';
 import { describe, outputs, totalKept, totalWeights, weightCounts } from '../../src/network.js';
 import type { Seed } from '../../src/random.js';
-import { checkFits, checkMoves, isImage, loadDataset, pathOf } from '../datasets/load.js';
+import { FC_EPOCHS } from '../../src/train.js';
+import { checkFits, checkMoves, loadDataset, pathOf, seenBy } from '../datasets/load.js';
 import { checkNoInput, checkWritable, writeFileSafely } from '../files.js';
 import {
   CONV_EPOCHS,
   defaultsOf,
-  FC_EPOCHS,
   METHODS,
   type Method,
   maskNetwork,
   partsOf,
   permutedSource,
   RATE,
-  SHIFT,
   type TrainedTask,
   trainTask,
   warningOf,
 } from '../learn.js';
+import { defaultShift, mirrorOption, rateOption, rotateOption, shiftOption } from '../learning-options.js';
 import { type NamedNetwork, networkOption } from '../network-option.js';
 import {
   dataOption,
-  degrees,
   densities,
   densityOption,
   fraction,
@@ -43,7 +42,6 @@ import {
   refuseGiven,
   seedOption,
   threadsOption,
-  wholeNumber,
 } from '../options.js';
 import { counting, training } from '../progress.js';
 import { type SqueezeReport, squeezeTask, withCheck } from '../squeeze.js';
@@ -104,16 +102,12 @@ export function trainCommand(): Command {
       '--squeeze',
       'after training, flip bits that save bytes and do not raise the training loss; half of the validation rows check it',
     )
-    .option(
-      '--shift <pixels>',
-      `move training images by up to so many pixels, anew in every epoch (default: ${SHIFT}; 0 of permuted pixels and of other methods than topk)`,
-      wholeNumber,
-    )
-    .option('--rotate <degrees>', 'turn training images by up to so many degrees, anew in every epoch (default: 0)', degrees)
-    .option('--mirror', 'mirror a random half of the training images left to right, anew in every epoch: for photographs, not for digits')
+    .addOption(shiftOption())
+    .addOption(rotateOption())
+    .addOption(mirrorOption())
     .addOption(permutePixelsOption())
     .addOption(permuteLabelsOption())
-    .option('--rate <x>', `nats of training loss that a bit of the file is worth (topk; default: ${RATE})`, notNegative)
+    .addOption(rateOption())
     .option('--rescale', 'multiply the drawn weights of a layer by all / drawn (bernoulli)')
     .option('--penalty <x>', 'weight of the mean probability to be kept in the loss: fewer weights are kept (bernoulli)', notNegative)
     .option('--epochs <n>', `passes over the training rows (default: ${FC_EPOCHS}, with convolutions ${CONV_EPOCHS})`, positiveInteger)
@@ -176,15 +170,14 @@ async function run(options: Options): Promise<void> {
   checkFits(loaded, given.architecture, outputs(given.architecture));
   checkMoves(loaded, options);
   const data = permutedSource(loaded, outputs(given.architecture), options.permutePixels, options.permuteLabels);
-  // Numbers are no image, however many there are.
-  const architecture = data.train.features ? { ...given.architecture, input: data.train.input } : given.architecture;
+  const architecture = seenBy(given.architecture, data.train);
   const defaults = defaultsOf(architecture);
   const {
     method,
     rescale,
     penalty,
     epochs = defaults.epochs,
-    shift = method === 'topk' && isImage(data.train.input) && !options.permutePixels ? SHIFT : 0,
+    shift = method === 'topk' ? defaultShift(data.train, options.permutePixels !== undefined) : 0,
     rotate,
     mirror,
     rate = RATE,
@@ -205,7 +198,7 @@ async function run(options: Options): Promise<void> {
       ({ update }) => trainTask(engine, network, data, parts, { ...settings, onProgress: update }),
       goal !== null,
     );
-    return goal ? { ...task, headerBytes: inspectModel(writeModel(task.model)).headerBytes } : task;
+    return goal ? { ...task, headerBytes: inspectModel(task.bytes).headerBytes } : task;
   };
   const trials: (Outcome & { readonly density: readonly number[]; readonly epochs: number; readonly reached: boolean })[] = [];
   const onTrial = ({ density, epochs, outcome: { valAccuracy, fileBytes } }: Trial<TrainedTask>, reached: boolean) => {
@@ -227,7 +220,7 @@ async function run(options: Options): Promise<void> {
       squeezeTask(engine, learned, data, { parts, check, enough, onProgress: ({ round, rounds }) => update(round, rounds) }),
     ));
   const result = squeezed?.task ?? learned;
-  writeFileSafely(options.out, writeModel(result.model));
+  writeFileSafely(options.out, result.bytes);
   const warning = warningOf(result, validationLabels);
   if (warning) console.error(`seedmask: warning: ${warning}`);
   const kept = totalKept(result.model.tasks[0].mask);

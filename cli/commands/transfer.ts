@@ -23,35 +23,23 @@ import type { Engine } from '../../src/engine/engine.js';
 import { createWasmEngine } from '../../src/engine/wasm.js';
 import { describe, type Network, outputs, weightCounts } from '../../src/network.js';
 import type { Seed } from '../../src/random.js';
-import { checkFits, checkMoves, isImage, loadDataset, pathOf } from '../datasets/load.js';
+import { FC_EPOCHS } from '../../src/train.js';
+import { checkFits, checkMoves, loadDataset, pathOf } from '../datasets/load.js';
 import { checkNoInput, checkWritable, makeFolder, readFile, rewrite, writeFileSafely } from '../files.js';
-import {
-  defaultsOf,
-  FC_EPOCHS,
-  partsOf,
-  permutedSource,
-  RATE,
-  SHIFT,
-  type TaskSource,
-  type TrainedTask,
-  trainTask,
-  warningOf,
-} from '../learn.js';
+import { defaultsOf, partsOf, permutedSource, RATE, type TaskSource, type TrainedTask, trainTask, warningOf } from '../learn.js';
+import { defaultShift, mirrorOption, rateOption, rotateOption, shiftOption } from '../learning-options.js';
 import { inFile, LIMITS, type Networks, nameOf, networkDifferences, networkFileOption, networksOf, withArchive } from '../models.js';
 import { nearestMask } from '../nearest.js';
 import {
   counted,
-  degrees,
   densities,
   densityOption,
-  notNegative,
   type Output,
   outputOf,
   permuteLabelsOption,
   permutePixelsOption,
   positiveInteger,
   threadsOption,
-  wholeNumber,
 } from '../options.js';
 import { counting, training } from '../progress.js';
 
@@ -82,10 +70,10 @@ export function transferCommand(): Command {
     .addOption(permuteLabelsOption())
     .addOption(densityOption())
     .option('--epochs <n>', `passes over the training rows, of either (default: as train; ${FC_EPOCHS} of dense layers)`, positiveInteger)
-    .option('--rate <x>', `nats of training loss that a bit of the file is worth (default: ${RATE})`, notNegative)
-    .option('--shift <pixels>', `move training images by up to so many pixels (default: ${SHIFT}, of permuted pixels 0)`, wholeNumber)
-    .option('--rotate <degrees>', 'turn training images by up to so many degrees (default: 0)', degrees)
-    .option('--mirror', 'mirror a random half of the training images left to right')
+    .addOption(rateOption())
+    .addOption(shiftOption())
+    .addOption(rotateOption())
+    .addOption(mirrorOption())
     .addOption(threadsOption())
     .option('--out <file>', 'write the mask that is better on validation rows as a model file')
     .option('--id <name>', 'with --out: write all known tasks and the new one, by this name, leaning on the known mask if that is shorter')
@@ -111,7 +99,7 @@ interface Learned extends TrainedTask {
   /** Weights kept by both over weights kept by either. */
   readonly overlap: number;
   /** Of the mask alone, and where it leans on the known one. */
-  readonly bytes: number;
+  readonly maskBytes: number;
   readonly bytesOnKnown: number;
 }
 
@@ -159,7 +147,7 @@ async function run(file: string, source: string, options: Options): Promise<void
   const warning = warningOf(better, labelsOf(data.train, data.parts.validation));
   if (warning) console.error(`seedmask: warning: ${warning}`);
   const { out } = options;
-  const written = out === undefined ? undefined : await write(out, file, networks, better.model, known.task, options.id);
+  const written = out === undefined ? undefined : await write(out, file, networks, better, known.task, options.id);
   picture?.write(pictureOf(name, source, base, scratch));
   outputOf(options).print(
     {
@@ -191,16 +179,16 @@ async function run(file: string, source: string, options: Options): Promise<void
 
 const percent = (fraction: number): string => `${(100 * fraction).toFixed(1)} %`;
 
-const textOf = (title: string, { valAccuracy, testAccuracy, overlap, bytes, bytesOnKnown }: Learned): string =>
+const textOf = (title: string, { valAccuracy, testAccuracy, overlap, maskBytes, bytesOnKnown }: Learned): string =>
   `${title}  validation ${valAccuracy.toFixed(4)}   test ${testAccuracy.toFixed(4)}   overlap ${overlap.toFixed(2)}   ` +
-  `mask ${bytes.toLocaleString('en')} bytes, ${bytesOnKnown.toLocaleString('en')} leaning on the known one`;
+  `mask ${maskBytes.toLocaleString('en')} bytes, ${bytesOnKnown.toLocaleString('en')} leaning on the known one`;
 
-const summaryOf = ({ curve, valAccuracy, testAccuracy, overlap, bytes, bytesOnKnown, trainSeconds }: Learned) => ({
+const summaryOf = ({ curve, valAccuracy, testAccuracy, overlap, maskBytes, bytesOnKnown, trainSeconds }: Learned) => ({
   curve,
   valAccuracy,
   testAccuracy,
   overlap,
-  bytes,
+  bytes: maskBytes,
   bytesOnKnown,
   trainSeconds,
 });
@@ -245,7 +233,7 @@ async function learned(engine: Engine, data: NewTask, known: Task, options: Opti
     rate = RATE,
     rotate,
     mirror,
-    shift = isImage(train.input) && !options.permutePixels ? SHIFT : 0,
+    shift = defaultShift(train, options.permutePixels !== undefined),
   } = options;
   const task = await training(title, options.json === true, ({ update }) =>
     trainTask(engine, network, data, parts, {
@@ -263,8 +251,8 @@ async function learned(engine: Engine, data: NewTask, known: Task, options: Opti
     }),
   );
   const { overlap, bytesOnBase } = beside(network, task.model.tasks[0], known.mask);
-  const { length: bytes } = readPacked(writeModel(task.model)).tasks[0].payload;
-  return { ...task, curve, overlap, bytes, bytesOnKnown: bytesOnBase };
+  const { length: maskBytes } = readPacked(task.bytes).tasks[0].payload;
+  return { ...task, curve, overlap, maskBytes, bytesOnKnown: bytesOnBase };
 }
 
 interface Written {
@@ -281,14 +269,13 @@ const writtenText = ({ fileBytes, tasks, leansOn }: Written): string =>
  * Writes the new task alone or, by an id, with all that the file holds by now: other masks may have come while this one was learned. It
  * leans on the known mask as it stands there, or on what that leans on.
  */
-async function write(out: string, file: string, networks: Networks, model: Model, known: Task, id?: string): Promise<Written> {
+async function write(out: string, file: string, networks: Networks, learned: TrainedTask, known: Task, id?: string): Promise<Written> {
   if (id === undefined) {
-    const bytes = writeModel(model);
-    writeFileSafely(out, bytes);
-    return { fileBytes: bytes.length, tasks: 1, leansOn: null };
+    writeFileSafely(out, learned.bytes);
+    return { fileBytes: learned.fileBytes, tasks: 1, leansOn: null };
   }
   // The two are often one file.
-  const { bytes, tasks, leansOn } = await rewrite(out, () => joined(file, networks, model, known, id));
+  const { bytes, tasks, leansOn } = await rewrite(out, () => joined(file, networks, learned.model, known, id));
   return { fileBytes: bytes.length, tasks, leansOn };
 }
 
@@ -325,8 +312,8 @@ async function pictureIn(folder: string): Promise<{ readonly file: string; write
 function pictureOf(name: string, source: string, base: Learned, scratch: Learned): Picture {
   const points = ({ curve }: Learned) =>
     curve.map((accuracy, i) => ({ x: i + 1, mean: 100 * accuracy, min: 100 * accuracy, max: 100 * accuracy, n: 1 }));
-  const said = ({ testAccuracy, overlap, bytes, bytesOnKnown }: Learned) =>
-    `${(100 * testAccuracy).toFixed(2)} % of the test rows, overlap ${overlap.toFixed(2)}, ${bytes.toLocaleString('en')} bytes, ` +
+  const said = ({ testAccuracy, overlap, maskBytes, bytesOnKnown }: Learned) =>
+    `${(100 * testAccuracy).toFixed(2)} % of the test rows, overlap ${overlap.toFixed(2)}, ${maskBytes.toLocaleString('en')} bytes, ` +
     `${bytesOnKnown.toLocaleString('en')} leaning on ${name}`;
   return {
     name: 'transfer',

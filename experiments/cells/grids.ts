@@ -2,7 +2,7 @@
 
 import type { Mask0, Mask1 } from '../../src/masks/actions.js';
 import { CRITERIA, type Criterion } from '../../src/masks/criteria.js';
-import { BERNOULLI, bernoulliTraining, TOPK, TOPK_CONV_RATE } from '../../src/train.js';
+import { BERNOULLI, bernoulliTraining, FC_DENSITY, PAPER, TOPK, TOPK_CONV_RATE } from '../../src/train.js';
 import {
   ARCHITECTURES,
   type ArchiveCell,
@@ -127,7 +127,7 @@ export const archiveCells = (plan: Plan): ArchiveCell[] =>
 
 export const PROBE_CRITERIA = ['large_final', 'large_final_same_sign'] as const;
 /** Learning rates of probes: the paper's, and a quarter, at which the same number of epochs moves the weights less. */
-export const PROBE_RATES = [1.2e-3, 3e-4] as const;
+export const PROBE_RATES = [PAPER.learningRate, PAPER.learningRate / 4] as const;
 const PROBE_AGES = { quick: [1, 2], budget: [1, 3, 6, 12, 25, 55], full: [1, 3, 6, 12, 25, 55] } as const;
 const PROBE_POWERS = { quick: [4], budget: [2, 4, 6, 8, 10, 12], full: [2, 4, 6, 8, 10, 12] } as const;
 
@@ -150,7 +150,7 @@ const LEARNED_EPOCHS: Record<ScaleName, (network: NetworkName) => number> = {
   full: (network) => (network === 'fc' ? 2000 : 100),
 };
 /** Kept fractions of topk masks: of fc the command line's default, of the others one half, which Ramanujan et al. 2020 call safe. */
-const TOPK_DENSITY: Record<NetworkName, readonly number[]> = { fc: [0.025, 0.08, 0.3], conv2: [0.5], conv4: [0.5], conv6: [0.5] };
+const TOPK_DENSITY: Record<NetworkName, readonly number[]> = { fc: FC_DENSITY, conv2: [0.5], conv4: [0.5], conv6: [0.5] };
 const TOPK_EPOCHS: Record<ScaleName, number> = { quick: 1, budget: 24, full: 100 };
 
 /**

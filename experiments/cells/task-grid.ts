@@ -1,6 +1,7 @@
 // The tasks that experiments put on one network: what they share, and which there are. Equal cells are computed once, so a task that two
 // experiments look at is trained for one of them.
 
+import { FC_EPOCHS, PAPER } from '../../src/train.js';
 import type { Result, Row, TaskCell } from './cell.js';
 import type { Plan } from './grids.js';
 import { ALL, epochsText, range, type ScaleName } from './scale.js';
@@ -10,7 +11,7 @@ import type { View } from './views.js';
 const EXTENT: Record<ScaleName, Pick<TaskCell, 'rows' | 'validation' | 'test' | 'epochs'>> = {
   quick: { rows: 6000, validation: 500, test: 1000, epochs: 2 },
   budget: { ...ALL.fc, epochs: 2 },
-  full: { ...ALL.fc, epochs: 24 },
+  full: { ...ALL.fc, epochs: FC_EPOCHS },
 };
 
 /** Epochs of trained weights, the upper bound. */
@@ -44,7 +45,7 @@ export function viewCell(scale: ScaleName, view: View, change: Partial<TaskCell>
 
 /** Trained weights for the same task. */
 export const denseCell = (scale: ScaleName, change: Partial<TaskCell>): TaskCell =>
-  taskCell(scale, { ...change, method: 'dense', density: [], learningRate: 1.2e-3, epochs: DENSE_EPOCHS[scale] });
+  taskCell(scale, { ...change, method: 'dense', density: [], learningRate: PAPER.learningRate, epochs: DENSE_EPOCHS[scale] });
 
 /** Tasks 1 to n of permuted pixels: the seed of a task is its number. */
 export const pixelCells = ({ scale, tasks }: Plan): TaskCell[] => range(tasks).map((pixels) => taskCell(scale, { pixels }));

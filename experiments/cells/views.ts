@@ -1,7 +1,7 @@
 // Tasks of grey images of 28 x 28 that are unlike one another: what is done to the digits, what is asked about them, and photographs in
 // their place. Everything that is drawn comes from a seed, so a view is the same on any machine.
 
-import type { Dataset } from '../../src/data.js';
+import { CIFAR10_CLASSES, type Dataset } from '../../src/data.js';
 import { DOMAIN, fillWords, type Seed } from '../../src/random.js';
 
 export const VIEWS = [
@@ -37,11 +37,8 @@ const ASKED: Partial<Record<View, { readonly names: readonly string[]; readonly 
   'below-five': { names: ['below five', 'five or more'], classOf: (digit) => (digit < 5 ? 0 : 1) },
 };
 
-/** What CIFAR-10 shows, by label. */
-const THINGS = ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck'] as const;
-
 /** Names of a view's classes, if they are not the digits. */
-export const classNames = (view: View): readonly string[] | undefined => (view === 'photographs' ? THINGS : ASKED[view]?.names);
+export const classNames = (view: View): readonly string[] | undefined => (view === 'photographs' ? CIFAR10_CLASSES : ASKED[view]?.names);
 
 /** What a view is a view of. */
 export const dataOfView = (view: View): 'mnist' | 'cifar10' => (view === 'photographs' ? 'cifar10' : 'mnist');

@@ -161,7 +161,7 @@ function described(file: string): z.infer<typeof PUBLISHED> {
   }
 }
 
-/** CSV (RFC 4180) as `csv` of store.ts writes it: what reads as a finite number is one. */
+/** CSV (RFC 4180) as `csv` of rows.ts writes it: what reads as a finite number is one. */
 function rowsOf(file: string): Row[] {
   const whole = readText(file);
   try {

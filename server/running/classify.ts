@@ -11,7 +11,7 @@ import type { TaskHead } from '../../codec/index.js';
 import type { AnyMask, Classifier, Engine } from '../../src/engine/engine.js';
 import { unpackMask } from '../../src/engine/packed.js';
 import { countKept, type Network, totalWeights } from '../../src/network.js';
-import { softmax } from '../../src/probabilities.js';
+import { argmax, softmax } from '../../src/probabilities.js';
 import type { Version } from '../repository/catalogue.js';
 import type { Logits } from './jobs.js';
 
@@ -174,7 +174,8 @@ export function answerRows({ logitScale }: TaskHead, found: Logits, from: number
   const n = room.labels.length;
   for (let row = 0; row < count; row++) {
     const at = (from + row) * found.outputs;
-    room.best[to + row] = softmax(found.logits, at, n, found.scale * logitScale, room.probabilities, (to + row) * n);
+    room.best[to + row] = argmax(found.logits, at, n);
+    room.probabilities.set(softmax(found.logits, at, n, found.scale * logitScale), (to + row) * n);
     if (!Number.isNaN(room.probabilities[(to + row) * n])) continue;
     throw new SeedmaskError('bad-value', {
       field: 'a row',

@@ -1,0 +1,25 @@
+// Options of commands that learn a mask: how training images are moved, and what a bit of the file is worth.
+
+import { Option } from 'commander';
+import type { Dataset } from '../src/data.js';
+import { isImage } from './datasets/load.js';
+import { RATE, SHIFT } from './learn.js';
+import { degrees, notNegative, wholeNumber } from './options.js';
+
+export const shiftOption = (): Option =>
+  new Option(
+    '--shift <pixels>',
+    `move training images by up to so many pixels, anew in every epoch (default: ${SHIFT}; 0 of permuted pixels and of other methods than topk)`,
+  ).argParser(wholeNumber);
+
+/** Of images whose pixels are neighbours. */
+export const defaultShift = ({ input }: Dataset, permuted: boolean): number => (isImage(input) && !permuted ? SHIFT : 0);
+
+export const rotateOption = (): Option =>
+  new Option('--rotate <degrees>', 'turn training images by up to so many degrees, anew in every epoch (default: 0)').argParser(degrees);
+
+export const mirrorOption = (): Option =>
+  new Option('--mirror', 'mirror a random half of the training images left to right, anew in every epoch: for photographs, not for digits');
+
+export const rateOption = (): Option =>
+  new Option('--rate <x>', `nats of training loss that a bit of the file is worth (topk; default: ${RATE})`).argParser(notNegative);
