@@ -1,11 +1,12 @@
-// Large JSON is read in a thread: the same answers and the same errors as on the event loop, which stays free meanwhile; and what waits
-// for threads is bounded.
+// Large bodies are read in a thread: the same answers and the same errors as on the event loop, which stays free meanwhile; and what
+// waits for threads is bounded.
 
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Listening, type Store, Threads } from '../server/index.js';
-import { oneTask, post, serve, storeOf, tinyNetwork } from './server.material.js';
+import { read } from '../server/requests/readers.js';
+import { oneTask, padded, png, post, serve, storeOf, tinyNetwork } from './server.material.js';
 
 const script = pathToFileURL(join(import.meta.dirname, '../dist/server/running/thread.js'));
 const network = tinyNetwork([28, 28, 1], 10);
@@ -97,6 +98,20 @@ describe('in a thread as on the loop', () => {
     expect((await post(url, { instances: batch((i) => 100 + (i % 100), 400) })).json.code).toBe('draining');
     await server.close();
   });
+});
+
+test('so is a large PNG, which may be chunks without end around its few pixels, and float32 of megabytes', async () => {
+  const image = png(28, 28, (i) => [i & 255, i & 255, i & 255, 255], 0);
+  const { a, b } = await both(padded(image, 1, 70_000));
+  expect([a.status, a.json]).toEqual([200, b.json]);
+  expect(a.json).toEqual((await both(image)).b.json);
+  const threads = { read: () => new Promise<never>(() => undefined) };
+  const kept = (body: Uint8Array, numbers: boolean) =>
+    !(read('classify', body, { shape: [28, 28, 1], limit: 10_000, numbers }, { threads }, () => 0) instanceof Promise);
+  for (const numbers of [false, true]) {
+    expect([kept(image, numbers), kept(padded(image, 4000, 10), numbers)]).toEqual([true, false]);
+    expect([kept(new Uint8Array(3136 * 100), numbers), kept(new Uint8Array(3136 * 1000), numbers)]).toEqual([true, !numbers]);
+  }
 });
 
 test('bytes of JSON that wait for threads are bounded; alone, any body is let in', async () => {

@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import crc from 'crc-32';
 import { PNG } from 'pngjs';
 import { type Model, PIXELS_TRANSFORM, type Task, writeModel } from '../codec/index.js';
 import type { ServerOptions } from '../server/app.js';
@@ -107,6 +108,15 @@ export async function get(url: string, init: RequestInit = {}) {
     text,
     json: text ? JSON.parse(text) : null,
   };
+}
+
+/** A PNG with so many more chunks of so many bytes, which say nothing. */
+export function padded(image: Uint8Array, count: number, length: number): Buffer {
+  const chunk = Buffer.alloc(12 + length);
+  chunk.writeUInt32BE(length);
+  chunk.write('tEXt', 4);
+  chunk.writeInt32BE(crc.buf(chunk.subarray(4, 8 + length)), 8 + length);
+  return Buffer.concat([image.subarray(0, 33), ...new Array<Buffer>(count).fill(chunk), image.subarray(33)]);
 }
 
 /** A PNG whose pixel i is [red, green, blue, alpha]. */

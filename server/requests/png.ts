@@ -1,5 +1,5 @@
 // A PNG image as one row of raw values. The chunk list is walked before anything is inflated: one header, exactly the network's
-// height and width, 8 bits, not interlaced; so a hostile file cannot ask for memory.
+// height and width, 8 bits, not interlaced, and not too many chunks; so a hostile file cannot ask for memory, nor for much time.
 //
 // Grey = (299 R + 587 G + 114 B + 500) / 1000, rounded down: a grey image keeps its values. Transparent pixels lie over black.
 
@@ -8,6 +8,8 @@ import { PNG } from 'pngjs';
 import { SeedmaskError } from '../../codec/errors.js';
 import type { Shape } from '../../src/network.js';
 
+/** Chunks that a file may have: each costs a microsecond or more, however few bytes it has. */
+const CHUNKS_LIMIT = 4096;
 /** Colour types, with their bytes a pixel. */
 const SAMPLES: ReadonlyMap<number, number> = new Map([
   [0, 1],
@@ -67,7 +69,10 @@ function checkChunks(bytes: Uint8Array, height: number, width: number): void {
   }
   if (bytes[28] !== 0) throw new SeedmaskError('bad-image', { field: 'interlacing', expected: 'none', got: bytes[28] });
   const data: Uint8Array[] = [];
+  let chunks = 1;
   for (let at = 33; at + 12 <= bytes.length; at += 12 + view.getUint32(at)) {
+    if (++chunks > CHUNKS_LIMIT)
+      throw new SeedmaskError('bad-image', { field: 'chunks:', expected: `${CHUNKS_LIMIT} at most`, got: 'more' });
     if (name(at) === 'IHDR') throw broken('a second IHDR chunk');
     if (name(at) === 'IDAT') data.push(bytes.subarray(at + 8, at + 8 + view.getUint32(at)));
     if (name(at) === 'IEND') {

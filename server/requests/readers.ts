@@ -59,9 +59,9 @@ function saying<T, P>({ rows, said }: Said<T>, pick: (said: T) => P): Said<P> {
   return said === undefined ? { rows } : { rows, said: pick(said) };
 }
 
-/** Bytes from which JSON and msgpack take milliseconds to read. */
+/** Bytes from which JSON, msgpack and PNGs (any number of chunks around few pixels) can take milliseconds to read. */
 const LARGE = 64 * 1024;
-/** Bytes of whole pixels as JSON that take no longer than a thread needs to be told: some 2 ns a byte. */
+/** Bytes of whole pixels as JSON, or of float32, that take no longer than a thread needs to be told: some 2 ns a byte. */
 const QUICK = 1024 * 1024;
 
 /**
@@ -80,7 +80,7 @@ export function read<R extends Reader, T>(
   const { type, shape, numbers, limit } = reading;
   if (reader === 'classify' || reader === 'infer-task') {
     const kind = kindOf(body, type, size(shape) * (numbers ? 4 : 1));
-    if (kind === 'pixels' || kind === 'png') return here();
+    if (kind === 'pixels' && !(numbers && body.length > QUICK)) return here();
   }
   const quick = reader !== 'tensors' && reader !== 'examples' && body.length <= QUICK ? pixelsOf(body, size(shape), limit) : null;
   return quick ? then({ rows: quick } as Read<R>) : threads.read(reader, body, reading).then(then);
