@@ -65,7 +65,8 @@ export interface Call {
   /** When it came, by the clock of `performance.now()`. */
   readonly arrived: number;
   readonly caller: Caller;
-  body(): Promise<Uint8Array>;
+  /** @param most bytes, where less is enough than a body with rows may have */
+  body(most?: number): Promise<Uint8Array>;
   /** Whether the client has closed the connection: nothing more need be computed for it. */
   gone(): boolean;
 }
@@ -184,7 +185,7 @@ export async function respond(
     const url = req.url ?? '';
     const mark = url.indexOf('?');
     const query = mark < 0 ? NO_QUERY : new URLSearchParams(url.slice(mark + 1));
-    const body = () => service.readBody(req);
+    const body = (most?: number) => service.readBody(req, most);
     const gone = () => res.destroyed || req.socket.destroyed;
     const call = { params, prefix: req.baseUrl ?? '', headers: req.headers, query, arrived: started, caller, body, gone };
     answer = finish(await run(call));

@@ -3,6 +3,7 @@
 
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { writeModel } from '../codec/index.js';
 import { hashOf, type Listening, openStore } from '../server/index.js';
@@ -39,6 +40,18 @@ describe('repository', () => {
     expect(await index({})).toHaveLength(3);
     const bad = await post(`${server.url}/v2/repository/index`, { ready: 'yes' });
     expect([bad.status, bad.json.field]).toEqual([400, '/ready']);
+  });
+
+  test('questions about it are short: 64 KiB, whatever a request with rows may have', async () => {
+    const padded = (bytes: number) => `${' '.repeat(bytes - 2)}{}`;
+    expect(await index(padded(65536))).toHaveLength(3);
+    for (const { status, json } of [
+      await post(`${server.url}/v2/repository/index`, padded(65537)),
+      await post(`${server.url}/v2/repository/index`, gzipSync(padded(65537)), { 'Content-Encoding': 'gzip' }),
+      await change('a', 'load', padded(65537)),
+      await change('a', 'unload', padded(65537)),
+    ])
+      expect([status, json.code, json.expected]).toEqual([413, 'large-body', '65536 bytes, before and after Content-Encoding']);
   });
 
   test('unload takes a model out and leaves others; load brings it back', async () => {

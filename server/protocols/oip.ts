@@ -127,7 +127,7 @@ export function oipRoutes(service: Service, release: string): Route[] {
         optionalBody: true,
       }),
       async (call) => {
-        const { ready } = optional(IndexRequest, await call.body());
+        const { ready } = await optional(IndexRequest, call);
         return jsonList('[', entries(store, ready === true), ']');
       },
       open,
@@ -140,7 +140,7 @@ export function oipRoutes(service: Service, release: string): Route[] {
         optionalBody: true,
       }),
       async (call) => {
-        optional(LoadRequest, await call.body());
+        await optional(LoadRequest, call);
         await store.load(param(call, 'model'));
         return json({});
       },
@@ -151,7 +151,7 @@ export function oipRoutes(service: Service, release: string): Route[] {
       '/v2/repository/models/{model}/unload',
       about('Take a model out of service', z.strictObject({}), { takes: { 'application/json': UnloadRequest }, optionalBody: true }),
       async (call) => {
-        optional(UnloadRequest, await call.body());
+        await optional(UnloadRequest, call);
         await store.unload(param(call, 'model'));
         return json({});
       },
@@ -160,8 +160,14 @@ export function oipRoutes(service: Service, release: string): Route[] {
   ];
 }
 
-/** A body that may be missing. */
-const optional = <T>(schema: z.ZodType<T>, body: Uint8Array): T => checked(schema, body.length === 0 ? {} : parseJson(body));
+/** Bytes of a question about the repository: it is parsed on the event loop, for whoever asks. */
+const QUESTION_LIMIT = 64 * 1024;
+
+/** A body that may be missing. @throws SeedmaskError (by rejection) large-body, bad-json, bad-request */
+async function optional<T>(schema: z.ZodType<T>, call: Call): Promise<T> {
+  const body = await call.body(QUESTION_LIMIT);
+  return checked(schema, body.length === 0 ? {} : parseJson(body));
+}
 
 /** @param trouble of what is asked about alone */
 async function readiness(about: Readonly<Record<string, unknown>>, service: Service, trouble?: SeedmaskError): Promise<Answer> {

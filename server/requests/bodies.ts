@@ -10,8 +10,11 @@ import { z } from 'zod';
 import { SeedmaskError } from '../../codec/errors.js';
 import { brief } from './rows.js';
 
-/** @throws SeedmaskError (by rejection) large-body, unknown-encoding, broken-body */
-export type BodyReader = (req: IncomingMessage) => Promise<Uint8Array>;
+/**
+ * @param most bytes that this body may have, where that is less than others may
+ * @throws SeedmaskError (by rejection) large-body, unknown-encoding, broken-body
+ */
+export type BodyReader = (req: IncomingMessage, most?: number) => Promise<Uint8Array>;
 
 const DECODERS: ReadonlyMap<string, () => Transform> = new Map([
   ['gzip', () => createGunzip()],
@@ -89,7 +92,7 @@ const tooLarge = (limit: number): SeedmaskError =>
   new SeedmaskError('large-body', {
     field: 'the body',
     expected: `${limit} bytes, before and after Content-Encoding`,
-    hint: 'Send fewer rows a request, or uint8 as application/octet-stream.',
+    hint: 'Send less in a request: fewer rows, or uint8 as application/octet-stream.',
   });
 
 const unknownEncoding = (got: string): SeedmaskError =>

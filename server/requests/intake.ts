@@ -10,7 +10,8 @@ import { type BodyReader, readBody } from './bodies.js';
  */
 export function bounded(limit: number, together: number): BodyReader {
   let held = 0;
-  return (req) => {
+  return (req, wanted = limit) => {
+    const most = Math.min(limit, wanted);
     let mine = 0;
     const full = (bytes: number): SeedmaskError | undefined => {
       if (held === mine || held + bytes <= together) return undefined;
@@ -18,9 +19,9 @@ export function bounded(limit: number, together: number): BodyReader {
       return new SeedmaskError('overloaded', { field: 'bodies', expected: `${together}`, got, hint: 'Try again in 1 s.', retryAfter: 1 });
     };
     const said = Number(req.headers['content-length'] ?? 0);
-    const refusal = said <= limit ? full(said) : undefined;
+    const refusal = said <= most ? full(said) : undefined;
     if (refusal) return Promise.reject(refusal);
-    return readBody(req, limit, {
+    return readBody(req, most, {
       grow(bytes) {
         const over = full(bytes);
         if (over) throw over;
