@@ -121,8 +121,14 @@ function refusalOf({ code, message }: NodeJS.ErrnoException): string {
     return new SeedmaskError('no-http', { got: message.replace(/^Parse Error: /, '').slice(0, 120) });
   };
   const { status, type, body } = failure(told(), { url: '/v2', headers: {} });
-  const head = [`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, `Content-Type: ${type}`, `Content-Length: ${Buffer.byteLength(body)}`];
-  return `${head.join('\r\n')}\r\nConnection: close\r\n\r\n${body}`;
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    `Content-Type: ${type}`,
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    `Date: ${new Date().toUTCString()}`,
+    'Connection: close',
+  ];
+  return `${head.join('\r\n')}\r\n\r\n${body}`;
 }
 
 function listenError(error: NodeJS.ErrnoException, host: string, port: number): SeedmaskError {

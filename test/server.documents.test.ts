@@ -209,11 +209,13 @@ describe('metrics', () => {
     await post(`${fresh.url}/tasks/tiny/classify`, {});
     await post(`${fresh.url}/tasks/nobody-${'x'.repeat(50)}/classify`, {});
     await get(`${fresh.url}/nothing/at/all`);
+    // Refused by the scheduler: it never waited for its turn to the end.
+    await post(`${fresh.url}/tasks/tiny/classify`, { instances: [[1, 2, 3, 4]] }, { 'X-Timeout-Ms': '0' });
     const classify = { route: '/tasks/{task}/classify' };
     expect(await value('seedmask_requests_total', { ...classify, status: '200' })).toBe(2);
     expect(await value('seedmask_requests_total', { ...classify, status: '400' })).toBe(1);
     expect(await value('seedmask_requests_total', { route: 'none', status: '404' })).toBe(1);
-    expect(await value('seedmask_request_duration_seconds_count', classify)).toBe(4);
+    expect(await value('seedmask_request_duration_seconds_count', classify)).toBe(5);
     expect(await value('seedmask_rows_total', { task: 'tiny' })).toBe(5);
     expect(await value('seedmask_abstained_rows_total', { task: 'tiny' })).toBe(3);
     expect(await value('seedmask_rejected_total', { reason: 'bad-request' })).toBe(1);

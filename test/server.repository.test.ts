@@ -143,16 +143,18 @@ describe('repository', () => {
 
 describe('statistics', () => {
   test('rows, runs and times of a version; failures apart; all models at once', async () => {
-    const server = await serve();
+    const server = await serve({ bodyLimit: 1000 });
     const stats = async (path: string) => (await get(`${server.url}/v2/models/${path}`)).json.model_stats;
     const before = Date.now();
     for (let i = 0; i < 3; i++) await post(`${server.url}/tasks/tiny/classify`, { instances: ROWS });
     await post(`${server.url}/v1/models/tiny/versions/1:predict`, { instances: [ROWS[0]] });
     await post(`${server.url}/tasks/tiny/classify`, { instances: [[1]] });
+    await post(`${server.url}/tasks/tiny/classify`, { instances: [ROWS[0]] }, { 'X-Timeout-Ms': '0' });
+    await post(`${server.url}/tasks/tiny/classify`, new Uint8Array(1004));
     const [one, two] = await stats('tiny/stats');
     expect([one.name, one.version, one.inference_count, two.version, two.inference_count]).toEqual(['tiny', '1', 1, '2', 6]);
     expect(two.last_inference).toBeGreaterThanOrEqual(before);
-    expect([two.inference_stats.success.count, two.inference_stats.fail.count, two.inference_stats.queue.count]).toEqual([3, 1, 3]);
+    expect([two.inference_stats.success.count, two.inference_stats.fail.count, two.inference_stats.queue.count]).toEqual([3, 3, 3]);
     // How rows fall into runs is the scheduler's affair; none is lost and none is run twice.
     const runs: { batch_size: number; compute_infer: { count: number } }[] = two.batch_stats;
     expect(runs.reduce((sum, run) => sum + run.compute_infer.count, 0)).toBe(two.execution_count);

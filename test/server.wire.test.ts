@@ -243,6 +243,8 @@ describe('slow clients', () => {
   ])('%s: refused in JSON, as everything else', async (_, sent, status, code) => {
     const [head, body] = (await raw(server.url, sent)).split('\r\n\r\n');
     expect(head).toMatch(new RegExp(`^HTTP/1\\.1 ${status} [\\s\\S]*Content-Type: application/json`));
+    // RFC 9110, 6.6.1.
+    expect(Math.abs(Date.parse(/^Date: (.+ GMT)\r?$/m.exec(head)?.[1] ?? '') - Date.now())).toBeLessThan(60_000);
     expect(JSON.parse(body)).toMatchObject({ code, status, error: expect.stringMatching(/.{20}/) });
   });
 });

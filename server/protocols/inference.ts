@@ -52,23 +52,20 @@ const TimeoutHeader = decimal(z.number('a number of milliseconds').nonnegative('
 export async function infer<Extra>(call: Call, service: Service, name: string, wanted: Wanted, protocol: Protocol<Extra>): Promise<Answer> {
   const version = service.store.version(name, wanted, call.caller.allows);
   const limit = timeoutOf(call);
-  const refusal = service.scheduler.noRoom(version, call.caller.name);
-  if (refusal) {
-    service.statistics.failed(version, performance.now() - call.arrived);
-    throw refusal;
-  }
-  const body = await call.body();
-  const began = performance.now();
-  let decoded = began;
-  let judged = began;
+  // Of what is answered, the time in which its body comes is the client's.
+  let began = call.arrived;
   try {
+    const refusal = service.scheduler.noRoom(version, call.caller.name);
+    if (refusal) throw refusal;
+    const body = await call.body();
+    began = performance.now();
     const asked = protocol.decode(body, version);
     const { rows, timeoutMs = limit, abstain = service.abstain, extra } = asked instanceof Promise ? await asked : asked;
     if (!version.task.transform.features) checkPixels(rows);
-    decoded = performance.now();
+    const decoded = performance.now();
     const deadline = timeoutMs === undefined ? undefined : call.arrived + timeoutMs;
     const classified = await service.scheduler.classify(version, rows, { deadline, gone: call.gone, key: call.caller.name });
-    judged = performance.now();
+    const judged = performance.now();
     const names = namesOf(classified, abstain);
     const { labels, best, probabilities } = classified;
     const encoded = protocol.encode({ rows: rows.count, labels, best, probabilities, names }, extra, version);

@@ -74,7 +74,7 @@ export class Meters {
     );
     this.#seconds = tally({
       name: 'seedmask_request_duration_seconds',
-      help: 'From the head of a request to the end of its answer.',
+      help: 'From the head of a request to its answer being there to be sent.',
       labelNames: ['route'],
       bounds: SECONDS,
     });
@@ -96,12 +96,12 @@ export class Meters {
     this.#looks = new Counter({ name: 'seedmask_task_inference_masks_total', help: 'Looks at a mask that these took.', registers });
     const queued = tally({
       name: 'seedmask_queue_duration_seconds',
-      help: 'From the arrival of a request at the scheduler to the first of its rows being computed.',
+      help: 'From the arrival of a request at the scheduler to the first of its rows being computed; of answered ones.',
       bounds: SECONDS,
     }).series();
     const computed = tally({
       name: 'seedmask_compute_duration_seconds',
-      help: 'From the first row of a request being computed to its last.',
+      help: 'From the first row of a request being computed to its last; of answered ones.',
       bounds: SECONDS,
     }).series();
     const batches = tally({ name: 'seedmask_batch_rows', help: 'Rows of a run of the engine.', bounds: ROWS }).series();
@@ -113,21 +113,23 @@ export class Meters {
     });
     counter(
       'seedmask_lost_threads_total',
-      'Worker threads that died or hung; another does the job, so one loss fails no request.',
+      'Worker threads that died or hung. Another does the job; what is lost with that one too fails.',
       [],
       () => [[{}, threads?.state.lost ?? 0]],
     );
     gauge('seedmask_tasks', 'Tasks that are served.', () => store.tasks.size);
     gauge('seedmask_store_failures', 'Files and folders that cannot be served now.', () => store.failures.length);
-    gauge('seedmask_waiting_requests', 'Requests that wait to be computed.', () => scheduler.waiting.requests);
-    gauge('seedmask_waiting_rows', 'Rows that wait to be computed.', () => scheduler.waiting.rows);
+    gauge('seedmask_waiting_requests', 'Requests that wait to be computed or are being computed.', () => scheduler.waiting.requests);
+    gauge('seedmask_waiting_rows', 'Rows of these requests.', () => scheduler.waiting.rows);
     gauge('seedmask_mask_resident_bytes', 'Bytes of decoded masks in memory.', () => store.resident.bytes);
     gauge('seedmask_compiled_resident_bytes', 'Bytes of compiled tasks in memory.', () => scheduler.compiled.bytes);
     gauge('seedmask_process_resident_memory_bytes', 'Resident memory of the process.', () => process.memoryUsage.rss());
     scheduler.subscribe({
+      // What was refused or called off never waited for its turn to the end: counted, it would make an overload look like short queues.
       request: ({ queueMs, computeMs, error }) => {
+        if (error) return;
         queued.add(queueMs / 1000);
-        if (!error) computed.add(computeMs / 1000);
+        computed.add(computeMs / 1000);
       },
       batch: ({ rows }) => batches.add(rows),
     });

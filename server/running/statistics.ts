@@ -1,7 +1,8 @@
 // Counts and times of every version that has answered: the statistics extension of the Open Inference Protocol, in full detail where
 // /metrics has to stop at the busiest tasks. A version that is replaced takes its numbers with it.
 //
-//   compute_input: body to rows; queue and compute_infer: the scheduler's; compute_output: probabilities to an answer
+//   compute_input: body to rows; queue and compute_infer: the scheduler's; compute_output: probabilities to an answer; fail: all of a
+//   request that was not answered, which counts nowhere else
 //
 // A run of the engine holds rows of several requests, each decoded and encoded by itself: in batch_stats those two stay at 0.
 
@@ -54,9 +55,10 @@ export class Statistics {
   constructor(scheduler: Scheduler) {
     scheduler.subscribe({
       request: ({ version, queueMs, computeMs, error }) => {
+        if (error) return;
         const { times } = this.#of(version);
         add(times.queue, queueMs);
-        if (!error) add(times.compute_infer, computeMs);
+        add(times.compute_infer, computeMs);
       },
       batch: ({ version, rows, ms }) => {
         const numbers = this.#of(version);
