@@ -1,12 +1,51 @@
 // Answers of one turn of the event loop are written together. A write wakes a client that sleeps, there and then, which costs several
 // times what the write does; while it wakes, the writes that follow are cheap. An answer alone is written at once after its turn.
+//
+// Large answers are held in memory until their clients have read them. They are bounded together: who asks for much and does not read is
+// told to come back, as are those who ask meanwhile.
+
+import type { ServerResponse } from 'node:http';
+import { SeedmaskError } from '../codec/errors.js';
+import type { Answer } from './answer.js';
+
+/** Bytes from which an answer is counted: the system takes smaller ones at once, read or not. */
+const LARGE = 64 * 1024;
 
 export class Outbox {
+  readonly #limit: number;
   #waiting: (() => void)[] = [];
+  /** Large answers that are not out yet, with their bytes. */
+  readonly #large = new Map<ServerResponse, number>();
+
+  /** @param limit bytes of all large answers that are not out yet */
+  constructor(limit = 128 * 1024 * 1024) {
+    this.#limit = limit;
+  }
 
   /** @param write must not throw */
   add(write: () => void): void {
     if (this.#waiting.push(write) === 1) setImmediate(() => this.#flush());
+  }
+
+  /**
+   * Counts an answer until it is out or its connection has gone.
+   * @throws SeedmaskError overloaded: too much is unread; alone, any answer is let in
+   */
+  hold({ body }: Answer, res: ServerResponse): void {
+    if (body.length < LARGE) return;
+    const bytes = Buffer.byteLength(body);
+    let held = 0;
+    for (const [other, size] of this.#large) {
+      // An answer that waits behind others of its connection is told nothing when that ends.
+      if (other.req.socket.destroyed) this.#large.delete(other);
+      else held += size;
+    }
+    if (held > 0 && held + bytes > this.#limit) {
+      const got = `clients with ${held + bytes} bytes to read`;
+      throw new SeedmaskError('overloaded', { field: 'answers', expected: this.#limit, got, hint: 'Try again in 1 s.', retryAfter: 1 });
+    }
+    this.#large.set(res, bytes);
+    res.once('close', () => this.#large.delete(res));
   }
 
   #flush(): void {

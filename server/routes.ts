@@ -33,7 +33,7 @@ export interface Service {
   readonly rowLimit: number;
   /** An id for a request that brings none. */
   readonly freshId: () => string;
-  /** Where answers wait for the end of their turn. */
+  /** Where answers wait for the end of their turn, and large ones for their clients. */
   readonly outbox: Outbox;
   readonly readBody: BodyReader;
   readonly gate: Gate;
@@ -190,6 +190,7 @@ export async function respond(
     const call = { params, prefix: req.baseUrl ?? '', headers: req.headers, query, arrived: started, caller, body, gone };
     answer = finish(await run(call));
     if (isLarge(answer)) answer = await compressed(answer, req.headers['accept-encoding']);
+    service.outbox.hold(answer, res);
   } catch (error) {
     if (!(error instanceof SeedmaskError)) service.report(error, trace.id);
     answer = failure(error, req);

@@ -34,6 +34,8 @@ export interface ServerOptions extends SchedulerOptions {
   readonly bodyLimit?: number;
   /** Bytes of all bodies that are being read at once; default 128 MiB. */
   readonly intakeLimit?: number;
+  /** Bytes of large answers that clients have not read yet; default 128 MiB. */
+  readonly unreadLimit?: number;
   /** Rows of one request at most; default 32,768. */
   readonly rowLimit?: number;
   /** Bytes that compiled tasks may hold together; default 256 MiB. Packed masks are not counted. */
@@ -78,7 +80,7 @@ export function createService(options: ServerOptions): Service {
     gate: new Gate(options.keys ?? null, options.adminKey ?? null),
     rowLimit: options.rowLimit ?? 32768,
     freshId: idSource(),
-    outbox: new Outbox(),
+    outbox: new Outbox(options.unreadLimit),
     readBody: bounded(options.bodyLimit ?? 16 * 1024 * 1024, options.intakeLimit ?? 128 * 1024 * 1024),
     abstain,
     before: beforeOf(options),

@@ -1,12 +1,15 @@
-// Answers wait for the end of their turn, all of it, and no longer.
+// Answers wait for the end of their turn, all of it, and no longer; what clients do not read is bounded.
 
+import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { createHandler } from '../server/index.js';
 import { Outbox } from '../server/outbox.js';
-import { engine, sampleStore } from './server.material.js';
+import { respond } from '../server/routes.js';
+import { createService } from '../server/service.js';
+import { engine, get, sampleStore } from './server.material.js';
 
 test('what is added in one turn is written after it, together and in order; what is added then, after the next', async () => {
   const outbox = new Outbox();
@@ -40,4 +43,30 @@ test('an answer that somebody else gave meanwhile stands, and the process too', 
   } finally {
     server.close();
   }
+});
+
+test('what clients leave unread is bounded: the next large answer is refused, a small one is not, until they go', async () => {
+  const service = createService({ engine, store: await sampleStore(), unreadLimit: 150_000_000 });
+  // The system takes up to some 40 MB for a connection that nobody reads.
+  const [large, small] = [Buffer.alloc(60_000_000), Buffer.from('1')];
+  const server = createServer((req, res) => {
+    const answer = () => ({ status: 200, type: 'application/json', body: req.url === '/small' ? small : large });
+    void respond({ path: '/', access: 'open', answer }, {}, req, res, service);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const ask = (path: string, method = 'GET') =>
+    get(`http://127.0.0.1:${port}${path}`, { method, headers: { 'Accept-Encoding': 'identity' } });
+  expect((await ask('/', 'HEAD')).status).toBe(200);
+  const idle = connect(port, '127.0.0.1').on('error', () => {});
+  idle.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(2));
+  await expect.poll(async () => (await ask('/', 'HEAD')).status, { timeout: 20_000 }).toBe(503);
+  const { status, headers, json } = await ask('/');
+  expect([status, headers.get('retry-after'), json.code, json.field]).toEqual([503, '1', 'overloaded', 'answers']);
+  expect(json.error).toBe('clients with 180000000 bytes to read are waiting for an answer, the limit is 150000000. Try again in 1 s.');
+  expect((await ask('/small')).json).toBe(1);
+  // The second of them is told nothing of the end of its connection.
+  idle.destroy();
+  await expect.poll(async () => (await ask('/', 'HEAD')).status, { timeout: 20_000 }).toBe(200);
+  server.close();
 });
