@@ -252,6 +252,55 @@ test('masks of a task that goes while they are gathered are held for that questi
   expect([await ask('own1', 'own2'), await ask('own1', 'own2')]).toEqual([1, 1]);
 });
 
+describe('the masks of questions under way', () => {
+  /** A finder over threads that answer when told, of at most so many bytes, and the blocks that they were given. */
+  const waiting = (limit?: number) => {
+    const blocks: SharedArrayBuffer[] = [];
+    const ends: (() => void)[] = [];
+    const inferTask = (block: Parameters<Threads['inferTask']>[0]) => {
+      blocks.push(block.bytes);
+      return new Promise<Awaited<ReturnType<Threads['inferTask']>>>((resolve) => {
+        ends.push(() => resolve({ value: { scores: [1, 0] } as never, ms: 0 }));
+      });
+    };
+    const finder = new Finder(store, engine, { inferTask, forget: () => undefined }, limit);
+    const ask = (...tasks: number[]) => {
+      const among = tasks.map((i) => store.version(`own${i}`));
+      return finder.find(among, { values: rowsOf(0), count: 1 }, 'all', {});
+    };
+    return { blocks, ends, ask };
+  };
+
+  test('lie in memory once, also where the first questions come together', async () => {
+    const { blocks, ends, ask } = waiting();
+    const questions = [ask(0, 1), ask(0, 1), ask(2, 3), ask(0, 1)];
+    await expect.poll(() => blocks.length).toBe(4);
+    expect(new Set(blocks).size).toBe(2);
+    for (const end of ends) end();
+    expect(await Promise.all(questions)).toHaveLength(4);
+  });
+
+  test('are bounded together; what no question needs gives way', async () => {
+    const two = 2 * (await store.open(store.version('own0'))).packed.length;
+    const { blocks, ends, ask } = waiting(2 * two);
+    const questions = [ask(0, 1), ask(0, 1), ask(2, 3)];
+    await expect.poll(() => blocks.length).toBe(3);
+    const refused = await ask(4, 5).catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: 'overloaded', status: 503, details: { retryAfter: 1 } });
+    expect(String(refused)).toContain(`questions about ${3 * two} bytes of masks are waiting for an answer, the limit is ${2 * two}`);
+    ends[2]();
+    await questions[2];
+    const other = ask(4, 5);
+    await expect.poll(() => blocks.length).toBe(4);
+    for (const end of ends) end();
+    expect(await Promise.all([...questions, other])).toHaveLength(4);
+    const all = ask(0, 1, 2, 3);
+    await expect.poll(() => blocks.length).toBe(5);
+    ends[4]();
+    await all;
+  });
+});
+
 test('a mask that cannot be read leaves the others to choose from', async () => {
   const root = folder(files);
   const damaged = await openStore(root);

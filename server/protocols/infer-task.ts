@@ -14,14 +14,12 @@ import { contentOf, MASKS_LIMIT, Method, WhichTask } from '../requests/content.j
 import { read } from '../requests/readers.js';
 import { checkPixels } from '../requests/rows.js';
 import { type Call, param, queryOf, type Route, route, type Service } from '../routes.js';
-import { checkEnough, type Found } from '../running/finder.js';
+import { BYTES_LIMIT, checkEnough, type Found } from '../running/finder.js';
 import { TIMEOUT, timeoutOf } from './inference.js';
 import { findNetwork } from './networks.js';
 
 /** Rows of one question at most: a few say as much as many. */
 const ROWS_LIMIT = 256;
-/** Bytes of the masks that one question may look at, which threads get as a second copy. */
-const BYTES_LIMIT = 512 * 1024 * 1024;
 const SHOWN = 10;
 
 const Query = z.object({

@@ -1,7 +1,7 @@
 // Finds the task that rows are for, among the masks of one network (guess.ts): in a thread, which is handed all masks as one shared block
 // and keeps what it has worked out of them; without threads on the event loop. In slices either way, so others have their turns, and no
-// longer than somebody waits for it. The block is a second copy of the masks: it is made at the first question, and goes when one of its
-// tasks does.
+// longer than somebody waits for it. The block is a second copy of the masks: it is made once for all questions about the same ones, stays
+// for the next, and goes when one of its tasks does or others are asked about. All blocks together are bounded.
 
 import { SeedmaskError } from '../../codec/errors.js';
 import type { Transform } from '../../codec/index.js';
@@ -19,6 +19,8 @@ import type { Threads } from './threads.js';
 
 /** Questions under way at once; each may take a thread for tens of milliseconds, or seconds. */
 const QUESTIONS = 16;
+/** Bytes of the masks that one question may look at, and of all blocks together. */
+export const BYTES_LIMIT = 512 * 1024 * 1024;
 /** Milliseconds between two looks at whether somebody still waits for a thread's answer. */
 const LOOK_MS = 10;
 
@@ -32,23 +34,41 @@ export interface Found {
   readonly ms: number;
 }
 
-/** What is kept from one question to the next. */
-type Held = { readonly versions: readonly Version[] } & ({ readonly block: MaskBlock } | { readonly guesser: Guesser });
+type Held = { readonly block: MaskBlock } | { readonly guesser: Guesser };
+
+/** Masks gathered for all questions about them. */
+interface Gathered {
+  readonly versions: readonly Version[];
+  /** Of the block. */
+  readonly bytes: number;
+  readonly held: Promise<Held>;
+  /** Questions under way. */
+  questions: number;
+  /** Whether it is of no use to other questions: a task of it has gone, or it could not be made. */
+  stale: boolean;
+}
 
 export class Finder {
   readonly #store: Store;
   readonly #engine: Engine;
   readonly #threads: Pick<Threads, 'inferTask' | 'forget'> | undefined;
-  #held: Held | undefined;
+  readonly #limit: number;
+  /** Those of questions under way; or, where there is none, at most one for the next. */
+  readonly #gathered = new Set<Gathered>();
   #keys = 0;
   #asked = 0;
 
-  constructor(store: Store, engine: Engine, threads: Pick<Threads, 'inferTask' | 'forget'> | undefined) {
+  /** @param limit bytes of all blocks together */
+  constructor(store: Store, engine: Engine, threads: Pick<Threads, 'inferTask' | 'forget'> | undefined, limit = BYTES_LIMIT) {
     this.#store = store;
     this.#engine = engine;
     this.#threads = threads;
+    this.#limit = limit;
     store.onDrop((version) => {
-      if (this.#held?.versions.includes(version)) this.#forget();
+      for (const gathered of this.#gathered) {
+        gathered.stale ||= gathered.versions.includes(version);
+        this.#settle(gathered);
+      }
     });
   }
 
@@ -58,9 +78,7 @@ export class Finder {
    */
   async find(among: readonly Version[], rows: Rows, method: Method, { deadline, gone }: Wish): Promise<Found> {
     if (this.#asked >= QUESTIONS) {
-      const got = `${this.#asked} questions`;
-      const hint = 'Try again in 1 s.';
-      throw new SeedmaskError('overloaded', { field: 'task inference', expected: QUESTIONS, got, hint, retryAfter: 1 });
+      throw overloaded(QUESTIONS, `${this.#asked} questions`);
     }
     const check = () => {
       if (gone?.()) throw new SeedmaskError('client-gone');
@@ -69,11 +87,12 @@ export class Finder {
     this.#asked++;
     const dropped = new Set<Version>();
     const unsubscribe = this.#store.onDrop((version) => dropped.add(version));
-    let held: Held | undefined;
+    let gathered: Gathered | undefined;
     try {
       const opened = await this.#open(among, check);
       checkEnough(opened.length);
-      held = await this.#holding(opened, check);
+      gathered = this.#gather(opened, dropped);
+      const held = await gathered.held;
       check();
       const { value: guess, ms } =
         'guesser' in held ? await inSlices(held.guesser.steps(rows, method), check) : await this.#inThread(held.block, rows, method, check);
@@ -82,12 +101,14 @@ export class Finder {
         const expected = 'raw values, such as pixels 0..255';
         throw new SeedmaskError('bad-value', { field: 'a row', expected, got: 'too large for f32 logits' });
       }
-      return { guess, versions: held.versions, skipped: among.length - opened.length, ms };
+      return { guess, versions: gathered.versions, skipped: among.length - opened.length, ms };
     } finally {
       this.#asked--;
       unsubscribe();
-      // One of its tasks went while it was gathered: it was for this question alone.
-      if (held && held === this.#held && held.versions.some((version) => dropped.has(version))) this.#forget();
+      if (gathered) {
+        gathered.questions--;
+        this.#settle(gathered);
+      }
     }
   }
 
@@ -124,23 +145,53 @@ export class Finder {
     return opened;
   }
 
-  /** These masks, ready to be asked; what was held of others goes. */
-  async #holding(opened: readonly Opened[], check: () => void): Promise<Held> {
+  /**
+   * These masks for one more question.
+   * @param dropped versions that went while they were opened: then it is for this question alone
+   * @throws SeedmaskError overloaded
+   */
+  #gather(opened: readonly Opened[], dropped: ReadonlySet<Version>): Gathered {
     const versions = opened.map(({ version }) => version);
-    const held = this.#held;
-    if (held && held.versions.length === versions.length && versions.every((version, i) => version === held.versions[i])) return held;
-    const { value } = await inSlices(this.#gathered(opened, versions), check);
-    this.#forget();
-    this.#held = value;
-    return value;
+    const same = (others: readonly Version[]) => others.length === versions.length && versions.every((version, i) => version === others[i]);
+    let gathered = [...this.#gathered].find((one) => !one.stale && same(one.versions));
+    if (!gathered) {
+      for (const one of this.#gathered) if (one.questions === 0) this.#drop(one);
+      const bytes = this.#threads ? opened.length * opened[0].packed.length : 0;
+      let sum = bytes;
+      for (const one of this.#gathered) sum += one.bytes;
+      if (sum > this.#limit) throw overloaded(this.#limit, `questions about ${sum} bytes of masks`);
+      const held = inSlices(this.#copied(opened, bytes)).then(({ value }) => value);
+      const made: Gathered = { versions, bytes, held, questions: 0, stale: versions.some((version) => dropped.has(version)) };
+      held.catch(() => {
+        made.stale = true;
+      });
+      this.#gathered.add(made);
+      gathered = made;
+    }
+    gathered.questions++;
+    return gathered;
   }
 
-  *#gathered(opened: readonly Opened[], versions: readonly Version[]): Generator<void, Held> {
+  /** Lets go of what no question needs, nor will. */
+  #settle(gathered: Gathered): void {
+    if (gathered.questions === 0 && (gathered.stale || this.#gathered.size > 1)) this.#drop(gathered);
+  }
+
+  #drop(gathered: Gathered): void {
+    this.#gathered.delete(gathered);
+    void gathered.held.then(
+      (held) => ('guesser' in held ? held.guesser.free() : this.#threads?.forget(held.block.key)),
+      () => undefined,
+    );
+  }
+
+  /** @param length bytes of a block for threads */
+  *#copied(opened: readonly Opened[], length: number): Generator<void, Held> {
     const [{ version, packed }] = opened;
     const transforms: Transform[] = [];
     const places = new Map<string, number>();
     const transformOf = new Uint32Array(opened.length);
-    const bytes = this.#threads && new SharedArrayBuffer(packed.length * opened.length);
+    const bytes = this.#threads && new SharedArrayBuffer(length);
     const all = bytes && new Uint8Array(bytes);
     for (const [i, { version, packed: mask }] of opened.entries()) {
       const { transform } = version.task;
@@ -154,17 +205,13 @@ export class Finder {
     const { network } = version;
     const logitScales = Float64Array.from(opened, ({ version: { task } }) => task.logitScale);
     const shared = { network, logitScales, transforms, transformOf };
-    if (bytes) return { versions, block: { ...shared, key: this.#keys++, bytes } };
-    return { versions, guesser: new Guesser({ ...shared, masks: opened.map(({ packed: mask }) => mask) }, this.#engine) };
-  }
-
-  #forget(): void {
-    if (!this.#held) return;
-    if ('guesser' in this.#held) this.#held.guesser.free();
-    else this.#threads?.forget();
-    this.#held = undefined;
+    if (bytes) return { block: { ...shared, key: this.#keys++, bytes } };
+    return { guesser: new Guesser({ ...shared, masks: opened.map(({ packed: mask }) => mask) }, this.#engine) };
   }
 }
+
+const overloaded = (expected: number, got: string): SeedmaskError =>
+  new SeedmaskError('overloaded', { field: 'task inference', expected, got, hint: 'Try again in 1 s.', retryAfter: 1 });
 
 /** Failures of a mask that are not its own. */
 const PASSED_ON: readonly string[] = ['draining', 'client-gone', 'deadline'];

@@ -151,9 +151,10 @@ export class Threads implements Decoder, BodyThreads {
     }
   }
 
-  /** Threads let go of the block of masks that they hold. */
-  forget(): void {
+  /** Threads let go of a block of masks, by its key. */
+  forget(key: number): void {
     for (const seat of this.#seats) {
+      if (seat.block !== key) continue;
       seat.block = undefined;
       tell(seat, 'forget');
     }
