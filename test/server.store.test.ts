@@ -3,10 +3,11 @@
 import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import { DEFAULT_LIMITS, inspectModel, type Model, networkId, readModel, SeedmaskError, writeModel } from '../codec/index.js';
 import { openStore, type Store } from '../server/index.js';
-import { nearest } from '../server/nearest.js';
+import { editDistance, nearest } from '../server/nearest.js';
 import { fullMask, totalWeights } from '../src/network.js';
 import { folder, oneTask, task, tinyNetwork } from './server.material.js';
 import { RELATED_MODEL } from './vectors/models.js';
@@ -218,4 +219,29 @@ test('the nearest name: a case slip first, then few edits, else none', async () 
   expect(nearest('mnsit', ['mnist', 'moist-x'])).toBe('mnist');
   expect(nearest('mnist', ['fashion', 'cifar'])).toBeUndefined();
   expect(nearest('x'.repeat(500), ['x'.repeat(128)])).toBeUndefined();
+});
+
+test('the distance of names is that of the whole table, up to its limit', () => {
+  const plain = (a: string, b: string): number => {
+    let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+    for (let i = 1; i <= a.length; i++) {
+      const next = [i];
+      for (let j = 1; j <= b.length; j++) next.push(Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + Number(a[i - 1] !== b[j - 1])));
+      row = next;
+    }
+    return row[b.length];
+  };
+  const name = fc.string({ unit: fc.constantFrom('a', 'b', 'c'), maxLength: 9 });
+  const same = fc.string({ unit: fc.constantFrom('a', 'b'), maxLength: 30 });
+  fc.assert(
+    fc.property(same, name, name, same, fc.integer({ min: 0, max: 6 }), (begin, a, b, end, limit) => {
+      const [one, other] = [begin + a + end, begin + b + end];
+      const want = plain(one, other);
+      expect(editDistance(one, other)).toBe(want);
+      const found = editDistance(one, other, limit);
+      if (want > limit) expect(found).toBeGreaterThan(limit);
+      else expect(found).toBe(want);
+    }),
+    { numRuns: 3000, seed: 1 },
+  );
 });
