@@ -14,14 +14,19 @@ const run = promisify<string | Uint8Array, { readonly level: number }, Buffer>(g
 export const isLarge = ({ status, type, body }: Answer): boolean =>
   body.length >= LARGE && status === 200 && /^(application\/(json|msgpack)|text\/)/.test(type);
 
-/** A large answer, compressed if it is not encoded yet and `accept` (Accept-Encoding) takes gzip. */
+/**
+ * A large answer, compressed if `accept` (Accept-Encoding) takes gzip. A part of it is never compressed, and a 304 in its place has the ETag
+ * that it would have.
+ */
 export async function compressed(answer: Answer, accept: string | undefined): Promise<Answer> {
-  const { body, headers } = answer;
+  const { status, body, headers } = answer;
   const vary = { ...headers, Vary: headers?.['Vary'] === undefined ? 'Accept-Encoding' : `${headers['Vary']}, Accept-Encoding` };
-  if (!takesGzip(accept)) return { ...answer, headers: vary };
-  const small = await run(body, { level: constants.Z_BEST_SPEED });
+  if (status === 206 || !takesGzip(accept)) return { ...answer, headers: vary };
   const etag = headers?.['ETag'];
-  return { ...answer, body: small, headers: { ...vary, ...(etag && { ETag: `W/${etag}` }), 'Content-Encoding': 'gzip' } };
+  const weak = { ...vary, ...(etag && { ETag: `W/${etag}` }) };
+  if (status === 304) return { ...answer, headers: weak };
+  const small = await run(body, { level: constants.Z_BEST_SPEED });
+  return { ...answer, body: small, headers: { ...weak, 'Content-Encoding': 'gzip' } };
 }
 
 /** RFC 9110, 12.5.3: named, or covered by *, and not with a weight of 0. */

@@ -1,5 +1,5 @@
-// Parts of files, and nothing for those who have them: If-None-Match gives 304, Range 206 or 416 (RFC 9110, sections 13 and 14; of HEAD
-// a Range says nothing).
+// Parts of files, and nothing for those who have them: If-Match that names another gives 412, If-None-Match 304, Range 206 or 416 (RFC
+// 9110, sections 13 and 14; of HEAD a Range says nothing). Nothing here has a date, so If-Unmodified-Since does not apply (13.1.4).
 // Express reads the ranges. Its `fresh` is not used: it answers 200 to Cache-Control: no-cache, which fetch adds by itself to every
 // request with If-None-Match. Several ranges at once, and ranges of another content (If-Range), get the whole file, as is allowed.
 
@@ -7,10 +7,14 @@ import type { Request } from 'express';
 import { SeedmaskError } from '../codec/errors.js';
 import type { Answer } from './answer.js';
 
-/** What of a whole answer the request wants. @throws SeedmaskError bad-range */
+/** What of a whole answer the request wants. @throws SeedmaskError unmet-condition, bad-range */
 export function partial(answer: Answer, req: Request): Answer {
   const etag = answer.headers?.['ETag'];
   if (etag === undefined || answer.status !== 200 || typeof answer.body === 'string') return answer;
+  const match = req.headers['if-match'];
+  if (match !== undefined && !tagsOf(match).some((tag) => tag === '*' || tag === etag)) {
+    throw new SeedmaskError('unmet-condition', { field: 'If-Match', got: match, hint: 'Ask without it for the file as it is.' });
+  }
   if (names(req.headers['if-none-match'], etag)) return { ...answer, status: 304, body: '' };
   const condition = req.headers['if-range'];
   const size = answer.body.length;
@@ -23,6 +27,9 @@ export function partial(answer: Answer, req: Request): Answer {
   return { ...answer, status: 206, body: answer.body.subarray(start, end + 1), headers };
 }
 
-/** Whether If-None-Match lists a tag, weak or not; our tags hold no comma. */
+/** Our tags hold no comma. */
+const tagsOf = (list: string): string[] => list.split(',').map((tag) => tag.trim());
+
+/** Whether If-None-Match lists a tag, weak or not. */
 const names = (list: string | undefined, etag: string): boolean =>
-  list?.split(',').some((tag) => tag.trim() === '*' || tag.trim().replace(/^W\//, '') === etag) ?? false;
+  list !== undefined && tagsOf(list).some((tag) => tag === '*' || tag.replace(/^W\//, '') === etag);

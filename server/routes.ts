@@ -188,8 +188,9 @@ export async function respond(
     const body = (most?: number) => service.readBody(req, most);
     const gone = () => res.destroyed || req.socket.destroyed;
     const call = { params, prefix: req.baseUrl ?? '', headers: req.headers, query, arrived: started, caller, body, gone };
-    answer = finish(await run(call));
-    if (isLarge(answer)) answer = await compressed(answer, req.headers['accept-encoding']);
+    const whole = await run(call);
+    answer = finish(whole);
+    if (isLarge(whole)) answer = await compressed(answer, req.headers['accept-encoding']);
     service.outbox.hold(answer, res);
   } catch (error) {
     if (!(error instanceof SeedmaskError)) service.report(error, trace.id);

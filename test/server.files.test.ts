@@ -84,6 +84,27 @@ describe('masks', () => {
     expect((await file('/tasks/tiny/mask', { 'If-None-Match': '"x"' })).status).toBe(200);
   });
 
+  test('a failing If-Match gives 412, before Range and If-None-Match are looked at; weak tags match nothing', async () => {
+    const etag = (await file('/tasks/tiny/mask')).headers.get('etag')!;
+    const [{ id }] = (await get(`${server.url}/networks`)).json.networks;
+    const bytes = { Accept: 'application/octet-stream' };
+    for (const [path, tag, headers] of [
+      ['/tasks/tiny/mask', etag, {}],
+      [`/networks/${id}`, `"${id}"`, bytes],
+      ['/contents.json', (await file('/contents.json')).headers.get('etag')!, {}],
+    ] as const) {
+      for (const match of ['"x"', `W/${tag}`, '"x", "y"']) {
+        const more = { Range: 'bytes=0-9', 'If-None-Match': tag };
+        const { status, json } = await get(`${server.url}${path}`, { headers: { ...headers, ...more, 'If-Match': match } });
+        expect([status, json.code, json.field, json.got], path).toEqual([412, 'unmet-condition', 'If-Match', match]);
+      }
+      const range = { ...headers, Range: 'bytes=0-9' };
+      for (const match of [tag, `"x", ${tag}`, '*']) expect((await file(path, { ...range, 'If-Match': match })).status).toBe(206);
+      // There is no date: RFC 9110, 13.1.4.
+      expect((await file(path, { ...range, 'If-Unmodified-Since': new Date(0).toUTCString() })).status).toBe(206);
+    }
+  });
+
   test('ranges: one part, several, too far, of another content', async () => {
     const { bytes, headers } = await file('/tasks/tiny/mask');
     const size = bytes.length;
@@ -220,7 +241,23 @@ test('a list that is compressed on its way has a weak ETag, which goes for the p
   const etag = plain.headers.get('etag')!;
   expect([etag[0], small.headers.get('content-encoding'), small.headers.get('etag')]).toEqual(['"', 'gzip', `W/${etag}`]);
   expect(small.text).toBe(plain.text);
-  for (const tag of [etag, `W/${etag}`]) expect((await ask({ 'If-None-Match': tag })).status).toBe(304);
+  // RFC 9110, 15.4.5 and 15.3.7: with the headers that the whole answer would have.
+  for (const tag of [etag, `W/${etag}`]) {
+    for (const [coding, own] of [
+      ['gzip', `W/${etag}`],
+      ['identity', etag],
+    ] as const) {
+      const { status, headers } = await ask({ 'If-None-Match': tag, 'Accept-Encoding': coding });
+      expect([status, headers.get('etag'), headers.get('vary')]).toEqual([304, own, 'Accept-Encoding']);
+    }
+  }
+  const part = await ask({ Range: 'bytes=5-9', 'Accept-Encoding': 'gzip' });
+  expect([part.status, part.text, part.headers.get('etag'), part.headers.get('vary')]).toEqual([
+    206,
+    plain.text.slice(5, 10),
+    etag,
+    'Accept-Encoding',
+  ]);
   // RFC 9110, 13.1.5: what came compressed is not gone on with.
   expect((await ask({ Range: 'bytes=5-9', 'If-Range': `W/${etag}` })).status).toBe(200);
   await many.close();

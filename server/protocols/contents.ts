@@ -22,7 +22,12 @@ export function contentsRoutes(service: Service): Route[] {
         summary: 'Every version by content id and the place of its file: what a replica pulls',
         query: Page,
         gives: { 'application/json': Contents },
-        also: { 206: 'the bytes of Range', 304: 'If-None-Match names the ETag', 416: 'Range lies outside the document' },
+        also: {
+          206: 'the bytes of Range',
+          304: 'If-None-Match names the ETag',
+          412: 'If-Match names another ETag',
+          416: 'Range lies outside the document',
+        },
       },
       (call) => contents(call, service),
     ),

@@ -33,7 +33,12 @@ const BYTES = 'application/octet-stream';
 
 export function networkRoutes(service: Service): Route[] {
   const tag = 'Seedmask';
-  const partial = { 206: 'the bytes of Range', 304: 'If-None-Match names the ETag', 416: 'Range lies outside the file' };
+  const partial = {
+    206: 'the bytes of Range',
+    304: 'If-None-Match names the ETag',
+    412: 'If-Match names another ETag',
+    416: 'Range lies outside the file',
+  };
   return [
     route(
       'GET',
