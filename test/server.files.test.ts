@@ -59,6 +59,11 @@ describe('masks', () => {
     expect(tags[0]).not.toBe(tags[1]);
     const unknown = await get(`${server.url}/tasks/tiny/mask?version=7`);
     expect([unknown.status, unknown.json.code]).toEqual([404, 'unknown-task-version']);
+    for (const both of [
+      await get(`${server.url}/tasks/tiny/mask?version=2&label=canary`),
+      await post(`${server.url}/tasks/tiny/classify?version=2&label=stable`, { instances: ROWS }),
+    ])
+      expect([both.status, both.json.code, both.json.expected]).toEqual([400, 'bad-request', 'said by its number or by a label']);
   });
 
   test('the address alone is asked again, the address with the content id never changes', async () => {

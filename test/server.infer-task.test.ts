@@ -347,6 +347,14 @@ describe('mistakes', () => {
     expect(await code(`${server.url}/networks/${'0'.repeat(64)}/infer-task`, rowsOf(1))).toEqual([404, 'unknown-network']);
   });
 
+  test('what the query says and the body says again', async () => {
+    const instances = [[...rowsOf(1)]];
+    const twice = async (query: string, more: object) => (await post(`${url}?${query}`, { instances, ...more })).json;
+    expect((await twice('method=all', { method: 'all' })).error).toBe('?/method must be absent where the body has one, got all');
+    expect((await twice('tasks=own1,own2', { tasks: ['own1', 'own3'] })).field).toBe('?/tasks');
+    expect((await twice('tasks=own1,own2', { method: 'binary' })).task).toBe('own1');
+  });
+
   test('rows of a wrong size, and too many of them', async () => {
     expect(await code(url, new Uint8Array(81))).toEqual([415, 'unknown-body']);
     expect(await code(url, { instances: [[1, 2, 3]] })).toEqual([400, 'bad-shape']);

@@ -260,7 +260,8 @@ describe('abstaining', () => {
     expect(sure).toEqual(sure.map(() => expect.stringMatching(/^[abc]$/)));
     expect(await labels('')).toEqual([null, null]);
     expect(await labels('', { abstain: 0 })).toEqual(sure);
-    expect(await labels('?abstain=1', { abstain: 0 })).toEqual([null, null]);
+    const twice = await post(`${server.url}/tasks/tiny/classify?abstain=1`, { instances: ROWS, abstain: 0 });
+    expect([twice.status, twice.json.error]).toEqual([400, '?/abstain must be absent where the body has one, got 1']);
     const { json } = await post(`${server.url}/tasks/tiny/classify?abstain=0`, { instances: ROWS });
     const most: number[] = json.predictions.map((p: { probabilities: number[] }) => Math.max(...p.probabilities));
     const between = (most[0] + most[1]) / 2;

@@ -15,7 +15,7 @@ import { read } from '../requests/readers.js';
 import { checkPixels } from '../requests/rows.js';
 import { type Call, param, queryOf, type Route, route, type Service } from '../routes.js';
 import { BYTES_LIMIT, checkEnough, type Found } from '../running/finder.js';
-import { TIMEOUT, timeoutOf } from './inference.js';
+import { saidOnce, TIMEOUT, timeoutOf } from './inference.js';
 import { findNetwork } from './networks.js';
 
 /** Rows of one question at most: a few say as much as many. */
@@ -77,8 +77,9 @@ async function inferTask(call: Call, service: Service): Promise<Answer> {
     type: call.headers['content-type'],
   };
   const { rows, said } = await read('infer-task', await call.body(), reading, service, (found) => found);
-  const among = query.tasks === undefined && said?.tasks ? named(said.tasks, every, call, service) : known;
-  const method = query.method ?? said?.method ?? 'all';
+  const tasks = saidOnce('tasks', query.tasks?.split(','), said?.tasks);
+  const among = query.tasks === undefined && tasks ? named(tasks, every, call, service) : known;
+  const method = saidOnce('method', query.method, said?.method) ?? 'all';
   checkEnough(among.length);
   checkAlike(among, method);
   if (!ofNumbers(among[0])) checkPixels(rows);

@@ -4,6 +4,7 @@
 // A row whose largest probability stays below the abstain threshold gets no label: the server says that it does not know.
 
 import { z } from 'zod';
+import { SeedmaskError } from '../../codec/errors.js';
 import { type Answer, textList } from '../answer.js';
 import type { Version, Wanted } from '../repository/store.js';
 import { checked, decimal } from '../requests/bodies.js';
@@ -47,6 +48,12 @@ export function timeoutOf({ headers }: Call): number | undefined {
   return given === undefined ? undefined : checked(TimeoutHeader, given, 'X-Timeout-Ms');
 }
 const TimeoutHeader = decimal(z.number('a number of milliseconds').nonnegative('a number of milliseconds'));
+
+/** What the query or the body says, which may not both say it. @throws SeedmaskError bad-request */
+export function saidOnce<T>(name: string, inQuery: T | undefined, inBody: T | undefined): T | undefined {
+  if (inQuery === undefined || inBody === undefined) return inQuery ?? inBody;
+  throw new SeedmaskError('bad-request', { field: `?/${name}`, expected: 'absent where the body has one', got: String(inQuery) });
+}
 
 /** Answers one request for the task `name`. Throws SeedmaskError by rejection. */
 export async function infer<Extra>(call: Call, service: Service, name: string, wanted: Wanted, protocol: Protocol<Extra>): Promise<Answer> {

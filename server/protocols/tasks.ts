@@ -10,11 +10,11 @@ import { inputs } from '../../src/network.js';
 import { type Answer, inTurns, json } from '../answer.js';
 import type { ServedTask } from '../repository/store.js';
 import { decimal, Fraction } from '../requests/bodies.js';
-import { Classify, contentOf } from '../requests/content.js';
+import { ABSTAIN, Classify, contentOf } from '../requests/content.js';
 import { encodeMsgpack, msgpackPieces } from '../requests/msgpack.js';
 import { read } from '../requests/readers.js';
 import { type Call, param, queryOf, type Route, route, type Service } from '../routes.js';
-import { infer, type Judged, listText, rowsAnswer, TIMEOUT, VersionQuery, WRITTEN_AT_ONCE } from './inference.js';
+import { infer, type Judged, listText, rowsAnswer, saidOnce, TIMEOUT, VersionQuery, WRITTEN_AT_ONCE } from './inference.js';
 
 /** What clients must know about values, in every kind of metadata: 0..1 instead of 0..255 is the mistake nobody can detect. */
 const VALUES = 'raw values as the data set has them: pixels are 0..255, not 0..1; the task scales them itself';
@@ -47,7 +47,6 @@ const TaskAnswer = z.strictObject({
 });
 const TasksAnswer = z.strictObject({ tasks: z.array(TaskAnswer), next: z.string().nullable().describe('null on the last page') });
 
-const ABSTAIN = 'least probability of a label; below it the label is null';
 const Query = VersionQuery.extend({
   abstain: decimal(Fraction).optional().describe(ABSTAIN),
 });
@@ -123,7 +122,7 @@ function classify(call: Call, service: Service): Promise<Answer> {
       const reading = { shape: network.input, limit: service.rowLimit, numbers, type: call.headers['content-type'] };
       return read('classify', body, reading, service, ({ rows, said }) => ({
         rows,
-        abstain: wanted.abstain ?? said?.abstain,
+        abstain: saidOnce('abstain', wanted.abstain, said?.abstain),
         extra: null,
       }));
     },

@@ -26,7 +26,7 @@ export interface ServedTask {
   readonly labels: ReadonlyMap<string, string>;
 }
 
-/** Which version of a task a request wants; nothing means the highest. */
+/** Which version of a task a request wants, by one of the two; nothing means the highest. */
 export interface Wanted {
   readonly version?: string;
   readonly label?: string;
@@ -139,11 +139,15 @@ export class Catalogue {
     throw unknownTask(name, [...this.#tasks.keys()].filter(allows));
   }
 
-  /** @throws SeedmaskError as `task`, unknown-task-version or unknown-task-label */
+  /** @throws SeedmaskError as `task`, unknown-task-version, unknown-task-label, or bad-request where both are wanted */
   version(name: string, wanted: Wanted = {}): Version {
     const task = this.task(name);
     let number = wanted.version;
     if (wanted.label !== undefined) {
+      if (number !== undefined) {
+        const got = `version ${number} and label ${wanted.label}`;
+        throw new SeedmaskError('bad-request', { field: 'which version', expected: 'said by its number or by a label', got });
+      }
       number = task.labels.get(wanted.label);
       if (number === undefined) {
         const expected = [...task.labels.keys()].join(', ') || 'none';

@@ -106,7 +106,7 @@ export class Store {
     return this.#catalogue.task(name, allows);
   }
 
-  /** @throws SeedmaskError as `task`, unknown-task-version or unknown-task-label */
+  /** @throws SeedmaskError as `task`, unknown-task-version, unknown-task-label, or bad-request where both are wanted */
   version(name: string, wanted: Wanted = {}, allows?: (name: string) => boolean): Version {
     this.task(name, allows);
     return this.#catalogue.version(name, wanted);

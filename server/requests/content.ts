@@ -25,7 +25,8 @@ const INSTANCES = {
   description: 'one list of values per row, flat or shaped; in msgpack also bytes; a lone row may stand alone',
 } as const;
 
-const ABSTAIN = 'least probability of a label; below it the label is null';
+/** What the threshold of a request says, of its query or its body. */
+export const ABSTAIN = 'least probability of a label; below it the label is null';
 export const Classify = z.looseObject({
   instances: z
     .unknown()
