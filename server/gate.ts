@@ -16,10 +16,19 @@ import { SeedmaskError } from '../codec/errors.js';
 
 export type Access = 'open' | 'key' | 'admin';
 
+/** What logs call those who have no entry: nobody with one may pose as them. */
+const [ANYONE_NAME, ADMIN_NAME] = ['anyone', 'admin'];
+
 const SHA256 = z.string().regex(/^[0-9a-f]{64}$/, 'a SHA-256: 64 hex digits in lower case');
 const KeyRecord = z.strictObject({
   /** What logs call the key's owner. */
-  name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._~-]{0,63}$/, 'a name of at most 64 of A-Z a-z 0-9 . _ ~ -'),
+  name: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._~-]{0,63}$/, 'a name of at most 64 of A-Z a-z 0-9 . _ ~ -')
+    .refine(
+      (name) => name !== ANYONE_NAME && name !== ADMIN_NAME,
+      `another name than ${ANYONE_NAME} and ${ADMIN_NAME}, which logs use themselves`,
+    ),
   sha256: SHA256,
   /** Names of the tasks it may use, a last * standing for any end; absent: all. */
   tasks: z.array(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}\*?$|^\*$/, 'a task name, or the beginning of one and *')).optional(),
@@ -90,8 +99,8 @@ export interface Caller {
   readonly allows: (task: string) => boolean;
 }
 
-const ANYONE: Caller = { name: 'anyone', allows: () => true };
-const ADMIN: Caller = { name: 'admin', allows: () => true };
+const ANYONE: Caller = { name: ANYONE_NAME, allows: () => true };
+const ADMIN: Caller = { name: ADMIN_NAME, allows: () => true };
 const BEARER = /^Bearer +(\S+)$/i;
 
 export class Gate {

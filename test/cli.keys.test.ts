@@ -66,6 +66,9 @@ test('keys that are added at once are all in the file, or not shown', async () =
 test.each<[string, string[], string]>([
   ['no name', ['keys', 'add', '--file', 'k.json'], 'the name must be one word, or --admin, got nothing'],
   ['a bad name', ['keys', 'add', 'a b', '--file', 'k.json'], '/keys/0/name of the new entry must be a name of at most 64'],
+  ['the name of the admin', ['keys', 'add', 'admin', '--file', 'k.json'], 'must be another name than anyone and admin, which logs use'],
+  ['a name for nobody', ['keys', 'add', 'anyone', '--file', 'k.json'], '/keys/0/name of the new entry must be another name than anyone'],
+  ['rows of keys without keys', ['serve', MODEL, '--key-rows', '9'], '--key-rows goes with --keys or SEEDMASK_KEYS: without keys'],
   ['a bad task', ['keys', 'add', 'a', '--file', 'k.json', '--task', '../x'], '/keys/0/tasks/0 of the new entry must be a task name'],
   ['a bad limit', ['keys', 'add', 'a', '--file', 'k.json', '--limit', '10'], "expected requests/seconds such as 600/60, got '10'"],
   ['a name for the admin', ['keys', 'add', 'root', '--admin', '--file', 'k.json'], 'the name must be absent with --admin, got root'],

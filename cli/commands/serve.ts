@@ -91,7 +91,9 @@ Examples:
     )
     .action(async (path: string | undefined, options: Options, command: Command) => {
       if (path === undefined || !isUrl(path)) refuseGiven(command, ['allowHttp'], 'the URL of a server to pull from');
-      await run(path ?? SHIPPED, options);
+      const access = accessOf(options);
+      if (!access.keys) refuseGiven(command, ['keyRows'], '--keys or SEEDMASK_KEYS: without keys all rows are of one queue');
+      await run(path ?? SHIPPED, options, access);
     });
   for (const option of keyOptions()) command.addOption(option);
   return command;
@@ -99,8 +101,7 @@ Examples:
 
 const isUrl = (path: string): boolean => /^https?:/i.test(path);
 
-async function run(path: string, options: Options): Promise<void> {
-  const access = accessOf(options);
+async function run(path: string, options: Options, access: ReturnType<typeof accessOf>): Promise<void> {
   const web = options.web === undefined ? undefined : webOf(options.web);
   // A reader of the log that goes away takes no request with it.
   const stderr = destination(2).on('error', () => {});
