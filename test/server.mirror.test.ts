@@ -3,7 +3,18 @@
 
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import fs from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { syncBuiltinESMExports } from 'node:module';
@@ -557,6 +568,37 @@ test('files that were not pulled stay, and so does what another URL gave', async
   writeFileSync(join(root, '.content/url'), `${other.url}/contents.json`);
   await mirror(other.url, root).sync();
   expect(served(await openStore(root)).map(([name]) => name)).toEqual(['a', 'c', 'own']);
+});
+
+test('links and folders that were not pulled stay as they are, with their labels', async () => {
+  const root = folder({
+    'a/own.txt': 'mine',
+    'b/labels.json': '{"mine": 7}',
+    'b/7.smk': kept(7),
+    'c/labels.json': '{}',
+    'own.smk': kept(8),
+  });
+  ends.push(() => rmSync(root, { recursive: true, force: true }));
+  const own = '../own.smk';
+  symlinkSync(own, join(root, 'a/1.smk'));
+  const models = { a: kept(1), b: kept(2), c: kept(3) };
+  const tasks = Object.entries(models).map(([task, model]) => {
+    return { task, version: '1', labels: ['stable'], content: idOf(model), url: `files/${task}.smk` };
+  });
+  const { url } = await hosting(models, { '/contents.json': JSON.stringify({ tasks }) });
+  const follower = mirror(url, root);
+  const lines = [
+    [`${url}/files/a.smk`, 'cannot-write', `cannot write ${join(root, 'a/1.smk')}: a file that was not pulled is there`],
+    [`${url}/files/b.smk`, 'cannot-write', `cannot write ${join(root, 'b')}: a folder that was not pulled is there`],
+  ];
+  expect((await failuresOf(follower)).sort()).toEqual(lines);
+  expect((await failuresOf(follower)).sort()).toEqual(lines);
+  expect([readlinkSync(join(root, 'a/1.smk')), readdirSync(join(root, 'a')).sort()]).toEqual([own, ['1.smk', 'own.txt']]);
+  expect([readdirSync(join(root, 'b')).sort(), readFileSync(join(root, 'b/labels.json'), 'utf8')]).toEqual([
+    ['7.smk', 'labels.json'],
+    '{"mine": 7}',
+  ]);
+  expect(readFileSync(join(root, 'c/labels.json'), 'utf8')).toBe('{"stable":1}');
 });
 
 test('a file that was damaged on the disk of the replica comes again', async () => {

@@ -8,7 +8,7 @@
 //   mnist/labels.json            their labels
 //
 // A file that does not come, or is not what its id says, fails alone: what was served before stays. Nothing that was not pulled is
-// replaced or removed. A list without tasks, as of a folder that is not mounted, removes nothing; nor does one that is incomplete, or one
+// replaced or removed: a task's folder is all ours or left alone. A list without tasks, as of a folder that is not mounted, removes nothing; nor does one that is incomplete, or one
 // with a file that the origin cannot read and that is not here: it may be an archive, whose tasks have other names.
 
 import { randomBytes } from 'node:crypto';
@@ -191,12 +191,13 @@ export class Mirror {
     if (content === null) throw new SeedmaskError('cannot-pull', { field: url, got: 'the origin cannot read it now' });
     const link = this.#link(task, version);
     const there = await lstat(link).catch(() => undefined);
-    if (there && !there.isSymbolicLink()) {
-      throw new SeedmaskError('cannot-write', { field: link, got: 'a file that was not pulled is there' });
-    }
+    const held = await contentOf(link);
+    if (there && held === undefined) throw foreign(link, 'a file');
+    const folder = join(this.#folder, task);
+    if ((await ownerOf(folder)) === 'others') throw foreign(folder, 'a folder');
     const pulled = await this.#pull(content, url);
-    if ((await contentOf(link)) === content) return pulled;
-    await mkdir(join(this.#folder, task), { recursive: true });
+    if (held === content) return pulled;
+    await mkdir(folder, { recursive: true });
     const temporary = this.#temporary();
     await symlink(`../.content/${content}.smk`, temporary);
     await rename(temporary, link);
@@ -278,8 +279,10 @@ export class Mirror {
     for (const [task, labels] of labelsOf(tasks)) {
       const text = JSON.stringify(Object.fromEntries(labels));
       const file = join(this.#folder, task, 'labels.json');
-      if (!(await lstat(join(this.#folder, task)).catch(() => undefined))) continue;
-      if ((await readFile(file, 'utf8').catch(() => undefined)) !== text) await here(file, () => this.#write(file, text));
+      await here(file, async () => {
+        if ((await ownerOf(join(this.#folder, task))) !== 'us') return;
+        if ((await readFile(file, 'utf8').catch(() => undefined)) !== text) await this.#write(file, text);
+      });
     }
   }
 
@@ -325,6 +328,19 @@ async function contentOf(path: string): Promise<string | undefined> {
   const target = await readlink(path).catch(() => undefined);
   return target === undefined ? undefined : LINK.exec(target)?.[1];
 }
+
+/** Whose a task's folder is, by what lies in it: labels are nothing without a version. */
+async function ownerOf(folder: string): Promise<'us' | 'others' | 'nobody'> {
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException): string[] => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  for (const name of names) if ((await contentOf(join(folder, name))) !== undefined) return 'us';
+  return names.some((name) => name !== 'labels.json') ? 'others' : 'nobody';
+}
+
+const foreign = (field: string, what: string): SeedmaskError =>
+  new SeedmaskError('cannot-write', { field, got: `${what} that was not pulled is there` });
 
 /** Task -> label -> version. */
 function labelsOf(tasks: readonly Entry[]): Map<string, [label: string, version: number][]> {
