@@ -35,8 +35,6 @@ export interface Source {
   watch(store: Store, ms: number): () => void;
 }
 
-const codeOf = (error: Error): string | undefined => (error instanceof SeedmaskError ? error.code : undefined);
-
 /**
  * Pulls once. A key for the other server is the SEEDMASK_PULL_KEY of the environment.
  * @param ending ends what is under way when it resolves
@@ -62,8 +60,12 @@ export async function pullFrom(
   });
   /** URL -> what was last said of it. */
   let told = new Map<string, string>();
-  const look = async (): Promise<SeedmaskError | undefined> => {
-    const { tasks, pulled, failures } = await mirror.sync();
+  /** What cannot be pulled is a line, once and not at every look, and fails nothing. Gives the first of it. */
+  const lookAndTell = async (): Promise<SeedmaskError | undefined> => {
+    const { tasks, pulled, failures } = await mirror.sync().catch((error: unknown) => {
+      if (error instanceof SeedmaskError) return { tasks: 0, pulled: 0, failures: [{ url, error }] };
+      throw error;
+    });
     for (const { url: file, error } of failures) {
       if (told.get(file) !== error.message && !closed) log.warn({ url: file, code: error.code, reason: error.message }, 'not pulled');
     }
@@ -71,14 +73,8 @@ export async function pullFrom(
     if (pulled > 0) log.info({ tasks, pulled }, 'pulled');
     return failures[0]?.error;
   };
-  const first = () =>
-    look().catch((error: unknown) => {
-      if (!(error instanceof SeedmaskError)) throw error;
-      if (!closed) log.warn({ code: error.code, reason: error.message }, 'not pulled');
-      return error;
-    });
   // Nobody shall be told that there is no such task for what a second look may bring.
-  const looking = (async () => (await first()) && (await first()))();
+  const looking = (async () => (await lookAndTell()) && (await lookAndTell()))();
   const late = new SeedmaskError('cannot-pull', { field: url, got: `no whole answer within ${PATIENCE} ms` });
   const patience = (await mirror.holdsFiles()) ? sleep(PATIENCE, late, { ref: false }) : looking;
   const failure = await Promise.race([looking, patience, over]);
@@ -87,7 +83,7 @@ export async function pullFrom(
     let gone = false;
     // One after another: each has its file in memory.
     for (const { file } of store.failures) gone = (await mirror.recheck(file)) || gone;
-    if (failure !== late && gone) await first();
+    if (failure !== late && gone) await lookAndTell();
     else if (failure === late && store.tasks.size === 0) await Promise.race([looking, over]);
     else return;
     await store.refresh();
@@ -101,12 +97,13 @@ export async function pullFrom(
     const after = (looked: Promise<unknown>) => {
       void looked
         .then(() => store.refresh())
-        .catch((error: Error) => ended || closed || log.warn({ code: codeOf(error), reason: error.message }, 'not pulled'))
+        // A folder that cannot be read is an event of the store.
+        .catch((error: unknown) => ended || closed || error instanceof SeedmaskError || log.error({ err: error }, 'failed'))
         .finally(next);
     };
     const next = () => {
       if (ended || ms === 0) return;
-      timer = setTimeout(() => after(look()), ms * (0.75 + Math.random() / 2));
+      timer = setTimeout(() => after(lookAndTell()), ms * (0.75 + Math.random() / 2));
       timer.unref();
     };
     if (failure === late) after(looking);

@@ -660,6 +660,46 @@ test('files that the store could not read are read again one after another', asy
   expect([most, all]).toEqual([1, 3]);
 });
 
+test('what cannot be pulled is told once, and what the folder has of it is looked at all the same', async () => {
+  const { url, paths, asked } = await hosting({ a: kept(1) });
+  const root = fresh();
+  const lines: { msg: string; reason?: string; err?: { message: string } }[] = [];
+  const log = pino({ level: 'warn' }, { write: (line: string) => void lines.push(JSON.parse(line)) });
+  const threads = new Threads({ count: 1, script: pathToFileURL(join(import.meta.dirname, '../dist/server/running/thread.js')) });
+  ends.push(() => threads.close());
+  const source = await pullFrom(url, { cache: root }, threads, log, new Promise<void>(() => undefined));
+  const store = await openStore(root);
+  let looks = 0;
+  let failing: Error | undefined;
+  const { refresh } = store;
+  store.refresh = async () => {
+    looks++;
+    if (failing) throw failing;
+    return refresh.call(store);
+  };
+  const end = source.watch(store, 5);
+  const looked = async () => {
+    const before = [looks, asked.length];
+    await expect.poll(() => looks > before[0] + 3 && asked.length > before[1] + 3).toBe(true);
+  };
+  const gone: RequestListener = (_, res) => void res.writeHead(404).end();
+  const answers = paths['/contents.json'];
+  for (const answer of [gone, answers, gone]) {
+    paths['/contents.json'] = answer;
+    await looked();
+  }
+  const line = ['not pulled', `cannot pull ${url}/contents.json: HTTP 404`];
+  expect(lines.map(({ msg, reason }) => [msg, reason])).toEqual([line, line]);
+  paths['/contents.json'] = answers;
+  failing = new SeedmaskError('bad-store');
+  await looked();
+  expect(lines).toHaveLength(2);
+  failing = new Error('on purpose');
+  await looked();
+  expect(lines[2]).toMatchObject({ msg: 'failed', err: { message: 'on purpose' } });
+  end();
+});
+
 test('what cannot be listed, written or removed in the folder stops nothing else', async () => {
   const files = (tasks: Record<string, [Model, string[]]>) => ({
     '/contents.json': JSON.stringify({
