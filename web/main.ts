@@ -3,6 +3,7 @@
 import * as Comlink from 'comlink';
 import { barsOf } from './bars.js';
 import type { Answer, FileAbout, TaskAbout } from './bench.js';
+import { type Choice, choicesOf } from './choices.js';
 import { rasterise, SIDE } from './digit.js';
 import { createInside } from './inside.js';
 import { checkFileBytes } from './limits.js';
@@ -14,7 +15,6 @@ import { drawnToScale } from './scale.js';
 import { bytesOf, isLink, LINK_LIMIT, linkOf } from './share.js';
 import { wireTraining } from './training.js';
 import { createWishes } from './wishes.js';
-import type { Choice } from './workbench.js';
 import type { Service } from './worker.js';
 
 interface Shown {
@@ -113,10 +113,7 @@ function showFed(): void {
 }
 
 const taskOf = (choice: Choice): TaskAbout => state.shown!.about.tasks[typeof choice === 'number' ? choice : 0];
-const place = (choice: Choice): number => {
-  const tasks = state.shown!.about.tasks.length;
-  return typeof choice === 'number' ? choice : choice === 'random' ? tasks : tasks + 1;
-};
+const place = (choice: Choice): number => choicesOf(state.shown!.about.tasks.length).indexOf(choice);
 
 /** Nothing where the mask has not answered yet. */
 function showAnswer(): void {
@@ -133,7 +130,7 @@ const NAMES: Record<'bare' | 'random', string> = { bare: 'no mask', random: 'a r
 /** The buttons of the masks; made anew with the file, afterwards only what they say changes. */
 function showMasks(): void {
   const { about, name } = state.shown!;
-  const choices: Choice[] = [...about.tasks.map((_, i) => i), 'random', 'bare'];
+  const choices = choicesOf(about.tasks.length);
   const group = byId('masks');
   if (group.childElementCount !== choices.length || group.getAttribute('data-file') !== String(about.file)) {
     group.setAttribute('data-file', String(about.file));

@@ -2,8 +2,8 @@
 
 import recorded from './accuracies.json';
 import type { FileAbout } from './bench.js';
+import type { Choice } from './choices.js';
 import { grouped } from './page.js';
-import type { Choice } from './workbench.js';
 
 /** Shares of the test digits, by file and task; `shifted`: of the same, moved by up to 3 pixels (web/make-models.mjs). */
 const ACCURACIES: Readonly<Record<string, { readonly test: number; readonly shifted?: number }>> = recorded;

@@ -10,6 +10,7 @@ import { accuracyOf, fitLogitScale } from '../src/evaluate.js';
 import type { Network } from '../src/network.js';
 import { parseSeed } from '../src/random.js';
 import { TOPK, trainTopk } from '../src/train.js';
+import { fetched, said } from './page.js';
 
 export interface TrainRequest {
   /** Folder of the four IDX files, a URL. */
@@ -39,16 +40,12 @@ export interface Trained {
 const FILES = ['train-images-idx3-ubyte', 'train-labels-idx1-ubyte', 't10k-images-idx3-ubyte', 't10k-labels-idx1-ubyte'] as const;
 const VALIDATION = 5000;
 
-async function fetched(url: string): Promise<Uint8Array> {
-  const response = await fetch(url);
-  if (!response.ok)
-    throw new Error(`${url}: ${response.status} ${response.statusText}; run: seedmask data get mnist, then: seedmask serve --web`);
-  return new Uint8Array(await response.arrayBuffer());
-}
-
 /** @throws Error (by rejection) with one line when the images are not there */
 export async function train(request: TrainRequest, report: (report: TrainReport) => void): Promise<Trained> {
-  const [images, labels, testImages, testLabels] = await Promise.all(FILES.map((name) => fetched(`${request.data}/${name}`)));
+  const files = Promise.all(FILES.map((name) => fetched(`${request.data}/${name}`)));
+  const [images, labels, testImages, testLabels] = await files.catch((error: unknown) => {
+    throw new Error(`${said(error)}; run: seedmask data get mnist, then: seedmask serve --web`);
+  });
   const data = datasetFromIdx(images, labels, 'MNIST training set');
   const test = datasetFromIdx(testImages, testLabels, 'MNIST test set');
   const dense = (units: number, activation: 'relu' | 'linear') => ({ kind: 'dense', units, activation }) as const;

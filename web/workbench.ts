@@ -4,10 +4,8 @@
 import { bitsWhere, countKept, fullMask, type Mask, type Network, regenerate, weighted } from '../src/network.js';
 import { DOMAIN, fillWords } from '../src/random.js';
 import { type Answer, Bench, type FileAbout, type LayerAbout, seen } from './bench.js';
+import { type Choice, choicesOf } from './choices.js';
 import { SIDE } from './digit.js';
-
-/** A mask of the file by its place, or one of the two that come with every network. */
-export type Choice = number | 'bare' | 'random';
 
 /** A layer under a mask: which weights are kept, and which of all are positive; bit i & 7 of byte i >> 3 is weight i, [unit][input]. */
 export interface LayerPicture extends LayerAbout {
@@ -63,9 +61,6 @@ export class Workbench extends Bench<Choice> {
     return choice === 'bare' ? fullMask(network, true) : drawnLike(network, mask);
   }
 }
-
-/** All choices of a file with so many tasks. */
-const choicesOf = (tasks: number): Choice[] => [...Array.from({ length: tasks }, (_, i) => i), 'random', 'bare'];
 
 /** A mask that keeps about as much of each layer as another one, of weights drawn at random. */
 function drawnLike(network: Network, mask: Mask): Mask {

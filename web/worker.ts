@@ -33,7 +33,6 @@ const service = {
   close: async (file: number) => (await bench).close(file),
   classify: async (...args: Parameters<Workbench['classify']>) => (await bench).classify(...args),
   everywhere: async (...args: Parameters<Workbench['everywhere']>) => (await bench).everywhere(...args),
-  logits: async (...args: Parameters<Workbench['logits']>) => (await bench).logits(...args),
   picture: async (...args: Parameters<Workbench['picture']>) => (await bench).picture(...args),
 };
 
