@@ -1,5 +1,6 @@
 // What a request is answered with, and what is told of it afterwards. Long lists are written in turns with other requests.
 
+import { inSlices } from './running/slices.js';
 import type { Trace } from './trace.js';
 
 export interface Answer {
@@ -19,20 +20,17 @@ export const json = (value: unknown, status = 200, headers?: Record<string, stri
   headers,
 });
 
-/** Milliseconds for which a long list may hold up other requests at a time. */
-const TURN_MS = 4;
-
 /** All items, each of which takes little to make, in turns with other requests. */
 export async function inTurns<T>(items: Iterable<T>): Promise<T[]> {
-  const made: T[] = [];
-  let turn = performance.now();
-  for (const item of items) {
-    made.push(item);
-    if (performance.now() - turn < TURN_MS) continue;
-    await new Promise(setImmediate);
-    turn = performance.now();
+  function* steps(): Generator<void, T[]> {
+    const made: T[] = [];
+    for (const item of items) {
+      made.push(item);
+      yield;
+    }
+    return made;
   }
-  return made;
+  return (await inSlices(steps())).value;
 }
 
 /** A JSON answer around a list that may be long: open, the texts of its items, close. It is written in turns with other requests. */

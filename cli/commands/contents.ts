@@ -5,7 +5,8 @@ import { stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { Command } from 'commander';
 import { inspectModel, networkId, SeedmaskError } from '../../codec/index.js';
-import type { Contents } from '../../server/repository/contents.js';
+import { NO_LABELS } from '../../server/repository/catalogue.js';
+import { type Contents, entryOf } from '../../server/repository/contents.js';
 import { listFiles, readLabels } from '../../server/repository/files.js';
 import { checkNoInput, checkWritable, readFile, writeFileSafely } from '../files.js';
 import { hexOf, inFile, LIMITS, networksOf } from '../models.js';
@@ -77,9 +78,8 @@ export async function contentsOf(folder: string): Promise<Contents> {
       continue;
     }
     if (info.base.kind === 'network') needed.set(network, file);
-    const all = versions !== undefined && labels.has(versions) ? [...(await readLabels(versions))] : [];
-    const own = all.flatMap(([label, number]) => (number === version ? [label] : []));
-    tasks.push({ task, version, ...(own.length && { labels: own }), content: hexOf(info.contentId), url });
+    const all = versions !== undefined && labels.has(versions) ? await readLabels(versions) : NO_LABELS;
+    tasks.push(entryOf(task, version, all, hexOf(info.contentId), url));
   }
   for (const [network, file] of needed) {
     if (alone.has(network)) continue;

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { SeedmaskError } from '../../codec/errors.js';
 import type { Network } from '../../src/network.js';
 import type { Answer } from '../answer.js';
-import { Contents } from '../repository/contents.js';
+import { Contents, entryOf } from '../repository/contents.js';
 import { NAME, VERSION } from '../repository/files.js';
 import { type Call, queryOf, type Route, route, type Service } from '../routes.js';
 import { Page } from './tasks.js';
@@ -51,7 +51,7 @@ async function contents(call: Call, { store }: Service): Promise<Answer> {
         if (error instanceof SeedmaskError && (error.status === 422 || error.code === 'unreadable-file')) return null;
         throw error;
       });
-      tasks.push(entryOf(name, version.number, labels, content));
+      tasks.push(entryOf(name, version.number, labels, content, urlOf(name, version.number, content)));
       networks.add(version.network);
     }
   }
@@ -63,7 +63,7 @@ async function contents(call: Call, { store }: Service): Promise<Answer> {
     if (!named && number !== '' && error.code === 'bad-store') continue;
     const served = store.tasks.get(name)?.versions.some((version) => version.number === number);
     if (served) continue;
-    if (named && call.caller.allows(name)) tasks.push(entryOf(name, number, labels, null));
+    if (named && call.caller.allows(name)) tasks.push(entryOf(name, number, labels, null, urlOf(name, number, null)));
     else incomplete = true;
   }
   const ids = [...networks].map((network) => store.idOf(network));
@@ -74,8 +74,5 @@ async function contents(call: Call, { store }: Service): Promise<Answer> {
   return { status: 200, type: 'application/json', body, headers: { ETag: `"${tag}"`, 'Cache-Control': 'no-cache' } };
 }
 
-function entryOf(task: string, version: string, labels: ReadonlyMap<string, string>, content: string | null): Contents['tasks'][number] {
-  const own = [...labels].flatMap(([label, number]) => (number === version ? [label] : []));
-  const url = `tasks/${task}/mask?version=${version}${content ? `&id=${content}` : ''}`;
-  return { task, version, ...(own.length && { labels: own }), content, url };
-}
+const urlOf = (task: string, version: string, content: string | null): string =>
+  `tasks/${task}/mask?version=${version}${content ? `&id=${content}` : ''}`;

@@ -47,7 +47,7 @@ export function networkRoutes(service: Service): Route[] {
       (call) => mask(call, service),
     ),
     route('GET', '/networks', { tag, summary: 'The networks under the tasks', gives: { 'application/json': NetworksAnswer } }, (call) =>
-      json({ networks: [...networksOf(call, service).values()].map(({ answer }) => answer) }),
+      json({ networks: Array.from(networksOf(call, service), ([network, tasks]) => describeNetwork(network, tasks, service)) }),
     ),
     route(
       'GET',
@@ -60,10 +60,10 @@ export function networkRoutes(service: Service): Route[] {
       },
       (call) => {
         const id = param(call, 'network');
-        const found = networksOf(call, service).get(id);
-        if (!found) throw unknownNetwork(id);
-        const { answer, network } = found;
-        if (!call.headers.accept?.includes(BYTES)) return json(answer, 200, { Vary: 'Accept' });
+        const network = findNetwork(id, call, service);
+        if (!call.headers.accept?.includes(BYTES)) {
+          return json(describeNetwork(network, networksOf(call, service).get(network) ?? 0, service), 200, { Vary: 'Accept' });
+        }
         return file(writeModel({ network, base: { kind: 'none' }, tasks: [] }), id, lasting(service), { Vary: 'Accept' });
       },
     ),
@@ -73,19 +73,12 @@ export function networkRoutes(service: Service): Route[] {
 const unknownNetwork = (id: string): SeedmaskError =>
   new SeedmaskError('unknown-network', { field: 'network', got: id, hint: 'GET /networks lists them.' });
 
-type Described = { readonly network: Network; readonly answer: z.infer<typeof NetworkAnswer> };
-
-/** The networks of the tasks that the caller may use, by id. */
-function networksOf({ caller }: Call, { store }: Service): Map<string, Described> {
-  const found = new Map<string, Described>();
+/** The networks of the tasks that the caller may use, and how many of these each has. */
+function networksOf({ caller }: Call, { store }: Service): Map<Network, number> {
+  const found = new Map<Network, number>();
   for (const { name, versions } of store.tasks.values()) {
     if (!caller.allows(name)) continue;
-    for (const network of new Set(versions.map((version) => version.network))) {
-      const id = store.idOf(network);
-      const known = found.get(id) ?? { network, answer: describeNetwork(id, network) };
-      known.answer.tasks++;
-      found.set(id, known);
-    }
+    for (const network of new Set(versions.map((version) => version.network))) found.set(network, (found.get(network) ?? 0) + 1);
   }
   return found;
 }
@@ -99,11 +92,11 @@ export function findNetwork(id: string, { caller }: Call, { store }: Service): N
   throw unknownNetwork(id);
 }
 
-function describeNetwork(id: string, network: Network): z.infer<typeof NetworkAnswer> {
+function describeNetwork(network: Network, tasks: number, { store }: Service): z.infer<typeof NetworkAnswer> {
   const { input, layers, distribution, sigma, seed } = network;
   const word = (n: number) => (n >>> 0).toString(16).padStart(8, '0');
   return {
-    id,
+    id: store.idOf(network),
     network: describe(network),
     input: [...input],
     layers: layers.map((layer) => ({ ...layer })),
@@ -112,7 +105,7 @@ function describeNetwork(id: string, network: Network): z.infer<typeof NetworkAn
     seed: `0x${word(seed.high)}${word(seed.low)}`,
     weights: totalWeights(network),
     integer: isSignedConstant(network),
-    tasks: 0,
+    tasks,
   };
 }
 

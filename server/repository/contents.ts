@@ -39,3 +39,19 @@ export const Contents = z.object({
     .describe('true on the last page: a file whose tasks cannot be told is not listed, keep all that you have'),
 });
 export type Contents = z.infer<typeof Contents>;
+
+/**
+ * A version in the list.
+ * @param labels of all versions of its task, with their numbers
+ * @param content null: it cannot be read now
+ */
+export function entryOf(
+  task: string,
+  version: string,
+  labels: ReadonlyMap<string, string>,
+  content: string | null,
+  url: string,
+): Contents['tasks'][number] {
+  const own = [...labels].flatMap(([label, number]) => (number === version ? [label] : []));
+  return { task, version, ...(own.length && { labels: own }), content, url };
+}

@@ -11,6 +11,7 @@ import { z } from 'zod';
 import { SeedmaskError } from '../../codec/errors.js';
 import {
   type Archive,
+  type Limits,
   type NetworkLookup,
   openArchive,
   type RangeRead,
@@ -46,6 +47,11 @@ export interface Listing {
 export const NAME = TASK_ID;
 export const VERSION = /^(0|[1-9][0-9]{0,14})$/;
 const LABELS_LIMIT = 65536;
+/** Bytes of one model file at most, where nobody says otherwise. */
+export const FILE_LIMIT = 256 * 1024 * 1024;
+/** What a file of so many bytes at most may say: no more weights than it could have bits. */
+export const limitsOf = (fileLimit: number): Partial<Limits> => ({ maxFileBytes: fileLimit, maxWeights: 8 * fileLimit });
+
 const Labels = z.record(z.string().regex(NAME), z.union([z.int().nonnegative(), z.string().regex(VERSION)]));
 
 /**
@@ -172,11 +178,10 @@ export interface ModelFile {
  * @param networks where a mask-only file's network is
  * @throws SeedmaskError (by rejection) bad-model-file, over-limit, bad-store (a task's name); its details name the file
  */
-export async function openFile(place: Place, fileLimit: number, networks: NetworkLookup): Promise<ModelFile> {
+export async function openFile(place: Place, fileLimit = FILE_LIMIT, networks?: NetworkLookup): Promise<ModelFile> {
   const size = Number(place.signature.split(' ')[1]);
   if (size > fileLimit) throw new SeedmaskError('over-limit', { field: `size of ${place.file}`, expected: fileLimit, got: size });
-  const limits = { maxFileBytes: fileLimit, maxWeights: 8 * fileLimit };
-  const begin = () => openArchive(rangesOf(place), { fileBytes: size, limits, networks });
+  const begin = () => openArchive(rangesOf(place), { fileBytes: size, limits: limitsOf(fileLimit), networks });
   const archive = await begin().catch((error: unknown) => {
     throw refusal(place.file, error);
   });

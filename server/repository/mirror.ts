@@ -19,7 +19,7 @@ import { networkId, openArchive } from '../../codec/index.js';
 import { hex } from '../../codec/layout.js';
 import type { Network } from '../../src/network.js';
 import { type Decoder, decodeMask } from './decode.js';
-import { isOutside } from './files.js';
+import { FILE_LIMIT, isOutside, limitsOf } from './files.js';
 import { type Entry, List, type Wanted } from './list.js';
 import { Origin, type OriginOptions } from './origin.js';
 
@@ -255,7 +255,7 @@ export class Mirror {
   #open(bytes: Uint8Array) {
     return openArchive(async (offset, length) => bytes.subarray(offset, offset + length), {
       fileBytes: bytes.length,
-      limits: { maxFileBytes: this.#fileLimit, maxWeights: 8 * this.#fileLimit },
+      limits: limitsOf(this.#fileLimit),
       networks: (id) => this.#network(hex(id)),
     });
   }
@@ -271,7 +271,7 @@ export class Mirror {
   }
 
   get #fileLimit(): number {
-    return this.#options.fileLimit ?? 256 * 1024 * 1024;
+    return this.#options.fileLimit ?? FILE_LIMIT;
   }
 
   /** Writes labels.json where it says something else than before; `tidy` removes those that say nothing any more. */

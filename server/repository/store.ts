@@ -317,7 +317,7 @@ export class Store {
       const later: Place[] = [];
       for (const place of rest) {
         try {
-          const file = await openFile(place, this.#options.fileLimit ?? 256 * 1024 * 1024, (id) => this.#networks.find(id));
+          const file = await openFile(place, this.#options.fileLimit, (id) => this.#networks.find(id));
           added.push({ ...file, network: this.#networks.shared(file.network) });
         } catch (error) {
           if (error instanceof FileChanged) changed = true;
