@@ -38,8 +38,6 @@ export interface ServerOptions extends SchedulerOptions {
   readonly unreadLimit?: number;
   /** Rows of one request at most; default 32,768. */
   readonly rowLimit?: number;
-  /** Bytes that compiled tasks may hold together; default 256 MiB. Packed masks are not counted. */
-  readonly compiledLimit?: number;
   /** False makes readiness answer 503: for an owner that drains the app itself. Default: always ready. */
   readonly ready?: () => boolean;
   /** Told about failures that are not the client's; default: the log, or the error with its stack on stderr. */
@@ -62,12 +60,15 @@ export interface ServerOptions extends SchedulerOptions {
   readonly log?: Logger;
 }
 
+/** Bytes that compiled tasks may hold together on the event loop; packed masks are not counted. */
+const COMPILED_LIMIT = 256 * 1024 * 1024;
+
 /** What pages of other origins may read of an answer. */
 const EXPOSED = [HEADER, 'X-Request-Id', 'traceparent', 'Retry-After', 'ETag', 'Content-Range', 'Accept-Ranges', 'Allow'];
 
 export function createService(options: ServerOptions): Service {
   const { store, log, release = '0', abstain = 0 } = options;
-  const scheduler = new Scheduler(store, new Classifiers(options.engine, options.compiledLimit ?? 256 * 1024 * 1024), options);
+  const scheduler = new Scheduler(store, new Classifiers(options.engine, COMPILED_LIMIT), options);
   const canary = new Canary(scheduler, options.threads);
   const meters = new Meters(scheduler, store, options.threads, release);
   const parts = {

@@ -263,7 +263,7 @@ describe('manifests', () => {
     expect(volumeMounts.map(({ mountPath }) => mountPath)).toContain(parsed(args).options['cache']);
     expect(securityContext).toMatchObject({ readOnlyRootFilesystem: true, allowPrivilegeEscalation: false });
     expect(pod.securityContext).toMatchObject({ runAsNonRoot: true, runAsUser: Number(/^USER (\d+)$/m.exec(dockerfile)?.[1]) });
-    const sources = ['keys.ts', 'pull.ts'].map((name) => readFileSync(join(ROOT, 'cli', name), 'utf8')).join('\n');
+    const sources = ['access.ts', 'pull.ts'].map((name) => readFileSync(join(ROOT, 'cli', name), 'utf8')).join('\n');
     for (const { name } of env ?? []) expect(sources).toContain(name);
     expect(text('kubernetes.yaml')).toContain('/metrics');
   });
@@ -289,5 +289,9 @@ describe('manifests', () => {
     }
     const ignored = text('Dockerfile.dockerignore').trim().split('\n');
     for (const path of ['src', 'server', 'cli', 'web', 'models', 'package-lock.json']) expect(ignored).not.toContain(path);
+    // What is built there is not taken from here.
+    const built = readFileSync(join(ROOT, '.gitignore'), 'utf8').match(/^.*\.ts$/gm);
+    expect(built).toHaveLength(3);
+    expect(ignored).toEqual(expect.arrayContaining([...built!]));
   });
 });

@@ -132,7 +132,7 @@ async function run(path: string, options: Options, access: ReturnType<typeof acc
   const bodyLimit = options.bodyLimit * 1024 * 1024;
   const limits = { bodyLimit, intakeLimit: Math.max(INTAKE, 2 * bodyLimit), keyLimit: keyRows === undefined ? undefined : () => keyRows };
   const handler = createHandler({ engine, store, threads, release: RELEASE, ...access, ...limits, cors, helmet, abstain, web, log });
-  await handler.warm();
+  if (!(await handler.warm())) log.warn({ code: 'unwell', reason: new SeedmaskError('unwell').message }, 'failed');
   const drain = { drainDelay: options.drainDelay * 1000, drainLimit: options.drainLimit * 1000 };
   const server = await listen(handler, { port: options.port, host: options.host, ...drain });
   const tasks = [...store.tasks.values()];

@@ -7,12 +7,6 @@ import type { Network } from '../../src/network.js';
 import type { Reader, Reading } from '../requests/readers.js';
 import type { Asking, Method } from './guess.js';
 
-/** What the thread was started with. */
-export interface ThreadData {
-  /** Bytes that compiled tasks may hold together. */
-  readonly compiledLimit: number;
-}
-
 /** Masks beside each other in memory that threads share. */
 export interface MaskBlock extends Omit<Asking, 'masks'> {
   /** Another block has another one. */

@@ -2,7 +2,7 @@
 // bodies and, for networks too large for the event loop, computes logits with an engine of its own. Between jobs, in slices, it looks for
 // the task of rows that name none. It keeps compiled tasks, and the masks it was asked to choose from last.
 
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { LRUCache } from 'lru-cache';
 import { SeedmaskError } from '../../codec/errors.js';
 import type { Classifier, Engine } from '../../src/engine/engine.js';
@@ -10,31 +10,29 @@ import { unpackMask } from '../../src/engine/packed.js';
 import { createWasmEngine } from '../../src/engine/wasm.js';
 import { decodeMask } from '../repository/decode.js';
 import { type Asking, Guesser } from './guess.js';
-import type { Job, MaskBlock, Message, Reply, ThreadData, TimedLogits } from './jobs.js';
+import type { Job, MaskBlock, Message, Reply, TimedLogits } from './jobs.js';
 import { inSlices } from './slices.js';
 
 type Question = Extract<Job, { kind: 'infer-task' }>;
 
+/** Bytes that compiled tasks may hold together. */
+const COMPILED_LIMIT = 128 * 1024 * 1024;
 /** Milliseconds between two signs of life. */
 const SIGN_MS = 250;
 const CANCELLED = new Error('the question was cancelled');
 
 /** Does jobs; holds an engine from the first 'logits' on. */
 class Thread {
-  readonly #compiled: LRUCache<number, Classifier>;
+  readonly #compiled = new LRUCache<number, Classifier>({
+    maxSize: COMPILED_LIMIT,
+    sizeCalculation: ({ bytes }) => Math.max(1, bytes),
+    dispose: (classifier) => classifier.free(),
+  });
   #engine: Promise<Engine> | undefined;
   /** Of the block asked last. */
   #held: { readonly key: number; readonly asking: Asking; guesser?: Guesser } | undefined;
   /** Id of the question under way. */
   #question: number | undefined;
-
-  constructor({ compiledLimit }: ThreadData) {
-    this.#compiled = new LRUCache({
-      maxSize: compiledLimit,
-      sizeCalculation: ({ bytes }) => Math.max(1, bytes),
-      dispose: (classifier) => classifier.free(),
-    });
-  }
 
   /** @param sign tells that a question is under way */
   async run(id: number, job: Job, sign: () => void): Promise<{ readonly value: unknown; readonly moved: ArrayBuffer[] }> {
@@ -126,7 +124,7 @@ function askingOf({ bytes, logitScales, ...shared }: MaskBlock): Asking {
 
 const port = parentPort;
 if (port) {
-  const thread = new Thread(workerData as ThreadData);
+  const thread = new Thread();
   const reply = (message: Reply, moved: ArrayBuffer[] = []) => port.postMessage(message, moved);
   port.on('message', async (message: Message) => {
     if (message === 'forget') return thread.forget();

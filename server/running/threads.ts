@@ -14,18 +14,16 @@ import type { Decoded, Decoder } from '../repository/decode.js';
 import type { BodyThreads, Read, Reader, Reading } from '../requests/readers.js';
 import type { Rows } from '../requests/rows.js';
 import type { Method } from './guess.js';
-import type { Job, MaskBlock, Message, Reply, ThreadData, TimedLogits } from './jobs.js';
+import type { Job, MaskBlock, Message, Reply, TimedLogits } from './jobs.js';
 
 export interface ThreadsOptions {
   /** How many; default: one less than the machine runs at once, at least 1, at most 8. */
   readonly count?: number;
-  /** Bytes that a thread's compiled tasks may hold; default 128 MiB. */
-  readonly compiledLimit?: number;
   /** Milliseconds that a job may take besides what its network is known to need, on a machine that has other work; default 10,000. */
   readonly patience?: number;
   /** Milliseconds more for the first job of a thread, which has to start; default 30,000. */
   readonly startup?: number;
-  /** The program of a thread; default: the built server/thread.js beside this file. */
+  /** The program of a thread; default: thread.js beside this file, as it is built. */
   readonly script?: URL;
 }
 
@@ -60,7 +58,6 @@ interface Seat extends Record<Place, Waiting | undefined> {
 export class Threads implements Decoder, BodyThreads {
   readonly count: number;
   readonly #script: URL;
-  readonly #data: ThreadData;
   readonly #patience: number;
   readonly #startup: number;
   readonly #seats = new Set<Seat>();
@@ -80,7 +77,6 @@ export class Threads implements Decoder, BodyThreads {
   constructor(options: ThreadsOptions = {}) {
     this.count = options.count ?? Math.min(8, Math.max(1, availableParallelism() - 1));
     this.#script = options.script ?? new URL('./thread.js', import.meta.url);
-    this.#data = { compiledLimit: options.compiledLimit ?? 128 * 1024 * 1024 };
     this.#patience = options.patience ?? 10_000;
     this.#startup = options.startup ?? 30_000;
   }
@@ -247,7 +243,7 @@ export class Threads implements Decoder, BodyThreads {
 
   /** @throws Error when the system gives no thread */
   #hire(): Seat {
-    const worker = new Worker(this.#script, { workerData: this.#data });
+    const worker = new Worker(this.#script);
     const seat: Seat = { worker, doing: undefined, question: undefined, block: undefined, timer: undefined, started: false };
     this.#seats.add(seat);
     worker.on('message', (reply: Reply) => {
