@@ -25,7 +25,7 @@ const INSTANCES = {
   description: 'one list of values per row, flat or shaped; in msgpack also bytes; a lone row may stand alone',
 } as const;
 
-/** What the threshold of a request says, of its query or its body. */
+/** Of the threshold, in a query and in a body. */
 export const ABSTAIN = 'least probability of a label; below it the label is null';
 export const Classify = z.looseObject({
   instances: z

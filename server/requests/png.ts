@@ -71,8 +71,10 @@ function checkChunks(bytes: Uint8Array, height: number, width: number): void {
   const data: Uint8Array[] = [];
   let chunks = 1;
   for (let at = 33; at + 12 <= bytes.length; at += 12 + view.getUint32(at)) {
-    if (++chunks > CHUNKS_LIMIT)
-      throw new SeedmaskError('bad-image', { field: 'chunks:', expected: `${CHUNKS_LIMIT} at most`, got: 'more' });
+    if (++chunks > CHUNKS_LIMIT) {
+      const [expected, got] = [`at most ${CHUNKS_LIMIT}`, `above ${CHUNKS_LIMIT}`];
+      throw new SeedmaskError('bad-image', { field: 'number of chunks', expected, got });
+    }
     if (name(at) === 'IHDR') throw broken('a second IHDR chunk');
     if (name(at) === 'IDAT') data.push(bytes.subarray(at + 8, at + 8 + view.getUint32(at)));
     if (name(at) === 'IEND') {
