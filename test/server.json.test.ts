@@ -109,7 +109,7 @@ test('so is a large PNG, which may be chunks without end around its few pixels, 
   const kept = (body: Uint8Array, numbers: boolean) =>
     !(read('classify', body, { shape: [28, 28, 1], limit: 10_000, numbers }, { threads }, () => 0) instanceof Promise);
   for (const numbers of [false, true]) {
-    expect([kept(image, numbers), kept(padded(image, 4000, 10), numbers)]).toEqual([true, false]);
+    expect([kept(image, numbers), kept(padded(image, 1000, 70), numbers)]).toEqual([true, false]);
     expect([kept(new Uint8Array(3136 * 100), numbers), kept(new Uint8Array(3136 * 1000), numbers)]).toEqual([true, !numbers]);
   }
 });
