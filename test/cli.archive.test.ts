@@ -309,10 +309,12 @@ describe('the commands', { timeout: 30_000 }, () => {
   ] as const)('nor does who appends while another archive %s, or it is told', async (_, call, ids, told) => {
     await pack({ inputs: [{ file: at('a.smk') }], out: at('race.smk') });
     let other: SpawnSyncReturns<string> | undefined;
-    const overtaken: Disk = { ...DISK };
-    overtaken[call] = (...args: [never, never]) => {
-      other ??= seedmask('pack', '--append', '--id', 'other=b.smk', '--out', 'race.smk');
-      DISK[call](...args);
+    const overtaken: Disk = {
+      ...DISK,
+      [call](...args: [never, never]) {
+        other ??= seedmask('pack', '--append', '--id', 'other=b.smk', '--out', 'race.smk');
+        DISK[call](...args);
+      },
     };
     await pack({ inputs: [{ file: at('c.smk'), id: 'mine' }], out: at('race.smk'), append: true }, overtaken);
     expect(readPacked(bytesOf('race.smk')).tasks.map(({ id }) => id)).toEqual(ids);

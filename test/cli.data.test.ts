@@ -57,7 +57,7 @@ const value = (row: number, i: number) => (row * 31 + i * 5 + (i >> 7)) & 255;
 const nhwc = Uint8Array.from({ length: labels.length * 3072 }, (_, at) => value(Math.floor(at / 3072), at % 3072));
 const record = (row: number) =>
   Uint8Array.from({ length: 3073 }, (_, i) => (i === 0 ? labels[row] : value(row, ((i - 1) % 1024) * 3 + Math.floor((i - 1) / 1024))));
-const batches = {
+const batches: Record<string, Uint8Array> = {
   ...Object.fromEntries([0, 1, 2, 3, 4].map((row) => [`data_batch_${row + 1}.bin`, record(row)])),
   'test_batch.bin': record(5),
 };

@@ -306,9 +306,10 @@ describe('tries', () => {
     const texts = ['null', '[]', '{}', 'null', '{"tasks":null}', '{"tasks":[],"next":5}'];
     const fake = await scripted(...texts.map((text) => (_: IncomingMessage, res: ServerResponse) => res.end(text)));
     const client = createClient({ url: fake.url, retries: 0 });
-    const calls = [() => client.classify('tiny', ROWS), () => client.classify('tiny', ROWS), () => client.networks()];
-    for (const call of [...calls, client.page, client.page, client.page]) {
-      expect((await refusal(call.call(client))).message).toMatch(/what came is no answer of a Seedmask server$/);
+    const classify = () => client.classify('tiny', ROWS);
+    const page = () => client.page();
+    for (const call of [classify, classify, () => client.networks(), page, page, page]) {
+      expect((await refusal(call())).message).toMatch(/what came is no answer of a Seedmask server$/);
     }
     await fake.close();
   });

@@ -29,7 +29,7 @@ const engine = createReferenceEngine();
 function logitsOf(network: Network, { mask, transform }: Task): (Int32Array | Float32Array)[] {
   const width = inputs(network);
   const classifier = engine.classifier(network, { mask, transform });
-  const hidden = <T extends Uint8Array | Float32Array>(raw: T): T => asInputs(raw, transform, width);
+  const hidden = (raw: Uint8Array | Float32Array) => asInputs(raw, transform, width);
   const pixels = hidden(randomPixels(network.seed, 5 * width));
   return [classifier.logits(pixels, 5), classifier.logits(hidden(randomFloats(network.seed, 9, 5 * width, 300)), 5)];
 }

@@ -68,7 +68,11 @@ export function randomTrainingSet(architecture: Architecture, seed: Seed, rows: 
 // ---- networks ----
 
 export const dense = (units: number, activation: Activation = 'relu'): Layer => ({ kind: 'dense', units, activation });
-export const conv = (filters: number, activation: Activation = 'relu'): Layer => ({ kind: 'conv', filters, activation });
+export const conv = (filters: number, activation: Activation = 'relu'): Extract<Layer, { kind: 'conv' }> => ({
+  kind: 'conv',
+  filters,
+  activation,
+});
 /** A convolution with another kernel than 3x3, or without padding. */
 export const window = (filters: number, kernel: number, padding: Padding = 'same', activation: Activation = 'relu'): Layer => ({
   kind: 'conv',

@@ -473,7 +473,7 @@ export function engineSuite(
         const transform = { ...PIXELS, ...extra };
         const line = `the rows have ${refused}: pass what asInputs(rows, transform, 6) makes of them`;
         const [classifier, any] = [engine.classifier(network, { transform }), engine.anyMask(network, transform)!];
-        const made = asInputs(raw, { constant: null, ...extra }, 6);
+        const made = asInputs(raw, extra, 6);
         expect(() => classifier.logits(raw, 1)).toThrow(line);
         classifier.logits(made, 1);
         if (raw instanceof Uint8Array) expect(() => any.logits(packed, raw, 1)).toThrow(line);

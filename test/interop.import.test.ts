@@ -337,7 +337,7 @@ test('ONNX: an Add is the bias of the layer before it, or refused', () => {
 
 test('ONNX: what is done to probabilities is no layer and no bias', () => {
   const operators = [node('Gemm', ['x', 'w']), node('Softmax', ['y']), node('Add', ['z', 'b']), node('Log', ['z'])];
-  const held: Named[] = [
+  const held: Named = [
     ['w', zeros(2, 3)],
     ['b', { shape: [1], values: Float32Array.of(1e-9) }],
   ];

@@ -30,7 +30,7 @@ import {
 import { DISTRIBUTIONS, type Distribution } from '../src/random.js';
 
 const dense = (units: number): Layer => ({ kind: 'dense', units, activation: 'relu' });
-const conv = (filters: number): Layer => ({ kind: 'conv', filters, activation: 'relu' });
+const conv = (filters: number): Extract<Layer, { kind: 'conv' }> => ({ kind: 'conv', filters, activation: 'relu' });
 const pool: Layer = { kind: 'pool' };
 const net = (input: Shape, ...layers: Layer[]): Architecture => ({ input, layers });
 

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createClient } from '../client/index.js';
 import { hashOf, type Listening, openStore, type Store, Threads } from '../server/index.js';
 import { Finder } from '../server/running/finder.js';
+import type { Wish } from '../server/running/scheduler.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { askSteps } from '../src/masks/ask-all.js';
 import { type Network, regenerate, weighted } from '../src/network.js';
@@ -214,7 +215,7 @@ describe('nobody waits for the answer', () => {
     await expect(question).rejects.toMatchObject({ code: 'client-gone' });
   });
 
-  test.each([
+  test.each<[code: string, wish: Wish]>([
     ['client-gone', { gone: () => true }],
     ['deadline', { deadline: 0 }],
   ])('in a thread, it is called off: %s', async (code, wish) => {

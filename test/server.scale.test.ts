@@ -163,7 +163,7 @@ describe('a replica whose origin stalls', () => {
     const origin = await new Replica(await freePort(), [models, '--poll', '0.1']).start();
     ends.push(() => origin.end('SIGKILL'));
     const relay = await new Relay().start(origin.port);
-    ends.push(() => relay.stop());
+    ends.push(() => relay.stop!());
     const replica = await new Replica(await freePort(), [relay.url, '--cache', cache, '--poll', '0.1']).start();
     expect(await replica.end('SIGTERM')).toEqual([0, null]);
     writeFileSync(join(models, 'new.smk'), writeModel(oneTask(tinyNetwork())));

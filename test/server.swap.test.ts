@@ -342,7 +342,7 @@ describe('a file that is refused for a cause outside itself', () => {
     const root = disk({ 't/1.smk': kept(1), 't/labels.json': '{"stable": 1}' });
     const { readFile } = fs;
     const failure = Object.assign(new Error('EMFILE: too many open files, open'), { code: 'EMFILE', syscall: 'open' });
-    fs.readFile = () => Promise.reject(failure);
+    fs.readFile = (() => Promise.reject(failure)) as typeof readFile;
     syncBuiltinESMExports();
     const store = await openStore(root).finally(() => {
       fs.readFile = readFile;

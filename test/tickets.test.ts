@@ -30,7 +30,7 @@ const labels = Uint8Array.from({ length: ROWS }, (_, row) => row % 3);
 const images = Uint8Array.from(noise, (word, i) => (word % 90) + ((i & 15) >> 2 === labels[i >> 4] ? 110 : 0));
 const data: Dataset = { input: [4, 4, 1], images, labels };
 const parts = split(ROWS, 30, network.seed);
-const options: TicketOptions = {
+const options = {
   ...PAPER,
   batch: 30,
   epochs: 3,
@@ -39,7 +39,7 @@ const options: TicketOptions = {
   criterion: 'large_final',
   mask0: 'zero',
   mask1: 'rewind',
-};
+} satisfies TicketOptions;
 
 async function run(engine: Engine, changes: Partial<TicketOptions> = {}, last?: TicketRound, of = network): Promise<TicketRound[]> {
   const rounds: TicketRound[] = [];

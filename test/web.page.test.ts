@@ -547,7 +547,7 @@ describe.skipIf(!here && !process.env['CI'])('in Chromium', { timeout: PATIENT }
       }
       const sent: number[] = [];
       const post = Worker.prototype.postMessage;
-      Worker.prototype.postMessage = function (message: { given: unknown[] }) {
+      Worker.prototype.postMessage = function (this: Worker, message: { given: unknown[] }) {
         for (const value of message.given) if (value instanceof Uint8Array) sent.push(value.buffer.byteLength);
         post.call(this, message);
       } as typeof post;

@@ -91,7 +91,7 @@ function dissect(file: Uint8Array): Parts {
 }
 
 const u32 = (n: number) => [n & 255, (n >>> 8) & 255, (n >>> 16) & 255, n >>> 24];
-const crc = (...parts: readonly (readonly number[])[]) => u32(parts.reduce((sum, part) => CRC32C.buf(part, sum), 0));
+const crc = (...parts: readonly (readonly number[])[]) => u32(parts.reduce((sum, part) => CRC32C.buf(Uint8Array.from(part), sum), 0));
 
 /** Puts the parts together; one in `once` of each kind of checksum and length is wrong. */
 function join({ version, flags, tokens, tasks }: Parts, chance: Chance, once: number): Uint8Array {
