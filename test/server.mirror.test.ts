@@ -601,6 +601,34 @@ test('links and folders that were not pulled stay as they are, with their labels
   expect(readFileSync(join(root, 'c/labels.json'), 'utf8')).toBe('{"stable":1}');
 });
 
+test('a task comes again into a folder that a file of others has kept; a look lists a folder once, however many versions it has', async () => {
+  const versions = Array.from({ length: 9 }, (_, i) => ({
+    task: 'a',
+    version: String(i),
+    content: idOf(kept(1)),
+    url: 'files/a.smk',
+  }));
+  const [all, none] = [versions, []].map((tasks) => JSON.stringify({ tasks: [...tasks, { ...versions[0], task: 'b' }] }));
+  const { url, paths } = await hosting({ a: kept(1) }, { '/contents.json': all });
+  const root = fresh();
+  const follower = mirror(url, root);
+  await follower.sync();
+  writeFileSync(join(root, 'a/.DS_Store'), '');
+  paths['/contents.json'] = none;
+  await follower.sync();
+  expect(readdirSync(join(root, 'a'))).toEqual(['.DS_Store']);
+  paths['/contents.json'] = all;
+  expect((await follower.sync()).failures).toEqual([]);
+  expect(readdirSync(join(root, 'a'))).toHaveLength(10);
+  let listed = 0;
+  instead('readdir', (real) => (path: string, ...more: []) => {
+    if (path.endsWith('/a')) listed++;
+    return real(path, ...more);
+  });
+  await follower.sync();
+  expect(listed).toBe(1);
+});
+
 test('a file that was damaged on the disk of the replica comes again', async () => {
   const { url } = await hosting({ a: kept(1) });
   const root = fresh();

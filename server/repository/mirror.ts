@@ -8,8 +8,9 @@
 //   mnist/labels.json            their labels
 //
 // A file that does not come, or is not what its id says, fails alone: what was served before stays. Nothing that was not pulled is
-// replaced or removed: a task's folder is all ours or left alone. A list without tasks, as of a folder that is not mounted, removes nothing; nor does one that is incomplete, or one
-// with a file that the origin cannot read and that is not here: it may be an archive, whose tasks have other names.
+// replaced or removed: the versions of a task are all ours or left alone. A list without tasks, as of a folder that is not mounted,
+// removes nothing; nor does one that is incomplete, or one with a file that the origin cannot read and that is not here: it may be an
+// archive, whose tasks have other names.
 
 import { randomBytes } from 'node:crypto';
 import { lstat, mkdir, open, readdir, readFile, readlink, rename, rm, rmdir, symlink } from 'node:fs/promises';
@@ -194,7 +195,7 @@ export class Mirror {
     const held = await contentOf(link);
     if (there && held === undefined) throw foreign(link, 'a file');
     const folder = join(this.#folder, task);
-    if ((await ownerOf(folder)) === 'others') throw foreign(folder, 'a folder');
+    if (held === undefined && (await ownerOf(folder)) === 'others') throw foreign(folder, 'a folder');
     const pulled = await this.#pull(content, url);
     if (held === content) return pulled;
     await mkdir(folder, { recursive: true });
@@ -329,14 +330,14 @@ async function contentOf(path: string): Promise<string | undefined> {
   return target === undefined ? undefined : LINK.exec(target)?.[1];
 }
 
-/** Whose a task's folder is, by what lies in it: labels are nothing without a version. */
+/** Whose a task's folder is, by the versions in it: labels are nothing without one, and other files no model's. */
 async function ownerOf(folder: string): Promise<'us' | 'others' | 'nobody'> {
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException): string[] => {
     if (error.code === 'ENOENT') return [];
     throw error;
   });
   for (const name of names) if ((await contentOf(join(folder, name))) !== undefined) return 'us';
-  return names.some((name) => name !== 'labels.json') ? 'others' : 'nobody';
+  return names.some((name) => name.endsWith('.smk')) ? 'others' : 'nobody';
 }
 
 const foreign = (field: string, what: string): SeedmaskError =>
