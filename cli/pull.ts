@@ -58,18 +58,19 @@ export async function pullFrom(
     mirror.close();
     return undefined;
   });
-  /** URL -> what was last said of it. */
-  let told = new Map<string, string>();
+  /** URL and reason of what the last look could not pull. */
+  let told = new Set<string>();
   /** What cannot be pulled is a line, once and not at every look, and fails nothing. Gives the first of it. */
   const lookAndTell = async (): Promise<SeedmaskError | undefined> => {
     const { tasks, pulled, failures } = await mirror.sync().catch((error: unknown) => {
       if (error instanceof SeedmaskError) return { tasks: 0, pulled: 0, failures: [{ url, error }] };
       throw error;
     });
-    for (const { url: file, error } of failures) {
-      if (told.get(file) !== error.message && !closed) log.warn({ url: file, code: error.code, reason: error.message }, 'not pulled');
+    const lines = new Map(failures.map((failure) => [`${failure.url} ${failure.error.message}`, failure]));
+    for (const [line, { url: file, error }] of lines) {
+      if (!told.has(line) && !closed) log.warn({ url: file, code: error.code, reason: error.message }, 'not pulled');
     }
-    told = new Map(failures.map(({ url: file, error }) => [file, error.message]));
+    told = new Set(lines.keys());
     if (pulled > 0) log.info({ tasks, pulled }, 'pulled');
     return failures[0]?.error;
   };

@@ -728,6 +728,28 @@ test('what cannot be pulled is told once, and what the folder has of it is looke
   end();
 });
 
+test('failures of one file are told once each, and so is one whose system text has a drawn name', async () => {
+  const tasks = ['a', 'b', 'c'].map((task) => ({ task, version: '1', labels: ['x'], content: idOf(kept(1)), url: 'files/a.smk' }));
+  const { url, asked } = await hosting({ a: kept(1) }, { '/contents.json': JSON.stringify({ tasks }) });
+  const root = folder({ 'a/7.smk': kept(7), 'b/7.smk': kept(7) });
+  ends.push(() => rmSync(root, { recursive: true, force: true }));
+  mkdirSync(join(root, 'c/labels.json'), { recursive: true });
+  const lines: string[] = [];
+  const log = pino({ level: 'warn' }, { write: (line: string) => void lines.push(JSON.parse(line).reason) });
+  const threads = new Threads({ count: 1, script: pathToFileURL(join(import.meta.dirname, '../dist/server/running/thread.js')) });
+  ends.push(() => threads.close());
+  const source = await pullFrom(url, { cache: root }, threads, log, new Promise<void>(() => undefined));
+  const end = source.watch(await openStore(root), 5);
+  const before = asked.length;
+  await expect.poll(() => asked.length > before + 3).toBe(true);
+  end();
+  expect(lines.sort()).toEqual([
+    `cannot write ${join(root, 'a')}: a folder that was not pulled is there`,
+    `cannot write ${join(root, 'b')}: a folder that was not pulled is there`,
+    expect.stringMatching(/labels\.json: EISDIR: .*\/\*\.tmp'/),
+  ]);
+});
+
 test('what cannot be listed, written or removed in the folder stops nothing else', async () => {
   const files = (tasks: Record<string, [Model, string[]]>) => ({
     '/contents.json': JSON.stringify({

@@ -49,6 +49,7 @@ type Attempt = (path: string, work: () => Promise<unknown>) => Promise<void>;
 const AT_ONCE = 4;
 const LINK = /^\.\.\/\.content\/([0-9a-f]{64})\.smk$/;
 const BLOB = /^[0-9a-f]{64}\.smk$/;
+const TEMPORARY = /[0-9a-f]{16}\.tmp/;
 
 export class Mirror {
   readonly #folder: string;
@@ -82,8 +83,7 @@ export class Mirror {
    */
   async sync(): Promise<Synced> {
     await this.#claim().catch((error: unknown) => {
-      if (error instanceof SeedmaskError) throw error;
-      throw new SeedmaskError('cannot-write', { field: this.#folder, got: (error as Error).message });
+      throw expected(error, this.#folder, 'cannot-write');
     });
     const { tasks, networks, incomplete } = await this.#list.read();
     const failures: { url: string; error: SeedmaskError }[] = [];
@@ -362,5 +362,6 @@ function expected(error: unknown, url: string, as: 'cannot-pull' | 'cannot-write
   }
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === undefined) throw error;
-  return new SeedmaskError(as, { field: url, got: message });
+  // A name that was drawn would make each failure another one.
+  return new SeedmaskError(as, { field: url, got: message.replace(TEMPORARY, '*.tmp') });
 }
