@@ -233,3 +233,12 @@ test.each<[what: string, more: string[], spoil: (at: (file: string) => string) =
   expect(stderr).toMatch(line);
   expect(readdirSync(join(folder, name)).map((file) => readFileSync(join(folder, name, file), 'utf8'))).toEqual(before);
 });
+
+test('a run is known by its network as it was named: one over numbers that an earlier release began goes on', () => {
+  const rows = Array.from({ length: 40 }, (_, i) => `${i},${i % 7},${i % 5},${i % 3},${i < 20 ? 'low' : 'high'}`);
+  writeFileSync(join(folder, 'rows.csv'), ['a,b,c,d,label', ...rows, ''].join('\n'));
+  const more = ['--data', 'rows.csv', '--network', 'fc:4-8-2', '--seed', '0'];
+  const { stderr } = seedmask('numbers', '--rounds', '1', ...more);
+  expect(stderr).toBe('');
+  expect(JSON.parse(index('numbers')).setup.networkId).toBe('12be0b3bceb098677863428bf86d43d298d76f6e98c22682bad01de2cd8faf2d');
+});

@@ -182,7 +182,8 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
   const data = loadDataset(options.data);
   const { architecture } = options.network;
   checkFits(data, architecture, outputs(architecture));
-  const network = ticketNetwork(seenBy(architecture, data.train), seed);
+  // As it was named, whatever form the rows have: a run is known by it, and the weights are the same.
+  const network = ticketNetwork(architecture, seed);
   const parts = partsOf(data.train, seed);
   const paper = { ...paperTraining(network), batch: batchOf(parts.train.length, PAPER.batch) };
   const run = openRun(options.out, network, {
