@@ -32,7 +32,8 @@ export class Outbox {
    * @throws SeedmaskError overloaded: too much is unread; alone, any answer is let in
    */
   hold({ body }: Answer, res: ServerResponse): void {
-    if (body.length < LARGE) return;
+    // One that nobody will be sent, as somebody else has answered, holds nothing, and no end of it would be told.
+    if (body.length < LARGE || res.headersSent || res.destroyed) return;
     const bytes = Buffer.byteLength(body);
     let held = 0;
     for (const [other, size] of this.#large) {

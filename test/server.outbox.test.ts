@@ -70,3 +70,23 @@ test('what clients leave unread is bounded: the next large answer is refused, a 
   await expect.poll(async () => (await ask('/', 'HEAD')).status, { timeout: 20_000 }).toBe(200);
   server.close();
 });
+
+test('a large answer that comes after somebody else has answered is not counted', async () => {
+  const service = createService({ engine, store: await sampleStore(), unreadLimit: 150_000 });
+  const large = { status: 200, type: 'application/octet-stream', body: Buffer.alloc(100_000) };
+  const server = createServer((req, res) => {
+    const late = async () => {
+      await once(res.end('timed out'), 'close');
+      return large;
+    };
+    void respond({ path: '/', access: 'open', answer: req.url === '/late' ? late : () => large }, {}, req, res, service);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  expect(await (await fetch(`${url}/late`)).text()).toBe('timed out');
+  for (let i = 0; i < 3; i++) {
+    const { status, headers } = await fetch(url, { method: 'HEAD' });
+    expect([status, headers.get('content-length')]).toEqual([200, '100000']);
+  }
+  server.close();
+});
