@@ -5,8 +5,8 @@
 // told to come back, as are those who ask meanwhile.
 
 import type { ServerResponse } from 'node:http';
-import { SeedmaskError } from '../codec/errors.js';
 import type { Answer } from './answer.js';
+import { overloaded } from './requests/overloaded.js';
 
 /** Bytes from which an answer is counted: the system takes smaller ones at once, read or not. */
 const LARGE = 64 * 1024;
@@ -43,7 +43,7 @@ export class Outbox {
     }
     if (held > 0 && held + bytes > this.#limit) {
       const got = `clients with ${held + bytes} bytes to read`;
-      throw new SeedmaskError('overloaded', { field: 'answers', expected: this.#limit, got, hint: 'Try again in 1 s.', retryAfter: 1 });
+      throw overloaded('answers', this.#limit, got);
     }
     this.#large.set(res, bytes);
     res.once('close', () => this.#large.delete(res));

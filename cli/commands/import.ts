@@ -36,6 +36,7 @@ import {
   type Parameters,
   totalKept,
   totalWeights,
+  weightCounts,
   weightShapes,
 } from '../../src/network.js';
 import { DISTRIBUTIONS, type Distribution, formatSeed, type Seed } from '../../src/random.js';
@@ -208,20 +209,13 @@ async function fromWeights(options: Options): Promise<void> {
   outputOf(options).print(report, () => textOf(rows, trainedAccuracy, options.out));
 }
 
-const maskFile = (network: Network, mask: Mask): Uint8Array =>
-  writeSafetensors(
-    weightShapes(network).map((shape, i) => [
-      `layers.${i}.mask`,
-      {
-        shape,
-        values: keptBytes(
-          mask[i],
-          shape.reduce((a, b) => a * b, 1),
-        ),
-      },
-    ]),
+function maskFile(network: Network, mask: Mask): Uint8Array {
+  const counts = weightCounts(network);
+  return writeSafetensors(
+    weightShapes(network).map((shape, i) => [`layers.${i}.mask`, { shape, values: keptBytes(mask[i], counts[i]) }]),
     { network: describe(network) },
   );
+}
 
 const percent = (accuracy: number | undefined): string => (accuracy === undefined ? '' : `${(100 * accuracy).toFixed(2)} %`).padStart(11);
 

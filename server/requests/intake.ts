@@ -1,8 +1,9 @@
 // Bodies that are being read, bounded together by what has really come of them, after Content-Encoding: a flood of large requests is
 // refused before memory is taken for it, and who announces much and sends nothing keeps nobody out.
 
-import { SeedmaskError } from '../../codec/errors.js';
+import type { SeedmaskError } from '../../codec/errors.js';
 import { type BodyReader, readBody } from './bodies.js';
+import { overloaded } from './overloaded.js';
 
 /**
  * A reader of bodies of at most `limit` bytes, which refuses one when those under way would exceed `together`; alone, any is let in.
@@ -16,7 +17,7 @@ export function bounded(limit: number, together: number): BodyReader {
     const full = (bytes: number): SeedmaskError | undefined => {
       if (held === mine || held + bytes <= together) return undefined;
       const got = `${held + bytes} bytes of requests`;
-      return new SeedmaskError('overloaded', { field: 'bodies', expected: `${together}`, got, hint: 'Try again in 1 s.', retryAfter: 1 });
+      return overloaded('bodies', together, got);
     };
     const said = Number(req.headers['content-length'] ?? 0);
     const refusal = said <= most ? full(said) : undefined;

@@ -8,6 +8,7 @@ import type { Transform } from '../../codec/index.js';
 import type { Engine } from '../../src/engine/engine.js';
 import type { TaskGuess } from '../../src/masks/infer-task.js';
 import type { Opened, Store, Version } from '../repository/store.js';
+import { overloaded } from '../requests/overloaded.js';
 import type { Rows } from '../requests/rows.js';
 import { Guesser, type Method } from './guess.js';
 import type { MaskBlock } from './jobs.js';
@@ -77,9 +78,7 @@ export class Finder {
    * @throws SeedmaskError (by rejection) overloaded, deadline, client-gone, few-tasks (too few masks can be read), bad-value, lost-worker
    */
   async find(among: readonly Version[], rows: Rows, method: Method, { deadline, gone }: Wish): Promise<Found> {
-    if (this.#asked >= QUESTIONS) {
-      throw overloaded(QUESTIONS, `${this.#asked} questions`);
-    }
+    if (this.#asked >= QUESTIONS) throw overloaded('task inference', QUESTIONS, `${this.#asked} questions`);
     const check = () => {
       if (gone?.()) throw new SeedmaskError('client-gone');
       if (deadline !== undefined && deadline <= performance.now()) throw tooLate();
@@ -159,7 +158,7 @@ export class Finder {
       const bytes = this.#threads ? opened.length * opened[0].packed.length : 0;
       let sum = bytes;
       for (const one of this.#gathered) sum += one.bytes;
-      if (sum > this.#limit) throw overloaded(this.#limit, `questions about ${sum} bytes of masks`);
+      if (sum > this.#limit) throw overloaded('task inference', this.#limit, `questions about ${sum} bytes of masks`);
       const held = inSlices(this.#copied(opened, bytes)).then(({ value }) => value);
       const made: Gathered = { versions, bytes, held, questions: 0, stale: versions.some((version) => dropped.has(version)) };
       held.catch(() => {
@@ -209,9 +208,6 @@ export class Finder {
     return { guesser: new Guesser({ ...shared, masks: opened.map(({ packed: mask }) => mask) }, this.#engine) };
   }
 }
-
-const overloaded = (expected: number, got: string): SeedmaskError =>
-  new SeedmaskError('overloaded', { field: 'task inference', expected, got, hint: 'Try again in 1 s.', retryAfter: 1 });
 
 /** Failures of a mask that are not its own. */
 const PASSED_ON: readonly string[] = ['draining', 'client-gone', 'deadline'];

@@ -11,6 +11,7 @@ import type { TaskGuess } from '../../src/masks/infer-task.js';
 import { type Network, totalWeights } from '../../src/network.js';
 import type { Version } from '../repository/catalogue.js';
 import type { Decoded, Decoder } from '../repository/decode.js';
+import { overloaded } from '../requests/overloaded.js';
 import type { BodyThreads, Read, Reader, Reading } from '../requests/readers.js';
 import type { Rows } from '../requests/rows.js';
 import type { Method } from './guess.js';
@@ -137,7 +138,7 @@ export class Threads implements Decoder, BodyThreads {
     const ms = this.#patience + body.length * 1e-3;
     const got = `${this.#reading + body.length} bytes to read`;
     if (this.#reading > 0 && this.#reading + body.length > READING_LIMIT) {
-      throw new SeedmaskError('overloaded', { field: 'bodies', expected: READING_LIMIT, got, hint: 'Try again in 1 s.', retryAfter: 1 });
+      throw overloaded('bodies', READING_LIMIT, got);
     }
     this.#reading += body.length;
     try {
