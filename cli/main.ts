@@ -81,12 +81,15 @@ program.configureHelp({ subcommandTerm: (command) => command.name() });
 const everyCommand = (command: Command): Command[] => [command, ...command.commands.flatMap(everyCommand)];
 
 exitOnSignal();
-// A reader that has seen enough (seedmask ... | head) is no failure.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0);
-  console.error(`seedmask: cannot write to standard output: ${error.message}`);
-  process.exit(1);
-});
+// A reader that has seen enough (seedmask ... | head) ends a command as SIGPIPE ends others, so that what was cut short does not look whole.
+const ENDED_BY_SIGPIPE = 128 + 13;
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(ENDED_BY_SIGPIPE);
+    if (stream === process.stdout) console.error(`seedmask: cannot write to standard output: ${error.message}`);
+    process.exit(1);
+  });
+}
 
 try {
   for (const [name, [about, make]] of Object.entries(commands)) {

@@ -2,6 +2,7 @@
 // stdout, exit 1, and nothing half-written; every --json is one object.
 
 import { type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -405,4 +406,18 @@ test('serve answers and ends with exit 0 on SIGTERM', async () => {
   const closed = new Promise((resolve) => child.once('close', resolve));
   child.kill('SIGTERM');
   expect(await closed).toBe(0);
+});
+
+test.each([
+  ['stdout', ['inspect', good]],
+  ['stderr', ['inspect', 'nowhere.smk']],
+] as const)('whoever closes %s ends a command as SIGPIPE does: 128 + 13, nothing to the other stream', async (closed, words) => {
+  const child = spawn(process.execPath, [MAIN, ...words], { cwd: folder });
+  child[closed].destroy();
+  let said = '';
+  child[closed === 'stdout' ? 'stderr' : 'stdout'].on('data', (text) => {
+    said += text;
+  });
+  const [code] = await once(child, 'close');
+  expect([code, said]).toEqual([141, '']);
 });

@@ -2,7 +2,8 @@
 // Runs on the built dist/, as `npm test` leaves it.
 
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 
@@ -10,10 +11,15 @@ const ROOT = join(import.meta.dirname, '..');
 const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
   dependencies: Record<string, string>;
   optionalDependencies: Record<string, string>;
-  exports: Record<string, { default: string; types: string }>;
+  exports: Record<string, { default: string; types: string } | string>;
   imports: Record<string, Record<string, string>>;
+  bin: { seedmask: string };
   files: string[];
 };
+
+type Entry = { default: string; types: string };
+/** Entries that are modules; the others are files as they are. */
+const modules = Object.entries(manifest.exports).filter((entry): entry is [string, Entry] => typeof entry[1] !== 'string');
 
 /** The names README.md and the headers of the index files use. */
 const DOCUMENTED: Record<string, string[]> = {
@@ -28,10 +34,38 @@ const DOCUMENTED: Record<string, string[]> = {
 };
 
 test('each entry of exports has the documented names', async () => {
-  expect(Object.keys(manifest.exports).sort()).toEqual(Object.keys(DOCUMENTED).sort());
-  for (const [entry, { default: file }] of Object.entries(manifest.exports)) {
+  expect(modules.map(([entry]) => entry).sort()).toEqual(Object.keys(DOCUMENTED).sort());
+  for (const [entry, { default: file }] of modules) {
     expect(Object.keys(await import(join(ROOT, file))), entry).toEqual(expect.arrayContaining(DOCUMENTED[entry]));
   }
+});
+
+test('the program begins with its interpreter, and every dependency runs on Node 20', () => {
+  expect(readFileSync(join(ROOT, manifest.bin.seedmask), 'utf8')).toMatch(/^#!\/usr\/bin\/env node\n/);
+  for (const name of Object.keys(manifest.dependencies)) {
+    const { engines } = JSON.parse(readFileSync(join(ROOT, 'node_modules', name, 'package.json'), 'utf8')) as {
+      engines?: { node?: string };
+    };
+    const [, least] = /(\d+)/.exec(engines?.node ?? '0')!;
+    expect(Number(least), name).toBeLessThanOrEqual(20);
+  }
+});
+
+test('the shipped models and the manifest are found by the name of the package', () => {
+  for (const file of ['models/trained/mnist.smk', 'package.json'])
+    expect(createRequire(import.meta.url).resolve(`seedmask/${file}`)).toBe(join(ROOT, file));
+});
+
+test('packages whose types our declarations name bring them along', () => {
+  const declarations = readdirSync(join(ROOT, 'dist/server'), { recursive: true, encoding: 'utf8' }).filter((file) =>
+    file.endsWith('.d.ts'),
+  );
+  const named = declarations.flatMap((file) => [
+    ...readFileSync(join(ROOT, 'dist/server', file), 'utf8').matchAll(/from '([a-z@][^'.:]*)'/g),
+  ]);
+  const apart = [...new Set(named.map(([, name]) => `@types/${name}`))].filter((types) => existsSync(join(ROOT, 'node_modules', types)));
+  expect(apart).toContain('@types/express');
+  expect(Object.keys(manifest.dependencies)).toEqual(expect.arrayContaining(apart));
 });
 
 test('both sides of package imports are built', () => {
@@ -73,7 +107,6 @@ test('npm pack takes what users need and nothing else, in at most 1.5 MB', () =>
     ),
   ).toEqual([]);
   expect(paths.filter((path) => /\.map$|(^|\/)(test|bench|results)\/|\.test\.|(?<!\.d)\.ts$/.test(path))).toEqual([]);
-  for (const { default: file, types } of Object.values(manifest.exports))
-    expect(paths).toEqual(expect.arrayContaining([file.slice(2), types.slice(2)]));
+  for (const [, { default: file, types }] of modules) expect(paths).toEqual(expect.arrayContaining([file.slice(2), types.slice(2)]));
   expect(paths).toEqual(expect.arrayContaining(['dist/cli/main.js', 'models/trained/mnist.smk', 'codec/FORMAT.md']));
 });
