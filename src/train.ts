@@ -6,7 +6,7 @@ import { type Engine, PIXELS, type Trainer, type TrainingSet } from './engine/en
 import { accuracyOf } from './evaluate.js';
 import { cosinePi } from './exact.js';
 import { EVALUATION_DRAWS, evenScores, likelierMask } from './masks/bernoulli.js';
-import { type RmspropOptions, ThresholdScores } from './masks/threshold.js';
+import { checkRmsprop, type RmspropOptions, ThresholdScores } from './masks/threshold.js';
 import { densityAt, gainAt, initialScores, keepAt, SCHEDULE, scoreRanges } from './masks/topk.js';
 import { moveImages, moves } from './moves.js';
 import { type Architecture, type Mask, type Network, outputs, type Parameters, regenerate } from './network.js';
@@ -180,7 +180,7 @@ export interface Rate {
   readonly costs: (mask: Mask) => readonly Float32Array[];
 }
 
-/** Steps between looks at what bits cost. */
+/** Steps between looks at what bits cost, an epoch at most. */
 const RATE_EVERY = 200;
 /** Bits: a weight that costs more than this loses its score no faster. */
 const MOST_BITS = 8;
@@ -208,6 +208,7 @@ export async function trainTopk(engine: Engine, network: Network, data: Dataset,
   const target = keepAt(network, options.density);
   const perEpoch = Math.floor(split.train.length / options.batch);
   const { rate } = options;
+  const every = Math.min(RATE_EVERY, perEpoch);
   let best: Omit<MaskResult, 'steps'> = { mask: [], valAccuracy: -1, epoch: 0 };
   try {
     const steps = await loop(
@@ -217,9 +218,9 @@ export async function trainTopk(engine: Engine, network: Network, data: Dataset,
         const density = densityAt(options.density, index + 1, steps);
         const learningRate = (options.learningRate / 2) * (1 + cosinePi(index / steps));
         trainer.step({ learningRate, momentum: options.momentum }, keepAt(network, density), gainAt(density));
-        if (rate && index >= SCHEDULE * steps && (index + 1) % RATE_EVERY === 0) {
+        if (rate && index >= SCHEDULE * steps && (index + 1) % every === 0) {
           // As far as the momentum of a constant gradient carries in as many steps.
-          const push = (-rate.weight * RATE_EVERY * learningRate) / (1 - options.momentum);
+          const push = (-rate.weight * every * learningRate) / (1 - options.momentum);
           const costs = rate.costs(trainer.mask(keepAt(network, density)));
           trainer.nudge(costs.map((bits) => bits.map((cost) => push * Math.max(-MOST_BITS, Math.min(MOST_BITS, cost)))));
         }
@@ -309,7 +310,8 @@ export async function trainThreshold(
   split: Split,
   options: ThresholdOptions,
 ): Promise<MaskResult> {
-  checkRun(split, options, { decay: options.decay, epsilon: options.epsilon });
+  checkRun(split, options);
+  checkRmsprop(options);
   const set = setOf(data, options);
   const state = new ThresholdScores(network);
   const gain = state.scores.map(() => 1);

@@ -4,11 +4,12 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { fc as lenet } from '../models/index.js';
+import { createClassifiers } from '../src/engine/classifiers.js';
 import type { Classifier, Engine } from '../src/engine/engine.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { type Activation, inputs, maskBytes, type Network, regenerate, weighted } from '../src/network.js';
-import { dense, net, randomMask, randomPixels } from './engine.material.js';
+import { conv, dense, net, randomMask, randomPixels } from './engine.material.js';
 import { expectSameBits } from './engine.suite.js';
 
 const BATCHES = [1, 3, 4, 16, 19, 39, 40, 64, 65, 257];
@@ -169,9 +170,30 @@ describe.each([1, 2])('integer programs, %i threads', (threads) => {
     });
   });
 
-  test('a layer wider than 16-bit lists is answered all the same', () => {
-    const network = net([1, 1, 2], dense(32753, 'linear'));
-    const pixels = randomPixels(network.seed, 6);
-    both(network, randomMask(network, network.seed, 0.5), (got, want) => expectSameLogits(got, want, pixels, [1, 3]));
+  test.each([
+    net([1, 1, 2], dense(32753, 'linear')),
+    net([1, 1, 32753], dense(5), dense(3, 'linear')),
+    net([105, 104, 3], dense(5, 'linear'), dense(3, 'linear')),
+  ])('a layer wider than 16-bit lists: on the kernels too', async (network) => {
+    const pixels = randomPixels(network.seed, inputs(network) * 17);
+    const mask = randomMask(network, network.seed, 0.5);
+    both(network, mask, (got, want) => {
+      expect(got.arithmetic).toBe('integer');
+      expectSameLogits(got, want, pixels, [1, 17]);
+    });
+    // Has nothing but kernels to answer with.
+    const classifiers = await createClassifiers({ threads });
+    expect(classifiers.classifier(network, { mask }).logits(pixels, 17)).toEqual(
+      reference.classifier(network, { mask }).logits(pixels, 17),
+    );
+    classifiers.close();
+  });
+
+  test('no mask of a float network is asked for integers, and no weight is regenerated to find out', () => {
+    const before = engine.memoryBytes;
+    const wide = net([1, 1, 4096], dense(4096), dense(10, 'linear'));
+    expect(engine.anyMask({ ...wide, distribution: 'normal' })).toBeNull();
+    expect(engine.anyMask(net([32, 32, 4], conv(4), dense(4096), dense(10, 'linear')))).toBeNull();
+    expect(engine.memoryBytes).toBe(before);
   });
 });

@@ -41,3 +41,17 @@ test.each(['cpu', 'wasm'] as const)('%s: sums beyond 2^24 stay exact, over image
   engine.anyMask(line)!.logits(packMask(line, fullMask(line, true)), pixels.subarray(0, 6), 1);
   expect(tf.memory().numTensors).toBe(before);
 });
+
+test.each(['cpu', 'wasm'] as const)('%s: a convolution may stand behind a dense layer', async (backend) => {
+  const network = net([3, 3, 2], dense(8), conv(4), dense(3, 'linear'));
+  const pixels = randomPixels(network.seed, 5 * inputs(network));
+  for (const options of [{}, { transform: { scale: 1 / 255, mean: 0.5 } }]) {
+    const [ours, theirs] = [await engineOn(backend)(), createReferenceEngine()].map((e) =>
+      e.classifier(network, options).logits(pixels, 5),
+    );
+    const largest = Math.max(...Array.from(theirs, Math.abs));
+    theirs.forEach((value, i) => {
+      expect(Math.abs(ours[i] - value)).toBeLessThanOrEqual(ours instanceof Int32Array ? 0 : CLOSENESS * largest);
+    });
+  }
+});

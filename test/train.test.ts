@@ -103,6 +103,27 @@ test('where bits cost more, fewer weights are kept: with the same bytes by every
   for (const engine of engines) engine.close();
 });
 
+test('a run too short for the usual looks at prices still looks once an epoch', async () => {
+  const engine = await createWasmEngine({ threads: 1 });
+  let looks = 0;
+  const costs = () => {
+    looks++;
+    return [new Float32Array(384), new Float32Array(72)];
+  };
+  const { steps } = await trainTopk(engine, network, data, parts, { ...options, batch: 250, epochs: 10, rate: { weight: 1e-6, costs } });
+  // Three steps an epoch; prices count once the density has arrived, after four of ten epochs.
+  expect([steps, looks]).toEqual([30, 6]);
+  engine.close();
+});
+
+test.each([
+  [{ epsilon: 0 }, 'epsilon must be a finite number above 0, got 0'],
+  [{ decay: 1.5 }, 'decay must be at least 0 and below 1, got 1.5'],
+])('a threshold run with %o is refused before its first step', async (wrong, message) => {
+  const run = trainThreshold(createReferenceEngine(), network, data, parts, { ...RMSPROP, epochs: 1, batch: 30, ...wrong });
+  await expect(run).rejects.toThrow(message);
+});
+
 test('bernoulli masks are learned, with the same bytes by every engine and thread count', async () => {
   const engines: Engine[] = [createReferenceEngine(), await createWasmEngine({ threads: 1 }), await createWasmEngine({ threads: 2 })];
   const results = [];
@@ -209,7 +230,7 @@ test('a run that could learn nothing, or whose numbers are out of range, is refu
   const [, topk, bernoulli, threshold] = methods;
   for (const method of [topk, bernoulli])
     await expect(method({ momentum: Number.NaN })).rejects.toThrow('momentum must be a finite number, got NaN');
-  await expect(threshold({ decay: undefined })).rejects.toThrow('decay must be a finite number, got undefined');
+  await expect(threshold({ decay: undefined })).rejects.toThrow('decay must be at least 0 and below 1, got undefined');
   await expect(topk({ density: [30, 50] })).rejects.toThrow('density of layer 0 must be above 0 and at most 1, got 30');
   await expect(topk({ density: [0.5, 0] })).rejects.toThrow('density of layer 1 must be above 0 and at most 1, got 0');
   await expect(topk({ density: [0.5] })).rejects.toThrow('density has 1 layers, the network has 2 with weights');

@@ -2,7 +2,7 @@
 // that leave training out.
 
 import { parallelism } from '#workers';
-import { type Network, ShapeError } from '../network.js';
+import type { Network } from '../network.js';
 import { untilFreed } from './checks.js';
 import type { Classifier, ClassifierOptions } from './engine.js';
 import { CLASSIFY } from './kernels-classify.js';
@@ -11,7 +11,7 @@ import { Machine } from './wasm/machine.js';
 
 export interface Classifiers {
   readonly threads: number;
-  /** @throws ShapeError when mask or parameters do not fit, or an integer network has more than 32,752 inputs or units in a layer */
+  /** @throws ShapeError when mask or parameters do not fit */
   classifier(network: Network, options?: ClassifierOptions): Classifier;
   /** Stops the threads; everything made here is gone. */
   close(): void;
@@ -26,11 +26,7 @@ export async function createClassifiers(options: { threads?: number } = {}): Pro
   const machine = await Machine.create(threads, threads > 1 ? (await import('./kernels.js')).KERNELS.shared : CLASSIFY);
   return {
     threads,
-    classifier(network, classifierOptions) {
-      const made = createClassifier(machine, network, classifierOptions);
-      if (made) return untilFreed('classifier', made);
-      throw new ShapeError('a layer of this network has more inputs or units than the kernels of integers take');
-    },
+    classifier: (...args) => untilFreed('classifier', createClassifier(machine, ...args)),
     close: () => machine.close(),
   };
 }

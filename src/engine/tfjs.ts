@@ -95,9 +95,10 @@ const values = (tensor: Tensor): Float32Array | Int32Array => tensor.dataSync<'f
 /** The weighted sums of a layer of f32 values, weights in canonical order. */
 function sums(tf: TensorFlow, { layer, output }: Placed, x: Tensor, w: Tensor): Tensor {
   const rows = x.shape[0];
-  if (layer.kind !== 'conv') return tf.matMul(tf.reshape(x, [rows, -1]), w, false, true);
+  const shape = [rows, ...output];
+  if (layer.kind !== 'conv') return tf.reshape(tf.matMul(tf.reshape(x, [rows, -1]), w, false, true), shape);
   const filter = tf.transpose(w, [1, 2, 3, 0]) as TfjsCore.Tensor4D;
-  return tf.reshape(tf.conv2d(x as TfjsCore.Tensor4D, filter, 1, windowOf(layer).padding), [rows, ...output]);
+  return tf.reshape(tf.conv2d(x as TfjsCore.Tensor4D, filter, 1, windowOf(layer).padding), shape);
 }
 
 /** f32 logits of rows [rows, height, width, channels] of transformed values. */

@@ -6,7 +6,6 @@ import { isDense, type Network } from '../network.js';
 import { untilFreed } from './checks.js';
 import type { Engine } from './engine.js';
 import { KERNELS } from './kernels.js';
-import { createReferenceEngine } from './reference.js';
 import { createClassifier } from './wasm/classifier.js';
 import { createConvBernoulliTrainer } from './wasm/conv-bernoulli.js';
 import { createConvDenseTrainer, createConvTopkTrainer } from './wasm/conv-training.js';
@@ -21,7 +20,6 @@ import { createBernoulliTrainer, createDenseTrainer, createTopkTrainer } from '.
 export async function createWasmEngine(options: { threads?: number } = {}): Promise<Engine> {
   const threads = options.threads ?? Math.min(8, parallelism());
   const machine = await Machine.create(threads, threads > 1 ? KERNELS.shared : KERNELS.single);
-  const reference = createReferenceEngine();
   type Makers = Pick<Engine, 'denseTrainer' | 'topkTrainer' | 'bernoulliTrainer'>;
   const dense: Makers = {
     denseTrainer: (...args) => createDenseTrainer(machine, ...args),
@@ -41,10 +39,7 @@ export async function createWasmEngine(options: { threads?: number } = {}): Prom
     get memoryBytes() {
       return machine.bytes;
     },
-    classifier(...args) {
-      const made = createClassifier(machine, ...args);
-      return made ? untilFreed('classifier', made) : reference.classifier(...args);
-    },
+    classifier: (...args) => untilFreed('classifier', createClassifier(machine, ...args)),
     anyMask(network, transform) {
       const made = createAnyMask(machine, network, transform);
       return made && untilFreed('network under any mask', made);

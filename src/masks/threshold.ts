@@ -2,7 +2,7 @@
 // density is whatever training makes of it. Scores learn straight-through with RMSprop: each moves by its gradient, dL/dW' x W, over the
 // root of a running mean of its squares. Division and square root are exact (IEEE 754), so a run gives the same bits anywhere.
 
-import { type Network, regenerate, weighted } from '../network.js';
+import { type Network, regenerate, ShapeError, weighted } from '../network.js';
 import { DOMAIN, fillWords } from '../random.js';
 
 /** RMSprop as SupSup uses it; the other two are its library's defaults. */
@@ -11,6 +11,12 @@ export interface RmspropOptions {
   readonly learningRate: number;
   readonly decay: number;
   readonly epsilon: number;
+}
+
+/** Throws ShapeError unless every move is a number: a mean has a part in 0 .. 1, and no root of squares may be divided by 0. */
+export function checkRmsprop({ decay, epsilon }: RmspropOptions): void {
+  if (!(decay >= 0 && decay < 1)) throw new ShapeError(`decay must be at least 0 and below 1, got ${decay}`);
+  if (!(epsilon > 0 && epsilon < Number.POSITIVE_INFINITY)) throw new ShapeError(`epsilon must be a finite number above 0, got ${epsilon}`);
 }
 
 /** First scores: uniform in -1 / sqrt(fan-in) .. 1 / sqrt(fan-in) from the network's seed, so about half of the weights are kept. */

@@ -6,7 +6,7 @@
 // and what collecting costs while kept weights are listed anyway. Cheap enough to select in every step, which learns better masks:
 // 98.06 instead of 97.95 % after ten epochs (five seeds; every eighth step before).
 
-import { Layer, TILE, vectors } from './tiles';
+import { Layer, TILE } from './tiles';
 
 /** Scores a thread can collect; more count as a miss. */
 export const COLLECTED: u32 = 8192;

@@ -1,12 +1,10 @@
-// A sparse matrix (lists of non-zeros) times a dense one, both of any width: f32 classification without a mask, and products whose rows do
-// not come in the tiles of tiles.ts.
+// A sparse matrix (lists of non-zeros) times a dense one, of any width: f32 classification without a mask.
 //
 //   out[r][0..M) = sum over the entries (i, v) of list r, in ascending i, of v * dense[i][0..M)
 //
-// Forward: lists of the samples' non-zero inputs, dense = weights [in][out]. Weight gradient: lists of an input's non-zero samples,
-// dense = dZ [sample][out]. Input gradient: lists of a sample's non-zero dZ, dense = weights [out][in]. Under a sparse mask: lists of
-// a unit's kept weights, dense = inputs [in][sample]. Four fifths of MNIST's pixels and half of all ReLU outputs are zero, so the
-// lists are short; skipping a zero term leaves the f32 sum unchanged (engine.ts, canonical order).
+// Lists are of a sample's non-zero inputs, dense = weights [in][out]. Four fifths of MNIST's pixels and half of all ReLU outputs are zero,
+// so the lists are short; skipping a zero term leaves the f32 sum unchanged (engine.ts, canonical order). Training lists non-zeros by the
+// same two functions, for the products of gradient.ts and dense.ts.
 //
 // A list is at most `capacity` entries of 8 bytes: {u32 byte offset of dense row i, f32 v}. Rows are split over the threads.
 //
@@ -78,10 +76,9 @@ export function compressColumns(a: usize, rows: u32, columns: u32, stride: u32, 
 
 // @ts-ignore: decorator
 @inline
-function finish(acc: v128, bias: usize, gate: usize, relu: u32, at: usize): v128 {
+function finish(acc: v128, bias: usize, relu: u32, at: usize): v128 {
   if (bias) acc = f32x4.add(acc, v128.load(bias + at));
   if (relu) acc = f32x4.max(acc, f32x4.splat(0));
-  if (gate) acc = v128.and(acc, f32x4.gt(v128.load(gate + at), f32x4.splat(0)));
   return acc;
 }
 
@@ -89,11 +86,10 @@ function finish(acc: v128, bias: usize, gate: usize, relu: u32, at: usize): v128
  * out[r][0..width) += nothing: it is overwritten. width is a multiple of 4; strides are in bytes.
  * @param bias 0 or one row added after the sum
  * @param relu 1: negative results become 0
- * @param gate 0 or a matrix like out: results where it is not positive become 0 (the ReLU gradient)
  */
 export function product(
   lists: usize, counts: usize, capacity: u32, rows: u32, dense: usize, width: u32,
-  out: usize, stride: u32, bias: usize, relu: u32, gate: usize, t: u32, n: u32,
+  out: usize, stride: u32, bias: usize, relu: u32, t: u32, n: u32,
 ): void {
   const begin = first(rows, t, n);
   const end = last(rows, t, n);
@@ -119,15 +115,14 @@ export function product(
         a7 = f32x4.add(a7, f32x4.mul(v, v128.load(q, 112)));
       }
       const o = out + <usize>r * stride + at;
-      const g = gate ? gate + <usize>r * stride : 0;
-      v128.store(o, finish(a0, bias, g, relu, at));
-      v128.store(o, finish(a1, bias, g, relu, at + 16), 16);
-      v128.store(o, finish(a2, bias, g, relu, at + 32), 32);
-      v128.store(o, finish(a3, bias, g, relu, at + 48), 48);
-      v128.store(o, finish(a4, bias, g, relu, at + 64), 64);
-      v128.store(o, finish(a5, bias, g, relu, at + 80), 80);
-      v128.store(o, finish(a6, bias, g, relu, at + 96), 96);
-      v128.store(o, finish(a7, bias, g, relu, at + 112), 112);
+      v128.store(o, finish(a0, bias, relu, at));
+      v128.store(o, finish(a1, bias, relu, at + 16), 16);
+      v128.store(o, finish(a2, bias, relu, at + 32), 32);
+      v128.store(o, finish(a3, bias, relu, at + 48), 48);
+      v128.store(o, finish(a4, bias, relu, at + 64), 64);
+      v128.store(o, finish(a5, bias, relu, at + 80), 80);
+      v128.store(o, finish(a6, bias, relu, at + 96), 96);
+      v128.store(o, finish(a7, bias, relu, at + 112), 112);
     }
   }
   for (; at + 48 <= columns; at += 48) {
@@ -144,10 +139,9 @@ export function product(
         a2 = f32x4.add(a2, f32x4.mul(v, v128.load(q, 32)));
       }
       const o = out + <usize>r * stride + at;
-      const g = gate ? gate + <usize>r * stride : 0;
-      v128.store(o, finish(a0, bias, g, relu, at));
-      v128.store(o, finish(a1, bias, g, relu, at + 16), 16);
-      v128.store(o, finish(a2, bias, g, relu, at + 32), 32);
+      v128.store(o, finish(a0, bias, relu, at));
+      v128.store(o, finish(a1, bias, relu, at + 16), 16);
+      v128.store(o, finish(a2, bias, relu, at + 32), 32);
     }
   }
   for (; at < columns; at += 16) {
@@ -157,8 +151,7 @@ export function product(
       const d = dense + at;
       let acc = f32x4.splat(0);
       for (; p < stop; p += 8) acc = f32x4.add(acc, f32x4.mul(v128.load32_splat(p, 4), v128.load(d + load<u32>(p))));
-      const g = gate ? gate + <usize>r * stride : 0;
-      v128.store(out + <usize>r * stride + at, finish(acc, bias, g, relu, at));
+      v128.store(out + <usize>r * stride + at, finish(acc, bias, relu, at));
     }
   }
 }

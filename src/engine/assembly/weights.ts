@@ -220,10 +220,9 @@ function normals(at: usize, sigma: f64, range: usize): void {
 }
 
 /**
- * Weights first .. first+count-1 of a layer as f32 at `out`. `first` and `count` are multiples of 2048; `out` needs room for all
- * of them. Distribution ids as in a model file.
+ * The first `count` weights of a layer, a multiple of 2048, as f32 at `out`. Distribution ids as in a model file.
  */
-export function weights(distribution: i32, sigma: f32, k0: u32, k1: u32, stream: u32, first: u64, out: usize, count: u32): void {
+export function weights(distribution: i32, sigma: f32, k0: u32, k1: u32, stream: u32, out: usize, count: u32): void {
   const all = i32x4.splat(-1);
   const sign = i32x4.splat(0x8000_0000);
   const none = i32x4.splat(0);
@@ -231,11 +230,11 @@ export function weights(distribution: i32, sigma: f32, k0: u32, k1: u32, stream:
   const bound = f64x2.splat(<f64><f32>(<f64>sigma * 1.7320508075688772));
   for (let i: u32 = 0; i < count; i += CHUNK) {
     const at = out + (<usize>i << 2);
-    const block = (first + i) >> 2;
+    const block = <u64>(i >> 2);
     if (distribution == 1) {
       words(k0, k1, block, 1, stream, 0, at, CHUNK >> 2, sign, minus);
     } else if (distribution == 2) {
-      packedSigns(minus, k0, k1, stream, (first + i) >> 7, at);
+      packedSigns(minus, k0, k1, stream, <u64>(i >> 7), at);
     } else {
       words(k0, k1, block, 1, stream, 0, at, CHUNK >> 2, all, none);
       if (distribution == 3) uniforms(at, bound);

@@ -5,7 +5,7 @@
 //   otherwise, a mask that keeps under a third          f32 over the kept weights                                 kept.ts
 //   otherwise                                           f32 over the non-zero inputs, dense masked weights        inference.ts
 // The two f32 forms sum the same terms in the same order (engine.ts), so the rule decides speed, not bits. Networks with convolutions
-// have one program, in i32 or in f32 by the first rule: conv-inference.ts.
+// have one program, in i32 or in f32 by the first rule: conv-inference.ts. So have integers of layers too wide for lists of 16-bit numbers.
 
 import {
   checkMask,
@@ -31,16 +31,14 @@ import type { Machine } from './machine.js';
 import { regenerateLayer } from './regenerate.js';
 
 /**
- * Null where an integer program is too wide for the kernels.
  * @throws ShapeError when mask or parameters do not fit
  */
-export function createClassifier(machine: Machine, network: Network, options: ClassifierOptions = {}): Classifier | null {
+export function createClassifier(machine: Machine, network: Network, options: ClassifierOptions = {}): Classifier {
   const { mask = fullMask(network, true), transform = PIXELS, parameters } = options;
   checkMask(network, mask);
   if (parameters) checkParameters(network, parameters);
   const layers = weighted(network);
   const compiled = parameters ? null : compileIntegers(machine, network, layers, mask, transform);
-  if (compiled && !compiled.program) return null;
   const integers = compiled?.program ?? null;
   // Laid out later, perhaps: the caller's mask may be another by then.
   const own = integers ? mask.map((bits) => bits.slice()) : mask;
@@ -84,9 +82,10 @@ function compileIntegers(machine: Machine, network: Network, layers: readonly Pl
   const integers = integerProgram(network, mask, transform, weights);
   if (!integers) return null;
   const { scale, bounds } = integers;
-  if (!isDense(network))
-    return { scale, program: convProgram(machine, network, { layers, weights, biases: null, mask, transform }, 'i32') };
-  return { scale, program: listable(layers) ? integerProgramOf(machine, layers, weights, mask, bounds) : null };
+  if (isDense(network) && listable(layers)) return { scale, program: integerProgramOf(machine, layers, weights, mask, bounds) };
+  // Layers too wide for lists: an image of one pixel, so that its channels are not padded one by one.
+  const wide: Network = isDense(network) ? { ...network, input: [1, 1, inputs(network)] } : network;
+  return { scale, program: convProgram(machine, wide, { layers, weights, biases: null, mask, transform }, 'i32') };
 }
 
 function floatProgram(machine: Machine, network: Network, floats: FloatNetwork): Program {

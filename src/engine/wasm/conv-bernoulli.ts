@@ -9,7 +9,7 @@ import type { BernoulliTrainer, TrainingSet } from '../engine.js';
 import { core } from './conv-training.js';
 import { FIELDS, type Rule, writeRule } from './layers.js';
 import type { Machine, Operation } from './machine.js';
-import { regenerateLayer } from './regenerate.js';
+import { constantsOf } from './regenerate.js';
 
 /** Bytes a thread needs to draw (assembly/rows.ts). */
 const SCRATCH = 18432;
@@ -23,6 +23,7 @@ export function createConvBernoulliTrainer(
   batch: number,
 ): BernoulliTrainer {
   checkScores(network, startScores);
+  const regenerated = constantsOf(machine, network);
   const density = (i: number): number => {
     const { rescaling, weights } = layers[i];
     let kept = 0;
@@ -32,7 +33,7 @@ export function createConvBernoulliTrainer(
   const { own, standing, layers: bare, gradients, read, write, ...shared } = core(machine, network, data, batch, false, density);
   const scratch = own.bytes(machine.threads * SCRATCH);
   const layers = bare.map((layer, i) => {
-    const { weights, placed, value } = layer;
+    const { weights, value } = layer;
     const [score, velocity, constants, probability] = Array.from({ length: 4 }, () => own.bytes(weights.count * 4));
     const rescaling = own.bytes((machine.threads + 1) * 64);
     machine.f32(rescaling, 1)[0] = 1;
@@ -41,7 +42,7 @@ export function createConvBernoulliTrainer(
     const fields: Record<string, number> = { fanIn, units, w: value, score, velocity, constants, probability, rescaling };
     machine.u32(at, FIELDS.length).set(FIELDS.map((name) => fields[name] ?? 0));
     write(startScores[i], score, weights);
-    write(regenerateLayer(machine, network, placed), constants, weights);
+    write(regenerated[i], constants, weights);
     return { ...layer, at, score, rescaling, rule: own.bytes(64) };
   });
 

@@ -22,7 +22,7 @@ import { download, outputsOf, unpad, upload, type Weights } from './conv-memory.
 import { highest } from './highest.js';
 import { COLLECTED, FIELDS } from './layers.js';
 import { Allocations, type Machine, type Operation, pad4 } from './machine.js';
-import { regenerateLayer } from './regenerate.js';
+import { constantsOf } from './regenerate.js';
 
 export interface Core extends Omit<Trainer, 'biasGradient' | 'free'> {
   readonly standing: Batch;
@@ -204,11 +204,12 @@ export function createConvTopkTrainer(
 ): TopkTrainer {
   checkRanked(network, startScores);
   checkSelection(network, startKeep, startGain);
+  const regenerated = constantsOf(machine, network);
   let keeping = startKeep;
   const density = (i: number): number => keeping[i] / (layers[i].weights.units * layers[i].weights.fanIn);
   const { own, standing, layers: bare, read, write, ...shared } = core(machine, network, data, batch, false, density);
   const layers = bare.map((layer, i) => {
-    const { weights, placed, value } = layer;
+    const { weights, value } = layer;
     // The kernels see one run of 32 x fanIn values (assembly/runs.ts).
     const fanIn = Math.ceil(weights.count / 32);
     const [score, velocity, constants] = [own.bytes(fanIn * 128), own.bytes(fanIn * 128), own.bytes(fanIn * 128)];
@@ -221,7 +222,7 @@ export function createConvTopkTrainer(
     // Padding never reaches a cut: its score stays -Infinity because its constant is 0.
     machine.f32(score, fanIn * 32).fill(Number.NEGATIVE_INFINITY);
     write(startScores[i], score, weights);
-    write(regenerateLayer(machine, network, placed), constants, weights);
+    write(regenerated[i], constants, weights);
     return { ...layer, at, score, cut };
   });
 

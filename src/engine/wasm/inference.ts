@@ -47,7 +47,7 @@ export function byNonzeroInputs(machine: Machine, network: FloatNetwork): Progra
       let [x, stride] = [input.x, input.stride];
       for (const step of steps) {
         tape.push(['compressRows', x, rows, step.fanIn, stride, lists, counts, step.fanIn, step.width * 4]);
-        tape.push(['product', lists, counts, step.fanIn, rows, step.dense, step.width, step.out, step.width * 4, step.bias, step.relu, 0]);
+        tape.push(['product', lists, counts, step.fanIn, rows, step.dense, step.width, step.out, step.width * 4, step.bias, step.relu]);
         [x, stride] = [step.out, step.width * 4];
       }
       machine.run(tape);

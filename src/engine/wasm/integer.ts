@@ -65,14 +65,16 @@ export function integerProgramOf(
   const few = Math.min(SMALL, Math.round(3 + 26 * density));
 
   /** A program in memory: the header that assembly/integer.ts describes, with two words of each layer given. */
-  const lay = (words: (step: Step) => [number, number]): number => {
+  const lay = (to: Allocations, words: (step: Step) => [number, number]): number => {
     const program = [steps.length, inputs, outputs, thread, first, first + activations, density > PRUNE ? pruned : 0];
     for (const step of steps) program.push(step.units, step.relu, ...words(step));
-    const pointer = own.bytes(program.length * 4);
+    const pointer = to.bytes(program.length * 4);
     machine.u32(pointer, program.length).set(program);
     return pointer;
   };
-  const byUnit = lay((step) => [step.form, step.lists]);
+  const byUnit = lay(own, (step) => [step.form, step.lists]);
+  // Apart: where there is no room for them, what there is goes on.
+  const late = new Allocations(machine);
   let byInput = 0;
   return {
     capacity,
@@ -90,14 +92,17 @@ export function integerProgramOf(
       tiles(0, whole, TILE);
       tiles(whole, rows - whole - alone, SMALL);
       if (alone > 0) {
-        byInput ||= lay((step) => byInputs(machine, own, step));
+        byInput ||= lay(late, (step) => byInputs(machine, late, step));
         const from = rows - alone;
         const deal = machine.threads > 1 && alone * total >= DEAL;
         machine.integerRows(byInput, scratch + pixels + from * inputs, alone, scratch, scratch + logits + from * outputs * 4, deal);
       }
       out.set(machine.i32(scratch + logits, rows * outputs));
     },
-    free: () => own.free(),
+    free() {
+      own.free();
+      late.free();
+    },
   };
 }
 

@@ -35,14 +35,16 @@ export function byKeptWeights(machine: Machine, network: FloatNetwork): Program 
   const logits = values + pad16(capacity * inputs * 4 + 16);
   const total = totalKept(mask);
 
-  const lay = (words: (step: Step) => [lists: number, weights: number]): number => {
+  const lay = (to: Allocations, words: (step: Step) => [lists: number, weights: number]): number => {
     const program = [steps.length, inputs, outputs, thread, activations, 2 * activations];
     for (const step of steps) program.push(step.units, step.relu, step.bias, ...words(step));
-    const pointer = own.bytes(program.length * 4);
+    const pointer = to.bytes(program.length * 4);
     machine.u32(pointer, program.length).set(program);
     return pointer;
   };
-  const byUnit = lay((step) => [step.lists, step.weights]);
+  const byUnit = lay(own, (step) => [step.lists, step.weights]);
+  // Apart: where there is no room for them, what there is goes on.
+  const late = new Allocations(machine);
   let byInput = 0;
   return {
     capacity,
@@ -61,13 +63,16 @@ export function byKeptWeights(machine: Machine, network: FloatNetwork): Program 
         machine.floatTiles(deal, byUnit, scratch + values, bytes, whole, mean, scale, ...at(0));
       }
       if (alone > 0) {
-        byInput ||= lay((step) => byInputs(machine, own, step));
+        byInput ||= lay(late, (step) => byInputs(machine, late, step));
         const from = scratch + values + whole * inputs * (bytes ? 1 : 4);
         machine.floatRows(byInput, from, bytes, alone, mean, scale, ...at(whole));
       }
       out.set(machine.f32(scratch + logits, rows * outputs));
     },
-    free: () => own.free(),
+    free() {
+      own.free();
+      late.free();
+    },
   };
 }
 

@@ -18,7 +18,7 @@ export const FIELDS = [
   ...['score', 'velocity', 'constants', 'probability', 'rescaling', 'cut', 'trained', 'active', 'activeStarts'],
 ] as const;
 
-/** The fields of Rule in assembly/inputs.ts; those from `rate` on are floats. */
+/** The fields of Rule in assembly/rule.ts; those from `rate` on are floats. */
 export interface Rule {
   readonly kind: 'topk' | 'adam' | 'sgd' | 'bernoulli';
   readonly rate?: number;
@@ -47,7 +47,7 @@ export function writeRule(machine: Machine, to: number, rule: Rule, seed: Networ
 const TILE = 128;
 /** COLLECTED of assembly/select.ts. */
 export const COLLECTED = 8192;
-/** Inputs whose lists are made at a time (GROUP of assembly/inputs.ts). */
+/** Inputs whose lists are made at a time (GROUP of assembly/rule.ts). */
 const GROUP = 64;
 const SCRATCH = 1024;
 const tiles = (count: number): number => Math.ceil(count / 32);

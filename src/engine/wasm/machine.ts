@@ -24,7 +24,7 @@ interface Exports {
   packedRows(program: number, mask: number, pixels: number, rows: number, scratch: number, logits: number): void;
   floatTiles(...operands: [...FloatOperands, t: number, n: number]): void;
   floatRows(...operands: FloatOperands): void;
-  weights(distribution: number, sigma: number, k0: number, k1: number, stream: number, first: bigint, out: number, count: number): void;
+  weights(distribution: number, sigma: number, k0: number, k1: number, stream: number, out: number, count: number): void;
 }
 
 /** name -> [code, positions of f32 operands]; operands are described at the kernels. */
@@ -154,7 +154,7 @@ export class Machine {
   allocate(bytes: number): number {
     if (bytes > LARGEST)
       throw new ShapeError(
-        `${bytes} bytes in one piece are more than the ${LARGEST} of the kernels: smaller batches or fewer rows take less`,
+        `${bytes} bytes in one piece are more than the ${LARGEST} of the kernels: smaller layers, smaller batches or fewer rows take less`,
       );
     try {
       return this.#exports.allocate(bytes) >>> 0;
@@ -184,7 +184,7 @@ export class Machine {
   f32 = (pointer: number, length: number): Float32Array => new Float32Array(this.#memory.buffer, pointer, length);
   f64 = (pointer: number, length: number): Float64Array => new Float64Array(this.#memory.buffer, pointer, length);
 
-  /** Runs the operations in order on all threads; returns when they are done. */
+  /** Runs the operations in order on all threads; returns when they are done. A trap closes the engine. */
   run(operations: readonly Operation[]): void {
     if (operations.length === 0) return;
     if (this.#closed) throw new Error('the engine is closed');
@@ -199,7 +199,13 @@ export class Machine {
       for (const k of floating) floats[at + k] = operands[k - 1];
     });
     words[operations.length * WORDS] = 0;
-    this.#exports.start(this.#tape, this.#control, this.threads);
+    try {
+      this.#exports.start(this.#tape, this.#control, this.threads);
+    } catch (error) {
+      // The other threads wait at a barrier that this one has left.
+      this.close();
+      throw error;
+    }
   }
 
   /** Integer logits in tiles of `size` samples (assembly/integer.ts), dealt to all threads or done by this one. */
@@ -231,7 +237,7 @@ export class Machine {
 
   /** Regenerates the first `count` weights of a layer, a multiple of 2048, as f32 at `out`. */
   weights(distribution: number, sigma: number, seed: { low: number; high: number }, stream: number, out: number, count: number): void {
-    this.#exports.weights(distribution, sigma, seed.low, seed.high, stream, 0n, out, count);
+    this.#exports.weights(distribution, sigma, seed.low, seed.high, stream, out, count);
   }
 
   close(): void {

@@ -1,7 +1,7 @@
 // A network under any mask (assembly/packed.ts): the signs of its weights are regenerated once and kept as bits; a mask comes with
 // each call, packed as it is, and is copied in, 34 kB of FC in about a microsecond.
 
-import { bitsWhere, hasRelu, inputs, type Network, outputs, ShapeError, weighted } from '../../network.js';
+import { bitsWhere, hasRelu, inputs, isDense, isSignedConstant, type Network, outputs, ShapeError, weighted } from '../../network.js';
 import { anyMaskScale } from '../bounds.js';
 import { checkApplied, checkInputs } from '../checks.js';
 import { type AnyMask, type InputTransform, PIXELS } from '../engine.js';
@@ -15,6 +15,7 @@ const BEYOND = 16;
 
 /** Null where some mask needs more than integers (see Engine.anyMask). */
 export function createAnyMask(machine: Machine, network: Network, transform: InputTransform = PIXELS): AnyMask | null {
+  if (!isDense(network) || !isSignedConstant(network)) return null;
   const layers = weighted(network);
   const weights = layers.map((layer) => regenerateLayer(machine, network, layer));
   const scale = anyMaskScale(network, transform, weights);

@@ -1,6 +1,6 @@
 // Weight regeneration on the machine: the kernel twin of `fillWeights` in src/random.ts, bit for bit.
 
-import { checkNetwork, type Network, type Placed, sigmaOf } from '../../network.js';
+import { checkNetwork, type Network, type Placed, sigmaOf, weighted } from '../../network.js';
 import { DISTRIBUTIONS } from '../../random.js';
 import type { Machine } from './machine.js';
 
@@ -17,3 +17,7 @@ export function regenerateLayer(machine: Machine, network: Network, layer: Place
   machine.release(pointer);
   return out;
 }
+
+/** Of all layers, before a trainer takes memory: where there is no room for them, it has nothing to give back. */
+export const constantsOf = (machine: Machine, network: Network): Float32Array[] =>
+  weighted(network).map((layer) => regenerateLayer(machine, network, layer));

@@ -1,7 +1,7 @@
 // Training on the wasm engine: `gradients` runs the samples phase, a step runs the inputs phase, in which weight gradients are made
 // and used up in registers (layers.ts). A weight gradient that somebody asks for is made again from what the phases left.
 
-import { checkMask, countKept, kept, type Mask, type Network, nonzero, type Parameters, weighted } from '../../network.js';
+import { checkMask, countKept, kept, type Mask, type Network, nonzero, type Parameters } from '../../network.js';
 import {
   Batch,
   checkBatch,
@@ -22,7 +22,7 @@ import { AdamSteps } from './adam.js';
 import { highest } from './highest.js';
 import { Layers, type Rule } from './layers.js';
 import type { Machine, Operation } from './machine.js';
-import { regenerateLayer } from './regenerate.js';
+import { constantsOf } from './regenerate.js';
 
 interface Core extends Omit<Trainer, 'free'> {
   readonly standing: Batch;
@@ -152,13 +152,14 @@ export function createTopkTrainer(
   checkRanked(network, startScores);
   checkSelection(network, startKeep, startGain);
   checkTrainingSet(network, data, batch);
+  const constants = constantsOf(machine, network);
   const layers = new Layers(machine, network, data, batch, { biased: false, lists: true, drawn: false });
   const { step, standing, ...shared } = core(machine, layers, data, batch);
   layers.layers.forEach((layer, i) => {
     // Padding is never among the highest: its gradient is 0.
     machine.f32(layer.score, layer.count).fill(Number.NEGATIVE_INFINITY);
     layers.upload(i, startScores[i], layer.score);
-    layers.upload(i, regenerateLayer(machine, network, weighted(network)[i]), layer.constants);
+    layers.upload(i, constants[i], layer.constants);
   });
   layers.prepareCuts();
 
@@ -221,11 +222,12 @@ export function createBernoulliTrainer(
 ): BernoulliTrainer {
   checkScores(network, startScores);
   checkTrainingSet(network, data, batch);
+  const constants = constantsOf(machine, network);
   const layers = new Layers(machine, network, data, batch, { biased: false, lists: false, drawn: rescale ? 'rescaled' : true });
   const { step, standing, ...shared } = core(machine, layers, data, batch);
   layers.layers.forEach((layer, i) => {
     layers.upload(i, startScores[i], layer.score);
-    layers.upload(i, regenerateLayer(machine, network, weighted(network)[i]), layer.constants);
+    layers.upload(i, constants[i], layer.constants);
   });
   layers.setDraw(0);
   return {
