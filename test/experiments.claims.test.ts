@@ -264,8 +264,8 @@ test('lines of a drawing are of the seeds that all of them have, or of their own
   ]);
 });
 
-test('the mechanism is asked of every criterion that is better or worse than random', () => {
-  const row = (criterion: string, towardZero: number): Row => ({
+test('the mechanism is asked of every criterion whose tickets are a point better or worse than random ones', () => {
+  const moved = (criterion: string, towardZero: number): Row => ({
     network: 'fc',
     seed: 0,
     weights: 'init',
@@ -275,14 +275,35 @@ test('the mechanism is asked of every criterion that is better or worse than ran
     kept: 0.51,
     towardZero,
   });
-  const better = ['large_final', 'magnitude_increase', 'large_final_same_sign', 'movement', 'large_init_large_final'];
-  const worse = ['small_final', 'small_init', 'small_init_small_final', 'large_final_diff_sign'];
-  const rows = [row('random', 0.14), ...better.map((name) => row(name, 0.3)), ...worse.map((name) => row(name, 0.1))];
-  expect(claimsOf('mechanism', rows)).toMatchObject([{ verdict: 'holds' }]);
-  const one = rows.map((own) => (own['criterion'] === 'small_init' ? { ...own, towardZero: 0.21 } : own));
+  const leads = { ...LEADS, large_init: 0.009, small_init: -0.012, large_final_same_sign: 0.05, large_final_diff_sign: -0.02 };
+  const rows = [
+    ...criteria(leads).filter(({ round }) => round !== 0),
+    ...Object.entries(leads).map(([name, lead]) => moved(name, lead > 0.01 ? 0.3 : lead < -0.01 ? 0.1 : 0.14)),
+  ];
+  const [claim] = claimsOf('mechanism', rows);
+  expect(claim.verdict).toBe('holds');
+  expect(claim.ours.match(/\w+ over \w+/g)).toEqual([
+    ...['large_final', 'large_init_large_final', 'magnitude_increase', 'movement', 'large_final_same_sign'].map(
+      (name) => `${name} over random`,
+    ),
+    ...['small_final', 'small_init', 'small_init_small_final', 'large_final_diff_sign'].map((name) => `random over ${name}`),
+  ]);
+  const one = rows.map((own) => (own['criterion'] === 'small_init' && own['age'] ? { ...own, towardZero: 0.21 } : own));
   expect(claimsOf('mechanism', one)).toMatchObject([
     { verdict: 'partly', note: expect.stringMatching(/four of five seeds: random over small_init$/) },
   ]);
+  // Better tickets, and fewer weights that moved toward zero.
+  const against = rows.map((own) => (own['criterion'] === 'large_init' ? { ...own, testAccuracy: 0.96, towardZero: 0.07 } : own));
+  expect(claimsOf('mechanism', against)).toMatchObject([
+    { verdict: 'partly', note: expect.stringMatching(/four of five seeds: large_init over random$/) },
+  ]);
+  // Without tickets nobody knows which criteria are better.
+  expect(
+    claimsOf(
+      'mechanism',
+      rows.filter(({ round }) => round === undefined),
+    ).map(({ verdict }) => verdict),
+  ).toEqual(['not run']);
 });
 
 test('the bars of the table say how long learned masks were trained', () => {

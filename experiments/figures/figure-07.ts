@@ -144,8 +144,8 @@ export function gainClaim(all: readonly Row[], scope: Scope, title: string = sco
   );
 }
 
-/** Deep means of the seeds that all of these criteria have: a mean over other seeds is another mean. */
-function deepOfShared(names: readonly Criterion[], of: (criterion: Criterion) => Row[]): Map<Criterion, number[]> {
+/** Means at 20 % kept and below of the seeds that all of these criteria have: a mean over other seeds is another mean. */
+export function deepOfShared(names: readonly Criterion[], of: (criterion: Criterion) => Row[]): Map<Criterion, number[]> {
   const means = names.map((name) => deepMeans(of(name), DEEP));
   const seeds = [...means[0].keys()].filter((seed) => means.every((own) => own.has(seed)));
   return new Map(names.map((name, i) => [name, seeds.map((seed) => means[i].get(seed)!)]));
