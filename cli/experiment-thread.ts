@@ -2,13 +2,10 @@
 
 import { workerData } from 'piscina';
 import { SeedmaskError } from '../codec/index.js';
-import { nameOf } from '../experiments/cells/cell.js';
 import type { Lab } from '../experiments/cells/lab.js';
 import { runCell } from '../experiments/cells/run.js';
 import type { Answer } from '../experiments/sweep/pool.js';
-import { DataError } from '../src/data.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
-import { ShapeError } from '../src/network.js';
 import { loadDataset } from './datasets/load.js';
 import { shelfIn } from './shelf.js';
 
@@ -38,8 +35,7 @@ export const answer: Answer = async ({ cell, progress }) => {
     return { rows: await runCell(cell, { ...(await lab), progress: (fraction) => progress.postMessage(fraction) }) };
   } catch (error) {
     if (error instanceof SeedmaskError) return { code: error.code, details: error.details };
-    if (!(error instanceof DataError || error instanceof ShapeError)) throw error;
-    return { code: 'cell-failed', details: { field: nameOf(cell), got: error.message } };
+    throw error;
   } finally {
     progress.close();
   }

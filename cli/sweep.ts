@@ -1,7 +1,7 @@
 // Progress of many cells on stderr: one bar on a terminal, a line a cell elsewhere, nothing with --json.
 
 import { MultiBar, Presets } from 'cli-progress';
-import { nameOf } from '../experiments/cells/cell.js';
+import { type Cell, nameOf } from '../experiments/cells/cell.js';
 import type { Watch } from '../experiments/sweep/pool.js';
 
 export interface SweepBar extends Watch {
@@ -37,21 +37,29 @@ export function sweepBar(total: number, quiet: boolean, store: Watch['done']): S
     const left = (((now.at - from.at) / 60_000) * (1 - now.fraction)) / (now.fraction - from.fraction);
     return left < 1 ? ', less than a minute left' : `, about ${Math.round(left)} min left`;
   };
+  const say = (line: string) => {
+    if (bars) bars.log(`${line}\n`);
+    else if (!quiet) console.error(line);
+  };
+  const settled = (cell: Cell) => {
+    under.delete(nameOf(cell));
+    finished++;
+  };
   return {
     progress(cell, part) {
       under.set(nameOf(cell), part);
       bar?.update(fraction() * total, { what: nameOf(cell) });
     },
     done(cell, rows, seconds) {
-      under.delete(nameOf(cell));
-      finished++;
+      settled(cell);
       store(cell, rows, seconds);
       if (!live && !quiet) console.error(`${finished}/${total} ${nameOf(cell)}: ${seconds.toFixed(0)} s${timeLeft()}`);
     },
-    say(line) {
-      if (bars) bars.log(`${line}\n`);
-      else if (!quiet) console.error(line);
+    failed(cell, reason) {
+      settled(cell);
+      say(`${nameOf(cell)} failed: ${reason}`);
     },
+    say,
     stop: () => bars?.stop(),
   };
 }

@@ -7,8 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test, vi } from 'vitest';
 import { removeLeftOvers } from '../cli/files.js';
-import { nameOf } from '../experiments/cells/cell.js';
+import { dataOfCell, nameOf } from '../experiments/cells/cell.js';
 import { figure7 } from '../experiments/figures/figure-07.js';
+import { unlikeTasks } from '../experiments/figures/unlike-tasks.js';
 import { planOf } from '../experiments/sweep/conduct.js';
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -93,6 +94,32 @@ test('rows without cells: drawn from another folder that has nothing else, all o
     stderr: expect.stringMatching(/^seedmask: [^\n]*figure-07\.csv must be the rows that [^\n]*\n$/),
   });
   expect(readdirSync(join(out, 'cells'))).toEqual([]);
+});
+
+test('cells whose data is not here are left out in one line; an experiment asked for by name that can run nothing is refused', () => {
+  const out = at('without');
+  mkdirSync(join(out, 'cells'), { recursive: true });
+  const env = { ...process.env, XDG_CACHE_HOME: at('no-cache') };
+  const run = (...words: string[]) =>
+    spawnSync(process.execPath, [MAIN, 'experiment', ...words, '--quick', '--out', out], { encoding: 'utf8', env });
+  const none = /^seedmask: no data set in cifar10: not here, [^\n]* Run: seedmask data get cifar10\n$/;
+  expect(run('figure-07b', 'unlike-tasks')).toMatchObject({ status: 1, stdout: '', stderr: expect.stringMatching(none) });
+  const cells = unlikeTasks.cells(planOf('quick')).filter((cell) => dataOfCell(cell)[0] === 'mnist');
+  const left = cells.find((cell) => cell.kind === 'task' && cell.pixels === 1);
+  for (const cell of cells) {
+    if (cell.kind !== 'task' || cell === left) continue;
+    const { view, learningRate } = cell;
+    const row = { task: view, network: 'fc', method: 'topk', view, learningRate, kept: 0.1, valAccuracy: 0.9, testAccuracy: 0.9, bytes: 9 };
+    writeFileSync(join(out, 'cells', `${nameOf(cell)}.json`), JSON.stringify({ cell, rows: [row], seconds: 1 }));
+  }
+  const { status, stderr, stdout } = run('unlike-tasks');
+  expect(stderr).toMatch(
+    /^no cifar10 here: left out 5 cells of unlike-tasks\. Run: seedmask data get cifar10\n1\/1 task-topk-plain-pixels1-[^\n]*\n$/,
+  );
+  expect([status, stdout]).toEqual([0, expect.stringMatching(/^unlike-tasks: \d+ rows, 5 cells not run yet\n[^\n]*report\.html\n$/)]);
+  expect(JSON.parse(readFileSync(join(out, 'unlike-tasks.json'), 'utf8'))).toMatchObject({ missing: 5 });
+  // What is left of it needs photographs.
+  expect(run('unlike-tasks')).toMatchObject({ status: 1, stderr: expect.stringMatching(none) });
 });
 
 test('an --out without a name is told', () => {

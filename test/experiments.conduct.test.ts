@@ -9,7 +9,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadDataset } from '../cli/datasets/load.js';
 import { writeFileSafely } from '../cli/files.js';
 import { shelfIn } from '../cli/shelf.js';
-import { readModel } from '../codec/index.js';
+import { readModel, SeedmaskError } from '../codec/index.js';
 import { type Cell, nameOf } from '../experiments/cells/cell.js';
 import type { Lab, Shelf } from '../experiments/cells/lab.js';
 import { runCell } from '../experiments/cells/run.js';
@@ -20,6 +20,7 @@ import { figure7 } from '../experiments/figures/figure-07.js';
 import { figure10 } from '../experiments/figures/figure-10.js';
 import { EXPERIMENTS } from '../experiments/index.js';
 import { checkKept, checkScale, conduct, heldPlan, missing, planOf, publish, type Runner, results } from '../experiments/sweep/conduct.js';
+import { type Pool, runHere, type Watch } from '../experiments/sweep/pool.js';
 import { takeOver, takeShown } from '../experiments/sweep/published.js';
 import { report } from '../experiments/sweep/report.js';
 import { openStore } from '../experiments/sweep/store.js';
@@ -276,6 +277,38 @@ test('an archive of fewer tasks does not stay beside that of more', async () => 
   expect([...files().keys()].filter((name) => name.includes('tasks'))).toEqual(['my-tasks-2.smk', 'tasks-9.smk']);
   for (const name of ['my-tasks-2.smk', 'tasks-9.smk']) rmSync(join(folder, name));
   await conduct([little[0]], plan, open(), runner);
+});
+
+test('a cell that fails is told at once, all others are computed, and the run ends with its failure', async () => {
+  const cells = little[1].cells(plan);
+  const told: string[] = [];
+  let closed = 0;
+  const pool: Pool = {
+    run: async (cell) => {
+      if (cell === cells[1] || cell === cells[4]) throw new Error('its disk\nis full');
+      return { rows: [{ seed: cell.seed }], seconds: 0 };
+    },
+    close: async () => void closed++,
+  };
+  const watch: Watch = {
+    progress: () => undefined,
+    done: (cell) => void told.push(nameOf(cell)),
+    failed: (cell, reason) => void told.push(`${nameOf(cell)}: ${reason}`),
+  };
+  await expect(runHere(cells, pool, 2, watch)).rejects.toMatchObject({
+    code: 'cell-failed',
+    message: `${nameOf(cells[1])} and 1 more of 6 failed: its disk is full. The other cells are stored: --draw shows them, and the same command tries these again`,
+  });
+  expect(told.sort()).toEqual(cells.map((cell, i) => (i === 1 || i === 4 ? `${nameOf(cell)}: its disk is full` : nameOf(cell))).sort());
+  // Where results cannot be kept, nothing more is computed.
+  told.length = 0;
+  const done = () => {
+    throw new SeedmaskError('cannot-write', { field: 'cells', got: 'the disk is full' });
+  };
+  await expect(runHere(cells, { ...pool, run: async () => ({ rows: [], seconds: 0 }) }, 2, { ...watch, done })).rejects.toThrow(
+    'cannot write cells: the disk is full',
+  );
+  expect([told, closed]).toEqual([[], 2]);
 });
 
 test('results of some seeds are shown, and what is missing is counted', async () => {

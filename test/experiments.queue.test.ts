@@ -23,6 +23,7 @@ async function submit(cells: readonly Cell[], connection: Connection, lines: str
   const watch = {
     progress: () => undefined,
     done: (cell: Cell, result: readonly object[]) => void rows.set(nameOf(cell), [...(rows.get(nameOf(cell)) ?? []), result]),
+    failed: (cell: Cell, reason: string) => void lines.push(`${nameOf(cell)} failed: ${reason}`),
   };
   const error = await runOnQueue(cells, connection, RELEASE, watch, (line) => lines.push(line)).then(
     () => undefined,
@@ -172,7 +173,7 @@ describe.skipIf(noRedis)('a queue on Redis', () => {
     const { error, results } = await submitted;
     expect(error).toBeInstanceOf(SeedmaskError);
     expect(error!.message).toBe(
-      `${nameOf(brief(7))} failed: the disk is [31mfull. The other cells are stored; the same command tries these again`,
+      `${nameOf(brief(7))} failed: the disk is [31mfull. The other cells are stored: --draw shows them, and the same command tries these again`,
     );
     expect(results).toEqual([undefined, [[{ seed: 8 }]]]);
     expect(await worker).toMatchObject({ computed: 1, failed: 1 });
@@ -325,7 +326,8 @@ describe.skipIf(noRedis)('a queue on Redis', () => {
   test('a worker leaves the cells of another version alone, and says so', async () => {
     const url = server.url();
     const connection = await connected(url);
-    const stranger = runOnQueue([brief(16)], connection, '9.9.9', { progress: () => undefined, done: () => undefined }, () => undefined);
+    const watch = { progress: () => undefined, done: () => undefined, failed: () => undefined };
+    const stranger = runOnQueue([brief(16)], connection, '9.9.9', watch, () => undefined);
     const other: Queue = new Queue(queueName('9.9.9'), { connection: connection.redis, prefix: PREFIX });
     while ((await other.getWaitingCount()) === 0) await sleep(20);
     const worker = seedmask('worker', '--queue', url, '--drain');

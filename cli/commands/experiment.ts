@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
 import { SeedmaskError } from '../../codec/index.js';
+import { type Cell, dataOfCell, nameOf } from '../../experiments/cells/cell.js';
+import type { Plan } from '../../experiments/cells/grids.js';
 import { MOST_RUNS, MOST_TASKS, type ScaleName, TASKS } from '../../experiments/cells/scale.js';
 import type { Experiment } from '../../experiments/evidence/experiment.js';
 import { EXPERIMENTS } from '../../experiments/index.js';
@@ -17,6 +19,8 @@ import { runOnQueue } from '../../experiments/sweep/queue.js';
 import { addressOf, connect, PATIENCE, QUEUE_FORM } from '../../experiments/sweep/redis.js';
 import { report } from '../../experiments/sweep/report.js';
 import { openStore, type Store } from '../../experiments/sweep/store.js';
+import { findKnown } from '../datasets/known.js';
+import { loadDataset } from '../datasets/load.js';
 import { makeFolder, removeLeftOvers, writeFileSafely } from '../files.js';
 import { counted, named, type Output, outputOf, refuseGiven, threadsOption, upTo } from '../options.js';
 import { RELEASE } from '../release.js';
@@ -105,9 +109,10 @@ cell twice and collects what was done in between (Redis keeps it for a week). An
         }
       }
       const quiet = options.json === true;
+      const ready = (cells: readonly Cell[]) => withData(cells, experiments, plan, chosen.includes('all'));
       const run = options.queue
         ? queued(options.queue, quiet)
-        : here(options.threads ?? availableParallelism(), join(options.out, 'trained'), quiet);
+        : here(options.threads ?? availableParallelism(), join(options.out, 'trained'), quiet, ready);
       // What the folder has of others goes into the report: what is wrong with it is told before anything is run.
       for (const one of EXPERIMENTS) if (!experiments.includes(one)) results(one, heldPlan(one, scale, store), store);
       const conducted = options.draw ? await drawn(experiments, scale, options, store) : await conduct(experiments, plan, store, run);
@@ -167,10 +172,34 @@ const linesOf = ({ experiment, rows, missing, claims }: Conducted): string[] => 
   ...claims.map(({ text, ours, verdict }) => `  ${verdict.padEnd(7)}  ${text}${ours ? `: ${ours}` : ''}`),
 ];
 
-/** Runs cells on this machine. */
+/**
+ * Those of the cells whose data is on this machine; of which experiments others are left out is told.
+ * @param all whether no experiment was asked for by its name
+ * @throws SeedmaskError no-dataset when one that was could run nothing, or none can run anything
+ */
+function withData(cells: readonly Cell[], experiments: readonly Experiment[], plan: Plan, all: boolean): readonly Cell[] {
+  const absent = [...new Set(cells.flatMap(dataOfCell))].filter((name) => findKnown(name) === null);
+  if (absent.length === 0) return cells;
+  const isLeft = (cell: Cell) => dataOfCell(cell).some((name) => absent.includes(name));
+  const open = new Set(cells.map(nameOf));
+  const lacking = experiments
+    .map(({ name, cells }) => ({ name, own: cells(plan).filter((cell) => open.has(nameOf(cell))) }))
+    .filter(({ own }) => own.some(isLeft));
+  const idle = lacking.filter(({ own }) => own.every(isLeft));
+  // Refuses, as the data is not there.
+  if (idle.length === experiments.length || (!all && idle.length > 0)) loadDataset(absent[0]);
+  const ready = cells.filter((cell) => !isLeft(cell));
+  const left = `${counted(cells.length - ready.length, 'cell')} of ${lacking.map(({ name }) => name).join(', ')}`;
+  const hint = absent.map((name) => `seedmask data get ${name}`).join(' && ');
+  process.stderr.write(`no ${absent.join(' and ')} here: left out ${left}. Run: ${hint}\n`);
+  return ready;
+}
+
+/** Runs cells on this machine: those that are ready. */
 const here =
-  (threads: number, shelf: string, quiet: boolean): Runner =>
-  async (cells, store) => {
+  (threads: number, shelf: string, quiet: boolean, ready: (cells: readonly Cell[]) => readonly Cell[]): Runner =>
+  async (missing, store) => {
+    const cells = ready(missing);
     if (cells.length === 0) return;
     const pool = await openPool(THREAD, shelf, threads);
     const bar = sweepBar(cells.length, quiet, store);

@@ -188,7 +188,7 @@ export type Setting = Pick<PaperCell, keyof typeof SETTING>;
 export type Cell = PaperCell | TaskCell | MatrixCell;
 
 /** The data sets that a cell needs. */
-export function dataOfCell(cell: Cell): string[] {
+export function dataOfCell(cell: Cell): ('mnist' | 'cifar10')[] {
   if (cell.kind !== 'task' && cell.kind !== 'matrix') return [dataOf(cell.network)];
   const tasks = cell.kind === 'matrix' ? cell.tasks : [cell];
   return [...new Set(tasks.map(({ view }) => dataOfView(view)))];

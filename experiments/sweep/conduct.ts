@@ -59,12 +59,15 @@ export function missing(experiments: readonly Experiment[], plan: Plan, store: S
   return [...all.values()].filter((cell) => !store.result(cell)).sort((a, b) => turn(a) - turn(b));
 }
 
-/** Runs what is missing and writes the results of every experiment. */
+/** Runs what is missing and writes the results of every experiment of which there are any. */
 export async function conduct(experiments: readonly Experiment[], plan: Plan, store: Store, run: Runner): Promise<Conducted[]> {
   for (const experiment of experiments) checkKept(experiment, experiment.cells(plan), store);
   await run(missing(experiments, plan, store), (cell, rows, seconds) => store.add(cell, rows, seconds));
   const all: Conducted[] = [];
-  for (const experiment of experiments) all.push(await publish(results(experiment, plan, store), store));
+  for (const experiment of experiments) {
+    const held = results(experiment, plan, store);
+    all.push(held.done > 0 ? await publish(held, store) : held);
+  }
   return all;
 }
 

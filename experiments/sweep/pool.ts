@@ -3,8 +3,9 @@
 
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { type ErrorDetails, SeedmaskError } from '../../codec/index.js';
-import type { Cell, Row } from '../cells/cell.js';
+import { type Cell, nameOf, type Row } from '../cells/cell.js';
 import { optional } from '../optional.js';
+import { reasonOf } from './redis.js';
 
 /** What a thread is given, and what it sends back while it works: its progress, 0 to 1. */
 export interface Task {
@@ -20,6 +21,7 @@ export type Answer = (
 export interface Watch {
   progress(cell: Cell, fraction: number): void;
   done(cell: Cell, rows: readonly Row[], seconds: number): void;
+  failed(cell: Cell, reason: string): void;
 }
 
 export interface Pool {
@@ -55,18 +57,43 @@ export async function openPool(file: string, shelf: string, threads: number): Pr
   };
 }
 
-/** @throws the first failure, after the cells under way have been stopped */
+/** @throws SeedmaskError cell-failed after all other cells are done; at once what `watch` throws, as results could not be kept */
 export async function runHere(cells: readonly Cell[], pool: Pool, threads: number, watch: Watch): Promise<void> {
   const waiting = cells.values();
+  const failed: Failed[] = [];
+  let closing = false;
   async function work(): Promise<void> {
     for (const cell of waiting) {
-      const { rows, seconds } = await pool.run(cell, (fraction) => watch.progress(cell, fraction));
-      watch.done(cell, rows, seconds);
+      let result: Awaited<ReturnType<Pool['run']>>;
+      try {
+        result = await pool.run(cell, (fraction) => watch.progress(cell, fraction));
+      } catch (error) {
+        if (closing) return;
+        const reason = reasonOf(error as Error);
+        failed.push([nameOf(cell), reason]);
+        watch.failed(cell, reason);
+        continue;
+      }
+      watch.done(cell, result.rows, result.seconds);
     }
   }
   try {
     await Promise.all(Array.from({ length: threads }, work));
   } finally {
+    closing = true;
     await pool.close();
   }
+  if (failed.length > 0) throw cellsFailed(failed, cells.length);
+}
+
+export type Failed = readonly [name: string, reason: string];
+
+/** What a run ends with when some of its cells have failed and all others are done. */
+export function cellsFailed(failed: readonly Failed[], of: number): SeedmaskError {
+  const [name, reason] = failed[0];
+  return new SeedmaskError('cell-failed', {
+    field: failed.length === 1 ? name : `${name} and ${failed.length - 1} more of ${of}`,
+    got: reason,
+    hint: 'The other cells are stored: --draw shows them, and the same command tries these again',
+  });
 }

@@ -19,7 +19,7 @@ import { z } from 'zod';
 import { SeedmaskError } from '../../codec/index.js';
 import { type Cell, nameOf, RESULT } from '../cells/cell.js';
 import { optional } from '../optional.js';
-import type { Watch } from './pool.js';
+import { cellsFailed, type Failed, type Watch } from './pool.js';
 import { type Connection, plain } from './redis.js';
 
 /** Raised by one when the same cell begins to give other rows within one version of Seedmask. */
@@ -65,7 +65,7 @@ export async function runOnQueue(
 ): Promise<void> {
   const open = new Map(cells.map((cell) => [nameOf(cell), cell]));
   const queue = await openQueue(queueName(release), connection);
-  const failed: [name: string, reason: string][] = [];
+  const failed: Failed[] = [];
   const notes = new Set<string>();
 
   async function look(first: boolean): Promise<void> {
@@ -102,8 +102,8 @@ export async function runOnQueue(
 
   function settle(name: string, reason: string): void {
     failed.push([name, plain(reason)]);
+    watch.failed(open.get(name)!, plain(reason));
     open.delete(name);
-    say(`${name} failed: ${plain(reason)}`);
   }
 
   function show(name: string, progress: unknown): void {
@@ -131,14 +131,7 @@ export async function runOnQueue(
   } finally {
     await queue.close();
   }
-  if (failed.length > 0) {
-    const [name, reason] = failed[0];
-    throw new SeedmaskError('cell-failed', {
-      field: failed.length === 1 ? name : `${name} and ${failed.length - 1} more of ${cells.length}`,
-      got: reason,
-      hint: 'The other cells are stored; the same command tries these again',
-    });
-  }
+  if (failed.length > 0) throw cellsFailed(failed, cells.length);
 }
 
 const jobOf = (name: string, cell: Cell) => ({
