@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { writeFileSafely } from '../dist/cli/files.js';
+import { shelfIn } from '../dist/cli/shelf.js';
 import { summary } from '../dist/experiments/statistics.js';
 import { openPool, runHere } from '../dist/experiments/sweep/pool.js';
 import { openStore } from '../dist/experiments/sweep/store.js';
@@ -39,9 +40,11 @@ const cells = Array.from({ length: seeds }, (_, seed) => epochs.flatMap((age) =>
 
 const missing = cells.filter((cell) => !store.result(cell));
 if (missing.length > 0) {
-  const pool = await openPool(new URL('../dist/cli/experiment-thread.js', import.meta.url).pathname, join(folder, 'shelf'), threads);
+  const shelf = shelfIn(join(folder, 'shelf'));
+  const pool = await openPool(new URL('../dist/cli/experiment-thread.js', import.meta.url).pathname, shelf, threads);
   await runHere(missing, pool, threads, {
     progress() {},
+    failed: (cell, reason) => console.error(`seed ${cell.seed} failed: ${reason}`),
     done(/** @type {import('../dist/experiments/cells/cell.js').TicketCell} */ cell, found, seconds) {
       store.add(cell, found, seconds);
       const last = found.at(-1);

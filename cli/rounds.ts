@@ -158,7 +158,7 @@ function readRun(index: string, setup: Setup): Run {
 
 // ---- a round as tensors ----
 
-function toTensors(network: Network, { mask, start, final }: TicketRound): [string, Tensor][] {
+export function toTensors(network: Network, { mask, start, final }: TicketRound): [string, Tensor][] {
   return weightShapes(network).flatMap((shape, i): [string, Tensor][] => [
     [`layers.${i}.weight`, { shape, values: final.weights[i] }],
     [`layers.${i}.bias`, { shape: [shape[0]], values: final.biases![i] }],
@@ -167,8 +167,12 @@ function toTensors(network: Network, { mask, start, final }: TicketRound): [stri
   ]);
 }
 
-/** The file is the one that was written (its hash is), so only the caller's network could still be another. */
-function fromTensors(network: Network, record: RoundRecord, tensors: ReadonlyMap<string, Tensor>): TicketRound {
+/** @throws SeedmaskError bad-tensors for a round of another network; the file must be one that was written */
+export function fromTensors(
+  network: Network,
+  { round, valAccuracy }: Pick<TicketRound, 'round' | 'valAccuracy'>,
+  tensors: ReadonlyMap<string, Tensor>,
+): TicketRound {
   const layers = weighted(network).map(({ weights, output }, i) => {
     const pick = <T extends Tensor['values']>(name: string, length: number): T => {
       const values = tensors.get(`layers.${i}.${name}`)?.values;
@@ -188,5 +192,5 @@ function fromTensors(network: Network, record: RoundRecord, tensors: ReadonlyMap
   });
   const mask: Mask = layers.map((layer) => layer.mask);
   const final = { weights: layers.map((layer) => layer.weight), biases: layers.map((layer) => layer.bias) };
-  return { round: record.round, mask, start: layers.map((layer) => layer.start), final, valAccuracy: record.valAccuracy };
+  return { round, mask, start: layers.map((layer) => layer.start), final, valAccuracy };
 }

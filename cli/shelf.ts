@@ -1,45 +1,81 @@
-// Trained weights of experiments in a folder, a safetensors file each, with its name inside.
+// What experiments have trained, in a folder, a safetensors file each with its name inside: weights that several cells start from, and of
+// every cell of iterative pruning that is under way its last round, with the rows up to it.
 
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { readSafetensors, SeedmaskError, type Tensor, writeSafetensors } from '../codec/index.js';
-import type { Shelf } from '../experiments/cells/lab.js';
-import type { Parameters } from '../src/network.js';
+import { z } from 'zod';
+import { readSafetensors, SeedmaskError, type Tensor, type TensorFile, writeSafetensors } from '../codec/index.js';
+import { RESULT } from '../experiments/cells/cell.js';
+import type { Begun, Shelf } from '../experiments/cells/lab.js';
+import type { SharedShelf } from '../experiments/sweep/pool.js';
+import type { Network, Parameters } from '../src/network.js';
 import { makeFolder, writeFileSafely } from './files.js';
+import { fromTensors, toTensors } from './rounds.js';
 
-/** A file that is damaged, or is of another network or seed, counts as forgotten: the weights are trained again and stored over it. */
-export function shelfIn(folder: string): Shelf {
+/** What stands beside a round's tensors. */
+const BEGUN = z.object({ valAccuracy: z.number(), rows: RESULT.shape.rows });
+
+/** A file that is damaged, or is of another network or seed, counts as forgotten: what it held is trained again and stored over it. */
+export function shelfIn(folder: string): Shelf & SharedShelf {
   const fileOf = (name: string) => join(folder, `${name}.safetensors`);
+  function found(name: string): TensorFile | undefined {
+    let bytes: Uint8Array;
+    try {
+      bytes = readFileSync(fileOf(name));
+    } catch {
+      return undefined;
+    }
+    const file = intact(() => readSafetensors(bytes));
+    return file?.metadata.get('name') === name ? file : undefined;
+  }
+  function write(name: string, tensors: readonly [string, Tensor][], metadata: Record<string, string> = {}): void {
+    makeFolder(folder);
+    writeFileSafely(fileOf(name), writeSafetensors(tensors, { name, ...metadata }));
+  }
   return {
+    folder,
     get(name) {
-      let bytes: Uint8Array;
-      try {
-        bytes = readFileSync(fileOf(name));
-      } catch {
-        return undefined;
-      }
-      const found = readable(bytes);
-      if (found?.metadata.get('name') !== name) return undefined;
+      const file = found(name);
+      if (!file) return undefined;
       const all = (kind: string) =>
-        Array.from({ length: found.tensors.size / 2 }, (_, i) => found.tensors.get(`layers.${i}.${kind}`)!.values as Float32Array);
+        Array.from({ length: file.tensors.size / 2 }, (_, i) => file.tensors.get(`layers.${i}.${kind}`)!.values as Float32Array);
       return { weights: all('weight'), biases: all('bias') };
     },
     put(name, { weights, biases }: Parameters) {
-      makeFolder(folder);
       const tensors = weights.flatMap((values, i): [string, Tensor][] => [
         [`layers.${i}.weight`, { shape: [values.length], values }],
         [`layers.${i}.bias`, { shape: [biases![i].length], values: biases![i] }],
       ]);
-      writeFileSafely(fileOf(name), writeSafetensors(tensors, { name }));
+      write(name, tensors);
+    },
+    begun(name, network) {
+      const file = found(name);
+      return file && intact(() => begunOf(network, file));
+    },
+    putBegun(name, network, { last, rows }) {
+      write(name, toTensors(network, last), { begun: JSON.stringify({ valAccuracy: last.valAccuracy, rows }) });
+    },
+    drop(name) {
+      try {
+        rmSync(fileOf(name), { force: true });
+      } catch {
+        // It costs room alone.
+      }
     },
   };
 }
 
-function readable(bytes: Uint8Array): ReturnType<typeof readSafetensors> | undefined {
+function begunOf(network: Network, { metadata, tensors }: TensorFile): Begun {
+  const { valAccuracy, rows } = BEGUN.parse(JSON.parse(metadata.get('begun') ?? ''));
+  return { last: fromTensors(network, { round: rows.length - 1, valAccuracy }, tensors), rows };
+}
+
+/** What reading gives; undefined where it finds something else than was written. */
+function intact<T>(read: () => T): T | undefined {
   try {
-    return readSafetensors(bytes);
+    return read();
   } catch (error) {
-    if (error instanceof SeedmaskError) return undefined;
+    if (error instanceof SeedmaskError || error instanceof SyntaxError || error instanceof z.ZodError) return undefined;
     throw error;
   }
 }

@@ -24,10 +24,12 @@ import { type Pool, runHere, type Watch } from '../experiments/sweep/pool.js';
 import { takeOver, takeShown } from '../experiments/sweep/published.js';
 import { report } from '../experiments/sweep/report.js';
 import { openStore } from '../experiments/sweep/store.js';
+import { conv2, fc } from '../models/index.js';
 import type { Engine } from '../src/engine/engine.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { kept, type Parameters, totalKept } from '../src/network.js';
 import { DOMAIN, fillWords, parseSeed } from '../src/random.js';
+import { ticketNetwork } from '../src/tickets.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'seedmask-experiments-'));
 const plan = planOf('quick');
@@ -49,7 +51,12 @@ beforeAll(async () => {
     };
   };
   const cifar10 = { train: noise(5100), test: noise(60) };
-  const kept: Shelf = { get: (name) => shelf.get(name), put: (name, parameters) => shelf.set(name, parameters) };
+  const kept: Shelf = {
+    get: (name) => shelf.get(name),
+    put: (name, parameters) => shelf.set(name, parameters),
+    begun: () => undefined,
+    putBegun: () => undefined,
+  };
   lab = { engine, shelf: kept, data: (name) => (name === 'mnist' ? mnist : cifar10), progress: () => undefined };
 });
 afterAll(() => {
@@ -281,13 +288,14 @@ test('an archive of fewer tasks does not stay beside that of more', async () => 
 
 test('a cell that fails is told at once, all others are computed, and the run ends with its failure', async () => {
   const cells = little[1].cells(plan);
-  const told: string[] = [];
+  const [told, forgotten]: string[][] = [[], []];
   let closed = 0;
   const pool: Pool = {
     run: async (cell) => {
       if (cell === cells[1] || cell === cells[4]) throw new Error('its disk\nis full');
       return { rows: [{ seed: cell.seed }], seconds: 0 };
     },
+    forget: (cell) => void forgotten.push(nameOf(cell)),
     close: async () => void closed++,
   };
   const watch: Watch = {
@@ -300,15 +308,18 @@ test('a cell that fails is told at once, all others are computed, and the run en
     message: `${nameOf(cells[1])} and 1 more of 6 failed: its disk is full. The other cells are stored: --draw shows them, and the same command tries these again`,
   });
   expect(told.sort()).toEqual(cells.map((cell, i) => (i === 1 || i === 4 ? `${nameOf(cell)}: its disk is full` : nameOf(cell))).sort());
+  // What was stored of a cell on its way goes once its rows are kept, and no sooner.
+  expect(forgotten.sort()).toEqual(told.filter((line) => !line.includes(':')));
   // Where results cannot be kept, nothing more is computed.
   told.length = 0;
+  forgotten.length = 0;
   const done = () => {
     throw new SeedmaskError('cannot-write', { field: 'cells', got: 'the disk is full' });
   };
   await expect(runHere(cells, { ...pool, run: async () => ({ rows: [], seconds: 0 }) }, 2, { ...watch, done })).rejects.toThrow(
     'cannot write cells: the disk is full',
   );
-  expect([told, closed]).toEqual([[], 2]);
+  expect([told, forgotten, closed]).toEqual([[], [], 2]);
 });
 
 test('results of some seeds are shown, and what is missing is counted', async () => {
@@ -369,6 +380,54 @@ test('the report tells the command of what it shows, as many seeds and tasks as 
   expect(await commandOf(1, 7)).toBe('seedmask experiment figure-07 --quick --runs 1 --tasks 7 --out FOLDER');
   expect(await report([results(own, plan, open())], plan)).toContain('<td>large_<wbr>final &lt;</td>');
 });
+
+test('a cell of tickets that is stopped goes on after its last round: the same rows, and no round is trained twice', async () => {
+  const cells = little[1].cells(plan).flatMap((cell) => (cell.kind === 'ticket' ? { ...cell, rounds: 3, power: 2 } : []));
+  const cell = { ...cells[0], mask0: 'toward_zero', mask1: 'signed_reinit' } as const;
+  const whole = await runCell(cell, lab);
+  const disk = shelfIn(join(folder, 'rounds'));
+  for (const last of [1, 2]) {
+    const stop = new AbortController();
+    const putBegun: Shelf['putBegun'] = (name, network, begun) => {
+      disk.putBegun(name, network, begun);
+      if (begun.last.round === last) stop.abort();
+    };
+    await expect(runCell(cell, { ...lab, shelf: { ...disk, putBegun }, signal: stop.signal })).rejects.toThrow('abort');
+    // One file for the cell, one for the whole network, which others start from.
+    expect(readdirSync(disk.folder).filter((name) => name.startsWith('ticket-'))).toEqual([`${nameOf(cell)}.safetensors`]);
+  }
+  const told: number[] = [];
+  const again = () => runCell(cell, { ...lab, shelf: disk, progress: (fraction) => void told.push(fraction) });
+  expect(JSON.stringify(await again())).toBe(JSON.stringify(whole));
+  expect(Math.min(...told)).toBeGreaterThan(3 / 4);
+  // All rounds are there until the rows are kept elsewhere: a kill in between costs none.
+  told.length = 0;
+  expect(await again()).toEqual(whole);
+  expect(told).toEqual([]);
+  // Another cell does not take it for its own, and a damaged one is trained again.
+  const file = join(disk.folder, `${nameOf(cell)}.safetensors`);
+  const bytes = readFileSync(file);
+  const network = ticketNetwork(fc, parseSeed(0));
+  expect(disk.begun(nameOf(cell), network)).toMatchObject({ last: { round: 3 }, rows: whole });
+  expect(disk.begun(nameOf(cell), ticketNetwork(conv2, parseSeed(0)))).toBeUndefined();
+  writeFileSync(join(disk.folder, `${nameOf(cells[1])}.safetensors`), bytes);
+  expect(disk.begun(nameOf(cells[1]), network)).toBeUndefined();
+  for (const [from, to] of [
+    ['\\"round\\":3', '\\"round\\":{'],
+    ['\\"rows\\"', '\\"cows\\"'],
+  ]) {
+    const damaged = Buffer.from(bytes.toString('latin1').replace(from, to), 'latin1');
+    expect(damaged).not.toEqual(bytes);
+    writeFileSync(file, damaged);
+    expect(disk.begun(nameOf(cell), network)).toBeUndefined();
+  }
+  writeFileSync(file, bytes.subarray(0, -1));
+  expect(await again()).toEqual(whole);
+  expect(Math.min(...told)).toBe(1 / 2);
+  disk.drop(nameOf(cell));
+  expect(disk.begun(nameOf(cell), network)).toBeUndefined();
+  disk.drop(nameOf(cell));
+}, 60_000);
 
 test('trained weights that are damaged, or of another network or seed, count as forgotten', () => {
   const trained = join(folder, 'trained');

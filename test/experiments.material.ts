@@ -6,6 +6,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { shelfIn } from '../cli/shelf.js';
 import type { Cell, PlaneCell, TicketCell } from '../experiments/cells/cell.js';
 import { openPool } from '../experiments/sweep/pool.js';
 import { addressOf, type Connection, connect } from '../experiments/sweep/redis.js';
@@ -41,7 +42,7 @@ export const long = (seed: number): TicketCell => ({
 
 /** What this machine computes for a cell without a queue. */
 export async function here(cells: readonly Cell[]): Promise<object[]> {
-  const pool = await openPool(join(DIST, 'experiment-thread.js'), join(folder, 'shelf'), 1);
+  const pool = await openPool(join(DIST, 'experiment-thread.js'), shelfIn(join(folder, 'shelf')), 1);
   try {
     const results = [];
     for (const cell of cells) results.push((await pool.run(cell, () => undefined)).rows);

@@ -23,7 +23,7 @@ const probe = async (criterion: ProbeCell['criterion']) => {
     { ...CELL, criterion },
     {
       engine: await createWasmEngine({ threads: 1 }),
-      shelf: { get: () => undefined, put: () => undefined },
+      shelf: { get: () => undefined, put: () => undefined, begun: () => undefined, putBegun: () => undefined },
       data: loadDataset,
       progress: () => undefined,
     },

@@ -1,6 +1,6 @@
 // Cells on a real Redis, with real workers that are killed, stopped and cut off: results are those of a local run, each counted once.
 
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Job, Queue } from 'bullmq';
@@ -43,11 +43,15 @@ const pretend = (connection: Connection, run: (cell: Cell, signal?: AbortSignal)
       await run(cell, signal);
       return { rows: [{ seed: cell.seed }], seconds: 0 };
     },
+    forget: () => undefined,
     close: async () => undefined,
   };
   const say = (line: string) => void lines.push(line);
   return workOn(connection, RELEASE, pool, { threads: 1, lock: 30, drain: true, stop: new AbortController().signal, say });
 };
+
+/** What workers of this version have trained here. */
+const SHELF = join(folder, 'no-cache', 'seedmask', 'trained', queueName(RELEASE));
 
 const figure = ['experiment', 'figure-07', '--quick', '--runs', '1'];
 const files = (out: string) => ['figure-07.csv', 'figure-07.json'].map((name) => readFileSync(join(folder, out, name), 'utf8'));
@@ -86,7 +90,7 @@ describe.skipIf(noRedis)('a queue on Redis', () => {
     expect(readdirSync(join(folder, 'queued', 'cells')).filter((name) => name.endsWith('.json'))).toHaveLength(11);
   });
 
-  test('a worker killed in the middle of a cell: another computes it, and it counts once', async () => {
+  test('a worker killed in the middle of a cell: another goes on with its rounds, and it counts once', async () => {
     const url = server.url();
     const cells = [long(1), brief(2)];
     const connection = await connected(url);
@@ -95,7 +99,9 @@ describe.skipIf(noRedis)('a queue on Redis', () => {
     const queue = await openQueue(queueName(RELEASE), connection);
     while ((await queue.getActiveCount()) === 0) await sleep(20);
     const [job] = await queue.getActive();
-    while (!Number((await queue.getJob(job.id!))?.progress.valueOf() ? 1 : 0)) await sleep(20);
+    const rounds = () =>
+      (existsSync(SHELF) ? readdirSync(SHELF) : []).filter((name) => name.endsWith('.safetensors') && name.startsWith('ticket-'));
+    while (rounds().length === 0) await sleep(20);
     dying.child.kill('SIGKILL');
     await dying.ended();
     expect(await queue.getJobState(job.id!)).toBe('active');
@@ -106,6 +112,7 @@ describe.skipIf(noRedis)('a queue on Redis', () => {
     expect(heir.err()).toContain(`${job.id} goes back to the queue: its worker is not heard of`);
     expect(results).toEqual(await local(cells));
     expect((await queue.getJob(job.id!))!.stalledCounter).toBe(1);
+    expect(rounds()).toEqual([]);
     await queue.close();
     connection.close();
   });
@@ -128,6 +135,17 @@ describe.skipIf(noRedis)('a queue on Redis', () => {
     expect((await submitted).results).toEqual([[[{ seed: 3 }]]]);
     await queue.close();
     connection.close();
+  });
+
+  test('what workers have trained stays for a week', async () => {
+    mkdirSync(join(SHELF, '../0.0.0-format1'), { recursive: true });
+    mkdirSync(SHELF, { recursive: true });
+    const [older, old, young] = [join(SHELF, '../0.0.0-format1/old'), join(SHELF, 'old'), join(SHELF, 'young')];
+    for (const file of [older, old, young]) writeFileSync(file, '');
+    for (const file of [older, old, join(older, '..')]) utimesSync(file, 0, Date.now() / 1000 - 7.1 * 24 * 3600);
+    utimesSync(young, 0, Date.now() / 1000 - 6.9 * 24 * 3600);
+    expect(await seedmask('worker', '--queue', server.url(), '--drain').ended()).toBe(0);
+    expect([join(older, '..'), old, young].map((file) => existsSync(file))).toEqual([false, false, true]);
   });
 
   test('two submitters of the same cells both get them, and a Redis that forgot everything is told again', async () => {
@@ -312,7 +330,7 @@ describe.skipIf(noRedis)('a queue on Redis', () => {
     await queue.add('cell', brief(15), { jobId: nameOf(brief(15)) });
     const stop = new AbortController();
     const lines: string[] = [];
-    const pool: Pool = { run: async () => ({ rows: [], seconds: 0 }), close: async () => undefined };
+    const pool: Pool = { run: async () => ({ rows: [], seconds: 0 }), forget: () => undefined, close: async () => undefined };
     const options = { threads: 1, lock: 1, drain: false, stop: stop.signal, say: (line: string) => void lines.push(line) };
     const working = workOn(connection, RELEASE, pool, options);
     while ((await queue.getCompletedCount()) === 0) await sleep(20);
@@ -372,7 +390,7 @@ describe.skipIf(noRedis)('a Redis that goes away', () => {
     const url = server.url();
     const [one, two] = [await connected(url, 1), await connected(url, 1)];
     const submitted = submit([brief(30)], one);
-    const idle: Pool = { run: () => new Promise(() => undefined), close: async () => undefined };
+    const idle: Pool = { run: () => new Promise(() => undefined), forget: () => undefined, close: async () => undefined };
     const stop = new AbortController().signal;
     const working = workOn(two, RELEASE, idle, { threads: 1, lock: 30, drain: false, stop, say: () => undefined });
     const lost = expect(working).rejects.toMatchObject({

@@ -24,7 +24,12 @@ let engine: Engine;
 let lab: Lab;
 beforeAll(async () => {
   engine = await createWasmEngine({ threads: 1 });
-  lab = { engine, shelf: { get: () => undefined, put: () => undefined }, data: () => mnist, progress: () => undefined };
+  lab = {
+    engine,
+    shelf: { get: () => undefined, put: () => undefined, begun: () => undefined, putBegun: () => undefined },
+    data: () => mnist,
+    progress: () => undefined,
+  };
 });
 afterAll(() => engine.close());
 

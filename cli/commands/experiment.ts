@@ -13,7 +13,7 @@ import { MOST_RUNS, MOST_TASKS, type ScaleName, TASKS } from '../../experiments/
 import type { Experiment } from '../../experiments/evidence/experiment.js';
 import { EXPERIMENTS } from '../../experiments/index.js';
 import { type Conducted, checkScale, conduct, heldPlan, planOf, publish, type Runner, results } from '../../experiments/sweep/conduct.js';
-import { openPool, runHere } from '../../experiments/sweep/pool.js';
+import { openPool, runHere, type SharedShelf } from '../../experiments/sweep/pool.js';
 import { takeOver, takeShown } from '../../experiments/sweep/published.js';
 import { runOnQueue } from '../../experiments/sweep/queue.js';
 import { addressOf, connect, PATIENCE, QUEUE_FORM } from '../../experiments/sweep/redis.js';
@@ -24,6 +24,7 @@ import { loadDataset } from '../datasets/load.js';
 import { makeFolder, removeLeftOvers, writeFileSafely } from '../files.js';
 import { counted, named, type Output, outputOf, refuseGiven, threadsOption, upTo } from '../options.js';
 import { RELEASE } from '../release.js';
+import { shelfIn } from '../shelf.js';
 import { sweepBar } from '../sweep.js';
 
 interface Options extends Output {
@@ -79,7 +80,8 @@ Examples:
   seedmask experiment figure-07 --from experiments/results --runs 10 --out more
   seedmask experiment all --out results --queue redis://lab:6379      and on every machine: seedmask worker --queue redis://lab:6379
 
-A run that was stopped goes on when it is started again; --draw shows how far it is, with as many seeds and tasks as were asked for.
+A run that was stopped goes on when it is started again: tickets after their last round, cells of learned masks from their beginning.
+--draw shows how far it is, with as many seeds and tasks as were asked for.
 With --queue the missing cells wait in Redis for workers, and their results are stored as they come. Stopped and started again, it adds no
 cell twice and collects what was done in between (Redis keeps it for a week). An outage of Redis of up to ${PATIENCE} s is waited out.`,
     )
@@ -112,7 +114,7 @@ cell twice and collects what was done in between (Redis keeps it for a week). An
       const ready = (cells: readonly Cell[]) => withData(cells, experiments, plan, chosen.includes('all'));
       const run = options.queue
         ? queued(options.queue, quiet)
-        : here(options.threads ?? availableParallelism(), join(options.out, 'trained'), quiet, ready);
+        : here(options.threads ?? availableParallelism(), shelfIn(join(options.out, 'trained')), quiet, ready);
       // What the folder has of others goes into the report: what is wrong with it is told before anything is run.
       for (const one of EXPERIMENTS) if (!experiments.includes(one)) results(one, heldPlan(one, scale, store), store);
       const conducted = options.draw ? await drawn(experiments, scale, options, store) : await conduct(experiments, plan, store, run);
@@ -197,10 +199,12 @@ function withData(cells: readonly Cell[], experiments: readonly Experiment[], pl
 
 /** Runs cells on this machine: those that are ready. */
 const here =
-  (threads: number, shelf: string, quiet: boolean, ready: (cells: readonly Cell[]) => readonly Cell[]): Runner =>
+  (threads: number, shelf: SharedShelf, quiet: boolean, ready: (cells: readonly Cell[]) => readonly Cell[]): Runner =>
   async (missing, store) => {
     const cells = ready(missing);
     if (cells.length === 0) return;
+    makeFolder(shelf.folder);
+    removeLeftOvers(shelf.folder, /\.safetensors$/);
     const pool = await openPool(THREAD, shelf, threads);
     const bar = sweepBar(cells.length, quiet, store);
     try {

@@ -1,17 +1,20 @@
 // seedmask worker: computes cells of experiments that wait in a queue, on as many machines as it is started on.
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readdirSync, rmSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { SeedmaskError } from '../../codec/index.js';
-import { openPool, type Pool } from '../../experiments/sweep/pool.js';
-import { ATTEMPTS } from '../../experiments/sweep/queue.js';
+import { openPool, type Pool, type SharedShelf } from '../../experiments/sweep/pool.js';
+import { ATTEMPTS, queueName } from '../../experiments/sweep/queue.js';
 import { addressOf, type Connection, connect, PATIENCE, QUEUE_FORM } from '../../experiments/sweep/redis.js';
 import { workOn } from '../../experiments/sweep/worker.js';
+import { cacheFolder } from '../datasets/known.js';
+import { makeFolder, unchangedFor } from '../files.js';
 import { type Output, outputOf, threadsOption, upTo } from '../options.js';
 import { RELEASE } from '../release.js';
+import { shelfIn } from '../shelf.js';
 import { untilSignal } from '../signals.js';
 
 interface Options extends Output {
@@ -43,6 +46,9 @@ Ctrl-C or SIGTERM gives the cells under way back to the queue and exits 0; a sec
 times; one whose data set is not on this machine goes back at once, and --drain exits 1 if one is left. An outage of Redis of up to
 ${PATIENCE} s is waited out. Cells of another version of Seedmask are left alone.
 
+What was trained stays in the cache of data sets (seedmask/trained in ~/.cache or XDG_CACHE_HOME) until it is a week old: a cell of tickets
+whose worker was killed goes on after its last round where that is on this machine.
+
 A worker computes whatever cell the queue holds, within fixed limits but for as long as it takes: keep the queue on a trusted network.`,
     )
     .action(run);
@@ -57,7 +63,7 @@ async function run(options: Options): Promise<void> {
   untilSignal().then(() => stop.abort());
   const address = addressOf(options.queue);
   const threads = options.threads ?? availableParallelism();
-  const shelf = mkdtempSync(join(tmpdir(), 'seedmask-worker-'));
+  const shelf = shelfOf(queueName(RELEASE));
   let pool: Pool | undefined;
   let connection: Connection | undefined;
   try {
@@ -84,7 +90,22 @@ async function run(options: Options): Promise<void> {
   } finally {
     connection?.close();
     await pool?.close();
-    // A thread that was stopped may be putting its last file there.
-    rmSync(shelf, { recursive: true, force: true, maxRetries: 10 });
   }
+}
+
+/** What nobody has changed for so long is removed from the shelf: as long as a queue keeps results. */
+const KEPT_MS = 7 * 24 * HOUR * 1000;
+
+/**
+ * A shelf in the cache for the workers of one version, at once and one after another: so a cell whose worker was killed goes on after the
+ * last round that it had finished here.
+ */
+function shelfOf(version: string): SharedShelf {
+  const all = join(dirname(cacheFolder('mnist')), 'trained');
+  makeFolder(all);
+  for (const name of readdirSync(all, { recursive: true, encoding: 'utf8' })) {
+    const path = join(all, name);
+    if (unchangedFor(path, KEPT_MS)) rmSync(path, { recursive: true, force: true });
+  }
+  return shelfIn(join(all, version));
 }

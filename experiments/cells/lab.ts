@@ -5,15 +5,25 @@ import type { ClassifierOptions, Engine } from '../../src/engine/engine.js';
 import { accuracyOf, fitLogitScale } from '../../src/evaluate.js';
 import { type Mask, type Network, outputs, type Parameters } from '../../src/network.js';
 import { parseSeed } from '../../src/random.js';
-import { ticketNetwork } from '../../src/tickets.js';
+import { type TicketRound, ticketNetwork } from '../../src/tickets.js';
 import { paperTraining, trainDense } from '../../src/train.js';
 import type { Progress } from '../../src/training-options.js';
-import { ARCHITECTURES, dataOf, type Setting } from './cell.js';
+import { ARCHITECTURES, dataOf, type Row, type Setting } from './cell.js';
 
-/** Trained parameters by name; a shelf that forgets only costs time. */
+/** Iterative pruning on its way: the last round that was finished, and the rows up to it, one a round. */
+export interface Begun {
+  readonly last: TicketRound;
+  readonly rows: readonly Row[];
+}
+
+/** What was trained, by name; a shelf that forgets only costs time. */
 export interface Shelf {
   get(name: string): Parameters | undefined;
   put(name: string, parameters: Parameters): void;
+  /** How far a cell came that was stopped, by the cell's name. */
+  begun(name: string, network: Network): Begun | undefined;
+  /** Takes the place of what was there of that cell. */
+  putBegun(name: string, network: Network, begun: Begun): void;
 }
 
 export interface Lab {

@@ -9,8 +9,8 @@ import { bernoulliTraining, paperTraining, topkTraining, trainBernoulli, trainTo
 import type { Progress } from '../../src/training-options.js';
 import { summary } from '../statistics.js';
 import { archiveRows } from './archive.js';
-import type { Cell, CurveCell, LearnedCell, PlaneCell, Row, TicketCell } from './cell.js';
-import { advance, type Bench, benchOf, type Lab, progressOf, trainedAt } from './lab.js';
+import { type Cell, type CurveCell, type LearnedCell, nameOf, type PlaneCell, type Row, type TicketCell } from './cell.js';
+import { advance, type Begun, type Bench, benchOf, type Lab, progressOf, trainedAt } from './lab.js';
 import { matrixRows } from './matrix.js';
 import { probeRows } from './probe.js';
 import { taskRows } from './task.js';
@@ -35,26 +35,35 @@ export async function runCell(cell: Cell, lab: Lab): Promise<Row[]> {
   }
 }
 
-/** Rows a round; `towardZero` is, of the weights pruned just then, the fraction that the round before had moved toward zero. */
+/**
+ * Rows a round; `towardZero` is, of the weights pruned just then, the fraction that the round before had moved toward zero. Every round
+ * goes to the shelf, and a cell that was stopped goes on after its last.
+ */
 async function ticketRows(cell: TicketCell, lab: Lab, bench: Bench): Promise<Row[]> {
   const { network } = bench;
   const { criterion, mask0, mask1, seed, rounds } = cell;
-  const [final] = await trainedAt(lab, cell, bench, [cell.epochs], { part: 1 / (rounds + 1) });
-  let last: TicketRound = { round: 0, mask: fullMask(network, true), start: regenerate(network), final, valAccuracy: 0 };
+  const name = nameOf(cell);
   const about = { network: cell.network, criterion, mask0, mask1, seed };
-  const rows: Row[] = [{ ...about, round: 0, kept: 1, ...bench.score(network, { parameters: final }) }];
+  const whole = async (): Promise<Begun> => {
+    const [final] = await trainedAt(lab, cell, bench, [cell.epochs], { part: 1 / (rounds + 1) });
+    const last: TicketRound = { round: 0, mask: fullMask(network, true), start: regenerate(network), final, valAccuracy: 0 };
+    return { last, rows: [{ ...about, round: 0, kept: 1, ...bench.score(network, { parameters: final }) }] };
+  };
+  let begun = lab.shelf.begun(name, network) ?? (await whole());
   const options = {
     ...paperTraining(network),
     ...cell,
     signal: lab.signal,
     onProgress: ({ step, steps }: Progress, round: number) => lab.progress((round + step / steps) / (rounds + 1)),
   };
-  for await (const round of tickets(lab.engine, network, bench.train, bench.parts, options, last)) {
-    const score = bench.score(network, { parameters: round.final });
-    rows.push({ ...about, round: round.round, kept: density(network, round.mask), ...score, towardZero: towardZero(last, round.mask) });
-    last = round;
+  for await (const last of tickets(lab.engine, network, bench.train, bench.parts, options, begun.last)) {
+    const score = bench.score(network, { parameters: last.final });
+    const shrunk = towardZero(begun.last, last.mask);
+    const row = { ...about, round: last.round, kept: density(network, last.mask), ...score, towardZero: shrunk };
+    begun = { last, rows: [...begun.rows, row] };
+    lab.shelf.putBegun(name, network, begun);
   }
-  return rows;
+  return [...begun.rows];
 }
 
 /** Of the weights that `after` prunes and the round kept: the fraction that ended nearer to zero than they began; 0 of none. */

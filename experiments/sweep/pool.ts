@@ -27,18 +27,26 @@ export interface Watch {
 export interface Pool {
   /** @throws the cell's failure; an AbortError when the signal stops its thread */
   run(cell: Cell, progress: (fraction: number) => void, signal?: AbortSignal): Promise<{ rows: Row[]; seconds: number }>;
+  /** Removes what a thread has stored of a cell on its way: its rows are kept now. */
+  forget(cell: Cell): void;
   close(): Promise<void>;
 }
 
+/** A folder for what is trained, which threads share. */
+export interface SharedShelf {
+  readonly folder: string;
+  /** Removes what is stored of a cell on its way, by the cell's name. */
+  drop(name: string): void;
+}
+
 /**
- * @param file a module that exports an Answer
- * @param shelf a folder for trained weights
+ * @param file a module that exports an Answer; its workerData is the shelf's folder
  * @throws SeedmaskError no-package
  */
-export async function openPool(file: string, shelf: string, threads: number): Promise<Pool> {
+export async function openPool(file: string, shelf: SharedShelf, threads: number): Promise<Pool> {
   const { Piscina } = await optional('running cells', 'piscina', () => import('piscina'));
   // No thread before there is a cell: one that is ended while it still loads its module takes the process with it on Node 20 (SIGABRT).
-  const pool = new Piscina({ filename: file, workerData: { shelf }, minThreads: 0, maxThreads: threads, idleTimeout: 1000 });
+  const pool = new Piscina({ filename: file, workerData: { shelf: shelf.folder }, minThreads: 0, maxThreads: threads, idleTimeout: 1000 });
   return {
     async run(cell, progress, signal) {
       const { port1, port2 } = new MessageChannel();
@@ -53,6 +61,7 @@ export async function openPool(file: string, shelf: string, threads: number): Pr
         port1.close();
       }
     },
+    forget: (cell) => shelf.drop(nameOf(cell)),
     close: () => pool.destroy(),
   };
 }
@@ -75,6 +84,7 @@ export async function runHere(cells: readonly Cell[], pool: Pool, threads: numbe
         continue;
       }
       watch.done(cell, result.rows, result.seconds);
+      pool.forget(cell);
     }
   }
   try {

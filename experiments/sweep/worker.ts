@@ -103,8 +103,9 @@ export async function workOn(connection: Connection, release: string, pool: Pool
     runRetryDelay: LOOK_MS,
     autorun: false,
   });
-  worker.on('completed', (job, { seconds }) => {
+  worker.on('completed', (job, { cell, seconds }: Result) => {
     const name = String(job.id);
+    pool.forget(cell);
     results.delete(name);
     held.delete(name);
     computed.add(name);
