@@ -253,6 +253,26 @@ describe.skipIf(noRedis)('a queue on Redis', () => {
     connection.close();
   });
 
+  test('a first look that an outage cut off is no look: what failed in an earlier run is tried again', async () => {
+    const connection = await connected(server.url());
+    const queue = await openQueue(queueName(RELEASE), connection);
+    const [cell, name] = [brief(30), nameOf(brief(30))];
+    const { Worker } = await import('bullmq');
+    const worker = new Worker(queue.name, null, { connection: connection.redis, prefix: PREFIX });
+    await queue.add('cell', cell, { jobId: name });
+    await (await worker.getNextJob('token'))!.moveToFailed(new Error('once'), 'token');
+    const cut = Object.assign(new Error('Command aborted due to connection close'), { name: 'AbortError' });
+    const getJob = vi.spyOn(Queue.prototype, 'getJob').mockRejectedValueOnce(cut);
+    const submitted = submit([cell], connection);
+    while ((await queue.getWaitingCount()) === 0 && getJob.mock.calls.length < 3) await sleep(20);
+    vi.restoreAllMocks();
+    await pretend(connection, async () => undefined);
+    expect(await submitted).toMatchObject({ error: undefined, results: [[[{ seed: 30 }]]] });
+    await worker.close();
+    await queue.close();
+    connection.close();
+  });
+
   test('a cell whose data is not on the worker goes back with one clear line; a drained worker says so and exits 1', async () => {
     const url = server.url();
     const connection = await connected(url);
@@ -415,6 +435,7 @@ describe.skipIf(noRedis)('a Redis that goes away', () => {
       [`redis://${place}`, /it asks for a password. Put it into the URL/],
       [`redis://:swordfish@${place}`, /it refuses this user or password/],
       [`http://:swordfish@${place}`, /--queue must be redis:.*, got a URL of http:\/\//],
+      [`redis://:hush-hush@${place}/64`, /cannot work on the queue at redis:\/\/[\d.:]+\/64: it has no database 64\. Correct the URL/],
       ['redis://:swordfish@127.0.0.1:1', /connect ECONNREFUSED 127\.0\.0\.1:1\. Is redis-server running there\?/],
     ];
     mkdirSync(join(folder, 'absent'), { recursive: true });

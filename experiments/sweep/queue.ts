@@ -119,8 +119,8 @@ export async function runOnQueue(
     const workers = await queue.getWorkersCount();
     const who = workers === 1 ? '1 worker' : `${workers} workers`;
     say(`cells on ${connection.shown}: ${open.size}, ${who}${workers ? '' : `; start one: seedmask worker --queue ${connection.shown}`}`);
-    for (let first = true; ; first = false) {
-      await patiently(() => look(first));
+    for (let first = true; ; ) {
+      if (await patiently(() => look(first))) first = false;
       if (open.size === 0) break;
       await sleep(POLL_MS);
     }
@@ -158,12 +158,14 @@ async function isRemoved(job: Job): Promise<boolean> {
   }
 }
 
-/** A transaction that an outage cut off is not repeated by the client: the next look does. */
-async function patiently(act: () => Promise<void>): Promise<void> {
+/** Whether it came to its end: a transaction that an outage cut off is not repeated by the client, but by the next look. */
+async function patiently(act: () => Promise<void>): Promise<boolean> {
   try {
     await act();
+    return true;
   } catch (error) {
     if ((error as Error).name !== 'AbortError') throw error;
+    return false;
   }
 }
 

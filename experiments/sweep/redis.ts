@@ -96,12 +96,15 @@ export async function connect(address: Address, say: (line: string) => void, pat
   try {
     await redis.connect();
     await redis.ping();
+    // Chosen by the client already, but it tells nobody where that failed.
+    if (db) await redis.select(db);
   } catch (error) {
     // A closed connection is the consequence; the error event before it said why.
     if (!/closed/.test((error as Error).message)) reason = reasonOf(error as Error);
     redis.disconnect();
     if (/NOAUTH/.test(reason)) throw failure('it asks for a password', 'Put it into the URL: redis://:PASSWORD@HOST');
     if (/WRONGPASS|invalid password/.test(reason)) throw failure('it refuses this user or password', 'Correct the URL');
+    if (/DB index/.test(reason)) throw failure(`it has no database ${db}`, 'Correct the URL');
     throw failure(reason.replace(/\.+$/, ''), 'Is redis-server running there?');
   } finally {
     clearTimeout(timer);
