@@ -122,6 +122,13 @@ test('cells whose data is not here are left out in one line; an experiment asked
   expect(run('unlike-tasks')).toMatchObject({ status: 1, stderr: expect.stringMatching(none) });
 });
 
+test('--runs and --tasks are refused where they do nothing', () => {
+  expect(experiment('permutations', 'figure-05', '--runs', '3').stderr).toMatch(
+    /--runs goes with an experiment of several seeds, such as figure-07/,
+  );
+  expect(experiment('figure-07', '--tasks', '3').stderr).toMatch(/--tasks goes with an experiment of tasks, such as permutations/);
+});
+
 test('an --out without a name is told', () => {
   const { status, stderr } = spawnSync(process.execPath, [MAIN, 'experiment', 'figure-07', '--quick', '--out', ''], { encoding: 'utf8' });
   expect([status, stderr]).toEqual([1, 'seedmask: cannot write the output: an empty name\n']);

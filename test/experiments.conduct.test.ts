@@ -19,7 +19,18 @@ import { figure5 } from '../experiments/figures/figure-05.js';
 import { figure7 } from '../experiments/figures/figure-07.js';
 import { figure10 } from '../experiments/figures/figure-10.js';
 import { EXPERIMENTS } from '../experiments/index.js';
-import { checkKept, checkScale, conduct, heldPlan, missing, planOf, publish, type Runner, results } from '../experiments/sweep/conduct.js';
+import {
+  checkKept,
+  checkScale,
+  conduct,
+  heldPlan,
+  missing,
+  ofSeeds,
+  planOf,
+  publish,
+  type Runner,
+  results,
+} from '../experiments/sweep/conduct.js';
 import { type Pool, runHere, type Watch } from '../experiments/sweep/pool.js';
 import { takeOver, takeShown } from '../experiments/sweep/published.js';
 import { report } from '../experiments/sweep/report.js';
@@ -339,6 +350,16 @@ test('files tell of how many tasks they are; where they do not, they are of as m
   expect(heldPlan(little[0], 'quick', open()).tasks).toBe(plan.tasks);
   const cells = (e: Experiment, tasks: number) => JSON.stringify(e.cells(planOf('budget', 1, tasks)));
   for (const e of EXPERIMENTS) expect(e.ofTasks ?? false, e.name).toBe(cells(e, 2) !== cells(e, 3));
+});
+
+test('what is of one seed alone has no number of seeds, in its file and in its command', async () => {
+  expect(EXPERIMENTS.filter((one) => !ofSeeds(one)).map(({ name }) => name)).toEqual([
+    ...['figure-05', 'permutations', 'permutations-study', 'unlike-tasks', 'task-matrix', 'supsup', 'unused-outputs', 'transfer'],
+  ]);
+  const held = await publish(results(little[0], planOf('quick', 7), open()), open());
+  expect(JSON.parse(readFileSync(join(folder, 'figure-05.json'), 'utf8')).runs).toBeUndefined();
+  expect(await report([held], plan)).toContain('<code>seedmask experiment figure-05 --quick --out FOLDER</code>');
+  expect(heldPlan(little[0], 'quick', open(), { runs: 7 }).asked).toBeUndefined();
 });
 
 test('results of one scale are not written over by another', () => {

@@ -12,7 +12,17 @@ import type { Plan } from '../../experiments/cells/grids.js';
 import { MOST_RUNS, MOST_TASKS, type ScaleName, TASKS } from '../../experiments/cells/scale.js';
 import type { Experiment } from '../../experiments/evidence/experiment.js';
 import { EXPERIMENTS } from '../../experiments/index.js';
-import { type Conducted, checkScale, conduct, heldPlan, planOf, publish, type Runner, results } from '../../experiments/sweep/conduct.js';
+import {
+  type Conducted,
+  checkScale,
+  conduct,
+  heldPlan,
+  ofSeeds,
+  planOf,
+  publish,
+  type Runner,
+  results,
+} from '../../experiments/sweep/conduct.js';
 import { openPool, runHere, type SharedShelf } from '../../experiments/sweep/pool.js';
 import { takeOver, takeShown } from '../../experiments/sweep/published.js';
 import { runOnQueue } from '../../experiments/sweep/queue.js';
@@ -49,7 +59,11 @@ export function experimentCommand(): Command {
   );
   return new Command('experiment')
     .argument('<name...>', 'experiments, or all', (name: string, before: string[] = []) => [...before, named([...names, 'all'])(name)])
-    .option('--runs <n>', 'seeds 0 .. n-1; default: 5 of fc, 3 of the others, 2 with --quick, 5 with --full', upTo(MOST_RUNS, 'seeds'))
+    .option(
+      '--runs <n>',
+      'seeds 0 .. n-1 of those that have several; default: 5 of fc, 3 of the others, 2 with --quick, 5 with --full',
+      upTo(MOST_RUNS, 'seeds'),
+    )
     .option(
       '--tasks <n>',
       `tasks that share a network (permutations), at most ${MOST_TASKS.toLocaleString('en')}; default: ${TASKS.budget}, ${TASKS.quick} with --quick, ${TASKS.full} with --full`,
@@ -89,6 +103,7 @@ cell twice and collects what was done in between (Redis keeps it for a week). An
       const experiments = chosen.includes('all') ? EXPERIMENTS : EXPERIMENTS.filter(({ name }) => chosen.includes(name));
       const scale: ScaleName = options.quick ? 'quick' : options.full ? 'full' : 'budget';
       const plan = planOf(scale, options.runs, options.tasks);
+      if (!experiments.some(ofSeeds)) refuseGiven(command, ['runs'], 'an experiment of several seeds, such as figure-07');
       if (!experiments.some(({ ofTasks }) => ofTasks)) refuseGiven(command, ['tasks'], 'an experiment of tasks, such as permutations');
       if (options.draw && !options.from && !holdsResults(options.out)) throw nothingToDraw(chosen, scale, options.out);
       makeFolder(options.out);

@@ -44,10 +44,16 @@ export const planOf = (scale: Plan['scale'], runs?: number, tasks = TASKS[scale]
   tasks,
 });
 
+/** Whether an experiment has cells of every seed that is asked for; others are of the first alone. */
+export const ofSeeds = ({ cells }: Experiment): boolean => cells(planOf('quick', 2)).length > cells(planOf('quick', 1)).length;
+
+/** What a plan asks of an experiment: of one that is of the first seed alone no number of seeds. */
+const planFor = (experiment: Experiment, plan: Plan): Plan => (ofSeeds(experiment) ? plan : planOf(plan.scale, undefined, plan.tasks));
+
 /** The plan by which the folder holds an experiment: seeds and tasks as told here, else as NAME.json tells, else the scale's. */
-export function heldPlan({ name }: Experiment, scale: Plan['scale'], store: Store, told: { runs?: number; tasks?: number } = {}): Plan {
-  const held = headOf(name, store);
-  return planOf(scale, told.runs ?? held?.runs, told.tasks ?? held?.tasks);
+export function heldPlan(one: Experiment, scale: Plan['scale'], store: Store, told: { runs?: number; tasks?: number } = {}): Plan {
+  const held = headOf(one.name, store);
+  return planFor(one, planOf(scale, told.runs ?? held?.runs, told.tasks ?? held?.tasks));
 }
 
 /** Cells that start from weights which others train come last: two that start together would train the same twice. */
@@ -134,7 +140,8 @@ function headOf(name: string, store: Store): z.infer<typeof HEAD> | undefined {
  * What an experiment makes of the cells that are there; where its own files show others too, as in a published folder, of their rows.
  * @throws SeedmaskError broken-run for a damaged cell; bad-store for files that do not belong together or are of another experiment
  */
-export function results(experiment: Experiment, plan: Plan, store: Store): Conducted {
+export function results(experiment: Experiment, asked: Plan, store: Store): Conducted {
+  const plan = planFor(experiment, asked);
   const held = (cells: readonly Cell[]) => cells.flatMap((cell) => store.result(cell) ?? []);
   const own = experiment.cells(plan);
   const done = held(own);
