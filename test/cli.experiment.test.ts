@@ -9,6 +9,7 @@ import { afterAll, expect, test, vi } from 'vitest';
 import { removeLeftOvers } from '../cli/files.js';
 import { dataOfCell, nameOf } from '../experiments/cells/cell.js';
 import { figure7 } from '../experiments/figures/figure-07.js';
+import { figure8 } from '../experiments/figures/figure-08.js';
 import { unlikeTasks } from '../experiments/figures/unlike-tasks.js';
 import { planOf } from '../experiments/sweep/conduct.js';
 
@@ -72,7 +73,7 @@ test('rows without cells: drawn from another folder that has nothing else, all o
   // As if the cells' masks were not published.
   writeFileSync(json, JSON.stringify({ ...JSON.parse(text('figure-07.json')), rows: [] }));
   const whole = run('--from', from, '--out', out);
-  expect(whole).toMatchObject({ status: 0, stderr: `${from} gives 0 cells, 0 of them copied\n` });
+  expect(whole).toMatchObject({ status: 0, stderr: `${from} gives 0 cells; 0 copied\n` });
   expect(run('--runs', '1', '--out', out).stderr).toBe(
     'figure-07: cells of it are not here, so all rows that its files have are drawn, not those asked for\n',
   );
@@ -94,6 +95,23 @@ test('rows without cells: drawn from another folder that has nothing else, all o
     stderr: expect.stringMatching(/^seedmask: [^\n]*figure-07\.csv must be the rows that [^\n]*\n$/),
   });
   expect(readdirSync(join(out, 'cells'))).toEqual([]);
+});
+
+test('--from takes the cells that are asked for, each once, and names the experiments of which it has none', () => {
+  const out = at('taken');
+  const run = (...words: string[]) =>
+    spawnSync(process.execPath, [MAIN, 'experiment', ...words, '--quick', '--draw', '--from', folder, '--out', out], { encoding: 'utf8' });
+  expect(experiment('figure-07', '--runs', '3', '--draw').status).toBe(0);
+  const cells = figure7.cells(planOf('quick', 2)).length;
+  expect(run('figure-07', 'figure-01').stderr).toBe(`${folder} gives ${cells} cells, none of figure-01; ${cells} copied\n`);
+  expect(readdirSync(join(out, 'cells'))).toHaveLength(cells);
+  // Figure 8 shares arms with figure 7.
+  const shared = figure8.cells(planOf('quick', 2)).filter((cell) => existsSync(at(`cells/${nameOf(cell)}.json`))).length;
+  expect(run('figure-08').stderr).toBe(`${folder} gives ${shared} cells; 0 copied\n`);
+  const { status, stderr } = spawnSync(process.execPath, [MAIN, 'experiment', 'figure-01', '--quick', '--from', folder, '--out', out], {
+    encoding: 'utf8',
+  });
+  expect([status, stderr]).toEqual([1, expect.stringMatching(/must be whole cells of what is asked for, got none: [^\n]*\n$/)]);
 });
 
 test('cells whose data is not here are left out in one line; an experiment asked for by name that can run nothing is refused', () => {

@@ -30,6 +30,7 @@ import {
   publish,
   type Runner,
   results,
+  usable,
 } from '../experiments/sweep/conduct.js';
 import { type Pool, runHere, type Watch } from '../experiments/sweep/pool.js';
 import { takeOver, takeShown } from '../experiments/sweep/published.js';
@@ -172,8 +173,15 @@ test('a published folder gives back its cells to the digit; a selection of rows 
   const other = mkdtempSync(join(tmpdir(), 'seedmask-experiments-'));
   const names = little.map(({ name }) => name);
   const [whole, fresh] = [open(), openStore(other, writeFileSafely)];
-  expect(takeOver(folder, names, fresh)).toEqual({ given: 7, copied: 7 });
-  expect(takeOver(folder, names, fresh)).toEqual({ given: 7, copied: 0 });
+  const wanted = new Set(little.flatMap((one) => usable(one, plan, fresh)).map(nameOf));
+  // A seed of one figure, and not what else is there.
+  const seed = little[1].cells(planOf('quick', 1)).map(nameOf);
+  expect(takeOver(folder, names, new Set(seed), fresh)).toEqual({ given: new Set(seed), copied: 3 });
+  expect(readdirSync(join(other, 'cells'))).toHaveLength(3);
+  const all = [...little[0].cells(plan), ...little[1].cells(plan)].map(nameOf);
+  expect(takeOver(folder, names, wanted, fresh)).toEqual({ given: new Set(all), copied: 4 });
+  // Twice the same files: every cell counts once.
+  expect(takeOver(folder, [...names, ...names], wanted, fresh)).toEqual({ given: new Set(all), copied: 0 });
   for (const cell of [...little[0].cells(plan), ...little[1].cells(plan)])
     expect(fresh.result(cell)?.rows).toEqual(whole.result(cell)?.rows);
   expect(missing(little, plan, fresh).map(nameOf)).toEqual(little[2].cells(plan).map(nameOf));
@@ -182,7 +190,7 @@ test('a published folder gives back its cells to the digit; a selection of rows 
   const [head, ...lines] = readFileSync(csv, 'utf8').trimEnd().split('\n');
   const asTable = (rows: string[], end = '\n') => [head, ...rows].map((line) => line + end).join('');
   writeFileSync(csv, asTable(lines, '\r\n'));
-  expect(takeOver(other, names, whole)).toEqual({ given: 6, copied: 0 });
+  expect(takeOver(other, names, wanted, whole)).toEqual({ given: new Set(little[1].cells(plan).map(nameOf)), copied: 0 });
   const [, seventh] = lines;
   for (const rows of [
     [...lines].reverse(),
@@ -190,30 +198,30 @@ test('a published folder gives back its cells to the digit; a selection of rows 
     lines.map((line) => (line === seventh ? line.replace('0.', '0.1') : line)),
   ]) {
     writeFileSync(csv, asTable(rows));
-    expect(() => takeOver(other, names, whole)).toThrow(`${csv} must be the rows that ${json} is about, SHA-256 `);
+    expect(() => takeOver(other, names, wanted, whole)).toThrow(`${csv} must be the rows that ${json} is about, SHA-256 `);
   }
   // Of a version that named no SHA-256.
   writeFileSync(json, readFileSync(json, 'utf8').replace(/ "sha256": .*\n/, ''));
   writeFileSync(csv, asTable(lines.slice(0, -1)));
-  expect(() => takeOver(other, names, whole)).toThrow(
+  expect(() => takeOver(other, names, wanted, whole)).toThrow(
     `${csv} must be long enough for rows 15 to 17, which figure-07.json names, got 17 rows`,
   );
   writeFileSync(csv, asTable([...lines.slice(3), ...lines.slice(0, 3)]));
-  expect(() => takeOver(other, names, whole)).toThrow(
+  expect(() => takeOver(other, names, wanted, whole)).toThrow(
     `${csv} must be rows 0 to 2 of ${nameOf(little[1].cells(plan)[0])}, as figure-07.json has it, got rows of another`,
   );
   writeFileSync(csv, '');
-  expect(() => takeOver(other, names, whole)).toThrow(`${csv} must be rows of the 6 cells of ${json}, got none`);
+  expect(() => takeOver(other, names, wanted, whole)).toThrow(`${csv} must be rows of the 6 cells of ${json}, got none`);
   rmSync(csv);
   mkdirSync(csv);
-  expect(() => takeOver(other, names, whole)).toThrow(`cannot read ${csv}: it is no regular file`);
+  expect(() => takeOver(other, names, wanted, whole)).toThrow(`cannot read ${csv}: it is no regular file`);
   rmSync(csv, { recursive: true });
   writeFileSync(csv, 'network\n');
   writeFileSync(json, '{"cells": [{"kind": "ticket"}]}');
-  expect(() => takeOver(other, names, whole)).toThrow(/figure-07\.json must be what `seedmask experiment` writes, got /);
-  expect(() => takeOver(folder, ['figure-10'], whole)).toThrow('must be whole cells of figure-10');
-  expect(takeOver(folder, ['figure-10'], whole, true)).toEqual({ given: 0, copied: 0 });
-  expect(() => takeOver(other, ['figure-05'], whole)).toThrow('must be published results of figure-05');
+  expect(() => takeOver(other, names, wanted, whole)).toThrow(/figure-07\.json must be what `seedmask experiment` writes, got /);
+  expect(() => takeOver(folder, ['figure-10'], wanted, whole)).toThrow('must be whole cells of what is asked for, got none');
+  expect(takeOver(folder, ['figure-10'], wanted, whole, true)).toEqual({ given: new Set(), copied: 0 });
+  expect(() => takeOver(other, ['figure-05'], wanted, whole)).toThrow('must be published results of figure-05');
   rmSync(other, { recursive: true });
 });
 
@@ -261,7 +269,9 @@ test('rows whose cells are not there are not written over by fewer, and rows of 
   store.add(cell, open().result(cell)!.rows, 1);
   expect(results(little[1], plan, store)).toMatchObject({ rows, missing: none, done: 6, published: true });
   expect(() => checkKept(little[1], [cell], store)).toThrow('(5), this one has other rows');
-  expect(takeOver(other, ['figure-07'], store)).toEqual({ given: 6, copied: 5 });
+  // All that its file shows is taken, though fewer are asked for: what is there is not lost.
+  const wanted = new Set(usable(little[1], one, store).map(nameOf));
+  expect(takeOver(other, ['figure-07'], wanted, store)).toMatchObject({ copied: 5 });
   await conduct([little[1]], one, store, runner);
   expect(computed).toEqual([]);
 

@@ -22,6 +22,7 @@ import {
   publish,
   type Runner,
   results,
+  usable,
 } from '../../experiments/sweep/conduct.js';
 import { openPool, runHere, type SharedShelf } from '../../experiments/sweep/pool.js';
 import { takeOver, takeShown } from '../../experiments/sweep/published.js';
@@ -76,7 +77,7 @@ export function experimentCommand(): Command {
     .addOption(new Option('--queue <url>', `have cells run by the workers of a queue: ${QUEUE_FORM}`).conflicts('threads'))
     .option(
       '--from <folder>',
-      'first copy the cells that the CSV and JSON files of a published folder show whole (no masks); with --draw, rows without cells too',
+      'first copy the cells that are asked for and that the CSV and JSON files of a published folder show whole (no masks); with --draw, rows without cells too',
     )
     .requiredOption('--out <folder>', 'folder of results; what is there is not computed again')
     .option('--json', 'print one JSON object')
@@ -111,20 +112,7 @@ cell twice and collects what was done in between (Redis keeps it for a week). An
       if (!options.draw) removeLeftOvers(join(options.out, 'cells'), /\.json$/);
       const store = openStore(options.out, writeFileSafely);
       checkScale(EXPERIMENTS, plan, store);
-      if (options.from) {
-        // Experiments share cells, so all that the folder gives is taken.
-        const { given, copied } = takeOver(options.from, names, store, options.draw);
-        process.stderr.write(`${options.from} gives ${given} cells, ${copied} of them copied\n`);
-        if (options.draw) {
-          for (const one of experiments) {
-            if (one.cells(heldPlan(one, scale, store, options)).some((cell) => store.result(cell))) continue;
-            if (!takeShown(options.from, one.name, scale, store)) continue;
-            process.stderr.write(
-              `${one.name}: ${options.out} has other rows than ${options.from}; they stay until its ${one.name}.csv is deleted\n`,
-            );
-          }
-        }
-      }
+      if (options.from) takeFrom(options.from, experiments, plan, options, store);
       const quiet = options.json === true;
       const ready = (cells: readonly Cell[]) => withData(cells, experiments, plan, chosen.includes('all'));
       const run = options.queue
@@ -153,6 +141,27 @@ cell twice and collects what was done in between (Redis keeps it for a week). An
         () => [...conducted.flatMap(linesOf), join(options.out, 'report.html')].join('\n'),
       );
     });
+}
+
+/** Takes what a published folder has of the experiments: cells, and to draw from also rows without cells. */
+function takeFrom(from: string, experiments: readonly Experiment[], plan: Plan, { draw, ...told }: Options, store: Store): void {
+  const { scale } = plan;
+  const planHere = (one: Experiment) => (draw ? heldPlan(one, scale, store, told) : plan);
+  const wanted = new Set(experiments.flatMap((one) => usable(one, planHere(one), store)).map(nameOf));
+  const all = EXPERIMENTS.map(({ name }) => name);
+  const { given, copied } = takeOver(from, all, wanted, store, draw);
+  const none = experiments
+    .filter((one) => !one.cells(planHere(one)).some((cell) => given.has(nameOf(cell))))
+    .filter(({ name }) => !draw || !existsSync(join(from, `${name}.json`)))
+    .map(({ name }) => name);
+  const and = none.length > 0 ? `, none of ${none.join(', ')}` : '';
+  process.stderr.write(`${from} gives ${counted(given.size, 'cell')}${and}; ${copied} copied\n`);
+  if (!draw) return;
+  for (const one of experiments) {
+    if (one.cells(planHere(one)).some((cell) => store.result(cell))) continue;
+    if (!takeShown(from, one.name, scale, store)) continue;
+    process.stderr.write(`${one.name}: ${store.folder} has other rows than ${from}; they stay until its ${one.name}.csv is deleted\n`);
+  }
 }
 
 /** Whether a folder has cells, or files of an experiment. */

@@ -102,6 +102,13 @@ function gone({ name }: Experiment, known: readonly Cell[], store: Store): Cell[
   return shown.filter((cell) => !names.has(nameOf(cell)) && !store.result(cell));
 }
 
+/** What an experiment can use: the cells of a plan, those whose rows it shows too, and those that its files in the folder show without them. */
+export const usable = (experiment: Experiment, plan: Plan, store: Store): Cell[] => [
+  ...experiment.cells(plan),
+  ...(experiment.also?.(plan) ?? []),
+  ...gone(experiment, [], store),
+];
+
 /**
  * Rows whose cells a folder has not cannot be written again.
  * @param next cells to be run

@@ -45,17 +45,19 @@ export const digest = (table: string): string => createHash('sha256').update(tab
 
 /**
  * Copies the cells that a published folder gives and the store lacks.
- * @param names of experiments
- * @param rowsWillDo whether a folder that gives no whole cell is good too, for its rows
- * @returns cells that the folder gives, and how many of them were copied
- * @throws SeedmaskError bad-store when the folder gives no cell of them, or its CSV and JSON do not belong together; no-file, over-limit
+ * @param names of experiments, any of which may show the cells
+ * @param wanted names of cells
+ * @param rowsWillDo whether a folder that gives none of them is good too, for its rows
+ * @returns the names of the cells that the folder gives, each once, and how many of them were copied
+ * @throws SeedmaskError bad-store when the folder gives none of them, or its CSV and JSON do not belong together; no-file, over-limit
  */
 export function takeOver(
   folder: string,
   names: readonly string[],
+  wanted: ReadonlySet<string>,
   store: Store,
   rowsWillDo = false,
-): { readonly given: number; readonly copied: number } {
+): { readonly given: ReadonlySet<string>; readonly copied: number } {
   const there = names.filter((name) => hasFiles(folder, name));
   if (there.length === 0) {
     throw new SeedmaskError('bad-store', {
@@ -65,20 +67,21 @@ export function takeOver(
       hint: 'Name a folder such as experiments/results.',
     });
   }
-  let [given, copied] = [0, 0];
-  for (const name of there) {
-    for (const { cell, rows } of published(folder, name)) {
-      given++;
-      if (store.result(cell)) continue;
-      store.add(cell, rows, 0);
-      copied++;
-    }
+  const given = new Set<string>();
+  let copied = 0;
+  for (const { cell, rows } of there.flatMap((name) => published(folder, name))) {
+    const name = nameOf(cell);
+    if (!wanted.has(name) || given.has(name)) continue;
+    given.add(name);
+    if (store.result(cell)) continue;
+    store.add(cell, rows, 0);
+    copied++;
   }
-  if (given === 0 && !rowsWillDo) {
+  if (given.size === 0 && !rowsWillDo) {
     throw new SeedmaskError('bad-store', {
       field: folder,
-      got: 'selections of rows, or rows without their masks',
-      expected: `whole cells of ${names.join(', ')}`,
+      got: 'none: cells of other experiments, seeds or scales, selections of rows, or rows without their masks',
+      expected: 'whole cells of what is asked for',
       hint: 'Leave --from away to compute them, or name --out that folder if its cells are there.',
     });
   }
