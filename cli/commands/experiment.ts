@@ -71,7 +71,10 @@ export function experimentCommand(): Command {
       upTo(MOST_TASKS, 'tasks'),
     )
     .addOption(new Option('--quick', 'a shortened run that proves the path in about a minute').conflicts('full'))
-    .option('--full', "the paper's definition: all rows, all epochs, all rounds (days)")
+    .option(
+      '--full',
+      "the paper's definition: all rows, epochs and rounds (fc: hours to days; convolutional networks: months on one machine)",
+    )
     .addOption(new Option('--draw', 'draw from what the folder holds; run nothing').conflicts(['threads', 'queue']))
     .addOption(threadsOption('cells at a time; default: one a core'))
     .addOption(new Option('--queue <url>', `have cells run by the workers of a queue: ${QUEUE_FORM}`).conflicts('threads'))

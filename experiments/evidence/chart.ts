@@ -128,7 +128,7 @@ export function seedsText(marks: readonly Pick<Summary, 'n'>[]): string {
 /** The same of lines. */
 export const seedsOf = (lines: readonly Line[]): string => seedsText(lines.flatMap(({ points }) => points));
 
-/** Stars at the x where the rows of two lines, paired by seed, differ; above the higher mean. */
+/** Stars at the x where the rows of two lines, paired by seed, differ; above the highest value of either, so that no band hides one. */
 export function starsOf(
   a: ReadonlyMap<number | string, readonly Row[]>,
   b: ReadonlyMap<number | string, readonly Row[]>,
