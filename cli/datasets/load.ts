@@ -13,7 +13,8 @@ import { formatSeed, type Seed } from '../../src/random.js';
 import { plain, readFile, reading, statusOf } from '../files.js';
 import { FORMS } from '../options.js';
 import { checkSum, findKnown, isKnown, KNOWN, KNOWN_NAMES, type Known, type KnownName } from './known.js';
-import { classNames, type LoadedData, loadOwn, type TaskData } from './own-data.js';
+import type { TaskData } from './labelled.js';
+import { classNames, type LoadedData, loadOwn } from './own-data.js';
 
 /**
  * @param source a known name; an .npz file as Keras saves it; a .csv file; or a folder with train-images-idx3-ubyte,

@@ -1,0 +1,168 @@
+// CSV: numbers and a column of classes. Columns are found by their names, wherever they stand and whatever stands beside them; numbers
+// become bytes as a task makes them, or as the training rows standardise them.
+
+import { parse } from 'csv-parse/sync';
+import { SeedmaskError } from '../../codec/index.js';
+import { type Dataset, farFromZero, featureBytes, standardFeatures } from '../../src/data.js';
+import { readFile } from '../files.js';
+import { checkClasses, fits, inOrder, MAX_BYTES, MAX_CLASSES, MAX_NAME_BYTES, parted, placeOf, refuse, type TaskData } from './labelled.js';
+
+/** While a CSV file is read, a cell takes some 50 bytes, however short it is, and a line as many as four cells. */
+const [MAX_CELLS, CELLS_OF_LINE] = [2 ** 24, 4];
+const LABEL_COLUMNS = ['label', 'class', 'target', 'species', 'y'];
+/** What a model file can say. */
+const MAX_COLUMNS = 65_535;
+/** Numbers within these bounds keep their mean and deviation finite in float32. */
+const LARGEST = 1e37;
+/** More different labels than this that are no whole numbers are a quantity, and no classes. */
+const MAX_FRACTIONS = 20;
+
+export interface Table {
+  readonly path: string;
+  /** Where each named column stands. */
+  readonly columns: ReadonlyMap<string, number>;
+  readonly rows: readonly Line[];
+}
+
+/** A row with its number in the file, by which errors name it whichever part it falls to. */
+interface Line {
+  readonly number: number;
+  readonly cells: readonly string[];
+}
+
+/** The delimiter that parts the first line most often, quoted names aside. */
+function delimiterOf(bytes: Uint8Array): string {
+  const end = bytes.indexOf(10);
+  const line = new TextDecoder().decode(bytes.subarray(0, end < 0 ? undefined : end)).replace(/"[^"]*"/g, '');
+  const times = (delimiter: string) => line.split(delimiter).length;
+  return [',', ';', '\t'].reduce((best, delimiter) => (times(delimiter) > times(best) ? delimiter : best));
+}
+
+/** Letters of another encoding would all be read as one, and classes that differ in them as one class. */
+function checkUnicode(path: string, bytes: Uint8Array): void {
+  if (bytes[0] === 0xff && bytes[1] === 0xfe) return;
+  try {
+    new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw refuse(path, 'bytes that are no UTF-8', 'a CSV file in UTF-8, or in UTF-16 with its mark');
+  }
+}
+
+/** Short cells take far more memory than bytes: they are counted before there are any. What stands in quotes is counted as well. */
+function checkCells(path: string, bytes: Uint8Array, delimiter: string): void {
+  const [between, carriageReturn, newline] = [delimiter.charCodeAt(0), 13, 10];
+  let [lines, cells] = [1, 1];
+  bytes.forEach((byte, i) => {
+    const ends = byte === newline || (byte === carriageReturn && bytes[i + 1] !== newline);
+    if (ends) lines++;
+    if (ends || byte === between) cells++;
+  });
+  if (cells + CELLS_OF_LINE * lines <= MAX_CELLS) return;
+  const expected = `${MAX_CELLS} cells, each line counted as ${CELLS_OF_LINE} more`;
+  throw new SeedmaskError('over-limit', { field: path, got: `${lines} lines of ${cells} cells`, expected });
+}
+
+export function table(path: string): Table {
+  const bytes = readFile(path, MAX_BYTES);
+  checkUnicode(path, bytes);
+  const delimiter = delimiterOf(bytes);
+  checkCells(path, bytes, delimiter);
+  let rows: string[][];
+  try {
+    rows = parse(bytes, { bom: true, trim: true, skip_empty_lines: true, delimiter });
+  } catch (error) {
+    throw refuse(path, (error as Error).message, 'a CSV file');
+  }
+  const [names, ...rest] = rows;
+  if (!names || names.length < 2 || rest.length < 2) {
+    const got = names?.length === 1 && rest.length > 1 ? `one column, ${names[0]}` : `${rows.length} lines`;
+    throw refuse(path, got, 'a line of column names, of features and a label parted by , ; or tabs, and at least two rows');
+  }
+  if (names.length > MAX_COLUMNS) throw refuse(path, `${names.length} columns`, `at most ${MAX_COLUMNS}`);
+  const number = names.find((column) => column !== '' && Number.isFinite(Number(column)));
+  if (number !== undefined) throw refuse(path, `the number ${number} in the first line`, 'a line of column names before the rows');
+  const columns = new Map<string, number>();
+  names.forEach((name, i) => {
+    const wrong = name === '' ? `column ${i + 1} without a name` : columns.has(name) ? `two columns named ${name}` : null;
+    if (wrong ?? !fits(name))
+      throw refuse(path, wrong ?? `the name ${name}`, `distinct names of 1 to ${MAX_NAME_BYTES} bytes (pandas: to_csv(index=False))`);
+    columns.set(name, i);
+  });
+  return { path, columns, rows: rest.map((cells, i) => ({ number: i + 1, cells })) };
+}
+
+/** The column of classes: the one with the first of the names for it that there is, else the last; never one that the task takes as a number. */
+function labelColumn({ path, columns }: Table, taken: ReadonlySet<string>): string {
+  const free = [...columns.keys()].filter((column) => !taken.has(column));
+  const called = (name: string) => free.find((column) => column.toLowerCase() === name);
+  const label = LABEL_COLUMNS.map(called).find((column) => column !== undefined) ?? free.at(-1);
+  if (label === undefined) throw refuse(path, 'no column of labels', `one beside ${[...taken].join(', ')}`);
+  return label;
+}
+
+function place({ path, columns }: Table, name: string, what: string): number {
+  const at = columns.get(name);
+  if (at === undefined) throw refuse(path, `no column ${name} among ${[...columns.keys()].join(', ')}`, what);
+  return at;
+}
+
+/**
+ * Numbers become bytes as the task makes them, or as the training rows standardise them. Columns are found by their names, wherever they
+ * stand and whatever stands beside them; where a task does not know its names, by their order.
+ */
+export function fromCsv(train: Table, test: Table | null, task?: TaskData): { train: Dataset; test: Dataset } {
+  const own = task?.features?.names;
+  const label = labelColumn(train, new Set(own));
+  const columns = own ?? [...train.columns.keys()].filter((column) => column !== label);
+  if (task?.features && task.features.low.length !== columns.length)
+    throw refuse(train.path, `${columns.length} features`, `${task.features.low.length}, as the task takes`);
+  const names = task?.labels ?? classes(train, label);
+  const numbers = (table: Table): number[] => {
+    const places = columns.map((name) => place(table, name, own ? 'every column that the task takes' : `the columns of ${train.path}`));
+    return table.rows.flatMap(({ number, cells }) =>
+      places.map((at, i) => numberOf(cells[at], () => `${columns[i]} of row ${number} in ${table.path}`)),
+    );
+  };
+  const parts = test ? { train: train.rows, test: test.rows } : parted(train.rows);
+  const tables = [
+    { ...train, rows: parts.train },
+    { ...(test ?? train), rows: parts.test },
+  ];
+  const [known, unknown] = tables.map(numbers);
+  const features = task?.features ?? { ...standardFeatures(known, columns.length), names: columns };
+  const far = task?.features ? undefined : farFromZero(known, features);
+  if (far !== undefined)
+    throw refuse(
+      `${columns[far]} of ${train.path}`,
+      `values too far from 0 to differ in float32: ${known[far]}, ..`,
+      'a constant taken off them all, such as the least',
+    );
+  const set = (values: readonly number[], table: Table): Dataset => {
+    const at = place(table, label, `the labels, as ${train.path} has`);
+    const labels = Uint8Array.from(table.rows, ({ number, cells }) => placeOf(cells[at], names, task, `row ${number} of ${table.path}`));
+    return { input: [1, 1, columns.length], images: featureBytes(values, features), labels, names, features };
+  };
+  return { train: set(known, tables[0]), test: set(unknown, tables[1]) };
+}
+
+/** The classes of a column, in order. */
+function classes(table: Table, label: string): string[] {
+  const at = place(table, label, 'the labels');
+  const unlabelled = table.rows.find(({ cells }) => cells[at] === '');
+  if (unlabelled) throw refuse(`${label} of row ${unlabelled.number} in ${table.path}`, 'nothing', 'a label');
+  const names = [...new Set(table.rows.map(({ cells }) => cells[at]))].sort(inOrder);
+  const most = names.some((name) => Number(name) % 1 !== 0 && !Number.isNaN(Number(name))) ? MAX_FRACTIONS : MAX_CLASSES;
+  if (names.length <= most) {
+    checkClasses(`${label} of ${table.path}`, names);
+    return names;
+  }
+  const some = names.slice(0, 3).join(', ');
+  const expected = `at most ${most} classes in the label column (named ${LABEL_COLUMNS.join(', ')}, else the last), no quantity`;
+  throw refuse(table.path, `${names.length} values of ${label} (${some}, ..)`, expected);
+}
+
+function numberOf(cell: string, where: () => string): number {
+  const value = Number(cell);
+  if (cell !== '' && Math.abs(value) <= LARGEST) return value;
+  throw refuse(where(), cell === '' ? 'nothing' : `'${cell}'`, `a number from -${LARGEST} to ${LARGEST}, with a decimal point`);
+}

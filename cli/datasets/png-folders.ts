@@ -1,0 +1,92 @@
+// PNG files of one size, in a folder a class.
+
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { DEFAULT_LIMITS, SeedmaskError } from '../../codec/index.js';
+import { decodePng, hasPngSignature } from '../../server/requests/png.js';
+import type { Dataset } from '../../src/data.js';
+import type { Shape } from '../../src/network.js';
+import { readFile, reading, statusOf } from '../files.js';
+import { checkClasses, inOrder, MAX_BYTES, MAX_CLASSES, parted, placeOf, refuse, type TaskData } from './labelled.js';
+
+/** train/CLASS/*.png and test/CLASS/*.png, or CLASS/*.png. */
+export function pngFolders(folder: string, task?: TaskData): { train: Dataset; test: Dataset } | null {
+  const both = ['train', 'test'].map((part) => join(folder, part));
+  if (both.every((part) => classesOf(part).length > 0)) {
+    const [train, test] = both.map((part) => filesOf(part, classesOf(part)));
+    return imagesOfBoth(train, test, task?.labels ?? classesOf(both[0]), task);
+  }
+  const classes = classesOf(folder);
+  if (classes.length === 0) return null;
+  const { train, test } = parted(filesOf(folder, classes));
+  return imagesOfBoth(train, test, task?.labels ?? classes, task);
+}
+
+function imagesOfBoth(train: readonly Labelled[], test: readonly Labelled[], names: readonly string[], task?: TaskData) {
+  const input = sizeOf(train[0].path);
+  return { train: images(train, names, input, task), test: images(test, names, input, task) };
+}
+
+interface Labelled {
+  readonly path: string;
+  readonly name: string;
+}
+
+const isPng = (file: string): boolean => file.toLowerCase().endsWith('.png');
+
+const namesIn = (folder: string): string[] => reading(folder, () => readdirSync(folder));
+
+/** Folders that hold PNG files. */
+function classesOf(folder: string): string[] {
+  if (!statusOf(folder)?.isDirectory()) return [];
+  const entries = reading(folder, () => readdirSync(folder, { withFileTypes: true }));
+  const folders = entries.filter((entry) => entry.isDirectory());
+  const names = folders.map((entry) => entry.name).filter((name) => namesIn(join(folder, name)).some(isPng));
+  if (names.length > MAX_CLASSES) throw refuse(folder, `${names.length} folders of PNG files`, `at most ${MAX_CLASSES} classes`);
+  checkClasses(folder, names);
+  return names.sort(inOrder);
+}
+
+const filesOf = (folder: string, names: readonly string[]): Labelled[] =>
+  names.flatMap((name) =>
+    namesIn(join(folder, name))
+      .filter(isPng)
+      .sort()
+      .map((file) => ({ path: join(folder, name, file), name })),
+  );
+
+function readPng(path: string): Uint8Array {
+  const bytes = readFile(path, MAX_BYTES);
+  if (!hasPngSignature(bytes)) throw refuse(path, 'it is no PNG file', 'a PNG image');
+  return bytes;
+}
+
+/** Height, width and channels of the first image, which all must have. */
+function sizeOf(path: string): Shape {
+  const bytes = readPng(path);
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  return [view.getUint32(20), view.getUint32(16), bytes[25] === 0 || bytes[25] === 4 ? 1 : 3];
+}
+
+function images(files: readonly Labelled[], names: readonly string[], input: Shape, task?: TaskData): Dataset {
+  const width = input[0] * input[1] * input[2];
+  const total = files.length * width;
+  if (!(total <= DEFAULT_LIMITS.maxFileBytes)) {
+    throw new SeedmaskError('over-limit', {
+      field: `${files.length} images of ${input.join(' x ')}`,
+      got: `${total} bytes`,
+      expected: `${DEFAULT_LIMITS.maxFileBytes} bytes`,
+    });
+  }
+  const values = new Uint8Array(total);
+  const labels = Uint8Array.from(files, ({ path, name }, i) => {
+    try {
+      values.set(decodePng(readPng(path), input), i * width);
+    } catch (error) {
+      if (!(error instanceof SeedmaskError) || error.code !== 'bad-image') throw error;
+      throw refuse(path, error.message, `images like the first, ${input.join(' x ')}`);
+    }
+    return placeOf(name, names, task, path);
+  });
+  return { input, images: values, labels, names };
+}
