@@ -9,6 +9,7 @@ import fc from 'fast-check';
 import { zipSync } from 'fflate';
 import { PNG } from 'pngjs';
 import { afterAll, expect, test } from 'vitest';
+import { parted } from '../cli/datasets/labelled.js';
 import { checkFits, checkMoves, loadDataset, seenBy } from '../cli/datasets/load.js';
 import { accuracy, accuracyUnder, defaultsOf, maskNetwork, taskModel, warningOf } from '../cli/learn.js';
 import { bestTicket } from '../cli/ticket.js';
@@ -158,9 +159,8 @@ test('columns are found by name: in another order, beside others, in test.csv to
   expect(() => loadDataset(at('names/wide.csv'), task)).toThrow(/label 8, expected a label of the task/);
   put({ 'names/wide.csv': lines([2, 0, 3, 1, 4], names, ['8']).replace('kind', 'class') });
   const wide = loadDataset(at('names/wide.csv'), task);
-  expect(wide.train.images).toEqual(
-    Uint8Array.from(rows.flatMap((_, i) => (i % 5 === 4 ? [] : [...train.images.subarray(4 * i, 4 * i + 4)]))),
-  );
+  const kept = parted([...rows.keys()], (i) => rows[i][4]).train;
+  expect(wide.train.images).toEqual(Uint8Array.from(kept.flatMap((i) => [...train.images.subarray(4 * i, 4 * i + 4)])));
   expect(() => loadDataset(at('names/lacking.csv'), task)).toThrow(
     /lacking.csv: no column noise among size, length, same, kind, expected every column that the task takes$/,
   );
@@ -171,12 +171,71 @@ test('columns are found by name: in another order, beside others, in test.csv to
 });
 
 test('of columns with names for labels, the first of the names decides and not where the column stands', () => {
-  put({ 'several.csv': `x,y,Class\n${[1, 2, 3, 4, 5].map((i) => `${i},${i / 3},${i % 2 ? 'odd' : 'even'}\n`).join('')}` });
+  put({ 'several.csv': `x,y,Class\n${[1, 2, 3, 4, 5, 6, 7, 8, 9].map((i) => `${i},${i / 3},${i % 2 ? 'odd' : 'even'}\n`).join('')}` });
   const { train } = loadDataset(at('several.csv'));
   expect([train.names, train.features?.names]).toEqual([
     ['even', 'odd'],
     ['x', 'y'],
   ]);
+});
+
+test('a fifth of each class is for testing, however the rows are ordered and whatever the classes are called', () => {
+  const classOf = (row: string) => row.split(' ')[0];
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.string({ maxLength: 3 }), fc.integer({ min: 1, max: 40 })), { minLength: 1 }),
+      fc.boolean(),
+      (given, turn) => {
+        const counts = new Map(given.map(([name, count]) => [`${name.replaceAll(' ', '')}`, count]));
+        const sorted = [...counts].flatMap(([name, count]) => Array.from({ length: count }, (_, i) => `${name} ${i}`));
+        // Sorted by class, or with the classes in turn.
+        const rows = turn ? sorted.toSorted((a, b) => Number(a.split(' ')[1]) - Number(b.split(' ')[1])) : sorted;
+        const { train, test: rest } = parted(rows, classOf);
+        for (const [name, count] of counts) {
+          expect(rest.filter((row) => classOf(row) === name)).toHaveLength(Math.floor(count / 5));
+          expect(train.some((row) => classOf(row) === name)).toBe(true);
+        }
+        // Both parts stand as the rows do, and classes by other names are parted alike.
+        expect(rows.filter((row) => train.includes(row))).toEqual(train);
+        expect([...train, ...rest].sort()).toEqual([...rows].sort());
+        expect(parted(rows, (row) => `other ${classOf(row)}`).test).toEqual(rest);
+      },
+    ),
+    { numRuns: 50 },
+  );
+  // What files mean must not change: these are the rows of 20 of one class.
+  expect(parted([...Array(20).keys()], () => '').test).toEqual([3, 5, 8, 13]);
+});
+
+test('rows that go round their classes are learned, and what is trained, evaluated and transferred to are the same rows', () => {
+  const around = Array.from({ length: 250 }, (_, i) => `${10 * (i % 5)},${((i % 5) * 20) % 50},${Math.sin(i)},k${i % 5}`);
+  put({ 'round/rows.csv': `a,b,c,label\n${around.join('\n')}\n` });
+  const { train, test: rest } = loadDataset(at('round/rows.csv'));
+  for (const { labels } of [train, rest]) expect(new Set(labels).size).toBe(5);
+  const again = loadDataset(at('round/rows.csv'), { labels: [...train.names!].reverse() });
+  expect([...again.test.labels]).toEqual([...rest.labels].map((label) => 4 - label));
+});
+
+test('train and transfer warn of classes without a row to learn from', () => {
+  const line = (i: number) => `${i % 3},${Math.sin(i)},${'abc'[i % 3]}\n`;
+  put({ 'lack/rows.csv': `x,z,label\n${Array.from({ length: 90 }, (_, i) => line(i)).join('')}` });
+  const words = ['--density', '0.5', '--epochs', '1'];
+  const train = (network: string) =>
+    seedmask('train', '--data', 'lack/rows.csv', '--network', network, ...words, '--out', 'lack/x.smk', '--json');
+  const warned = /^seedmask: warning: no training row of class/m;
+  expect(train('fc:2-9-3').stderr).not.toMatch(warned);
+  const pair = (set: string, labels: number[]): [string, NumpyArray][] => [
+    [`x_${set}`, { shape: [labels.length, 2], values: Uint8Array.from({ length: 2 * labels.length }, (_, i) => 255 * (i % 2)) }],
+    [`y_${set}`, { shape: [labels.length], values: Uint8Array.from(labels) }],
+  ];
+  const few = Array.from({ length: 40 }, (_, i) => 2 * (i % 2));
+  put({ 'lack/few.npz': writeNpz([...pair('train', few), ...pair('test', [0, 1])]) });
+  const from = (...more: string[]) => seedmask(...more, ...words, '--json').stderr;
+  const one = /^seedmask: warning: no training row of class 1, which the task cannot learn$/m;
+  expect(from('train', '--data', 'lack/few.npz', '--network', 'fc:2-9-3', '--out', 'lack/y.smk')).toMatch(one);
+  expect(from('transfer', 'lack/y.smk', 'lack/few.npz')).toMatch(one);
+  const many = from('train', '--data', 'lack/few.npz', '--network', 'fc:2-9-8', '--out', 'lack/y.smk');
+  expect(many).toMatch(/no training row of classes 1, 3, 4 and 3 more, which the task cannot learn$/m);
 });
 
 test('semicolons and tabs part columns too', () => {
@@ -210,7 +269,7 @@ test('a column so far from 0 that float32 hardly tells its rows apart is refused
   const train = (name: string) =>
     seedmask(...['train', '--data', `far/${name}.csv`, '--network', 'fc:2-16-2', '--epochs', '30', '--out', `far/${name}.smk`, '--json']);
   expect(train('late').stderr).toBe(
-    'seedmask: no data set in t of far/late.csv: values too far from 0 to differ in float32: 1700000000, .., expected a constant taken off them all, such as the least\n',
+    'seedmask: no data set in t of far/late.csv: values too far from 0 to differ in float32: 1700000002, .., expected a constant taken off them all, such as the least\n',
   );
   expect(train('same').status).toBe(0);
   expect(train('people').status).toBe(0);
@@ -248,7 +307,7 @@ test('train on CSV, eval, and a server that takes the raw numbers', async () => 
     testAccuracy,
     samples: 48,
   });
-  // Every fifth row is for testing; the last class alone, and a class the task does not have.
+  // A fifth of each class is for testing; the last class alone, and a class the task does not have.
   const last = rows.filter((row) => row[4] === 'virginica');
   put({ 'one/last.csv': csv(last), 'one/other.csv': csv(rows).replaceAll('setosa', 'rosa') });
   const { confusion, perClass } = JSON.parse(seedmask('eval', 'store/plants.smk', '--data', 'one/last.csv', '--json').stdout);
@@ -264,7 +323,8 @@ test('train on CSV, eval, and a server that takes the raw numbers', async () => 
   expect(execFileSync('/usr/bin/python3', [join(ROOT, 'codec/reader.py'), at('store/plants.smk')], { encoding: 'utf8' })).toMatch(/./);
   const server = createApp({ engine: createReferenceEngine(), store: await openStore(at('store')) }).listen(0);
   const { port } = server.address() as { port: number };
-  const instances = rows.filter((_, i) => i % 5 === 4).map((row) => row.slice(0, 4));
+  const tested = parted(rows, (row) => row[4]).test;
+  const instances = tested.map((row) => row.slice(0, 4));
   const answer = await fetch(`http://127.0.0.1:${port}/tasks/plants/classify`, { method: 'POST', body: JSON.stringify({ instances }) });
   const { predictions } = (await answer.json()) as { predictions: { label: string }[] };
   const raw = (body: Uint8Array<ArrayBuffer>) =>
@@ -310,7 +370,7 @@ test('train on CSV, eval, and a server that takes the raw numbers', async () => 
     expected: "'features'",
   });
   server.close();
-  const right = predictions.filter(({ label }, i) => label === rows[5 * i + 4][4]).length;
+  const right = predictions.filter(({ label }, i) => label === tested[i][4]).length;
   expect(right / predictions.length).toBeCloseTo(testAccuracy, 10);
   const four = (set: string): [string, NumpyArray][] => [
     [`x_${set}`, { shape: [2, 4], values: new Uint8Array(8) }],
@@ -407,9 +467,9 @@ test('PNG files by class, with test folders or without', () => {
     names: ['cat', 'dog'],
   });
   expect([[...rest.images], [...rest.labels]]).toEqual([[40, 41, 42, 43, 44, 45], [1]]);
-  put(Object.fromEntries([0, 1, 2, 3, 4, 5].map((i) => [`flat/${i < 3 ? 'x' : 'y'}/${i}.png`, image(i)])));
+  put(Object.fromEntries([0, 1, 2, 3, 4, 5, 6].map((i) => [`flat/${i < 2 ? 'x' : 'y'}/${i}.png`, image(i)])));
   const flat = loadDataset(at('flat'));
-  expect([[...flat.train.labels], [...flat.test.labels]]).toEqual([[0, 0, 0, 1, 1], [1]]);
+  expect([[...flat.train.labels], [...flat.test.labels]]).toEqual([[0, 0, 1, 1, 1, 1], [1]]);
 });
 
 test('labels of folders and CSV files are the places of their names in a task', () => {
@@ -420,13 +480,13 @@ test('labels of folders and CSV files are the places of their names in a task', 
   const parts = {
     'part/train/cat/1.png': png([1, 2], 2),
     'part/test/bird/1.png': png([1, 2], 2),
-    'part.csv': `a,label\n${'1,dog\n2,cat\n'.repeat(3)}`,
+    'part.csv': `a,label\n${'1,dog\n2,cat\n'.repeat(6)}`,
   };
   put(parts);
   const part = loadDataset(at('part'), { labels });
   expect([[...part.train.labels], [...part.test.labels]]).toEqual([[1], [0]]);
   expect([...loadDataset(at('part.csv'), { labels }).train.labels].slice(0, 2)).toEqual([2, 1]);
-  expect(() => loadDataset(at('dogs'), { labels: ['bird', 'cat'] })).toThrow(/1.png: label dog, expected a label of the task: bird, cat$/);
+  expect(() => loadDataset(at('dogs'), { labels: ['bird', 'cat'] })).toThrow(/\d.png: label dog, expected a label of the task: bird, cat$/);
   put({ 'strange.csv': `a,label\n${'1,dog\n'.repeat(9)}2,cow\n` });
   expect(() => loadDataset(at('strange.csv'), { labels })).toThrow(/row 10 of .*strange.csv: label cow, expected a label of the task/);
 });
@@ -575,7 +635,7 @@ test.each<[what: string, files: Record<string, Uint8Array | string>, source: str
     'a label only test.csv has',
     { 'w13/train.csv': 'a,label\n1,x\n2,y', 'w13/test.csv': 'a,label\n1,x\n2,z' },
     'w13',
-    /row 2 of .*test.csv: label z, expected x, y/,
+    /row 2 of .*test.csv: label z, expected a label of the training rows: x, y$/,
   ],
   [
     'images of two sizes',
@@ -627,7 +687,9 @@ test('a part without rows, a row without a label and letters of another encoding
     'lost/unlabelled.csv': `${rows}4,1,\n`,
     'lost/latin.csv': Buffer.from('a,b,y\n1,2,bär\n2,1,bör\n', 'latin1'),
   });
-  expect(() => loadDataset(at('lost/short.csv'))).toThrow(/short.csv: no test rows, expected at least one$/);
+  expect(() => loadDataset(at('lost/short.csv'))).toThrow(
+    /short.csv: no test rows, expected a class of 5 rows or more, of which a fifth is for testing$/,
+  );
   expect(() => loadDataset(at('lost/unlabelled.csv'))).toThrow(/y of row 4 in .*unlabelled.csv: nothing, expected a label$/);
   expect(() => loadDataset(at('lost/latin.csv'))).toThrow(/latin.csv: bytes that are no UTF-8, expected a CSV file in UTF-8/);
   const [none, labels] = [

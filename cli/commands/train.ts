@@ -11,10 +11,11 @@ import { createWasmEngine } from '../../src/engine/wasm.js';
 import { describe, outputs, totalKept, totalWeights, weightCounts } from '../../src/network.js';
 import type { Seed } from '../../src/random.js';
 import { FC_EPOCHS } from '../../src/train.js';
-import { checkFits, checkMoves, loadDataset, pathOf, seenBy } from '../datasets/load.js';
+import { checkFits, checkMoves, loadDataset, pathOf, seenBy, unseen } from '../datasets/load.js';
 import { checkNoInput, checkWritable, writeFileSafely } from '../files.js';
 import {
   CONV_EPOCHS,
+  classNamesOf,
   defaultsOf,
   METHODS,
   type Method,
@@ -189,6 +190,8 @@ async function run(options: Options): Promise<void> {
   const quiet = options.json === true;
   const goal = goalOf(options);
   const rows = partsOf(data.train, options.seed);
+  const lacking = unseen(data.train, rows.train, classNamesOf(data.train, outputs(architecture)));
+  if (lacking) console.error(`seedmask: warning: ${lacking}`);
   const { parts, check } = options.squeeze ? withCheck(rows) : { parts: rows, check: null };
   const learn = async (density: readonly number[], epochs: number): Promise<TrainedTask & Outcome> => {
     const settings = { method, rescale, penalty, shift, rotate, mirror, rate, density, epochs };

@@ -24,9 +24,19 @@ import { createWasmEngine } from '../../src/engine/wasm.js';
 import { describe, type Network, outputs, weightCounts } from '../../src/network.js';
 import type { Seed } from '../../src/random.js';
 import { FC_EPOCHS } from '../../src/train.js';
-import { checkFits, checkMoves, loadDataset, pathOf } from '../datasets/load.js';
+import { checkFits, checkMoves, loadDataset, pathOf, unseen } from '../datasets/load.js';
 import { checkNoInput, checkWritable, makeFolder, readFile, rewrite, writeFileSafely } from '../files.js';
-import { defaultsOf, partsOf, permutedSource, RATE, type TaskSource, type TrainedTask, trainTask, warningOf } from '../learn.js';
+import {
+  classNamesOf,
+  defaultsOf,
+  partsOf,
+  permutedSource,
+  RATE,
+  type TaskSource,
+  type TrainedTask,
+  trainTask,
+  warningOf,
+} from '../learn.js';
 import { defaultShift, mirrorOption, rateOption, rotateOption, shiftOption } from '../learning-options.js';
 import { inFile, LIMITS, type Networks, nameOf, networkDifferences, networkFileOption, networksOf, withArchive } from '../models.js';
 import { nearestMask } from '../nearest.js';
@@ -137,6 +147,8 @@ async function run(file: string, source: string, options: Options): Promise<void
   const networks = await networksOf(options.network);
   const network = await networkOf(file, networks, options);
   const data = taskOf(source, network, options);
+  const lacking = unseen(data.train, data.parts.train, classNamesOf(data.train, outputs(network)));
+  if (lacking) console.error(`seedmask: warning: ${lacking}`);
   const engine = await createWasmEngine({ threads: options.threads });
   const known = await counting('ask', quiet, (update) => nearestMask(engine, file, networks, data, data.parts.train, options.task, update));
   const name = nameOf(known.task.id, file);

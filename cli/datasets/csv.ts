@@ -5,7 +5,19 @@ import { parse } from 'csv-parse/sync';
 import { SeedmaskError } from '../../codec/index.js';
 import { type Dataset, farFromZero, featureBytes, standardFeatures } from '../../src/data.js';
 import { readFile } from '../files.js';
-import { checkClasses, fits, inOrder, MAX_BYTES, MAX_CLASSES, MAX_NAME_BYTES, parted, placeOf, refuse, type TaskData } from './labelled.js';
+import {
+  checkClasses,
+  fits,
+  inOrder,
+  MAX_BYTES,
+  MAX_CLASSES,
+  MAX_NAME_BYTES,
+  type Parts,
+  parted,
+  placeOf,
+  refuse,
+  type TaskData,
+} from './labelled.js';
 
 /** While a CSV file is read, a cell takes some 50 bytes, however short it is, and a line as many as four cells. */
 const [MAX_CELLS, CELLS_OF_LINE] = [2 ** 24, 4];
@@ -28,6 +40,11 @@ export interface Table {
 interface Line {
   readonly number: number;
   readonly cells: readonly string[];
+}
+
+/** A row with the place of its class among the names. */
+interface Row extends Line {
+  readonly label: number;
 }
 
 /** The delimiter that parts the first line most often, quoted names aside. */
@@ -110,25 +127,26 @@ function place({ path, columns }: Table, name: string, what: string): number {
  * Numbers become bytes as the task makes them, or as the training rows standardise them. Columns are found by their names, wherever they
  * stand and whatever stands beside them; where a task does not know its names, by their order.
  */
-export function fromCsv(train: Table, test: Table | null, task?: TaskData): { train: Dataset; test: Dataset } {
+export function fromCsv(train: Table, test: Table | null, task?: TaskData): Parts {
   const own = task?.features?.names;
   const label = labelColumn(train, new Set(own));
   const columns = own ?? [...train.columns.keys()].filter((column) => column !== label);
   if (task?.features && task.features.low.length !== columns.length)
     throw refuse(train.path, `${columns.length} features`, `${task.features.low.length}, as the task takes`);
   const names = task?.labels ?? classes(train, label);
-  const numbers = (table: Table): number[] => {
+  const labelled = (table: Table): Row[] => {
+    const at = place(table, label, `the labels, as ${train.path} has`);
+    return table.rows.map((line) => ({ ...line, label: placeOf(line.cells[at], names, task, `row ${line.number} of ${table.path}`) }));
+  };
+  const numbers = (table: Table, rows: readonly Row[]): number[] => {
     const places = columns.map((name) => place(table, name, own ? 'every column that the task takes' : `the columns of ${train.path}`));
-    return table.rows.flatMap(({ number, cells }) =>
+    return rows.flatMap(({ number, cells }) =>
       places.map((at, i) => numberOf(cells[at], () => `${columns[i]} of row ${number} in ${table.path}`)),
     );
   };
-  const parts = test ? { train: train.rows, test: test.rows } : parted(train.rows);
-  const tables = [
-    { ...train, rows: parts.train },
-    { ...(test ?? train), rows: parts.test },
-  ];
-  const [known, unknown] = tables.map(numbers);
+  const all = labelled(train);
+  const parts = test ? { train: all, test: labelled(test) } : parted(all, (row) => names[row.label]);
+  const [known, unknown] = [numbers(train, parts.train), numbers(test ?? train, parts.test)];
   const features = task?.features ?? { ...standardFeatures(known, columns.length), names: columns };
   const far = task?.features ? undefined : farFromZero(known, features);
   if (far !== undefined)
@@ -137,12 +155,11 @@ export function fromCsv(train: Table, test: Table | null, task?: TaskData): { tr
       `values too far from 0 to differ in float32: ${known[far]}, ..`,
       'a constant taken off them all, such as the least',
     );
-  const set = (values: readonly number[], table: Table): Dataset => {
-    const at = place(table, label, `the labels, as ${train.path} has`);
-    const labels = Uint8Array.from(table.rows, ({ number, cells }) => placeOf(cells[at], names, task, `row ${number} of ${table.path}`));
+  const set = (values: readonly number[], rows: readonly Row[]): Dataset => {
+    const labels = Uint8Array.from(rows, (row) => row.label);
     return { input: [1, 1, columns.length], images: featureBytes(values, features), labels, names, features };
   };
-  return { train: set(known, tables[0]), test: set(unknown, tables[1]) };
+  return { train: set(known, parts.train), test: set(unknown, parts.test), drawn: test === null };
 }
 
 /** The classes of a column, in order. */

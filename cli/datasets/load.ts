@@ -6,6 +6,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { DEFAULT_LIMITS, SeedmaskError } from '../../codec/index.js';
+import { oneLine } from '../../codec/one-line.js';
 import { type Dataset, datasetFromCifar, datasetFromIdx } from '../../src/data.js';
 import type { Reach } from '../../src/moves.js';
 import { type Architecture, describe, inputs, isDense, type Shape } from '../../src/network.js';
@@ -13,7 +14,7 @@ import { formatSeed, type Seed } from '../../src/random.js';
 import { plain, readFile, reading, statusOf } from '../files.js';
 import { FORMS } from '../options.js';
 import { checkSum, findKnown, isKnown, KNOWN, KNOWN_NAMES, type Known, type KnownName } from './known.js';
-import type { TaskData } from './labelled.js';
+import { type TaskData, TEST_EVERY } from './labelled.js';
 import { classNames, type LoadedData, loadOwn } from './own-data.js';
 
 /**
@@ -35,8 +36,9 @@ export function loadDataset(source: string, task?: TaskData): LoadedData {
     });
   }
   for (const part of ['train', 'test'] as const) {
-    if (data[part].labels.length === 0)
-      throw new SeedmaskError('no-dataset', { field: source, got: `no ${part} rows`, expected: 'at least one' });
+    if (data[part].labels.length > 0) continue;
+    const expected = data.drawn ? `a class of ${TEST_EVERY} rows or more, of which a fifth is for testing` : 'at least one';
+    throw new SeedmaskError('no-dataset', { field: source, got: `no ${part} rows`, expected });
   }
   return data;
 }
@@ -164,6 +166,22 @@ export function checkFits({ name, train, test }: LoadedData, network: Architectu
     const expected = `data of at most ${classes} classes, as the network has`;
     throw new SeedmaskError('bad-option', { field, expected, got: `names of ${named} in ${name}`, hint });
   }
+}
+
+/**
+ * That a task will know classes of which it has learned from no row, in one line, or null.
+ * @param rows to learn from
+ * @param names of the classes
+ */
+export function unseen({ labels }: Dataset, rows: Uint32Array, names: readonly string[]): string | null {
+  const seen = new Uint8Array(names.length);
+  for (const row of rows) seen[labels[row]] = 1;
+  const lacking = names.filter((_, label) => !seen[label]);
+  if (lacking.length === 0) return null;
+  const more = lacking.length > 3 ? ` and ${lacking.length - 3} more` : '';
+  return oneLine(
+    `no training row of ${lacking.length === 1 ? 'class' : 'classes'} ${lacking.slice(0, 3).join(', ')}${more}, which the task cannot learn`,
+  );
 }
 
 /**

@@ -8,14 +8,12 @@ import { type NumpyArray, readNpz } from '../../interop/npz.js';
 import type { Dataset } from '../../src/data.js';
 import { readFile, statusOf } from '../files.js';
 import { fromCsv, table } from './csv.js';
-import { checkClasses, MAX_CLASSES, refuse, type TaskData } from './labelled.js';
+import { checkClasses, MAX_CLASSES, type Parts, refuse, type TaskData } from './labelled.js';
 import { pngFolders } from './png-folders.js';
 
-export interface LoadedData {
+export interface LoadedData extends Parts {
   /** What a model file records: the known name, or the folder's own name without the way to it. */
   readonly name: string;
-  readonly train: Dataset;
-  readonly test: Dataset;
 }
 
 /** The names of classes in a folder's labels.txt, one a line, if there is one: one for every label of its parts. */
@@ -59,7 +57,7 @@ function arraysOf(path: string): ReturnType<typeof readNpz> {
 /** What NumPy calls the type of values. */
 const typeOf = (values: NumpyArray['values']): string => values.constructor.name.replace(/^Big|Array$/g, '').toLowerCase();
 
-function fromNpz(path: string): { train: Dataset; test: Dataset } {
+function fromNpz(path: string): Parts {
   const arrays = arraysOf(path);
   const pick = (name: string) => {
     const array = arrays.get(name);

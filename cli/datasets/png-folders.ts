@@ -7,10 +7,10 @@ import { decodePng, hasPngSignature } from '../../server/requests/png.js';
 import type { Dataset } from '../../src/data.js';
 import type { Shape } from '../../src/network.js';
 import { readFile, reading, statusOf } from '../files.js';
-import { checkClasses, inOrder, MAX_BYTES, MAX_CLASSES, parted, placeOf, refuse, type TaskData } from './labelled.js';
+import { checkClasses, inOrder, MAX_BYTES, MAX_CLASSES, type Parts, parted, placeOf, refuse, type TaskData } from './labelled.js';
 
 /** train/CLASS/*.png and test/CLASS/*.png, or CLASS/*.png. */
-export function pngFolders(folder: string, task?: TaskData): { train: Dataset; test: Dataset } | null {
+export function pngFolders(folder: string, task?: TaskData): Parts | null {
   const both = ['train', 'test'].map((part) => join(folder, part));
   if (both.every((part) => classesOf(part).length > 0)) {
     const [train, test] = both.map((part) => filesOf(part, classesOf(part)));
@@ -18,8 +18,8 @@ export function pngFolders(folder: string, task?: TaskData): { train: Dataset; t
   }
   const classes = classesOf(folder);
   if (classes.length === 0) return null;
-  const { train, test } = parted(filesOf(folder, classes));
-  return imagesOfBoth(train, test, task?.labels ?? classes, task);
+  const { train, test } = parted(filesOf(folder, classes), ({ name }) => name);
+  return { ...imagesOfBoth(train, test, task?.labels ?? classes, task), drawn: true };
 }
 
 function imagesOfBoth(train: readonly Labelled[], test: readonly Labelled[], names: readonly string[], task?: TaskData) {
