@@ -2,7 +2,7 @@
 // refused in one line that says what was looked for and what was found. A trained CSV task takes raw numbers, in eval and on a server.
 
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import fc from 'fast-check';
@@ -472,6 +472,29 @@ test('PNG files by class, with test folders or without', () => {
   expect([[...flat.train.labels], [...flat.test.labels]]).toEqual([[0, 0, 1, 1, 1, 1], [1]]);
 });
 
+test('links to folders and files are followed, and names that begin with a dot passed over', () => {
+  const image = (n: number) => png([n, n], 2);
+  put(Object.fromEntries([0, 1, 2, 3, 4].flatMap((i) => ['links/cat', 'elsewhere/dogs'].map((name) => [`${name}/${i}.png`, image(i)]))));
+  put({ 'links/cat/._0.png': 'of macOS', 'links/cat/notes.txt': '', 'links/.ipynb_checkpoints/0.png': image(9), 'links/README': '' });
+  symlinkSync(at('elsewhere/dogs'), at('links/dog'));
+  const { train, test: rest } = loadDataset(at('links'));
+  expect([train.names, train.labels.length, rest.labels.length]).toEqual([['cat', 'dog'], 8, 2]);
+  symlinkSync(at('elsewhere/cows'), at('links/cow'));
+  expect(() => loadDataset(at('links'))).toThrow(/links\/cow: a link to nothing, expected a folder of PNG files$/);
+});
+
+test.each(['jpg', 'JPEG', 'gif', 'bmp', 'webp', 'tif', 'tiff'])(
+  'a class with an image .%s beside PNG files is refused by its name',
+  (kind) => {
+    const folder = `kinds/${kind}`;
+    put({ [`${folder}/cat/0.png`]: png([1, 1], 2), [`${folder}/dog/0.${kind}`]: 'x' });
+    const line = /dog\/0\.\w+: an image of another kind, expected PNG files: convert it$/;
+    expect(() => loadDataset(at(folder))).toThrow(line);
+    put({ [`${folder}/dog/1.png`]: png([1, 1], 2) });
+    expect(() => loadDataset(at(folder))).toThrow(line);
+  },
+);
+
 test('labels of folders and CSV files are the places of their names in a task', () => {
   put(Object.fromEntries([1, 2, 3, 4, 5].map((n) => [`dogs/dog/${n}.png`, png([n, n], 2)])));
   const labels = ['bird', 'cat', 'dog'];
@@ -642,6 +665,12 @@ test.each<[what: string, files: Record<string, Uint8Array | string>, source: str
     { 'w14/x/1.png': png([1, 2], 2), 'w14/x/2.png': png([1, 2], 1), 'w14/x/3.png': png([1, 2], 2) },
     'w14',
     /2.png: the PNG image has width x height 1 x 2, expected 2 x 1.*expected images like the first/,
+  ],
+  [
+    'a folder without PNG files beside classes',
+    { 'w31/x/1.png': png([1, 2], 2), 'w31/y/more/1.png': png([1, 2], 2) },
+    'w31',
+    /w31\/y: no PNG file, expected PNG files, as x beside it holds, or another place for it$/,
   ],
   ['a short file that is no PNG', { 'w15/x/1.png': 'oops' }, 'w15', /1.png: it is no PNG file, expected a PNG image/],
   ['a long file that is no PNG', { 'w17/x/1.png': 'junk '.repeat(20) }, 'w17', /1.png: it is no PNG file/],

@@ -1,4 +1,5 @@
-// PNG files of one size, in a folder a class.
+// PNG files of one size, in a folder a class. Links count as what they lead to, names that begin with a dot not at all; an image of another
+// kind, and a folder without images beside others, would be a class that is lost: they are refused.
 
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -34,17 +35,28 @@ interface Labelled {
 
 const isPng = (file: string): boolean => file.toLowerCase().endsWith('.png');
 
-const namesIn = (folder: string): string[] => reading(folder, () => readdirSync(folder));
+const isOtherImage = (file: string): boolean => /\.(jpe?g|gif|bmp|webp|tiff?)$/i.test(file);
+
+const namesIn = (folder: string): string[] => reading(folder, () => readdirSync(folder)).filter((name) => !name.startsWith('.'));
 
 /** Folders that hold PNG files. */
 function classesOf(folder: string): string[] {
   if (!statusOf(folder)?.isDirectory()) return [];
-  const entries = reading(folder, () => readdirSync(folder, { withFileTypes: true }));
-  const folders = entries.filter((entry) => entry.isDirectory());
-  const names = folders.map((entry) => entry.name).filter((name) => namesIn(join(folder, name)).some(isPng));
+  const entries = namesIn(folder).map((name) => ({ name, status: statusOf(join(folder, name)) }));
+  const held = new Map(entries.filter(({ status }) => status?.isDirectory()).map(({ name }) => [name, namesIn(join(folder, name))]));
+  const names = [...held.keys()].filter((name) => held.get(name)?.some(isPng)).sort(inOrder);
+  if (names.length === 0) return [];
+  const lost = entries.find(({ status }) => status === undefined);
+  if (lost) throw refuse(join(folder, lost.name), 'a link to nothing', 'a folder of PNG files');
+  for (const [name, files] of held) {
+    const other = files.find(isOtherImage);
+    if (other !== undefined) throw refuse(join(folder, name, other), 'an image of another kind', 'PNG files: convert it');
+    if (!files.some(isPng))
+      throw refuse(join(folder, name), 'no PNG file', `PNG files, as ${names[0]} beside it holds, or another place for it`);
+  }
   if (names.length > MAX_CLASSES) throw refuse(folder, `${names.length} folders of PNG files`, `at most ${MAX_CLASSES} classes`);
   checkClasses(folder, names);
-  return names.sort(inOrder);
+  return names;
 }
 
 const filesOf = (folder: string, names: readonly string[]): Labelled[] =>
