@@ -10,6 +10,9 @@ import { KNOWN_NAMES } from './datasets/known.js';
 /** Data of a user's own, in place of a name. */
 export const FORMS = 'a folder of IDX files, CIFAR-10 batches, train.csv and test.csv or PNG files by class, an .npz file or a .csv file';
 
+/** What a column of classes may be called, in any case. */
+export const LABEL_COLUMNS = ['label', 'class', 'target', 'species', 'y'];
+
 /** How a command prints its result. */
 export interface Output {
   readonly json?: boolean;
@@ -92,6 +95,9 @@ export const upTo =
   };
 
 export const dataOption = (): Option => new Option('--data <name>', `${KNOWN_NAMES}, or ${FORMS}`).makeOptionMandatory();
+
+export const labelOption = (): Option =>
+  new Option('--label <column>', `the column of classes in CSV data (default: the first of ${LABEL_COLUMNS.join(', ')}, else the last)`);
 
 export const densityOption = (): Option =>
   new Option('--density <list>', 'kept fraction per layer, comma-separated; the last repeats').argParser((text) =>

@@ -238,6 +238,48 @@ test('train and transfer warn of classes without a row to learn from', () => {
   expect(many).toMatch(/no training row of classes 1, 3, 4 and 3 more, which the task cannot learn$/m);
 });
 
+test('--label names the column of classes, of which the result says how many there are', () => {
+  const line = (i: number) => `${i % 2},${['red', 'blue', 'green'][i % 3]},${i % 3}\n`;
+  put({ 'which/rows.csv': `wide,Colour,size\n${Array.from({ length: 60 }, (_, i) => line(i)).join('')}` });
+  const train = (...more: string[]) =>
+    seedmask(
+      'train',
+      '--data',
+      'which/rows.csv',
+      '--network',
+      'fc:2-9-3',
+      '--density',
+      '.9',
+      '--epochs',
+      '1',
+      '--out',
+      'which/x.smk',
+      ...more,
+    );
+  expect(train().stderr).toMatch(/Colour of row 1 in which\/rows.csv: 'red', expected a number/);
+  expect(JSON.parse(train('--label', 'Colour', '--json').stdout)).toMatchObject({ label: 'Colour', classes: 3 });
+  expect(train('--label', 'Colour').stdout).toMatch(/\nlabel column Colour, 3 classes\n/);
+  expect(readModel(new Uint8Array(readFileSync(at('which/x.smk')))).tasks[0]).toMatchObject({
+    labels: ['blue', 'green', 'red'],
+    transform: { features: { names: ['wide', 'size'] } },
+  });
+  // Beside the columns of the task there is one more, or several.
+  const evaluate = (file: string, ...more: string[]) => seedmask('eval', 'which/x.smk', '--data', `which/${file}.csv`, '--json', ...more);
+  expect(evaluate('rows').status).toBe(0);
+  put({ 'which/more.csv': readFileSync(at('which/rows.csv'), 'utf8').replaceAll('\n', ',7\n').replace(',7', ',class') });
+  expect(evaluate('more').stderr).toMatch(/row 1 of which\/more.csv: label 7, expected a label of the task: blue, green, red/);
+  expect(evaluate('more', '--label', 'Colour').stdout).toBe(evaluate('rows').stdout);
+  expect(evaluate('more', '--label', 'size').stderr).toBe(
+    'seedmask: which/more.csv: --label must be a column of classes: class, Colour, got size\n',
+  );
+  expect(train('--label', 'colors').stderr).toMatch(
+    /^seedmask: which\/rows.csv: --label must be a column of classes: Colour, (wide, size|size, wide), got colors\n$/,
+  );
+  expect(() => loadDataset('mnist', { label: 'digit' })).toThrow(/^--label must be left away: mnist has no columns, got digit$/);
+  const transfer = (...more: string[]) => seedmask('transfer', 'which/x.smk', 'which/rows.csv', '--epochs', '1', '--json', ...more);
+  expect(transfer('--label', 'Colour').status).toBe(0);
+});
+
 test('semicolons and tabs part columns too', () => {
   const text = csv(rows);
   put({ 'cut/comma.csv': text });
@@ -624,7 +666,7 @@ test.each<[what: string, files: Record<string, Uint8Array | string>, source: str
     'a quantity as a label',
     { 'w22.csv': `a,price\n${Array.from({ length: 60 }, (_, i) => `${i},${i / 7}`).join('\n')}` },
     'w22.csv',
-    /60 values of price \(0, 0.14.*\.\.\), expected at most 20 classes in the label column .*no quantity/,
+    /60 values of price \(0, 0.14.*\.\.\), expected at most 20 classes in the label column, no quantity/,
   ],
   [
     'a column without a name',
@@ -646,7 +688,7 @@ test.each<[what: string, files: Record<string, Uint8Array | string>, source: str
     'too many labels',
     { 'w11.csv': `a,b\n${Array.from({ length: 300 }, (_, i) => `1,${i}`).join('\n')}` },
     'w11.csv',
-    /300 values of b \(0, 1, 2, \.\.\), expected at most 256 classes in the label column \(named label/,
+    /300 values of b \(0, 1, 2, \.\.\), expected at most 256 classes in the label column, no quantity \(train --label names another column\)$/,
   ],
   [
     'other columns in test.csv',

@@ -10,10 +10,11 @@ import { inputs } from '../../src/network.js';
 import { sha256 } from '../datasets/known.js';
 import { checkFits, loadDataset } from '../datasets/load.js';
 import { networkFileOption, readTask } from '../models.js';
-import { dataOption, type Output, outputOf, threadsOption } from '../options.js';
+import { dataOption, labelOption, type Output, outputOf, threadsOption } from '../options.js';
 
 interface Options extends Output {
   data: string;
+  label?: string;
   task?: string;
   network?: string;
   threads?: number;
@@ -23,6 +24,7 @@ export function evalCommand(): Command {
   return new Command('eval')
     .argument('<file>', 'model file (.smk)')
     .addOption(dataOption())
+    .addOption(labelOption())
     .option('--task <id>', 'which task of a file with several')
     .addOption(networkFileOption())
     .addOption(threadsOption())
@@ -41,7 +43,7 @@ Examples:
 async function run(file: string, options: Options): Promise<void> {
   const { network, task } = await readTask(file, options.task, options.network);
   const { features } = task.transform;
-  const data = loadDataset(options.data, { features, labels: task.labels });
+  const data = loadDataset(options.data, { features, labels: task.labels, label: options.label });
   checkFits(data, network, task.labels.length);
   if ((features === undefined) !== (data.test.features === undefined)) {
     const [expected, got] = features ? ['numbers (CSV), as the task takes', 'images'] : ['images, as the task takes', 'numbers'];

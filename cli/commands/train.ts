@@ -4,6 +4,7 @@
 
 import { Command, Option } from 'commander';
 import { inspectModel } from '../../codec/index.js';
+import { oneLine } from '../../codec/one-line.js';
 import { labelsOf } from '../../src/data.js';
 import type { Engine } from '../../src/engine/engine.js';
 import { createReferenceEngine } from '../../src/engine/reference.js';
@@ -34,6 +35,7 @@ import {
   densities,
   densityOption,
   fraction,
+  labelOption,
   notNegative,
   type Output,
   outputOf,
@@ -57,6 +59,7 @@ const TRIALS = 6;
 
 interface Options extends Output {
   data: string;
+  label?: string;
   network: NamedNetwork;
   method: Method;
   rescale?: boolean;
@@ -82,6 +85,7 @@ interface Options extends Output {
 export function trainCommand(): Command {
   return new Command('train')
     .addOption(dataOption())
+    .addOption(labelOption())
     .addOption(networkOption())
     .addOption(
       new Option(
@@ -167,7 +171,7 @@ async function run(options: Options): Promise<void> {
   const given = options.network;
   checkWritable(options.out);
   checkNoInput(options.out, [pathOf(options.data), given.file]);
-  const loaded = loadDataset(options.data);
+  const loaded = loadDataset(options.data, { label: options.label });
   checkFits(loaded, given.architecture, outputs(given.architecture));
   checkMoves(loaded, options);
   const data = permutedSource(loaded, outputs(given.architecture), options.permutePixels, options.permuteLabels);
@@ -190,7 +194,8 @@ async function run(options: Options): Promise<void> {
   const quiet = options.json === true;
   const goal = goalOf(options);
   const rows = partsOf(data.train, options.seed);
-  const lacking = unseen(data.train, rows.train, classNamesOf(data.train, outputs(architecture)));
+  const classes = classNamesOf(data.train, outputs(architecture));
+  const lacking = unseen(data.train, rows.train, classes);
   if (lacking) console.error(`seedmask: warning: ${lacking}`);
   const { parts, check } = options.squeeze ? withCheck(rows) : { parts: rows, check: null };
   const learn = async (density: readonly number[], epochs: number): Promise<TrainedTask & Outcome> => {
@@ -231,6 +236,8 @@ async function run(options: Options): Promise<void> {
   outputOf(options).print(
     {
       network: describe(network),
+      ...(loaded.label !== undefined && { label: loaded.label }),
+      classes: classes.length,
       weights: all,
       kept,
       density: kept / all,
@@ -247,6 +254,7 @@ async function run(options: Options): Promise<void> {
     },
     () =>
       `${describe(network)}, ${all.toLocaleString('en')} weights, ${kept.toLocaleString('en')} kept\n` +
+      (loaded.label === undefined ? '' : `label column ${oneLine(loaded.label)}, ${classes.length} classes\n`) +
       `validation ${result.valAccuracy.toFixed(4)}   test ${result.testAccuracy.toFixed(4)}   ${result.trainSeconds.toFixed(1)} s\n` +
       (result.drawn
         ? `mean of ten drawn masks: validation ${result.drawn.valAccuracy.toFixed(4)}   test ${result.drawn.testAccuracy.toFixed(4)}\n`

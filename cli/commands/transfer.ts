@@ -44,6 +44,7 @@ import {
   counted,
   densities,
   densityOption,
+  labelOption,
   type Output,
   outputOf,
   permuteLabelsOption,
@@ -54,6 +55,7 @@ import {
 import { counting, training } from '../progress.js';
 
 interface Options extends Output {
+  label?: string;
   task?: string;
   network?: string;
   permutePixels?: Seed;
@@ -76,6 +78,7 @@ export function transferCommand(): Command {
     .argument('<data>', "the new task's data, as train --data takes it")
     .option('--task <id>', 'the known mask to begin at; default: the nearest')
     .addOption(networkFileOption())
+    .addOption(labelOption())
     .addOption(permutePixelsOption())
     .addOption(permuteLabelsOption())
     .addOption(densityOption())
@@ -224,7 +227,7 @@ const networkOf = (file: string, networks: Networks, { id }: Options): Promise<N
 /** The new task's rows as its mask sees them. */
 function taskOf(source: string, network: Network, options: Options): NewTask {
   const { permutePixels, permuteLabels, density } = options;
-  const data = loadDataset(source);
+  const data = loadDataset(source, { label: options.label });
   checkFits(data, network, outputs(network), 'the data of the new task');
   checkMoves(data, options);
   return {

@@ -3,8 +3,10 @@
 
 import { parse } from 'csv-parse/sync';
 import { SeedmaskError } from '../../codec/index.js';
+import { editDistance } from '../../server/nearest.js';
 import { type Dataset, farFromZero, featureBytes, standardFeatures } from '../../src/data.js';
 import { readFile } from '../files.js';
+import { LABEL_COLUMNS } from '../options.js';
 import {
   checkClasses,
   fits,
@@ -16,12 +18,11 @@ import {
   parted,
   placeOf,
   refuse,
-  type TaskData,
+  type Wanted,
 } from './labelled.js';
 
 /** While a CSV file is read, a cell takes some 50 bytes, however short it is, and a line as many as four cells. */
 const [MAX_CELLS, CELLS_OF_LINE] = [2 ** 24, 4];
-const LABEL_COLUMNS = ['label', 'class', 'target', 'species', 'y'];
 /** What a model file can say. */
 const MAX_COLUMNS = 65_535;
 /** Numbers within these bounds keep their mean and deviation finite in float32. */
@@ -108,9 +109,18 @@ export function table(path: string): Table {
   return { path, columns, rows: rest.map((cells, i) => ({ number: i + 1, cells })) };
 }
 
-/** The column of classes: the one with the first of the names for it that there is, else the last; never one that the task takes as a number. */
-function labelColumn({ path, columns }: Table, taken: ReadonlySet<string>): string {
+/**
+ * The column of classes: the one asked for, else the one with the first of the names for it that there is, else the last; never one that
+ * the task takes as a number.
+ */
+function labelColumn({ path, columns }: Table, taken: ReadonlySet<string>, asked?: string): string {
   const free = [...columns.keys()].filter((column) => !taken.has(column));
+  if (asked !== undefined) {
+    if (free.includes(asked)) return asked;
+    const distance = (column: string) => editDistance(column.toLowerCase(), asked.toLowerCase());
+    const expected = `a column of classes: ${free.sort((a, b) => distance(a) - distance(b)).join(', ')}`;
+    throw new SeedmaskError('bad-option', { field: '--label', expected, got: asked }, path);
+  }
   const called = (name: string) => free.find((column) => column.toLowerCase() === name);
   const label = LABEL_COLUMNS.map(called).find((column) => column !== undefined) ?? free.at(-1);
   if (label === undefined) throw refuse(path, 'no column of labels', `one beside ${[...taken].join(', ')}`);
@@ -127,16 +137,16 @@ function place({ path, columns }: Table, name: string, what: string): number {
  * Numbers become bytes as the task makes them, or as the training rows standardise them. Columns are found by their names, wherever they
  * stand and whatever stands beside them; where a task does not know its names, by their order.
  */
-export function fromCsv(train: Table, test: Table | null, task?: TaskData): Parts {
-  const own = task?.features?.names;
-  const label = labelColumn(train, new Set(own));
+export function fromCsv(train: Table, test: Table | null, wanted: Wanted): Parts {
+  const own = wanted.features?.names;
+  const label = labelColumn(train, new Set(own), wanted.label);
   const columns = own ?? [...train.columns.keys()].filter((column) => column !== label);
-  if (task?.features && task.features.low.length !== columns.length)
-    throw refuse(train.path, `${columns.length} features`, `${task.features.low.length}, as the task takes`);
-  const names = task?.labels ?? classes(train, label);
+  if (wanted.features && wanted.features.low.length !== columns.length)
+    throw refuse(train.path, `${columns.length} features`, `${wanted.features.low.length}, as the task takes`);
+  const names = wanted.labels ?? classes(train, label);
   const labelled = (table: Table): Row[] => {
     const at = place(table, label, `the labels, as ${train.path} has`);
-    return table.rows.map((line) => ({ ...line, label: placeOf(line.cells[at], names, task, `row ${line.number} of ${table.path}`) }));
+    return table.rows.map((line) => ({ ...line, label: placeOf(line.cells[at], names, wanted, `row ${line.number} of ${table.path}`) }));
   };
   const numbers = (table: Table, rows: readonly Row[]): number[] => {
     const places = columns.map((name) => place(table, name, own ? 'every column that the task takes' : `the columns of ${train.path}`));
@@ -147,8 +157,8 @@ export function fromCsv(train: Table, test: Table | null, task?: TaskData): Part
   const all = labelled(train);
   const parts = test ? { train: all, test: labelled(test) } : parted(all, (row) => names[row.label]);
   const [known, unknown] = [numbers(train, parts.train), numbers(test ?? train, parts.test)];
-  const features = task?.features ?? { ...standardFeatures(known, columns.length), names: columns };
-  const far = task?.features ? undefined : farFromZero(known, features);
+  const features = wanted.features ?? { ...standardFeatures(known, columns.length), names: columns };
+  const far = wanted.features ? undefined : farFromZero(known, features);
   if (far !== undefined)
     throw refuse(
       `${columns[far]} of ${train.path}`,
@@ -159,7 +169,7 @@ export function fromCsv(train: Table, test: Table | null, task?: TaskData): Part
     const labels = Uint8Array.from(rows, (row) => row.label);
     return { input: [1, 1, columns.length], images: featureBytes(values, features), labels, names, features };
   };
-  return { train: set(known, parts.train), test: set(unknown, parts.test), drawn: test === null };
+  return { train: set(known, parts.train), test: set(unknown, parts.test), drawn: test === null, label };
 }
 
 /** The classes of a column, in order. */
@@ -174,7 +184,7 @@ function classes(table: Table, label: string): string[] {
     return names;
   }
   const some = names.slice(0, 3).join(', ');
-  const expected = `at most ${most} classes in the label column (named ${LABEL_COLUMNS.join(', ')}, else the last), no quantity`;
+  const expected = `at most ${most} classes in the label column, no quantity (train --label names another column)`;
   throw refuse(table.path, `${names.length} values of ${label} (${some}, ..)`, expected);
 }
 

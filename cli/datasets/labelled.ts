@@ -24,12 +24,18 @@ export interface Parts {
   readonly test: Dataset;
   /** Nothing said which rows are for testing, so that they were drawn (`parted`). */
   readonly drawn?: boolean;
+  /** The column of classes, where there are columns. */
+  readonly label?: string;
 }
 
-/** What a trained task says of its data: how numbers become bytes, and what its classes are called, in its order. */
-export interface TaskData {
+/** What is wanted of rows, whatever form they have. */
+export interface Wanted {
+  /** How a task makes bytes of numbers; default: they are standardised by the training rows. */
   readonly features?: Features;
-  readonly labels: readonly string[];
+  /** What a task calls its classes, in its order, for labels that have names; default: these are numbered in order. */
+  readonly labels?: readonly string[];
+  /** The column of classes; default: the one whose name says so, else the last. */
+  readonly label?: string;
 }
 
 export const fits = (name: string): boolean => !name.startsWith('\ufeff') && new TextEncoder().encode(name).length <= MAX_NAME_BYTES;
@@ -41,9 +47,9 @@ export function checkClasses(where: string, names: readonly string[]): void {
 }
 
 /** The place of a class among the names, which are the task's own where there is one. */
-export function placeOf(label: string, names: readonly string[], task: TaskData | undefined, where: string): number {
+export function placeOf(label: string, names: readonly string[], { labels }: Wanted, where: string): number {
   const place = names.indexOf(label);
-  if (place < 0) throw refuse(where, `label ${label}`, `a label of the ${task ? 'task' : 'training rows'}: ${names.join(', ')}`);
+  if (place < 0) throw refuse(where, `label ${label}`, `a label of the ${labels ? 'task' : 'training rows'}: ${names.join(', ')}`);
   return place;
 }
 

@@ -14,19 +14,17 @@ import { formatSeed, type Seed } from '../../src/random.js';
 import { plain, readFile, reading, statusOf } from '../files.js';
 import { FORMS } from '../options.js';
 import { checkSum, findKnown, isKnown, KNOWN, KNOWN_NAMES, type Known, type KnownName } from './known.js';
-import { type TaskData, TEST_EVERY } from './labelled.js';
+import { TEST_EVERY, type Wanted } from './labelled.js';
 import { classNames, type LoadedData, loadOwn } from './own-data.js';
 
 /**
  * @param source a known name; an .npz file as Keras saves it; a .csv file; or a folder with train-images-idx3-ubyte,
  * train-labels-idx1-ubyte and the same with t10k or test (idx4 for images in colour), with data_batch_1.bin to data_batch_5.bin and
  * test_batch.bin, with train.csv and test.csv, or with PNG files in a folder a class. A file labels.txt names classes, unless a task does.
- * @param task whose inputs the data is for: numbers become bytes as it makes them, and labels that have names are matched by name with
- * its own; absent: numbers are standardised by the training rows, names numbered in order
- * @throws SeedmaskError no-dataset, no-file, over-limit; DataError
+ * @throws SeedmaskError no-dataset, no-file, over-limit; bad-option, where there is no such column of classes; DataError
  */
-export function loadDataset(source: string, task?: TaskData): LoadedData {
-  const data = isKnown(source) ? loadKnown(source, task) : (loadOwn(source, task) ?? loadFolder(source, task));
+export function loadDataset(source: string, wanted: Wanted = {}): LoadedData {
+  const data = isKnown(source) ? loadKnown(source, wanted) : (loadOwn(source, wanted) ?? loadFolder(source, wanted));
   const [train, test] = [data.train, data.test].map(({ input }) => input.join(' x '));
   if (train !== test) {
     throw new SeedmaskError('no-dataset', {
@@ -40,10 +38,14 @@ export function loadDataset(source: string, task?: TaskData): LoadedData {
     const expected = data.drawn ? `a class of ${TEST_EVERY} rows or more, of which a fifth is for testing` : 'at least one';
     throw new SeedmaskError('no-dataset', { field: source, got: `no ${part} rows`, expected });
   }
+  if (wanted.label !== undefined && data.label === undefined) {
+    const expected = `left away: ${source} has no columns`;
+    throw new SeedmaskError('bad-option', { field: '--label', expected, got: wanted.label });
+  }
   return data;
 }
 
-function loadKnown(name: KnownName, task?: TaskData): LoadedData {
+function loadKnown(name: KnownName, { labels }: Wanted): LoadedData {
   const { files, names }: Known = KNOWN[name];
   const hint = `Run: seedmask data get ${name}`;
   const folder = findKnown(name);
@@ -52,12 +54,12 @@ function loadKnown(name: KnownName, task?: TaskData): LoadedData {
   const [trainImages, trainLabels, testImages, testLabels] = Object.entries(files).map(read);
   return {
     name,
-    train: { ...datasetFromIdx(trainImages, trainLabels, 'train'), ...(!task && names && { names }) },
+    train: { ...datasetFromIdx(trainImages, trainLabels, 'train'), ...(!labels && names && { names }) },
     test: datasetFromIdx(testImages, testLabels, 'test'),
   };
 }
 
-function loadFolder(folder: string, task?: TaskData): LoadedData {
+function loadFolder(folder: string, { labels }: Wanted): LoadedData {
   const status = statusOf(folder);
   if (!status?.isDirectory()) {
     throw new SeedmaskError('no-dataset', {
@@ -67,7 +69,7 @@ function loadFolder(folder: string, task?: TaskData): LoadedData {
     });
   }
   const { train, test } = partsOf(folder);
-  const names = task ? {} : classNames(folder, [train, test]);
+  const names = labels ? {} : classNames(folder, [train, test]);
   return { name: basename(resolve(folder)), train: { ...train, ...names }, test };
 }
 

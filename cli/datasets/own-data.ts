@@ -8,7 +8,7 @@ import { type NumpyArray, readNpz } from '../../interop/npz.js';
 import type { Dataset } from '../../src/data.js';
 import { readFile, statusOf } from '../files.js';
 import { fromCsv, table } from './csv.js';
-import { checkClasses, MAX_CLASSES, type Parts, refuse, type TaskData } from './labelled.js';
+import { checkClasses, MAX_CLASSES, type Parts, refuse, type Wanted } from './labelled.js';
 import { pngFolders } from './png-folders.js';
 
 export interface LoadedData extends Parts {
@@ -32,16 +32,16 @@ export function classNames(folder: string, parts: readonly Dataset[]): { readonl
   return { names };
 }
 
-/** The data of a path, or null where it is none of these forms. Named labels are the places of their names in a given task. */
-export function loadOwn(source: string, task?: TaskData): LoadedData | null {
+/** The data of a path, or null where it is none of these forms. Named labels are the places of their names. */
+export function loadOwn(source: string, wanted: Wanted): LoadedData | null {
   const status = statusOf(source);
   const name = basename(resolve(source));
   if (status?.isFile() && source.endsWith('.npz')) return { name, ...fromNpz(source) };
-  if (status?.isFile() && source.endsWith('.csv')) return { name, ...fromCsv(table(source), null, task) };
+  if (status?.isFile() && source.endsWith('.csv')) return { name, ...fromCsv(table(source), null, wanted) };
   if (!status?.isDirectory()) return null;
   const [train, test] = ['train.csv', 'test.csv'].map((file) => join(source, file));
-  if (existsSync(train)) return { name, ...fromCsv(table(train), existsSync(test) ? table(test) : null, task) };
-  const images = pngFolders(source, task);
+  if (existsSync(train)) return { name, ...fromCsv(table(train), existsSync(test) ? table(test) : null, wanted) };
+  const images = pngFolders(source, wanted);
   return images && { name, ...images };
 }
 

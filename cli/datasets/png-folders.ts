@@ -8,24 +8,24 @@ import { decodePng, hasPngSignature } from '../../server/requests/png.js';
 import type { Dataset } from '../../src/data.js';
 import type { Shape } from '../../src/network.js';
 import { readFile, reading, statusOf } from '../files.js';
-import { checkClasses, inOrder, MAX_BYTES, MAX_CLASSES, type Parts, parted, placeOf, refuse, type TaskData } from './labelled.js';
+import { checkClasses, inOrder, MAX_BYTES, MAX_CLASSES, type Parts, parted, placeOf, refuse, type Wanted } from './labelled.js';
 
 /** train/CLASS/*.png and test/CLASS/*.png, or CLASS/*.png. */
-export function pngFolders(folder: string, task?: TaskData): Parts | null {
+export function pngFolders(folder: string, wanted: Wanted): Parts | null {
   const both = ['train', 'test'].map((part) => join(folder, part));
   if (both.every((part) => classesOf(part).length > 0)) {
     const [train, test] = both.map((part) => filesOf(part, classesOf(part)));
-    return imagesOfBoth(train, test, task?.labels ?? classesOf(both[0]), task);
+    return imagesOfBoth(train, test, wanted.labels ?? classesOf(both[0]), wanted);
   }
   const classes = classesOf(folder);
   if (classes.length === 0) return null;
   const { train, test } = parted(filesOf(folder, classes), ({ name }) => name);
-  return { ...imagesOfBoth(train, test, task?.labels ?? classes, task), drawn: true };
+  return { ...imagesOfBoth(train, test, wanted.labels ?? classes, wanted), drawn: true };
 }
 
-function imagesOfBoth(train: readonly Labelled[], test: readonly Labelled[], names: readonly string[], task?: TaskData) {
+function imagesOfBoth(train: readonly Labelled[], test: readonly Labelled[], names: readonly string[], wanted: Wanted) {
   const input = sizeOf(train[0].path);
-  return { train: images(train, names, input, task), test: images(test, names, input, task) };
+  return { train: images(train, names, input, wanted), test: images(test, names, input, wanted) };
 }
 
 interface Labelled {
@@ -80,7 +80,7 @@ function sizeOf(path: string): Shape {
   return [view.getUint32(20), view.getUint32(16), bytes[25] === 0 || bytes[25] === 4 ? 1 : 3];
 }
 
-function images(files: readonly Labelled[], names: readonly string[], input: Shape, task?: TaskData): Dataset {
+function images(files: readonly Labelled[], names: readonly string[], input: Shape, wanted: Wanted): Dataset {
   const width = input[0] * input[1] * input[2];
   const total = files.length * width;
   if (!(total <= DEFAULT_LIMITS.maxFileBytes)) {
@@ -98,7 +98,7 @@ function images(files: readonly Labelled[], names: readonly string[], input: Sha
       if (!(error instanceof SeedmaskError) || error.code !== 'bad-image') throw error;
       throw refuse(path, error.message, `images like the first, ${input.join(' x ')}`);
     }
-    return placeOf(name, names, task, path);
+    return placeOf(name, names, wanted, path);
   });
   return { input, images: values, labels, names };
 }
