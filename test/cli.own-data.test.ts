@@ -347,6 +347,7 @@ test('train on CSV, eval, and a server that takes the raw numbers', async () => 
   expect(testAccuracy).toBeGreaterThan(0.9);
   expect(JSON.parse(seedmask('eval', 'store/plants.smk', '--data', 'one/plants.csv', '--json').stdout)).toMatchObject({
     testAccuracy,
+    part: 'test',
     samples: 48,
   });
   // A fifth of each class is for testing; the last class alone, and a class the task does not have.
@@ -355,6 +356,18 @@ test('train on CSV, eval, and a server that takes the raw numbers', async () => 
   const { confusion, perClass } = JSON.parse(seedmask('eval', 'store/plants.smk', '--data', 'one/last.csv', '--json').stdout);
   expect(perClass.map(({ samples }: { samples: number }) => samples)).toEqual([0, 0, last.length / 5]);
   expect(confusion[2][2] / (last.length / 5)).toBeGreaterThan(0.9);
+  // The result says which rows it is about, and all of them can be asked for; then none needs a fifth.
+  const said = (...more: string[]) =>
+    seedmask('eval', 'store/plants.smk', '--data', ...more)
+      .stdout.split(', NLL')[0]
+      .split(' on ')[1];
+  expect(said('one/plants.csv')).toBe('48 test rows of plants.csv (a fifth of each class; --all: every row)');
+  expect(said('one/plants.csv', '--all')).toBe('all 240 rows of plants.csv');
+  put({ 'two/train.csv': csv(rows.slice(0, 200)), 'two/test.csv': csv(rows.slice(200)), 'one/few.csv': csv(rows.slice(0, 7)) });
+  expect(said('two')).toBe('40 test rows of two');
+  expect(said('one/few.csv', '--all')).toBe('all 7 rows of few.csv');
+  const every = JSON.parse(seedmask('eval', 'store/plants.smk', '--data', 'two', '--all', '--json').stdout);
+  expect(every).toMatchObject({ part: 'all', samples: 240, testAccuracy: expect.closeTo(1, 1) });
   expect(seedmask('eval', 'store/plants.smk', '--data', 'one/other.csv').stderr).toBe(
     'seedmask: no data set in row 1 of one/other.csv: label rosa, expected a label of the task: a, b, setosa, virginica\n',
   );

@@ -1,4 +1,4 @@
-// seedmask eval: how good a task of a model file is on its test set, per class and as a confusion matrix.
+// seedmask eval: how good a task of a model file is on the test rows of its data, or on all of them, per class and as a confusion matrix.
 
 import Table from 'cli-table3';
 import { Command } from 'commander';
@@ -9,12 +9,14 @@ import { type Evaluation, evaluate } from '../../src/evaluate.js';
 import { inputs } from '../../src/network.js';
 import { sha256 } from '../datasets/known.js';
 import { checkFits, loadDataset } from '../datasets/load.js';
+import type { LoadedData } from '../datasets/own-data.js';
 import { networkFileOption, readTask } from '../models.js';
 import { dataOption, labelOption, type Output, outputOf, threadsOption } from '../options.js';
 
 interface Options extends Output {
   data: string;
   label?: string;
+  all?: boolean;
   task?: string;
   network?: string;
   threads?: number;
@@ -25,6 +27,7 @@ export function evalCommand(): Command {
     .argument('<file>', 'model file (.smk)')
     .addOption(dataOption())
     .addOption(labelOption())
+    .option('--all', 'test all rows of the data, those to learn from as well: for data kept apart')
     .option('--task <id>', 'which task of a file with several')
     .addOption(networkFileOption())
     .addOption(threadsOption())
@@ -35,6 +38,7 @@ export function evalCommand(): Command {
 Examples:
   seedmask eval models/trained/mnist.smk --data mnist
   seedmask eval --json --data mnist archive.smk --task permuted
+  seedmask eval plants.smk --data holdout.csv --all
   seedmask eval mask.smk --network network.smk --data mnist`,
     )
     .action(run);
@@ -43,7 +47,7 @@ Examples:
 async function run(file: string, options: Options): Promise<void> {
   const { network, task } = await readTask(file, options.task, options.network);
   const { features } = task.transform;
-  const data = loadDataset(options.data, { features, labels: task.labels, label: options.label });
+  const data = loadDataset(options.data, { features, labels: task.labels, label: options.label, whole: options.all });
   checkFits(data, network, task.labels.length);
   if ((features === undefined) !== (data.test.features === undefined)) {
     const [expected, got] = features ? ['numbers (CSV), as the task takes', 'images'] : ['images, as the task takes', 'numbers'];
@@ -64,12 +68,13 @@ async function run(file: string, options: Options): Promise<void> {
       testAccuracy: result.accuracy,
       nll: result.nll,
       ece: result.ece,
+      part: options.all ? 'all' : 'test',
       samples: result.samples,
       logitsSha256: logitsSha256(result.logits),
       perClass: result.perClass,
       confusion: result.confusion,
     },
-    () => text(file, result),
+    () => text(file, partOf(data, options), result),
   );
 }
 
@@ -78,7 +83,14 @@ export function logitsSha256(logits: Int32Array | Float32Array): string {
   return sha256(new Uint8Array(logits.buffer, logits.byteOffset, logits.byteLength));
 }
 
-function text(file: string, { samples, accuracy, nll, ece, perClass, confusion, logits }: Evaluation): string {
+/** The rows that were tested, in words. */
+const partOf = ({ name, test, drawn }: LoadedData, { all }: Options): string => {
+  const rows = test.labels.length.toLocaleString('en');
+  if (all) return `all ${rows} rows of ${name}`;
+  return `${rows} test rows of ${name}${drawn ? ' (a fifth of each class; --all: every row)' : ''}`;
+};
+
+function text(file: string, rows: string, { accuracy, nll, ece, perClass, confusion, logits }: Evaluation): string {
   const table = new Table({ head: ['truth \\ said', ...perClass.map((c) => c.label), 'right'], style: { head: [], border: [] } });
   confusion.forEach((row, i) => {
     table.push([
@@ -94,7 +106,7 @@ function text(file: string, { samples, accuracy, nll, ece, perClass, confusion, 
     .slice(0, 3)
     .map(({ n, i, j }) => `${perClass[i].label} taken for ${perClass[j].label} ${n} times`);
   return [
-    `${file}: accuracy ${accuracy.toFixed(4)} on ${samples.toLocaleString('en')} samples, NLL ${nll.toFixed(4)}, ECE ${ece.toFixed(4)}`,
+    `${file}: accuracy ${accuracy.toFixed(4)} on ${rows}, NLL ${nll.toFixed(4)}, ECE ${ece.toFixed(4)}`,
     `logits ${logitsSha256(logits)} (${logits instanceof Int32Array ? 'integers' : 'f32'})`,
     table.toString(),
     worst.length ? `Most confused: ${worst.join('; ')}.` : 'No mistakes.',

@@ -36,6 +36,8 @@ export interface Wanted {
   readonly labels?: readonly string[];
   /** The column of classes; default: the one whose name says so, else the last. */
   readonly label?: string;
+  /** All rows are for testing, those to learn from as well. */
+  readonly whole?: boolean;
 }
 
 export const fits = (name: string): boolean => !name.startsWith('\ufeff') && new TextEncoder().encode(name).length <= MAX_NAME_BYTES;

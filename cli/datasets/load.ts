@@ -24,8 +24,8 @@ import { classNames, type LoadedData, loadOwn } from './own-data.js';
  * @throws SeedmaskError no-dataset, no-file, over-limit; bad-option, where there is no such column of classes; DataError
  */
 export function loadDataset(source: string, wanted: Wanted = {}): LoadedData {
-  const data = isKnown(source) ? loadKnown(source, wanted) : (loadOwn(source, wanted) ?? loadFolder(source, wanted));
-  const [train, test] = [data.train, data.test].map(({ input }) => input.join(' x '));
+  const loaded = isKnown(source) ? loadKnown(source, wanted) : (loadOwn(source, wanted) ?? loadFolder(source, wanted));
+  const [train, test] = [loaded.train, loaded.test].map(({ input }) => input.join(' x '));
   if (train !== test) {
     throw new SeedmaskError('no-dataset', {
       field: source,
@@ -33,16 +33,28 @@ export function loadDataset(source: string, wanted: Wanted = {}): LoadedData {
       expected: `${train}, as the training images are`,
     });
   }
-  for (const part of ['train', 'test'] as const) {
+  if (wanted.label !== undefined && loaded.label === undefined) {
+    const expected = `left away: ${source} has no columns`;
+    throw new SeedmaskError('bad-option', { field: '--label', expected, got: wanted.label });
+  }
+  const data = wanted.whole ? { ...loaded, test: joined(loaded.train, loaded.test) } : loaded;
+  for (const part of wanted.whole ? (['test'] as const) : (['train', 'test'] as const)) {
     if (data[part].labels.length > 0) continue;
     const expected = data.drawn ? `a class of ${TEST_EVERY} rows or more, of which a fifth is for testing` : 'at least one';
     throw new SeedmaskError('no-dataset', { field: source, got: `no ${part} rows`, expected });
   }
-  if (wanted.label !== undefined && data.label === undefined) {
-    const expected = `left away: ${source} has no columns`;
-    throw new SeedmaskError('bad-option', { field: '--label', expected, got: wanted.label });
-  }
   return data;
+}
+
+/** The rows of both, one set after the other. */
+function joined(a: Dataset, b: Dataset): Dataset {
+  const both = (first: Uint8Array, second: Uint8Array) => {
+    const values = new Uint8Array(first.length + second.length);
+    values.set(first);
+    values.set(second, first.length);
+    return values;
+  };
+  return { ...b, images: both(a.images, b.images), labels: both(a.labels, b.labels) };
 }
 
 function loadKnown(name: KnownName, { labels }: Wanted): LoadedData {
