@@ -8,7 +8,7 @@ import { parseSeed } from '../src/random.js';
 import { KNOWN_NAMES } from './datasets/known.js';
 
 /** Data of a user's own, in place of a name. */
-export const FORMS = 'a folder of IDX files, CIFAR-10 batches, train.csv and test.csv or PNG files by class, an .npz file or a .csv file';
+export const FORMS = 'a .csv, .tsv or .npz file, a folder of PNG files by class, train.csv, IDX files or CIFAR-10 batches';
 
 /** What a column of classes may be called, in any case. */
 export const LABEL_COLUMNS = ['label', 'class', 'target', 'species', 'y'];

@@ -294,6 +294,23 @@ test('semicolons and tabs part columns too', () => {
   }
 });
 
+test('extensions are read in any case, and a .tsv file is parted by tabs, whatever else its names hold', () => {
+  const tabs = 'a, left\tb, right\tc, d, e\tlabel\n'.concat(...Array.from({ length: 12 }, (_, i) => `${i}\t${i % 3}\t1\t${'xy'[i % 2]}\n`));
+  put({
+    'case/x.tsv': tabs,
+    'case/Y.TSV': tabs,
+    'case/x.csv': tabs.replaceAll(', ', ' '),
+    'both/TRAIN.TSV': tabs,
+    'both/test.Csv': csv(rows),
+  });
+  expect(loadDataset(at('case/x.tsv')).train.features?.names).toEqual(['a, left', 'b, right', 'c, d, e']);
+  expect(loadDataset(at('case/Y.TSV')).train).toEqual(loadDataset(at('case/x.tsv')).train);
+  put({ 'case/X.CSV': readFileSync(at('case/x.csv')), 'case/A.NPZ': npz(pixels), 'case/a.npz': npz(pixels) });
+  expect(loadDataset(at('case/X.CSV')).train).toEqual(loadDataset(at('case/x.csv')).train);
+  expect(loadDataset(at('case/A.NPZ')).train).toEqual(loadDataset(at('case/a.npz')).train);
+  expect(() => loadDataset(at('both'))).toThrow(/test.Csv: no column label among size, .*, expected the labels, as .*TRAIN.TSV has$/);
+});
+
 test('a feature that rises with those before it is turned round, so that their sum changes little', () => {
   const values = Array.from({ length: 50 }, (_, i) => [i, 3 * i + Math.sin(i), -i, 5]).flat();
   const features = standardFeatures(values, 4);
@@ -608,6 +625,7 @@ test('labels.txt names the classes', () => {
   expect(loadDataset(at('named'), { labels: ['a', 'b', 'c'] }).train.names).toBeUndefined();
 });
 
+const pixels = { x_train: new Uint8Array(4), y_train: new Uint8Array(2), x_test: new Uint8Array(2), y_test: new Uint8Array(1) };
 const npz = (arrays: Record<string, Float32Array | Uint8Array>) =>
   writeNpz(
     Object.entries(arrays).map(([name, values]) => [
@@ -623,7 +641,12 @@ test.each<[what: string, files: Record<string, Uint8Array | string>, source: str
     'w1',
     /no data set in .*w1: data.json, notes.txt, expected train-images-idx3-ubyte, data_batch_1.bin, train.csv or folders of PNG files/,
   ],
-  ['no such path', {}, 'w2', /w2: no such file or folder, expected mnist, cifar10 or a folder of IDX files/],
+  [
+    'no such path',
+    {},
+    'w2',
+    /w2: no such file or folder, expected mnist, cifar10 or a .csv, .tsv or .npz file, a folder of PNG files by class, .* batches$/,
+  ],
   ['a file of another kind', { 'w3.txt': 'x' }, 'w3.txt', /a file of another kind/],
   [
     'an NPZ without y_test',

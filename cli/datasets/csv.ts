@@ -48,8 +48,9 @@ interface Row extends Line {
   readonly label: number;
 }
 
-/** The delimiter that parts the first line most often, quoted names aside. */
-function delimiterOf(bytes: Uint8Array): string {
+/** The delimiter that parts the first line most often, quoted names aside; of a .tsv file tabs. */
+function delimiterOf(path: string, bytes: Uint8Array): string {
+  if (/\.tsv$/i.test(path)) return '\t';
   const end = bytes.indexOf(10);
   const line = new TextDecoder().decode(bytes.subarray(0, end < 0 ? undefined : end)).replace(/"[^"]*"/g, '');
   const times = (delimiter: string) => line.split(delimiter).length;
@@ -83,7 +84,7 @@ function checkCells(path: string, bytes: Uint8Array, delimiter: string): void {
 export function table(path: string): Table {
   const bytes = readFile(path, MAX_BYTES);
   checkUnicode(path, bytes);
-  const delimiter = delimiterOf(bytes);
+  const delimiter = delimiterOf(path, bytes);
   checkCells(path, bytes, delimiter);
   let rows: string[][];
   try {

@@ -18,7 +18,7 @@ import { TEST_EVERY, type Wanted } from './labelled.js';
 import { classNames, type LoadedData, loadOwn } from './own-data.js';
 
 /**
- * @param source a known name; an .npz file as Keras saves it; a .csv file; or a folder with train-images-idx3-ubyte,
+ * @param source a known name; an .npz file as Keras saves it; a .csv or .tsv file; or a folder with train-images-idx3-ubyte,
  * train-labels-idx1-ubyte and the same with t10k or test (idx4 for images in colour), with data_batch_1.bin to data_batch_5.bin and
  * test_batch.bin, with train.csv and test.csv, or with PNG files in a folder a class. A file labels.txt names classes, unless a task does.
  * @throws SeedmaskError no-dataset, no-file, over-limit; bad-option, where there is no such column of classes; DataError

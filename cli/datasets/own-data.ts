@@ -1,12 +1,12 @@
 // Data of a user's own in other forms than IDX and CIFAR-10: an .npz file as Keras saves it, CSV with a label column (csv.ts), PNG files in
 // a folder a class (png-folders.ts).
 
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { SeedmaskError } from '../../codec/index.js';
 import { type NumpyArray, readNpz } from '../../interop/npz.js';
 import type { Dataset } from '../../src/data.js';
-import { readFile, statusOf } from '../files.js';
+import { readFile, reading, statusOf } from '../files.js';
 import { fromCsv, table } from './csv.js';
 import { checkClasses, MAX_CLASSES, type Parts, refuse, type Wanted } from './labelled.js';
 import { pngFolders } from './png-folders.js';
@@ -36,11 +36,12 @@ export function classNames(folder: string, parts: readonly Dataset[]): { readonl
 export function loadOwn(source: string, wanted: Wanted): LoadedData | null {
   const status = statusOf(source);
   const name = basename(resolve(source));
-  if (status?.isFile() && source.endsWith('.npz')) return { name, ...fromNpz(source) };
-  if (status?.isFile() && source.endsWith('.csv')) return { name, ...fromCsv(table(source), null, wanted) };
+  if (status?.isFile() && /\.npz$/i.test(source)) return { name, ...fromNpz(source) };
+  if (status?.isFile() && /\.[ct]sv$/i.test(source)) return { name, ...fromCsv(table(source), null, wanted) };
   if (!status?.isDirectory()) return null;
-  const [train, test] = ['train.csv', 'test.csv'].map((file) => join(source, file));
-  if (existsSync(train)) return { name, ...fromCsv(table(train), existsSync(test) ? table(test) : null, wanted) };
+  const files = reading(source, () => readdirSync(source)).sort();
+  const [train, test] = [/^train\.[ct]sv$/i, /^test\.[ct]sv$/i].map((named) => files.find((file) => named.test(file)));
+  if (train) return { name, ...fromCsv(table(join(source, train)), test ? table(join(source, test)) : null, wanted) };
   const images = pngFolders(source, wanted);
   return images && { name, ...images };
 }
