@@ -6,10 +6,11 @@ import { isImage } from './datasets/load.js';
 import { RATE, SHIFT } from './learn.js';
 import { degrees, notNegative, wholeNumber } from './options.js';
 
-export const shiftOption = (): Option =>
+/** @param others whose default is 0 as well */
+export const shiftOption = (others = ''): Option =>
   new Option(
     '--shift <pixels>',
-    `move training images by up to so many pixels, anew in every epoch (default: ${SHIFT}; 0 of permuted pixels and of other methods than topk)`,
+    `move training images by up to so many pixels, anew in every epoch (default: ${SHIFT}; 0 of permuted pixels${others} and of rows that are no images)`,
   ).argParser(wholeNumber);
 
 /** Of images whose pixels are neighbours. */

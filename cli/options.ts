@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { DEFAULT_LIMITS } from '../codec/index.js';
 import { editDistance } from '../server/nearest.js';
 import { spread } from '../src/masks/topk.js';
-import { parseSeed } from '../src/random.js';
+import { parseSeed, type Seed } from '../src/random.js';
 import { KNOWN_NAMES } from './datasets/known.js';
 
 /** Data of a user's own, in place of a name. */
@@ -12,6 +12,8 @@ export const FORMS = 'a .csv, .tsv or .npz file, a folder of PNG files by class,
 
 /** What a column of classes may be called, in any case. */
 export const LABEL_COLUMNS = ['label', 'class', 'target', 'species', 'y'];
+
+const SEED_FORM = 'a whole number below 2^64 (decimal or 0x), or any text';
 
 /** How a command prints its result. */
 export interface Output {
@@ -33,6 +35,12 @@ const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) =>
 export function refuseGiven(command: Command, names: readonly string[], companion: string): void {
   const given = names.find((name) => command.getOptionValueSource(name) === 'cli');
   if (given !== undefined) throw new InvalidArgumentError(`${flagOf(given)} goes with ${companion}`);
+}
+
+/** A parser of seeds. Blank text is no seed, but a variable of the shell that is not set. */
+function seed(text: string): Seed {
+  if (text.trim() === '') throw new InvalidArgumentError(`expected ${SEED_FORM}, got '${text}'.`);
+  return parseSeed(text);
 }
 
 /** A parser of numbers: none is written with blanks alone. */
@@ -116,12 +124,11 @@ export function densities(given: readonly number[] | undefined, layers: number, 
 }
 
 export const permutePixelsOption = (): Option =>
-  new Option('--permute-pixels <seed>', "the task has the data's pixels permuted by a seed, which its file tells").argParser(parseSeed);
+  new Option('--permute-pixels <seed>', "the task has the data's pixels permuted by a seed, which its file tells").argParser(seed);
 
-export const permuteLabelsOption = (): Option => new Option('--permute-labels <seed>', 'and its classes').argParser(parseSeed);
+export const permuteLabelsOption = (): Option => new Option('--permute-labels <seed>', 'and its classes').argParser(seed);
 
-export const seedOption = (): Option =>
-  new Option('--seed <seed>', 'a whole number below 2^64 (decimal or 0x), or any text').argParser(parseSeed).default(parseSeed(0), '0');
+export const seedOption = (): Option => new Option('--seed <seed>', SEED_FORM).argParser(seed).default(parseSeed(0), '0');
 
 export const threadsOption = (about = 'threads; default: all this machine has, at most 8'): Option =>
   new Option('--threads <n>', about).argParser(upTo(64, 'threads'));

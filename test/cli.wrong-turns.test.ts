@@ -83,6 +83,13 @@ test.each<[what: string, words: string[], line: RegExp]>([
     /--density goes with --method topk/,
   ],
   ['bad penalty', ['train', '--data', 'mnist', '--out', 'x.smk', '--method', 'bernoulli', '--penalty', '-1'], /at least 0, got '-1'/],
+  [
+    'a seed of a variable that is not set',
+    ['train', '--data', 'mnist', '--out', 'x.smk', '--seed', ''],
+    /a whole number .*any text, got ''/,
+  ],
+  ['blank pixels', ['train', '--data', 'mnist', '--out', 'x.smk', '--permute-pixels', ' '], /a whole number .*any text, got ' '/],
+  ['blank classes', ['transfer', good, 'mnist', '--permute-labels', ''], /a whole number .*any text, got ''/],
   ['no penalty', ['train', '--data', 'mnist', '--out', 'x.smk', '--method', 'bernoulli', '--penalty', ''], /at least 0, got ''/],
   [
     'penalty where there is none',
@@ -305,6 +312,12 @@ test.each<[input: string, words: string[]]>([
   const hint = words[0] === 'transfer' && input === 'good.smk' ? '; --id NAME adds the new task to the known ones' : '';
   expect([status, stdout, stderr]).toEqual([1, '', `seedmask: cannot write ./${input}: it is an input. Give --out another name${hint}\n`]);
   expect(readFileSync(join(folder, input))).toEqual(before);
+});
+
+test('help says which images are not moved, and speaks of methods where there are any', () => {
+  const help = (command: string) => seedmask(command, '--help').stdout.replace(/\s+/g, ' ');
+  expect(help('train')).toContain('(default: 1; 0 of permuted pixels, of other methods than topk and of rows that are no images)');
+  expect(help('transfer')).toContain('(default: 1; 0 of permuted pixels and of rows that are no images)');
 });
 
 test('a port in use', async () => {

@@ -107,7 +107,7 @@ export function trainCommand(): Command {
       '--squeeze',
       'after training, flip bits that save bytes and do not raise the training loss; half of the validation rows check it',
     )
-    .addOption(shiftOption())
+    .addOption(shiftOption(', of other methods than topk'))
     .addOption(rotateOption())
     .addOption(mirrorOption())
     .addOption(permutePixelsOption())
