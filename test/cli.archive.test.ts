@@ -343,7 +343,7 @@ describe('the commands', { timeout: 30_000 }, () => {
       contentId: hex(contentId(ONE[1])),
     });
     expect(json('inspect', 'network.smk')).toMatchObject({ maskOnly: false, tasks: [] });
-    expect(seedmask('inspect', 'network.smk').stdout).toMatch(/no tasks/);
+    expect(seedmask('inspect', 'network.smk').stdout).toMatch(/; as float32 \d+ bytes .*\n(.*\n)+no tasks/);
     put('numbers.smk', writeModel(NUMBERS_MODEL));
     const columns = ['size', 'Länge, mm', 'z'];
     expect(json('inspect', 'numbers.smk').tasks[0]).toMatchObject({ labels: ['cat', 'dog'], columns });
@@ -352,6 +352,13 @@ describe('the commands', { timeout: 30_000 }, () => {
     const tasks = Array.from({ length: 21 }, (_, i) => ({ ...ONE[0].tasks[0], id: `t${10 + i}` }));
     put('wide.smk', writeModel({ ...ONE[0], tasks }));
     expect(seedmask('inspect', 'wide.smk').stdout).toMatch(/21 tasks\n.*\n.*payload bytes.*scheme/);
+    // Beside one float32 network for each of the tasks.
+    const { fileBytes, float32Bytes, weights } = json('inspect', 'wide.smk');
+    expect(float32Bytes).toBe(21 * 4 * weights);
+    const times = (float32Bytes / fileBytes).toFixed(0);
+    expect(seedmask('inspect', 'wide.smk').stdout).toContain(
+      `; as float32, a network for each of 21 tasks, ${float32Bytes} bytes (${times} x)\n`,
+    );
   });
 
   test('verify says what it checked', () => {

@@ -31,10 +31,13 @@ Examples:
       const info = await inFile(file, () => inspectModel(bytes, LIMITS, networks));
       const { network, base } = info;
       const weights = totalWeights(network);
+      // Without masks each task would be a network of its own; a file without tasks holds one.
+      const { length: tasks } = info.tasks;
+      const float32Bytes = weights * 4 * Math.max(1, tasks);
       const value = {
         fileBytes: info.fileBytes,
         headerBytes: info.headerBytes,
-        float32Bytes: weights * 4,
+        float32Bytes,
         network: describe(network),
         distribution: network.distribution,
         sigma: network.sigma,
@@ -48,7 +51,7 @@ Examples:
       };
       outputOf(options).print(value, () =>
         [
-          `${file}: ${info.fileBytes} bytes, ${info.headerBytes} of them not mask; as float32 ${weights * 4} bytes (${((weights * 4) / info.fileBytes).toFixed(0)} x)`,
+          `${file}: ${info.fileBytes} bytes, ${info.headerBytes} of them not mask; as float32${tasks > 1 ? `, a network for each of ${tasks} tasks,` : ''} ${float32Bytes} bytes (${(float32Bytes / info.fileBytes).toFixed(0)} x)`,
           `network ${value.network}, ${value.distribution}, sigma ${value.sigma}, seed ${value.seed}${value.maskOnly ? ', kept in another file' : ''}`,
           `network id ${value.networkId}`,
           `content ${value.contentId}`,
