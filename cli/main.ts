@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // The command line: one file a command, loaded when it is asked for; errors in one place. An expected failure is one line on stderr and
-// exit 1.
+// exit 1, of diff exit 2.
 
 import { Command, CommanderError } from 'commander';
 import { SeedmaskError } from '../codec/errors.js';
@@ -76,6 +76,8 @@ const commands: Record<string, readonly [about: string, make: () => Promise<Comm
 const words = process.argv.slice(2);
 /** The command that is asked for, or asked about; the list of all of them needs none of their files. */
 const asked = words.find((word) => Object.hasOwn(commands, word));
+/** The exit code of a failure. As of cmp and the other diff, 1 says that two files differ. */
+const failed = asked === 'diff' ? 2 : 1;
 // The list has names alone, as a command that is not loaded knows no options and arguments.
 program.configureHelp({ subcommandTerm: (command) => command.name() });
 const everyCommand = (command: Command): Command[] => [command, ...command.commands.flatMap(everyCommand)];
@@ -87,7 +89,7 @@ for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(ENDED_BY_SIGPIPE);
     if (stream === process.stdout) console.error(`seedmask: cannot write to standard output: ${error.message}`);
-    process.exit(1);
+    process.exit(failed);
   });
 }
 
@@ -124,16 +126,16 @@ function explain(error: unknown): number {
     const path = pathOf(program, meant(words));
     if (error.code === 'commander.help') {
       console.error(`seedmask: which command? See ${path} --help`);
-      return 1;
+      return failed;
     }
     const line = error.message.replace(/^error: /, '');
     console.error(`seedmask: ${oneLine(line)} (see ${path} --help)`);
-    return 1;
+    return failed;
   }
   const expected = error instanceof SeedmaskError || error instanceof DataError || error instanceof ShapeError;
   console.error(`seedmask: ${expected ? '' : 'internal error: '}${oneLine((error as Error).message)}`);
   if (!expected && process.env['SEEDMASK_DEBUG']) console.error(error);
-  return 1;
+  return failed;
 }
 
 /** The command that words lead to, as a user types it: "seedmask data get". */

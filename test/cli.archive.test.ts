@@ -94,7 +94,7 @@ test.skipIf(process.platform === 'win32').each(['pack', 'extract', 'diff', 'veri
     const words = [command, pipe, ...rest[command as keyof typeof rest]];
     const { status, stderr } = spawnSync(process.execPath, [MAIN, ...words], { encoding: 'utf8', cwd: folder, timeout: 20_000 });
     rmSync(at(pipe));
-    expect([status, stderr]).toEqual([1, expect.stringContaining('regular file')]);
+    expect([status, stderr]).toEqual([command === 'diff' ? 2 : 1, expect.stringContaining('regular file')]);
   },
 );
 
@@ -217,7 +217,7 @@ describe('wrong turns', { timeout: 30_000 }, () => {
         resolve({ code: error?.code ?? 0, stdout, stderr });
       });
     });
-    expect([stdout, code], stderr).toEqual(['', 1]);
+    expect([stdout, code], stderr).toEqual(['', words[0] === 'diff' ? 2 : 1]);
     expect(stderr.trimEnd().split('\n')).toHaveLength(1);
     expect(stderr).toMatch(line);
     expect(stderr).not.toMatch(/internal error/);
@@ -403,7 +403,7 @@ describe('the commands', { timeout: 30_000 }, () => {
 });
 
 describe('diff', { timeout: 30_000 }, () => {
-  test('exit 0 for the same content however it is stored, 1 for another', () => {
+  test('exit 0 for the same content however it is stored, 1 for another, 2 where a file cannot be read', () => {
     put('raw.smk', writeModel(ONE[1], { schemes: ['raw'] }));
     for (const same of ['b.smk', 'raw.smk', 'b-mask.smk']) {
       expect(json('diff', 'b.smk', same)).toMatchObject({ same: true, network: [], onlyA: [], onlyB: [], tasks: [], sameTasks: 1 });
@@ -412,6 +412,7 @@ describe('diff', { timeout: 30_000 }, () => {
     const { status, stdout, stderr } = seedmask('diff', 'a.smk', 'b.smk', '--json');
     expect([status, stderr]).toEqual([1, '']);
     expect(JSON.parse(stdout)).toMatchObject({ a: 'a.smk', b: 'b.smk', same: false });
+    expect(seedmask('diff', 'a.smk', 'nothing.smk').status).toBe(2);
     const text = seedmask('diff', 'a.smk', 'other.smk');
     expect(text.status).toBe(1);
     expect(text.stdout).toMatch(/^network seed: 7 \| 8\n.*\n.*task.*Hamming.*Jaccard/);

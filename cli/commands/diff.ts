@@ -55,7 +55,7 @@ Examples:
   seedmask diff before.smk after.smk
   seedmask diff --json archive.smk archive-2.smk
 
-Exit 0: the same content, however it is stored. Exit 1: another content, or an error, which is one line on stderr.`,
+Exit 0: the same content, however it is stored. Exit 1: another content. Exit 2: an error, which is one line on stderr.`,
     )
     .action(async (a: string, b: string, options: Output & { network?: string }) => {
       const difference = await diff(a, b, options.network, options.json === true);
