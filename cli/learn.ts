@@ -112,7 +112,7 @@ export function taskModel(
   return { network, base: { kind: 'none' }, tasks: [task] };
 }
 
-type Labelled = Pick<Dataset, 'images' | 'labels'>;
+export type Labelled = Pick<Dataset, 'images' | 'labels'>;
 
 /** Some rows of a set. */
 export const rowsOf = (set: Dataset, rows: Uint32Array): Labelled => ({ images: imagesOf(set, rows), labels: labelsOf(set, rows) });

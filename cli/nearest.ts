@@ -1,13 +1,14 @@
 // The nearest of the masks that a file holds to a new task: the one that says most about its labels. Every mask is asked about some of the
 // new task's training rows, and each of its classes read as the label that it meets most often; so its classes may have other names,
-// another order, or be others. Masks are read one after the other, so an archive of any length takes the memory of two.
+// another order, or be others. Each is asked about the inputs that its own task makes of the rows. Masks are read one after the other, so an
+// archive of any length takes the memory of two.
 
 import type { Task } from '../codec/index.js';
-import { imagesOf, labelsOf } from '../src/data.js';
+import type { Dataset, Split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
 import { matchedAccuracy } from '../src/evaluate.js';
 import { outputs } from '../src/network.js';
-import type { TaskSource } from './learn.js';
+import { type Labelled, rowsOf } from './learn.js';
 import { inFile, type Networks, places, withArchive } from './models.js';
 import type { Count } from './progress.js';
 
@@ -22,8 +23,14 @@ export interface Nearest {
   readonly asked: number;
 }
 
+/** A new task's rows, of which those to learn from are asked about. */
+export interface Taken {
+  readonly train: Dataset;
+  readonly parts: Pick<Split, 'train'>;
+}
+
 /**
- * @param rows the new task's training rows
+ * @param asTaken the new task's rows as a known task takes them; the same object where these are the same inputs
  * @param id asks this mask alone
  * @throws SeedmaskError no-tasks, bad-task, and what is wrong with the file
  */
@@ -31,20 +38,20 @@ export async function nearestMask(
   engine: Engine,
   file: string,
   networks: Networks,
-  { train }: Pick<TaskSource, 'train'>,
-  rows: Uint32Array,
+  asTaken: (known: Task) => Taken,
   id?: string,
   update: Count = () => undefined,
 ): Promise<Nearest> {
-  const every = Math.max(1, rows.length / ASKED_ROWS);
-  const some = Uint32Array.from({ length: Math.min(ASKED_ROWS, rows.length) }, (_, i) => rows[Math.floor(i * every)]);
-  const [images, labels] = [imagesOf(train, some), labelsOf(train, some)];
   return withArchive(file, networks, async (archive) => {
     const named = await places(archive, id === undefined ? [] : [id], file);
     const all = id === undefined ? Array.from({ length: archive.tasks }, (_, place) => place) : named;
     let best: Omit<Nearest, 'asked'> | undefined;
+    let about: { readonly taken: Taken; readonly rows: Labelled } | undefined;
     for (const [i, place] of all.entries()) {
       const task = await inFile(file, () => archive.task(place));
+      const taken = asTaken(task);
+      if (about?.taken !== taken) about = { taken, rows: some(taken) };
+      const { images, labels } = about.rows;
       const classifier = engine.classifier(archive.network, { mask: task.mask });
       const width = outputs(archive.network);
       const accuracy = matchedAccuracy(classifier.logits(images, labels.length), labels, width, Math.min(width, task.labels.length));
@@ -54,4 +61,13 @@ export async function nearestMask(
     }
     return { ...(best as NonNullable<typeof best>), asked: all.length };
   });
+}
+
+/** Training rows, spread evenly over all. */
+function some({ train, parts: { train: rows } }: Taken): Labelled {
+  const every = Math.max(1, rows.length / ASKED_ROWS);
+  return rowsOf(
+    train,
+    Uint32Array.from({ length: Math.min(ASKED_ROWS, rows.length) }, (_, i) => rows[Math.floor(i * every)]),
+  );
 }

@@ -162,7 +162,7 @@ test('columns are found by name: in another order, beside others, in test.csv to
   const kept = parted([...rows.keys()], (i) => rows[i][4]).train;
   expect(wide.train.images).toEqual(Uint8Array.from(kept.flatMap((i) => [...train.images.subarray(4 * i, 4 * i + 4)])));
   expect(() => loadDataset(at('names/lacking.csv'), task)).toThrow(
-    /lacking.csv: no column noise among size, length, same, kind, expected every column that the task takes$/,
+    /lacking.csv: no column noise among size, length, same, kind, expected every column that the task takes: size, length, noise, same$/,
   );
   const { low, scale } = train.features!;
   expect(() => loadDataset(at('names/lacking.csv'), { ...task, features: { low, scale } })).toThrow(

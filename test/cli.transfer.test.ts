@@ -9,6 +9,7 @@ import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { loadDataset } from '../cli/datasets/load.js';
 import { contentId, readModel, readPacked, writeModel } from '../codec/index.js';
+import { type NumpyArray, writeNpz } from '../interop/npz.js';
 import { toIdx } from '../src/data.js';
 import { accuracyOf, matchedAccuracy } from '../src/evaluate.js';
 import { parseSeed } from '../src/random.js';
@@ -163,6 +164,71 @@ test('an archive that grows while the new mask is written to it keeps both', () 
   const { status, stdout } = spawnSync(process.execPath, ['--import', overtaken, MAIN, ...words], { encoding: 'utf8', cwd: folder });
   expect([status, JSON.parse(stdout).tasks]).toEqual([0, 3]);
   expect(readPacked(bytesOf('shared.smk')).tasks.map(({ id }) => id)).toEqual(['mine', 'shared', 'theirs']);
+});
+
+describe('a task over numbers', () => {
+  const names = ['size', 'length', 'kind'];
+  const cells = Array.from(
+    { length: 150 },
+    (_, i) => [10 * (i % 3) + Math.sin(7 * i), (i % 3) ** 2 - Math.cos(3 * i), 'abc'[i % 3]] as const,
+  );
+  /** The rows with their columns in some order, and numbers in a unit. */
+  const put = (name: string, order: readonly number[], [unit, off] = [1, 0], kinds = 'abc') => {
+    const cell = (value: string | number) => (typeof value === 'number' ? value * unit + off : kinds['abc'.indexOf(value)]);
+    const lines = cells.map((row) => order.map((column) => cell(row[column])).join());
+    writeFileSync(join(folder, name), `${[order.map((column) => names[column]).join(), ...lines].join('\n')}\n`);
+  };
+  put('rows.csv', [0, 1, 2]);
+  put('turned.csv', [2, 1, 0], undefined, 'zyx');
+  put('inches.csv', [1, 2, 0], [0.4, 5]);
+  put('far.csv', [0, 1, 2], [1, 1e4]);
+  const train = (data: string, out: string) =>
+    json('train', '--data', data, '--label', 'kind', '--network', 'fc:2-32-3', '--density', '0.5', '--epochs', '30', '--out', out);
+  train('rows.csv', 'rows.smk');
+  const featuresOf = (file: string) => readModel(bytesOf(file)).tasks[0].transform.features;
+
+  test('is asked about its own columns as it makes bytes of them, and the new task takes numbers alike', () => {
+    const { testAccuracy } = json('eval', 'rows.smk', '--data', 'rows.csv', '--all');
+    expect(testAccuracy).toBeGreaterThan(0.9);
+    const same = json('transfer', 'rows.smk', 'rows.csv', '--epochs', '2');
+    const turned = json('transfer', 'rows.smk', 'turned.csv', '--label', 'kind', '--epochs', '2', '--out', 'turned.smk');
+    expect(turned.knownAccuracy).toBe(same.knownAccuracy);
+    expect(Math.abs(turned.knownAccuracy - testAccuracy)).toBeLessThan(0.05);
+    expect(featuresOf('turned.smk')).toEqual(featuresOf('rows.smk'));
+    expect(json('eval', 'turned.smk', '--data', 'turned.csv').testAccuracy).toBe(turned[turned.better].testAccuracy);
+  });
+
+  test('in an archive each is asked in its own units', () => {
+    train('inches.csv', 'inches.smk');
+    json('pack', 'rows.smk', 'inches.smk', '--out', 'units.smk');
+    const found = (data: string) => json('transfer', 'units.smk', data, '--label', 'kind', '--epochs', '2', '--out', 'found.smk');
+    for (const unit of ['rows', 'inches']) {
+      expect(found(`${unit}.csv`)).toMatchObject({ known: unit, asked: 2 });
+      expect(featuresOf('found.smk')).toEqual(featuresOf(`${unit}.smk`));
+    }
+  });
+
+  test('columns that it does not find are refused, numbers beyond it warned of, and pixels are no numbers', () => {
+    writeFileSync(join(folder, 'other.csv'), `size,width,kind\n${cells.map((row) => row.join()).join('\n')}\n`);
+    expect(seedmask('transfer', 'rows.smk', 'other.csv')).toMatchObject({
+      status: 1,
+      stderr:
+        'seedmask: no data set in other.csv: no column length among size, width, kind, expected every column that the task takes: size, length\n',
+    });
+    expect(seedmask('transfer', 'rows.smk', 'far.csv', '--epochs', '1', '--json').stderr).toContain(
+      'seedmask: warning: all numbers of size, length lie beyond those that the known task tells apart: seedmask train',
+    );
+    const two = (rows: number): [string, NumpyArray][] => [
+      ['x', { shape: [rows, 2], values: new Uint8Array(2 * rows) }],
+      ['y', { shape: [rows], values: Uint8Array.from({ length: rows }, (_, i) => i % 3) }],
+    ];
+    const arrays = ['train', 'test'].flatMap((part) => two(30).map(([name, array]): [string, NumpyArray] => [`${name}_${part}`, array]));
+    writeFileSync(join(folder, 'bytes.npz'), writeNpz(arrays));
+    const wrong = (...words: string[]) => seedmask('transfer', ...words, '--epochs', '1').stderr;
+    expect(wrong('rows.smk', 'bytes.npz')).toMatch(/the data of the new task must be numbers \(CSV\), as the task takes, got images$/m);
+    seedmask('train', '--data', 'bytes.npz', '--network', 'fc:2-32-3', '--method', 'threshold', '--epochs', '1', '--out', 'bytes.smk');
+    expect(wrong('bytes.smk', 'rows.csv')).toMatch(/the data of the new task must be images, as the task takes, got numbers$/m);
+  });
 });
 
 test('train permutes as well, whatever follows, and eval builds the task from the file', () => {

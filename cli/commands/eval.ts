@@ -2,13 +2,12 @@
 
 import Table from 'cli-table3';
 import { Command } from 'commander';
-import { SeedmaskError } from '../../codec/index.js';
 import { asInputs, permuted } from '../../src/data.js';
 import { createWasmEngine } from '../../src/engine/wasm.js';
 import { type Evaluation, evaluate } from '../../src/evaluate.js';
 import { inputs } from '../../src/network.js';
 import { sha256 } from '../datasets/known.js';
-import { checkFits, loadDataset } from '../datasets/load.js';
+import { checkFits, checkKind, loadDataset } from '../datasets/load.js';
 import type { LoadedData } from '../datasets/own-data.js';
 import { networkFileOption, readTask } from '../models.js';
 import { dataOption, labelOption, type Output, outputOf, threadsOption } from '../options.js';
@@ -49,10 +48,7 @@ async function run(file: string, options: Options): Promise<void> {
   const { features } = task.transform;
   const data = loadDataset(options.data, { features, labels: task.labels, label: options.label, whole: options.all });
   checkFits(data, network, task.labels.length);
-  if ((features === undefined) !== (data.test.features === undefined)) {
-    const [expected, got] = features ? ['numbers (CSV), as the task takes', 'images'] : ['images, as the task takes', 'numbers'];
-    throw new SeedmaskError('bad-option', { field: '--data', expected, got });
-  }
+  checkKind(data, features);
   const [pixels, classLabels] = [task.data?.pixelPermutation ?? null, task.data?.labelPermutation ?? null];
   const test = permuted(data.test, pixels, classLabels, { classes: task.labels.length });
   const engine = await createWasmEngine({ threads: options.threads });

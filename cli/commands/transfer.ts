@@ -18,13 +18,13 @@ import { beside } from '../../experiments/cells/task.js';
 import { styled } from '../../experiments/evidence/chart.js';
 import { drawing } from '../../experiments/evidence/drawing.js';
 import type { Picture } from '../../experiments/evidence/experiment.js';
-import { labelsOf, type Split } from '../../src/data.js';
+import { type Features, labelsOf, type Split } from '../../src/data.js';
 import type { Engine } from '../../src/engine/engine.js';
 import { createWasmEngine } from '../../src/engine/wasm.js';
 import { describe, type Network, outputs, weightCounts } from '../../src/network.js';
 import type { Seed } from '../../src/random.js';
 import { FC_EPOCHS } from '../../src/train.js';
-import { checkFits, checkMoves, loadDataset, pathOf, unseen } from '../datasets/load.js';
+import { beyond, checkFits, checkKind, checkMoves, loadDataset, pathOf, unseen } from '../datasets/load.js';
 import { checkNoInput, checkWritable, makeFolder, readFile, rewrite, writeFileSafely } from '../files.js';
 import {
   classNamesOf,
@@ -76,7 +76,7 @@ export function transferCommand(): Command {
   return new Command('transfer')
     .argument('<known>', 'model file (.smk) with the known masks: a task or an archive')
     .argument('<data>', "the new task's data, as train --data takes it")
-    .option('--task <id>', 'the known mask to begin at; default: the nearest')
+    .option('--task <id>', 'the known mask to begin at; default: the nearest, of tasks that all take the columns of the data')
     .addOption(networkFileOption())
     .addOption(labelOption())
     .addOption(permutePixelsOption())
@@ -149,11 +149,12 @@ async function run(file: string, source: string, options: Options): Promise<void
   const quiet = options.json === true;
   const networks = await networksOf(options.network);
   const network = await networkOf(file, networks, options);
-  const data = taskOf(source, network, options);
-  const lacking = unseen(data.train, data.parts.train, classNamesOf(data.train, outputs(network)));
-  if (lacking) console.error(`seedmask: warning: ${lacking}`);
+  const asTaken = reader(source, network, options);
   const engine = await createWasmEngine({ threads: options.threads });
-  const known = await counting('ask', quiet, (update) => nearestMask(engine, file, networks, data, data.parts.train, options.task, update));
+  const known = await counting('ask', quiet, (update) => nearestMask(engine, file, networks, asTaken, options.task, update));
+  const data = asTaken(known.task);
+  for (const warning of [unseen(data.train, data.parts.train, classNamesOf(data.train, outputs(network))), beyond(data.train)])
+    if (warning) console.error(`seedmask: warning: ${warning}`);
   const name = nameOf(known.task.id, file);
   const base = await learned(engine, data, known.task, options, `from ${name}`, true);
   const scratch = await learned(engine, data, known.task, options, 'from scratch', false);
@@ -224,10 +225,26 @@ const networkOf = (file: string, networks: Networks, { id }: Options): Promise<N
     return archive.network;
   });
 
-/** The new task's rows as its mask sees them. */
-function taskOf(source: string, network: Network, options: Options): NewTask {
+/** Reads the new task for one known task after another: anew where these take other inputs. */
+function reader(source: string, network: Network, options: Options): (known: Task) => NewTask {
+  let last: { readonly by: string | undefined; readonly data: NewTask } | undefined;
+  return ({ transform: { features } }) => {
+    const by = JSON.stringify(features);
+    if (!last || last.by !== by) last = { by, data: taskOf(source, network, options, features) };
+    return last.data;
+  };
+}
+
+/**
+ * The new task's rows as a known task takes them. Its mask has learned what each input says: numbers come from the columns that it names, in
+ * its order, and become the bytes that it makes of them, so that the same number is the same byte under both. Standardised by their own
+ * rows they would be shifted, stretched and, where `standardFeatures` turns a feature round, upside down under the mask that is asked and
+ * that training starts at. From scratch they are the same, so that the two can be compared; the file says so of the new task.
+ */
+function taskOf(source: string, network: Network, options: Options, features: Features | undefined): NewTask {
   const { permutePixels, permuteLabels, density } = options;
-  const data = loadDataset(source, { label: options.label });
+  const data = loadDataset(source, { features, label: options.label });
+  checkKind(data, features, 'the data of the new task');
   checkFits(data, network, outputs(network), 'the data of the new task');
   checkMoves(data, options);
   return {

@@ -150,7 +150,9 @@ export function fromCsv(train: Table, test: Table | null, wanted: Wanted): Parts
     return table.rows.map((line) => ({ ...line, label: placeOf(line.cells[at], names, wanted, `row ${line.number} of ${table.path}`) }));
   };
   const numbers = (table: Table, rows: readonly Row[]): number[] => {
-    const places = columns.map((name) => place(table, name, own ? 'every column that the task takes' : `the columns of ${train.path}`));
+    const places = columns.map((name) =>
+      place(table, name, own ? `every column that the task takes: ${own.join(', ')}` : `the columns of ${train.path}`),
+    );
     return rows.flatMap(({ number, cells }) =>
       places.map((at, i) => numberOf(cells[at], () => `${columns[i]} of row ${number} in ${table.path}`)),
     );

@@ -7,7 +7,7 @@ import { basename, join, resolve } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { DEFAULT_LIMITS, SeedmaskError } from '../../codec/index.js';
 import { oneLine } from '../../codec/one-line.js';
-import { type Dataset, datasetFromCifar, datasetFromIdx } from '../../src/data.js';
+import { type Dataset, datasetFromCifar, datasetFromIdx, type Features } from '../../src/data.js';
 import type { Reach } from '../../src/moves.js';
 import { type Architecture, describe, inputs, isDense, type Shape } from '../../src/network.js';
 import { formatSeed, type Seed } from '../../src/random.js';
@@ -158,6 +158,30 @@ export function checkMoves({ name, train: { input, features } }: LoadedData, mov
 }
 
 /**
+ * Throws SeedmaskError bad-option unless rows are numbers where a task takes numbers, and pixels where it takes these.
+ * @param features how the task makes bytes of numbers, if it takes them
+ * @param field where the data was named
+ */
+export function checkKind({ train }: LoadedData, features: Features | undefined, field = '--data'): void {
+  if ((features === undefined) === (train.features === undefined)) return;
+  const [expected, got] = features ? ['numbers (CSV), as the task takes', 'images'] : ['images, as the task takes', 'numbers'];
+  throw new SeedmaskError('bad-option', { field, expected, got });
+}
+
+/** That columns tell a task nothing, as all their numbers lie beyond one end of those that it tells apart; in one line, or null. */
+export function beyond({ images, features }: Dataset): string | null {
+  const { low, names } = features ?? { low: [] };
+  const same = (input: number, byte: number) => {
+    for (let at = input; at < images.length; at += low.length) if (images[at] !== byte) return false;
+    return true;
+  };
+  const lost = [...low.keys()].filter((input) => same(input, 0) || same(input, 255));
+  if (lost.length === 0) return null;
+  const columns = listed(lost.map((input) => names?.[input] ?? String(input + 1)));
+  return `all numbers of ${columns} lie beyond those that the known task tells apart: seedmask train takes them by their own range`;
+}
+
+/**
  * Throws SeedmaskError bad-option unless the network takes the images and has a class for every label and every name of a class.
  * Networks of dense layers alone take images of any form with as many values.
  * @param field where the data was named
@@ -192,11 +216,12 @@ export function unseen({ labels }: Dataset, rows: Uint32Array, names: readonly s
   for (const row of rows) seen[labels[row]] = 1;
   const lacking = names.filter((_, label) => !seen[label]);
   if (lacking.length === 0) return null;
-  const more = lacking.length > 3 ? ` and ${lacking.length - 3} more` : '';
-  return oneLine(
-    `no training row of ${lacking.length === 1 ? 'class' : 'classes'} ${lacking.slice(0, 3).join(', ')}${more}, which the task cannot learn`,
-  );
+  return `no training row of ${lacking.length === 1 ? 'class' : 'classes'} ${listed(lacking)}, which the task cannot learn`;
 }
+
+/** The first three names; others are counted. */
+const listed = (names: readonly string[]): string =>
+  oneLine(names.slice(0, 3).join(', ') + (names.length > 3 ? ` and ${names.length - 3} more` : ''));
 
 /**
  * A network that the rows fit, as it sees them: dense layers alone take images in the images' own form, which a list of widths does not
