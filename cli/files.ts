@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   existsSync,
+  fchmodSync,
   fstatSync,
   fsyncSync,
   lstatSync,
@@ -44,9 +45,7 @@ export const plain = ({ buffer, byteOffset, length }: Buffer): Uint8Array => new
 /** @throws SeedmaskError no-file, or over-limit before memory is taken */
 export function readFile(path: string, limit = DEFAULT_LIMITS.maxFileBytes): Uint8Array {
   return reading(path, () => {
-    const status = statSync(path);
-    if (!status.isFile()) throw notRegular(path, status.isDirectory());
-    const { size } = status;
+    const { size } = regular(path);
     if (size > limit) throw new SeedmaskError('over-limit', { field: path, got: `${size} bytes`, expected: `${limit} bytes` });
     return plain(readFileSync(path));
   });
@@ -88,42 +87,43 @@ export interface OpenFile {
 
 /** @throws SeedmaskError no-file */
 export function openRanges(path: string): OpenFile {
-  let file: number | undefined;
-  try {
+  return reading(path, () => {
     // Asked first: opening a pipe would wait for who writes to it.
-    const found = statSync(path);
-    if (!found.isFile()) throw notRegular(path, found.isDirectory());
-    file = openSync(path, 'r');
-    const status = fstatSync(file);
-    const handle = file;
+    regular(path);
+    const file = openSync(path, 'r');
+    const { size } = fstatSync(file);
     const read: RangeRead = async (offset, length) => {
-      const bytes = new Uint8Array(Math.max(0, Math.min(length, status.size - offset)));
+      const bytes = new Uint8Array(Math.max(0, Math.min(length, size - offset)));
       let filled = 0;
       for (let n = 1; filled < bytes.length && n > 0; filled += n)
-        n = readSync(handle, bytes, filled, bytes.length - filled, offset + filled);
+        n = readSync(file, bytes, filled, bytes.length - filled, offset + filled);
       return bytes.subarray(0, filled);
     };
-    return { fileBytes: status.size, read, close: () => closeSync(handle) };
-  } catch (error) {
-    if (file !== undefined) closeSync(file);
-    if (error instanceof SeedmaskError) throw error;
-    throw new SeedmaskError('no-file', { field: path, got: reason(error) });
-  }
+    return { fileBytes: size, read, close: () => closeSync(file) };
+  });
 }
 
-const notRegular = (path: string, isFolder: boolean) =>
-  new SeedmaskError('no-file', { field: path, got: isFolder ? 'it is a folder' : 'it is no regular file' });
+/** What a path says of a file whose bytes may be asked for. */
+function regular(path: string): Stats {
+  const refuse = (got: string) => new SeedmaskError('no-file', { field: path, got });
+  if (path === '-') throw refuse('standard input is not read; give a path');
+  const status = statSync(path);
+  if (status.isDirectory()) throw refuse('it is a folder');
+  if (!status.isFile()) throw refuse('it is no regular file');
+  return status;
+}
 
 /** The calls that writing needs, so that a test can hand in some that fail. */
 export interface Disk {
-  openSync(path: string, flags: string, mode: number): number;
+  openSync(path: string, flags: string, mode?: number): number;
+  fchmodSync(file: number, mode: number): void;
   writeSync(file: number, bytes: Uint8Array, offset: number): number;
   fsyncSync(file: number): void;
   closeSync(file: number): void;
   renameSync(from: string, to: string): void;
   rmSync(path: string, options: { force: boolean }): void;
 }
-export const DISK: Disk = { openSync, writeSync, fsyncSync, closeSync, renameSync, rmSync };
+export const DISK: Disk = { openSync, fchmodSync, writeSync, fsyncSync, closeSync, renameSync, rmSync };
 
 /** Writes all of it or leaves what was there. Synchronous, so that no signal falls between the write and the rename. */
 export function writeFileSafely(path: string, bytes: Uint8Array, disk = DISK): void {
@@ -141,13 +141,18 @@ export function writeTogether([[path, bytes], ...others]: readonly (readonly [pa
   });
 }
 
-/** @param publish gives the written file its name, or removes it */
+/**
+ * Who may read and write the file that is there may do so afterwards, and nobody else meanwhile.
+ * @param publish gives the written file its name, or removes it
+ */
 function write(path: string, bytes: Uint8Array, disk: Disk, publish: (temporary: string) => void): void {
-  const temporary = beside(path);
+  const { temporary, mode } = beside(path);
   writing(path, () => {
     try {
-      const file = disk.openSync(temporary, 'wx', 0o644);
+      const file = disk.openSync(temporary, 'wx', mode);
       try {
+        // What opening it has left out of an old file's mode, as the umask is for new ones.
+        if (mode !== undefined) disk.fchmodSync(file, mode);
         for (let at = 0; at < bytes.length; ) at += disk.writeSync(file, bytes, at);
         disk.fsyncSync(file);
       } finally {
@@ -167,7 +172,7 @@ function write(path: string, bytes: Uint8Array, disk: Disk, publish: (temporary:
 
 /** Fails now, not after a training run, if a file cannot be written there. */
 export function checkWritable(path: string): void {
-  const probe = beside(path);
+  const { temporary: probe } = beside(path);
   writing(path, () => {
     const file = openSync(probe, 'wx');
     try {
@@ -251,14 +256,16 @@ export function stateOf(path: string): string {
 
 const unnamed = () => new SeedmaskError('cannot-write', { field: 'the output', got: 'an empty name' });
 
-/** A new name beside a path that is free or a regular file: devices, pipes, links and folders are never replaced. */
-function beside(path: string): string {
+/** A new name beside a path that is free or a regular file, and that file's mode: devices, pipes, links and folders are never replaced. */
+function beside(path: string): { readonly temporary: string; readonly mode: number | undefined } {
   if (path === '') throw unnamed();
+  const refuse = (got: string) => new SeedmaskError('cannot-write', { field: path, got });
+  if (path === '-') throw refuse('standard output is not written to; give a path');
   const status = writing(path, () => lstatSync(path, { throwIfNoEntry: false }));
-  if (status && !status.isFile()) {
-    throw new SeedmaskError('cannot-write', { field: path, got: status.isDirectory() ? 'it is a folder' : 'it is no regular file' });
-  }
-  return `${path}.${randomBytes(6).toString('hex')}.tmp`;
+  if (status?.isDirectory()) throw refuse('it is a folder');
+  if (status && !status.isFile()) throw refuse('it is no regular file');
+  if (status && (status.mode & 0o222) === 0) throw refuse('it is write-protected');
+  return { temporary: `${path}.${randomBytes(6).toString('hex')}.tmp`, mode: status && status.mode & 0o777 };
 }
 
 /** Whether so much time has gone by since anybody changed a file or folder. */
