@@ -87,8 +87,8 @@ export async function openArchive(read: RangeRead, options: ArchiveOptions = {})
   const begun = begin(await source.beginning(headerEnd), limits);
   const { header, layout } = begun;
   checkCanonical(begun, encodeHeader(header));
-  const { base } = header;
-  const network = header.network ?? lookedUp(base, base instanceof Uint8Array ? await options.networks?.(base) : undefined);
+  const { network: at } = header;
+  const network = at instanceof Uint8Array ? lookedUp(at, await options.networks?.(at)) : at;
   const layers = admit(header, network, limits, Math.min(1, header.tasks)).length;
   claim('the index and the shortest payloads', layout.payloads + layout.tasks * (1 + layers));
   const table = layout.pages ? await source.range(layout.start, layout.pages * PAGE_BYTES, 'the page table') : new Uint8Array(0);
@@ -147,7 +147,7 @@ export class Archive {
   constructor(source: Source, begun: Begun, network: Network, table: Uint8Array, options: ArchiveOptions & { readonly limits: Limits }) {
     const { layout, header } = begun;
     this.network = network;
-    this.base = baseOf(header.base);
+    this.base = baseOf(header);
     this.tasks = layout.tasks;
     this.#source = source;
     this.#begun = begun;

@@ -149,7 +149,7 @@ export function readStandAlone(bytes: Uint8Array, limits: Partial<Limits> = {}):
 export const finder =
   (networks: NetworkLookup | undefined): FindNetwork =>
   (id) =>
-    lookedUp(id, id instanceof Uint8Array ? networks?.(id) : undefined);
+    lookedUp(id, networks?.(id));
 
 /** Everything about a file but the decoded masks, all of it checked. Reading has this one path. */
 export function open(bytes: Uint8Array, some: Partial<Limits>, find: FindNetwork): Opened {
@@ -158,8 +158,7 @@ export function open(bytes: Uint8Array, some: Partial<Limits>, find: FindNetwork
   const begun = begin(bytes, limits);
   const { header, layout } = begun;
   const { start, index, width } = layout;
-  const { base } = header;
-  const network = header.network ?? find(base);
+  const network = header.network instanceof Uint8Array ? find(header.network) : header.network;
   const layers = admit(header, network, limits, header.tasks).length;
 
   need('the index and the shortest payloads', layout.payloads - start + header.tasks * (1 + layers), bytes.length - start);
@@ -188,7 +187,7 @@ export function open(bytes: Uint8Array, some: Partial<Limits>, find: FindNetwork
   const named = nameBases(tasks);
   const leaning = named.filter((task) => task.base !== undefined).length;
   within('weights of all tasks and their bases', (tasks.length + leaning) * totalWeights(network), limits.maxWeights);
-  return { network, base: baseOf(base), tasks: named };
+  return { network, base: baseOf(header), tasks: named };
 }
 
 /**

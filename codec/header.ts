@@ -1,10 +1,10 @@
 // The header of a model file, between its MessagePack bytes and its meaning: one positional array
 //
-//   [base?] [input, layers, distribution, sigma, seed, weight check]? [transforms, labels, data, tasks, columns, id bytes?]?
+//   [reference?] [input, layers, distribution, sigma, seed, weight check]? [transforms, labels, data, tasks, columns, id bytes?]?
 //
-// `base` is there when the prefix says so: a task index, or the 32-byte id of a network kept elsewhere, and then the network's six
-// fields are not. A network-only file has these six and nothing more. Transforms, label sets and data sets are tables, each entry stored
-// once; an entry that everybody uses is a number.
+// The reference is there when the prefix says so: the 32-byte id of a network kept elsewhere, and then the network's six fields are not;
+// or a task's index, which means nothing and is not written any more. A network-only file has the six fields and nothing more. Transforms,
+// label sets and data sets are tables, each entry stored once; an entry that everybody uses is a number.
 // Every field is checked here and nowhere else; write.ts lays the bytes out, msgpack.ts spells them.
 
 import { sha256 } from '@noble/hashes/sha2.js';
@@ -53,9 +53,10 @@ export interface DataKind {
 }
 
 export interface Header {
-  readonly base: number | Uint8Array | null;
-  /** null when `base` names a network kept elsewhere. */
-  readonly network: Network | null;
+  /** A task's index that means nothing, in files that are no longer written; null in all others. */
+  readonly mark: number | null;
+  /** Or the id of one that is kept elsewhere. */
+  readonly network: Network | Uint8Array;
   /** CRC-32C of the first weights (`weightCheck`), 0 without a network. */
   readonly check: number;
   readonly transforms: readonly Transform[];
@@ -148,10 +149,10 @@ function networkValues(network: Network, check: number): Value[] {
 
 /** The canonical MessagePack bytes of a header. */
 export function encodeHeader(header: Header): Uint8Array {
-  const network = header.network ? networkValues(header.network, header.check) : [];
+  const network = header.network instanceof Uint8Array ? [header.network] : networkValues(header.network, header.check);
   if (header.tasks === 0) return encode(network);
   return encode([
-    ...(header.base === null ? [] : [header.base]),
+    ...(header.mark === null ? [] : [header.mark]),
     ...network,
     tableValue(header.transforms.map(transformValue)),
     tableValue(header.labels.map(labelsValue)),
@@ -197,14 +198,14 @@ function finite(value: unknown, field: string): number {
  * compares `encodeHeader` of what the file means with its bytes.
  * @throws SeedmaskError 'bad-header'
  */
-export function decodeHeader(bytes: Uint8Array, hasBase: boolean): Header {
+export function decodeHeader(bytes: Uint8Array, hasReference: boolean): Header {
   const fields = list(decode(bytes), 'the header', 6, 13);
-  const base = hasBase ? baseField(fields.shift()) : null;
-  const inline = !(base instanceof Uint8Array);
-  const network = inline ? networkField(list(fields.splice(0, 5), 'the network', 5, 5)) : null;
-  const check = inline ? uint(fields.shift(), 'weight check', 0, 0xffffffff) : 0;
-  if (!hasBase && fields.length === 0)
-    return { base, network, check, transforms: [], labels: [], data: [], tasks: 0, columns: 0, idBytes: 0 };
+  const reference = hasReference ? referenceField(fields.shift()) : null;
+  const [mark, id] = typeof reference === 'number' ? [reference, null] : [null, reference];
+  const network = id ?? networkField(list(fields.splice(0, 5), 'the network', 5, 5));
+  const check = id ? 0 : uint(fields.shift(), 'weight check', 0, 0xffffffff);
+  if (!hasReference && fields.length === 0)
+    return { mark, network, check, transforms: [], labels: [], data: [], tasks: 0, columns: 0, idBytes: 0 };
   const transforms = table(fields.shift(), 'transforms', transformField);
   const labels = table(fields.shift(), 'labels', labelsField);
   const data = table(fields.shift(), 'data', dataField);
@@ -212,10 +213,10 @@ export function decodeHeader(bytes: Uint8Array, hasBase: boolean): Header {
   const columns = uint(fields.shift(), 'index columns', 0, 127);
   const idBytes = columns & 1 ? uint(fields.shift(), 'id width', 1, 128) : 0;
   if (fields.length > 0) throw wrong('the header', 'at its end', `${fields.length} more fields`);
-  return { base, network, check, transforms, labels, data, tasks, columns, idBytes };
+  return { mark, network, check, transforms, labels, data, tasks, columns, idBytes };
 }
 
-function baseField(value: unknown): number | Uint8Array {
+function referenceField(value: unknown): number | Uint8Array {
   if (!(value instanceof Uint8Array)) return uint(value, 'base', 0, 0xffffffff);
   if (value.length !== 32) throw wrong('base', 'a task index or 32 bytes', `${value.length} bytes`);
   return Uint8Array.from(value);

@@ -14,11 +14,8 @@ import { SeedmaskError } from './errors.js';
 import { checkTables, decodeHeader, type Header, networkId, weightCheck } from './header.js';
 import { readColumns, recordBytes, type TaskHead } from './records.js';
 
-/** What the file leans on: nothing, one of its own tasks as the base mask, or a network kept in another file. */
-export type Base =
-  | { readonly kind: 'none' }
-  | { readonly kind: 'task'; readonly index: number }
-  | { readonly kind: 'network'; readonly id: Uint8Array };
+/** What the file leans on: nothing, or a network kept in another file. */
+export type Base = { readonly kind: 'none' } | { readonly kind: 'network'; readonly id: Uint8Array };
 
 /** What a reader is ready to spend. */
 export interface Limits {
@@ -36,7 +33,7 @@ export type NetworkLookup = (id: Uint8Array) => Network | undefined;
 
 export const MAGIC = [0x89, 0x53, 0x4d, 0x4b, 0x0d, 0x0a];
 export const VERSION = 1;
-export const HAS_BASE = 2;
+export const HAS_REFERENCE = 2;
 export const PREFIX_BYTES = 16;
 export const PAGE = 256;
 export const PAGE_BYTES = 10;
@@ -72,7 +69,7 @@ export function headerLength(bytes: Uint8Array): number {
   if (magic.some((byte, i) => byte !== MAGIC[i])) throw new SeedmaskError('not-a-model-file', { got: hex(magic), expected: hex(MAGIC) });
   need('the prefix', PREFIX_BYTES, bytes.length);
   if (bytes[6] !== VERSION) throw new SeedmaskError('unknown-version', { got: bytes[6], expected: VERSION });
-  if (bytes[7] & ~HAS_BASE) throw new SeedmaskError('unknown-flag', { got: `0x${hex([bytes[7]])}`, expected: '0x02' });
+  if (bytes[7] & ~HAS_REFERENCE) throw new SeedmaskError('unknown-flag', { got: `0x${hex([bytes[7]])}`, expected: '0x02' });
   const length = viewOf(bytes).getUint32(8, true);
   within('header bytes', length, MAX_HEADER_BYTES);
   return length;
@@ -88,11 +85,11 @@ export function begin(bytes: Uint8Array, limits: Limits): Begun {
   const start = PREFIX_BYTES + length;
   const copy = bytes.slice(PREFIX_BYTES, start);
   checksum('the header', viewOf(bytes).getUint32(12, true), crc(bytes.subarray(0, 12), copy));
-  const header = decodeHeader(copy, (bytes[7] & HAS_BASE) !== 0);
-  within('tasks', header.tasks, limits.maxTasks);
-  if (typeof header.base === 'number' && header.base >= header.tasks) {
-    throw new SeedmaskError('bad-base', { field: 'base task', expected: `an index below ${header.tasks}`, got: header.base });
-  }
+  const header = decodeHeader(copy, (bytes[7] & HAS_REFERENCE) !== 0);
+  const { mark, tasks } = header;
+  within('tasks', tasks, limits.maxTasks);
+  if (mark !== null && mark >= tasks)
+    throw new SeedmaskError('bad-base', { field: 'base task', expected: `an index below ${tasks}`, got: mark });
   return { header, bytes: copy, layout: layoutOf(header, start) };
 }
 
@@ -173,7 +170,7 @@ export function admit(header: Header, network: Network, limits: Limits, masks: n
   within('weights of all tasks', weights.reduce((a, b) => a + b, 0) * masks, limits.maxWeights);
   checkSizes(placed, Math.min(limits.maxWeights, limits.maxMaskWeights));
   checkTables(header, network, size(placed[placed.length - 1].output));
-  const check = header.network ? weightCheck(network) : header.check;
+  const check = header.network === network ? weightCheck(network) : header.check;
   if (check !== header.check) throw new SeedmaskError('wrong-generator', { got: hex32(check), expected: hex32(header.check) });
   return weights;
 }
@@ -185,24 +182,21 @@ export function checkSizes(placed: readonly Placed[], most = DEFAULT_LIMITS.maxM
   for (const p of placed) within('values between two layers', Math.max(size(p.input), size(p.output)), most);
 }
 
-export const baseOf = (base: number | Uint8Array | null): Base =>
-  base === null ? { kind: 'none' } : typeof base === 'number' ? { kind: 'task', index: base } : { kind: 'network', id: base };
+export const baseOf = ({ network }: Header): Base => (network instanceof Uint8Array ? { kind: 'network', id: network } : { kind: 'none' });
 
 /** A network for a file without one: what `open` (container.ts) asks when the header has none. */
-export type FindNetwork = (id: number | Uint8Array | null) => Network;
+export type FindNetwork = (id: Uint8Array) => Network;
 
 /** The network that was found for a file without one, if it is that network. */
-export function lookedUp(id: number | Uint8Array | null, network: Network | undefined): Network {
-  if (!(id instanceof Uint8Array) || !network) throw notFound(id, 'none');
+export function lookedUp(id: Uint8Array, network: Network | undefined): Network {
+  if (!network) throw notFound(id, 'none');
   const found = hex(fits(() => networkId(network), 'bad-base', 'the network looked up', 'layers that fit'));
   if (found === hex(id)) return network;
   throw notFound(id, found);
 }
 
 /** What to throw when a file's network is not at hand. */
-export function notFound(id: number | Uint8Array | null, got: string): SeedmaskError {
-  if (!(id instanceof Uint8Array))
-    return new SeedmaskError('bad-base', { field: 'a file without a network', expected: 'a network id', got: id });
+export function notFound(id: Uint8Array, got: string): SeedmaskError {
   const hint = 'Give the file that holds this network as well';
   return new SeedmaskError('bad-base', { field: 'a mask-only file', expected: `the network ${hex(id)}`, got, hint });
 }

@@ -14,7 +14,7 @@ import {
   crc,
   firstDifference,
   fits,
-  HAS_BASE,
+  HAS_REFERENCE,
   hex,
   type Limits,
   layoutOf,
@@ -133,8 +133,8 @@ function assemble(network: Network, base: Base, unplaced: readonly PackedTask[])
   const arranged = arrange(tasks.map((task) => ({ ...task, logitScale: Math.fround(task.logitScale) })));
   const header = encodeHeader({
     ...arranged,
-    base: base.kind === 'none' ? null : base.kind === 'task' ? base.index : base.id,
-    network: base.kind === 'network' ? null : network,
+    mark: null,
+    network: base.kind === 'network' ? base.id : network,
     check: weightCheck(network),
     tasks: tasks.length,
   });
@@ -146,7 +146,7 @@ function assemble(network: Network, base: Base, unplaced: readonly PackedTask[])
   const view = viewOf(file);
   file.set(MAGIC);
   file[6] = VERSION;
-  file[7] = base.kind === 'none' ? 0 : HAS_BASE;
+  file[7] = base.kind === 'none' ? 0 : HAS_REFERENCE;
   view.setUint32(8, header.length, true);
   file.set(header, PREFIX_BYTES);
   view.setUint32(12, crc(file.subarray(0, 12), header), true);

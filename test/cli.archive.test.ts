@@ -51,7 +51,7 @@ put('b-mask.smk', writePacked(packedB, { maskOnly: true }));
 put('network.smk', writeModel({ network: SMALL_CONV, base: NONE, tasks: [] }));
 put('other.smk', writeModel(one({ ...SMALL_CONV, seed: { low: 8, high: 0 } }, 0.3, 3)));
 put('ärger.smk', writeModel(ONE[0]));
-put('archive.smk', writeModel({ ...ARCHIVE_MODEL, base: NONE }));
+put('archive.smk', writeModel(ARCHIVE_MODEL));
 put('cut.smk', bytesOf('a.smk').subarray(0, 50));
 put('junk.smk', 'hello, this is no model');
 // Right checksums around a payload of one byte too many.

@@ -71,7 +71,7 @@ for (const [name, rows] of [
     ),
   );
 }
-writeFileSync(join(folder, 'archive.smk'), writeModel({ ...ARCHIVE_MODEL, base: { kind: 'none' } }));
+writeFileSync(join(folder, 'archive.smk'), writeModel(ARCHIVE_MODEL));
 const old = writeModel({ network: SMALL_CONV, base: { kind: 'none' }, tasks: [task(randomMask(SMALL_CONV, [0.3], { low: 1, high: 0 }))] });
 
 const COMMANDS = {

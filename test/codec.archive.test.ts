@@ -28,7 +28,7 @@ import {
 } from '../codec/index.js';
 import { encode } from '../codec/msgpack.js';
 import { fullMask, type Network } from '../src/network.js';
-import { ATTACKS, MASK_ONLY_ATTACKS, MASKED, seal } from './attacks/files.js';
+import { ATTACKS, MASK_ONLY_ATTACKS, MASKED, marked, seal } from './attacks/files.js';
 import { leaveOut, runs } from './codec.effort.js';
 import {
   ARCHIVE_MODEL,
@@ -226,7 +226,7 @@ describe('what is read is checked', () => {
   });
 
   test('every flipped bit of what one task needs is refused, and of other payloads goes unseen', async () => {
-    const model = { ...ARCHIVE_MODEL, base: NONE };
+    const model = ARCHIVE_MODEL;
     const bytes = writeModel(model);
     const info = inspectModel(bytes);
     const [first, second] = info.tasks.map((t) => t.payloadBytes);
@@ -332,7 +332,7 @@ describe('network-only files', () => {
 });
 
 describe('mask-only files', () => {
-  const packed = readPacked(writeModel({ ...ARCHIVE_MODEL, base: NONE }));
+  const packed = readPacked(writeModel(ARCHIVE_MODEL));
   const bytes = writePacked(packed, { maskOnly: true });
 
   test('name their network and are the same content', async () => {
@@ -342,7 +342,7 @@ describe('mask-only files', () => {
     expect(writeModel(model)).toEqual(bytes);
     const opened = await openArchive(ranges(bytes).read, { networks: async () => TINY });
     expect(await opened.task('a.b')).toEqual(ARCHIVE_MODEL.tasks[1]);
-    expect(writePacked(readPacked(bytes, {}, () => TINY))).toEqual(writeModel({ ...ARCHIVE_MODEL, base: NONE }));
+    expect(writePacked(readPacked(bytes, {}, () => TINY))).toEqual(writeModel(ARCHIVE_MODEL));
   });
 
   test.each([
@@ -552,13 +552,18 @@ describe('packed tasks', () => {
     expect(() => readStandAlone(masks)).toThrow(/a mask-only file needs the network [0-9a-f]{64}, got none/);
   });
 
-  test('of a file with a base task stand alone', async () => {
-    const bytes = writeModel(ARCHIVE_MODEL);
-    const alone = writeModel({ ...ARCHIVE_MODEL, base: NONE });
+  test('of a file with the mark of a task are those of the file without', async () => {
+    const alone = writeModel(ARCHIVE_MODEL);
+    const bytes = marked(alone, 3, 2);
+    expect(readModel(bytes)).toEqual(readModel(alone));
+    expect(inspectModel(bytes)).toMatchObject({ base: NONE, contentId: contentId(ARCHIVE_MODEL) });
     expect(writePacked(readPacked(bytes))).toEqual(alone);
     const opened = await openArchive(ranges(bytes).read);
+    expect(opened.base).toEqual(NONE);
     const tasks = await Promise.all(['a', 'a.b', 'b'].map((id) => opened.packedTask(id)));
     expect(writePacked({ network: TINY, tasks })).toEqual(alone);
+    for (const read of [readModel, verifyModel]) expect(() => read(marked(alone, 3, 3))).toThrow(/base task needs an index below 3, got 3/);
+    expect(() => verifyModel(bytes)).toThrow(/not in its one canonical form: the file re-encodes differently at byte 7/);
   });
 
   test('cost 32 bytes or less in an archive beside the payload: ids, a permutation each, a temperature each', () => {
@@ -574,7 +579,7 @@ describe('verify', () => {
       const bytes = writeModel(ARCHIVE_MODEL, { schemes: [scheme] });
       const done: number[] = [];
       const found = verifyModel(bytes, {}, undefined, (n) => done.push(n));
-      expect(found).toMatchObject({ tasks: 3, foreignDeflate: 0, base: ARCHIVE_MODEL.base, schemes: { [scheme]: 3 } });
+      expect(found).toMatchObject({ tasks: 3, foreignDeflate: 0, base: NONE, schemes: { [scheme]: 3 } });
       expect(found.contentId).toEqual(contentId(ARCHIVE_MODEL));
       expect(done).toEqual([1, 2, 3]);
     }

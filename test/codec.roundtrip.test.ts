@@ -395,11 +395,9 @@ describe('the writer refuses what it cannot store', () => {
     ['a logit scale of zero', change({ logitScale: 0 }), /logit scale must be above 0/],
     ['a scale that is not finite', change({ transform: { scale: Number.NaN, mean: 0, constant: null } }), /finite/],
     ['a constant bitmap of the wrong size', change({ transform: { scale: 1, mean: 0, constant: new Uint8Array(2) } }), /6 bits/],
-    ['unsorted ids', { ...ARCHIVE_MODEL, base: { kind: 'none' }, tasks: [second, first] }, /above the id before it, 'a.b'/],
-    ['two tasks of one name', { ...ARCHIVE_MODEL, base: { kind: 'none' }, tasks: [first, first] }, /above the id before it/],
-    ['a base task that is not there', { ...ARCHIVE_MODEL, base: { kind: 'task', index: 3 } }, /an index below 3/],
+    ['unsorted ids', { ...ARCHIVE_MODEL, tasks: [second, first] }, /above the id before it, 'a.b'/],
+    ['two tasks of one name', { ...ARCHIVE_MODEL, tasks: [first, first] }, /above the id before it/],
     ['no tasks and no network', { ...TINY_MODEL, base: { kind: 'network', id: networkId(TINY) }, tasks: [] }, /one task or more, got none/],
-    ['no tasks and one of them the base', { ...TINY_MODEL, base: { kind: 'task', index: 0 }, tasks: [] }, /one task or more, got none/],
     [
       'a sigma whose weights are infinite',
       { ...TINY_MODEL, network: { ...TINY, sigma: 1e38 } },

@@ -45,7 +45,6 @@ Examples:
         weights,
         networkId: hexOf(networkId(network)),
         maskOnly: base.kind === 'network',
-        baseTask: base.kind === 'task' ? info.tasks[base.index].id : null,
         contentId: hexOf(info.contentId),
         tasks: info.tasks,
       };
@@ -55,7 +54,6 @@ Examples:
           `network ${value.network}, ${value.distribution}, sigma ${value.sigma}, seed ${value.seed}${value.maskOnly ? ', kept in another file' : ''}`,
           `network id ${value.networkId}`,
           `content ${value.contentId}`,
-          ...(value.baseTask === null ? [] : [`base task ${value.baseTask}`]),
           info.tasks.length === 0 ? 'no tasks' : info.tasks.length > DETAILED_TASKS ? tasksOf(info) : layersOf(file, info, weights),
         ].join('\n'),
       );

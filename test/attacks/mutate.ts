@@ -342,8 +342,9 @@ function repair(parts: Parts, chance: Chance): void {
   } catch {
     return;
   }
-  if (header.network && checkAt !== undefined && header.network.layers.length < 9 && Math.max(...weightCounts(header.network)) < 1e7) {
-    if (chance.below(8)) parts.tokens[checkAt] = [...encode(weightCheck(header.network))];
+  const { network } = header;
+  if (!(network instanceof Uint8Array) && checkAt !== undefined && network.layers.length < 9 && Math.max(...weightCounts(network)) < 1e7) {
+    if (chance.below(8)) parts.tokens[checkAt] = [...encode(weightCheck(network))];
   }
   const width = recordBytes(header) - 8;
   if (width > 200 || chance.once(8)) return;

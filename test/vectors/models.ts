@@ -79,7 +79,7 @@ export const TINY_MODEL: Model = {
 /** Three tasks that share and differ: every index column is there. */
 export const ARCHIVE_MODEL: Model = {
   network: TINY,
-  base: { kind: 'task', index: 1 },
+  base: { kind: 'none' },
   tasks: [
     task(randomMask(TINY, [0.5], { low: 4, high: 0 }), { id: 'a', labels: TINY_LABELS }),
     task(randomMask(TINY, [0.1, 1], { low: 5, high: 0 }), {
