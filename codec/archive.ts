@@ -89,7 +89,7 @@ export async function openArchive(read: RangeRead, options: ArchiveOptions = {})
   checkCanonical(begun, encodeHeader(header));
   const { network: at } = header;
   const network = at instanceof Uint8Array ? lookedUp(at, await options.networks?.(at)) : at;
-  const layers = admit(header, network, limits, Math.min(1, header.tasks)).length;
+  const layers = admit(header, network, limits).length;
   claim('the index and the shortest payloads', layout.payloads + layout.tasks * (1 + layers));
   const table = layout.pages ? await source.range(layout.start, layout.pages * PAGE_BYTES, 'the page table') : new Uint8Array(0);
   return new Archive(source, begun, network, table, { ...options, limits });

@@ -159,7 +159,7 @@ export function open(bytes: Uint8Array, some: Partial<Limits>, find: FindNetwork
   const { header, layout } = begun;
   const { start, index, width } = layout;
   const network = header.network instanceof Uint8Array ? find(header.network) : header.network;
-  const layers = admit(header, network, limits, header.tasks).length;
+  const layers = admit(header, network, limits).length;
 
   need('the index and the shortest payloads', layout.payloads - start + header.tasks * (1 + layers), bytes.length - start);
   const records = bytes.subarray(index, layout.payloads);
@@ -185,8 +185,9 @@ export function open(bytes: Uint8Array, some: Partial<Limits>, find: FindNetwork
   });
   checkCanonical(begun, encodeHeader({ ...header, ...arrange(tasks) }));
   const named = nameBases(tasks);
-  const leaning = named.filter((task) => task.base !== undefined).length;
-  within('weights of all tasks and their bases', (tasks.length + leaning) * totalWeights(network), limits.maxWeights);
+  const masks = tasks.length + named.filter((task) => task.base !== undefined).length;
+  const hint = 'Set maxWeights higher, or read single tasks with openArchive';
+  within('weights of all tasks and their bases', masks * totalWeights(network), limits.maxWeights, hint);
   return { network, base: baseOf(header), tasks: named };
 }
 

@@ -7,6 +7,7 @@ import { DECODERS } from './decoders.js';
 import { deflate } from './deflate.js';
 import { SeedmaskError } from './errors.js';
 import { type BaseMask, fitsModel, gridOf, hintsOf, type Surroundings } from './grids.js';
+import { taskName } from './layout.js';
 import { RangeEncoder } from './rangecoder.js';
 import {
   basePlace,
@@ -112,17 +113,25 @@ export function standAloneStored(network: Network, stored: StoredTask, place: nu
 export function placeBases(tasks: readonly PackedTask[]): PackedTask[] {
   const places = placesOf(tasks);
   return tasks.map((task, i) => {
-    if (task.base === undefined && basePlace(task.payload, 'a task') === null) return task;
+    const leans = basePlace(task.payload, taskName(task, i)) !== null;
+    if (!leans && task.base === undefined) return task;
+    if (!leans) {
+      const expected = `a payload that leans on task ${task.base}, its base`;
+      throw new SeedmaskError('bad-base', { field: taskName(task, i), expected, got: 'one that stands alone' });
+    }
     const place = places.get(task.base ?? '') ?? -1;
     checkBaseTask(task, i, task.base ?? 'of no name', place < 0 ? undefined : tasks[place].base !== undefined);
     return { ...task, payload: withBasePlace(task.payload, place) };
   });
 }
 
-/** The mask that a task may lean on when it is written. Throws 'bad-base'. */
-export function baseToTry(tasks: readonly Task[], task: Task, i: number): BaseMask | undefined {
+/**
+ * The mask that a task may lean on when it is written. Throws 'bad-base'.
+ * @param places of the tasks by their ids (`placesOf`)
+ */
+export function baseToTry(tasks: readonly Task[], places: ReadonlyMap<string, number>, task: Task, i: number): BaseMask | undefined {
   if (task.base === undefined) return undefined;
-  const place = tasks.findIndex(({ id }) => id === task.base);
+  const place = places.get(task.base) ?? -1;
   checkBaseTask(task, i, task.base, place < 0 ? undefined : tasks[place].base !== undefined);
   return { place, mask: tasks[place].mask };
 }

@@ -210,6 +210,7 @@ export function decodeHeader(bytes: Uint8Array, hasReference: boolean): Header {
   const labels = table(fields.shift(), 'labels', labelsField);
   const data = table(fields.shift(), 'data', dataField);
   const tasks = uint(fields.shift(), 'task count', 1, 0xffffffff);
+  if (mark !== null) uint(mark, 'reference', 0, tasks - 1);
   const columns = uint(fields.shift(), 'index columns', 0, 127);
   const idBytes = columns & 1 ? uint(fields.shift(), 'id width', 1, 128) : 0;
   if (fields.length > 0) throw wrong('the header', 'at its end', `${fields.length} more fields`);
@@ -217,8 +218,8 @@ export function decodeHeader(bytes: Uint8Array, hasReference: boolean): Header {
 }
 
 function referenceField(value: unknown): number | Uint8Array {
-  if (!(value instanceof Uint8Array)) return uint(value, 'base', 0, 0xffffffff);
-  if (value.length !== 32) throw wrong('base', 'a task index or 32 bytes', `${value.length} bytes`);
+  if (!(value instanceof Uint8Array)) return uint(value, 'reference', 0, 0xffffffff);
+  if (value.length !== 32) throw wrong('reference', 'a task index or 32 bytes', `${value.length} bytes`);
   return Uint8Array.from(value);
 }
 
@@ -317,6 +318,9 @@ function dataField(value: unknown, field: string): DataKind | null {
   const bits = uint(permuted, `${field} permutations`, 0, 3);
   return { dataset: text(dataset, `${field} name`), pixels: (bits & 1) === 1, labels: (bits & 2) === 2 };
 }
+
+/** Throws 'bad-header' unless the fields of a header can say what a network is. */
+export const checkFields = (network: Network): void => void decodeHeader(encode(networkValues(network, 0)), false);
 
 // ---- identity ----
 

@@ -20,13 +20,14 @@ export type Base = { readonly kind: 'none' } | { readonly kind: 'network'; reado
 /** What a reader is ready to spend. */
 export interface Limits {
   readonly maxFileBytes: number;
-  /** Weights of all masks that one call decodes, one after the other or together. */
+  /** Weights of all masks that one call decodes, one after the other or together, those of bases once more for every task that leans. */
   readonly maxWeights: number;
   /** Weights of one mask, and values between two layers. */
   readonly maxMaskWeights: number;
   readonly maxTasks: number;
 }
-export const DEFAULT_LIMITS: Limits = { maxFileBytes: 2 ** 30, maxWeights: 2 ** 28, maxMaskWeights: 2 ** 28, maxTasks: 2 ** 20 };
+/** As many weights as the largest file could have bits. */
+export const DEFAULT_LIMITS: Limits = { maxFileBytes: 2 ** 30, maxWeights: 2 ** 33, maxMaskWeights: 2 ** 28, maxTasks: 2 ** 20 };
 
 /** Finds a network kept elsewhere by its 32-byte id. */
 export type NetworkLookup = (id: Uint8Array) => Network | undefined;
@@ -86,10 +87,7 @@ export function begin(bytes: Uint8Array, limits: Limits): Begun {
   const copy = bytes.slice(PREFIX_BYTES, start);
   checksum('the header', viewOf(bytes).getUint32(12, true), crc(bytes.subarray(0, 12), copy));
   const header = decodeHeader(copy, (bytes[7] & HAS_REFERENCE) !== 0);
-  const { mark, tasks } = header;
-  within('tasks', tasks, limits.maxTasks);
-  if (mark !== null && mark >= tasks)
-    throw new SeedmaskError('bad-base', { field: 'base task', expected: `an index below ${tasks}`, got: mark });
+  within('tasks', header.tasks, limits.maxTasks);
   return { header, bytes: copy, layout: layoutOf(header, start) };
 }
 
@@ -160,14 +158,12 @@ export function readHeads(records: Uint8Array, { header, layout }: Begun, first:
 /**
  * Holds a network against the header, the limits and the weight check.
  * @param network the header's, or the one looked up
- * @param masks how many masks are going to be decoded
  * @returns weights per weighted layer
  */
-export function admit(header: Header, network: Network, limits: Limits, masks: number): number[] {
+export function admit(header: Header, network: Network, limits: Limits): number[] {
   const placed = fits(() => place(network), 'bad-base', 'the network looked up', 'layers that fit');
   const weights = placed.filter((p) => p.weights > 0).map((p) => p.weights);
   for (const n of weights) within('weights of a layer', n, MAX_LAYER_WEIGHTS);
-  within('weights of all tasks', weights.reduce((a, b) => a + b, 0) * masks, limits.maxWeights);
   checkSizes(placed, Math.min(limits.maxWeights, limits.maxMaskWeights));
   checkTables(header, network, size(placed[placed.length - 1].output));
   const check = header.network === network ? weightCheck(network) : header.check;
@@ -209,8 +205,8 @@ export const crc = (first: Uint8Array, second: Uint8Array = new Uint8Array(0)): 
 export const hex = (bytes: ArrayLike<number>): string => Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('');
 const hex32 = (value: number): string => `0x${value.toString(16).padStart(8, '0')}`;
 
-export function within(field: string, got: number, limit: number): void {
-  if (got > limit) throw new SeedmaskError('over-limit', { field, got, expected: limit });
+export function within(field: string, got: number, limit: number, hint?: string): void {
+  if (got > limit) throw new SeedmaskError('over-limit', { field, got, expected: limit, hint });
 }
 
 export function need(field: string, expected: number, got: number): void {

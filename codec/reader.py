@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Reads a Seedmask model file with numpy alone: a second reading of FORMAT.md, sharing nothing with the TypeScript one.
 reader_weights.py, which regenerates weights, stands beside it.
-    reader.py FILE [--network FILE] [--bits OUT] [--logits IDX_IMAGES N [--task I]]
+    reader.py FILE [--network FILE] [--bits OUT] [--logits IDX_IMAGES N [--task I]] [--max-weights N]
 
 Checks everything FORMAT.md asks for, prints one JSON object (sizes, counts, ids of network and content), writes the packed mask bits
 of all tasks to OUT, and for signed constants prints the integer logits of the first N images. A bad file is one line and exit 1.
@@ -267,8 +267,8 @@ class Model:
 COLUMNS = (("id", None), ("scale", "<f4"), ("transform", "<u2"), ("labels", "<u2"), ("data", "<u2"), ("pixelSeed", "<u8"), ("labelSeed", "<u8"))
 TABLES, DEFAULTS = ("transform", "labels", "data"), {"id": b"", "scale": 1, "transform": 0, "labels": 0, "data": 0, "pixelSeed": 0, "labelSeed": 0}
 
-def read(data, other=None):
-    """Network, tasks, content id; `other` is the network of a mask-only file."""
+def read(data, other=None, most=MAX_WEIGHTS):
+    """Network, tasks, content id; `other` is the network of a mask-only file, `most` the weights of all masks, a byte each in memory."""
     check(len(data) <= MAX_FILE, f"larger than {MAX_FILE} bytes")
     check(data[:6] == MAGIC[:len(data)] and len(data) >= 16, "not a Seedmask model file, or cut short in its prefix")
     length, stored = struct.unpack("<II", data[8:16])
@@ -293,7 +293,6 @@ def read(data, other=None):
     width = whole(fields[5], 1, 128, "id width") if columns & 1 else 0
     check(home is None or isinstance(home, bytes) or whole(home, 0, tasks - 1, "task marked") >= 0, "header: its first field")
     total = sum(l["weights"] for l in network["weighted"])
-    check(total * tasks <= MAX_WEIGHTS, "too many weights")
     check_entries(tables, network)
     present = [(name, f"S{width}" if name == "id" else kind) for bit, (name, kind) in enumerate(COLUMNS) if columns >> bit & 1]
     record = np.dtype([("crc", "<u4"), ("size", "<u4"), *present])
@@ -327,7 +326,7 @@ def read(data, other=None):
     check(all(payloads), "a task without a payload")
     bases = [leb128(p, 1)[0] if p[0] == 4 else None for p in payloads]
     check(all(b is None or b < tasks and bases[b] is None for b in bases), "a base that is not there, or that leans on another")
-    check(total * (tasks + sum(b is not None for b in bases)) <= MAX_WEIGHTS, "too many weights with those of bases")
+    check((n := total * (tasks + sum(b is not None for b in bases))) <= most, f"{n} weights of all tasks and their bases, the limit is {most}: set --max-weights higher")
     decoded = {}
     for i in sorted(range(tasks), key=lambda i: bases[i] is not None):
         pixels = rows[i]["pixelSeed"] if rows[i]["permuted"] & 1 else None
@@ -378,10 +377,11 @@ def main():
     parser.add_argument("--bits", metavar="OUT", help="write the packed masks here")
     parser.add_argument("--logits", nargs=2, metavar=("IDX_IMAGES", "N"))
     parser.add_argument("--task", type=int, default=0, help="the task that --logits asks, by its place")
+    parser.add_argument("--max-weights", type=int, default=MAX_WEIGHTS, metavar="N", help="of all masks together; default 2^28")
     options = parser.parse_args()
     try:
         data = load(options.file)
-        network, tasks, content = read(data, read(load(options.network))[0] if options.network else None)
+        network, tasks, content = read(data, read(load(options.network), None, options.max_weights)[0] if options.network else None, options.max_weights)
         summary = {"fileBytes": len(data), "headerBytes": len(data) - sum(t["payloadBytes"] for t in tasks), "networkId": network["id"].hex(),
                    "contentId": content.hex(), "weights": [l["weights"] for l in network["weighted"]],
                    "tasks": [{k: t[k] for k in ("id", "scheme", "payloadBytes", "kept", "logitScale")} for t in tasks]}

@@ -6,12 +6,13 @@ import { ContentHash, finder, type Model, open, type PackedModel } from './conta
 import { DECODERS } from './decoders.js';
 import { baseToTry, encodeTask, placeBases } from './encode.js';
 import { SeedmaskError } from './errors.js';
-import { encodeHeader, networkId, weightCheck } from './header.js';
+import { checkFields, encodeHeader, networkId, weightCheck } from './header.js';
 import {
   type Base,
   checkSizes,
   checkTaskMask,
   crc,
+  DEFAULT_LIMITS,
   firstDifference,
   fits,
   HAS_REFERENCE,
@@ -26,10 +27,15 @@ import {
   taskName,
   VERSION,
   viewOf,
+  within,
 } from './layout.js';
 import { arrange, writeColumns } from './records.js';
 import { SCHEME_NAMES, type SchemeName } from './schemes.js';
-import { Bases, decodeTask, type PackedTask } from './tasks.js';
+import { Bases, decodeTask, type PackedTask, placesOf } from './tasks.js';
+
+/** What a file is written for: readers with the limits that they have by default, which read the tasks of a large one one by one. */
+const READERS: Limits = { ...DEFAULT_LIMITS, maxWeights: Number.MAX_SAFE_INTEGER };
+const TOO_LARGE = 'Put the tasks into several files';
 
 /** What `verifyModel` has found right; what is wrong it throws. */
 export interface Verified {
@@ -73,7 +79,7 @@ export function verifyModel(
     content.add(task, mask);
     onTask(i + 1, tasks.length);
   });
-  const at = firstDifference(assemble(network, base, tasks), bytes);
+  const at = firstDifference(assemble(network, base, tasks, { ...DEFAULT_LIMITS, ...limits }), bytes);
   if (at >= 0) throw new SeedmaskError('not-canonical', { field: 'the file', got: at });
   return { fileBytes: bytes.length, network, base, tasks: tasks.length, schemes, foreignDeflate, contentId: content.digest() };
 }
@@ -85,16 +91,17 @@ export function verifyModel(
  */
 export function writePacked({ network, tasks }: PackedModel, options: { readonly maskOnly?: boolean } = {}): Uint8Array {
   const base: Base = options.maskOnly ? { kind: 'network', id: networkId(network) } : { kind: 'none' };
-  checkFit(network);
-  checkBase(network, base, tasks);
-  return assemble(network, base, tasks);
+  checkFit(network, base, tasks);
+  return assemble(network, base, tasks, READERS);
 }
 
 /**
  * Writes a model file; the same model gives the same bytes. Scales, means and sigma are rounded to f32. Without tasks it is a
  * network-only file.
  * @param options.schemes the schemes to try (default all); the smallest payload wins, task by task
- * @throws SeedmaskError when the model cannot be stored: masks that do not fit, more weights than a reader takes, ids unsorted or malformed, wrong base
+ * @throws SeedmaskError when the model cannot be stored: masks that do not fit, ids unsorted or malformed, a wrong base, a network that no
+ *   header can say; or when readers would refuse it by default: more bytes, tasks or weights of one mask than `DEFAULT_LIMITS` has. Of all
+ *   masks together there may be more weights than `readModel` takes: `openArchive` reads them one by one
  */
 export function writeModel(model: Model, options: { readonly schemes?: readonly SchemeName[] } = {}): Uint8Array {
   const { network, base, tasks } = model;
@@ -102,22 +109,21 @@ export function writeModel(model: Model, options: { readonly schemes?: readonly 
   if (!schemes.some((s) => SCHEME_NAMES.includes(s))) {
     throw new SeedmaskError('bad-task', { field: 'schemes', expected: `some of ${SCHEME_NAMES.join(', ')}`, got: schemes });
   }
-  checkFit(network);
-  checkBase(network, base, tasks);
+  checkFit(network, base, tasks);
   tasks.forEach((task, i) => {
     checkTaskMask(network, task.mask, `${taskName(task, i)} mask`);
   });
-  const written = tasks.map((task, i) => encodeTask(network, task, schemes, baseToTry(tasks, task, i)));
-  return assemble(network, base, written);
+  const places = placesOf(tasks);
+  const written = tasks.map((task, i) => encodeTask(network, task, schemes, baseToTry(tasks, places, task, i)));
+  return assemble(network, base, written, READERS);
 }
 
 /** What no reader takes by itself is not written either. */
-function checkFit(network: Network): void {
+function checkFit(network: Network, base: Base, tasks: readonly unknown[]): void {
   checkSizes(fits(() => place(network), 'bad-header', 'layers', 'a network whose layers fit'));
   fits(() => checkNetwork(network), 'bad-header', 'the network', 'one whose weights can be drawn');
-}
-
-function checkBase(network: Network, base: Base, tasks: readonly unknown[]): void {
+  checkFields(network);
+  within('tasks', tasks.length, READERS.maxTasks, TOO_LARGE);
   if (base.kind === 'network' && String(base.id) !== String(networkId(network))) {
     const expected = `the id of this network, ${hex(networkId(network))}`;
     throw new SeedmaskError('bad-base', { field: 'base', expected, got: hex(base.id) });
@@ -128,7 +134,7 @@ function checkBase(network: Network, base: Base, tasks: readonly unknown[]): voi
 }
 
 /** Lays the parts out, and reads the result once: what cannot be read is not written. */
-function assemble(network: Network, base: Base, unplaced: readonly PackedTask[]): Uint8Array {
+function assemble(network: Network, base: Base, unplaced: readonly PackedTask[], limits: Limits): Uint8Array {
   const tasks = placeBases(unplaced);
   const arranged = arrange(tasks.map((task) => ({ ...task, logitScale: Math.fround(task.logitScale) })));
   const header = encodeHeader({
@@ -142,7 +148,9 @@ function assemble(network: Network, base: Base, unplaced: readonly PackedTask[])
   const layout = layoutOf({ ...arranged, tasks: tasks.length }, PREFIX_BYTES + header.length);
   const { start, index, width } = layout;
   let at = layout.payloads;
-  const file = new Uint8Array(tasks.reduce((sum, { payload }) => sum + payload.length, at));
+  const fileBytes = tasks.reduce((sum, { payload }) => sum + payload.length, at);
+  within('file bytes', fileBytes, limits.maxFileBytes, TOO_LARGE);
+  const file = new Uint8Array(fileBytes);
   const view = viewOf(file);
   file.set(MAGIC);
   file[6] = VERSION;
@@ -166,7 +174,6 @@ function assemble(network: Network, base: Base, unplaced: readonly PackedTask[])
     view.setUint16(entry + 4, Math.floor(total / 2 ** 32), true);
     view.setUint32(entry + 6, crc(file.subarray(index + first * width, index + end * width)), true);
   }
-  const most = Number.MAX_SAFE_INTEGER;
-  open(file, { maxFileBytes: most, maxWeights: most, maxMaskWeights: most, maxTasks: most }, () => network);
+  open(file, limits, () => network);
   return file;
 }

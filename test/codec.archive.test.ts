@@ -562,7 +562,8 @@ describe('packed tasks', () => {
     expect(opened.base).toEqual(NONE);
     const tasks = await Promise.all(['a', 'a.b', 'b'].map((id) => opened.packedTask(id)));
     expect(writePacked({ network: TINY, tasks })).toEqual(alone);
-    for (const read of [readModel, verifyModel]) expect(() => read(marked(alone, 3, 3))).toThrow(/base task needs an index below 3, got 3/);
+    for (const read of [readModel, verifyModel])
+      expect(() => read(marked(alone, 3, 3))).toThrow(/reference must be an integer 0..2, got 3/);
     expect(() => verifyModel(bytes)).toThrow(/not in its one canonical form: the file re-encodes differently at byte 7/);
   });
 

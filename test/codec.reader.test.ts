@@ -209,12 +209,22 @@ print(json.dumps([say(f) for f in json.load(sys.stdin)]))`;
       [/not a Seedmask model file/, put('packed.smk', gzipSync(plain()))],
       [/not a Seedmask model file/, model, '--network', put('network.gz', gzipSync(plain()))],
       [/No such file/, 'nothing.smk'],
+      [/24 weights of all tasks and their bases, the limit is 23: set --max-weights higher/, model, '--max-weights', '23'],
     ];
     for (const [line, ...words] of turns) {
       const { status, stdout, stderr } = run(...words);
       expect([status, stdout, stderr.trimEnd()]).toEqual([1, '', expect.stringMatching(line)]);
       expect(stderr.trimEnd()).not.toContain('\n');
     }
+  });
+
+  test('more weights than by default are read when asked for', () => {
+    const wide: Network = { ...TINY, input: [1, 1, 2 ** 14], layers: [{ kind: 'dense', units: 2 ** 11, activation: 'linear' }] };
+    const tasks = Array.from({ length: 9 }, (_, i) => task(fullMask(wide, false), { id: `t${i}`, labels: ['a'] }));
+    const file = put('nine.smk', writeModel({ network: wide, base: { kind: 'none' }, tasks }, { schemes: ['raw'] }));
+    expect(run(file).stderr).toMatch(/301989888 weights of all tasks and their bases, the limit is 268435456: set --max-weights higher/);
+    const { stdout, stderr } = run(file, '--max-weights', String(2 ** 29));
+    expect([stderr, JSON.parse(stdout).tasks.length]).toEqual(['', 9]);
   });
 
   test('files larger than the limit are refused', () => {

@@ -122,14 +122,14 @@ const BASE_MASK = [bytes(0x12, 0x84, 0x09)];
 const related = (place: number, mask = [bytes(0x12, 0x84, 0x01)]) =>
   encodePayload({ network: PLAIN_NETWORK, pixelPermutation: null, base: { place, mask: BASE_MASK } }, mask, ['related']);
 const based = related(1);
-/** A task of 2^20 weights that leans on another: with its base, beyond what is left when 255 others are counted. */
-const WIDE = 2 ** 20;
+/** A task of 2^28 weights that leans on another: with its base, beyond what is left when 31 others are counted. */
+const WIDE = [2 ** 20, 2 ** 8] as const;
 const crowd = (leaning: number) =>
   seal(
-    encode([WIDE, [2, 1], 1, 0, 5, weightCheck(linear(WIDE, 1)), 0, [['a']], 0, 256, 1, 2]),
-    Array.from({ length: 256 }, (_, i) => ({
+    encode([WIDE[0], [2, WIDE[1]], 1, 0, 5, weightCheck(linear(...WIDE)), 0, [['a']], 0, 32, 1, 2]),
+    Array.from({ length: 32 }, (_, i) => ({
       columns: new TextEncoder().encode(i.toString(16).padStart(2, '0')),
-      payload: i < leaning ? bytes(4, 0xff, 1, 0) : bytes(2, 0),
+      payload: i < leaning ? bytes(4, 31, 0) : bytes(2, 0),
     })),
   );
 
@@ -347,7 +347,7 @@ export const ATTACKS: readonly Attack[] = [
   ['bad-payload', 'a base that does not decode', three(based, bytes(contexts, 0))],
   ['bad-payload', 'bits beyond those that a base leaves open', three(bytes(based, 0), contexts)],
   ['over-limit', 'masks within the limit, beyond it with the base of one', crowd(1)],
-  ['bad-base', 'a base task that is not there', seal(encode([1, ...PLAIN]), [{ columns: bytes(), payload: PLAIN_PAYLOAD }], 2)],
+  ['bad-header', 'the mark of a task that is not there', seal(encode([1, ...PLAIN]), [{ columns: bytes(), payload: PLAIN_PAYLOAD }], 2)],
   ['bad-base', 'masks without their network', writeModel({ ...TINY_MODEL, base: { kind: 'network', id: networkId(TINY) } })],
   [
     'bad-header',
