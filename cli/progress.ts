@@ -74,7 +74,7 @@ function trainingBar(title: string, quiet: boolean, clear: boolean): TrainingBar
 export type Count = (done: number, of: number) => void;
 
 /**
- * Shows how many are done while `work` runs, and nothing of it afterwards, however it ends.
+ * Shows how many are done while `work` runs, and nothing of it afterwards, however it ends. Another number of all is another bar.
  * @param quiet shows nothing
  */
 export async function counting<T>(title: string, quiet: boolean, work: (update: Count) => T | Promise<T>): Promise<T> {
@@ -85,12 +85,13 @@ export async function counting<T>(title: string, quiet: boolean, work: (update: 
     Presets.shades_classic,
   );
   const started = performance.now();
-  let begun = false;
+  let total: number | undefined;
   try {
     return await work((done, of) => {
-      if (!begun && performance.now() - started < 500) return;
-      if (!begun) bar.start(of, done);
-      begun = true;
+      if (total === undefined && performance.now() - started < 500) return;
+      if (total !== undefined && of !== total) bar.stop();
+      if (of !== total) bar.start(of, done);
+      total = of;
       bar.update(done);
     });
   } finally {

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { training } from '../cli/progress.js';
+import { counting, training } from '../cli/progress.js';
 import { sweepBar } from '../cli/sweep.js';
 import { type Cell, nameOf } from '../experiments/cells/cell.js';
 import { figure1 } from '../experiments/figures/figure-01.js';
@@ -13,7 +13,7 @@ import { planOf } from '../experiments/sweep/conduct.js';
 const MAIN = join(import.meta.dirname, '..', 'dist', 'cli', 'main.js');
 const CURSOR_AND_WRAP = '\u001b[?25h\u001b[?7h';
 
-describe('a training bar', () => {
+describe('a bar', () => {
   const { isTTY } = process.stderr;
   let shown = '';
   beforeEach(() => {
@@ -51,6 +51,17 @@ describe('a training bar', () => {
       expect(vi.getTimerCount()).toBe(1);
     });
     expect([vi.getTimerCount(), shown.includes('75%  round 2/2')]).toEqual([0, true]);
+  });
+
+  test('of another number of all is another bar', async () => {
+    await counting('pack', false, (update) => {
+      vi.advanceTimersByTime(1000);
+      update(1, 2);
+      update(2, 2);
+      update(1, 500);
+      expect(vi.getTimerCount()).toBe(1);
+    });
+    expect([vi.getTimerCount(), shown.includes('1 of 2 '), shown.includes('1 of 500 ')]).toEqual([0, true, true]);
   });
 });
 

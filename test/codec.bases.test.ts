@@ -30,9 +30,20 @@ test('one base for all, the best ones, or none; what is not shorter stays', { ti
   expect(auto.slice(0, 3).filter(Boolean)).toHaveLength(2);
   expect(auto.slice(3, 5).filter(Boolean)).toHaveLength(1);
   expect(auto[5]).toBeUndefined();
-  const done: number[] = [];
-  const best = rebase(plain, 'auto', (n) => done.push(n));
-  expect(done).toEqual([1, 2, 3, 4, 5, 6]);
+  // Of 6 tasks each is read, held against the others as their base, and written.
+  const steps: number[][] = [];
+  const best = rebase(plain, 'auto', (...step) => steps.push(step));
+  expect(steps).toEqual(Array.from({ length: 18 }, (_, i) => [i + 1, 18]));
+  for (const [base, count] of [
+    ['a0', 12],
+    ['none', 12],
+  ] as const) {
+    let last: number[] = [];
+    rebase(plain, base, (...step) => {
+      last = step;
+    });
+    expect(last).toEqual([count, count]);
+  }
   const bytes = writePacked(best);
   expect(bytes.length).toBeLessThan(0.7 * writePacked(plain).length);
   expect(contentId(readModel(bytes))).toEqual(contentId({ network, base: NONE, tasks }));

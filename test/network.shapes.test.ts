@@ -7,6 +7,7 @@ import { conv2, conv4, conv6, fc as lenet, lenet5 } from '../models/index.js';
 import {
   type Architecture,
   checkMask,
+  countBoth,
   countKept,
   describe as describeNetwork,
   fullMask,
@@ -230,6 +231,18 @@ test('countKept counts the bits that kept() reads, least significant first', () 
       expect(countKept(bits)).toBe(indices.filter((i) => kept(bits, i)).length);
     }),
     { seed: 2 },
+  );
+});
+
+test('countBoth counts the bits that are set in both, and leaves them as they are', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 40 }), fc.nat(255), (bits, turn) => {
+      const other = bits.map((byte, i) => byte ^ (turn + i));
+      const before = [bits.slice(), other.slice()];
+      expect(countBoth(bits, other)).toBe(countKept(bits.map((byte, i) => byte & other[i])));
+      expect([bits, other]).toEqual(before);
+    }),
+    { seed: 3 },
   );
 });
 

@@ -34,8 +34,8 @@ export interface Packing {
   readonly base?: string;
   /** Is told how many files are read. */
   readonly onFile?: Count;
-  /** Is told how many tasks have been tried with a base. */
-  readonly onTask?: Count;
+  /** Is told how many steps of the search for bases are done (`rebase`). */
+  readonly onStep?: Count;
 }
 
 export interface Packed {
@@ -85,7 +85,7 @@ async function run(files: readonly string[], options: Options): Promise<void> {
   const ids = options.id ?? [];
   const inputs = [...files.filter((file) => !ids.some((named) => named.file === file)).map((file) => ({ file })), ...ids];
   const { network, bytes, tasks, added, leaning } = await counting('pack', options.json === true, (onFile) =>
-    pack({ ...options, inputs, onFile, onTask: onFile }),
+    pack({ ...options, inputs, onFile, onStep: onFile }),
   );
   const leans = leaning ? `, ${leaning} lean${leaning === 1 ? 's' : ''} on a base` : '';
   outputOf(options).print(
@@ -108,7 +108,7 @@ export async function pack(packing: Packing, disk: Disk = DISK): Promise<Packed>
   return packed;
 }
 
-async function together({ inputs, out, append, network: named, base, onFile, onTask }: Packing): Promise<Packed> {
+async function together({ inputs, out, append, network: named, base, onFile, onStep }: Packing): Promise<Packed> {
   const sources = [...(append ? [{ file: out }] : []), ...inputs];
   const networks = await networksOf(
     named,
@@ -140,7 +140,7 @@ async function together({ inputs, out, append, network: named, base, onFile, onT
   const added = [...tasks.keys()].slice(old);
   const sorted = [...tasks.values()].map(({ task }) => task).sort((a, b) => (a.id < b.id ? -1 : 1));
   const network = (first as NonNullable<typeof first>).network;
-  const model = base === undefined ? { network, tasks: sorted } : rebase({ network, tasks: sorted }, base, onTask);
+  const model = base === undefined ? { network, tasks: sorted } : rebase({ network, tasks: sorted }, base, onStep);
   const bytes = writePacked(model);
   const leaning = model.tasks.filter((task) => task.base !== undefined).length;
   return { network, bytes, tasks: sorted.length, added, leaning };
