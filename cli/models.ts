@@ -61,7 +61,18 @@ export async function networksOf(named: string | undefined, others: readonly str
     );
   const byId = new Map<string, Network>();
   const add = (network: Network) => byId.set(hexOf(networkId(network)), network);
-  if (named !== undefined) add(await networkOf(named));
+  if (named !== undefined) {
+    try {
+      add(await networkOf(named));
+    } catch (error) {
+      if (!(error instanceof SeedmaskError && error.code === 'bad-base')) throw error;
+      throw new SeedmaskError('bad-option', {
+        field: '--network',
+        expected: 'a file that holds its network',
+        got: `${named}, of masks alone`,
+      });
+    }
+  }
   for (const file of others) {
     try {
       add(await networkOf(file));

@@ -137,9 +137,9 @@ export function toMask(network: Network, layers: readonly LayerTensors[]): Uint8
     if (at >= 0)
       throw badTensor(
         under.name,
-        `the weights of seed ${formatSeed(network.seed)}, so ${regenerated[layer][at]} at ${at}`,
+        `the ${network.distribution} weights of seed ${formatSeed(network.seed)} and sigma ${network.sigma}, so ${regenerated[layer][at]} at ${at}`,
         values[at],
-        'Give the seed they are of with --seed, or name the masks alone with --tensors',
+        'Say which they are with --seed, --sigma and --distribution, or name the masks alone with --tensors',
       );
   });
   return masks.map((values, layer) => {

@@ -13,7 +13,7 @@ import { extract } from '../cli/commands/extract.js';
 import { pack } from '../cli/commands/pack.js';
 import { DISK, type Disk } from '../cli/files.js';
 import { contentId, type Model, networkId, readModel, readPacked, writeModel, writePacked } from '../codec/index.js';
-import { fullMask, type Network } from '../src/network.js';
+import { fullMask, inputs, type Network } from '../src/network.js';
 import { ARCHIVE_MODEL, alteredMask, NUMBERS_MODEL, randomMask, SMALL_CONV, TINY, task } from './vectors/models.js';
 
 const MAIN = join(import.meta.dirname, '..', 'dist', 'cli', 'main.js');
@@ -125,9 +125,23 @@ describe('wrong turns', { timeout: 30_000 }, () => {
     [
       'pack: one id twice',
       [...packing, 'a.smk', 'masks/../a.smk'],
-      /two files hold task a: a.smk and masks\/..\/a.smk. Rename one with --id/,
+      /two files hold task a: a.smk and masks\/..\/a.smk. Rename one with --id NAME=masks\/..\/a.smk/,
     ],
-    ['pack: an id of an archive', [...packing, 'a.smk', 'two.smk'], /two files hold task a: a.smk and two.smk/],
+    [
+      'pack: an id of an archive',
+      [...packing, 'a.smk', 'two.smk'],
+      /two files hold task a: a.smk and two.smk. Rename one with --id NAME=a.smk/,
+    ],
+    [
+      'pack: an id of two archives',
+      [...packing, 'two.smk', 'own/a.smk'],
+      /two.smk and own\/a.smk. Extract one first: seedmask extract own\/a.smk --all --out FOLDER, then pack its files with --id NAME=FOLDER\/a.smk/,
+    ],
+    [
+      'pack: an id of an archive that is added to',
+      ['pack', '--append', '--out', 'two.smk', 'own/a.smk'],
+      /two.smk and own\/a.smk. Extract one first: seedmask extract own\/a.smk/,
+    ],
     ['pack: an id given that is there', [...packing, 'two.smk', '--id', 'b=c.smk'], /two files hold task b: two.smk and c.smk/],
     [
       'pack: a file name that is no id',
@@ -137,7 +151,6 @@ describe('wrong turns', { timeout: 30_000 }, () => {
     ['pack: an id that is none', [...packing, '--id', '../x=a.smk'], /NAME=FILE with a name of .*got '\.\.\/x=a.smk'/],
     ['pack: an id without a file', [...packing, '--id', 'x'], /expected NAME=FILE .*got 'x'/],
     ['pack: an id for several tasks', [...packing, '--id', 'x=two.smk'], /--id x=two.smk must be a file of one task, got 2 tasks/],
-    ['pack: nothing to append to', [...packing, '--append', 'a.smk'], /cannot read x.smk: there is no such file/],
     ['pack: another network than the archive', ['pack', '--append', '--out', 'a.smk', 'other.smk'], other],
     ['pack: an id that the archive has', ['pack', '--append', '--out', 'two.smk', 'b.smk'], /two files hold task b: two.smk and b.smk/],
     ['pack: appending to a damaged archive', ['pack', '--append', '--out', 'half.smk', 'c.smk'], /half.smk: task 1 is damaged/],
@@ -147,7 +160,13 @@ describe('wrong turns', { timeout: 30_000 }, () => {
       [...packing, 'b-mask.smk', '--network', 'other.smk'],
       /b-mask.smk: .* needs the network .*, got [0-9a-f]{64}/,
     ],
-    ['pack: a network file without one', [...packing, 'a.smk', '--network', 'b-mask.smk'], lonely],
+    [
+      'pack: a network file without one',
+      [...packing, 'a.smk', '--network', 'b-mask.smk'],
+      /--network must be a file that holds its network, got b-mask.smk, of masks alone/,
+    ],
+    ['pack: a dash', [...packing, '-'], /cannot read -: standard input is not read; give a path/],
+    ['pack: into a dash', ['pack', 'a.smk', '--out', '-'], /cannot write -: standard output is not written to; give a path/],
     ['pack: no such folder', ['pack', 'a.smk', '--out', 'no/such/x.smk'], /cannot write no\/such\/x.smk/],
     ['pack: into a folder', ['pack', 'a.smk', '--out', 'full'], /cannot write full: it is a folder/],
     ['pack: an option that is none', [...packing, 'a.smk', '--force'], /unknown option '--force'/],
@@ -284,8 +303,8 @@ describe('the commands', { timeout: 30_000 }, () => {
     expect(seedmask('pack', ...files, '--base', 'x', '--out', 'no.smk').stderr).toMatch(/base, got x/);
   });
 
-  test('an archive of one task keeps its id when it grows', () => {
-    json('pack', 'a.smk', '--out', 'growing.smk');
+  test('an archive of one task keeps its id when it grows, and what is added to need not be there', () => {
+    expect(json('pack', 'a.smk', '--append', '--out', 'growing.smk')).toMatchObject({ tasks: 1, added: ['a'] });
     json('pack', 'b.smk', '--append', '--out', 'growing.smk');
     expect(bytesOf('growing.smk')).toEqual(two);
   });
@@ -440,19 +459,29 @@ describe('diff', { timeout: 30_000 }, () => {
     ]);
   });
 
-  test.each<[what: string, change: Partial<Model['tasks'][0]>]>([
+  /** A transform of numbers, the first of them as given. */
+  const numbers = (first: { readonly low?: number[]; readonly scale?: number[] }): Model['tasks'][0]['transform'] => {
+    const all = (some: number[] = []) => Float32Array.from({ length: inputs(SMALL_CONV) }, (_, i) => some[i] ?? 1);
+    return { scale: 1, mean: 0, constant: null, features: { low: all(first.low), scale: all(first.scale) } };
+  };
+  test.each<[what: string, change: Partial<Model['tasks'][0]>, before?: Partial<Model['tasks'][0]>]>([
     ['transform', { transform: { scale: 1, mean: 0, constant: null } }],
     ['transform', { transform: { scale: Math.fround(1 / 255), mean: -0, constant: null } }],
+    ['transform', { transform: { scale: -0, mean: 0, constant: null } }, { transform: { scale: 0, mean: 0, constant: null } }],
+    ['transform', { transform: numbers({ low: [-0, 1] }) }, { transform: numbers({ low: [0, 1] }) }],
+    ['transform', { transform: numbers({ scale: [1, -0] }) }, { transform: numbers({ scale: [1, 0] }) }],
     ['labels', { labels: ['x', 'y'] }],
     ['data', { data: { dataset: 'mnist', pixelPermutation: null, labelPermutation: null } }],
     ['logit scale', { logitScale: 9 }],
     ['id', { id: 'named' }],
-  ])('tells another %s, and so does the content id', async (what, change) => {
-    const changed: Model = { ...ONE[0], tasks: [{ ...ONE[0].tasks[0], ...change }] };
+  ])('tells another %s, and so does the content id: %j', async (what, change, before = {}) => {
+    const [first, changed] = [before, change].map((some): Model => ({ ...ONE[0], tasks: [{ ...ONE[0].tasks[0], ...some }] }));
+    put('first.smk', writeModel(first));
     put('changed.smk', writeModel(changed));
-    const found = await diff(at('a.smk'), at('changed.smk'));
-    expect(found).toMatchObject({ same: false, tasks: [{ differs: [what] }] });
-    expect(hex(contentId(changed))).not.toBe(hex(contentId(ONE[0])));
+    const found = await diff(at('first.smk'), at('changed.smk'));
+    // A file of one task is called like its file.
+    expect(found).toMatchObject({ same: false, tasks: [{ task: 'first', differs: [what] }] });
+    expect(hex(contentId(changed))).not.toBe(hex(contentId(first)));
   });
 
   test('pairs tasks by id, and compares no masks of other shapes', async () => {

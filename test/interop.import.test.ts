@@ -528,7 +528,7 @@ test.each<[what: string, work: () => unknown, line: RegExp]>([
   [
     'weights beside a mask that are not those of the seed',
     () => toMask(one, pickLayers(one, tensors({ name: 'a.mask', ...zeros(3, 4) }, { name: 'a.weight', ...zeros(3, 4) }), 'mask')),
-    /a.weight must be the weights of seed \d+, so -?0.\d+ at 0, got 0/,
+    /a.weight must be the [a-z-]+ weights of seed \d+ and sigma [a-z]+, so -?0.\d+ at 0, got 0. Say which they are with --seed, --sigma and --distribution, or/,
   ],
   [
     'biases beside a mask of PyTorch',
@@ -539,7 +539,7 @@ test.each<[what: string, work: () => unknown, line: RegExp]>([
     'foreign weights beside a mask of PyTorch',
     () =>
       toMask(one, pickLayers(one, tensors({ name: 'fc.weight_mask', ...zeros(3, 4) }, { name: 'fc.weight_orig', ...zeros(3, 4) }), 'mask')),
-    /fc.weight_orig must be the weights of seed \d+, so -?0.\d+ at 0, got 0/,
+    /fc.weight_orig must be the [a-z-]+ weights of seed \d+ and sigma [a-z]+, so -?0.\d+ at 0, got 0/,
   ],
   [
     'a bias that no layer takes',

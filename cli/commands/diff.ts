@@ -109,7 +109,7 @@ function headDifferences(a: TaskHead, b: TaskHead): string[] {
       'transform',
       [
         transform.scale,
-        Object.is(transform.mean, -0) ? '-0' : transform.mean,
+        transform.mean,
         transform.constant && [...transform.constant],
         transform.features && [[...transform.features.low], [...transform.features.scale], transform.features.names],
       ],
@@ -119,8 +119,11 @@ function headDifferences(a: TaskHead, b: TaskHead): string[] {
     ['logit scale', logitScale],
   ];
   const others = parts(b);
-  return parts(a).flatMap(([what, value], i) => (JSON.stringify(value) === JSON.stringify(others[i][1]) ? [] : [what]));
+  return parts(a).flatMap(([what, value], i) => (spelled(value) === spelled(others[i][1]) ? [] : [what]));
 }
+
+/** JSON, which has no -0 of its own: its sign is part of the content. */
+const spelled = (value: unknown): string => JSON.stringify(value, (_, part) => (Object.is(part, -0) ? '-0' : part));
 
 const seed = (value: Seed | null): string | null => value && formatSeed(value);
 

@@ -4,7 +4,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { inspectModel, type PackedTask, readPacked, rebase, SeedmaskError, TASK_ID, TASK_ID_TEXT, writePacked } from '../../codec/index.js';
 import { describe, type Network } from '../../src/network.js';
-import { checkWritable, DISK, type Disk, readFile, rewrite, writeFileSafely } from '../files.js';
+import { checkWritable, DISK, type Disk, readFile, rewrite, statusOf, writeFileSafely } from '../files.js';
 import { inFile, LIMITS, type Networks, nameOf, networkDifferences, networkFileOption, networksOf } from '../models.js';
 import { counted, type Output, outputOf } from '../options.js';
 import { type Count, counting } from '../progress.js';
@@ -26,7 +26,7 @@ export interface Named {
 export interface Packing {
   readonly inputs: readonly Named[];
   readonly out: string;
-  /** Keep the tasks that `out` holds. */
+  /** Keep the tasks that `out` holds, if it is there. */
   readonly append?: boolean;
   /** The file of --network. */
   readonly network?: string;
@@ -52,7 +52,7 @@ export function packCommand(): Command {
   return new Command('pack')
     .argument('[files...]', 'model files (.smk): of one task, named by the file; archives, by their ids; a network alone adds no task')
     .requiredOption('--out <archive>', 'model file to write (.smk)')
-    .option('--append', 'keep the tasks that the archive already holds')
+    .option('--append', 'keep the tasks that the archive already holds, if it is there')
     .option('--id <name=file>', 'a file of one task and the id it gets; may be repeated', named)
     .option(
       '--base <name>',
@@ -109,30 +109,36 @@ export async function pack(packing: Packing, disk: Disk = DISK): Promise<Packed>
 }
 
 async function together({ inputs, out, append, network: named, base, onFile, onStep }: Packing): Promise<Packed> {
-  const sources = [...(append ? [{ file: out }] : []), ...inputs];
+  const isAdding = append === true && statusOf(out) !== undefined;
+  const sources = [...(isAdding ? [{ file: out }] : []), ...inputs];
   const networks = await networksOf(
     named,
     sources.map(({ file }) => file),
   );
-  const tasks = new Map<string, { readonly file: string; readonly task: PackedTask }>();
+  const tasks = new Map<string, { readonly file: string; readonly task: PackedTask; readonly isNamed: boolean }>();
   let first: { readonly file: string; readonly network: Network } | undefined;
   let old = 0;
   for (const [i, source] of sources.entries()) {
     const { file } = source;
-    const isOld = append === true && i === 0;
+    const isOld = isAdding && i === 0;
     const { network, tasks: found } = await readSource(source, networks, !isOld);
     first ??= { file, network };
     const differences = networkDifferences(first.network, network).map(([what, here, there]) => `${what} ${there} instead of ${here}`);
     if (differences.length) {
       throw new SeedmaskError('other-network', { field: file, expected: first.file, got: differences.join(', ') });
     }
+    const isNamed = found.length === 1 && !isOld;
     for (const task of found) {
       const other = tasks.get(task.id);
       if (other) {
-        const hint = 'Rename one with --id NAME=FILE';
+        const one = isNamed ? file : other.isNamed ? other.file : undefined;
+        const hint =
+          one === undefined
+            ? `Extract one first: seedmask extract ${file} --all --out FOLDER, then pack its files with --id NAME=FOLDER/${task.id}.smk`
+            : `Rename one with --id NAME=${one}`;
         throw new SeedmaskError('task-clash', { field: `task ${task.id}`, got: `${other.file} and ${file}`, hint });
       }
-      tasks.set(task.id, { file, task });
+      tasks.set(task.id, { file, task, isNamed });
     }
     if (isOld) old = tasks.size;
     onFile?.(i + 1, sources.length);
