@@ -69,6 +69,7 @@ describe('bodies that are under way', () => {
 });
 
 describe('what a body without a Content-Type is', () => {
+  const kind = (body: Uint8Array, width: number, type?: string, numbers?: boolean) => kindOf(body, { shape: [1, 1, width], type, numbers });
   const packr = new Packr({ useRecords: false, variableMapSize: true });
   const row = (first: readonly number[], last = 0, length = 784) => {
     const bytes = new Uint8Array(length).fill(7);
@@ -88,10 +89,10 @@ describe('what a body without a Content-Type is', () => {
     ['many rows that begin as JSON and do not end so', row(ascii('[[12, 3'), 0x7d, 784 * 3)],
     ['many rows that begin as msgpack does', row([0x81, 0xa5, 1, 2, 3], 0, 784 * 2)],
     ['many rows that begin as half a PNG', row([0x89, 0x50, 0x4e, 0x47], 0, 784 * 2)],
-  ])('%s', (_, body) => expect(kindOf(body, undefined, 784)).toBe('pixels'));
+  ])('%s', (_, body) => expect(kind(body, 784)).toBe('pixels'));
 
   test('values of a smooth grey never look like something else', () => {
-    for (let grey = 0; grey < 256; grey++) expect(kindOf(new Uint8Array(2 * 784).fill(grey), undefined, 784)).toBe('pixels');
+    for (let grey = 0; grey < 256; grey++) expect(kind(new Uint8Array(2 * 784).fill(grey), 784)).toBe('pixels');
   });
 
   test('JSON and msgpack are what they are, also where their length is that of whole rows', () => {
@@ -108,15 +109,41 @@ describe('what a body without a Content-Type is', () => {
     ];
     for (const text of texts) {
       const body = Buffer.from(text);
-      for (const width of [1, body.length, 784])
-        expect(kindOf(body, undefined, width === body.length ? width - 1 : width), text).toBe('json');
-      expect(kindOf(body, 'text/plain', 1)).toBe('json');
+      for (const width of [1, body.length, 784]) expect(kind(body, width === body.length ? width - 1 : width), text).toBe('json');
+      for (const numbers of [false, true]) expect(kind(body, 1, 'text/plain', numbers)).toBe('json');
     }
     for (const value of [{ instances: [[1, 2]] }, { abstain: 0.5, instances: new Uint8Array(4) }])
-      expect(kindOf(packr.pack(value), undefined, 1)).toBe('msgpack');
+      expect(kind(packr.pack(value), 1)).toBe('msgpack');
     // What cannot be rows is explained as what it tries to be.
-    expect(kindOf(Buffer.from("{'instances'"), undefined, 784)).toBe('json');
-    expect(() => kindOf(new Uint8Array(785), undefined, 784)).toThrow('785 bytes of no declared type');
+    expect(kind(Buffer.from("{'instances'"), 784)).toBe('json');
+    expect(() => kind(new Uint8Array(785), 784)).toThrow('785 bytes of no declared type');
+  });
+
+  test.each([undefined, 'application/x-www-form-urlencoded', 'text/csv', 'text/plain; charset=utf-8'])(
+    'numbers as text, which float32 rows never are, are no raw rows (%s)',
+    (type) => {
+      const json = 'Of texts JSON alone is read: send {"instances": [[...]]} with one list of numbers per row.';
+      // 16 and 32 bytes: a row and two of four float32.
+      for (const text of ['7.2,2.8,5.6,2.1\n', '7.2,2.8,5.6,2.1\n'.repeat(2), 'x=7.2&y=2.8&z=51', '7.2,2.8,5.6,2.1\n'.repeat(1000)])
+        expect(() => kind(Buffer.from(text), 4, type, true)).toThrow(json);
+      for (const text of ['[7.2,2.8,5.6,21]', '{"instances":[[7.2,2.8,5.6,2.1]]}', JSON.stringify(new Array(1000).fill([1, 2, 3, 4]))])
+        expect(kind(Buffer.from(text.padEnd(Math.ceil(text.length / 16) * 16)), 4, type, true)).toBe('json');
+      // A picture may have any bytes, but not those of a list of numbers alone: 1,568 bytes are two rows.
+      expect(() => kind(Buffer.from(`${'0,'.repeat(783)}0\n`), 784, type)).toThrow(json);
+    },
+  );
+
+  test('raw rows are of no type, of curl’s, or of their own, which is believed', () => {
+    const rows = Buffer.from(Float32Array.of(7.2, 2.8, 5.6, 2.1).buffer);
+    for (const type of [undefined, '', 'application/x-www-form-urlencoded', 'application/octet-stream'])
+      expect([kind(rows, 4, type, true), kind(rows, 16, type)]).toEqual(['pixels', 'pixels']);
+    const text = Buffer.from('7.2,2.8,5.6,2.1\n');
+    expect([kind(text, 4, 'application/octet-stream', true), kind(text, 8, 'application/octet-stream')]).toEqual(['pixels', 'pixels']);
+    const jpeg = Buffer.concat([Buffer.of(0xff, 0xd8, 0xff, 0xe0), Buffer.alloc(780)]);
+    for (const type of ['image/jpeg', 'text/plain', 'multipart/form-data; boundary=x'])
+      expect(() => kind(jpeg, 784, type)).toThrow(
+        `784 bytes of ${type}, expected JSON, application/octet-stream, application/msgpack or image/png. Rows of raw values are application/octet-stream, and a multiple of 784 bytes.`,
+      );
   });
 });
 

@@ -119,7 +119,7 @@ describe('mistakes', () => {
       415,
       'unknown-body',
       'Content-Type',
-      'a multiple of 4 bytes',
+      'Of texts JSON alone is read: send {"instances": [[...]]}',
     ],
     [
       'JSON declared, a form sent',

@@ -8,6 +8,7 @@ import type { Readable, Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import { z } from 'zod';
 import { SeedmaskError } from '../../codec/errors.js';
+import { type Shape, size } from '../../src/network.js';
 import { brief } from './rows.js';
 
 /**
@@ -115,13 +116,16 @@ const KINDS: ReadonlyMap<string, BodyKind> = new Map([
   ['application/octet-stream', 'pixels'],
 ]);
 
+/** What curl says of whatever it sends: no more than no Content-Type would. */
+const FORM = 'application/x-www-form-urlencoded';
+
 /**
- * What a body is: by its Content-Type if that is one of ours. Else exactly one row of bytes is that row; and where bytes could be whole
- * rows, they are something else only if they are plainly that, since raw values may begin with any byte.
- * @param row bytes of one row of raw values
+ * What a body is: by its Content-Type if that is one of ours. Else it is what its bytes plainly are; and where nobody says another type,
+ * whole rows of raw values, which may begin with any byte: exactly one row of pixels is that row, also where it looks like something else.
+ * @param reading shape of the rows, whether raw ones are float32, and the Content-Type
  * @throws SeedmaskError no-body, unknown-body
  */
-export function kindOf(body: Uint8Array, contentType: string | undefined, row: number): BodyKind {
+export function kindOf(body: Uint8Array, { shape, numbers = false, type = '' }: RawRows): BodyKind {
   const expected = 'JSON, application/octet-stream, application/msgpack or image/png';
   if (body.length === 0) {
     throw new SeedmaskError('no-body', {
@@ -130,10 +134,13 @@ export function kindOf(body: Uint8Array, contentType: string | undefined, row: n
       hint: 'Send {"instances": [[...]]} with one list of values per row.',
     });
   }
-  const said = contentType && KINDS.get(contentType.split(';', 1)[0].trim().toLowerCase());
+  const named = type.split(';', 1)[0].trim().toLowerCase();
+  const said = KINDS.get(named);
   if (said) return said;
-  if (body.length === row) return 'pixels';
-  const rows = body.length % row === 0;
+  const row = size(shape) * (numbers ? 4 : 1);
+  const begin = Buffer.from(body.buffer, body.byteOffset, Math.min(body.length, BEGIN)).toString('latin1');
+  const rows = (named === '' || named === FORM) && body.length % row === 0 && !(numbers ? TEXT.test(begin) : isList(begin));
+  if (rows && !numbers && body.length === row) return 'pixels';
   if (PNG.every((byte, i) => body[i] === byte)) return 'png';
   if (rows ? isPlainlyJson(body) : isJson(body)) return 'json';
   if (isMsgpackMap(body)) return 'msgpack';
@@ -141,10 +148,29 @@ export function kindOf(body: Uint8Array, contentType: string | undefined, row: n
   throw new SeedmaskError('unknown-body', {
     field: 'Content-Type',
     expected,
-    got: `${body.length} bytes of ${contentType || 'no declared type'}`,
-    hint: `Raw pixels are a multiple of ${row} bytes.`,
+    got: `${body.length} bytes of ${type || 'no declared type'}`,
+    hint: TEXT.test(begin)
+      ? 'Of texts JSON alone is read: send {"instances": [[...]]} with one list of numbers per row.'
+      : `Rows of raw values are application/octet-stream, and a multiple of ${row} bytes.`,
   });
 }
+
+/** What a body of raw values would be. */
+export interface RawRows {
+  /** The network's input. */
+  readonly shape: Shape;
+  /** Whether they are float32, in place of uint8. */
+  readonly numbers?: boolean;
+  /** Content-Type. */
+  readonly type?: string;
+}
+
+/** Bytes from the beginning that tell whether a body is text. */
+const BEGIN = 4096;
+/** Printable ASCII and white space: float32 numbers are hardly ever four such bytes each, and pixels may be. */
+const TEXT = /^[\t-\r -~]*$/;
+/** Whether a text is a list of numbers, such as a line of CSV: no picture has those bytes alone, and both digits and what parts them. */
+const isList = (text: string): boolean => /^[-\d.,;\s]*$/.test(text) && /\d[,;\s]/.test(text);
 
 const PNG = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 

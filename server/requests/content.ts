@@ -4,7 +4,7 @@
 import { z } from 'zod';
 import { SeedmaskError } from '../../codec/errors.js';
 import { type Shape, size } from '../../src/network.js';
-import { checked, Fraction, kindOf, parseJson } from './bodies.js';
+import { checked, Fraction, kindOf, parseJson, type RawRows } from './bodies.js';
 import { decodeMsgpack } from './msgpack.js';
 import { pixelsOf } from './pixels.js';
 import { decodePng } from './png.js';
@@ -55,16 +55,15 @@ export const WhichTask = z.looseObject({
 /**
  * Rows, and what else the body says; `said` is undefined where it says rows alone.
  * @param schema of a body that says more
- * @param limit rows at most
- * @param numbers whether raw bytes are float32, little-endian, in place of uint8: of tasks over features that are numbers
+ * @param reading rows at most, and what raw ones would be: float32, little-endian, of tasks over features that are numbers
  * @throws SeedmaskError about the body, its shape or its values
  */
 export function decodeContent<T extends { readonly instances: unknown }>(
   body: Uint8Array,
   schema: z.ZodType<T>,
-  { shape, limit, numbers, type }: { readonly shape: Shape; readonly limit: number; readonly numbers?: boolean; readonly type?: string },
+  { shape, limit, numbers, type }: RawRows & { readonly limit: number },
 ): { readonly rows: Rows; readonly said?: T } {
-  const kind = kindOf(body, type, size(shape) * (numbers ? 4 : 1));
+  const kind = kindOf(body, { shape, numbers, type });
   if (numbers && kind === 'pixels') return { rows: rowsOfNumbers(body, shape, limit) };
   if (kind === 'pixels') return { rows: rowsOfBytes(body, { shape, limit, field: '' }) };
   if (kind === 'png') return { rows: { values: decodePng(body, shape), count: 1 } };

@@ -1,24 +1,18 @@
 // Bodies become rows, each kind of request in its own way. Small ones here and now; what takes milliseconds to read in a thread, where
 // there is one: the very same functions run there.
 
-import { type Shape, size } from '../../src/network.js';
-import { kindOf } from './bodies.js';
+import { size } from '../../src/network.js';
+import { kindOf, type RawRows } from './bodies.js';
 import { Classify, decodeContent, WhichTask } from './content.js';
 import { type Infers, readTensors } from './oip-bodies.js';
 import { pixelsOf } from './pixels.js';
 import type { Rows } from './rows.js';
 import { type Input, readExamples, readPredict } from './tfserving-bodies.js';
 
-/** What readers go by. */
-export interface Reading {
-  /** The network's input. */
-  readonly shape: Shape;
+/** What readers go by; type and numbers on our own routes: elsewhere a body is JSON whatever they say. */
+export interface Reading extends RawRows {
   /** Rows at most. */
   readonly limit: number;
-  /** Content-Type, on our own routes: elsewhere a body is JSON whatever that says. */
-  readonly type?: string;
-  /** Whether raw bytes are float32, on our own routes. */
-  readonly numbers?: boolean;
   /** What the one input is called; default: pixels. */
   readonly input?: Input;
   /** Inference-Header-Content-Length. */
@@ -77,9 +71,9 @@ export function read<R extends Reader, T>(
 ): T | Promise<T> {
   const here = () => then(READERS[reader](body, reading) as Read<R>);
   if (!threads || body.length < LARGE) return here();
-  const { type, shape, numbers, limit } = reading;
+  const { shape, numbers, limit } = reading;
   if (reader === 'classify' || reader === 'infer-task') {
-    const kind = kindOf(body, type, size(shape) * (numbers ? 4 : 1));
+    const kind = kindOf(body, reading);
     if (kind === 'pixels' && !(numbers && body.length > QUICK)) return here();
   }
   const quick = reader !== 'tensors' && reader !== 'examples' && body.length <= QUICK ? pixelsOf(body, size(shape), limit) : null;
