@@ -28,13 +28,18 @@ export interface Opened {
 /** The masks of one store, and who is told of what happens to them. */
 export class Masks {
   readonly #threads: Decoder | undefined;
+  readonly #serves: (slot: Slot) => boolean;
   readonly #listeners = new Set<(event: StoreEvent) => void>();
   readonly #droppers = new Set<(version: Version) => void>();
   #resident = { tasks: 0, bytes: 0 };
 
-  /** @param threads where masks are decoded; undefined: on the event loop */
-  constructor(threads: Decoder | undefined) {
+  /**
+   * @param threads where masks are decoded; undefined: on the event loop
+   * @param serves whether a version is in service: asked when its mask is decoded, which stays then
+   */
+  constructor(threads: Decoder | undefined, serves: (slot: Slot) => boolean) {
     this.#threads = threads;
+    this.#serves = serves;
   }
 
   get resident(): { readonly tasks: number; readonly bytes: number } {
@@ -57,23 +62,22 @@ export class Masks {
 
   /**
    * @param urgent whether someone waits for it
-   * @param wanted asked when it is decoded: whether it shall stay
    * @throws FileChanged, or SeedmaskError bad-model-file, unreadable-file or lost-worker, by rejection
    */
-  load(slot: Slot, urgent: boolean, wanted: () => boolean): Promise<Decoded> {
+  load(slot: Slot, urgent: boolean): Promise<Decoded> {
     if (slot.decoded) return Promise.resolve(slot.decoded);
     if (slot.error) return Promise.reject(slot.error);
-    slot.loading ??= this.#read(slot, urgent, wanted).finally(() => {
+    slot.loading ??= this.#read(slot, urgent).finally(() => {
       slot.loading = undefined;
     });
     return slot.loading;
   }
 
-  async #read(slot: Slot, urgent: boolean, wanted: () => boolean): Promise<Decoded> {
+  async #read(slot: Slot, urgent: boolean): Promise<Decoded> {
     const started = performance.now();
     try {
       const decoded = await this.decode(slot, await slot.source.stored(slot.index), urgent);
-      if (wanted()) this.keep(slot, decoded, performance.now() - started);
+      if (this.#serves(slot)) this.keep(slot, decoded, performance.now() - started);
       return decoded;
     } catch (error) {
       if (error instanceof SeedmaskError && error.code === 'bad-model-file') {

@@ -1,33 +1,20 @@
 // The tasks of a server, live. Opening reads headers and indexes; a mask is decoded at its first request, once for all who wait, or
-// when there is nothing else to do (`warm`), and then stays, packed. Files are looked at again by `refresh`:
-//
-//   - a version that answers now is replaced only by one whose mask is in memory; what cannot be read leaves the old one serving;
-//   - the same content, however it is stored, is the same version: nothing is decoded or compiled again;
-//   - all tasks of a file change at once, and a label moves only to a version in memory;
-//   - a file that is gone takes its tasks along, but for those that are in another by then, as where it was renamed. Requests under way
-//     keep the mask they began with, and free it when they end.
-//
-// A damaged file or task fails alone, by name, with its reason in the index. Of two files with one task and version the first stays.
+// when there is nothing else to do (`warm`), and then stays, packed. `refresh` brings all in step with the files (follow.ts). Requests
+// under way keep the mask they began with, and free it when they end.
 
 import { SeedmaskError } from '../../codec/errors.js';
-import { type NetworkLookup, standAloneStored, writePacked } from '../../codec/index.js';
+import { standAloneStored, writePacked } from '../../codec/index.js';
 import type { Network } from '../../src/network.js';
-import { Catalogue, type Entry, type ServedTask, type Slot, slotsOf, taskClash, type Version, type Wanted } from './catalogue.js';
+import { Catalogue, type Entry, type ServedTask, type Slot, type Version, type Wanted } from './catalogue.js';
 import type { Decoder } from './decode.js';
-import { FileChanged, type Listing, listFiles, type ModelFile, openFile, type Place, refusal, unreadable } from './files.js';
-import { Labels } from './labels.js';
+import { FileChanged, type Place, refusal } from './files.js';
+import { Follower, type FollowOptions } from './follow.js';
 import { Masks, type Opened, type StoreEvent } from './masks.js';
-import { NetworkShelf } from './network-shelf.js';
-import { SeenFiles } from './seen.js';
 
 export type { Entry, ServedTask, State, Version, Wanted } from './catalogue.js';
 export type { Opened, StoreEvent } from './masks.js';
 
-export interface StoreOptions {
-  /** Bytes of one model file at most; default 256 MiB. */
-  readonly fileLimit?: number;
-  /** Where the networks of mask-only files come from that no file beside them holds. */
-  readonly networks?: NetworkLookup;
+export interface StoreOptions extends FollowOptions {
   /** Where masks are decoded; default: on the event loop. */
   readonly threads?: Decoder;
 }
@@ -41,30 +28,22 @@ const replaced = () => new SeedmaskError('starting', { got: 'the file is being r
 
 /** The tasks of a server, as they stand now. Made by `openStore`. */
 export class Store {
-  readonly #path: string;
-  readonly #options: StoreOptions;
   readonly #catalogue = new Catalogue();
   readonly #masks: Masks;
-  readonly #files = new SeenFiles();
-  readonly #networks: NetworkShelf;
-  readonly #labels = new Labels(this.#catalogue);
+  readonly #follower: Follower;
   #work: Promise<void> = Promise.resolve();
   #closed = false;
-  /** Why the folder could not be read when it was last looked at. */
-  #lost: SeedmaskError | undefined;
 
   private constructor(path: string, options: StoreOptions) {
-    this.#path = path;
-    this.#options = options;
-    this.#masks = new Masks(options.threads);
-    this.#networks = new NetworkShelf(options.networks);
+    this.#masks = new Masks(options.threads, (slot) => this.#catalogue.serves(slot));
+    this.#follower = new Follower(path, options, this.#catalogue, this.#masks);
   }
 
   /** Use `openStore`. */
   static async open(path: string, options: StoreOptions): Promise<Store> {
     const store = new Store(path, options);
     // A file that was replaced while it was read is not left out.
-    for (let tries = 0; (await store.#look(tries === 0)) && tries < TRIES; tries++);
+    for (let tries = 0; (await store.#follower.look(tries === 0)) && tries < TRIES; tries++);
     return store;
   }
 
@@ -85,24 +64,26 @@ export class Store {
 
   /** Files that cannot be served, or not in their newest state, and folders that cannot be read, with the reason. */
   get failures(): readonly { readonly file: string; readonly error: SeedmaskError }[] {
-    const lost = this.#lost ? [{ file: this.#path, error: this.#lost }] : [];
-    const files = Array.from(this.#files.refused(), ({ place, error }) => ({ file: place.file, error }));
-    return [...lost, ...files, ...this.#labels.failures];
+    return this.#follower.failures;
   }
 
   /** Versions that are there and of which nothing is served, with the labels of their folder; an archive by the name of its file. */
   get unserved(): readonly { readonly place: Place; readonly labels: ReadonlyMap<string, string>; readonly error: SeedmaskError }[] {
-    return Array.from(this.#files.unserved(), ({ place, error }) => ({ place, labels: this.#labels.of(place.folder), error }));
+    return Array.from(this.#follower.files.unserved(), ({ place, error }) => ({
+      place,
+      labels: this.#follower.labels.of(place.folder),
+      error,
+    }));
   }
 
   /** The id of a network of these tasks, 64 hex digits. */
-  readonly idOf = (network: Network): string => this.#networks.idOf(network);
+  readonly idOf = (network: Network): string => this.#follower.networks.idOf(network);
 
   /** @throws SeedmaskError unknown-task with the nearest known name that `allows`, unloaded-task, or why the file of that name is not served */
   task(name: string, allows?: (name: string) => boolean): ServedTask {
     const task = this.tasks.get(name);
     if (task) return task;
-    for (const { place, error } of this.#files.unserved()) if (place.name === name) throw error;
+    for (const { place, error } of this.#follower.files.unserved()) if (place.name === name) throw error;
     return this.#catalogue.task(name, allows);
   }
 
@@ -115,7 +96,7 @@ export class Store {
   /** Why a version is known not to answer: its mask does not decode, or was not in memory when its file was replaced by one that is refused. */
   trouble(version: Version): SeedmaskError | undefined {
     const { error, decoded, loading, file } = version as Slot;
-    return error ?? (decoded || loading ? undefined : this.#files.of(file)?.error);
+    return error ?? (decoded || loading ? undefined : this.#follower.files.of(file)?.error);
   }
 
   /** The tasks behind `after` (null: from the beginning) that `allows`, in order of name, at most `count`; `next` is the next `after`. */
@@ -127,13 +108,13 @@ export class Store {
   *entries(): Iterable<Entry> {
     for (const [name, slots] of this.#catalogue.all) {
       for (const slot of slots) {
-        const trouble = slot.error ?? this.#files.of(slot.file)?.error;
+        const trouble = slot.error ?? this.#follower.files.of(slot.file)?.error;
         const out = this.#catalogue.isOut(name);
         const state = out || this.trouble(slot) ? 'UNAVAILABLE' : slot.loading ? 'LOADING' : 'READY';
         yield { name, version: slot.number, state, reason: out ? 'unloaded' : (trouble?.message ?? '') };
       }
     }
-    for (const { place, error } of this.#files.unserved())
+    for (const { place, error } of this.#follower.files.unserved())
       yield { name: place.name, version: '', state: 'UNAVAILABLE', reason: error.message };
   }
 
@@ -149,7 +130,7 @@ export class Store {
 
   async #opened(slot: Slot, tries = TRIES): Promise<Opened> {
     try {
-      return { version: slot, packed: (await this.#load(slot, true)).packed };
+      return { version: slot, packed: (await this.#masks.load(slot, true)).packed };
     } catch (error) {
       if (!(error instanceof FileChanged)) throw error;
       return this.#opened(await this.#successorOf(slot, tries), tries - 1);
@@ -161,7 +142,7 @@ export class Store {
     if (tries === 0) throw replaced();
     await this.refresh();
     const now = this.version(slot.name, { version: slot.number }, () => false) as Slot;
-    const damaged = now === slot && this.#files.of(slot.file)?.error;
+    const damaged = now === slot && this.#follower.files.of(slot.file)?.error;
     if (damaged) throw refusal(slot.file, new Error('it changed and cannot be read as it is now'));
     return now;
   }
@@ -177,7 +158,7 @@ export class Store {
     for (const slot of this.#catalogue.slots(name)) slot.error = undefined;
     await Promise.all(versions.map((version) => this.open(version)));
     for (const { file } of versions) {
-      const error = this.#files.of(file)?.error;
+      const error = this.#follower.files.of(file)?.error;
       if (error) throw error;
     }
   }
@@ -232,7 +213,7 @@ export class Store {
     for (const [name, slots] of this.#catalogue.all) {
       for (const slot of slots) {
         if (this.#closed) return;
-        if (!this.#catalogue.isOut(name) && !slot.error) await this.#load(slot, false).catch(() => undefined);
+        if (!this.#catalogue.isOut(name) && !slot.error) await this.#masks.load(slot, false).catch(() => undefined);
       }
     }
   }
@@ -240,7 +221,7 @@ export class Store {
   /** Looks at the files again, after what is under way. Never fails for a file's sake: see `failures` and `entries`. */
   refresh(): Promise<void> {
     const done = this.#work.then(async () => {
-      if (!this.#closed) await this.#look(false);
+      if (!this.#closed) await this.#follower.look(false);
     });
     this.#work = done.catch(() => undefined);
     return done;
@@ -267,128 +248,6 @@ export class Store {
   /** No more loading. */
   close(): void {
     this.#closed = true;
-  }
-
-  // ---- files ----
-
-  /**
-   * @param first whether nothing serves yet: then nothing need be loaded before it is seen
-   * @returns whether a file was replaced meanwhile, and is still to be opened
-   */
-  async #look(first: boolean): Promise<boolean> {
-    const listing = await this.#list(first);
-    const { added, single, changed } = await this.#openNew(listing, first);
-    const gone = new Set(this.#files.leave(listing));
-    try {
-      for (const file of added) await this.#adopt(file, gone, first, single);
-    } finally {
-      this.#replace([...gone], []);
-    }
-    this.#networks.keep(this.#files.networks);
-    const load = (slot: Slot) => (first ? Promise.resolve() : this.#load(slot, false));
-    for (const { file, error } of await this.#labels.update(listing, load)) {
-      this.#masks.tell({ kind: 'failed', name: '', version: '', file, error });
-    }
-    return changed;
-  }
-
-  /** What is there. A folder that is gone leaves what was served, and is told of once. */
-  async #list(first: boolean): Promise<Listing> {
-    try {
-      const listing = await listFiles(this.#path);
-      this.#lost = undefined;
-      return listing;
-    } catch (error) {
-      const known = error instanceof SeedmaskError ? error : unreadable(this.#path, error);
-      if (!first && !this.#lost) this.#masks.tell({ kind: 'failed', name: '', version: '', file: this.#path, error: known });
-      this.#lost = known;
-      throw known;
-    }
-  }
-
-  /** Opens files that are new or changed; those whose network is in another file last. */
-  async #openNew(listing: Listing, first: boolean) {
-    const single = first && listing.places.length === 1 && listing.places[0].file === this.#path;
-    for (const { place, error } of listing.refused) this.#refuse(place, error);
-    const added: ModelFile[] = [];
-    let changed = false;
-    let rest = listing.places.filter((place) => this.#files.isDue(place));
-    for (const last of [false, true]) {
-      const later: Place[] = [];
-      for (const place of rest) {
-        try {
-          const file = await openFile(place, this.#options.fileLimit, (id) => this.#networks.find(id));
-          added.push({ ...file, network: this.#networks.shared(file.network) });
-        } catch (error) {
-          if (error instanceof FileChanged) changed = true;
-          else if (!(error instanceof SeedmaskError) || single) throw error;
-          else if (last) this.#refuse(place, error);
-          else later.push(place);
-        }
-      }
-      rest = later;
-    }
-    return { added, single, changed };
-  }
-
-  /** A file, or its newest state, is not served. */
-  #refuse(place: Place, error: SeedmaskError): void {
-    if (!this.#files.refuse(place, error)) return;
-    this.#masks.tell({ kind: 'failed', name: place.name, version: place.number, file: place.file, error });
-  }
-
-  /**
-   * Takes an opened file into service, all its tasks at once, in place of what was served from it.
-   * @param gone what was served from files that are gone, without what has a successor by now
-   */
-  async #adopt(source: ModelFile, gone: Set<Slot>, first: boolean, single: boolean): Promise<void> {
-    const { place } = source;
-    const { file, number } = place;
-    const elsewhere = (name: string) => this.#catalogue.slots(name).filter((slot) => slot.number === number && slot.file !== file);
-    const moved = source.names.flatMap(elsewhere).filter((slot) => gone.has(slot));
-    const old = [...(this.#files.of(file)?.slots ?? []), ...moved];
-    const slots = slotsOf(source);
-    try {
-      const clash = slots.find(({ name }) => elsewhere(name).some((slot) => !gone.has(slot)));
-      if (clash) throw taskClash(clash, elsewhere(clash.name)[0], slots.length === 1);
-      if (!first) for (const [i, slot] of slots.entries()) slots[i] = await this.#successor(slot, old);
-    } catch (error) {
-      for (const slot of slots) if (!old.includes(slot)) this.#masks.drop(slot);
-      // Both may pass: it is tried again at the next look.
-      if (error instanceof FileChanged || (error instanceof SeedmaskError && error.code === 'lost-worker')) return;
-      if (!(error instanceof SeedmaskError) || single) throw error;
-      this.#refuse(place, error);
-      return;
-    }
-    this.#files.take(place, slots, source.network);
-    this.#replace(
-      old.filter((slot) => !slots.includes(slot)),
-      slots.filter((slot) => !old.includes(slot)),
-    );
-    for (const slot of moved) gone.delete(slot);
-  }
-
-  /** What serves from now on: the new version, loaded if its task answers now; or the old one with a new place, if their content is one. */
-  async #successor(slot: Slot, old: readonly Slot[]): Promise<Slot> {
-    const before = old.find(({ name }) => name === slot.name);
-    const served = this.#catalogue.slots(slot.name);
-    if (served.length === 0 || this.#catalogue.isOut(slot.name) || (before && !before.decoded && !before.loading)) return slot;
-    const started = performance.now();
-    const decoded = await this.#masks.decode(slot, await slot.source.stored(slot.index), false);
-    if (before?.decoded?.id === decoded.id) return Object.assign(before, { source: slot.source, index: slot.index, file: slot.file });
-    // It may have been unloaded meanwhile.
-    if (this.#catalogue.isOut(slot.name)) return slot;
-    this.#masks.keep(slot, decoded, performance.now() - started);
-    return slot;
-  }
-
-  #replace(gone: readonly Slot[], come: readonly Slot[]): void {
-    this.#catalogue.take(gone, come);
-    for (const slot of gone) this.#masks.drop(slot);
-  }
-
-  #load(slot: Slot, urgent: boolean) {
-    return this.#masks.load(slot, urgent, () => this.#catalogue.serves(slot));
   }
 }
 
