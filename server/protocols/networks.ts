@@ -1,7 +1,8 @@
 // What a task is made of, to be run elsewhere: its mask as a file of a few kilobytes, and the network it belongs to, whose weights
 // anyone regenerates from its seed. A browser that has both needs the server no more, and gives the same bits.
 //
-//   GET /tasks/{task}/mask      a mask-only model file; ETag = content id; ?id=CONTENT pins it, and then it never changes
+//   GET /tasks/{task}/mask      a mask-only model file; ETag = W/ and its content id, as one content may be stored in several ways;
+//                               ?id=CONTENT pins it, and then what it holds never changes
 //   GET /networks               the networks under the tasks
 //   GET /networks/{network}     one of them as JSON, or as a model file without tasks for Accept: application/octet-stream
 
@@ -64,7 +65,7 @@ export function networkRoutes(service: Service): Route[] {
         if (!call.headers.accept?.includes(BYTES)) {
           return json(describeNetwork(network, networksOf(call, service).get(network) ?? 0, service), 200, { Vary: 'Accept' });
         }
-        return file(writeModel({ network, base: { kind: 'none' }, tasks: [] }), id, lasting(service), { Vary: 'Accept' });
+        return file(writeModel({ network, base: { kind: 'none' }, tasks: [] }), `"${id}"`, lasting(service), { Vary: 'Accept' });
       },
     ),
   ];
@@ -116,15 +117,15 @@ async function mask(call: Call, service: Service): Promise<Answer> {
   if (wanted !== undefined && wanted !== id) {
     throw new SeedmaskError('unknown-content', { field: `the mask of ${name}`, expected: wanted, got: id });
   }
-  return file(bytes, id, wanted === undefined ? 'no-cache' : lasting(service));
+  return file(bytes, `W/"${id}"`, wanted === undefined ? 'no-cache' : lasting(service));
 }
 
-/** Bytes with an id: the app answers Range and If-None-Match on them. */
-const file = (body: Uint8Array, id: string, cache: string, headers: Record<string, string> = {}): Answer => ({
+/** Bytes with an ETag: the app answers Range and If-None-Match on them. */
+const file = (body: Uint8Array, tag: string, cache: string, headers: Record<string, string> = {}): Answer => ({
   status: 200,
   type: BYTES,
   body,
-  headers: { ETag: `"${id}"`, 'Cache-Control': cache, 'Accept-Ranges': 'bytes', ...headers },
+  headers: { ETag: tag, 'Cache-Control': cache, 'Accept-Ranges': 'bytes', ...headers },
 });
 
 /** Of what a URL with an id in it gives. Where keys are asked for, no shared cache may hand it on. */
