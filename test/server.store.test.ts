@@ -8,6 +8,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { DEFAULT_LIMITS, inspectModel, type Model, networkId, readModel, SeedmaskError, writeModel } from '../codec/index.js';
 import { openStore, type Store } from '../server/index.js';
 import { editDistance, nearest } from '../server/nearest.js';
+import { type Decoder, decodeMask, maskFile } from '../server/repository/decode.js';
 import { fullMask, totalWeights } from '../src/network.js';
 import { folder, oneTask, task, tinyNetwork } from './server.material.js';
 import { RELATED_MODEL } from './vectors/models.js';
@@ -64,6 +65,31 @@ describe('names and versions', () => {
       const [found] = readModel(alone, DEFAULT_LIMITS, () => RELATED_MODEL.network).tasks;
       expect(found.mask).toEqual(RELATED_MODEL.tasks.find((one) => one.id === id)!.mask);
     }
+  });
+  test('the file of a mask that leans on another is written by a thread, once for all who ask, and kept while the mask is', async () => {
+    const bytes = writeModel(RELATED_MODEL, { schemes: ['context', 'related'] });
+    const [{ id }] = inspectModel(bytes).tasks.filter(({ base }) => base !== undefined);
+    let written = 0;
+    const threads: Decoder = {
+      decode: async (...job) => decodeMask(job[0], job[1], job[2]),
+      maskFile: async (...job) => {
+        written++;
+        return maskFile(...job);
+      },
+    };
+    const store = await openStore(disk({ 'related.smk': bytes, 'network.smk': writeModel({ ...RELATED_MODEL, tasks: [] }) }), { threads });
+    const ask = () => store.maskFile(store.version(id));
+    const { packed } = await store.open(store.version(id));
+    const files = (await Promise.all([ask(), ask(), ask()])).concat(await ask());
+    expect([written, new Set(files.map((file) => file.bytes)).size]).toEqual([1, 1]);
+    const here = await openStore(disk({ 'related.smk': bytes, 'network.smk': writeModel({ ...RELATED_MODEL, tasks: [] }) }));
+    expect(await here.maskFile(here.version(id))).toEqual(files[0]);
+    expect(store.resident).toEqual({ tasks: 1, bytes: packed.length + files[0].bytes.length });
+    await store.unload(id);
+    expect(store.resident).toEqual({ tasks: 0, bytes: 0 });
+    await store.load(id);
+    await ask();
+    expect(written).toBe(2);
   });
   test('an archive may hold more weights than one read takes', async () => {
     const wide = tinyNetwork([1, 1, 1000], 1000);

@@ -426,15 +426,18 @@ describe('loading and unloading', () => {
   });
 
   test('the model file is that of the file as it is now; a task that goes out of service meanwhile has none', async () => {
-    const root = disk({ 'a.smk': kept(1) });
+    const root = disk({ 'a.smk': kept(1), 'b.smk': kept(1) });
     const store = await openStore(root);
     await store.warm();
     put(root, 'a.smk', kept(2));
-    expect((await store.maskFile(store.version('a'))).id).toBe(Buffer.from(contentId(kept(2))).toString('hex'));
-    put(root, 'a.smk', 'junk');
-    await expect(store.maskFile(store.version('a'))).rejects.toThrow('it changed and cannot be read as it is now');
-    const late = store.maskFile(store.version('a'));
-    await Promise.all([store.unload('a'), expect(late).rejects.toMatchObject({ code: 'unloaded-task' })]);
+    const file = await store.maskFile(store.version('a'));
+    expect(file.id).toBe(Buffer.from(contentId(kept(2))).toString('hex'));
+    for (const name of ['a.smk', 'b.smk']) put(root, name, 'junk');
+    // One that was written before is that of the mask in service.
+    expect(await store.maskFile(store.version('a'))).toEqual(file);
+    await expect(store.maskFile(store.version('b'))).rejects.toThrow('it changed and cannot be read as it is now');
+    const late = store.maskFile(store.version('b'));
+    await Promise.all([store.unload('b'), expect(late).rejects.toMatchObject({ code: 'unloaded-task' })]);
   });
 
   /** Live classifiers, and masks in memory, after so many rounds of loading, answering and unloading. */

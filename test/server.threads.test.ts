@@ -11,7 +11,7 @@ import { afterAll, afterEach, describe, expect, onTestFinished, test } from 'vit
 import { type PackedTask, PIXELS_TRANSFORM, readPacked, SeedmaskError, writeModel } from '../codec/index.js';
 import { openStore, Threads, type ThreadsOptions } from '../server/index.js';
 import type { Version } from '../server/repository/catalogue.js';
-import { decodeMask } from '../server/repository/decode.js';
+import { decodeMask, maskFile } from '../server/repository/decode.js';
 import { Canary } from '../server/running/canary.js';
 import { Classifiers } from '../server/running/classify.js';
 import { Scheduler } from '../server/running/scheduler.js';
@@ -81,6 +81,7 @@ const failed = (work: Promise<unknown>) =>
 describe('work', () => {
   test('a mask decoded in a thread is the one decoded here', async () => {
     expect(await threadsOf().decode(network, stored, 0, true)).toEqual(decodeMask(network, stored, 0));
+    expect(await threadsOf().maskFile(network, stored, 0)).toEqual(maskFile(network, stored, 0));
   });
 
   test('what is wrong with a mask is told with its code', async () => {

@@ -55,6 +55,9 @@ export interface Slot extends Version {
   readonly index: number;
   decoded: Decoded | undefined;
   loading: Promise<Decoded> | undefined;
+  /** What is decoded as a model file of its own, once somebody has asked for that. */
+  alone: Uint8Array | undefined;
+  writing: Promise<Uint8Array> | undefined;
   /** Why it cannot be loaded, until its file changes or `Store.load` tries it again. */
   error: SeedmaskError | undefined;
 }
@@ -71,6 +74,8 @@ export const slotsOf = (source: ModelFile): Slot[] =>
     index,
     decoded: undefined,
     loading: undefined,
+    alone: undefined,
+    writing: undefined,
     error: undefined,
   }));
 

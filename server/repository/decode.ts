@@ -1,8 +1,9 @@
 // A stored mask becomes one ready for use: decoded, named by its content, packed. The slow part of loading a task (context scheme, FC:
-// some 10 ms), so a server does it in a thread (thread.ts); without threads it happens here and now.
+// some 10 ms), so a server does it in a thread (thread.ts); without threads it happens here and now. So is writing a mask without the one
+// that it leans on, which takes ten times as long.
 
 import { DECODERS } from '../../codec/decoders.js';
-import { contentId, type StoredTask } from '../../codec/index.js';
+import { contentId, type StoredTask, standAloneStored, writePacked } from '../../codec/index.js';
 import { hex } from '../../codec/layout.js';
 import { baseOfStored, decodeTask } from '../../codec/tasks.js';
 import { packMask } from '../../src/engine/packed.js';
@@ -25,6 +26,11 @@ export interface Decoder {
    * @throws SeedmaskError (by rejection) unknown-scheme, bad-payload, lost-worker
    */
   decode(network: Network, stored: StoredTask, place: number, urgent: boolean): Promise<Decoded>;
+  /**
+   * Writes a stored mask as `maskFile` does; someone waits for it.
+   * @throws SeedmaskError (by rejection) unknown-scheme, bad-payload, lost-worker
+   */
+  maskFile(network: Network, stored: StoredTask, place: number): Promise<Uint8Array>;
 }
 
 /**
@@ -36,4 +42,13 @@ export function decodeMask(network: Network, stored: StoredTask, place: number):
   const { task } = decodeTask(network, packed, place, baseOfStored(network, stored), DECODERS);
   const id = contentId({ network, base: { kind: 'none' }, tasks: [task] });
   return { packed: packMask(network, task.mask), id: hex(id) };
+}
+
+/**
+ * A stored mask as a model file without its network, and without the mask that it leans on.
+ * @param place position in its file, for error texts
+ * @throws SeedmaskError unknown-scheme or bad-payload
+ */
+export function maskFile(network: Network, stored: StoredTask, place: number): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(writePacked({ network, tasks: [standAloneStored(network, stored, place)] }, { maskOnly: true }));
 }

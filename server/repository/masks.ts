@@ -1,9 +1,10 @@
 // Masks in memory. Each is read and decoded once for all who wait for it, and stays until it is dropped; who holds its bytes keeps them.
+// So does the file that somebody has asked of it, some kilobytes.
 
 import { SeedmaskError } from '../../codec/errors.js';
 import type { StoredTask } from '../../codec/index.js';
 import type { Slot, Version } from './catalogue.js';
-import { type Decoded, type Decoder, decodeMask } from './decode.js';
+import { type Decoded, type Decoder, decodeMask, maskFile } from './decode.js';
 import { refusal } from './files.js';
 
 /** Something happened to a version, or to a file before it had any. */
@@ -98,17 +99,52 @@ export class Masks {
     }
   }
 
+  /**
+   * The mask of a version as a mask-only model file, made once for all who ask while it is in memory.
+   * @throws FileChanged, or SeedmaskError bad-model-file, unreadable-file or lost-worker, by rejection
+   */
+  file(slot: Slot): Promise<Uint8Array> {
+    if (slot.alone) return Promise.resolve(slot.alone);
+    slot.writing ??= this.#write(slot).finally(() => {
+      slot.writing = undefined;
+    });
+    return slot.writing;
+  }
+
+  async #write(slot: Slot): Promise<Uint8Array> {
+    const { network, index, source, file } = slot;
+    const stored = await source.stored(index);
+    try {
+      // One that leans on none is copied as it is stored.
+      const alone = await (stored.leansOn && this.#threads
+        ? this.#threads.maskFile(network, stored, index)
+        : maskFile(network, stored, index));
+      if (slot.decoded) {
+        slot.alone = alone;
+        this.#count(0, alone.length);
+      }
+      return alone;
+    } catch (error) {
+      throw refusal(file, error);
+    }
+  }
+
   keep(slot: Slot, decoded: Decoded, ms: number): void {
     slot.decoded = decoded;
-    this.#resident = { tasks: this.#resident.tasks + 1, bytes: this.#resident.bytes + decoded.packed.length };
+    this.#count(1, decoded.packed.length);
     this.tell({ kind: 'loaded', name: slot.name, version: slot.number, file: slot.file, ms });
   }
 
   drop(slot: Slot): void {
     for (const dropper of this.#droppers) dropper(slot);
     if (!slot.decoded) return;
-    this.#resident = { tasks: this.#resident.tasks - 1, bytes: this.#resident.bytes - slot.decoded.packed.length };
+    this.#count(-1, -slot.decoded.packed.length - (slot.alone?.length ?? 0));
     slot.decoded = undefined;
+    slot.alone = undefined;
     this.tell({ kind: 'unloaded', name: slot.name, version: slot.number, file: slot.file });
+  }
+
+  #count(tasks: number, bytes: number): void {
+    this.#resident = { tasks: this.#resident.tasks + tasks, bytes: this.#resident.bytes + bytes };
   }
 }

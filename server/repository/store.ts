@@ -3,7 +3,6 @@
 // under way keep the mask they began with, and free it when they end.
 
 import { SeedmaskError } from '../../codec/errors.js';
-import { standAloneStored, writePacked } from '../../codec/index.js';
 import type { Network } from '../../src/network.js';
 import { Catalogue, type Entry, type ServedTask, type Slot, type Version, type Wanted } from './catalogue.js';
 import type { Decoder } from './decode.js';
@@ -52,7 +51,7 @@ export class Store {
     return this.#catalogue.tasks;
   }
 
-  /** Masks in memory, decoded, and their bytes. */
+  /** Masks in memory, decoded, and their bytes, with those of the files made of them. */
   get resident(): { readonly tasks: number; readonly bytes: number } {
     return this.#masks.resident;
   }
@@ -182,8 +181,7 @@ export class Store {
     const slot = (await this.open(version)).version as Slot;
     const id = contentOf(slot);
     try {
-      const tasks = [standAloneStored(slot.network, await slot.source.stored(slot.index), slot.index)];
-      return { bytes: writePacked({ network: slot.network, tasks }, { maskOnly: true }), id };
+      return { bytes: await this.#masks.file(slot), id };
     } catch (error) {
       if (!(error instanceof FileChanged)) throw error;
       return this.maskFile(await this.#successorOf(slot, tries), tries - 1);

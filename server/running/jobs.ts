@@ -17,6 +17,7 @@ export interface MaskBlock extends Omit<Asking, 'masks'> {
 
 export type Job =
   | { readonly kind: 'decode'; readonly network: Network; readonly stored: StoredTask; readonly place: number }
+  | { readonly kind: 'mask-file'; readonly network: Network; readonly stored: StoredTask; readonly place: number }
   | {
       readonly kind: 'logits';
       /** Names the task: another mask has another one. */

@@ -1,6 +1,6 @@
-// What a worker thread of the server does: one job after the other, each a message in and a message out. It decodes masks, reads large
-// bodies and, for networks too large for the event loop, computes logits with an engine of its own. Between jobs, in slices, it looks for
-// the task of rows that name none. It keeps compiled tasks, and the masks it was asked to choose from last.
+// What a worker thread of the server does: one job after the other, each a message in and a message out. It decodes and writes masks, reads
+// large bodies and, for networks too large for the event loop, computes logits with an engine of its own. Between jobs, in slices, it looks
+// for the task of rows that name none. It keeps compiled tasks, and the masks it was asked to choose from last.
 
 import { parentPort } from 'node:worker_threads';
 import { LRUCache } from 'lru-cache';
@@ -8,7 +8,7 @@ import { SeedmaskError } from '../../codec/errors.js';
 import type { Classifier, Engine } from '../../src/engine/engine.js';
 import { unpackMask } from '../../src/engine/packed.js';
 import { createWasmEngine } from '../../src/engine/wasm.js';
-import { decodeMask } from '../repository/decode.js';
+import { decodeMask, maskFile } from '../repository/decode.js';
 import { type Asking, Guesser } from './guess.js';
 import type { Job, MaskBlock, Message, Reply, TimedLogits } from './jobs.js';
 import { inSlices } from './slices.js';
@@ -39,6 +39,10 @@ class Thread {
     if (job.kind === 'decode') {
       const value = decodeMask(job.network, job.stored, job.place);
       return { value, moved: [value.packed.buffer] };
+    }
+    if (job.kind === 'mask-file') {
+      const value = maskFile(job.network, job.stored, job.place);
+      return { value, moved: [value.buffer] };
     }
     if (job.kind === 'read') {
       // Schemas take a while to load, and most threads never need them.

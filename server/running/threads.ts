@@ -99,6 +99,11 @@ export class Threads implements Decoder, BodyThreads {
     return (await this.#add(job, `mask ${stored.id || place}`, this.#limit(network, 1), urgent ? this.#urgent : this.#rest)) as Decoded;
   }
 
+  async maskFile(network: Network, stored: StoredTask, place: number): Promise<Uint8Array> {
+    const job: Job = { kind: 'mask-file', network, stored, place };
+    return (await this.#add(job, `mask ${stored.id || place}`, this.#limit(network, 1), this.#urgent)) as Uint8Array;
+  }
+
   /**
    * Logits of rows under one mask.
    * @param job.version whose network and mask: threads keep it compiled under its identity
