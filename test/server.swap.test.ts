@@ -248,6 +248,31 @@ describe('swaps', () => {
     expect([...store.task('t').labels]).toEqual([]);
   });
 
+  test('a label of a version that was never read and whose file is damaged by now holds up nobody else', async () => {
+    const root = disk({ 'a.smk': kept(0), 'u/1.smk': kept(1), 'u/2.smk': kept(2), 'u/labels.json': '{"stable": 1}' });
+    const store = await openStore(root);
+    put(root, 't/1.smk', kept(3));
+    await store.refresh();
+    put(root, 't/1.smk', 'junk');
+    await store.refresh();
+    put(root, 't/labels.json', '{"stable": 1}');
+    put(root, 'u/labels.json', '{"stable": 2}');
+    await store.refresh();
+    const of = (name: string) => [...store.task(name).labels];
+    expect([of('t'), of('u')]).toEqual([[], [['stable', '2']]]);
+    expect(store.failures.map(({ file, error }) => [file.slice(root.length), error.code])).toEqual([
+      ['/t/1.smk', 'bad-model-file'],
+      ['/t/labels.json', 'bad-store'],
+    ]);
+    expect(store.failures[1].error.message).toMatch(
+      /label stable in .* must be a version that can be read, got .*1\.smk, which has changed$/,
+    );
+    await store.load('a');
+    put(root, 't/1.smk', kept(3));
+    await store.refresh();
+    expect([of('t'), store.failures]).toEqual([[['stable', '1']], []]);
+  });
+
   test('tasks of an archive that is renamed answer all the time, and their masks stay', async () => {
     const all = (...ids: string[]): Model => ({ network, base: { kind: 'none' }, tasks: ids.map((id) => task(network, id, ['a'])) });
     const root = disk({ 'a.smk': kept(1), 'old.smk': all('x', 'y', 'z') });

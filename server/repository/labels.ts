@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { SeedmaskError } from '../../codec/errors.js';
 import { type Catalogue, NO_LABELS, type Slot } from './catalogue.js';
-import { type Listing, readLabels } from './files.js';
+import { FileChanged, type Listing, readLabels } from './files.js';
 
 /** What was last read in a folder. */
 interface Folder {
@@ -80,8 +80,7 @@ export class Labels {
         if (before.get(label) !== number && !this.#catalogue.isOut(name)) await load(slot);
         now.set(label, number);
       } catch (error) {
-        if (!(error instanceof SeedmaskError)) throw error;
-        source.stuck = error;
+        source.stuck = stuckBy(error, label, join(folder, 'labels.json'));
         const stays = before.get(label);
         if (stays !== undefined) now.set(label, stays);
       }
@@ -89,4 +88,12 @@ export class Labels {
     const same = now.size === before.size && [...now].every(([label, number]) => before.get(label) === number);
     if (!same) this.#catalogue.setLabels(name, now);
   }
+}
+
+/** Why a label stays where it was; throws what is no expected failure. */
+function stuckBy(error: unknown, label: string, file: string): SeedmaskError {
+  if (error instanceof SeedmaskError) return error;
+  if (!(error instanceof FileChanged)) throw error;
+  const got = `${error.message}, which has changed`;
+  return new SeedmaskError('bad-store', { field: `label ${label} in ${file}`, expected: 'a version that can be read', got });
 }
