@@ -95,6 +95,10 @@ describe('networks without tasks are freed', () => {
   });
 });
 
+/** What /metrics says of a server's files. */
+const failuresOf = async ({ url }: { readonly url: string }) =>
+  /^seedmask_store_failures (\d+)$/m.exec(await (await fetch(`${url}/metrics`)).text())?.[1];
+
 describe('folders', () => {
   test('one that vanishes is told once, in events, failures and /metrics; what was served goes on; and back again', async () => {
     const root = folderOf({ 'a.smk': oneTask(network(1), ten) });
@@ -102,7 +106,7 @@ describe('folders', () => {
     const events: string[] = [];
     store.subscribe(({ kind, file }) => events.push(`${kind} ${file}`));
     const server = await serve({ store });
-    const gauge = async () => /^seedmask_store_failures (\d+)$/m.exec(await (await fetch(`${server.url}/metrics`)).text())?.[1];
+    const gauge = () => failuresOf(server);
     expect(await gauge()).toBe('0');
     renameSync(root, `${root}-away`);
     for (let i = 0; i < 3; i++) await expect(store.refresh()).rejects.toMatchObject({ code: 'bad-store' });
@@ -113,6 +117,23 @@ describe('folders', () => {
     await store.refresh();
     expect([store.failures, await gauge()]).toEqual([[], '0']);
     expect((await post(`${server.url}/tasks/a/classify`, new Uint8Array(784))).status).toBe(200);
+    await server.close();
+  });
+
+  test('a mask that turns out not to decode is a failure as well, in /metrics too, until its file is sound', async () => {
+    const bytes = writeModel(oneTask(network(1), ten));
+    const bad = bytes.slice();
+    bad[bad.length - 1] ^= 1;
+    const root = folderOf({ 'a.smk': bad, 'b.smk': oneTask(network(2), ten) });
+    const store = await openStore(root);
+    const server = await serve({ store });
+    const gauge = () => failuresOf(server);
+    await store.warm();
+    expect(store.failures.map(({ file, error }) => [file, error.code])).toEqual([[join(root, 'a.smk'), 'bad-model-file']]);
+    expect(await gauge()).toBe('1');
+    writeFileSync(join(root, 'a.smk'), bytes);
+    await store.refresh();
+    expect([store.failures, await gauge()]).toEqual([[], '0']);
     await server.close();
   });
 

@@ -114,6 +114,11 @@ export class Catalogue {
     return [...this.#slots].sort(([a], [b]) => (a < b ? -1 : 1));
   }
 
+  /** Files of versions that cannot be loaded, and why not. */
+  get broken(): [file: string, error: SeedmaskError][] {
+    return [...this.#slots.values()].flat().flatMap(({ file, error }): [string, SeedmaskError][] => (error ? [[file, error]] : []));
+  }
+
   slots(name: string): readonly Slot[] {
     return this.#slots.get(name) ?? [];
   }

@@ -44,11 +44,12 @@ export class Follower {
     this.networks = new NetworkShelf(options.networks);
   }
 
-  /** Files that cannot be served, or not in their newest state, and folders that cannot be read, with the reason. */
+  /** Files of which something cannot be served, or not in their newest state, each once; and folders that cannot be read, with the reason. */
   get failures(): readonly { readonly file: string; readonly error: SeedmaskError }[] {
     const lost = this.#lost ? [{ file: this.#path, error: this.#lost }] : [];
-    const files = Array.from(this.files.refused(), ({ place, error }) => ({ file: place.file, error }));
-    return [...lost, ...files, ...this.labels.failures];
+    const files = new Map(this.#catalogue.broken);
+    for (const { place, error } of this.files.refused()) files.set(place.file, error);
+    return [...lost, ...Array.from(files, ([file, error]) => ({ file, error })), ...this.labels.failures];
   }
 
   /**

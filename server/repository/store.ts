@@ -61,7 +61,7 @@ export class Store {
     return new Set([...this.tasks.values()].flatMap(({ versions }) => versions.map(({ network }) => network)));
   }
 
-  /** Files that cannot be served, or not in their newest state, and folders that cannot be read, with the reason. */
+  /** Files of which something cannot be served, or not in their newest state, each once; and folders that cannot be read, with the reason. */
   get failures(): readonly { readonly file: string; readonly error: SeedmaskError }[] {
     return this.#follower.failures;
   }
