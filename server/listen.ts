@@ -47,7 +47,7 @@ export async function listen(
   }: ListenOptions = {},
 ): Promise<Listening> {
   let closing: Promise<void> | undefined;
-  // The last answer of each connection that is not out yet: those before it on the same connection are out first. Only connections come
+  // Every connection, with its last answer that is not out yet: those before it on the same connection are out first. Only connections come
   // to this map and go: one that answers came to and went from would leave its outgrown tables in the old generation, each of which
   // keeps its answers from the collector.
   const flying = new Map<Socket, ServerResponse | undefined>();
@@ -73,6 +73,7 @@ export async function listen(
   });
   // An answer that waits behind others of its connection is told nothing when that ends.
   server.on('connection', (socket) => {
+    flying.set(socket, undefined);
     socket.once('close', () => {
       flying.delete(socket);
       calm?.();
@@ -101,7 +102,10 @@ export async function listen(
     ]);
     // A loop that was held up meets its timers before what has come meanwhile: a turn to accept, one to read, one to spare.
     for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
-    await new Promise<void>((resolve) => server.close(() => resolve()));
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    // One that has sent nothing yet, as browsers open them ahead of time, is not idle by Node's count, and would be waited for.
+    for (const [socket, res] of flying) if (!res && socket.bytesRead === 0) socket.destroy();
+    await closed;
     clearTimeout(cut);
   };
   return {

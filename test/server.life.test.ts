@@ -312,6 +312,19 @@ describe('draining', () => {
     await client.terminate();
   });
 
+  test('a connection that has sent nothing holds no drain up', async () => {
+    const server = await serve({ store });
+    const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
+    const ended = once(socket, 'close');
+    await once(socket, 'connect');
+    expect((await get(`${server.url}/v2/health/live`)).status).toBe(200);
+    const begun = performance.now();
+    await server.close();
+    await ended;
+    // drainLimit is 10 s.
+    expect(performance.now() - begun).toBeLessThan(5000);
+  });
+
   test('a connection that never ends is cut at the limit', async () => {
     const server = await listen(() => {}, { port: 0, drainLimit: 100 });
     const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
