@@ -1,7 +1,7 @@
 // Worker threads: the bits of the event loop, and what happens when one dies, hangs, or never answers. The program of a thread is the
 // built one, or a few lines that misbehave on purpose.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -63,6 +63,21 @@ if (existsSync(${mark})) {
   ${times === 'once' ? `rmSync(${mark});` : ''}
 }
 await import(${JSON.stringify(BUILT)});`;
+  writeFileSync(path, text);
+  return pathToFileURL(path);
+}
+
+/** The thread's own program, which writes the bytes of its engine's memory to a file before each message, a line each. */
+function weighed(file: string): URL {
+  const path = join(root, `${file}.mjs`);
+  const text = `
+import { appendFileSync } from 'node:fs';
+import { parentPort } from 'node:worker_threads';
+const { Memory } = WebAssembly;
+const memories = [];
+WebAssembly.Memory = function weighed(size) { memories.push(new Memory(size)); return memories.at(-1); };
+await import(${JSON.stringify(BUILT)});
+parentPort.on('message', () => appendFileSync(${JSON.stringify(join(root, file))}, memories.reduce((sum, { buffer }) => sum + buffer.byteLength, 0) + '\\n'));`;
   writeFileSync(path, text);
   return pathToFileURL(path);
 }
@@ -168,6 +183,33 @@ describe('work', () => {
     await Promise.all(all);
     expect([value.cost.masks, order]).toEqual([20_000, ['second off', 'first off']]);
     expect(threads.state.lost).toBe(0);
+  });
+
+  test('what was compiled for a version goes when that does, also where somebody still waited for it', async () => {
+    const threads = threadsOf({ script: weighed('compiled') });
+    const wide = { ...tinyNetwork([28, 28, 1], 400), distribution: 'normal' } as const;
+    const kept = (i: number) => oneTask(wide, undefined, { mask: [new Uint8Array(784 * 50).fill(255 - i)] });
+    const files = folder({ 'wide.smk': kept(0) });
+    const store = await openStore(files, { threads });
+    const scheduler = new Scheduler(store, new Classifiers(engine, 1e6), { threads });
+    const ask = () => scheduler.classify(store.version('wide'), { values: new Uint8Array(784), count: 1 });
+    await ask();
+    for (let round = 1; round < 8; round++) {
+      writeFileSync(join(files, 'wide.smk'), writeModel(kept(round)));
+      const swapped = store.refresh();
+      // Some of these wait until the version has gone.
+      const asked: Promise<unknown>[] = [];
+      const asking = setInterval(() => asked.push(ask()), 1);
+      await swapped;
+      clearInterval(asking);
+      await Promise.all([...asked, ask()]);
+    }
+    rmSync(files, { recursive: true });
+    await threads.decode(network, stored, 0, true);
+    const bytes = readFileSync(join(root, 'compiled'), 'utf8').trim().split('\n').map(Number);
+    // 784 x 400 float32 are 1.2 MB, and some room to make them in. The old one and the new are there together for a while, never eight.
+    const one = bytes.find((size) => size > 1e6)!;
+    expect(bytes[bytes.length - 1]).toBeLessThanOrEqual(2 * one);
   });
 
   test('urgent jobs go before the others', async () => {

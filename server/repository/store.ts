@@ -92,6 +92,11 @@ export class Store {
     return this.#catalogue.version(name, wanted);
   }
 
+  /** Whether a version is what its name and number mean now, and in service. */
+  serves(version: Version): boolean {
+    return this.#catalogue.serves(version as Slot);
+  }
+
   /** Why a version is known not to answer: its mask does not decode, or was not in memory when its file was replaced by one that is refused. */
   trouble(version: Version): SeedmaskError | undefined {
     const { error, decoded, loading, file } = version as Slot;

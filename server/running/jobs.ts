@@ -39,10 +39,11 @@ export type Job =
     };
 
 /**
- * What a thread is told: a job, which it answers under its id; that the question of an id need not be answered any more; that the masks
- * held for questions are not needed any more. It does one question at a time, and other jobs in between.
+ * What a thread is told: a job, which it answers under its id; that the question of an id need not be answered any more; that a task's key
+ * stands for nothing that is served; that the masks held for questions are not needed any more. It does one question at a time, and other
+ * jobs in between.
  */
-export type Message = { readonly id: number; readonly job: Job } | { readonly cancel: number } | 'forget';
+export type Message = { readonly id: number; readonly job: Job } | { readonly cancel: number } | { readonly drop: number } | 'forget';
 
 export interface Logits {
   readonly logits: Int32Array | Float32Array;

@@ -90,6 +90,7 @@ export class Scheduler {
     this.#room = new Room(options);
     store.onDrop((version) => {
       classifiers.drop(version);
+      options.threads?.drop(version);
       this.#sweep();
     });
   }
@@ -356,6 +357,8 @@ export class Scheduler {
     } catch (error) {
       for (const { job } of batch.parts) this.#fail(job, error);
     }
+    // Who still waited for one that is dropped by now has had it compiled once more.
+    if (!this.#store.serves(version)) threads.drop(version);
     this.#heavy.charge(batch, performance.now() - started);
   }
 

@@ -75,6 +75,10 @@ class Thread {
     if (this.#question === question) this.#question = undefined;
   }
 
+  drop(key: number): void {
+    this.#compiled.delete(key);
+  }
+
   forget(): void {
     this.#held?.guesser?.free();
     this.#held = undefined;
@@ -133,6 +137,7 @@ if (port) {
   port.on('message', async (message: Message) => {
     if (message === 'forget') return thread.forget();
     if ('cancel' in message) return thread.cancel(message.cancel);
+    if ('drop' in message) return thread.drop(message.drop);
     const { id, job } = message;
     try {
       const { value, moved } = await thread.run(id, job, () => reply({ id, underWay: true }));

@@ -153,6 +153,12 @@ export class Threads implements Decoder, BodyThreads {
     }
   }
 
+  /** Threads let go of what they have compiled for a version. */
+  drop(version: Version): void {
+    const drop = this.#keys.get(version);
+    if (drop !== undefined) for (const seat of this.#seats) tell(seat, { drop });
+  }
+
   /** Threads let go of a block of masks, by its key. */
   forget(key: number): void {
     for (const seat of this.#seats) {
