@@ -5,7 +5,9 @@ import { createServer, type IncomingMessage, maxHeaderSize, type ServerResponse,
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { SeedmaskError } from '../codec/errors.js';
+import { endAnswer } from './linger.js';
 import { failure } from './problems.js';
+import { idSource, traceOf } from './trace.js';
 
 export interface ListenOptions {
   /** 0 takes any free port; default 8080. */
@@ -59,11 +61,31 @@ export async function listen(
   }
   const timeouts = { headersTimeout, requestTimeout, keepAliveTimeout: 65_000 };
   const connectionsCheckingInterval = Math.min(5000, headersTimeout, requestTimeout);
-  const server = createServer({ ...timeouts, connectionsCheckingInterval }, (req, res) => {
+  const freshId = idSource();
+  const take = (req: IncomingMessage, res: ServerResponse, refusal?: SeedmaskError) => {
     flying.set(req.socket, res);
     res.on('close', landed);
     if (closing) res.setHeader('Connection', 'close');
-    handler(req, res);
+    if (!refusal) return handler(req, res);
+    const { status, type, body } = failure(refusal, req);
+    const id = traceOf(req.headers, freshId).id;
+    res.writeHead(status, { 'X-Request-Id': id, 'Content-Type': type, 'Content-Length': Buffer.byteLength(body) });
+    endAnswer(req, res, body);
+  };
+  const server = createServer({ ...timeouts, connectionsCheckingInterval, requireHostHeader: false }, (req, res) =>
+    take(req, res, hostless(req)),
+  );
+  // A client that asks before it sends its body is told to go on when somebody wants that, so a refusal comes before it.
+  server.on('checkContinue', (req: IncomingMessage, res: ServerResponse) => {
+    req.on('newListener', function invite(event: string) {
+      if (event !== 'data' && event !== 'readable') return;
+      req.off('newListener', invite);
+      if (!res.headersSent) res.writeContinue();
+    });
+    take(req, res, hostless(req));
+  });
+  server.on('checkExpectation', (req: IncomingMessage, res: ServerResponse) => {
+    take(req, res, new SeedmaskError('bad-request', { field: 'Expect', expected: '100-continue or absent', got: req.headers.expect }));
   });
   server.timeout = idleTimeout;
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
@@ -116,6 +138,12 @@ export async function listen(
     },
   };
 }
+
+/** RFC 9112, 3.2: without a Host, HTTP/1.1 is not answered. Node would refuse it without a word. */
+const hostless = ({ headers, httpVersion }: IncomingMessage): SeedmaskError | undefined =>
+  headers.host === undefined && httpVersion === '1.1'
+    ? new SeedmaskError('bad-request', { field: 'Host', expected: 'there: HTTP/1.1 wants it', got: 'nothing' })
+    : undefined;
 
 /** The whole answer to what node:http could not read. */
 function refusalOf({ code, message }: NodeJS.ErrnoException): string {

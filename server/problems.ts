@@ -9,6 +9,8 @@ import { SeedmaskError } from '../codec/errors.js';
 import type { Answer } from './answer.js';
 
 const PROBLEM = 'application/problem+json';
+/** A path, also behind a host as proxies are sent it (RFC 9112, 3.2.2). */
+const PROTOCOLS = /^(?:[a-z][a-z\d+.-]*:\/\/[^/?#]*)?\/v[12]([/?]|$)/i;
 
 /** The answer to a failure; one that is not a SeedmaskError tells the client nothing. */
 export function failure(error: unknown, { url = '', headers }: Pick<IncomingMessage, 'url' | 'headers'>): Answer {
@@ -35,7 +37,7 @@ const short = (value: unknown): string | undefined => (value === undefined ? und
 
 function typeOf(url: string, accept: string): string {
   if (accept.includes(PROBLEM)) return PROBLEM;
-  return accept.includes('application/json') || /^\/v[12]([/?]|$)/i.test(url) ? 'application/json' : PROBLEM;
+  return accept.includes('application/json') || PROTOCOLS.test(url) ? 'application/json' : PROBLEM;
 }
 
 function headersOf({ code, status, details }: SeedmaskError): Record<string, string> | undefined {

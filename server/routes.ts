@@ -9,6 +9,7 @@ import { SeedmaskError } from '../codec/errors.js';
 import type { Answer, Exchange } from './answer.js';
 import { compressed, isLarge } from './compress.js';
 import type { Access, Caller, Gate } from './gate.js';
+import { endAnswer } from './linger.js';
 import { nearest } from './nearest.js';
 import type { Outbox } from './outbox.js';
 import { failure } from './problems.js';
@@ -210,7 +211,7 @@ export async function respond(
     // Whoever has gone hears nothing, and what somebody else has begun to answer stands.
     if (res.headersSent || res.destroyed) return;
     res.writeHead(status, head);
-    res.end(body);
+    endAnswer(req, res, body);
   });
   const seconds = (performance.now() - started) / 1000;
   service.answered({ method: req.method ?? '', route: path, trace, task, caller: caller?.name, status, code, seconds });

@@ -1,5 +1,6 @@
 // Bodies as strangers send them: announced and never sent, compressed, cut off, many at once; and what a connection that ends may take.
 
+import { once } from 'node:events';
 import { type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { deflateSync, gzipSync } from 'node:zlib';
@@ -49,6 +50,19 @@ describe('bodies that are under way', () => {
     await pause(50);
     // Alone it is let in.
     expect((await post(url, bomb, { 'Content-Encoding': 'gzip' })).status).toBe(200);
+    await server.close();
+  });
+
+  test('count as they come, too: empty pieces of gzip are many bytes of nothing', async () => {
+    const server = await serve({ bodyLimit: 10_000 });
+    const body = Buffer.concat(new Array<Buffer>(501).fill(gzipSync('')));
+    expect(body.length).toBeGreaterThan(10_000);
+    const { hostname, port } = new URL(server.url);
+    const chunked = request({ hostname, port, path: '/tasks/tiny/classify', method: 'POST', headers: { 'Content-Encoding': 'gzip' } });
+    const answered = once(chunked, 'response') as Promise<[IncomingMessage]>;
+    chunked.write(body);
+    chunked.end();
+    expect((await answered)[0].resume().statusCode).toBe(413);
     await server.close();
   });
 

@@ -4,7 +4,8 @@
 
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
+import { text as streamText } from 'node:stream/consumers';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createApp, createHandler, hashOf, type Listening, listen } from '../server/index.js';
@@ -117,6 +118,77 @@ describe('what real clients do', () => {
   });
 });
 
+describe('what Node would refuse without a word is one JSON object with an id', () => {
+  test.each([
+    ['HTTP/1.1 without a Host', 'GET /tasks HTTP/1.1\r\nX-Request-Id: r-1\r\nConnection: close\r\n\r\n', 'Host'],
+    [
+      'an expectation that nobody knows',
+      'POST /v2/models/tiny/infer HTTP/1.1\r\nHost: x\r\nX-Request-Id: r-1\r\nExpect: tea\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx',
+      'Expect',
+    ],
+  ])('%s', async (_, sent, field) => {
+    const [head, body] = (await raw(server.url, sent)).split('\r\n\r\n');
+    expect(head).toMatch(/^HTTP\/1\.1 400 Bad Request\r\nX-Request-Id: r-1\r\nContent-Type: application\/(problem\+)?json\r\n/);
+    expect(JSON.parse(body)).toMatchObject({ code: 'bad-request', status: 400, field });
+  });
+
+  test('HTTP/1.0 needs no Host', async () => {
+    expect(await raw(server.url, 'GET /v2/health/live HTTP/1.0\r\n\r\n')).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+  });
+});
+
+describe('Expect: 100-continue', () => {
+  const ask = (path: string, length: number, body: string) =>
+    raw(
+      server.url,
+      `POST ${path} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nConnection: close\r\nContent-Length: ${length}\r\n\r\n`,
+      body,
+    );
+
+  test('invites a body that is wanted', async () => {
+    expect(await ask('/v2/models/tiny/infer', INFER.length, INFER)).toMatch(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 OK\r\n/);
+  });
+  test.each([
+    ['too large', '/tasks/tiny/classify', 2 ** 24 + 1, 413],
+    ['of a task that is not there', '/tasks/nobody/classify', 4, 404],
+    ['of who has no key', '/v2/repository/models/tiny/load', 4, 401],
+  ])('invites none that is %s', async (_, path, length, status) => {
+    expect(await ask(path, length, '')).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+  });
+});
+
+describe('a refusal whose connection ends with it', () => {
+  test.each([
+    ['413, by its length', '/tasks/tiny/classify', `Content-Length: ${2 ** 24 + 1}\r\n`, 413],
+    ['413, by what came', '/v2/repository/index', `Content-Length: ${2 ** 24 + 1}\r\n`, 413],
+    ['401', '/v2/repository/models/tiny/load', `Content-Length: ${2 ** 24 + 1}\r\n`, 401],
+    ['415', '/tasks/tiny/classify', `Content-Encoding: x\r\nContent-Length: ${2 ** 24 + 1}\r\n`, 415],
+  ])(
+    'comes whole to who still sends: %s',
+    async (_, path, headers, status) => {
+      const head = `POST ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${headers}\r\n`;
+      const { hostname, port } = new URL(server.url);
+      const socket = connect(Number(port), hostname);
+      // It writes all it has before it reads.
+      socket.write(head);
+      await new Promise((resolve, reject) => {
+        socket.on('error', reject).write(Buffer.alloc(2 ** 24 + 1), resolve);
+      });
+      const text = await streamText(socket);
+      expect(text).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+      expect(JSON.parse(text.split('\r\n\r\n')[1])).toMatchObject({ status });
+    },
+    20_000,
+  );
+
+  test('and waits a moment, not for ever', async () => {
+    const head = `POST /tasks/tiny/classify HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: ${2 ** 24 + 1}\r\n\r\n`;
+    const begun = performance.now();
+    expect(await raw(server.url, head, 'x')).toMatch(/^HTTP\/1\.1 413 /);
+    expect(performance.now() - begun).toBeGreaterThan(900);
+  }, 20_000);
+});
+
 describe('request targets of every form (RFC 9112, 3.2)', () => {
   test.each([
     ['GET', 'http://x/tasks/tiny', 200],
@@ -132,6 +204,12 @@ describe('request targets of every form (RFC 9112, 3.2)', () => {
     expect(answer.status).toBe(status);
     expect(answer.headers.find((line) => line.startsWith('Content-Type:'))).toMatch(/^Content-Type: application\/(problem\+)?json$/);
     expect(typeof JSON.parse(answer.body)).toBe('object');
+  });
+
+  test('a refusal has the type of its path, also behind a host', async () => {
+    const type = async (path: string) => (await wire('GET', path)).headers.find((line) => line.startsWith('Content-Type:'));
+    expect(await type('http://x/v2/models/nobody')).toBe('Content-Type: application/json');
+    expect(await type('http://v2/tasks/nobody')).toBe('Content-Type: application/problem+json');
   });
 
   test('one without a path gets the same from the app alone', async () => {

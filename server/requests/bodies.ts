@@ -42,12 +42,20 @@ export function readBody(req: IncomingMessage & { body?: unknown }, limit: numbe
   if (body instanceof Uint8Array) return Promise.resolve(body);
   if (body !== undefined) return Promise.resolve(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)));
   if (req.readableEnded) return Promise.resolve(new Uint8Array(0));
+  const encoding = (req.headers['content-encoding'] || 'identity').trim().toLowerCase();
+  if (encoding !== 'identity' && !DECODERS.has(encoding)) return Promise.reject(unknownEncoding(encoding));
+  if (Number(req.headers['content-length'] ?? 0) > limit) return Promise.reject(tooLarge(limit));
   return new Promise((resolve, reject) => {
-    const encoding = (req.headers['content-encoding'] || 'identity').trim().toLowerCase();
     const decoder = DECODERS.get(encoding)?.();
     const stream: Readable = decoder ? req.pipe(decoder) : req;
     const parts: Uint8Array[] = [];
     let length = 0;
+    let came = 0;
+    // Compressed, nothing can be any number of bytes.
+    const count = (part: Uint8Array) => {
+      came += part.length;
+      if (came > limit) finish(tooLarge(limit));
+    };
     const take = (part: Uint8Array) => {
       parts.push(part);
       length += part.length;
@@ -69,22 +77,21 @@ export function readBody(req: IncomingMessage & { body?: unknown }, limit: numbe
       // A body that has come whole and plain says nothing any more: its listeners may stay.
       if (error === undefined && !decoder) return resolve(parts.length === 1 ? parts[0] : Buffer.concat(parts, length));
       stream.off('data', take).off('end', end);
-      req.off('error', broken).off('close', cut);
+      req.off('data', count).off('error', broken).off('close', cut);
       if (decoder) {
         req.unpipe(decoder);
         decoder.off('error', broken).on('error', () => {});
         decoder.destroy();
       }
-      if (error === undefined) return resolve(parts.length === 1 ? parts[0] : Buffer.concat(parts, length));
-      // What still comes is let go: the answer must find its way.
-      req.resume();
-      reject(error);
+      if (error === undefined) resolve(parts.length === 1 ? parts[0] : Buffer.concat(parts, length));
+      else reject(error);
     };
-    if (!decoder && encoding !== 'identity') return finish(unknownEncoding(encoding));
-    if (Number(req.headers['content-length'] ?? 0) > limit) return finish(tooLarge(limit));
     if (req.destroyed) return cut();
     req.on('error', broken).on('close', cut);
-    decoder?.on('error', broken);
+    if (decoder) {
+      req.on('data', count);
+      decoder.on('error', broken);
+    }
     stream.on('data', take).on('end', end);
   });
 }
