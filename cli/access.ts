@@ -1,6 +1,7 @@
 // Who may ask a server: the options that name key files, and the environment where they are left away.
 
 import { Option } from 'commander';
+import { SeedmaskError } from '../codec/index.js';
 import { type KeyRecord, readAdminKey, readKeys } from '../server/index.js';
 import { readFile } from './files.js';
 
@@ -23,13 +24,23 @@ export const keyOptions = (): Option[] => [
   ),
 ];
 
-/** @throws SeedmaskError no-file, over-limit or bad-keys */
+/**
+ * What the environment says under a name; undefined where it says nothing. One that is empty is a secret that did not come, and no wish for
+ * a server without keys.
+ * @throws SeedmaskError bad-option
+ */
+export function fromEnvironment(name: string): string | undefined {
+  const text = process.env[name];
+  if (text?.trim() !== '') return text;
+  const hint = 'Unset it to do without, or look where its value should come from.';
+  throw new SeedmaskError('bad-option', { field: name, expected: 'set to something, or not at all', got: 'nothing in it', hint });
+}
+
+/** @throws SeedmaskError no-file, over-limit, bad-keys or bad-option */
 export function accessOf({ keys, adminKeyFile }: KeyOptions): { readonly keys?: readonly KeyRecord[]; readonly adminKey?: string } {
-  const { SEEDMASK_KEYS: keyText, SEEDMASK_ADMIN_KEY: adminText } = process.env;
-  const records = keys === undefined ? keyText && readKeys(keyText, 'SEEDMASK_KEYS') : readKeys(textOf(keys), keys);
-  const admin =
-    adminKeyFile === undefined
-      ? adminText && readAdminKey(adminText, 'SEEDMASK_ADMIN_KEY')
-      : readAdminKey(textOf(adminKeyFile), adminKeyFile);
-  return { keys: records || undefined, adminKey: admin || undefined };
+  const said = <T>(file: string | undefined, name: string, read: (text: string, source: string) => T): T | undefined => {
+    const text = file === undefined ? fromEnvironment(name) : textOf(file);
+    return text === undefined ? undefined : read(text, file ?? name);
+  };
+  return { keys: said(keys, 'SEEDMASK_KEYS', readKeys), adminKey: said(adminKeyFile, 'SEEDMASK_ADMIN_KEY', readAdminKey) };
 }

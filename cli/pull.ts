@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { SeedmaskError } from '../codec/index.js';
 import { Mirror, type Store, type Threads } from '../server/index.js';
+import { fromEnvironment } from './access.js';
 import { makeFolder } from './files.js';
 
 export interface PullOptions {
@@ -47,7 +48,7 @@ export async function pullFrom(
   log: Logger,
   ending: Promise<void>,
 ): Promise<Source> {
-  const key = process.env['SEEDMASK_PULL_KEY'] || undefined;
+  const key = fromEnvironment('SEEDMASK_PULL_KEY');
   const folder = cache ?? mkdtempSync(join(tmpdir(), 'seedmask-'));
   if (cache === undefined) process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   else makeFolder(cache);

@@ -91,6 +91,24 @@ test.each<[string, string[], string]>([
   expect(stderr).not.toContain('smk_secret');
 });
 
+test.each(['SEEDMASK_KEYS', 'SEEDMASK_ADMIN_KEY'])(
+  '%s that is set and empty, as by a secret that did not come, opens no server',
+  (name) => {
+    for (const text of ['', ' \n']) {
+      const env = { ...process.env, [name]: text };
+      const { status, stderr } = spawnSync(process.execPath, [MAIN, 'serve', MODEL, '--port', '0'], {
+        encoding: 'utf8',
+        env,
+        timeout: 20_000,
+      });
+      expect([status, stderr]).toEqual([
+        1,
+        `seedmask: ${name} must be set to something, or not at all, got nothing in it. Unset it to do without, or look where its value should come from.\n`,
+      ]);
+    }
+  },
+);
+
 test('serve asks for the keys, logs requests and no key, and gives the static files', async () => {
   const { key } = added('user', '--file', 'served.json');
   const { key: adminKey } = added('--admin', '--file', 'served.key');

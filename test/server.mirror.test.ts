@@ -857,9 +857,14 @@ describe('seedmask serve URL', () => {
     const keys = [{ name: 'replica', sha256: hashOf('a-key'), tasks: ['m*'] }];
     const { server } = await origin({ 'm.smk': kept(1), 'secret.smk': kept(2) }, { keys });
     expect((await startWith({ SEEDMASK_PULL_KEY: 'a-key' }, server.url).line()).tasks).toEqual(['m']);
-    const { child, err } = startWith({ SEEDMASK_PULL_KEY: '' }, server.url, '--log', 'silent');
-    expect(await once(child, 'close')).toEqual([1, null]);
-    expect(err()).toMatch(/^seedmask: cannot pull .*: HTTP 401\. Give a key.*SEEDMASK_PULL_KEY.*\n$/);
+    for (const [env, line] of [
+      [{}, /^seedmask: cannot pull .*: HTTP 401\. Give a key.*SEEDMASK_PULL_KEY.*\n$/],
+      [{ SEEDMASK_PULL_KEY: '' }, /^seedmask: SEEDMASK_PULL_KEY must be set to something, or not at all, got nothing in it\. .*\n$/],
+    ] as const) {
+      const { child, err } = startWith(env, server.url, '--log', 'silent');
+      expect(await once(child, 'close')).toEqual([1, null]);
+      expect(err()).toMatch(line);
+    }
   }, 120_000);
 
   test('asks another machine over plain http with --allow-http alone', async () => {
