@@ -42,6 +42,24 @@ describe('repository', () => {
     expect([bad.status, bad.json.field]).toEqual([400, '/ready']);
   });
 
+  test('the index, which anyone may see, names no folder', async () => {
+    const own = folder({ 'a.smk': 'junk', 't.smk': oneTask(tinyNetwork()), 't/1.smk': oneTask(tinyNetwork()) });
+    const store = await openStore(own);
+    const at = await serve({ store, keys: [] });
+    const reasons = [...store.entries()].map(({ reason }) => reason).filter(Boolean);
+    expect(reasons.join()).toContain(own);
+    const told = (await post(`${at.url}/v2/repository/index`, '')).json.map(({ reason }: { reason: string }) => reason).filter(Boolean);
+    expect(told).toEqual(reasons.map((reason) => reason.replaceAll(`${own}/t/`, '').replaceAll(`${own}/`, '')));
+    expect(told[0]).toMatch(/^a\.smk cannot be served: not a Seedmask model file/);
+    expect(told[1]).toMatch(/^two files hold task t version 1: (1\.smk and t|t\.smk and 1)\.smk\. /);
+    // What the system says has paths in quotes.
+    const refused = `x.smk cannot be read: EACCES: permission denied, open '${own}/x.smk'`;
+    store.entries = () => [{ name: 'x', version: '1', state: 'READY', reason: refused }];
+    expect((await post(`${at.url}/v2/repository/index`, '')).json[0].reason).toBe(refused.replace(`${own}/`, ''));
+    await at.close();
+    rmSync(own, { recursive: true });
+  });
+
   test('questions about it are short: 64 KiB, whatever a request with rows may have', async () => {
     const padded = (bytes: number) => `${' '.repeat(bytes - 2)}{}`;
     expect(await index(padded(65536))).toHaveLength(3);

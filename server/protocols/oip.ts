@@ -183,10 +183,15 @@ function* allStatistics(caller: Caller, service: Service): Iterable<object> {
   }
 }
 
-/** The index, or only what answers requests. */
+/** The index, or only what answers requests. It is public: of paths it tells the last name alone. */
 function* entries(store: Store, ready: boolean): Iterable<Entry> {
-  for (const entry of store.entries()) if (!ready || entry.state === 'READY') yield entry;
+  for (const entry of store.entries()) {
+    if (!ready || entry.state === 'READY') yield { ...entry, reason: entry.reason.replace(FOLDERS, '') };
+  }
 }
+
+/** What stands before the last name of a path, if need be in quotes. */
+const FOLDERS = /(?<=^|[\s'"(])(?:[^\s'"(/]*\/)+(?=[^\s/])/g;
 
 const statistics = (name: string, { caller }: Call, service: Service) =>
   service.store.task(name, caller.allows).versions.map((version) => service.statistics.of(name, version));
