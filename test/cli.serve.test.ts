@@ -214,6 +214,9 @@ describe('files', () => {
     expect([bad.status, bad.json.error]).toEqual([422, expect.stringContaining('bad.smk cannot be served')]);
     writeFileSync(join(root, 'b.tmp'), writeModel(oneTask(tinyNetwork())));
     renameSync(join(root, 'b.tmp'), join(root, 'b.smk'));
+    // Four bytes a mask of 4 inputs and 3 units: decoded before anybody asks.
+    const resident = async () => /^seedmask_mask_resident_bytes (\d+)$/m.exec(await (await fetch(`${url}/metrics`)).text())?.[1];
+    await expect.poll(resident, { timeout: 10_000 }).toBe('8');
     await expect.poll(() => post(`${url}/tasks/b/classify`, ROWS).then(({ status }) => status), { timeout: 10_000 }).toBe(200);
     expect(log()).toContain('bad.smk');
     child.kill('SIGTERM');

@@ -76,6 +76,18 @@ describe('on demand', () => {
     expect(events).toEqual(['loaded a 1', 'loaded b 1']);
   });
 
+  test('what is kept warm is decoded without being asked for, also what comes later', async () => {
+    const root = disk({ 'a.smk': kept(1) });
+    const store = await openStore(root);
+    const events = watch(store);
+    store.keepWarm();
+    await expect.poll(() => events, { timeout: 5000 }).toEqual(['loaded a 1']);
+    put(root, 'b.smk', kept(2));
+    await store.refresh();
+    await expect.poll(() => events, { timeout: 5000 }).toEqual(['loaded a 1', 'loaded b 1']);
+    store.close();
+  });
+
   test('a file that was replaced before its first request is served as it is now', async () => {
     const root = disk({ 'a.smk': kept(1) });
     const store = await openStore(root);

@@ -150,7 +150,7 @@ async function run(path: string, options: Options, access: ReturnType<typeof acc
   );
   const ms = (options.poll ?? (source ? 30 : 2)) * 1000;
   const unwatch = source ? source.watch(store, ms) : ms === 0 ? () => undefined : store.watch(ms);
-  void store.warm();
+  store.keepWarm();
   await signal;
   unwatch();
   await server.close();

@@ -54,9 +54,9 @@ export class Follower {
 
   /**
    * @param first whether nothing serves yet: then nothing need be loaded before it is seen
-   * @returns whether a file was replaced meanwhile, and is still to be opened
+   * @returns whether something came, and whether a file was replaced meanwhile and is still to be opened
    */
-  async look(first: boolean): Promise<boolean> {
+  async look(first: boolean): Promise<{ readonly came: boolean; readonly changed: boolean }> {
     const listing = await this.#list(first);
     const { added, single, changed } = await this.#openNew(listing, first);
     const gone = new Set(this.files.leave(listing));
@@ -70,7 +70,7 @@ export class Follower {
     for (const { file, error } of await this.labels.update(listing, load)) {
       this.#masks.tell({ kind: 'failed', name: '', version: '', file, error });
     }
-    return changed;
+    return { came: added.length > 0, changed };
   }
 
   /** What is there. A folder that is gone leaves what was served, and is told of once. */

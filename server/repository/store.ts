@@ -1,5 +1,5 @@
 // The tasks of a server, live. Opening reads headers and indexes; a mask is decoded at its first request, once for all who wait, or
-// when there is nothing else to do (`warm`), and then stays, packed. `refresh` brings all in step with the files (follow.ts). Requests
+// when there is nothing else to do (`warm`, `keepWarm`), and then stays, packed. `refresh` brings all in step with the files (follow.ts). Requests
 // under way keep the mask they began with, and free it when they end.
 
 import { SeedmaskError } from '../../codec/errors.js';
@@ -31,6 +31,8 @@ export class Store {
   readonly #masks: Masks;
   readonly #follower: Follower;
   #work: Promise<void> = Promise.resolve();
+  /** Ends with the decoding of all there is, where that is wished for. */
+  #warming: Promise<void> | undefined;
   #closed = false;
 
   private constructor(path: string, options: StoreOptions) {
@@ -42,7 +44,7 @@ export class Store {
   static async open(path: string, options: StoreOptions): Promise<Store> {
     const store = new Store(path, options);
     // A file that was replaced while it was read is not left out.
-    for (let tries = 0; (await store.#follower.look(tries === 0)) && tries < TRIES; tries++);
+    for (let tries = 0; (await store.#follower.look(tries === 0)).changed && tries < TRIES; tries++);
     return store;
   }
 
@@ -221,10 +223,17 @@ export class Store {
     }
   }
 
+  /** The same now, and after every look that brings something. */
+  keepWarm(): void {
+    this.#warming = (this.#warming ?? Promise.resolve()).then(() => this.warm());
+  }
+
   /** Looks at the files again, after what is under way. Never fails for a file's sake: see `failures` and `entries`. */
   refresh(): Promise<void> {
     const done = this.#work.then(async () => {
-      if (!this.#closed) await this.#follower.look(false);
+      if (this.#closed) return;
+      const { came } = await this.#follower.look(false);
+      if (came && this.#warming) this.keepWarm();
     });
     this.#work = done.catch(() => undefined);
     return done;
