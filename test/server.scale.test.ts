@@ -88,6 +88,22 @@ describe.skipIf(!NGINX && !process.env['CI'])('two replicas behind nginx', () =>
       const { error, code, expected, status } = JSON.parse(near[1]);
       if (status) expect(JSON.parse(far[1])).toEqual({ error, code, expected, status });
     }
+    // What a replica would refuse as well, by the same codes.
+    for (const [text, status, code] of [
+      ['GET /tasks HTTP/1.1\r\nConnection: close\r\n\r\n', 400, 'no-http'],
+      ['\0\0\r\n\r\n', 400, 'no-http'],
+      ['POST /tasks/t0/classify HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n', 400, 'no-http'],
+      ['GET / HTTP/9.9\r\n\r\n', 400, 'no-http'],
+      ['TRACE /tasks HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n', 405, 'wrong-method'],
+    ] as const) {
+      const [head, body] = (await raw(nginx.url, text)).split('\r\n\r\n');
+      expect(head).toMatch(new RegExp(`^HTTP/1\\.1 ${status} [\\s\\S]*Content-Type: application/json`));
+      expect(JSON.parse(body)).toMatchObject({ error: expect.any(String), code, status });
+    }
+    // HTTP/1.0 needs no Host, and what a replica refuses stays its own.
+    expect(await raw(nginx.url, 'GET /v2/health/live HTTP/1.0\r\n\r\n')).toMatch(/^HTTP\/1\.1 200 /);
+    const wrong = await get(`${nginx.url}/tasks`, { method: 'DELETE' });
+    expect([wrong.status, wrong.json.code]).toEqual([405, 'wrong-method']);
     await Promise.all(replicas.map((replica) => replica.end('SIGKILL')));
     const nobody = await post(`${nginx.url}/tasks/t0/classify`, new Uint8Array(4));
     expect([nobody.status, nobody.type, nobody.json.code, nobody.headers.get('retry-after')]).toEqual([
