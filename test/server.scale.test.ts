@@ -207,6 +207,7 @@ interface Container {
   readonly startupProbe?: Probe;
   readonly readinessProbe: Probe;
   readonly livenessProbe: Probe;
+  readonly resources: { readonly limits: { readonly memory: string } };
   readonly securityContext: object;
   readonly volumeMounts?: { readonly name: string; readonly mountPath: string }[];
 }
@@ -260,6 +261,25 @@ describe('manifests', () => {
     // listen's drainLimit is 10 s.
     expect(pod.terminationGracePeriodSeconds).toBeGreaterThan(delay + 10);
     expect(delay).toBeGreaterThan((readinessProbe.periodSeconds ?? 10) * (readinessProbe.failureThreshold ?? 3));
+  });
+
+  test('a replica may take the memory that its own bounds add up to, and half a gigabyte more', () => {
+    const source = (path: string) => readFileSync(join(ROOT, path), 'utf8');
+    const bounds = [
+      ['cli/commands/serve.ts', /^const INTAKE = (\d+) \* 1024 \* 1024;$/m],
+      ['server/outbox.ts', /constructor\(limit = (\d+) \* 1024 \* 1024\)/],
+      ['server/running/room.ts', /queueBytes \?\? (\d+) \* 1024 \* 1024;/],
+      ['server/service.ts', /^const COMPILED_LIMIT = (\d+) \* 1024 \* 1024;$/m],
+      ['server/running/thread.ts', /^const COMPILED_LIMIT = (\d+) \* 1024 \* 1024;$/m],
+      ['server/running/threads.ts', /^const READING_LIMIT = (\d+) \* 1024 \* 1024;$/m],
+      ['server/running/finder.ts', /BYTES_LIMIT = (\d+) \* 1024 \* 1024;$/m],
+    ] as const;
+    const sum = bounds.reduce((all, [path, bound]) => all + Number(bound.exec(source(path))?.[1]), 0);
+    expect(text('kubernetes.yaml')).toContain(`${sum.toLocaleString('en')} MiB`);
+    for (const [, { args, resources }] of containers) {
+      expect(parsed(args).options['threads']).toBe(1);
+      expect(Number(/^(\d+)Gi$/.exec(resources.limits.memory)?.[1]) * 1024).toBeGreaterThan(sum + 512);
+    }
   });
 
   test('names, selectors, volumes and environment fit together', () => {
