@@ -186,7 +186,7 @@ export function open(bytes: Uint8Array, some: Partial<Limits>, find: FindNetwork
   checkCanonical(begun, encodeHeader({ ...header, ...arrange(tasks) }));
   const named = nameBases(tasks);
   const masks = tasks.length + named.filter((task) => task.base !== undefined).length;
-  const hint = 'Set maxWeights higher, or read single tasks with openArchive';
+  const hint = 'Set maxWeights higher, or use openArchive';
   within('weights of all tasks and their bases', masks * totalWeights(network), limits.maxWeights, hint);
   return { network, base: baseOf(header), tasks: named };
 }

@@ -219,7 +219,7 @@ export function decodeHeader(bytes: Uint8Array, hasReference: boolean): Header {
 
 function referenceField(value: unknown): number | Uint8Array {
   if (!(value instanceof Uint8Array)) return uint(value, 'reference', 0, 0xffffffff);
-  if (value.length !== 32) throw wrong('reference', 'a task index or 32 bytes', `${value.length} bytes`);
+  if (value.length !== 32) throw wrong('reference', '32 bytes', `${value.length} bytes`);
   return Uint8Array.from(value);
 }
 

@@ -264,25 +264,23 @@ export const keptBytes = (bits: Uint8Array, weights: number): Uint8Array => Uint
 /** Number of kept weights in a layer's bits. */
 export function countKept(bits: Uint8Array): number {
   let n = 0;
-  for (let i = 0; i < bits.length; i += 4) n += ones(wordAt(bits, i));
+  // Four bytes at once; past the end there are zeros.
+  for (let i = 0; i < bits.length; i += 4) n += ones(bits[i] | (bits[i + 1] << 8) | (bits[i + 2] << 16) | (bits[i + 3] << 24));
   return n;
 }
 
 /** Number of weights that both of two layers' bits keep. */
 export function countBoth(a: Uint8Array, b: Uint8Array): number {
   let n = 0;
-  for (let i = 0; i < a.length; i += 4) n += ones(wordAt(a, i) & wordAt(b, i));
+  for (let i = 0; i < a.length; i++) n += ones(a[i] & b[i]);
   return n;
 }
 
-/** Four bytes at once; past the end there are zeros. */
-const wordAt = (bits: Uint8Array, i: number): number => bits[i] | (bits[i + 1] << 8) | (bits[i + 2] << 16) | (bits[i + 3] << 24);
-
 /** Number of bits set in a word of 32, whose sums are added side by side: of two bits, of four, of eight. */
 export function ones(word: number): number {
-  const pairs = (word - ((word >>> 1) & 0x55555555)) | 0;
-  const fours = (pairs & 0x33333333) + ((pairs >>> 2) & 0x33333333);
-  return Math.imul((fours + (fours >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
+  let sums = (word - ((word >>> 1) & 0x55555555)) | 0;
+  sums = (sums & 0x33333333) + ((sums >>> 2) & 0x33333333);
+  return Math.imul((sums + (sums >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
 }
 
 /** Number of kept weights of all layers. */

@@ -86,7 +86,7 @@ describe('limits', () => {
     const limits = { maxWeights: 2 * totalWeights(lenet) };
     for (const read of [readModel, readPacked, inspectModel, verifyModel])
       expect(() => read(bytes, limits)).toThrow(
-        'weights of all tasks and their bases is 798720, the limit is 532480. Set maxWeights higher, or read single tasks with openArchive',
+        'weights of all tasks and their bases is 798720, the limit is 532480. Set maxWeights higher, or use openArchive',
       );
     const archive = await openArchive(async (offset, length) => bytes.subarray(offset, offset + length), { limits });
     expect((await archive.task(2)).mask).toEqual(fullMask(lenet, true));
