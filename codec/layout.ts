@@ -26,8 +26,8 @@ export interface Limits {
   readonly maxMaskWeights: number;
   readonly maxTasks: number;
 }
-/** As many weights as the largest file could have bits. */
-export const DEFAULT_LIMITS: Limits = { maxFileBytes: 2 ** 30, maxWeights: 2 ** 33, maxMaskWeights: 2 ** 28, maxTasks: 2 ** 20 };
+/** What is read unless somebody says more: masks of 256 MiB, which a file of a few kB can ask for. */
+export const DEFAULT_LIMITS: Limits = { maxFileBytes: 2 ** 30, maxWeights: 2 ** 31, maxMaskWeights: 2 ** 28, maxTasks: 2 ** 20 };
 
 /** Finds a network kept elsewhere by its 32-byte id. */
 export type NetworkLookup = (id: Uint8Array) => Network | undefined;

@@ -122,14 +122,15 @@ const BASE_MASK = [bytes(0x12, 0x84, 0x09)];
 const related = (place: number, mask = [bytes(0x12, 0x84, 0x01)]) =>
   encodePayload({ network: PLAIN_NETWORK, pixelPermutation: null, base: { place, mask: BASE_MASK } }, mask, ['related']);
 const based = related(1);
-/** A task of 2^28 weights that leans on another: with its base, beyond what is left when 31 others are counted. */
+const MANY = 8;
+/** A task of 2^28 weights that leans on another: with its base, beyond what is left when the others are counted. */
 const WIDE = [2 ** 20, 2 ** 8] as const;
 const crowd = (leaning: number) =>
   seal(
-    encode([WIDE[0], [2, WIDE[1]], 1, 0, 5, weightCheck(linear(...WIDE)), 0, [['a']], 0, 32, 1, 2]),
-    Array.from({ length: 32 }, (_, i) => ({
+    encode([WIDE[0], [2, WIDE[1]], 1, 0, 5, weightCheck(linear(...WIDE)), 0, [['a']], 0, MANY, 1, 2]),
+    Array.from({ length: MANY }, (_, i) => ({
       columns: new TextEncoder().encode(i.toString(16).padStart(2, '0')),
-      payload: i < leaning ? bytes(4, 31, 0) : bytes(2, 0),
+      payload: i < leaning ? bytes(4, MANY - 1, 0) : bytes(2, 0),
     })),
   );
 
