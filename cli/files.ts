@@ -5,6 +5,7 @@ import {
   closeSync,
   existsSync,
   fchmodSync,
+  fchownSync,
   fstatSync,
   fsyncSync,
   lstatSync,
@@ -117,13 +118,14 @@ function regular(path: string): Stats {
 export interface Disk {
   openSync(path: string, flags: string, mode?: number): number;
   fchmodSync(file: number, mode: number): void;
+  fchownSync(file: number, uid: number, gid: number): void;
   writeSync(file: number, bytes: Uint8Array, offset: number): number;
   fsyncSync(file: number): void;
   closeSync(file: number): void;
   renameSync(from: string, to: string): void;
   rmSync(path: string, options: { force: boolean }): void;
 }
-export const DISK: Disk = { openSync, fchmodSync, writeSync, fsyncSync, closeSync, renameSync, rmSync };
+export const DISK: Disk = { openSync, fchmodSync, fchownSync, writeSync, fsyncSync, closeSync, renameSync, rmSync };
 
 /** Writes all of it or leaves what was there. Synchronous, so that no signal falls between the write and the rename. */
 export function writeFileSafely(path: string, bytes: Uint8Array, disk = DISK): void {
@@ -142,17 +144,17 @@ export function writeTogether([[path, bytes], ...others]: readonly (readonly [pa
 }
 
 /**
- * Who may read and write the file that is there may do so afterwards, and nobody else meanwhile.
+ * Who may read and write the file that is there may do so afterwards, and nobody else meanwhile; where only root may give a file away, the
+ * owner is whoever writes.
  * @param publish gives the written file its name, or removes it
  */
 function write(path: string, bytes: Uint8Array, disk: Disk, publish: (temporary: string) => void): void {
-  const { temporary, mode } = beside(path);
+  const { temporary, old } = beside(path);
   writing(path, () => {
     try {
-      const file = disk.openSync(temporary, 'wx', mode);
+      const file = disk.openSync(temporary, 'wx', old ? old.mode & 0o777 : 0o644);
       try {
-        // What opening it has left out of an old file's mode, as the umask is for new ones.
-        if (mode !== undefined) disk.fchmodSync(file, mode);
+        if (old) likeBefore(file, old, disk);
         for (let at = 0; at < bytes.length; ) at += disk.writeSync(file, bytes, at);
         disk.fsyncSync(file);
       } finally {
@@ -248,6 +250,16 @@ function locked(path: string, work: () => void): void {
   }
 }
 
+/** Gives a new file the owner, group and mode of the one that it replaces; the umask and the system may have left out some of it. */
+function likeBefore(file: number, { uid, gid, mode }: Stats, disk: Disk): void {
+  try {
+    disk.fchownSync(file, uid, gid);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error;
+  }
+  disk.fchmodSync(file, mode & 0o777);
+}
+
 /** A text that is another one after a file was written by `writeFileSafely`. */
 export function stateOf(path: string): string {
   const status = writing(path, () => statSync(path, { bigint: true, throwIfNoEntry: false }));
@@ -256,8 +268,8 @@ export function stateOf(path: string): string {
 
 const unnamed = () => new SeedmaskError('cannot-write', { field: 'the output', got: 'an empty name' });
 
-/** A new name beside a path that is free or a regular file, and that file's mode: devices, pipes, links and folders are never replaced. */
-function beside(path: string): { readonly temporary: string; readonly mode: number | undefined } {
+/** A new name beside a path that is free or a regular file, and that file: devices, pipes, links and folders are never replaced. */
+function beside(path: string): { readonly temporary: string; readonly old: Stats | undefined } {
   if (path === '') throw unnamed();
   const refuse = (got: string) => new SeedmaskError('cannot-write', { field: path, got });
   if (path === '-') throw refuse('standard output is not written to; give a path');
@@ -265,7 +277,7 @@ function beside(path: string): { readonly temporary: string; readonly mode: numb
   if (status?.isDirectory()) throw refuse('it is a folder');
   if (status && !status.isFile()) throw refuse('it is no regular file');
   if (status && (status.mode & 0o222) === 0) throw refuse('it is write-protected');
-  return { temporary: `${path}.${randomBytes(6).toString('hex')}.tmp`, mode: status && status.mode & 0o777 };
+  return { temporary: `${path}.${randomBytes(6).toString('hex')}.tmp`, old: status };
 }
 
 /** Whether so much time has gone by since anybody changed a file or folder. */

@@ -3,7 +3,7 @@
 // another order, or be others. Each is asked about the inputs that its own task makes of the rows. Masks are read one after the other, so an
 // archive of any length takes the memory of two.
 
-import type { Task } from '../codec/index.js';
+import { SeedmaskError, type Task } from '../codec/index.js';
 import type { Dataset, Split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
 import { matchedAccuracy } from '../src/evaluate.js';
@@ -49,7 +49,7 @@ export async function nearestMask(
     let about: { readonly taken: Taken; readonly rows: Labelled } | undefined;
     for (const [i, place] of all.entries()) {
       const task = await inFile(file, () => archive.task(place));
-      const taken = asTaken(task);
+      const taken = all.length === 1 ? asTaken(task) : refusedBy(task.id, () => asTaken(task));
       if (about?.taken !== taken) about = { taken, rows: some(taken) };
       const { images, labels } = about.rows;
       const classifier = engine.classifier(archive.network, { mask: task.mask });
@@ -61,6 +61,17 @@ export async function nearestMask(
     }
     return { ...(best as NonNullable<typeof best>), asked: all.length };
   });
+}
+
+/** What a task refuses of the new rows is told with its name: the others may take them. */
+function refusedBy<T>(id: string, take: () => T): T {
+  try {
+    return take();
+  } catch (error) {
+    if (!(error instanceof SeedmaskError)) throw error;
+    const hint = `So says ${id} of this file: --task names a known task that takes these rows`;
+    throw new SeedmaskError(error.code, { ...error.details, hint });
+  }
 }
 
 /** Training rows, spread evenly over all. */

@@ -29,8 +29,13 @@ export function shelfIn(folder: string): Shelf & SharedShelf {
     return file?.metadata.get('name') === name ? file : undefined;
   }
   function write(name: string, tensors: readonly [string, Tensor][], metadata: Record<string, string> = {}): void {
-    makeFolder(folder);
-    writeFileSafely(fileOf(name), writeSafetensors(tensors, { name, ...metadata }));
+    try {
+      makeFolder(folder);
+      writeFileSafely(fileOf(name), writeSafetensors(tensors, { name, ...metadata }));
+    } catch (error) {
+      // A shelf that forgets costs time alone; where results have no room either, whoever keeps them says so.
+      if (!(error instanceof SeedmaskError && error.code === 'cannot-write')) throw error;
+    }
   }
   return {
     folder,

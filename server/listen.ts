@@ -125,9 +125,13 @@ export async function listen(
     // A loop that was held up meets its timers before what has come meanwhile: a turn to accept, one to read, one to spare.
     for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    // One that has sent nothing yet, as browsers open them ahead of time, is not idle by Node's count, and would be waited for.
-    for (const [socket, res] of flying) if (!res && socket.bytesRead === 0) socket.destroy();
+    // One that has sent nothing yet, as browsers open them ahead of time, is not idle by Node's count, and would be waited for: it is given
+    // as long as a request takes that is on its way.
+    const silent = setTimeout(() => {
+      for (const [socket, res] of flying) if (!res && socket.bytesRead === 0) socket.destroy();
+    }, SILENCE_MS);
     await closed;
+    clearTimeout(silent);
     clearTimeout(cut);
   };
   return {
@@ -138,6 +142,9 @@ export async function listen(
     },
   };
 }
+
+/** For which a connection that has sent nothing is waited for when the server closes. */
+const SILENCE_MS = 250;
 
 /** RFC 9112, 3.2: without a Host, HTTP/1.1 is not answered. Node would refuse it without a word. */
 const hostless = ({ headers, httpVersion }: IncomingMessage): SeedmaskError | undefined =>

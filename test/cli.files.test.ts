@@ -1,6 +1,6 @@
 // What the command line leaves of a file that it replaces (cli/files.ts): who may read it, and the file itself where nobody may write it.
 
-import { chmodSync, fstatSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, fstatSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -44,7 +44,24 @@ describe.skipIf(process.platform === 'win32')('modes', () => {
   test('a new file has what the umask leaves', () => {
     const path = join(folder, 'new');
     writeFileSafely(path, after);
-    expect(modeOf(path)).toBe(0o666 & ~process.umask());
+    expect(modeOf(path)).toBe(0o644 & ~process.umask());
+  });
+
+  test.skipIf(process.getuid?.() !== 0)("what root replaces stays its owner's and its group's", () => {
+    const path = old('theirs', 0o640);
+    chownSync(path, 1234, 2345);
+    writeFileSafely(path, after);
+    const { uid, gid } = statSync(path);
+    expect([uid, gid, modeOf(path)]).toEqual([1234, 2345, 0o640]);
+  });
+
+  test('an owner that may not be given is the one who writes', () => {
+    const path = old('mine', 0o600);
+    const fchownSync = () => {
+      throw Object.assign(new Error('EPERM'), { code: 'EPERM' });
+    };
+    writeFileSafely(path, after, { ...DISK, fchownSync });
+    expect([new Uint8Array(readFileSync(path)), modeOf(path)]).toEqual([after, 0o600]);
   });
 
   test('a mode that cannot be set leaves the old file, and nothing beside it', () => {

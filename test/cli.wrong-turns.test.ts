@@ -421,6 +421,12 @@ test('serve answers and ends with exit 0 on SIGTERM', async () => {
   expect(await closed).toBe(0);
 });
 
+test('a worker without a cache to write in works all the same: here it does not reach Redis', () => {
+  const env = { ...process.env, XDG_CACHE_HOME: '/proc/nowhere' };
+  const { status, stderr } = spawnSync(process.execPath, [MAIN, 'worker', '--queue', 'redis://127.0.0.1:1'], { encoding: 'utf8', env });
+  expect([status, stderr]).toEqual([1, expect.stringMatching(/^seedmask: cannot work on the queue at redis:\/\/127\.0\.0\.1:1/)]);
+});
+
 test.each([
   ['stdout', ['inspect', good]],
   ['stderr', ['inspect', 'nowhere.smk']],

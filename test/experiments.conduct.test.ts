@@ -412,6 +412,12 @@ test('the report tells the command of what it shows, as many seeds and tasks as 
   expect(await report([results(own, plan, open())], plan)).toContain('<td>large_<wbr>final &lt;</td>');
 });
 
+test('a shelf that cannot be written to forgets, and stops nothing', () => {
+  const nowhere = shelfIn('/proc/nowhere/shelf');
+  nowhere.put('x', { weights: [Float32Array.of(1)], biases: [Float32Array.of(0)] });
+  expect(nowhere.get('x')).toBeUndefined();
+});
+
 test('a cell of tickets that is stopped goes on after its last round: the same rows, and no round is trained twice', async () => {
   const cells = little[1].cells(plan).flatMap((cell) => (cell.kind === 'ticket' ? { ...cell, rounds: 3, power: 2 } : []));
   const cell = { ...cells[0], mask0: 'toward_zero', mask1: 'signed_reinit' } as const;

@@ -147,6 +147,17 @@ describe('what a body without a Content-Type is', () => {
     },
   );
 
+  test('one raw row is that row, though its bytes are printable', () => {
+    // Two greys, 32 and 50, as a list of numbers has them.
+    const grey = Uint8Array.from({ length: 784 }, (_, i) => (i % 2 ? 0x20 : 0x32));
+    expect(kind(grey, 784)).toBe('pixels');
+    // The float32 of these bytes are numbers like others: 6.4e-10, 2.9e23 and so on.
+    for (const text of ['1x3.', 'abcd', 'GET ', 'QQAB0000'])
+      expect(kind(Buffer.from(text), text.length / 4, undefined, true)).toBe('pixels');
+    for (const text of ['[12]', '[1,2,34]']) expect(kind(Buffer.from(text), text.length / 4, undefined, true)).toBe('json');
+    expect(() => kind(Buffer.from('1,2,'), 1, undefined, true)).toThrow('JSON alone is read');
+  });
+
   test('raw rows are of no type, of curl’s, or of their own, which is believed', () => {
     const rows = Buffer.from(Float32Array.of(7.2, 2.8, 5.6, 2.1).buffer);
     for (const type of [undefined, '', 'application/x-www-form-urlencoded', 'application/octet-stream'])

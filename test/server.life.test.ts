@@ -325,6 +325,18 @@ describe('draining', () => {
     expect(performance.now() - begun).toBeLessThan(5000);
   });
 
+  test('a request that is on its way when the drain begins is answered', async () => {
+    const server = await serve({ store });
+    const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
+    await once(socket, 'connect');
+    const closed = server.close();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    socket.write('GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n');
+    const [answer] = await once(socket, 'data');
+    expect(String(answer)).toMatch(/^HTTP\/1\.1 200 /);
+    await closed;
+  });
+
   test('a connection that never ends is cut at the limit', async () => {
     const server = await listen(() => {}, { port: 0, drainLimit: 100 });
     const socket = connect(Number(new URL(server.url).port), '127.0.0.1');

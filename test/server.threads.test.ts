@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import workers from 'node:worker_threads';
-import { afterAll, afterEach, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { type PackedTask, PIXELS_TRANSFORM, readPacked, SeedmaskError, writeModel } from '../codec/index.js';
 import { openStore, Threads, type ThreadsOptions } from '../server/index.js';
 import type { Version } from '../server/repository/catalogue.js';
@@ -210,6 +210,25 @@ describe('work', () => {
     // 784 x 400 float32 are 1.2 MB, and some room to make them in. The old one and the new are there together for a while, never eight.
     const one = bytes.find((size) => size > 1e6)!;
     expect(bytes[bytes.length - 1]).toBeLessThanOrEqual(2 * one);
+  });
+
+  test('a version that goes while many of its rows wait is compiled once more, not at every batch', async () => {
+    const threads = threadsOf({ script: BUILT });
+    const wide = { ...tinyNetwork([28, 28, 1], 2000), distribution: 'normal' } as const;
+    const kept = (i: number) => oneTask(wide, undefined, { mask: [new Uint8Array(784 * 250).fill(255 - i)] });
+    const files = folder({ 'wide.smk': kept(0) });
+    const store = await openStore(files, { threads });
+    const scheduler = new Scheduler(store, new Classifiers(engine, 1e6), { threads });
+    await scheduler.classify(store.version('wide'), { values: new Uint8Array(784), count: 1 });
+    const [drop, logits] = [vi.spyOn(threads, 'drop'), vi.spyOn(threads, 'logits')];
+    const answer = scheduler.classify(store.version('wide'), { values: new Uint8Array(784 * 4000), count: 4000 });
+    writeFileSync(join(files, 'wide.smk'), writeModel(kept(1)));
+    await store.refresh();
+    const before = logits.mock.calls.length;
+    await answer;
+    // Once when it goes, and once after the last of its rows.
+    expect([drop.mock.calls.length, logits.mock.calls.length - before > 2]).toEqual([2, true]);
+    rmSync(files, { recursive: true });
   });
 
   test('urgent jobs go before the others', async () => {

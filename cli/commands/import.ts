@@ -46,7 +46,7 @@ import { checkNoInput, checkWritable, readFile, writeFileSafely } from '../files
 import { accuracies, accuracyUnder, partsOf, taskModel } from '../learn.js';
 import { inFile } from '../models.js';
 import { type NamedNetwork, networkOption } from '../network-option.js';
-import { dataOption, fraction, named, type Output, outputOf, refuseGiven, seedOption, threadsOption } from '../options.js';
+import { dataOption, fraction, labelOption, named, type Output, outputOf, refuseGiven, seedOption, threadsOption } from '../options.js';
 
 interface Options extends Output {
   initial?: string;
@@ -54,6 +54,7 @@ interface Options extends Output {
   mask?: string;
   network: NamedNetwork;
   data?: string;
+  label?: string;
   criterion?: Criterion;
   keep: number;
   layout?: LayoutName;
@@ -79,6 +80,7 @@ export function importCommand(): Command {
     )
     .addOption(networkOption())
     .addOption(dataOption().makeOptionMandatory(false))
+    .addOption(labelOption())
     .addOption(new Option('--criterion <name>', `one of ${CRITERIA.join(', ')} (default: all)`).argParser(named(CRITERIA)))
     .option('--keep <fraction>', 'kept fraction of the hidden dense layers (conv layers and the last keep more)', fraction, 0.2)
     .addOption(
@@ -238,9 +240,9 @@ function checkOut(out: string, { data, network }: Options): void {
   checkNoInput(out, [data === undefined ? undefined : pathOf(data), network.file]);
 }
 
-function dataOf({ data, network: { architecture } }: Options): LoadedData | null {
+function dataOf({ data, label, network: { architecture } }: Options): LoadedData | null {
   if (data === undefined) return null;
-  const loaded = loadDataset(data);
+  const loaded = loadDataset(data, { label });
   checkFits(loaded, architecture, outputs(architecture));
   return loaded;
 }

@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import { Command, Option } from 'commander';
 import { networkId, SeedmaskError } from '../../codec/index.js';
+import { oneLine } from '../../codec/one-line.js';
 import { createWasmEngine } from '../../src/engine/wasm.js';
 import { actionConflict, MASK0, MASK1, type Mask0, type Mask1 } from '../../src/masks/actions.js';
 import { CRITERIA, type Criterion } from '../../src/masks/criteria.js';
@@ -22,6 +23,7 @@ import { type NamedNetwork, networkOption } from '../network-option.js';
 import {
   dataOption,
   fraction,
+  labelOption,
   named,
   type Output,
   outputOf,
@@ -39,6 +41,7 @@ import { bestTicket, type Untrained } from '../ticket.js';
 const MOST_ROUNDS = 1000;
 interface Options extends Output {
   data: string;
+  label?: string;
   network: NamedNetwork;
   criterion?: Criterion;
   oneshot?: boolean;
@@ -56,6 +59,7 @@ interface Options extends Output {
 export function pruneCommand(): Command {
   return new Command('prune')
     .addOption(dataOption())
+    .addOption(labelOption())
     .addOption(networkOption())
     .addOption(
       new Option(
@@ -127,7 +131,7 @@ async function once(options: Options): Promise<void> {
   const { architecture, file } = options.network;
   checkWritable(options.out);
   checkNoInput(options.out, [pathOf(options.data), file]);
-  const data = loadDataset(options.data);
+  const data = loadDataset(options.data, { label: options.label });
   checkFits(data, architecture, outputs(architecture));
   const network = ticketNetwork(seenBy(architecture, data.train), options.seed);
   const engine = await createWasmEngine({ threads: options.threads });
@@ -152,6 +156,7 @@ async function once(options: Options): Promise<void> {
   outputOf(options).print(
     {
       network: describe(network),
+      ...(data.label !== undefined && { label: data.label }),
       weights,
       kept,
       density: kept / weights,
@@ -167,6 +172,7 @@ async function once(options: Options): Promise<void> {
       file: options.out,
     },
     () =>
+      (data.label === undefined ? '' : `label column ${oneLine(data.label)}\n`) +
       `${criterion} after ${options.epochs} epochs, ${options.weights === 'init' ? 'initial weights' : 'signed constants'}, biases zero, ` +
       `${kept.toLocaleString('en')} of ${weights.toLocaleString('en')} kept\n` +
       `validation ${ticket.valAccuracy.toFixed(4)}   test ${testAccuracy.toFixed(4)}   (trained weights: validation ${dense.valAccuracy.toFixed(4)})\n` +
@@ -179,7 +185,7 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
   const { criterion = 'large_final', mask0 = 'zero', mask1 = 'rewind', epochs, seed } = options;
   const conflict = actionConflict(mask0, mask1);
   if (conflict) throw new SeedmaskError('bad-option', { field: '--mask1', expected: 'rewind', got: mask1, hint: conflict });
-  const data = loadDataset(options.data);
+  const data = loadDataset(options.data, { label: options.label });
   const { architecture } = options.network;
   checkFits(data, architecture, outputs(architecture));
   // As it was named, whatever form the rows have: a run is known by it, and the weights are the same.
@@ -204,6 +210,7 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
     if (!json) console.log(text);
   };
   const stored = run.rounds.length;
+  if (data.label !== undefined) say(`label column ${oneLine(data.label)}`);
   say(`${criterion}, mask-0 ${mask0}, mask-1 ${mask1}, ${epochs} epochs a round`);
   for (const record of run.rounds.slice(0, rounds + 1)) say(`${rowOf(record)}  stored`);
   const last = stored <= rounds ? run.last() : undefined;

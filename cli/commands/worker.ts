@@ -1,7 +1,7 @@
 // seedmask worker: computes cells of experiments that wait in a queue, on as many machines as it is started on.
 
-import { readdirSync, rmSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
@@ -98,11 +98,17 @@ const KEPT_MS = 7 * 24 * HOUR * 1000;
 
 /**
  * A shelf in the cache for the workers of one version, at once and one after another: so a cell whose worker was killed goes on after the
- * last round that it had finished here.
+ * last round that it had finished here. Where there can be no cache, a folder that goes with the worker.
  */
 function shelfOf(version: string): SharedShelf {
   const all = join(dirname(cacheFolder('mnist')), 'trained');
-  makeFolder(all);
+  try {
+    makeFolder(all);
+  } catch {
+    const own = mkdtempSync(join(tmpdir(), 'seedmask-worker-'));
+    process.once('exit', () => rmSync(own, { recursive: true, force: true }));
+    return shelfIn(own);
+  }
   for (const name of readdirSync(all, { recursive: true, encoding: 'utf8' })) {
     const path = join(all, name);
     if (unchangedFor(path, KEPT_MS)) rmSync(path, { recursive: true, force: true });

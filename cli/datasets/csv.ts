@@ -187,7 +187,7 @@ function classes(table: Table, label: string): string[] {
     return names;
   }
   const some = names.slice(0, 3).join(', ');
-  const expected = `at most ${most} classes in the label column, no quantity (train --label names another column)`;
+  const expected = `at most ${most} classes in the label column, no quantity (--label names another column)`;
   throw refuse(table.path, `${names.length} values of ${label} (${some}, ..)`, expected);
 }
 

@@ -1,17 +1,17 @@
 // Labelled rows of a user's own, whatever form they have: what their classes may be called, which place a class has among a task's, and
 // which rows are for testing where nothing says so: a fifth of each class, drawn once and for all, so that `train`, `eval` and `transfer`
-// mean the same rows.
+// mean the same rows, also of a file that has grown.
 
 import { SeedmaskError } from '../../codec/index.js';
 import type { Dataset, Features } from '../../src/data.js';
-import { DOMAIN, parseSeed, permutation } from '../../src/random.js';
+import { DOMAIN, fillWords, parseSeed } from '../../src/random.js';
 
 /** Of a CSV or PNG file. */
 export const MAX_BYTES = 2 ** 26;
 export const MAX_CLASSES = 256;
 /** What a model file can say: names of so many bytes. */
 export const MAX_NAME_BYTES = 255;
-/** Of each class, one row in so many is for testing. */
+/** Of so many rows of a class, one is for testing. */
 export const TEST_EVERY = 5;
 /** What the rows for testing are drawn by. The split into training and validation rows, by a seed of the user's, is stream 0. */
 const [DRAWN_BY, STREAM] = [parseSeed(0), 1];
@@ -59,18 +59,21 @@ export function placeOf(label: string, names: readonly string[], { labels }: Wan
 export const inOrder = (a: string, b: string): number => Number(a) - Number(b) || (a < b ? -1 : Number(a > b));
 
 /**
- * A fifth of each class for testing, rounded down, the others for training; both as they stand. The rows are walked in one fixed random
- * order, and of each class every fifth that is met is for testing: a file sorted by class, or one whose rows go round the classes, is
- * parted as well as a shuffled one, and no class is left without training rows.
+ * About a fifth of each class for testing, the others for training; both as they stand. Of every five rows of a class, in their order, one
+ * is for testing, never the first, drawn by the number of the five: a file sorted by class, or one whose rows go round the classes, is
+ * parted as well as a shuffled one, no class is left without training rows, and a row's part stays when others are added behind.
  */
 export function parted<T>(rows: readonly T[], classOf: (row: T) => string): { train: T[]; test: T[] } {
+  const drawn = new Uint32Array(Math.ceil(rows.length / TEST_EVERY));
+  fillWords(DRAWN_BY, DOMAIN.dataSplit, STREAM, 0, drawn);
   const met = new Map<string, number>();
-  const isTest = new Uint8Array(rows.length);
-  for (const i of permutation(rows.length, DRAWN_BY, DOMAIN.dataSplit, STREAM)) {
-    const name = classOf(rows[i]);
-    const times = (met.get(name) ?? 0) + 1;
-    met.set(name, times);
-    if (times % TEST_EVERY === 0) isTest[i] = 1;
+  const parts = { train: [] as T[], test: [] as T[] };
+  for (const row of rows) {
+    const name = classOf(row);
+    const before = met.get(name) ?? 0;
+    met.set(name, before + 1);
+    const chosen = 1 + (drawn[Math.floor(before / TEST_EVERY)] % (TEST_EVERY - 1));
+    parts[before % TEST_EVERY === chosen ? 'test' : 'train'].push(row);
   }
-  return { train: rows.filter((_, i) => !isTest[i]), test: rows.filter((_, i) => isTest[i]) };
+  return parts;
 }

@@ -40,8 +40,13 @@ export function loadDataset(source: string, wanted: Wanted = {}): LoadedData {
   const data = wanted.whole ? { ...loaded, test: joined(loaded.train, loaded.test) } : loaded;
   for (const part of wanted.whole ? (['test'] as const) : (['train', 'test'] as const)) {
     if (data[part].labels.length > 0) continue;
-    const expected = data.drawn ? `a class of ${TEST_EVERY} rows or more, of which a fifth is for testing` : 'at least one';
-    throw new SeedmaskError('no-dataset', { field: source, got: `no ${part} rows`, expected });
+    const [expected, hint] = data.drawn
+      ? [
+          `a class of ${TEST_EVERY} rows or more, of which a fifth is for testing`,
+          'Or name both parts (train.csv and test.csv), or eval --all',
+        ]
+      : ['at least one'];
+    throw new SeedmaskError('no-dataset', { field: source, got: `no ${part} rows`, expected, hint });
   }
   return data;
 }

@@ -37,7 +37,7 @@ export function networkRoutes(service: Service): Route[] {
   const partial = {
     206: 'the bytes of Range',
     304: 'If-None-Match names the ETag',
-    412: 'If-Match names another ETag',
+    412: 'If-Match names another ETag, or one that is weak',
     416: 'Range lies outside the file',
   };
   return [

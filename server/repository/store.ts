@@ -35,7 +35,11 @@ export class Store {
   #warming: Promise<void> | undefined;
   #closed = false;
 
-  private constructor(path: string, options: StoreOptions) {
+  private constructor(
+    /** The folder, or the one file, that was opened. */
+    readonly path: string,
+    options: StoreOptions,
+  ) {
     this.#masks = new Masks(options.threads, (slot) => this.#catalogue.serves(slot));
     this.#follower = new Follower(path, options, this.#catalogue, this.#masks);
   }

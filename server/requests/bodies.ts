@@ -146,8 +146,9 @@ export function kindOf(body: Uint8Array, { shape, numbers = false, type = '' }: 
   if (said) return said;
   const row = size(shape) * (numbers ? 4 : 1);
   const begin = Buffer.from(body.buffer, body.byteOffset, Math.min(body.length, BEGIN)).toString('latin1');
-  const rows = (named === '' || named === FORM) && body.length % row === 0 && !(numbers ? TEXT.test(begin) : isList(begin));
-  if (rows && !numbers && body.length === row) return 'pixels';
+  const one = body.length === row;
+  const rows = (named === '' || named === FORM) && body.length % row === 0 && !(numbers ? isText(body, begin) : !one && isList(begin));
+  if (rows && one) return 'pixels';
   if (PNG.every((byte, i) => body[i] === byte)) return 'png';
   if (rows ? isPlainlyJson(body) : isJson(body)) return 'json';
   if (isMsgpackMap(body)) return 'msgpack';
@@ -174,9 +175,13 @@ export interface RawRows {
 
 /** Bytes from the beginning that tell whether a body is text. */
 const BEGIN = 4096;
-/** Printable ASCII and white space: float32 numbers are hardly ever four such bytes each, and pixels may be. */
+/** Printable ASCII and white space. */
 const TEXT = /^[\t-\r -~]*$/;
-/** Whether a text is a list of numbers, such as a line of CSV: no picture has those bytes alone, and both digits and what parts them. */
+/** Bytes from which on float32 numbers are hardly ever printable alone (four are one time in twenty). */
+const TELLING = 16;
+/** Whether what could be float32 numbers is a text: all of it printable and long enough to tell, or a list. */
+const isText = (body: Uint8Array, begin: string): boolean => TEXT.test(begin) && (body.length >= TELLING || isJson(body) || isList(begin));
+/** Whether a text is a list of numbers, such as a line of CSV: hardly any pictures have those bytes alone, both digits and what parts them. */
 const isList = (text: string): boolean => /^[-\d.,;\s]*$/.test(text) && /\d[,;\s]/.test(text);
 
 const PNG = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];

@@ -357,8 +357,8 @@ export class Scheduler {
     } catch (error) {
       for (const { job } of batch.parts) this.#fail(job, error);
     }
-    // Who still waited for one that is dropped by now has had it compiled once more.
-    if (!this.#store.serves(version)) threads.drop(version);
+    // Who still waited for one that is dropped by now has had it compiled once more: the last of them lets it go.
+    if (batch.lane.jobs.length === 0 && !this.#store.serves(version)) threads.drop(version);
     this.#heavy.charge(batch, performance.now() - started);
   }
 

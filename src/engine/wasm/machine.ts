@@ -184,7 +184,7 @@ export class Machine {
   f32 = (pointer: number, length: number): Float32Array => new Float32Array(this.#memory.buffer, pointer, length);
   f64 = (pointer: number, length: number): Float64Array => new Float64Array(this.#memory.buffer, pointer, length);
 
-  /** Runs the operations in order on all threads; returns when they are done. A trap closes the engine. */
+  /** Runs the operations in order on all threads; returns when they are done. Where several wait for each other, a trap of the caller's closes the engine. */
   run(operations: readonly Operation[]): void {
     if (operations.length === 0) return;
     if (this.#closed) throw new Error('the engine is closed');
@@ -203,7 +203,7 @@ export class Machine {
       this.#exports.start(this.#tape, this.#control, this.threads);
     } catch (error) {
       // The other threads wait at a barrier that this one has left.
-      this.close();
+      if (this.threads > 1) this.close();
       throw error;
     }
   }
