@@ -6,7 +6,7 @@ import { bytesOf } from './body.js';
 
 /** What a failure says besides its line. */
 export interface Failure {
-  /** 0 when no answer came. */
+  /** Of the answer, whoever gave it; 0 when none came. */
   readonly status: number;
   /** A code of the server's closed table; 'no-answer' when none came, 'not-seedmask' when it came from something else on the way. */
   readonly code: ErrorCode | 'no-answer' | 'not-seedmask';
@@ -54,12 +54,13 @@ export class RequestError extends Error implements Failure {
     const retryAfter = secondsOf(headers.get('retry-after'), Date.now());
     const told = problemOf(text);
     if (told) return new RequestError(told.error, { ...told, status, requestId, retryAfter });
-    return new RequestError(`HTTP ${status} from something that is no Seedmask server: ${oneLine(text).trim().slice(0, 120)}`, {
-      status,
-      code: 'not-seedmask',
-      requestId,
-      retryAfter,
-    });
+    return RequestError.foreign(text, { status, requestId, retryAfter });
+  }
+
+  /** An answer that no Seedmask server gives. @param text what it begins with, or what is wrong with it */
+  static foreign(text: string, told: Omit<Failure, 'code'>): RequestError {
+    const begins = oneLine(text).trim().slice(0, 120);
+    return new RequestError(`HTTP ${told.status} from something that is no Seedmask server: ${begins}`, { ...told, code: 'not-seedmask' });
   }
 
   /** An answer of more bytes than the caller takes. */

@@ -15,7 +15,7 @@ export interface ClientOptions {
   readonly key?: string;
   /** How often a call is tried again at most; default 4. */
   readonly retries?: number;
-  /** Milliseconds that one wait before another try may take; a server that asks for more ends the call. Default 30,000. */
+  /** Milliseconds that one wait before another try takes at most; a server that asks for more ends the call. Default 30,000. */
   readonly longestWait?: number;
   /** Bytes that one answer may have; a larger one ends the call. Default 256 MiB. */
   readonly largestAnswer?: number;
@@ -31,7 +31,7 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
   /**
    * Milliseconds for one try; the server drops what it can no longer answer in time and says so, code 'deadline'. One that says nothing
-   * is left a quarter of a second later, and tried again. Default: no limit.
+   * is left a quarter of a second later, and tried again. Default, and Infinity: no limit.
    */
   readonly timeout?: number;
 }
@@ -142,13 +142,13 @@ export class Client {
   readonly #largestAnswer: number;
   readonly #fetch: typeof fetch;
 
-  /** Use `createClient`. */
+  /** Use `createClient`. Throws RangeError for a limit that is no number of 0 or more. */
   constructor({ url, key, retries = 4, longestWait = 30_000, largestAnswer = 2 ** 28, fetch: given }: ClientOptions) {
     this.#base = String(url).replace(/\/+$/, '');
     this.#key = key;
-    this.#retries = retries;
-    this.#longestWait = longestWait;
-    this.#largestAnswer = largestAnswer;
+    this.#retries = limit('retries', retries);
+    this.#longestWait = limit('longestWait', longestWait);
+    this.#largestAnswer = limit('largestAnswer', largestAnswer);
     this.#fetch = given ?? ((input, init) => fetch(input, init));
   }
 
@@ -177,7 +177,7 @@ export class Client {
   async page(options: CallOptions & { readonly limit?: number; readonly next?: string } = {}): Promise<TaskPage> {
     const reply = await this.#call('/tasks', { limit: options.limit, next: options.next }, options);
     const { tasks, next = null } = parsed<Partial<TaskPage>>(reply);
-    if (!Array.isArray(tasks) || (next !== null && typeof next !== 'string')) throw notSeedmask(reply.url);
+    if (!Array.isArray(tasks) || (next !== null && typeof next !== 'string')) throw foreign(reply);
     return { tasks, next };
   }
 
@@ -189,7 +189,8 @@ export class Client {
       yield* page.tasks;
       const before = next;
       next = page.next ?? undefined;
-      if (before !== undefined && next !== undefined && next <= before) throw notSeedmask(`${this.#base}/tasks`);
+      if (before !== undefined && next !== undefined && next <= before)
+        throw RequestError.foreign(`after the tasks from ${before} on come those from ${next} on`, { status: 200 });
     } while (next !== undefined);
   }
 
@@ -215,39 +216,38 @@ export class Client {
     return file(await this.#call(`/networks/${encodeURIComponent(id)}`, {}, options, { headers }));
   }
 
-  async #call(path: string, query: Query, { signal, timeout }: CallOptions, init: Init = {}): Promise<Reply> {
+  async #call(path: string, query: Query, { signal, timeout = Number.POSITIVE_INFINITY }: CallOptions, init: Init = {}): Promise<Reply> {
+    limit('timeout', timeout);
     const asked = Object.entries(query).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]));
     const url = `${this.#base}${path}${asked.length ? `?${new URLSearchParams(asked)}` : ''}`;
     const headers = {
       ...init.headers,
       ...(this.#key !== undefined && { Authorization: `Bearer ${this.#key}` }),
-      ...(timeout !== undefined && Number.isFinite(timeout) && { 'X-Timeout-Ms': String(timeout) }),
+      ...(Number.isFinite(timeout) && { 'X-Timeout-Ms': String(timeout) }),
     };
     for (let tries = 0; ; tries++) {
       signal?.throwIfAborted();
-      // Held by its timer: Node 20 lets an AbortSignal.timeout in AbortSignal.any be collected, and then no time ends the call.
-      const late = new AbortController();
-      const timer =
-        timeout === undefined
-          ? undefined
-          : setTimeout(
-              () => late.abort(new DOMException(`longer than ${timeout} ms`, 'TimeoutError')),
-              Math.min(LONGEST_WAIT, timeout + GRACE),
-            );
+      // By hand: not every Safari has AbortSignal.any, and in that of Node 20 an AbortSignal.timeout may be collected before its time.
+      const ends = new AbortController();
+      const stop = () => ends.abort(signal?.reason);
+      signal?.addEventListener('abort', stop);
+      const late = () => ends.abort(new DOMException(`longer than ${timeout} ms`, 'TimeoutError'));
+      const timer = Number.isFinite(timeout) ? setTimeout(late, Math.min(LONGEST_WAIT, timeout + GRACE)) : undefined;
       let failure: RequestError;
       try {
-        const ends = signal ? AbortSignal.any([signal, late.signal]) : late.signal;
-        const response = await this.#fetch(url, { ...init, headers, signal: ends });
+        const response = await this.#fetch(url, { ...init, headers, signal: ends.signal });
         if (response.ok) {
+          const { status, headers } = response;
           const { bytes, whole } = await bytesOf(response, this.#largestAnswer);
-          if (whole) return { url, headers: response.headers, bytes };
-          failure = RequestError.tooLarge(url, response.status, this.#largestAnswer);
+          if (whole) return { status, headers, bytes };
+          failure = RequestError.tooLarge(url, status, this.#largestAnswer);
         } else failure = await RequestError.of(response);
       } catch (error) {
         signal?.throwIfAborted();
         failure = RequestError.lost(url, error);
       } finally {
         clearTimeout(timer);
+        signal?.removeEventListener('abort', stop);
       }
       const wait = pause(failure, tries, this.#longestWait);
       if (tries >= this.#retries || wait === null) throw failure;
@@ -265,9 +265,15 @@ interface Init {
 
 /** A whole answer. */
 interface Reply {
-  readonly url: string;
+  readonly status: number;
   readonly bytes: Uint8Array;
   readonly headers: Headers;
+}
+
+/** @throws RangeError unless a limit is 0 or more: compared with NaN, nothing is ever too much */
+function limit(name: string, value: number): number {
+  if (typeof value === 'number' && value >= 0) return value;
+  throw new RangeError(`${name} must be a number of 0 or more, got ${value}; Infinity is no limit`);
 }
 
 /** Rows as the body of a request. */
@@ -285,28 +291,30 @@ function plain(row: Row | number): unknown {
   return typeof row === 'object' && row !== null ? Array.from<number | Row, unknown>(row, plain) : row;
 }
 
+const textOf = ({ bytes }: Reply): string => new TextDecoder().decode(bytes);
+const foreign = (reply: Reply): RequestError => RequestError.foreign(textOf(reply), { status: reply.status });
+
 /** The object that an answer is. */
-function parsed<T extends object>({ url, bytes }: Reply): T {
+function parsed<T extends object>(reply: Reply): T {
+  let value: unknown = null;
   try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
-    if (typeof value === 'object' && value !== null) return value as T;
-  } catch (error) {
-    throw RequestError.lost(url, error);
+    value = JSON.parse(textOf(reply));
+  } catch {
+    // Whatever it is, it is no answer.
   }
-  throw notSeedmask(url);
+  if (typeof value !== 'object' || value === null) throw foreign(reply);
+  return value as T;
 }
 
 /** The list that an answer has under a name. */
 function listOf<T>(reply: Reply, name: string): T[] {
   const list = parsed<Record<string, unknown>>(reply)[name];
-  if (!Array.isArray(list)) throw notSeedmask(reply.url);
+  if (!Array.isArray(list)) throw foreign(reply);
   return list;
 }
 
-const notSeedmask = (url: string): RequestError => RequestError.lost(url, new Error('what came is no answer of a Seedmask server'));
-
-function file({ url, bytes, headers }: Reply): Fetched {
-  const id = /"([0-9a-f]{64})"/.exec(headers.get('etag') ?? '')?.[1];
-  if (id === undefined) throw RequestError.lost(url, new Error('it has no content id: is it a Seedmask server?'));
-  return { bytes, id };
+function file(reply: Reply): Fetched {
+  const id = /"([0-9a-f]{64})"/.exec(reply.headers.get('etag') ?? '')?.[1];
+  if (id === undefined) throw RequestError.foreign('what came has no content id', { status: reply.status });
+  return { bytes: reply.bytes, id };
 }

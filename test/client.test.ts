@@ -133,6 +133,22 @@ async function scripted(...answers: ((req: IncomingMessage, res: ServerResponse)
     });
   return { url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`, calls, close };
 }
+/** A signal that counts who listens to it. */
+function listened() {
+  const controller = new AbortController();
+  const signal = Object.assign(controller.signal, { listeners: 0 });
+  for (const [name, by] of [
+    ['addEventListener', 1],
+    ['removeEventListener', -1],
+  ] as const) {
+    const own = signal[name].bind(signal) as (...given: unknown[]) => void;
+    signal[name] = (...given: unknown[]) => {
+      signal.listeners += by;
+      own(...given);
+    };
+  }
+  return { signal, abort: (reason: unknown) => controller.abort(reason) };
+}
 const refuse =
   (status: number, headers: Record<string, string> = {}) =>
   (_req: IncomingMessage, res: ServerResponse) =>
@@ -177,6 +193,42 @@ describe('tries', () => {
     expect((await refusal(createClient({ url: fake.url, retries: 0 }).page())).code).toBe('overloaded');
     expect(fake.calls).toHaveLength(4);
     await fake.close();
+    // Where the server names no time our own is no reason to make fewer.
+    const silent = await scripted(...Array.from({ length: 9 }, () => refuse(503)));
+    await refusal(createClient({ url: silent.url, retries: 7, longestWait: 20 }).page());
+    expect(silent.calls).toHaveLength(8);
+    await silent.close();
+  });
+
+  test('limits that are no numbers are refused before anything is asked', async () => {
+    for (const wrong of [Number.NaN, -1, '9', null]) {
+      const got = `must be a number of 0 or more, got ${wrong}`;
+      for (const name of ['retries', 'longestWait', 'largestAnswer'])
+        expect(() => createClient({ url: 'http://localhost', [name]: wrong })).toThrow(`${name} ${got}`);
+      await expect(createClient({ url: 'http://localhost' }).page({ timeout: wrong as number })).rejects.toThrow(`timeout ${got}`);
+    }
+  });
+
+  test('a signal ends a call where there is no AbortSignal.any, and is let go of', async () => {
+    const any = Object.getOwnPropertyDescriptor(AbortSignal, 'any')!;
+    Reflect.deleteProperty(AbortSignal, 'any');
+    const reason = new Error('enough');
+    const fake = await scripted(
+      (_req, res) => res.end('{"tasks":[]}'),
+      () => {},
+    );
+    try {
+      const { signal, abort } = listened();
+      const client = createClient({ url: fake.url });
+      expect((await client.page({ signal })).tasks).toEqual([]);
+      expect(signal.listeners).toBe(0);
+      const call = client.page({ signal, timeout: 60_000 });
+      setTimeout(() => abort(reason), 100);
+      await expect(call).rejects.toBe(reason);
+    } finally {
+      Object.defineProperty(AbortSignal, 'any', any);
+      await fake.close();
+    }
   });
 
   test('a signal ends a call before it, during it and between two tries, with its own reason', async () => {
@@ -265,7 +317,13 @@ describe('tries', () => {
     const client = createClient({ url: fake.url });
     const proxy = await refusal(client.page());
     expect([proxy.code, proxy.message]).toEqual(['not-seedmask', 'HTTP 403 from something that is no Seedmask server: <html>proxy</html>']);
-    expect((await refusal(client.page())).code).toBe('no-answer');
+    const page = await refusal(client.page());
+    expect([page.code, page.status, page.message]).toEqual([
+      'not-seedmask',
+      200,
+      'HTTP 200 from something that is no Seedmask server: <html>hello</html>',
+    ]);
+    expect(fake.calls).toHaveLength(2);
     await fake.close();
   });
 
@@ -297,7 +355,7 @@ describe('tries', () => {
     const walk = async () => {
       for await (const task of createClient({ url: fake.url }).tasks()) expect(task).toBeNull();
     };
-    expect((await refusal(walk())).message).toMatch(/what came is no answer of a Seedmask server$/);
+    expect((await refusal(walk())).message).toMatch(/no Seedmask server: after the tasks from a on come those from a on$/);
     expect(fake.calls).toHaveLength(2);
     await fake.close();
   });
@@ -309,7 +367,9 @@ describe('tries', () => {
     const classify = () => client.classify('tiny', ROWS);
     const page = () => client.page();
     for (const call of [classify, classify, () => client.networks(), page, page, page]) {
-      expect((await refusal(call())).message).toMatch(/what came is no answer of a Seedmask server$/);
+      const { code, status, message } = await refusal(call());
+      const [, text] = /^HTTP 200 from something that is no Seedmask server: (.*)$/.exec(message)!;
+      expect([code, status, texts.includes(text)]).toEqual(['not-seedmask', 200, true]);
     }
     await fake.close();
   });
@@ -320,6 +380,8 @@ describe('tries', () => {
     expect(pause(busy(2), 5, 30_000, () => 1)).toBe(3000);
     // What chance adds is no reason to give up.
     expect([pause(busy(2), 5, 2000, () => 1), pause(busy(2.1), 5, 2000, () => 0)]).toEqual([2000, null]);
+    // Nor is a longest wait that is shorter than our own.
+    expect([pause(busy(), 19, 30_000), pause(busy(), 2000, 30_000), pause(busy(), 0, 50)]).toEqual([30_000, 30_000, 50]);
     expect(pause(new RequestError('no', { status: 404, code: 'unknown-task' }), 0, 30_000)).toBeNull();
     expect([secondsOf('7', 0), secondsOf(null, 0), secondsOf('soon', 0)]).toEqual([7, undefined, undefined]);
     expect([secondsOf('1.5', 0), secondsOf('-1', 0), secondsOf('', 0)]).toEqual([1.5, undefined, undefined]);
