@@ -4,7 +4,10 @@
 // per cent of the entropy. The sign of a kept weight is drawn from the seed where it is needed (Philox, FORMAT.md): kept weights lie in
 // ascending order, so a block of 128 signs is computed once an inference. Activations are int32 in two buffers that take turns. Only
 // where a task takes numbers are there floats: a second function makes bytes of them.
+//
+// All its names begin alike, so a source file takes one model: the guard's value says which, and the header of another is an error there.
 
+import { crc32c } from '../codec/crc32c.js';
 import { SeedmaskError } from '../codec/index.js';
 import { checkTaskMask } from '../codec/layout.js';
 import type { Features } from '../src/data.js';
@@ -103,20 +106,12 @@ export function toC(network: Network, task: ExportedTask): CHeader {
       .replace(/(.{1,130})(,|$)/g, '  $1$2\n')
       .trimEnd();
   const { low, high } = network.seed;
-  const text = `/* ${describe(network)}, seed ${formatSeed(network.seed)}: a neural network whose weights are not stored. Written by seedmask export --to c.
-   ${dataBytes} bytes of constant data and ${ramBytes} bytes of RAM for activations, without the caller's input and logits.
-   seedmask_classify(input, logits): input are SEEDMASK_INPUTS raw bytes in order of height, width, channel; logits are SEEDMASK_OUTPUTS
-   integers, times SEEDMASK_SCALE real; returns the index of the largest of the SEEDMASK_LABELS labelled ones. Include it in one file.${
-     features ? '\n   seedmask_classify_numbers(numbers, logits) takes SEEDMASK_INPUTS floats and makes the bytes.' : ''
-   } */
-#ifndef SEEDMASK_H
-#define SEEDMASK_H
-#include <stdint.h>
+  const body = `#include <stdint.h>
 #define SEEDMASK_INPUTS ${width}
 #define SEEDMASK_OUTPUTS ${outputs(network)}
 #define SEEDMASK_LABELS ${labels.length}
-#define SEEDMASK_SCALE ${program.scale}
-#define SEEDMASK_TEMPERATURE ${task.logitScale}
+#define SEEDMASK_SCALE ${program.scale.toExponential()}
+#define SEEDMASK_LOGIT_SCALE ${task.logitScale.toExponential()}
 #define SEEDMASK_LAYERS ${rows.length}
 #define SEEDMASK_KEY_LOW ${low >>> 0}u
 #define SEEDMASK_KEY_HIGH ${high >>> 0}u
@@ -129,7 +124,20 @@ static const char *const seedmask_labels[SEEDMASK_LABELS] = {${labels.map(quoted
 static const uint8_t seedmask_mask[] = {
 ${list(stream.bytes.length ? stream.bytes : [0])}
 };
-${INTERPRETER.replace('LAYER_ROWS', rows.map((row) => `  {${row.join(', ')}}`).join(',\n'))}${features ? numbers(features) : ''}#endif
+${INTERPRETER.replace('LAYER_ROWS', rows.map((row) => `  {${row.join(', ')}}`).join(',\n'))}${features ? numbers(features) : ''}`;
+  const model = `0x${crc32c(new TextEncoder().encode(body)).toString(16)}u`;
+  const text = `/* ${describe(network)}, seed ${formatSeed(network.seed)}: a neural network whose weights are not stored. Written by seedmask export --to c.
+   ${dataBytes} bytes of constant data and ${ramBytes} bytes of RAM for activations, without the caller's input and logits.
+   seedmask_classify(input, logits): input are SEEDMASK_INPUTS raw bytes in order of height, width, channel; logits are SEEDMASK_OUTPUTS
+   integers, times SEEDMASK_SCALE real; returns the index of the largest of the SEEDMASK_LABELS labelled ones, whose probabilities are
+   softmax(SEEDMASK_LOGIT_SCALE * SEEDMASK_SCALE * logits). Include it in one file.${
+     features ? '\n   seedmask_classify_numbers(numbers, logits) takes SEEDMASK_INPUTS floats and makes the bytes.' : ''
+   } */
+#ifndef SEEDMASK_H
+#define SEEDMASK_H ${model}
+${body}#elif SEEDMASK_H != ${model}
+#error "a source file takes one Seedmask header, and this is that of a second model: include it in a source file of its own"
+#endif
 `;
   return { text, dataBytes, ramBytes };
 }

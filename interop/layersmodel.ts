@@ -1,6 +1,6 @@
 // A TensorFlow.js LayersModel, written: model.json (a Sequential of Keras layers) and weights.bin, for tf.loadLayersModel. Input: raw
 // values, [batch, inputs] for networks of dense layers and [batch, height, width, channels] for others; output: logits [batch, outputs].
-// Labels and temperature (probabilities = softmax(logitScale x logits)) and names of columns stand in userDefinedMetadata.
+// Labels and logitScale (probabilities = softmax(logitScale x logits)) and names of columns stand in userDefinedMetadata.
 //
 // Numbers become bytes in layers too, with every rounding where FORMAT.md has it: a depthwise kernel of ones and a bias subtracts, another
 // multiplies, a ReLU clamps, and a table of 256 rows takes whole parts, as an Embedding casts its input to int32.

@@ -1,7 +1,7 @@
 // ONNX, written: a graph of float operators that any ONNX runtime runs. Input `input`: raw values, f32, [batch, inputs] for networks of
 // dense layers and [batch, height, width, channels] for others. Outputs `logits` [batch, outputs] and `probabilities` [batch, labels].
 //
-//   input -> (x - mean) x scale -> Conv, MaxPool (as NCHW), Gemm, Relu -> x factor = logits -> x temperature -> Softmax = probabilities
+//   input -> (x - mean) x scale -> Conv, MaxPool (as NCHW), Gemm, Relu -> x factor = logits -> x logitScale -> Softmax = probabilities
 //
 // Field numbers are those of onnx.proto3 (github.com/onnx/onnx); the wire format is @bufbuild/protobuf's.
 

@@ -220,6 +220,8 @@ int main(void) {
 const GCC = ['-std=c99', '-Wall', '-Wextra', '-Werror', '-Os', '-I', folder];
 const hasGcc = spawnSync('gcc', ['--version']).status === 0;
 if (!hasGcc) console.warn('the C export is not tested: there is no gcc');
+const hasCpp = spawnSync('g++', ['--version']).status === 0;
+if (!hasCpp) console.warn('the C export is not tested as C++: there is no g++');
 
 /** Bytes of code and constants, and of variables, as the compiler makes them. */
 function sizes(source: string): { flash: number; ram: number } {
@@ -279,6 +281,44 @@ describe.skipIf(!hasGcc && !process.env['CI'])('gcc', () => {
     );
     expect(ram - ramBytes).toBeGreaterThanOrEqual(0);
     expect(ram - ramBytes).toBeLessThanOrEqual(96);
+  });
+
+  /** What a compiler says of a source file; nothing where it takes it. */
+  const complaint = (compiler: string, standard: string, source: string) => {
+    const flags = ['-Wall', '-Wextra', '-pedantic', '-Werror', '-fsyntax-only', '-I', folder, '-x', compiler === 'gcc' ? 'c' : 'c++', '-'];
+    return spawnSync(compiler, [`-std=${standard}`, ...flags], { input: source, encoding: 'utf8' }).stderr;
+  };
+  const write = (name: string, { network, task }: Case) => writeFileSync(join(folder, `${name}.h`), toC(network, task).text);
+
+  const standards = [
+    ['gcc', 'c99'],
+    ['gcc', 'c2x'],
+    ['g++', 'c++11'],
+    ['g++', 'c++20'],
+  ].filter(([compiler]) => compiler === 'gcc' || hasCpp);
+  test.each(standards)('%s takes it as %s, twice too, and refuses the header of a second model', (compiler, standard) => {
+    const { made } = numbers();
+    write('numbers', made);
+    write('tiny', shipped('mnist-tiny'));
+    write('same', shipped('mnist-tiny'));
+    const use = (...names: string[]) => `${names.map((name) => `#include "${name}.h"\n`).join('')}
+int classify(const uint8_t *in, int32_t *out) { return seedmask_classify(in, out); }\n`;
+    const real = 'double real(const int32_t *logits) { return SEEDMASK_LOGIT_SCALE * SEEDMASK_SCALE * logits[0]; }\n';
+    expect(complaint(compiler, standard, use('tiny', 'tiny', 'same') + real)).toBe('');
+    const both = 'int both(const float *in, int32_t *out) { return seedmask_classify_numbers(in, out); }\n';
+    expect(complaint(compiler, standard, use('numbers') + both)).toBe('');
+    const second = complaint(compiler, standard, use('tiny', 'numbers'));
+    expect(second).toMatch(/error: #error "a source file takes one Seedmask header, and this is that of a second model: include it in/);
+    expect(second.match(/error:/g)).toHaveLength(1);
+  });
+
+  test('probabilities come of its logits as its comment says', () => {
+    const { network, task } = MADE['a vector network with constant inputs'];
+    const { text } = toC(network, task);
+    expect(text).toContain('softmax(SEEDMASK_LOGIT_SCALE * SEEDMASK_SCALE * logits)');
+    const { scale } = engine.classifier(network, { mask: task.mask, transform: task.transform });
+    const value = (name: string) => Number(new RegExp(`#define SEEDMASK_${name} (.*)`).exec(text)![1]);
+    expect([value('LOGIT_SCALE'), value('SCALE')]).toEqual([task.logitScale, scale]);
   });
 
   test('mnist-tiny takes 8 KB of flash and what it says of RAM', () => {
