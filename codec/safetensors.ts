@@ -1,5 +1,6 @@
 // safetensors: named arrays in one file, the checkpoint form that any language reads (github.com/huggingface/safetensors). Float32 and
-// uint8 arrays, which is all that training leaves, and bool as uint8 when reading; other types are refused by name.
+// uint8 arrays, which is all that training leaves, and bool as uint8 when reading; other types are refused by name, but for those who read
+// the stored bytes themselves (interop/safetensors.ts).
 //
 //   OFFSET   SIZE  MEANING
 //   0        8     n, length of the header, little-endian, a multiple of 8 when written here
@@ -19,6 +20,15 @@ export interface Tensor {
 export interface TensorFile {
   readonly metadata: ReadonlyMap<string, string>;
   readonly tensors: ReadonlyMap<string, Tensor>;
+}
+
+/** An array as it is stored. */
+export interface StoredTensor {
+  /** Its dtype: F32, BF16, I64, .. */
+  readonly type: string;
+  readonly shape: readonly number[];
+  /** A copy. */
+  readonly raw: Uint8Array<ArrayBuffer>;
 }
 
 const METADATA = '__metadata__';
@@ -60,6 +70,25 @@ export function writeSafetensors(
 
 /** @throws SeedmaskError bad-tensors, or over-limit for a header above 1 MiB */
 export function readSafetensors(bytes: Uint8Array): TensorFile {
+  const { metadata, tensors } = readStoredTensors(bytes, (type, name) => {
+    const bytesEach = TYPES.get(type);
+    if (bytesEach === undefined) throw bad(`dtype of ${name}`, [...TYPES.keys()].join(' or '), type);
+    return bytesEach;
+  });
+  return {
+    metadata,
+    tensors: new Map([...tensors].map(([name, { type, shape, raw }]) => [name, { shape, values: type === 'F32' ? floats(raw) : raw }])),
+  };
+}
+
+/** Bytes that an element of a type takes; undefined where its shape is not to be held against them. */
+type BytesOf = (type: string, name: string) => number | undefined;
+
+/** @throws SeedmaskError as `readSafetensors` does, and what `bytesOf` throws */
+export function readStoredTensors(
+  bytes: Uint8Array,
+  bytesOf: BytesOf,
+): { readonly metadata: ReadonlyMap<string, string>; readonly tensors: ReadonlyMap<string, StoredTensor> } {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   if (bytes.length < 8) throw bad('the file', 'at least 8 bytes', `${bytes.length} bytes`);
   const length = view.getBigUint64(0, true);
@@ -68,7 +97,7 @@ export function readSafetensors(bytes: Uint8Array): TensorFile {
   if (length > bytes.length - 8) throw bad('the header', `in the file's ${bytes.length} bytes`, `${length} bytes`);
   const start = 8 + Number(length);
   const { [METADATA]: metadata = {}, ...entries } = parse(bytes.subarray(8, start));
-  const sized = Object.entries(entries).map(([name, entry]) => ({ name, ...checkEntry(name, entry) }));
+  const sized = Object.entries(entries).map(([name, entry]) => ({ name, ...checkEntry(name, entry, bytesOf) }));
   sized.sort((a, b) => a.begin - b.begin || a.end - b.end);
   let covered = 0;
   for (const { name, begin, end } of sized) {
@@ -80,9 +109,8 @@ export function readSafetensors(bytes: Uint8Array): TensorFile {
     metadata: checkMetadata(metadata),
     tensors: new Map(
       sized.map(({ name, type, shape, begin, end }) => {
-        // A copy; Buffer.slice would not make one.
-        const raw = new Uint8Array(bytes.subarray(start + begin, start + end));
-        return [name, { shape, values: type === 'F32' ? floats(raw) : raw }];
+        // Buffer.slice would make no copy.
+        return [name, { type, shape, raw: new Uint8Array(bytes.subarray(start + begin, start + end)) }];
       }),
     ),
   };
@@ -115,11 +143,11 @@ function checkMetadata(value: unknown): Map<string, string> {
 
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 
-function checkEntry(name: string, entry: unknown): { type: string; shape: number[]; begin: number; end: number } {
+function checkEntry(name: string, entry: unknown, bytesOf: BytesOf): { type: string; shape: number[]; begin: number; end: number } {
   if (!isObject(entry)) throw bad(name, 'an object with dtype, shape and data_offsets', entry);
   const { dtype, shape, data_offsets: offsets } = entry;
-  const bytesEach = typeof dtype === 'string' ? TYPES.get(dtype) : undefined;
-  if (bytesEach === undefined) throw bad(`dtype of ${name}`, [...TYPES.keys()].join(' or '), dtype);
+  if (typeof dtype !== 'string') throw bad(`dtype of ${name}`, 'a text', dtype);
+  const bytesEach = bytesOf(dtype, name);
   if (!Array.isArray(shape) || shape.length > MAX_RANK || !shape.every(isCount)) {
     throw bad(`shape of ${name}`, `at most ${MAX_RANK} whole numbers`, shape);
   }
@@ -127,9 +155,10 @@ function checkEntry(name: string, entry: unknown): { type: string; shape: number
     throw bad(`data_offsets of ${name}`, 'two whole numbers', offsets);
   }
   const [begin, end] = offsets as [number, number];
-  const size = shape.reduce((a: number, b: number) => a * b, bytesEach);
+  if (bytesEach === undefined && end < begin) throw bad(`data_offsets of ${name}`, 'a beginning and an end', offsets);
+  const size = bytesEach === undefined ? end - begin : shape.reduce((a: number, b: number) => a * b, bytesEach);
   if (end - begin !== size) throw bad(`data_offsets of ${name}`, `${size} bytes for shape [${shape}]`, offsets);
-  return { type: dtype as string, shape, begin, end };
+  return { type: dtype, shape, begin, end };
 }
 
 function floats(raw: Uint8Array): Float32Array {

@@ -7,8 +7,19 @@ export { type CHeader, toC } from './c.js';
 export type { ExportedTask } from './floats.js';
 export { toLayersModel } from './layersmodel.js';
 export { type LayersModelIndex, readLayersModel, readLayersModelIndex } from './layersmodel-reader.js';
-export { LAYOUTS, type LayerTensors, type LayoutName, type NamedTensor, pickLayers, toMask, toParameters } from './layouts.js';
+export {
+  type FileArray,
+  LAYOUTS,
+  type LayerTensors,
+  type LayoutName,
+  type NamedTensor,
+  pickLayers,
+  toMask,
+  toParameters,
+} from './layouts.js';
 export { type NumpyArray, readNpz, writeNpz } from './npz.js';
+export type { NumberArray, UnreadArray } from './numbers.js';
 export { toOnnx } from './onnx.js';
 export { readOnnxLayers } from './onnx-reader.js';
+export { readTensors } from './safetensors.js';
 export { toNpz, toSafetensors } from './tensors.js';

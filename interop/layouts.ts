@@ -20,6 +20,7 @@ import {
   windowOf,
 } from '../src/network.js';
 import { formatSeed } from '../src/random.js';
+import type { UnreadArray } from './numbers.js';
 
 /** An array by its name, in its file's own order. */
 export interface NamedTensor {
@@ -27,6 +28,9 @@ export interface NamedTensor {
   readonly shape: readonly number[];
   readonly values: ArrayLike<number | bigint>;
 }
+
+/** An array of a file of named ones; one that is not of numbers is no layer's, and refused where it is named as one. */
+export type FileArray = Omit<NamedTensor, 'name'> | UnreadArray;
 
 /** Where a tensor has its units, and an image its channels. */
 export interface Layout {
@@ -161,6 +165,7 @@ function layerOf(name: string, what: keyof typeof WORDS): string | null {
   const layer = name.replace(ending(what), '');
   return layer === name ? null : layer;
 }
+const NUMBERS = 'floats of 16, 32 or 64 bits, integers or bool, little-endian';
 /** Vectors of our own exports (tensors.ts) that are no layer's. */
 const OURS = new Set(['input', 'constant', 'features.low', 'features.scale']);
 
@@ -171,19 +176,24 @@ const OURS = new Set(['input', 'constant', 'features.low', 'features.scale']);
  */
 export function pickLayers(
   architecture: Architecture,
-  tensors: ReadonlyMap<string, Omit<NamedTensor, 'name'>>,
+  tensors: ReadonlyMap<string, FileArray>,
   what: 'weight' | 'mask',
   names?: readonly string[],
   layout?: LayoutName,
 ): LayerTensors[] {
   const all = [...tensors.keys()];
-  const rank = (name: string): number | undefined => tensors.get(name)?.shape.length;
+  /** Of an array of numbers. */
+  const rank = (name: string): number | undefined => {
+    const array = tensors.get(name);
+    return array && 'values' in array ? array.shape.length : undefined;
+  };
   const get = (name: string): NamedTensor => {
     const tensor = tensors.get(name);
     if (!tensor) throw badTensor(`tensor ${name}`, `one of ${all.join(', ')}`, 'no such name');
+    if (!('values' in tensor)) throw badTensor(`the type of ${name}`, NUMBERS, tensor.type);
     return { name, ...tensor };
   };
-  const chosen = (names ?? named(all, what, (name) => rank(name)! > 1)).map(get);
+  const chosen = (names ?? named(all, what, (name) => (rank(name) ?? 0) > 1)).map(get);
   for (const { name, shape } of chosen) {
     if (shape.length !== 2 && shape.length !== 4)
       throw badTensor(name, 'a tensor of a dense or conv layer (2 or 4 dimensions)', `shape [${shape}]`);

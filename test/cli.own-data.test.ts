@@ -80,7 +80,7 @@ np.savez(sys.argv[1] + '/orders.npz', x=np.asfortranarray(x), half=h, turned=np.
   const arrays = readNpz(readFileSync(at('orders.npz')));
   expect(arrays.get('x')).toEqual({ shape: [2, 3, 4], values: Uint8Array.from({ length: 24 }, (_, i) => 5 * i) });
   expect(arrays.get('half')).toEqual(arrays.get('same'));
-  expect(arrays.get('turned')).toEqual({ shape: [3, 4], values: arrays.get('same')!.values.slice(0, 12) });
+  expect(arrays.get('turned')).toEqual({ shape: [3, 4], values: (arrays.get('same') as NumpyArray).values.slice(0, 12) });
 });
 
 test('damaged NPZ and NPY files are refused with a SeedmaskError, whatever is damaged', () => {

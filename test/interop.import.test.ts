@@ -18,6 +18,7 @@ import {
   readLayersModelIndex,
   readNpz,
   readOnnxLayers,
+  readTensors,
   toLayersModel,
   toMask,
   toNpz,
@@ -393,6 +394,95 @@ test('masks of any integer type and of floats', () => {
     const arrays = new Map(bits.map(({ shape, values }, i) => [`layers.${i}.mask`, { shape, values: make.from(values) }]));
     expect(toMask(images, pickLayers(images, arrays, 'mask'))).toEqual(mask);
   }
+});
+
+/** A safetensors file of arrays of any type. */
+function safetensors(arrays: Record<string, { dtype: string; shape: number[]; raw: ArrayBufferView }>): Uint8Array {
+  const parts = Object.values(arrays).map(({ raw }) => Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength));
+  let end = 0;
+  const entries = Object.entries(arrays).map(([name, { dtype, shape, raw }]) => {
+    const begin = end;
+    end += raw.byteLength;
+    return [name, { dtype, shape, data_offsets: [begin, end] }];
+  });
+  const header = Buffer.from(JSON.stringify(Object.fromEntries(entries)));
+  return Buffer.concat([Buffer.from(BigUint64Array.of(BigInt(header.length)).buffer), header, ...parts]);
+}
+
+test('safetensors of every number that PyTorch has, as masks and as weights', () => {
+  const bits = [1, 0, 0, 1, 1, 0, 1, 0, 0, 0, 0, 1];
+  const mask = [Uint8Array.of(0b01011001, 0b1000)];
+  for (const [dtype, raw] of [
+    ['I64', BigInt64Array.from(bits, BigInt)],
+    ['U64', BigUint64Array.from(bits, BigInt)],
+    ['I32', Int32Array.from(bits)],
+    ['U32', Uint32Array.from(bits)],
+    ['I16', Int16Array.from(bits)],
+    ['U16', Uint16Array.from(bits)],
+    ['I8', Int8Array.from(bits)],
+    ['F64', Float64Array.from(bits)],
+    ['F16', Uint16Array.from(bits, (bit) => bit * 0x3c00)],
+    ['BF16', Uint16Array.from(bits, (bit) => bit * 0x3f80)],
+    ['BOOL', Uint8Array.from(bits)],
+  ] as const)
+    expect(toMask(one, pickLayers(one, readTensors(safetensors({ 'fc.mask': { dtype, shape: [3, 4], raw } })), 'mask'))).toEqual(mask);
+  // -2.5, the least number above 0, infinity: IEEE 754's binary16, and the first halves of its binary32.
+  const read = (dtype: string, ...raw: number[]) => readTensors(safetensors({ x: { dtype, shape: [3], raw: Uint16Array.from(raw) } }));
+  expect(read('F16', 0xc100, 1, 0x7c00).get('x')).toEqual({ shape: [3], values: Float32Array.of(-2.5, 2 ** -24, Infinity) });
+  expect(read('BF16', 0xc020, 1, 0x7f80).get('x')).toEqual({ shape: [3], values: Float32Array.of(-2.5, 2 ** -133, Infinity) });
+});
+
+test("what is no number beside the weights is nobody's concern until it is named", () => {
+  const fp8 = { dtype: 'F8_E4M3', shape: [2], raw: Uint8Array.of(1, 2) };
+  const weight = { dtype: 'F32', shape: [3, 4], raw: new Float32Array(12) };
+  const tensors = readTensors(safetensors({ 'fc.weight': weight, scales: fp8 }));
+  expect(toParameters(one, pickLayers(one, tensors, 'weight')).weights).toEqual([new Float32Array(12)]);
+  const script = `
+import numpy as np, sys
+weight = np.arange(12, dtype='<f4').reshape(3, 4)
+names = np.array(['one', 'two', 'three'])
+np.savez(sys.argv[1] + '/named.npz', **{'fc.weight': weight, 'names': names, 'table': np.array([['a', 'b']]), 'who': np.array([None], object)})
+np.savez(sys.argv[1] + '/words.npz', **{'fc.weight': np.array([['a', 'b'], ['c', 'd']]), 'big': weight.astype('>f4')})
+`;
+  expect(spawnSync('/usr/bin/python3', ['-c', script, folder]).status).toBe(0);
+  const [named, words] = ['named', 'words'].map((name) => readNpz(readFileSync(join(folder, `${name}.npz`))));
+  const twelve = Float32Array.from({ length: 12 }, (_, i) => i);
+  for (const names of [undefined, ['fc.weight']])
+    expect(toParameters(one, pickLayers(one, named, 'weight', names))).toEqual({ weights: [twelve], biases: null });
+  const expected = 'must be floats of 16, 32 or 64 bits, integers or bool, little-endian, got';
+  expect(said(() => pickLayers(one, tensors, 'weight', ['scales']))).toBe(`the type of scales ${expected} F8_E4M3`);
+  expect(said(() => pickLayers(one, words, 'weight'))).toBe(`the type of fc.weight ${expected} <U1`);
+  expect(said(() => pickLayers(one, words, 'weight', ['big']))).toBe(`the type of big ${expected} >f4`);
+  const backwards = safetensors({ x: { ...fp8, shape: [] } });
+  const at = Buffer.from(backwards).indexOf('[0,2]');
+  backwards.set(Buffer.from('[2,0]'), at);
+  expect(said(() => readTensors(backwards))).toMatch(/data_offsets of x must be a beginning and an end, got/);
+});
+
+test('an .npz of which a bit has changed is refused, or its arrays are those that were written', () => {
+  const script = `
+import numpy as np, sys
+arrays = {'fc.weight': np.arange(12, dtype='<f4').reshape(3, 4), 'fc.bias': np.arange(3, dtype='<f8')}
+for name, save in (('stored', np.savez), ('deflated', np.savez_compressed)): save(sys.argv[1] + '/' + name + '.npz', **arrays)
+`;
+  expect(spawnSync('/usr/bin/python3', ['-c', script, folder]).status).toBe(0);
+  for (const name of ['stored', 'deflated']) {
+    const bytes = readFileSync(join(folder, `${name}.npz`));
+    const written = [...readNpz(bytes).values()];
+    const refused = new Set<string>();
+    for (let bit = 0; bit < 8 * bytes.length; bit += 3) {
+      const damaged = Uint8Array.from(bytes);
+      damaged[bit >> 3] ^= 1 << (bit & 7);
+      refused.add(
+        said(() => {
+          for (const array of readNpz(damaged).values()) expect(written).toContainEqual(array);
+        }),
+      );
+    }
+    const crc = /^fc\.weight\.npy in the \.npz file must be CRC-32 [0-9a-f]{8}, got CRC-32 [0-9a-f]{8}\. It is damaged: copy it again$/;
+    expect([...refused].some((line) => crc.test(line))).toBe(true);
+  }
+  expect(said(() => readNpz(new Uint8Array(100)))).toBe('the .npz file must be a zip of .npy files, got no directory at its end');
 });
 
 // ---- the command ----

@@ -3,25 +3,18 @@
 
 import { dirname, join } from 'node:path';
 import { Command, Option } from 'commander';
+import { DEFAULT_LIMITS, type Model, PIXELS_TRANSFORM, SeedmaskError, writeModel, writeSafetensors } from '../../codec/index.js';
 import {
-  DEFAULT_LIMITS,
-  type Model,
-  PIXELS_TRANSFORM,
-  readSafetensors,
-  SeedmaskError,
-  writeModel,
-  writeSafetensors,
-} from '../../codec/index.js';
-import {
+  type FileArray,
   LAYOUTS,
   type LayerTensors,
   type LayoutName,
-  type NamedTensor,
   pickLayers,
   readLayersModel,
   readLayersModelIndex,
   readNpz,
   readOnnxLayers,
+  readTensors,
   toMask,
   toParameters,
 } from '../../interop/index.js';
@@ -130,8 +123,8 @@ function layersOf(file: string, what: 'weight' | 'mask', { network, tensors, lay
     return readFile(path, limit);
   };
   return inFile(file, () => {
-    const pick = (all: ReadonlyMap<string, Omit<NamedTensor, 'name'>>) => pickLayers(network.architecture, all, what, tensors, layout);
-    if (file.endsWith('.safetensors')) return pick(readSafetensors(read(file)).tensors);
+    const pick = (all: ReadonlyMap<string, FileArray>) => pickLayers(network.architecture, all, what, tensors, layout);
+    if (file.endsWith('.safetensors')) return pick(readTensors(read(file)));
     if (file.endsWith('.npz')) return pick(readNpz(read(file)));
     if (what === 'weight' && file.endsWith('.onnx')) return readOnnxLayers(read(file), network.architecture, layout);
     if (what === 'weight' && file.endsWith('.json')) {

@@ -63,6 +63,7 @@ function fromNpz(path: string): Parts {
   const pick = (name: string) => {
     const array = arrays.get(name);
     if (!array) throw refuse(path, `arrays ${[...arrays.keys()].join(', ') || '(none)'}`, 'x_train, y_train, x_test, y_test');
+    if (!('values' in array)) throw refuse(`${name} of ${path}`, `type ${array.type}`, 'numbers');
     return array;
   };
   const part = (set: string): Dataset => {
