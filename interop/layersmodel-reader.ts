@@ -1,8 +1,9 @@
 // A TensorFlow.js LayersModel, read: the weights of its Dense and Conv2D layers in order. A model must be a chain of layers that a
-// Seedmask network has; another is refused by its name. The caller reads the files.
+// Seedmask network has, each reading the one before it; another is refused by its name. The caller reads the files.
 
 import { z } from 'zod';
 import type { Padding } from '../src/network.js';
+import { Chain } from './chain.js';
 import { badTensor, LAYOUTS, type LayerTensors, type NamedTensor } from './layouts.js';
 
 const COUNT = z
@@ -73,14 +74,23 @@ export function readLayersModel({ layers, weights }: LayersModelIndex, data: Uin
       return [name, { name, shape, values }];
     }),
   );
-  const found: LayerTensors[] = [];
-  layers.forEach(({ class_name: kind, config }, i) => {
+  const chain = new Chain();
+  let before: string | null = null;
+  let softmax: string | null = null;
+  layers.forEach((layer, i) => {
+    const { class_name: kind, config } = layer;
     const name = config.name ?? String(i);
+    checkReads(layer, name, before);
+    before = name;
     const must = (key: string, expected: readonly unknown[]) => {
       const value = config[key];
       const wrong = [value].flat().find((one) => one !== undefined && one !== null && !expected.includes(one));
       if (wrong !== undefined) throw badTensor(`${key} of layer ${name}`, expected.join(' or '), wrong);
     };
+    const activation = ({ ReLU: 'relu', Softmax: 'softmax' } as Readonly<Record<string, unknown>>)[kind] ?? config['activation'];
+    if (softmax !== null && (activation === 'relu' || /^(Dense|Conv2D|MaxPooling2D)$/.test(kind)))
+      throw badTensor(`the softmax of layer ${softmax}`, 'behind all layers', `${kind} ${name} behind it`);
+    if (activation === 'softmax') softmax = name;
     if (kind === 'Dense' || kind === 'Conv2D') {
       must('activation', ['linear', 'relu', 'softmax']);
       must('strides', [1]);
@@ -93,23 +103,42 @@ export function readLayersModel({ layers, weights }: LayersModelIndex, data: Uin
         return tensor;
       };
       const bias = config['use_bias'] !== false && { bias: get('bias') };
-      found.push({ weight: get('kernel'), layout: LAYOUTS.keras, ...bias, ...(kind === 'Conv2D' && { padding: paddingOf(config) }) });
+      chain.add({ weight: get('kernel'), layout: LAYOUTS.keras, ...bias, ...(kind === 'Conv2D' && { padding: paddingOf(config) }) });
     } else if (kind === 'MaxPooling2D') {
       must('pool_size', [2]);
       must('strides', [2]);
       must('padding', ['valid']);
+      must('data_format', ['channels_last', 'channelsLast']);
+      chain.pool();
     } else if (kind === 'ReLU') {
       must('max_value', ['none']);
       must('negative_slope', [0]);
       must('threshold', [0]);
     } else if (kind === 'Activation') must('activation', ['linear', 'relu', 'softmax']);
-    else if (kind === 'Rescaling' && found.length === 0) {
+    else if (kind === 'Rescaling' && !chain.last) {
       if (Math.abs(Number(config['scale']) * 255 - 1) > 1e-6 || Number(config['offset'] ?? 0) !== 0)
         throw badTensor(`layer ${name}`, 'scale 1/255, offset 0', `scale ${config['scale']}, offset ${config['offset']}`);
     } else if (kind === 'Rescaling' && layers.slice(i).every((layer) => layer.class_name === 'Rescaling')) return;
     else if (!PASSED.has(kind)) throw badTensor(`layer ${name}`, SUPPORTED, kind);
+    if (activation !== 'relu') return;
+    if (!chain.last) throw badTensor(`layer ${name}`, 'behind a layer with weights', 'a ReLU of the input');
+    chain.say({ activation });
   });
-  return found;
+  return chain.layers;
+}
+
+/** Throws SeedmaskError bad-checkpoint where a layer of a graph reads anything but the layer before it. */
+function checkReads({ class_name: kind, inbound_nodes: inbound }: Layer, name: string, before: string | null): void {
+  const reads = kind === 'InputLayer' && before !== null ? ['an input of its own'] : readsOf(inbound);
+  if (reads.length > 1 || (reads.length === 1 && reads[0] !== before))
+    throw badTensor(`what layer ${name} reads`, `${before ?? 'nothing'} alone, as the layers form a chain`, reads.join(' and '));
+}
+
+/** Names of the layers that a layer of a graph reads: [name, 0, 0, ..] at some depth, by the version of Keras. In a Sequential there are none. */
+function readsOf(inbound: unknown, depth = 8): string[] {
+  if (depth === 0 || typeof inbound !== 'object' || inbound === null) return [];
+  if (Array.isArray(inbound) && typeof inbound[0] === 'string' && typeof inbound[1] === 'number') return [inbound[0]];
+  return Object.values(inbound).flatMap((part) => readsOf(part, depth - 1));
 }
 
 /** Keras's default is to add nothing. */

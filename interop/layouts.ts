@@ -7,6 +7,7 @@
 
 import { SeedmaskError } from '../codec/index.js';
 import {
+  type Activation,
   type Architecture,
   describe,
   isDense,
@@ -15,6 +16,7 @@ import {
   type Padding,
   type Parameters,
   type Placed,
+  place,
   regenerate,
   weighted,
   windowOf,
@@ -52,6 +54,10 @@ export interface LayerTensors {
   readonly layout: Layout;
   /** Of a convolution whose file says it. */
   readonly padding?: Padding;
+  /** What follows it, where the file says it; a softmax behind the last layer is none. */
+  readonly activation?: Activation;
+  /** 2x2 pools between the layer before it, or the input, and it, and between it and the next, where the file says it. */
+  readonly pools?: readonly [before: number, behind: number];
   /** The weights that a file has beside a mask: they must be the seed's. */
   readonly under?: NamedTensor;
 }
@@ -91,6 +97,28 @@ function finite({ name }: NamedTensor, values: Float64Array): Float32Array {
   return floats;
 }
 
+/** Throws SeedmaskError bad-checkpoint where a file says that it computes another network of the same shapes. */
+function checkComputed(architecture: Architecture, layers: readonly LayerTensors[]): void {
+  /** Pools before every layer with weights, and behind the last. */
+  const pools = [0];
+  for (const { stream } of place(architecture)) {
+    if (stream < 0) pools[pools.length - 1]++;
+    else pools.push(0);
+  }
+  weighted(architecture).forEach(({ layer, kernel }, i) => {
+    if (layer.kind === 'pool') return;
+    const { weight, padding, activation, pools: passed } = layers[i];
+    const hold = (what: string, expected: string, got: string | undefined) => {
+      if (got !== undefined && got !== expected)
+        throw badTensor(`the ${what} ${weight.name}`, `${expected}, as layer ${i} of the network`, got, 'Take its network with --network');
+    };
+    // Around a single tap there is nothing to add.
+    if (layer.kind === 'conv' && kernel > 1) hold('padding of', windowOf(layer).padding, padding);
+    hold('activation of', layer.activation, activation);
+    hold('2x2 pools before and behind', `${pools[i]} and ${pools[i + 1]}`, passed?.join(' and '));
+  });
+}
+
 /** Weights and biases in canonical order, biases null where no layer has one. */
 export function toParameters(architecture: Architecture, layers: readonly LayerTensors[]): Parameters {
   const placed = weighted(architecture);
@@ -103,12 +131,7 @@ export function toParameters(architecture: Architecture, layers: readonly LayerT
       'Take their network with --network, or name them in order with --tensors',
     );
   }
-  layers.forEach(({ weight, padding }, i) => {
-    const { layer, kernel } = placed[i];
-    // Around a single tap there is nothing to add.
-    if (padding === undefined || layer.kind !== 'conv' || kernel === 1 || windowOf(layer).padding === padding) return;
-    throw badTensor(`the padding of ${weight.name}`, `${windowOf(layer).padding}, as layer ${i} of the network`, padding);
-  });
+  checkComputed(architecture, layers);
   const weights = layers.map(({ weight, layout }, i) => finite(weight, canonical(placed[i], weight, layout)));
   if (layers.every(({ bias }) => !bias)) return { weights, biases: null };
   const biases = layers.map(({ bias }, i) => {
@@ -165,7 +188,8 @@ function layerOf(name: string, what: keyof typeof WORDS): string | null {
   const layer = name.replace(ending(what), '');
   return layer === name ? null : layer;
 }
-const NUMBERS = 'floats of 16, 32 or 64 bits, integers or bool, little-endian';
+export const FLOATS = 'floats of 16, 32 or 64 bits';
+const NUMBERS = `${FLOATS}, integers or bool, little-endian`;
 /** Vectors of our own exports (tensors.ts) that are no layer's. */
 const OURS = new Set(['input', 'constant', 'features.low', 'features.scale']);
 

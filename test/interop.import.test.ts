@@ -184,38 +184,69 @@ const text = (message: BinaryWriter, field: number, value: string) => message.ta
 const part = (message: BinaryWriter, field: number, value: BinaryWriter) =>
   message.tag(field, WireType.LengthDelimited).bytes(value.finish());
 
-function node(operator: string, inputs: string[], attributes: Record<string, number[] | string> = {}): BinaryWriter {
+interface Operator {
+  readonly operator: string;
+  readonly inputs: readonly string[];
+  readonly attributes: Readonly<Record<string, readonly number[] | string | BinaryWriter>>;
+  readonly output?: string;
+}
+/** Its first input, where it is called x, is what the operator before it gives; where it is called input, that of the graph. */
+const node = (operator: string, inputs: string[], attributes: Operator['attributes'] = {}, output?: string): Operator => ({
+  operator,
+  inputs,
+  attributes,
+  output,
+});
+
+function encoded({ operator, inputs, attributes, output }: Operator, before: string, given: string): BinaryWriter {
   const message = new BinaryWriter();
-  for (const input of inputs) text(message, 1, input);
-  text(text(message, 2, `${operator}-out`), 4, operator);
+  for (const [i, input] of inputs.entries()) text(message, 1, i === 0 && input === 'x' ? before : input);
+  text(text(message, 2, output ?? given), 4, operator);
   for (const [name, values] of Object.entries(attributes)) {
     const attribute = text(new BinaryWriter(), 1, name);
     if (typeof values === 'string') text(attribute, 4, values);
+    else if (values instanceof BinaryWriter) part(attribute, 5, values);
     else for (const value of values) attribute.tag(8, WireType.Varint).int64(value);
     part(message, 5, attribute);
   }
   return message;
 }
 
+/** @param type of its raw data, else of float_data */
+function tensorOf(name: string, { shape, values }: Tensor, type = 1, raw?: ArrayBufferView): BinaryWriter {
+  const tensor = new BinaryWriter();
+  const dims = new BinaryWriter();
+  for (const size of shape) dims.int64(size);
+  part(tensor, 1, dims).tag(2, WireType.Varint).int32(type);
+  text(tensor, 8, name);
+  if (raw) return tensor.tag(9, WireType.LengthDelimited).bytes(new Uint8Array(raw.buffer, raw.byteOffset, raw.byteLength));
+  const floats = new BinaryWriter();
+  for (const value of values) floats.float(value);
+  return part(tensor, 4, floats);
+}
+
 /** @param input sizes of the graph's input behind the batch, 0 where they have but a name */
-function onnx(nodes: BinaryWriter[], tensors: Named, type = 1, input: number[] = []): Uint8Array {
+function onnx(nodes: Operator[], tensors: Named, type = 1, input: number[] = []): Uint8Array {
+  return graph(
+    nodes,
+    tensors.map(([name, tensor]) => tensorOf(name, tensor, type)),
+    input,
+  );
+}
+
+function graph(nodes: Operator[], tensors: BinaryWriter[], input: number[] = []): Uint8Array {
   const graph = new BinaryWriter();
   const sizes = part(new BinaryWriter(), 1, text(new BinaryWriter(), 2, 'batch'));
   for (const size of input)
     part(sizes, 1, size ? new BinaryWriter().tag(1, WireType.Varint).int64(size) : text(new BinaryWriter(), 2, 'any'));
   const shape = part(new BinaryWriter(), 1, part(new BinaryWriter(), 2, sizes));
-  if (input.length > 0) part(graph, 11, part(text(new BinaryWriter(), 1, 'x'), 2, shape));
-  for (const one of nodes) part(graph, 1, one);
-  for (const [name, { shape, values }] of tensors) {
-    const tensor = new BinaryWriter();
-    const dims = new BinaryWriter();
-    for (const size of shape) dims.int64(size);
-    part(tensor, 1, dims).tag(2, WireType.Varint).int32(type);
-    text(tensor, 8, name);
-    const floats = new BinaryWriter();
-    for (const value of values) floats.float(value);
-    part(graph, 5, part(tensor, 4, floats));
+  if (input.length > 0) part(graph, 11, part(text(new BinaryWriter(), 1, 'input'), 2, shape));
+  let before = 'input';
+  for (const [i, one] of nodes.entries()) {
+    part(graph, 1, encoded(one, before, `given ${i}`));
+    before = one.output ?? `given ${i}`;
   }
+  for (const tensor of tensors) part(graph, 5, tensor);
   return part(new BinaryWriter(), 7, graph).finish();
 }
 const layer = (operator: string, name: string, attributes = {}) => node(operator, ['x', `${name}.weight`, `${name}.bias`], attributes);
@@ -247,7 +278,7 @@ test('MatMul and Add are a dense layer', () => {
     ['w', { shape: [5, 3], values: kerasOrder(weights[0], 3) }],
     ['b', { shape: [3], values: biases![0] }],
   ];
-  expect(toParameters(network, readOnnxLayers(onnx([node('MatMul', ['x', 'w']), node('Add', ['y', 'b'])], tensors), network))).toEqual({
+  expect(toParameters(network, readOnnxLayers(onnx([node('MatMul', ['x', 'w']), node('Add', ['x', 'b'])], tensors), network))).toEqual({
     weights,
     biases,
   });
@@ -271,7 +302,7 @@ test('ONNX of dense layers alone: the shape of its input says where an image has
   const network = net([2, 2, 3], dense(1, 'linear'));
   const values = Float32Array.from({ length: 12 }, (_, i) => i);
   const read = (operator: string, input: number[], layout?: 'torch' | 'keras') => {
-    const file = onnx([node(operator, ['x']), node('MatMul', ['y', 'w'])], [['w', { shape: [12, 1], values }]], 1, input);
+    const file = onnx([node(operator, ['x']), node('MatMul', ['x', 'w'])], [['w', { shape: [12, 1], values }]], 1, input);
     return [...toParameters(network, readOnnxLayers(file, network, layout)).weights[0]];
   };
   const last = [...values];
@@ -290,7 +321,7 @@ test('ONNX of dense layers alone: the shape of its input says where an image has
 });
 
 test('the command hands --layout to ONNX', () => {
-  const file = onnx([node('Flatten', ['x']), node('MatMul', ['y', 'w'])], [['w', zeros(12, 2)]], 1, [0, 0, 0]);
+  const file = onnx([node('Flatten', ['x']), node('MatMul', ['x', 'w'])], [['w', zeros(12, 2)]], 1, [0, 0, 0]);
   writeFileSync(join(folder, 'open.onnx'), file);
   writeFileSync(join(folder, 'open.json'), '{"input": [2, 2, 3], "layers": [{"kind": "dense", "units": 2, "activation": "linear"}]}');
   const words = ['import', '--initial', 'open.onnx', '--final', 'open.onnx', '--network', 'open.json', '--criterion', 'large_final'];
@@ -300,7 +331,7 @@ test('the command hands --layout to ONNX', () => {
 
 test('ONNX: an Add is the bias of the layer before it, or refused', () => {
   const [flat, image] = [net([1, 1, 2], dense(3, 'linear')), net([3, 3, 2], window(3, 1, 'same', 'linear'))];
-  const read = (network: Network, operators: (() => BinaryWriter)[], bias: number[]) => {
+  const read = (network: Network, operators: (() => Operator)[], bias: number[]) => {
     const shape = network === flat ? [2, 3] : [3, 2, 1, 1];
     const held: Named = [
       ['w', { shape, values: new Float32Array(6) }],
@@ -320,7 +351,7 @@ test('ONNX: an Add is the bias of the layer before it, or refused', () => {
   const gemm = () => node('Gemm', ['x', 'w']);
   const conv = () => node('Conv', ['x', 'w']);
   const add = () => node('Add', ['x', 'b']);
-  const taken: [Network, (() => BinaryWriter)[], number[]][] = [
+  const taken: [Network, (() => Operator)[], number[]][] = [
     [flat, [gemm, add], [3]],
     [flat, [() => node('MatMul', ['x', 'w']), () => node('Identity', ['x']), add], [1, 3]],
     [image, [conv, add], [1, 3, 1, 1]],
@@ -337,7 +368,7 @@ test('ONNX: an Add is the bias of the layer before it, or refused', () => {
 });
 
 test('ONNX: what is done to probabilities is no layer and no bias', () => {
-  const operators = [node('Gemm', ['x', 'w']), node('Softmax', ['y']), node('Add', ['z', 'b']), node('Log', ['z'])];
+  const operators = [node('Gemm', ['x', 'w']), node('Softmax', ['x']), node('Add', ['x', 'b']), node('Log', ['x'])];
   const held: Named = [
     ['w', zeros(2, 3)],
     ['b', { shape: [1], values: Float32Array.of(1e-9) }],
@@ -356,8 +387,8 @@ test('what files say of padding is held against the network', () => {
   expect(read(3, 'same', { auto_pad: 'SAME_LOWER' })).toBe('nothing');
   expect(read(3, 'valid', { auto_pad: 'VALID' })).toBe('nothing');
   expect(read(1, 'same', {})).toBe('nothing');
-  expect(read(3, 'same', {})).toBe('the padding of w must be same, as layer 0 of the network, got valid');
-  expect(read(3, 'valid', { pads: [1, 1, 1, 1] })).toBe('the padding of w must be valid, as layer 0 of the network, got same');
+  expect(read(3, 'same', {})).toBe('the padding of w must be same, as layer 0 of the network, got valid. Take its network with --network');
+  expect(read(3, 'valid', { pads: [1, 1, 1, 1] })).toMatch(/^the padding of w must be valid, as layer 0 of the network, got same\. /);
   expect(read(4, 'same', { pads: [2, 2, 1, 1] })).toBe('pads of operator Conv must be 0 or 1, 1, 2, 2, got 2, 2, 1, 1');
   expect(read(4, 'same', { auto_pad: 'SAME_LOWER' })).toMatch(/^auto_pad of operator Conv must be NOTSET, .*, got SAME_LOWER$/);
   const [keras] = layersModel(
@@ -366,6 +397,162 @@ test('what files say of padding is held against the network', () => {
     72,
   );
   expect(said(() => toParameters(network(3, 'valid'), [keras]))).toMatch(/the padding of c\/kernel must be valid, .* got same/);
+});
+
+// ---- graphs of the same shapes that compute something else ----
+
+const square3 = (name: string): Named => [[name, zeros(4, 4)]];
+/** What a graph of square matrices is told for a network of two such layers with a ReLU between them. */
+const asTwo = (...nodes: Operator[]) => {
+  const network = net([1, 1, 4], dense(4), dense(4, 'linear'));
+  return said(() => toParameters(network, readOnnxLayers(onnx(nodes, [...square3('v'), ...square3('w')], 1, [4]), network)));
+};
+const [gemm1, gemm2, relu] = [node('Gemm', ['x', 'v'], {}, 'hidden'), node('Gemm', ['x', 'w']), node('Relu', ['x'])];
+
+test('ONNX: a ReLU that is missing, or too many, is said', () => {
+  const hint = 'Take its network with --network';
+  expect(asTwo(gemm1, relu, gemm2)).toBe('nothing');
+  expect(asTwo(gemm1, gemm2)).toBe(`the activation of v must be relu, as layer 0 of the network, got linear. ${hint}`);
+  expect(asTwo(gemm1, relu, gemm2, relu)).toBe(`the activation of w must be linear, as layer 1 of the network, got relu. ${hint}`);
+  expect(asTwo(gemm1, relu, gemm2, node('Softmax', ['x']), relu)).toBe('nothing');
+  expect(asTwo(gemm1, node('Softmax', ['x']), gemm2)).toMatch(/^operator Softmax must be Conv, Gemm, .*, got Softmax$/);
+});
+
+test('ONNX: what is no chain is refused', () => {
+  expect(asTwo(gemm1, relu, node('Gemm', ['hidden', 'w']))).toBe(
+    'what operator Gemm takes must be given 1 alone, as the layers form a chain, got hidden',
+  );
+  expect(asTwo(gemm1, relu, node('Gemm', ['input', 'w']))).toMatch(/^what operator Gemm takes must be given 1 alone, .*, got input$/);
+  expect(asTwo(gemm1, relu, node('Add', ['x', 'hidden']), gemm2)).toMatch(/^what operator Add takes must be .*, got given 1 and hidden$/);
+  expect(asTwo(gemm1, relu, gemm2, node('Add', ['x', 'hidden']))).toMatch(/^input 1 of operator Add must be .*, got hidden$/);
+  expect(asTwo(gemm1, node('Transpose', ['v']), relu, gemm2)).toMatch(
+    /^what operator Transpose takes must be hidden alone, .*, got constants$/,
+  );
+  // What is made of the logits, or beside them, is no layer.
+  const beside = [node('ArgMax', ['x'], {}, 'best'), node('Cast', ['best']), node('Relu', ['hidden']), node('Softmax', ['logits'])];
+  expect(asTwo(gemm1, relu, node('Gemm', ['x', 'w'], {}, 'logits'), ...beside)).toBe('nothing');
+});
+
+test('pools are counted where they stand', () => {
+  const weights: Named = [
+    ['a', zeros(8, 1, 3, 3)],
+    ['b', zeros(8, 8, 3, 3)],
+    ['c', zeros(3, 8 * 2 * 2)],
+  ];
+  const conv1 = node('Conv', ['x', 'a'], { pads: [1, 1, 1, 1] });
+  const conv2 = node('Conv', ['x', 'b'], { pads: [1, 1, 1, 1] });
+  const pooling = node('MaxPool', ['x'], { kernel_shape: [2, 2], strides: [2, 2] });
+  const tail = [node('Flatten', ['x']), node('Gemm', ['x', 'c'], { transB: [1] })];
+  const network = net([8, 8, 1], conv(8), pool, conv(8), pool, dense(3, 'linear'));
+  const read = (...nodes: Operator[]) => said(() => toParameters(network, readOnnxLayers(onnx(nodes, weights, 1, [1, 8, 8]), network)));
+  expect(read(conv1, relu, pooling, conv2, pooling, relu, ...tail)).toBe('nothing');
+  expect(read(conv1, relu, conv2, relu, pooling, pooling, ...tail)).toBe(
+    'the 2x2 pools before and behind a must be 0 and 1, as layer 0 of the network, got 0 and 0. Take its network with --network',
+  );
+  expect(read(pooling, conv1, relu, conv2, relu, pooling, ...tail)).toMatch(/ a must be 0 and 1, .* got 1 and 0\./);
+  const ending = net([8, 8, 1], conv(8), pool, conv(8), pool);
+  const image = (...nodes: Operator[]) => said(() => toParameters(ending, readOnnxLayers(onnx(nodes, weights.slice(0, 2)), ending)));
+  expect(image(conv1, relu, pooling, conv2, relu, pooling)).toBe('nothing');
+  expect(image(conv1, relu, pooling, conv2, relu)).toMatch(/behind b must be 1 and 1, as layer 1 of the network, got 1 and 0/);
+});
+
+test('a LayersModel is held against the network too, whichever way its graph is written', async () => {
+  const network = net([4, 4, 1], conv(4), pool, dense(4), dense(4, 'linear'));
+  const [four, relued] = [{ units: 4 }, { units: 4, activation: 'relu' as const }];
+  const convolved = { filters: 4, kernelSize: 3, padding: 'same' as const, activation: 'relu' as const };
+  const pooling = () => tf.layers.maxPooling2d({ poolSize: 2 });
+  /** What is said of the layers of a model, in a Sequential, or in a graph that ends in the last of them. */
+  const read = async (layers: tf.layers.Layer[], graph: (input: tf.SymbolicTensor) => tf.SymbolicTensor | tf.SymbolicTensor[]) => {
+    const input = tf.input({ shape: [4, 4, 1] });
+    const models = [tf.model({ inputs: input, outputs: graph(input) })];
+    if (layers.length > 0) models.push(tf.sequential({ layers: [tf.layers.inputLayer({ inputShape: [4, 4, 1] }), ...layers] }));
+    return models.map((model) => {
+      const json = { modelTopology: { model_config: model.toJSON(null, false) }, weightsManifest: [] as object[] };
+      const weights = model.weights.map(({ originalName, shape }) => ({ name: originalName, shape, dtype: 'float32' }));
+      json.weightsManifest.push({ paths: ['w.bin'], weights });
+      const bytes = weights.reduce((sum, { shape }) => sum + 4 * shape.reduce((a, b) => a! * b!, 1)!, 0);
+      const index = readLayersModelIndex(new TextEncoder().encode(JSON.stringify(json)));
+      return said(() => toParameters(network, readLayersModel(index, new Uint8Array(bytes))));
+    });
+  };
+  const both = (make: () => tf.layers.Layer[]) =>
+    read(make(), (input) => make().reduce((given, layer) => layer.apply(given) as tf.SymbolicTensor, input));
+  const { conv2d, dense: full, flatten, activation, softmax } = tf.layers;
+  expect(await both(() => [conv2d(convolved), pooling(), flatten({}), full(relued), full(four), softmax({})])).toEqual([
+    'nothing',
+    'nothing',
+  ]);
+  expect(
+    await both(() => [
+      conv2d({ ...convolved, activation: 'linear' }),
+      pooling(),
+      activation({ activation: 'relu' }),
+      flatten({}),
+      full(four),
+      tf.layers.reLU({}),
+      full({ ...four, activation: 'softmax' }),
+    ]),
+  ).toEqual(['nothing', 'nothing']);
+  for (const line of await both(() => [conv2d(convolved), pooling(), flatten({}), full(four), full(four)]))
+    expect(line).toMatch(/^the activation of dense\S*\/kernel must be relu, as layer 1 of the network, got linear/);
+  for (const line of await both(() => [conv2d(convolved), pooling(), flatten({}), full({ ...four, activation: 'softmax' }), full(four)]))
+    expect(line).toMatch(/^the softmax of layer dense\S* must be behind all layers, got Dense dense\S* behind it$/);
+  for (const line of await both(() => [pooling(), conv2d(convolved), flatten({}), full(relued), full(four)]))
+    expect(line).toMatch(/^the 2x2 pools before and behind conv2d\S* must be 0 and 1, .*, got 1 and 0\./);
+  // Two heads on one trunk, and two inputs.
+  const trunk = (input: tf.SymbolicTensor) =>
+    [conv2d(convolved), pooling(), flatten({})].reduce((given, layer) => layer.apply(given) as tf.SymbolicTensor, input);
+  const [heads] = await read([], (input) => {
+    const shared = trunk(input);
+    return [full(relued), full(four)].map((layer) => layer.apply(shared) as tf.SymbolicTensor);
+  });
+  expect(heads).toMatch(/^what layer dense\S* reads must be dense\S* alone, as the layers form a chain, got flatten\S*$/);
+  const reads = (inbound: object) =>
+    said(() =>
+      layersModel([
+        { class_name: 'InputLayer', config: { name: 'in' } },
+        { class_name: 'Flatten', config: { name: 'flat' }, inbound_nodes: inbound },
+      ]),
+    );
+  // As Keras 2 and 3 write it.
+  const keras3 = (name: string) => ({ class_name: '__keras_tensor__', config: { shape: [null, 4], keras_history: [name, 0, 0] } });
+  for (const inbound of [[[['in', 0, 0, {}]]], [['in', 0, 0, {}]], [{ args: [keras3('in')], kwargs: {} }]])
+    expect(reads(inbound)).toBe('nothing');
+  for (const inbound of [
+    [
+      [
+        ['in', 0, 0, {}],
+        ['other', 0, 0, {}],
+      ],
+    ],
+    [{ args: [[keras3('in'), keras3('other')]], kwargs: {} }],
+  ]) // prettier-ignore
+    expect(reads(inbound)).toBe('what layer flat reads must be in alone, as the layers form a chain, got in and other');
+  const second = ['a', 'b'].map((name) => ({ class_name: 'InputLayer', config: { name } }));
+  expect(said(() => layersModel(second))).toBe('what layer b reads must be a alone, as the layers form a chain, got an input of its own');
+});
+
+test('ONNX: weights in Constants, under other names, as doubles and halves; an input that is left open is none', () => {
+  const network = net([1, 1, 2], dense(3, 'linear'));
+  const values = Float32Array.of(1, -2, 0.5, 4, -0.25, 8);
+  const weight = { shape: [3, 2], values };
+  const gemm = (name: string, bias: string[] = []) => node('Gemm', ['x', name, ...bias], { transB: [1] });
+  const constant = (tensor: BinaryWriter, output: string) => node('Constant', [], { value: tensor }, output);
+  const read = (nodes: Operator[], ...tensors: BinaryWriter[]) => toParameters(network, readOnnxLayers(graph(nodes, tensors), network));
+  const want = { weights: [values], biases: null };
+  const whole = () => tensorOf('w', weight);
+  expect(read([gemm('w', [''])], whole())).toEqual(want);
+  expect(read([node('Identity', ['w'], {}, 'again'), node('Gemm', ['input', 'again'], { transB: [1] })], whole())).toEqual(want);
+  const held = [constant(tensorOf('', weight), 'w'), constant(tensorOf('', { shape: [3], values: values.slice(3) }), 'b')];
+  expect(read([...held, node('Gemm', ['input', 'w', 'b'], { transB: [1] })])).toEqual({ weights: [values], biases: [values.slice(3)] });
+  // Raw: double, and binary16 and bfloat16 of the same numbers.
+  expect(read([gemm('w')], tensorOf('w', weight, 11, Float64Array.from(values)))).toEqual(want);
+  expect(read([gemm('w')], tensorOf('w', weight, 10, Uint16Array.of(0x3c00, 0xc000, 0x3800, 0x4400, 0xb400, 0x4800)))).toEqual(want);
+  expect(read([gemm('w')], tensorOf('w', weight, 16, Uint16Array.of(0x3f80, 0xc000, 0x3f00, 0x4080, 0xbe80, 0x4100)))).toEqual(want);
+  expect(said(() => read([constant(tensorOf('', weight, 6), 'w'), node('Gemm', ['input', 'w'])]))).toMatch(/got w of type INT32$/);
+  expect(said(() => read([node('Constant', [], { value_floats: [1] }, 'w'), node('Gemm', ['input', 'w'])]))).toMatch(
+    /got w of type no tensor$/,
+  );
 });
 
 // ---- masks ----
@@ -691,12 +878,27 @@ test.each<[what: string, work: () => unknown, line: RegExp]>([
   [
     'weights that are computed',
     () => readOnnxLayers(onnx([node('MatMul', ['x', 'y'])], []), one),
-    /input 1 of operator MatMul must be an f32 initializer, got y/,
+    /what operator MatMul takes must be the image alone, as the layers form a chain, got input and y/,
   ],
   [
-    'float16 in ONNX',
-    () => readOnnxLayers(onnx([node('MatMul', ['x', 'w'])], [['w', zeros(4, 3)]], 10), one),
-    /input 1 of operator MatMul must be an f32 initializer, got w/,
+    'integers in ONNX',
+    () => readOnnxLayers(onnx([node('MatMul', ['x', 'w'])], [['w', zeros(4, 3)]], 7), one),
+    /input 1 of operator MatMul must be an initializer or Constant of floats of 16, 32 or 64 bits, got w of type INT64/,
+  ],
+  [
+    'data outside an ONNX file',
+    () => readOnnxLayers(graph([node('MatMul', ['x', 'w'])], [part(tensorOf('w', zeros(4, 3)), 13, new BinaryWriter())]), one),
+    /^w must be in the file itself, got data in another file\. .*external_data=False/,
+  ],
+  [
+    'a ReLU of the image',
+    () => readOnnxLayers(onnx([node('Relu', ['x']), node('MatMul', ['x', 'w'])], [['w', zeros(4, 3)]]), one),
+    /^operator Relu must be behind a layer, got the image itself$/,
+  ],
+  [
+    'an image whose sides change places',
+    () => readOnnxLayers(onnx([node('Transpose', ['x'], { perm: [0, 1, 3, 2] }), node('MatMul', ['x', 'w'])], [['w', zeros(4, 3)]]), one),
+    /^perm of operator Transpose must be 0,3,1,2 or 0,2,3,1, got 0,1,3,2$/,
   ],
   [
     'dimensions without end',
