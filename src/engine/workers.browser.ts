@@ -5,30 +5,33 @@ import type { KernelThreads } from './workers.node.js';
 
 /** A thread instantiates the module over the shared memory and serves tapes: thread 1 .. threads-1 (0 is the caller). */
 export function startWorkers(module: WebAssembly.Module, memory: WebAssembly.Memory, control: number, threads: number): KernelThreads {
-  const source = `onmessage = ({ data: { module, memory, control, thread, threads } }) => {
+  const source = `onmessage = ({ data: [module, memory, control, thread, threads] }) => {
     const wait = (address, value) => Atomics.wait(new Int32Array(memory.buffer), address >> 2, value);
     const { exports } = new WebAssembly.Instance(module, { env: { memory, wait } });
     postMessage('ready');
     exports.serve(control, thread, threads);
   };`;
   const url = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }));
-  const workers = Array.from({ length: threads - 1 }, () => new Worker(url));
-  const ready = Promise.all(
-    workers.map(
-      (worker, i) =>
-        new Promise<void>((resolve, reject) => {
-          worker.onmessage = () => resolve();
-          worker.onerror = (event) => reject(new Error(event.message));
-          worker.postMessage({ module, memory, control, thread: i + 1, threads });
-        }),
-    ),
-  );
-  return {
-    ready: ready.then(() => URL.revokeObjectURL(url)),
-    terminate: () => {
-      for (const worker of workers) worker.terminate();
-    },
+  const workers: Worker[] = [];
+  const terminate = () => {
+    for (const worker of workers) worker.terminate();
   };
+  const started = (_: unknown, i: number) =>
+    new Promise<void>((resolve, reject) => {
+      const worker = new Worker(url);
+      workers.push(worker);
+      worker.onmessage = () => resolve();
+      worker.onerror = (event) => reject(new Error(event.message));
+      worker.postMessage([module, memory, control, i + 1, threads]);
+    });
+  const ready = Promise.all(Array.from({ length: threads - 1 }, started)).then(
+    () => undefined,
+    (error) => {
+      terminate();
+      throw error;
+    },
+  );
+  return { ready: ready.finally(() => URL.revokeObjectURL(url)), terminate };
 }
 
 /** Threads this page can run at once. */
