@@ -79,41 +79,92 @@ test('drawn to scale: a file beside float32 weights, which every task of an arch
   }
 });
 
-test('a file that is refused or closed is forgotten, with all that was compiled of it', async () => {
+/** An engine that counts what is compiled. @param bytes that every mask says it takes */
+function counting(bytes: number) {
   const engine = createReferenceEngine();
-  let compiled = 0;
-  const bench = new Workbench({
-    ...engine,
-    classifier(network, options) {
-      const made = engine.classifier(network, options);
-      compiled++;
-      return {
-        ...made,
-        logits: (values, rows) => made.logits(values, rows),
-        free: () => {
-          compiled--;
-          made.free();
-        },
-      };
-    },
-  });
+  const count = { compiled: 0, ever: 0 };
+  const classifier: typeof engine.classifier = (network, options) => {
+    const made = engine.classifier(network, options);
+    count.compiled++;
+    count.ever++;
+    return {
+      ...made,
+      bytes,
+      free: () => {
+        count.compiled--;
+        made.free();
+      },
+    };
+  };
+  return { engine: { ...engine, classifier }, count };
+}
+
+test('of all files so many masks stay compiled as fit into 64 MB, those that were asked last', async () => {
+  const { engine, count } = counting(20 * 2 ** 20);
+  const bench = new Workbench(engine);
+  const file = (seed: number) =>
+    writeModel({
+      network: FC,
+      base: { kind: 'none' },
+      tasks: ['a', 'b', 'c'].map((id, i) => task(randomMask(FC, [0.1], { low: seed + i, high: 0 }), { id })),
+    });
+  const image = Uint8Array.from({ length: 784 }, (_, i) => (i * 37) % 256);
+  const [first, second] = [(await bench.open(file(1))).file, (await bench.open(file(9))).file];
+  const times = (work: () => unknown): number => {
+    const before = count.ever;
+    work();
+    return count.ever - before;
+  };
+  // Opening has compiled the first mask of either.
+  expect([count.ever, count.compiled]).toEqual([2, 2]);
+  const answer = bench.classify(first, 1, image);
+  bench.classify(first, 0, image);
+  expect(count.ever).toBe(3);
+  // That of the second file was asked longest ago.
+  expect(times(() => bench.classify(first, 2, image))).toBe(1);
+  expect(times(() => [1, 0, 2].map((choice) => bench.classify(first, choice, image)))).toBe(0);
+  expect(times(() => bench.classify(second, 0, image))).toBe(1);
+  expect(count.compiled).toBe(3);
+  expect(bench.classify(first, 1, image)).toEqual(answer);
+  // Five masks where three stay: to and fro, two are compiled again and not five.
+  const all = bench.everywhere(first, image);
+  expect(times(() => expect(bench.everywhere(first, image)).toEqual(all))).toBe(2);
+  expect(times(() => expect(bench.everywhere(first, image)).toEqual(all))).toBe(2);
+  expect(count.compiled).toBe(3);
+  bench.close(first);
+  expect([count.compiled, times(() => bench.classify(second, 0, image))]).toEqual([0, 1]);
+});
+
+test('a mask that is larger than all that may stay compiled answers too', async () => {
+  const { engine, count } = counting(100 * 2 ** 20);
+  const bench = new Workbench(engine);
+  const { file } = await bench.open(
+    writeModel({ network: FC, base: { kind: 'none' }, tasks: [task(randomMask(FC, [0.1], { low: 1, high: 0 }))] }),
+  );
+  expect(bench.everywhere(file, new Uint8Array(784))).toHaveLength(3);
+  expect(count.compiled).toBe(1);
+});
+
+test('a file that is refused or closed is forgotten, with all that was compiled of it', async () => {
+  const { engine, count } = counting(0);
+  const bench = new Workbench(engine);
   const file = (network: typeof FC) =>
     writeModel({ network, base: { kind: 'none' }, tasks: [task(randomMask(network, [0.1], { low: 1, high: 0 }), { labels: ['a', 'b'] })] });
   const last = SMALL_CONV.layers[2];
   const small = { ...SMALL_CONV, layers: [...SMALL_CONV.layers.slice(0, 2), { ...last, units: 2 }] } as typeof FC;
   await expect(bench.open(file(small))).rejects.toThrow('the file takes 5 x 4 x 2 values; this page draws 28 x 28 grey pixels');
   await expect(bench.open(file(FC).fill(0, 20, 30))).rejects.toThrow();
-  expect([bench.size, compiled]).toEqual([0, 0]);
+  expect([bench.size, count.compiled]).toEqual([0, 0]);
 
   const kept = (await bench.open(file(FC))).file;
   const closed = (await bench.open(file(FC))).file;
   const blank = new Uint8Array(784);
   bench.everywhere(closed, blank);
   bench.picture(closed, 'random', 0);
-  expect([bench.size, compiled]).toEqual([2, 4]);
+  expect([bench.size, count.compiled]).toEqual([2, 4]);
   bench.close(closed);
   bench.close(closed);
-  expect([bench.size, compiled]).toEqual([1, 1]);
+  expect([bench.size, count.compiled]).toEqual([1, 1]);
   expect(() => bench.classify(closed, 0, blank)).toThrow('is closed');
   expect(() => bench.picture(closed, 0, 0)).toThrow('is closed');
   expect(bench.classify(kept, 0, blank).probabilities.length).toBe(2);

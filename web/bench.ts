@@ -1,5 +1,5 @@
 // Opened model files, and what their masks say about an image. No DOM: it runs in a worker, and in Node for tests. A mask is compiled
-// when it is first asked.
+// when it is asked; those that were asked longest ago give way to others.
 
 import { type Model, readStandAlone } from '../codec/container.js';
 import { SeedmaskError } from '../codec/errors.js';
@@ -13,8 +13,8 @@ import type { Classifier } from '../src/engine/engine.js';
 import { compile } from '../src/engine/wasm/machine.js';
 import { describe, inputs, type Mask, type Placed, ShapeError, totalKept, totalWeights, weighted } from '../src/network.js';
 import { argmax, softmax } from '../src/probabilities.js';
-import { DOMAIN, permutation } from '../src/random.js';
-import { LIMITS } from './limits.js';
+import { DOMAIN, formatSeed, permutation } from '../src/random.js';
+import { COMPILED_LIMIT, LIMITS } from './limits.js';
 
 export interface TaskAbout {
   readonly id: string;
@@ -50,15 +50,16 @@ export interface Answer {
   readonly probabilities: Float32Array;
 }
 
-interface Opened<Choice> {
-  readonly model: Pick<Model, 'network' | 'tasks'>;
-  readonly classifiers: Map<Choice, Classifier>;
-}
+type Opened = Pick<Model, 'network' | 'tasks'>;
 
 /** Masks are chosen by their place in the file; a subclass may know more. */
 export class Bench<Choice = number> {
   readonly #engine: Classifiers;
-  readonly #files = new Map<number, Opened<Choice | number>>();
+  readonly #files = new Map<number, Opened>();
+  /** By file and choice, the one that was asked last at the end. */
+  readonly #compiled = new Map<string, Classifier>();
+  /** Of all that is compiled. */
+  #bytes = 0;
   #opened = 0;
   /** Compiled while a file is on its way. */
   readonly #masks = compile(READER).then((module) => new MaskReader(module));
@@ -73,15 +74,15 @@ export class Bench<Choice = number> {
     if (stored.length === 0) throw new SeedmaskError('no-tasks', { field: 'the file', expected: 'a mask to classify with' });
     const decoders = await this.#decodersFor(stored);
     const bases = new Bases(network, stored, decoders);
-    const tasks = stored.map((task, i) => decodeTask(network, task, i, bases.of(task), decoders).task);
+    const opened = { network, tasks: stored.map((task, i) => decodeTask(network, task, i, bases.of(task), decoders).task) };
     const file = this.#opened++;
-    this.#files.set(file, { model: { network, tasks }, classifiers: new Map() });
-    return about(file, { network, tasks }, stored, bytes.length);
+    this.#files.set(file, opened);
+    return about(file, opened, stored, bytes.length);
   }
 
   /** Forgets a file. */
   close(file: number): void {
-    for (const classifier of this.#files.get(file)?.classifiers.values() ?? []) classifier.free();
+    for (const key of this.#compiled.keys()) if (key.startsWith(`${file} `)) this.#free(key);
     this.#files.delete(file);
   }
 
@@ -109,11 +110,11 @@ export class Bench<Choice = number> {
 
   /** The task whose labels and temperature a choice uses. */
   protected taskOf(file: number, choice: Choice | number) {
-    return this.fileOf(file).model.tasks[Number(choice)];
+    return this.fileOf(file).tasks[Number(choice)];
   }
 
   /** @throws Error when it was closed */
-  protected fileOf(file: number): Opened<Choice | number> {
+  protected fileOf(file: number): Opened {
     const found = this.#files.get(file);
     if (!found) throw new Error(`file ${file} is closed`);
     return found;
@@ -131,13 +132,23 @@ export class Bench<Choice = number> {
   }
 
   #classifier(file: number, choice: Choice | number): Classifier {
-    const { model, classifiers } = this.fileOf(file);
-    const held = classifiers.get(choice);
-    if (held) return held;
+    const { network } = this.fileOf(file);
     const { transform } = this.taskOf(file, choice);
-    const made = this.#engine.classifier(model.network, { mask: this.maskOf(file, choice), transform });
-    classifiers.set(choice, made);
+    const key = `${file} ${choice}`;
+    const held = this.#compiled.get(key);
+    const made = held ?? this.#engine.classifier(network, { mask: this.maskOf(file, choice), transform });
+    if (!held) this.#bytes += made.bytes;
+    this.#compiled.delete(key);
+    for (const old of this.#compiled.keys()) if (this.#bytes > COMPILED_LIMIT) this.#free(old);
+    this.#compiled.set(key, made);
     return made;
+  }
+
+  #free(key: string): void {
+    const classifier = this.#compiled.get(key)!;
+    this.#bytes -= classifier.bytes;
+    classifier.free();
+    this.#compiled.delete(key);
   }
 }
 
@@ -148,18 +159,13 @@ function checkValues(values: Uint8Array | Float32Array, pixels: boolean): void {
   if (at >= 0) throw new ShapeError(`value ${at} is ${values[at]}, expected ${pixels ? 'a pixel, 0 .. 255' : 'a finite number'}`);
 }
 
-function about(
-  file: number,
-  { network, tasks }: Pick<Model, 'network' | 'tasks'>,
-  stored: readonly PackedTask[],
-  fileBytes: number,
-): FileAbout {
+function about(file: number, { network, tasks }: Opened, stored: readonly PackedTask[], fileBytes: number): FileAbout {
   return {
     file,
     network: describe(network),
     input: network.input,
     weights: totalWeights(network),
-    seed: String((BigInt(network.seed.high) << 32n) | BigInt(network.seed.low)),
+    seed: formatSeed(network.seed),
     fileBytes,
     headerBytes: stored.reduce((rest, { payload }) => rest - payload.length, fileBytes),
     layers: weighted(network).map(seen),
@@ -175,9 +181,7 @@ function about(
 }
 
 /** What one unit of a layer sees. */
-export const seen = ({ layer, input, output, weights }: Placed): LayerAbout => {
-  const units = output[2];
-  if (layer.kind !== 'conv') return { units, shape: input };
-  const side = Math.round(Math.sqrt(weights / (units * input[2])));
-  return { units, shape: [side, side, input[2]] };
-};
+export const seen = ({ kernel, input, output }: Placed): LayerAbout => ({
+  units: output[2],
+  shape: kernel ? [kernel, kernel, input[2]] : input,
+});

@@ -1,5 +1,8 @@
-// What a page may open: decoded masks stay within 32 MB, and the weights of a network, which a link of 80 characters can ask for by the
-// hundred million, within 64 MB.
+// What a page may open: of each file decoded masks stay within 32 MB, and the weights of its network, which a link of 80 characters can ask
+// for by the hundred million, within 64 MB. A compiled mask takes many times what it takes in a file: of all files together 64 MB stay
+// compiled.
+
+export const COMPILED_LIMIT = 64 * 1024 * 1024;
 
 export const LIMITS = { maxFileBytes: 32 * 1024 * 1024, maxWeights: 2 ** 28, maxMaskWeights: 2 ** 24, maxTasks: 4096 } as const;
 

@@ -15,6 +15,7 @@ export interface LayerPicture extends LayerAbout {
 
 export class Workbench extends Bench<Choice> {
   readonly #positive = new Map<number, Uint8Array[]>();
+  #backwards = false;
 
   /** Opens a file of which the first mask is ready to answer. @throws Error with one line; nothing is kept of the file then */
   override async open(bytes: Uint8Array): Promise<FileAbout> {
@@ -38,11 +39,18 @@ export class Workbench extends Bench<Choice> {
 
   /** The same image under every mask of the file and the two others, in the order of `choicesOf`. */
   everywhere(file: number, values: Uint8Array): Answer[] {
-    return choicesOf(this.fileOf(file).model.tasks.length).map((choice) => this.classify(file, choice, values));
+    const choices = choicesOf(this.fileOf(file).tasks.length);
+    // To and fro: of more masks than stay compiled, those that were asked last are asked first.
+    this.#backwards = !this.#backwards;
+    if (!this.#backwards) return choices.map((choice) => this.classify(file, choice, values));
+    return choices
+      .reverse()
+      .map((choice) => this.classify(file, choice, values))
+      .reverse();
   }
 
   picture(file: number, choice: Choice, layer: number): LayerPicture {
-    const { network } = this.fileOf(file).model;
+    const { network } = this.fileOf(file);
     const positive = this.#positive.get(file) ?? regenerate(network).map((layer) => bitsWhere(layer, (weight) => weight > 0));
     this.#positive.set(file, positive);
     const mask = this.maskOf(file, choice);
@@ -57,7 +65,7 @@ export class Workbench extends Bench<Choice> {
   protected override maskOf(file: number, choice: Choice): Mask {
     const { mask } = this.taskOf(file, choice);
     if (typeof choice === 'number') return mask;
-    const { network } = this.fileOf(file).model;
+    const { network } = this.fileOf(file);
     return choice === 'bare' ? fullMask(network, true) : drawnLike(network, mask);
   }
 }
