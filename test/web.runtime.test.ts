@@ -27,6 +27,22 @@ test('a buffer may be used again as soon as a call has returned', async () => {
   model.close();
 });
 
+test('bytes in any hands are the same file', async () => {
+  const bytes = file();
+  const shifted = Buffer.concat([Buffer.from('xyz'), bytes]).subarray(3);
+  for (const source of [bytes.slice().buffer, new Blob([bytes]), shifted]) {
+    const opening = open(source, { worker: false });
+    if (!(source instanceof Blob)) new Uint8Array(source).fill(0);
+    const model = await opening;
+    expect([model.about.fileBytes, model.about.tasks.length]).toEqual([bytes.length, 1]);
+    model.close();
+  }
+  await expect(open(new ArrayBuffer(33 * 2 ** 20), { worker: false })).rejects.toThrow(
+    /the file has \d+ bytes, more than the 33554432 a page takes/,
+  );
+  await expect(open(new ArrayBuffer(7), { worker: false })).rejects.toThrow('not a Seedmask model file');
+});
+
 test.each([
   [Number.POSITIVE_INFINITY, 64],
   [96, 64],

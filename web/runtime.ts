@@ -30,7 +30,7 @@ export interface Prediction {
 /** Raw values: bytes of pixels, or the numbers of a task over numbers. */
 type Raw = Uint8Array | Float32Array;
 
-/** An open model file. */
+/** An open model file. Masks stay compiled within 64 MB; of more, those that were asked longest ago are compiled again. */
 export interface OpenModel {
   /** Its network, its tasks with their labels, its bytes. */
   readonly about: FileAbout;
@@ -102,14 +102,13 @@ function remote(worker: Worker): { far: Service; end(why: string): void } {
   };
   worker.onerror = ({ message }) => end(message || 'the worker of seedmask.js could not be loaded');
   const far = calling(
-    (name) =>
-      (...given) =>
-        new Promise((resolve, reject) => {
-          if (ended) throw new Error(ended);
-          const id = calls++;
-          waiting.set(id, ({ value, failed }) => (failed === undefined ? resolve(value) : reject(new Error(failed))));
-          worker.postMessage({ id, name, given: given.map(copied) } satisfies Call);
-        }),
+    (name, given) =>
+      new Promise((resolve, reject) => {
+        if (ended) throw new Error(ended);
+        const id = calls++;
+        waiting.set(id, ({ value, failed }) => (failed === undefined ? resolve(value) : reject(new Error(failed))));
+        worker.postMessage({ id, name, given } satisfies Call);
+      }),
   );
   return { far, end };
 }
@@ -121,9 +120,9 @@ function here(threads: number): ReturnType<typeof remote> {
   const alive = () => {
     if (ended) throw new Error(ended);
   };
-  const far = calling((name) => async (...given) => {
+  const far = calling(async (name, given) => {
     alive();
-    return (own[name] as Method)(...given.map(copied)).finally(alive);
+    return (own[name] as Method)(...given).finally(alive);
   });
   const end = (why: string) => {
     ended = why;
@@ -133,8 +132,10 @@ function here(threads: number): ReturnType<typeof remote> {
   return { far, end };
 }
 
-const calling = (call: (name: keyof Service) => Method) =>
-  ({ open: call('open'), classify: call('classify'), logits: call('logits'), close: call('close') }) as Service;
+const calling = (call: (name: keyof Service, given: unknown[]) => Promise<unknown>) =>
+  Object.fromEntries(
+    (['open', 'classify', 'logits', 'close'] as const).map((name) => [name, (...given: unknown[]) => call(name, given.map(copied))]),
+  ) as unknown as Service;
 
 /** Values as they are at the call, whatever their buffer is used for before they are read; a message takes all that lies under a view. */
 const copied = (value: unknown): unknown =>
@@ -145,19 +146,18 @@ const IN_WORKER = /^seedmask:(\d+)$/;
 const standsAlone = (): boolean => /^(?!file:).*\/seedmask\.js(\?.*)?$/.test(import.meta.url);
 
 /**
- * @param source address of a model file, or its bytes
+ * @param source address of a model file, or its bytes, which may be used for something else as soon as the call has returned
  * @throws Error (by rejection) with one line when it is no model file or cannot be fetched
  */
 export async function open(
-  source: string | URL | Blob | Uint8Array,
+  source: string | URL | Blob | ArrayBuffer | Uint8Array,
   { worker = standsAlone(), threads = 1 }: OpenOptions = {},
 ): Promise<OpenModel> {
   const bytes = await given(source);
   const many = Math.floor(Math.max(1, Math.min(threads || 1, parallelism(), MOST_THREADS)));
   // A module from elsewhere cannot be a worker, but a worker may import it.
   const blob = worker ? URL.createObjectURL(new Blob([`import ${JSON.stringify(import.meta.url)};`], { type: 'text/javascript' })) : '';
-  const thread = worker ? new Worker(blob, { type: 'module', name: `seedmask:${many}` }) : null;
-  const { far, end } = thread ? remote(thread) : here(many);
+  const { far, end } = worker ? remote(new Worker(blob, { type: 'module', name: `seedmask:${many}` })) : here(many);
   const close = () => end('the model is closed');
   let about: FileAbout;
   try {
@@ -185,14 +185,14 @@ export async function open(
   };
 }
 
-async function given(source: string | URL | Blob | Uint8Array): Promise<Uint8Array> {
-  if (source instanceof Uint8Array) return new Uint8Array(source);
-  if (source instanceof Blob) checkFileBytes('the file', source.size);
-  if (source instanceof Blob) return new Uint8Array(await source.arrayBuffer());
-  const response = await fetch(source);
-  if (!response.ok) throw new Error(`${source}: ${response.status} ${response.statusText}`);
-  checkFileBytes(String(source), Number(response.headers.get('content-length') ?? 0));
-  return bytesOf(response, String(source));
+async function given(source: string | URL | Blob | ArrayBuffer | Uint8Array): Promise<Uint8Array> {
+  const address = typeof source === 'string' || source instanceof URL;
+  const name = address ? String(source) : 'the file';
+  // An answer copies the bytes that it is made of.
+  const response = address ? await fetch(source) : new Response(source as BodyInit);
+  if (!response.ok) throw new Error(`${name}: ${response.status} ${response.statusText}`);
+  checkFileBytes(name, Number(response.headers.get('content-length')));
+  return bytesOf(response, name);
 }
 
 /** Of a worker scope, whose name says that it is one of ours. */
