@@ -7,9 +7,10 @@ import { type Choice, choicesOf } from './choices.js';
 import { rasterise, SIDE } from './digit.js';
 import { createInside } from './inside.js';
 import { checkFileBytes } from './limits.js';
+import { drawMasks } from './masks.js';
 import { noteOf } from './notes.js';
 import { createPad } from './pad.js';
-import { button, byId, fetched, grouped, notice, percent, said } from './page.js';
+import { button, byId, fetched, grouped, notice, said } from './page.js';
 import { coloursOf, greyImage } from './pictures.js';
 import { drawnToScale } from './scale.js';
 import { bytesOf, isLink, LINK_LIMIT, linkOf } from './share.js';
@@ -68,7 +69,7 @@ function fed(): Uint8Array {
 let busy = false;
 let again = false;
 
-/** Asks every mask about the digit; while an answer is on its way only the latest digit waits. */
+/** Asks every mask about the digit; while an answer is on its way only the latest digit waits, of whichever file is shown then. */
 async function ask(): Promise<void> {
   showFed();
   again = busy;
@@ -81,9 +82,12 @@ async function ask(): Promise<void> {
       // The first time masks are compiled as well.
       const compiled = state.answers.length > 1;
       const started = performance.now();
-      const answers = await worker.everywhere(file, fed());
+      const answers = await worker.everywhere(file, fed()).catch((error: unknown) => {
+        // What waits is asked all the same, and says so itself if it fails.
+        if (!again && state.shown?.about.file === file) throw error;
+      });
       if (state.shown.about.file !== file) again = true;
-      else {
+      else if (answers) {
         state.answers = answers;
         const each = ((performance.now() - started) / answers.length).toFixed(2);
         showAnswer();
@@ -125,43 +129,7 @@ function showAnswer(): void {
 
 // ---- masks and files ----
 
-const NAMES: Record<'bare' | 'random', string> = { bare: 'no mask', random: 'a random mask' };
-
-/** The buttons of the masks; made anew with the file, afterwards only what they say changes. */
-function showMasks(): void {
-  const { about, name } = state.shown!;
-  const choices = choicesOf(about.tasks.length);
-  const group = byId('masks');
-  if (group.childElementCount !== choices.length || group.getAttribute('data-file') !== String(about.file)) {
-    group.setAttribute('data-file', String(about.file));
-    group.replaceChildren(
-      ...choices.map((choice) => {
-        const made = button('', false, () => choose(choice));
-        const task = typeof choice === 'number' ? about.tasks[choice] : null;
-        const size = task ? `${grouped(task.payloadBytes)} bytes` : choice === 'bare' ? 'every weight kept' : 'as many kept, anywhere';
-        for (const [className, text] of [
-          ['name', task ? task.id || name : NAMES[choice as 'bare' | 'random']],
-          ['says', ''],
-          ['soft', size],
-        ]) {
-          const line = document.createElement('span');
-          line.className = className;
-          line.textContent = text;
-          made.append(line);
-        }
-        return made;
-      }),
-    );
-  }
-  choices.forEach((choice, i) => {
-    const made = group.children[i];
-    const answer = state.answers[i];
-    made.setAttribute('aria-pressed', String(choice === state.choice));
-    made.children[1].textContent = answer
-      ? `${taskOf(choice).labels[answer.best]} · ${percent(answer.probabilities[answer.best]).replace(' ', '\u00a0')}`
-      : '…';
-  });
-}
+const showMasks = (): void => drawMasks(state.shown!, state, choose);
 
 function showFiles(): void {
   const others = [...state.files.keys()].filter((name) => !isShipped(name));

@@ -7,6 +7,7 @@ import { coloursOf, type Rgb } from './pictures.js';
 const SIZE = 280;
 const PEN = 20;
 const STEP = 8;
+const within = (v: number): number => Math.min(SIZE, Math.max(0, v));
 
 export interface Pad {
   clear(): void;
@@ -57,9 +58,10 @@ export function createPad(canvas: HTMLCanvasElement, drawn: (strokes: readonly S
     paint();
   };
 
+  /** A stroke that leaves the pad goes along its edge: beyond, nobody sees it. */
   const at = (event: PointerEvent): [number, number] => {
     const box = canvas.getBoundingClientRect();
-    return [((event.clientX - box.left) * SIZE) / box.width, ((event.clientY - box.top) * SIZE) / box.height];
+    return [within(((event.clientX - box.left) * SIZE) / box.width), within(((event.clientY - box.top) * SIZE) / box.height)];
   };
   canvas.addEventListener('pointerdown', (event) => {
     // Of a mouse the main button draws; a finger and the tip of a pen count as it.
@@ -87,7 +89,6 @@ export function createPad(canvas: HTMLCanvasElement, drawn: (strokes: readonly S
   };
   canvas.addEventListener('keydown', (event) => {
     const move = MOVES[event.key];
-    const within = (v: number) => Math.min(SIZE, Math.max(0, v));
     if (move) {
       pen = { ...pen, x: within(pen.x + move[0]), y: within(pen.y + move[1]), shown: true };
       if (pen.down) strokes[strokes.length - 1].push([pen.x, pen.y]);
