@@ -129,9 +129,9 @@ async function inPage() {
   await page.locator('input[name=epochs]').fill('1');
   await page.evaluate(() => {
     new MutationObserver(() => {
-      const found = /^Step \d+ of \d+, (\d+) a second/.exec(document.getElementById('training').textContent);
+      const found = /^Step \d+ of \d+, (\d+) a second/.exec(document.getElementById('pace').textContent);
       if (found) globalThis.pace = Number(found[1]);
-    }).observe(document.getElementById('training'), { childList: true });
+    }).observe(document.getElementById('pace'), { childList: true });
   });
   await page.getByRole('button', { name: 'Train' }).click();
   await page.waitForFunction(() => /^Done/.test(document.getElementById('training').textContent), null, { timeout: 120_000 });

@@ -134,6 +134,24 @@ describe.skipIf(!here && !process.env['CI'])('in Chromium', { timeout: PATIENT }
     await to(0.5, 0.5);
     await page.mouse.up({ button: 'right' });
     expect(await drawn()).toBe(empty);
+    // A line that goes on beyond the pad is that to its edge: what nobody sees makes no digit small.
+    const fed = () => page.evaluate(() => (document.getElementById('fed') as HTMLCanvasElement).toDataURL());
+    const angle = async (end: number) => {
+      await page.getByRole('button', { name: 'Clear' }).click();
+      await to(0.2, 0.15);
+      await page.mouse.down();
+      await to(0.7, 0.15);
+      await page.mouse.move(box.x + 0.7 * box.width, box.y + end * box.height);
+      await page.mouse.up();
+    };
+    await angle(1.2);
+    const [edge, seen] = [await fed(), await drawn()];
+    await angle(0.6);
+    expect(await fed()).not.toBe(edge);
+    await angle(1.9);
+    await expect.poll(fed).toBe(edge);
+    expect(await drawn()).toBe(seen);
+    await page.getByRole('button', { name: 'Clear' }).click();
     await to(0.5, 0.15);
     await page.mouse.down();
     await to(0.5, 0.85);
@@ -245,6 +263,33 @@ describe.skipIf(!here && !process.env['CI'])('in Chromium', { timeout: PATIENT }
     await released();
     await page.locator('#bars li').first().waitFor();
     expect(await bars()).toBe(2);
+    await page.close();
+  });
+
+  test('a failure for one file leaves no mask of the next unasked', async () => {
+    const { page } = await opened();
+    const answered = () => page.waitForFunction(() => !document.getElementById('masks')!.textContent!.includes('…'));
+    await answered();
+    // The first that asks all masks waits, and fails once another file is shown.
+    await page.evaluate(() => {
+      const post = Worker.prototype.postMessage;
+      Worker.prototype.postMessage = function (this: Worker, message: { path?: string[]; id?: string }, ...rest: unknown[]) {
+        const { path, id } = message;
+        if (path?.[0] !== 'everywhere') return post.apply(this, [message, ...rest] as never);
+        Worker.prototype.postMessage = post;
+        const value = { isError: true, value: { message: 'out of memory', name: 'Error', stack: '' } };
+        const reply = { id, type: 'HANDLER', name: 'throw', value };
+        Reflect.set(globalThis, 'fail', () => this.dispatchEvent(new MessageEvent('message', { data: reply })));
+      } as typeof post;
+    });
+    await page.getByRole('button', { name: 'Test digit 1' }).click();
+    await page.getByRole('button', { name: 'Many masks on one network' }).click();
+    await page.locator('#masks button', { hasText: 'odd-or-even' }).waitFor();
+    await page.waitForTimeout(1000);
+    expect(await page.locator('#masks').textContent()).toContain('…');
+    await page.evaluate(() => Reflect.get(globalThis, 'fail')());
+    await answered();
+    expect(await page.locator('#notice').isVisible()).toBe(false);
     await page.close();
   });
 
@@ -473,14 +518,53 @@ describe.skipIf(!here && !process.env['CI'])('in Chromium', { timeout: PATIENT }
     await fourth.close();
   });
 
-  test('trains a mask that classifies', async () => {
+  test('trains a mask that classifies, and says a line a pass', async () => {
     const { page, errors } = await opened();
-    await page.locator('input[name=epochs]').fill('1');
-    await page.getByRole('button', { name: 'Train' }).click();
+    await page.locator('input[name=epochs]').fill('2');
+    await page.evaluate(() => {
+      const lines: string[] = [];
+      Reflect.set(globalThis, 'lines', lines);
+      const training = document.getElementById('training')!;
+      new MutationObserver(() => lines.push(training.textContent ?? '')).observe(training, { childList: true });
+    });
+    await page.getByRole('button', { name: 'Train' }).press('Enter');
+    await page.waitForFunction(() => /^Step \d+ of \d+, \d+ a second$/.test(document.getElementById('pace')!.textContent ?? ''));
+    expect(await page.evaluate(() => document.activeElement!.textContent)).toBe('Train');
+    expect(await page.getByRole('button', { name: 'Train' }).isEnabled()).toBe(false);
     await page.waitForFunction(() => /^Done/.test(document.getElementById('training')!.textContent ?? ''));
+    const right = (pass: number) => new RegExp(`^Pass ${pass} of 2: [\\d.]+ % of validation digits right$`);
+    const lines = await page.evaluate(() => Reflect.get(globalThis, 'lines') as string[]);
+    expect(lines).toEqual([
+      'Fetching the digits…',
+      'Training…',
+      ...[1, 2].map((pass) => expect.stringMatching(right(pass))),
+      expect.stringMatching(/^Done: /),
+    ]); // prettier-ignore
+    expect(await page.evaluate(() => document.activeElement!.textContent)).toBe('Train');
     const [, accuracy] = /Done: ([\d.]+) %/.exec((await page.locator('#training').textContent())!)!;
     expect(Number(accuracy)).toBeGreaterThan(90);
     await page.waitForFunction(() => document.getElementById('files')!.textContent!.includes('seed 1'));
+    expect(errors).toEqual([]);
+    await page.close();
+  });
+
+  test('training is stopped when a visitor says so, and may begin again', async () => {
+    const { page, errors } = await opened();
+    await page.locator('input[name=epochs]').fill('50');
+    const stop = page.getByRole('button', { name: 'Stop' });
+    for (let time = 0; time < 2; time++) {
+      expect(await stop.isVisible()).toBe(false);
+      const threads = page.workers().length;
+      await page.getByRole('button', { name: 'Train' }).press('Enter');
+      await page.waitForFunction(() => /^Step/.test(document.getElementById('pace')!.textContent ?? ''));
+      expect(page.workers()).toHaveLength(threads + 1);
+      await stop.press('Enter');
+      await page.waitForFunction(() => /^Stopped/.test(document.getElementById('training')!.textContent ?? ''));
+      await expect.poll(() => page.workers().length).toBe(threads);
+      expect(await page.evaluate(() => document.activeElement!.textContent)).toBe('Train');
+      expect(await page.getByRole('button', { name: 'Train' }).isEnabled()).toBe(true);
+      expect(await page.locator('#pace').textContent()).toBe('');
+    }
     expect(errors).toEqual([]);
     await page.close();
   });

@@ -19,7 +19,6 @@ export interface TrainRequest {
   /** Kept fraction a layer of 784-300-100-10. */
   readonly density: readonly number[];
   readonly epochs: number;
-  readonly threads: number;
 }
 
 export interface TrainReport {
@@ -57,7 +56,7 @@ export async function train(request: TrainRequest, report: (report: TrainReport)
     seed: parseSeed(request.seed),
   };
   const parts = split(data.labels.length, VALIDATION, network.seed);
-  const engine = await createWasmEngine({ threads: request.threads });
+  const engine = await createWasmEngine({ threads: 1 });
   const started = performance.now();
   let steps = 0;
   const pace = () => (1000 * steps) / (performance.now() - started);
