@@ -1,6 +1,8 @@
-// Kernel threads in a browser, where one of them cannot start: the others are ended, and the address of their script is given back.
+// Kernel threads of which one cannot start: the others are ended, and in a browser the address of their script is given back.
 
 import { afterEach, expect, test, vi } from 'vitest';
+import { KERNELS } from '../src/engine/kernels.js';
+import { Machine } from '../src/engine/wasm/machine.js';
 import { startWorkers } from '../src/engine/workers.browser.js';
 
 afterEach(() => {
@@ -44,14 +46,24 @@ async function started(last: 'refused' | 'broken' | 'fine'): Promise<{ alive: nu
 }
 
 test.each([
-  ['refused', 'too many workers', 0],
-  ['broken', 'no memory', 0],
+  ['refused', 'too many workers', 2],
+  ['broken', 'no memory', 3],
   ['fine', 'ready', 3],
-] as const)('the last of three is %s', async (last, outcome, alive) => {
+] as const)('the last of three is %s in a browser', async (last, outcome, alive) => {
   const revoked = vi.spyOn(URL, 'revokeObjectURL');
   const workers = await started(last);
   expect([workers.outcome, workers.alive, revoked.mock.calls.length]).toEqual([outcome, alive, 1]);
-  if (last !== 'fine') return;
   workers.terminate();
   expect(workers.alive).toBe(0);
+});
+
+const node = vi.hoisted(() => ({ terminate: vi.fn() }));
+vi.mock('#workers', () => ({
+  startWorkers: () => ({ ready: Promise.reject(new Error('no room for a thread')), terminate: node.terminate }),
+  wait: () => undefined,
+}));
+
+test('a machine whose threads cannot all start ends those that did', async () => {
+  await expect(Machine.create(3, KERNELS.shared)).rejects.toThrow('no room for a thread');
+  expect(node.terminate).toHaveBeenCalledTimes(1);
 });

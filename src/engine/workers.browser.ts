@@ -13,9 +13,6 @@ export function startWorkers(module: WebAssembly.Module, memory: WebAssembly.Mem
   };`;
   const url = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }));
   const workers: Worker[] = [];
-  const terminate = () => {
-    for (const worker of workers) worker.terminate();
-  };
   const started = (_: unknown, i: number) =>
     new Promise<void>((resolve, reject) => {
       const worker = new Worker(url);
@@ -24,14 +21,13 @@ export function startWorkers(module: WebAssembly.Module, memory: WebAssembly.Mem
       worker.onerror = (event) => reject(new Error(event.message));
       worker.postMessage([module, memory, control, i + 1, threads]);
     });
-  const ready = Promise.all(Array.from({ length: threads - 1 }, started)).then(
-    () => undefined,
-    (error) => {
-      terminate();
-      throw error;
+  const ready = Promise.all(Array.from({ length: threads - 1 }, started));
+  return {
+    ready: ready.then(() => undefined).finally(() => URL.revokeObjectURL(url)),
+    terminate: () => {
+      for (const worker of workers) worker.terminate();
     },
-  );
-  return { ready: ready.finally(() => URL.revokeObjectURL(url)), terminate };
+  };
 }
 
 /** Threads this page can run at once. */

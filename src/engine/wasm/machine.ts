@@ -140,7 +140,13 @@ export class Machine {
     const control = exports.allocate(64);
     if (!shared) return new Machine(memory, exports, control, 1, () => undefined);
     const workers = startWorkers(module, memory, control, threads);
-    await workers.ready;
+    try {
+      await workers.ready;
+    } catch (error) {
+      // Those that have started.
+      workers.terminate();
+      throw error;
+    }
     return new Machine(memory, exports, control, threads, workers.terminate);
   }
 
