@@ -13,7 +13,7 @@ export interface ClientOptions {
   readonly url: string | URL;
   /** API key, if the server asks for one. */
   readonly key?: string;
-  /** How often a call is tried again at most; default 4. */
+  /** How often a call is tried again at most, 0: never; default 4. */
   readonly retries?: number;
   /** Milliseconds that one wait before another try takes at most; a server that asks for more ends the call. Default 30,000. */
   readonly longestWait?: number;
@@ -31,7 +31,7 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
   /**
    * Milliseconds for one try; the server drops what it can no longer answer in time and says so, code 'deadline'. One that says nothing
-   * is left a quarter of a second later, and tried again. Default, and Infinity: no limit.
+   * is left a quarter of a second later, and tried again. Default, and Infinity: no limit. RangeError, by rejection, for less than 0.
    */
   readonly timeout?: number;
 }

@@ -190,6 +190,8 @@ function layerOf(name: string, what: keyof typeof WORDS): string | null {
 }
 export const FLOATS = 'floats of 16, 32 or 64 bits';
 const NUMBERS = `${FLOATS}, integers or bool, little-endian`;
+/** NumPy's types of texts, objects, records, bytes and times. */
+const NO_NUMBERS = /^[<>|=]?[USOVMm]\d*\b|^no plain type/;
 /** Vectors of our own exports (tensors.ts) that are no layer's. */
 const OURS = new Set(['input', 'constant', 'features.low', 'features.scale']);
 
@@ -206,10 +208,10 @@ export function pickLayers(
   layout?: LayoutName,
 ): LayerTensors[] {
   const all = [...tensors.keys()];
-  /** Of an array of numbers. */
+  /** Of an array of numbers, also of a type that is not read: one that is a layer's is refused by it. */
   const rank = (name: string): number | undefined => {
     const array = tensors.get(name);
-    return array && 'values' in array ? array.shape.length : undefined;
+    return array && ('values' in array || !NO_NUMBERS.test(array.type)) ? array.shape.length : undefined;
   };
   const get = (name: string): NamedTensor => {
     const tensor = tensors.get(name);

@@ -107,7 +107,7 @@ function tensorOf(bytes: Uint8Array): Constant {
   const shape: number[] = [];
   // No tensor has more bytes than its message.
   const data = new Uint8Array(bytes.length);
-  let [name, type, filled, outside] = ['', 0, 0, false];
+  let [name, type, filled, outside, inWords] = ['', 0, 0, false, false];
   eachField(bytes, (number, wire, reader) => {
     if (number === 1) return integers(wire, reader, shape);
     if (number === 2) type = reader.int32();
@@ -117,10 +117,12 @@ function tensorOf(bytes: Uint8Array): Constant {
       data.set(part, filled);
       filled += part.length;
     } else if (number === 8) name = reader.string();
-    else if (number === 13) {
-      outside = true;
+    else {
+      // Other data, of which halves may be a word each.
+      outside ||= number === 13;
+      inWords ||= number === 5;
       return false;
-    } else return false;
+    }
     return true;
   });
   const field = name || 'a constant';
@@ -132,7 +134,8 @@ function tensorOf(bytes: Uint8Array): Constant {
       'Export it in one (PyTorch: torch.onnx.export with external_data=False)',
     );
   const read = TYPES.get(type);
-  if (!read) return { name, shape, type: TYPE_NAMES[type] ?? `number ${type}` };
+  const words = inWords && filled === 0 ? ' in int32_data' : '';
+  if (!read || words) return { name, shape, type: (TYPE_NAMES[type] ?? `number ${type}`) + words };
   if (shape.length > MAX_RANK) throw badTensor(`the shape of ${field}`, `at most ${MAX_RANK} dimensions`, 'more');
   const size = shape.reduce((a, b) => a * b, 1);
   if (filled !== size * read.bytes) throw badTensor(field, `${shape.join(' x ')} values`, filled / read.bytes);

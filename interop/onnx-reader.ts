@@ -34,7 +34,7 @@ export function readOnnxLayers(file: Uint8Array, architecture: Architecture, lay
   const chain = new Chain();
   const last = nodes.findLastIndex(({ operator }) => hasWeights(operator));
   if (last < 0) throw badTensor('the ONNX graph', 'layers of Conv, Gemm or MatMul', nodes.map(({ operator }) => operator).join(', '));
-  let channelsFirst = orderOf(shape, architecture) ?? (layout && LAYOUTS[layout].channelsFirst);
+  let channelsFirst = orderOf(shape, architecture);
   let [flattened, awaitsBias, answered] = [false, false, false];
   /** What the chain has come to; nothing yet is the image. */
   let given: string | undefined;
@@ -58,10 +58,12 @@ export function readOnnxLayers(file: Uint8Array, architecture: Architecture, lay
     };
     const bias = (input: number) => (inputs[input] ? { bias: held(input) } : {});
     const dense = (unitsLast: boolean) => {
+      // What the graph leaves open of an image its reader may know.
+      const order = channelsFirst ?? (layout && !chain.last ? LAYOUTS[layout].channelsFirst : undefined);
       // A vector is taken as it comes, and so is what a dense layer gave.
-      if (channelsFirst === undefined && flattened && shape.length !== 2 && !chain.last && !isFlat(architecture))
+      if (order === undefined && flattened && shape.length !== 2 && !chain.last && !isFlat(architecture))
         throw badTensor('the layout', 'named with --layout', 'a graph that leaves open where its images have their channels');
-      chain.add({ weight: held(1), ...bias(2), layout: { unitsLast, channelsFirst: channelsFirst ?? false } });
+      chain.add({ weight: held(1), ...bias(2), layout: { unitsLast, channelsFirst: order ?? false } });
       channelsFirst = undefined;
     };
     checkAttributes(node);

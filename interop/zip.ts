@@ -53,6 +53,10 @@ export function unzip(bytes: Uint8Array, take: (file: UnzipFileInfo) => boolean)
 function directoryOf(view: DataView): number {
   const last = view.byteLength - 22;
   for (let at = last; at >= Math.max(0, last - 0xffff); at--)
-    if (view.getUint32(at, true) === 0x06054b50) return view.getUint32(at + 16, true);
+    if (view.getUint32(at, true) === 0x06054b50) {
+      const begin = view.getUint32(at + 16, true);
+      // Of a large zip (4.3.14, 4.3.15) a record before it says so, and that lies where the 20 bytes before this say.
+      return begin === 0xffffffff ? Number(view.getBigUint64(Number(view.getBigUint64(at - 12, true)) + 48, true)) : begin;
+    }
   throw new Error('no directory at its end');
 }

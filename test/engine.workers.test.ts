@@ -1,9 +1,13 @@
 // Kernel threads of which one cannot start: the others are ended, and in a browser the address of their script is given back.
 
-import { afterEach, expect, test, vi } from 'vitest';
+import { EventEmitter } from 'node:events';
+import { syncBuiltinESMExports } from 'node:module';
+import workers from 'node:worker_threads';
+import { afterEach, expect, onTestFinished, test, vi } from 'vitest';
 import { KERNELS } from '../src/engine/kernels.js';
 import { Machine } from '../src/engine/wasm/machine.js';
 import { startWorkers } from '../src/engine/workers.browser.js';
+import { startWorkers as startInNode } from '../src/engine/workers.node.js';
 
 afterEach(() => {
   vi.unstubAllGlobals();
@@ -55,6 +59,31 @@ test.each([
   expect([workers.outcome, workers.alive, revoked.mock.calls.length]).toEqual([outcome, alive, 1]);
   workers.terminate();
   expect(workers.alive).toBe(0);
+});
+
+test('in Node a thread that the system has no room for is told of as one that does not start', async () => {
+  const { Worker } = workers;
+  onTestFinished(() => {
+    workers.Worker = Worker;
+    syncBuiltinESMExports();
+  });
+  let [made, ended] = [0, 0];
+  workers.Worker = class extends EventEmitter {
+    constructor() {
+      super();
+      if (++made === 3) throw new Error('EAGAIN on purpose');
+      queueMicrotask(() => this.emit('message'));
+    }
+    unref() {}
+    terminate() {
+      ended++;
+    }
+  } as never;
+  syncBuiltinESMExports();
+  const { ready, terminate } = startInNode(noModule, new WebAssembly.Memory({ initial: 1 }), 0, 4);
+  await expect(ready).rejects.toThrow('EAGAIN on purpose');
+  terminate();
+  expect([made, ended]).toEqual([3, 2]);
 });
 
 const node = vi.hoisted(() => ({ terminate: vi.fn() }));

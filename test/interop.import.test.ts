@@ -623,22 +623,26 @@ test("what is no number beside the weights is nobody's concern until it is named
   const fp8 = { dtype: 'F8_E4M3', shape: [2], raw: Uint8Array.of(1, 2) };
   const weight = { dtype: 'F32', shape: [3, 4], raw: new Float32Array(12) };
   const tensors = readTensors(safetensors({ 'fc.weight': weight, scales: fp8 }));
-  expect(toParameters(one, pickLayers(one, tensors, 'weight')).weights).toEqual([new Float32Array(12)]);
+  expect(toParameters(one, pickLayers(one, tensors, 'weight', ['fc.weight'])).weights).toEqual([new Float32Array(12)]);
+  // Numbers of a type that is not read: a vector that no layer takes may be its biases.
+  expect(said(() => pickLayers(one, tensors, 'weight'))).toMatch(/^scales must be called like the weight that it belongs to/);
   const script = `
 import numpy as np, sys
 weight = np.arange(12, dtype='<f4').reshape(3, 4)
 names = np.array(['one', 'two', 'three'])
 np.savez(sys.argv[1] + '/named.npz', **{'fc.weight': weight, 'names': names, 'table': np.array([['a', 'b']]), 'who': np.array([None], object)})
 np.savez(sys.argv[1] + '/words.npz', **{'fc.weight': np.array([['a', 'b'], ['c', 'd']]), 'big': weight.astype('>f4')})
+np.savez(sys.argv[1] + '/bias.npz', arr_0=weight, arr_1=np.array([1, 2, 3], '>f4'))
 `;
   expect(spawnSync('/usr/bin/python3', ['-c', script, folder]).status).toBe(0);
-  const [named, words] = ['named', 'words'].map((name) => readNpz(readFileSync(join(folder, `${name}.npz`))));
+  const [named, words, bias] = ['named', 'words', 'bias'].map((name) => readNpz(readFileSync(join(folder, `${name}.npz`))));
   const twelve = Float32Array.from({ length: 12 }, (_, i) => i);
   for (const names of [undefined, ['fc.weight']])
     expect(toParameters(one, pickLayers(one, named, 'weight', names))).toEqual({ weights: [twelve], biases: null });
   const expected = 'must be floats of 16, 32 or 64 bits, integers or bool, little-endian, got';
   expect(said(() => pickLayers(one, tensors, 'weight', ['scales']))).toBe(`the type of scales ${expected} F8_E4M3`);
   expect(said(() => pickLayers(one, words, 'weight'))).toBe(`the type of fc.weight ${expected} <U1`);
+  expect(said(() => pickLayers(one, bias, 'weight'))).toBe(`the type of arr_1 ${expected} >f4`);
   expect(said(() => pickLayers(one, words, 'weight', ['big']))).toBe(`the type of big ${expected} >f4`);
   const backwards = safetensors({ x: { ...fp8, shape: [] } });
   const at = Buffer.from(backwards).indexOf('[0,2]');
@@ -670,6 +674,56 @@ for name, save in (('stored', np.savez), ('deflated', np.savez_compressed)): sav
     expect([...refused].some((line) => crc.test(line))).toBe(true);
   }
   expect(said(() => readNpz(new Uint8Array(100)))).toBe('the .npz file must be a zip of .npy files, got no directory at its end');
+});
+
+test('a zip whose directory only its zip64 records place is read', () => {
+  const values = Float32Array.of(1, 2, 3);
+  const bytes = writeNpz([['x', { shape: [3], values }]]);
+  const end = bytes.length - 22;
+  const large = new Uint8Array(bytes.length + 76);
+  large.set(bytes.subarray(0, end));
+  large.set(bytes.subarray(end), end + 76);
+  const view = new DataView(large.buffer);
+  const begin = view.getUint32(end + 76 + 16, true);
+  // APPNOTE.TXT 4.3.14: the record, 56 bytes; 4.3.15: what tells where it is, 20 bytes.
+  view.setUint32(end, 0x06064b50, true);
+  view.setBigUint64(end + 4, 44n, true);
+  for (const at of [24, 32]) view.setBigUint64(end + at, 1n, true);
+  view.setBigUint64(end + 40, BigInt(end - begin), true);
+  view.setBigUint64(end + 48, BigInt(begin), true);
+  view.setUint32(end + 56, 0x07064b50, true);
+  view.setBigUint64(end + 64, BigInt(end), true);
+  view.setUint32(end + 72, 1, true);
+  view.setUint32(end + 76 + 16, 0xffffffff, true);
+  expect([...readNpz(large)]).toEqual([['x', { shape: [3], values }]]);
+});
+
+test('--layout says where channels are only where the graph does not: a Transpose does', () => {
+  const network = net([4, 4, 2], conv(3), dense(3, 'linear'));
+  const weights: Named = [
+    ['c', { shape: [3, 2, 3, 3], values: Float32Array.from({ length: 54 }, (_, i) => i) }],
+    ['d', { shape: [48, 3], values: Float32Array.from({ length: 144 }, (_, i) => i) }],
+  ];
+  const nodes = [
+    node('Reshape', ['x']),
+    node('Transpose', ['x'], { perm: [0, 3, 1, 2] }),
+    node('Conv', ['x', 'c'], { pads: [1, 1, 1, 1] }),
+    node('Relu', ['x']),
+    node('Flatten', ['x']),
+    node('MatMul', ['x', 'd']),
+  ];
+  const read = (layout?: 'torch') => toParameters(network, readOnnxLayers(onnx(nodes, weights, 1, [32]), network, layout));
+  expect(read('torch')).toEqual(read());
+});
+
+test('halves in int32_data are not read, and refused only where a layer takes them', () => {
+  const tensors = () => {
+    const half = part(new BinaryWriter(), 1, new BinaryWriter().int64(1)).tag(2, WireType.Varint).int32(10);
+    return [tensorOf('w', zeros(4, 3)), text(part(half, 5, new BinaryWriter().int32(0x3c00)), 8, 'half')];
+  };
+  const read = (weight: string) => readOnnxLayers(graph([node('MatMul', ['x', weight])], tensors()), one);
+  expect(read('w')).toHaveLength(1);
+  expect(said(() => read('half'))).toMatch(/got half of type FLOAT16 in int32_data$/);
 });
 
 // ---- the command ----

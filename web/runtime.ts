@@ -188,8 +188,8 @@ export async function open(
 async function given(source: string | URL | Blob | ArrayBuffer | Uint8Array): Promise<Uint8Array> {
   const address = typeof source === 'string' || source instanceof URL;
   const name = address ? String(source) : 'the file';
-  // An answer copies the bytes that it is made of.
-  const response = address ? await fetch(source) : new Response(source as BodyInit);
+  // An answer copies the bytes that it is made of, but not those of shared memory.
+  const response = address ? await fetch(source) : new Response(ArrayBuffer.isView(source) ? new Uint8Array(source) : source);
   if (!response.ok) throw new Error(`${name}: ${response.status} ${response.statusText}`);
   checkFileBytes(name, Number(response.headers.get('content-length')));
   return bytesOf(response, name);

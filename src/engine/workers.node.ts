@@ -18,24 +18,21 @@ export function startWorkers(module: WebAssembly.Module, memory: WebAssembly.Mem
     const { exports } = new WebAssembly.Instance(module, { env: { memory, wait } });
     parentPort.postMessage('ready');
     exports.serve(control, thread, threads);`;
-  const workers = Array.from(
-    { length: threads - 1 },
-    // Without this process's own options: --input-type=module would be about the source above too.
-    (_, i) => new Worker(source, { eval: true, execArgv: [], workerData: { module, memory, control, thread: i + 1, threads } }),
-  );
-  const ready = Promise.all(
-    workers.map(
-      (worker) =>
-        new Promise<void>((resolve, reject) => {
-          worker.once('error', reject);
-          worker.once('message', () => {
-            // A waiting thread does not keep the process alive; starting ones do.
-            worker.unref();
-            resolve();
-          });
-        }),
-    ),
-  );
+  const workers: Worker[] = [];
+  const started = (_: unknown, i: number) =>
+    new Promise<void>((resolve, reject) => {
+      const workerData = { module, memory, control, thread: i + 1, threads };
+      // Without this process's own options: --input-type=module would be about the source above too. Throws where the system has no thread.
+      const worker = new Worker(source, { eval: true, execArgv: [], workerData });
+      workers.push(worker);
+      worker.once('error', reject);
+      worker.once('message', () => {
+        // A waiting thread does not keep the process alive; starting ones do.
+        worker.unref();
+        resolve();
+      });
+    });
+  const ready = Promise.all(Array.from({ length: threads - 1 }, started));
   return {
     ready: ready.then(() => undefined),
     terminate: () => {
