@@ -116,7 +116,8 @@ export function readLayersModel({ layers, weights }: LayersModelIndex, data: Uin
       must('threshold', [0]);
     } else if (kind === 'Activation') must('activation', ['linear', 'relu', 'softmax']);
     else if (kind === 'Rescaling' && !chain.last) {
-      if (Math.abs(Number(config['scale']) * 255 - 1) > 1e-6 || Number(config['offset'] ?? 0) !== 0)
+      // A list of scales is no number, and no distance from one.
+      if (!(Math.abs(Number(config['scale']) * 255 - 1) <= 1e-6) || Number(config['offset'] ?? 0) !== 0)
         throw badTensor(`layer ${name}`, 'scale 1/255, offset 0', `scale ${config['scale']}, offset ${config['offset']}`);
     } else if (kind === 'Rescaling' && layers.slice(i).every((layer) => layer.class_name === 'Rescaling')) return;
     else if (!PASSED.has(kind)) throw badTensor(`layer ${name}`, SUPPORTED, kind);

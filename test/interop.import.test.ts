@@ -883,6 +883,11 @@ test.each<[what: string, work: () => unknown, line: RegExp]>([
     /layer memory must be Dense, Conv2D, .*, got LSTM/,
   ],
   ['strides', () => layersModel([{ class_name: 'Conv2D', config: { name: 'c', strides: [2, 2] } }]), /strides of layer c must be 1, got 2/],
+  ...[[0.5, 0.25, 3], 'x', undefined, 2].map((scale): [string, () => unknown, RegExp] => [
+    `a Rescaling by ${scale}`,
+    () => layersModel([{ class_name: 'Rescaling', config: { name: 's', scale } }]),
+    /^layer s must be scale 1\/255, offset 0, got scale /,
+  ]),
   ...Object.entries({ max_value: 6, negative_slope: 0.3, threshold: 1 }).map(([key, value]): [string, () => unknown, RegExp] => [
     `a ReLU with ${key}`,
     () => layersModel([{ class_name: 'ReLU', config: { name: 'r', max_value: null, negative_slope: 0, [key]: value } }]),
