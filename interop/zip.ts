@@ -2,20 +2,11 @@
 // which fflate is not concerned. Without that a damaged file would be read as other numbers.
 
 import { type UnzipFileInfo, unzipSync } from 'fflate';
+import { crcBy } from '../codec/crc32c.js';
 import { SeedmaskError } from '../codec/index.js';
 
-const POLYNOMIAL = 0xedb88320;
-const TABLE = Int32Array.from({ length: 256 }, (_, byte) => {
-  let crc = byte;
-  for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? POLYNOMIAL : 0);
-  return crc;
-});
-
-function crc32(bytes: Uint8Array): number {
-  let crc = ~0;
-  for (let i = 0; i < bytes.length; i++) crc = (crc >>> 8) ^ TABLE[(crc ^ bytes[i]) & 255];
-  return ~crc >>> 0;
-}
+/** As zips have it (APPNOTE.TXT 4.4.7). */
+const crc32 = crcBy(0xedb88320);
 
 /**
  * The files that are taken, by name.

@@ -6,7 +6,6 @@
 import { createHash } from 'node:crypto';
 import { Command, Option } from 'commander';
 import { networkId, SeedmaskError } from '../../codec/index.js';
-import { oneLine } from '../../codec/one-line.js';
 import { createWasmEngine } from '../../src/engine/wasm.js';
 import { actionConflict, MASK0, MASK1, type Mask0, type Mask1 } from '../../src/masks/actions.js';
 import { CRITERIA, type Criterion } from '../../src/masks/criteria.js';
@@ -14,7 +13,7 @@ import { describe, outputs, totalKept, totalWeights } from '../../src/network.js
 import { formatSeed, type Seed } from '../../src/random.js';
 import { type TicketOptions, ticketNetwork, tickets } from '../../src/tickets.js';
 import { PAPER, paperTraining, trainDense } from '../../src/train.js';
-import { checkFits, loadDataset, pathOf, seenBy } from '../datasets/load.js';
+import { checkFits, labelLine, loadDataset, pathOf, seenBy } from '../datasets/load.js';
 import type { LoadedData } from '../datasets/own-data.js';
 import { checkNoInput, checkWritable, writeFileSafely } from '../files.js';
 import { accuracy, accuracyUnder, batchOf, emptyLayer, partsOf } from '../learn.js';
@@ -172,7 +171,7 @@ async function once(options: Options): Promise<void> {
       file: options.out,
     },
     () =>
-      (data.label === undefined ? '' : `label column ${oneLine(data.label)}\n`) +
+      (data.label === undefined ? '' : `${labelLine(data.label)}\n`) +
       `${criterion} after ${options.epochs} epochs, ${options.weights === 'init' ? 'initial weights' : 'signed constants'}, biases zero, ` +
       `${kept.toLocaleString('en')} of ${weights.toLocaleString('en')} kept\n` +
       `validation ${ticket.valAccuracy.toFixed(4)}   test ${testAccuracy.toFixed(4)}   (trained weights: validation ${dense.valAccuracy.toFixed(4)})\n` +
@@ -210,7 +209,7 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
     if (!json) console.log(text);
   };
   const stored = run.rounds.length;
-  if (data.label !== undefined) say(`label column ${oneLine(data.label)}`);
+  if (data.label !== undefined) say(labelLine(data.label));
   say(`${criterion}, mask-0 ${mask0}, mask-1 ${mask1}, ${epochs} epochs a round`);
   for (const record of run.rounds.slice(0, rounds + 1)) say(`${rowOf(record)}  stored`);
   const last = stored <= rounds ? run.last() : undefined;

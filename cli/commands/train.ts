@@ -4,7 +4,6 @@
 
 import { Command, Option } from 'commander';
 import { inspectModel } from '../../codec/index.js';
-import { oneLine } from '../../codec/one-line.js';
 import { labelsOf } from '../../src/data.js';
 import type { Engine } from '../../src/engine/engine.js';
 import { createReferenceEngine } from '../../src/engine/reference.js';
@@ -12,7 +11,7 @@ import { createWasmEngine } from '../../src/engine/wasm.js';
 import { describe, outputs, totalKept, totalWeights, weightCounts } from '../../src/network.js';
 import type { Seed } from '../../src/random.js';
 import { FC_EPOCHS } from '../../src/train.js';
-import { checkFits, checkMoves, loadDataset, pathOf, seenBy, unseen } from '../datasets/load.js';
+import { checkFits, checkMoves, labelLine, loadDataset, pathOf, seenBy, unseen } from '../datasets/load.js';
 import { checkNoInput, checkWritable, writeFileSafely } from '../files.js';
 import {
   CONV_EPOCHS,
@@ -254,7 +253,7 @@ async function run(options: Options): Promise<void> {
     },
     () =>
       `${describe(network)}, ${all.toLocaleString('en')} weights, ${kept.toLocaleString('en')} kept\n` +
-      (loaded.label === undefined ? '' : `label column ${oneLine(loaded.label)}, ${classes.length} classes\n`) +
+      (loaded.label === undefined ? '' : `${labelLine(loaded.label)}, ${classes.length} classes\n`) +
       `validation ${result.valAccuracy.toFixed(4)}   test ${result.testAccuracy.toFixed(4)}   ${result.trainSeconds.toFixed(1)} s\n` +
       (result.drawn
         ? `mean of ten drawn masks: validation ${result.drawn.valAccuracy.toFixed(4)}   test ${result.drawn.testAccuracy.toFixed(4)}\n`

@@ -135,6 +135,9 @@ function read(folder: string, names: readonly string[]): Uint8Array {
   }
 }
 
+/** Which column tells the classes, as results say it. */
+export const labelLine = (label: string): string => `label column ${oneLine(label)}`;
+
 /** The path that a data set is read from; undefined where it is known by name. */
 export const pathOf = (data: string): string | undefined => (isKnown(data) ? undefined : data);
 
