@@ -174,19 +174,11 @@ export function fromTensors(
   tensors: ReadonlyMap<string, Tensor>,
 ): TicketRound {
   const layers = weighted(network).map(({ weights, output }, i) => {
-    const pick = <T extends Tensor['values']>(name: string, length: number): T => {
-      const values = tensors.get(`layers.${i}.${name}`)?.values;
-      if (values?.length === length) return values as T;
-      throw new SeedmaskError('bad-tensors', {
-        field: `layers.${i}.${name}`,
-        expected: `${length} values`,
-        got: values?.length ?? 'nothing',
-      });
-    };
+    const pick = <T extends Tensor['values']>(name: string, length: number) => pickTensor<T>(tensors, `layers.${i}.${name}`, length);
     return {
       weight: pick<Float32Array>('weight', weights),
       bias: pick<Float32Array>('bias', output[2]),
-      mask: bitsWhere(pick<Uint8Array>('mask', weights), (bit) => (bit & 1) === 1),
+      mask: bitsOf(pick<Uint8Array>('mask', weights)),
       start: pick<Float32Array>('start', weights),
     };
   });
@@ -194,3 +186,13 @@ export function fromTensors(
   const final = { weights: layers.map((layer) => layer.weight), biases: layers.map((layer) => layer.bias) };
   return { round, mask, start: layers.map((layer) => layer.start), final, valAccuracy };
 }
+
+/** @throws SeedmaskError bad-tensors unless there is one of that name and so many values */
+export function pickTensor<T extends Tensor['values']>(tensors: ReadonlyMap<string, Tensor>, field: string, length: number): T {
+  const values = tensors.get(field)?.values;
+  if (values?.length === length) return values as T;
+  throw new SeedmaskError('bad-tensors', { field, expected: `${length} values`, got: values?.length ?? 'nothing' });
+}
+
+/** A mask from one byte a weight. */
+export const bitsOf = (bytes: Uint8Array): Uint8Array => bitsWhere(bytes, (bit) => (bit & 1) === 1);

@@ -117,6 +117,7 @@ export {
   type DenseOptions,
   type DenseResult,
   type MaskResult,
+  type MaskRun,
   PAPER,
   paperTraining,
   type ThresholdOptions,

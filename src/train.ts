@@ -2,14 +2,14 @@
 // order, first scores), so a run gives the same bytes with any number of threads. Choices are made on validation rows only.
 
 import { type Dataset, epochOrder, imagesOf, labelsOf, type Split } from './data.js';
-import { type Engine, PIXELS, type Trainer, type TrainingSet } from './engine/engine.js';
+import { type BernoulliTrainer, type Engine, PIXELS, type TopkTrainer, type Trainer, type TrainingSet } from './engine/engine.js';
 import { accuracyOf } from './evaluate.js';
 import { cosinePi } from './exact.js';
 import { EVALUATION_DRAWS, evenScores, likelierMask } from './masks/bernoulli.js';
 import { checkRmsprop, type RmspropOptions, ThresholdScores } from './masks/threshold.js';
 import { densityAt, gainAt, initialScores, keepAt, SCHEDULE, scoreRanges } from './masks/topk.js';
 import { moveImages, moves } from './moves.js';
-import { type Architecture, type Mask, type Network, outputs, type Parameters, regenerate } from './network.js';
+import { type Architecture, checkMask, type Mask, type Network, outputs, type Parameters, regenerate, ShapeError } from './network.js';
 import { checkDensity, checkRun, type TrainOptions } from './training-options.js';
 
 /** The paper's training of the full network: Adam 1.2e-3, batch 60 (its FC on MNIST; it trains 55 epochs). */
@@ -63,22 +63,24 @@ interface Run {
   readonly data: Dataset;
   readonly split: Split;
   readonly options: TrainOptions;
+  /** Epochs that were done before. */
+  readonly done?: number;
 }
 
 const REPORT_EVERY = 50;
 
 /** Runs `step` over all epochs, reports, and lets other work in between; the last partial batch of an epoch is dropped. */
 async function loop(
-  { trainer, network, data, split, options }: Run,
+  { trainer, network, data, split, options, done = 0 }: Run,
   step: (rows: Uint32Array, index: number, steps: number) => number,
   epochDone: (epoch: number, steps: number) => number,
 ): Promise<number> {
   const perEpoch = Math.floor(split.train.length / options.batch);
   const steps = perEpoch * options.epochs;
   const shown = moves(options) ? data.images.slice() : null;
-  let index = 0;
+  let index = done * perEpoch;
   let valAccuracy: number | null = null;
-  for (let epoch = 0; epoch < options.epochs; epoch++) {
+  for (let epoch = done; epoch < options.epochs; epoch++) {
     const number = (options.firstEpoch ?? 0) + epoch;
     const order = epochOrder(split.train, network.seed, number);
     if (shown) {
@@ -160,10 +162,31 @@ export async function trainDense(
   }
 }
 
-export interface TopkOptions extends TrainOptions {
+/** Mask training between two epochs: what the same training goes on from, to the same bits. */
+export interface MaskRun {
+  /** Epochs done. */
+  readonly epoch: number;
+  /** One value a weight, canonical order. */
+  readonly scores: readonly Float32Array[];
+  readonly velocities: readonly Float32Array[];
+  /** The choice among the epochs so far; epoch 0 before there is any. */
+  readonly best: Omit<MaskResult, 'steps'>;
+}
+
+interface MaskOptions extends TrainOptions {
+  readonly momentum: number;
+  /** Goes on from there; made by a run of the same network, data and options. */
+  readonly begun?: MaskRun;
+  /** After every epoch, with the run so far for whoever asks. */
+  readonly onEpoch?: (run: () => MaskRun) => void;
+}
+
+/** Before the first epoch. */
+const NO_MASK: MaskRun['best'] = { mask: [], valAccuracy: -1, epoch: 0 };
+
+export interface TopkOptions extends MaskOptions {
   /** Kept fraction per weighted layer. */
   readonly density: readonly number[];
-  readonly momentum: number;
   /** First scores are uniform in [0, scoreRange), the same for all layers or one a layer. */
   readonly scoreRange: number | readonly number[];
   /** A mask for a like task: its weights begin above all others. Default: none. */
@@ -198,21 +221,22 @@ export interface MaskResult {
  * with the best validation accuracy; of equals, the later.
  */
 export async function trainTopk(engine: Engine, network: Network, data: Dataset, split: Split, options: TopkOptions): Promise<MaskResult> {
-  checkRun(split, options, { momentum: options.momentum });
+  checkMaskRun(network, split, options);
   checkDensity(network, options.density);
   const set = setOf(data, options);
-  const first = densityAt(options.density, 0, 1);
-  const scores = initialScores(network, options.scoreRange, options.start);
-  const trainer = engine.topkTrainer(network, set, scores, keepAt(network, first), gainAt(first), options.batch);
+  const { rate, begun, epochs } = options;
+  const done = begun?.epoch ?? 0;
+  const perEpoch = Math.floor(split.train.length / options.batch);
+  const first = densityAt(options.density, done * perEpoch, epochs * perEpoch);
+  const scores = begun?.scores ?? initialScores(network, options.scoreRange, options.start);
+  const trainer = engine.topkTrainer(network, set, scores, keepAt(network, first), gainAt(first), options.batch, begun?.velocities);
   const labels = labelsOf(data, split.validation);
   const target = keepAt(network, options.density);
-  const perEpoch = Math.floor(split.train.length / options.batch);
-  const { rate } = options;
   const every = Math.min(RATE_EVERY, perEpoch);
-  let best: Omit<MaskResult, 'steps'> = { mask: [], valAccuracy: -1, epoch: 0 };
+  let best = begun?.best ?? NO_MASK;
   try {
     const steps = await loop(
-      { trainer, network, data, split, options },
+      { trainer, network, data, split, options, done },
       (rows, index, steps) => {
         const loss = trainer.gradients(rows);
         const density = densityAt(options.density, index + 1, steps);
@@ -227,10 +251,11 @@ export async function trainTopk(engine: Engine, network: Network, data: Dataset,
         if ((index + 1) % perEpoch === 0) trainer.select(keepAt(network, density), gainAt(density));
         return loss;
       },
-      (epoch, done) => {
+      (epoch, steps) => {
         const valAccuracy = accuracyOf(trainer.logits(split.validation), labels, outputs(network));
-        const atTarget = keepAt(network, densityAt(options.density, done, perEpoch * options.epochs)).every((k, i) => k === target[i]);
+        const atTarget = keepAt(network, densityAt(options.density, steps, perEpoch * epochs)).every((k, i) => k === target[i]);
         if (atTarget && valAccuracy >= best.valAccuracy) best = { mask: trainer.mask(target), valAccuracy, epoch: epoch + 1 };
+        options.onEpoch?.(() => runOf(trainer, epoch + 1, best));
         return valAccuracy;
       },
     );
@@ -240,8 +265,24 @@ export async function trainTopk(engine: Engine, network: Network, data: Dataset,
   }
 }
 
-export interface BernoulliOptions extends TrainOptions {
-  readonly momentum: number;
+function checkMaskRun(network: Network, split: Split, options: MaskOptions): void {
+  const { momentum, epochs, begun } = options;
+  checkRun(split, options, { momentum });
+  if (!begun) return;
+  const { epoch, best } = begun;
+  if (!(Number.isInteger(epoch) && epoch >= 1 && epoch <= epochs))
+    throw new ShapeError(`a run of ${epochs} epochs goes on from epoch 1 to ${epochs}, got ${epoch}`);
+  if (best.epoch > 0) checkMask(network, best.mask);
+}
+
+const runOf = (trainer: TopkTrainer | BernoulliTrainer, epoch: number, best: MaskRun['best']): MaskRun => ({
+  epoch,
+  scores: trainer.scores(),
+  velocities: trainer.velocities(),
+  best,
+});
+
+export interface BernoulliOptions extends MaskOptions {
   /** Dynamic weight rescaling (Zhou et al. 2019, section 5.2). */
   readonly rescale: boolean;
   /** Weight of the sparsity term: the mean probability of a weight to be kept. Reported losses are without it. Default 0. */
@@ -264,15 +305,19 @@ export async function trainBernoulli(
   split: Split,
   options: BernoulliOptions,
 ): Promise<BernoulliResult> {
-  checkRun(split, options, { momentum: options.momentum });
+  checkMaskRun(network, split, options);
   const set = setOf(data, options);
-  const trainer = engine.bernoulliTrainer(network, set, evenScores(network), options.rescale, options.batch);
+  const { begun } = options;
+  const done = begun?.epoch ?? 0;
+  const scores = begun?.scores ?? evenScores(network);
+  const trainer = engine.bernoulliTrainer(network, set, scores, options.rescale, options.batch, begun?.velocities);
+  if (begun) trainer.draw(done * Math.floor(split.train.length / options.batch));
   const images = imagesOf(data, split.validation);
   const labels = labelsOf(data, split.validation);
-  let best: Omit<MaskResult, 'steps'> = { mask: [], valAccuracy: -1, epoch: 0 };
+  let best = begun?.best ?? NO_MASK;
   try {
     const steps = await loop(
-      { trainer, network, data, split, options },
+      { trainer, network, data, split, options, done },
       (rows, index) => {
         const loss = trainer.gradients(rows);
         trainer.step(options, index + 1);
@@ -284,6 +329,7 @@ export async function trainBernoulli(
         const valAccuracy = accuracyOf(classifier.logits(images, labels.length), labels, outputs(network));
         classifier.free();
         if (valAccuracy >= best.valAccuracy) best = { mask, valAccuracy, epoch: epoch + 1 };
+        options.onEpoch?.(() => runOf(trainer, epoch + 1, best));
         return valAccuracy;
       },
     );
@@ -317,7 +363,7 @@ export async function trainThreshold(
   const gain = state.scores.map(() => 1);
   const trainer = engine.topkTrainer(network, set, state.scores, state.kept(), gain, options.batch);
   const labels = labelsOf(data, split.validation);
-  let best: Omit<MaskResult, 'steps'> = { mask: [], valAccuracy: -1, epoch: 0 };
+  let best = NO_MASK;
   try {
     const steps = await loop(
       { trainer, network, data, split, options },

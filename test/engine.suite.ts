@@ -7,7 +7,15 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { fc as lenet } from '../models/index.js';
 import { asInputs } from '../src/data.js';
-import { type Classifier, type ClassifierOptions, type Engine, PIXELS, type Trainer } from '../src/engine/engine.js';
+import {
+  type BernoulliTrainer,
+  type Classifier,
+  type ClassifierOptions,
+  type Engine,
+  PIXELS,
+  type TopkTrainer,
+  type Trainer,
+} from '../src/engine/engine.js';
 import { packedBytes, packMask, unpackMask } from '../src/engine/packed.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { type Architecture, inputs, kept, type Mask, type Network, ShapeError, weightCounts } from '../src/network.js';
@@ -229,7 +237,7 @@ export function engineSuite(
           const keepAt = (density: number) => counts.map((n) => Math.round(n * density));
           const gains = counts.map((_, layer) => 1 + layer / 3);
           const arguments_ = [network, data, scores, keepAt(s.density), gains, s.batch] as const;
-          const got = engine.topkTrainer(...arguments_);
+          let got = engine.topkTrainer(...arguments_);
           const want = reference.topkTrainer(...arguments_);
           for (let step = 0; step < 4; step++) {
             const density = s.density * (1 - step / 8);
@@ -244,10 +252,13 @@ export function engineSuite(
               if (step === 2) trainer.nudge(counts.map((n, layer) => randomFloats(s.seed, 450 + layer, n, 1)));
               if (step === 2) trainer.show(randomPixels({ low: s.seed.low, high: 1 }, data.images.length));
             }
-            const wanted = want.scores();
-            got.scores().forEach((score, layer) => {
-              same(`scores ${layer} after step ${step}`, score, wanted[layer]);
-            });
+            sameScores(same, got, want, step);
+            if (step === 1) {
+              // Made again of what it has come to, it goes on.
+              const made = engine.topkTrainer(network, data, got.scores(), keepAt(density / 2), gains, s.batch, got.velocities());
+              got.free();
+              got = made;
+            }
             expect(got.mask(keepAt(density))).toEqual(want.mask(keepAt(density)));
           }
           got.free();
@@ -264,7 +275,7 @@ export function engineSuite(
           const scores = counts.map((n, layer) => randomFloats(s.seed, 500 + layer, n, 8));
           const rescale = s.seed.low % 2 === 1;
           const penalty = s.biases ? 30 * s.density : undefined;
-          const got = engine.bernoulliTrainer(network, data, scores, rescale, s.batch);
+          let got = engine.bernoulliTrainer(network, data, scores, rescale, s.batch);
           const want = reference.bernoulliTrainer(network, data, scores, rescale, s.batch);
           for (let step = 0; step < 3; step++) {
             expectSameBatch(same, got, want, pickRows(s.seed, 10 + step, s.batch, rows), counts.length, false);
@@ -273,10 +284,13 @@ export function engineSuite(
               trainer.step({ learningRate: 20, momentum: 0.9, penalty }, step + 1);
               if (step === 1) trainer.draw(0xffffffff);
             }
-            const wanted = want.scores();
-            got.scores().forEach((score, layer) => {
-              same(`scores ${layer} after step ${step}`, score, wanted[layer]);
-            });
+            sameScores(same, got, want, step);
+            if (step === 0) {
+              const made = engine.bernoulliTrainer(network, data, got.scores(), rescale, s.batch, got.velocities());
+              made.draw(1);
+              got.free();
+              got = made;
+            }
           }
           got.free();
           want.free();
@@ -501,6 +515,8 @@ export function engineSuite(
       refuse(() => engine.denseTrainer(network, { ...data, labels: data.labels.map(() => 255) }, start, 2));
       refuse(() => engine.denseTrainer(network, data, start, 0));
       refuse(() => engine.topkTrainer(network, data, scores.slice(1), ones, ones, 2));
+      refuse(() => engine.topkTrainer(network, data, scores, ones, ones, 2, scores.slice(1)));
+      refuse(() => engine.bernoulliTrainer(network, data, scores, false, 2, [scores[0], scores[0]]));
       refuse(() => engine.topkTrainer(network, data, scores, [1e6, 1], ones, 2));
       refuse(() => engine.topkTrainer(network, data, scores, [0.5, 1], ones, 2));
       refuse(() => engine.topkTrainer(network, data, scores, ones, [Number.NaN, 1], 2));
@@ -519,6 +535,15 @@ export function engineSuite(
       made.free();
     });
   });
+}
+
+function sameScores(same: Compare, got: TopkTrainer | BernoulliTrainer, want: TopkTrainer | BernoulliTrainer, step: number): void {
+  for (const kind of ['scores', 'velocities'] as const) {
+    const wanted = want[kind]();
+    got[kind]().forEach((values, layer) => {
+      same(`${kind} ${layer} after step ${step}`, values, wanted[layer]);
+    });
+  }
 }
 
 const tiny = (): Architecture => ({

@@ -2,7 +2,7 @@
 // bytes, and what is damaged is named.
 
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -41,7 +41,7 @@ import type { Engine } from '../src/engine/engine.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { kept, type Parameters, totalKept } from '../src/network.js';
 import { DOMAIN, fillWords, parseSeed } from '../src/random.js';
-import { ticketNetwork } from '../src/tickets.js';
+import { constantTwin, ticketNetwork } from '../src/tickets.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'seedmask-experiments-'));
 const plan = planOf('quick');
@@ -68,6 +68,8 @@ beforeAll(async () => {
     put: (name, parameters) => shelf.set(name, parameters),
     begun: () => undefined,
     putBegun: () => undefined,
+    begunMask: () => undefined,
+    putBegunMask: () => undefined,
   };
   lab = { engine, shelf: kept, data: (name) => (name === 'mnist' ? mnist : cifar10), progress: () => undefined };
 });
@@ -465,6 +467,49 @@ test('a cell of tickets that is stopped goes on after its last round: the same r
   expect(disk.begun(nameOf(cell), network)).toBeUndefined();
   disk.drop(nameOf(cell));
 }, 60_000);
+
+test.each(['bernoulli', 'topk'] as const)(
+  'a cell that learns a mask by %s and is stopped goes on after its last stored epoch: the same rows',
+  async (method) => {
+    const about = { kind: 'learned', network: 'fc', seed: 0, rows: 512, validation: 100, test: 100, method, weights: 'constant' } as const;
+    const rule =
+      method === 'topk' ? { learningRate: 0.15, density: [0.1, 0.3], rescale: false } : { learningRate: 100, density: [], rescale: true };
+    const cell = { ...about, ...rule, epochs: 4 };
+    const whole = await runCell(cell, lab);
+    const disk = shelfIn(join(folder, 'masks'), { maskEvery: 0 });
+    for (const last of [1, 3]) {
+      const stop = new AbortController();
+      const putBegunMask: Shelf['putBegunMask'] = (name, network, run) => {
+        disk.putBegunMask(name, network, run);
+        if (run().epoch === last) stop.abort();
+      };
+      await expect(runCell(cell, { ...lab, shelf: { ...disk, putBegunMask }, signal: stop.signal })).rejects.toThrow('abort');
+      expect(disk.begunMask(nameOf(cell), constantTwin(ticketNetwork(fc, parseSeed(0))))).toMatchObject({ epoch: last });
+    }
+    const told: number[] = [];
+    const again = () => runCell(cell, { ...lab, shelf: disk, progress: (fraction) => void told.push(fraction) });
+    expect(JSON.stringify(await again())).toBe(JSON.stringify(whole));
+    expect(Math.min(...told)).toBeGreaterThan(3 / 4);
+    // A damaged one, and one of another network, count as forgotten.
+    const file = join(disk.folder, `${nameOf(cell)}.safetensors`);
+    const bytes = readFileSync(file);
+    expect(disk.begunMask(nameOf(cell), ticketNetwork(conv2, parseSeed(0)))).toBeUndefined();
+    for (const damaged of [
+      bytes.subarray(0, -1),
+      Buffer.from(bytes.toString('latin1').replace('\\"epoch\\":', '\\"epoxh\\":'), 'latin1'),
+    ]) {
+      expect(damaged).not.toEqual(bytes);
+      writeFileSync(file, damaged);
+      told.length = 0;
+      expect(await again()).toEqual(whole);
+      expect(Math.min(...told)).toBeLessThan(1 / 2);
+    }
+    // Nothing is written before it is worth it.
+    const rare = shelfIn(join(folder, 'rare'));
+    await runCell(cell, { ...lab, shelf: rare });
+    expect(existsSync(rare.folder)).toBe(false);
+  },
+);
 
 test('trained weights that are damaged, or of another network or seed, count as forgotten', () => {
   const trained = join(folder, 'trained');

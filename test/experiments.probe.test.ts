@@ -23,7 +23,14 @@ const probe = async (criterion: ProbeCell['criterion']) => {
     { ...CELL, criterion },
     {
       engine: await createWasmEngine({ threads: 1 }),
-      shelf: { get: () => undefined, put: () => undefined, begun: () => undefined, putBegun: () => undefined },
+      shelf: {
+        get: () => undefined,
+        put: () => undefined,
+        begun: () => undefined,
+        putBegun: () => undefined,
+        begunMask: () => undefined,
+        putBegunMask: () => undefined,
+      },
       data: loadDataset,
       progress: () => undefined,
     },

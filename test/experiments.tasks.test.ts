@@ -26,7 +26,14 @@ beforeAll(async () => {
   engine = await createWasmEngine({ threads: 1 });
   lab = {
     engine,
-    shelf: { get: () => undefined, put: () => undefined, begun: () => undefined, putBegun: () => undefined },
+    shelf: {
+      get: () => undefined,
+      put: () => undefined,
+      begun: () => undefined,
+      putBegun: () => undefined,
+      begunMask: () => undefined,
+      putBegunMask: () => undefined,
+    },
     data: () => mnist,
     progress: () => undefined,
   };

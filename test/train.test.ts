@@ -16,6 +16,7 @@ import { DOMAIN, fillWords, parseSeed } from '../src/random.js';
 import {
   BERNOULLI,
   bernoulliTraining,
+  type MaskRun,
   PAPER,
   TOPK,
   topkTraining,
@@ -24,6 +25,7 @@ import {
   trainThreshold,
   trainTopk,
 } from '../src/train.js';
+import type { Progress } from '../src/training-options.js';
 
 const network: Network = {
   input: [4, 4, 1],
@@ -135,6 +137,46 @@ test('bernoulli masks are learned, with the same bytes by every engine and threa
   expect(results[1]).toEqual(results[0]);
   expect(results[2]).toEqual(results[0]);
   for (const engine of engines) engine.close();
+});
+
+test('a mask that is learned goes on after any epoch to the same mask, whatever the method and engine', async () => {
+  const costs = () => [Float32Array.from({ length: 384 }, (_, i) => (i % 2 ? 0 : 1)), new Float32Array(72)];
+  const topk = { ...options, shift: 1, epochs: 5, rate: { weight: 0.002, costs } };
+  const bernoulli = { ...BERNOULLI, rescale: true, penalty: 0.5, learningRate: 30, epochs: 4, batch: 40 };
+  const image = {
+    ...network,
+    layers: [{ kind: 'conv', filters: 4, kernel: 3, padding: 'same', activation: 'relu' }, ...network.layers],
+  } as Network;
+  for (const engine of [createReferenceEngine(), await createWasmEngine({ threads: 2 })]) {
+    for (const kind of [network, image]) {
+      const { density, rate, ...rest } = topk;
+      const ofTopk = (more: object) =>
+        trainTopk(engine, kind, data, parts, kind === network ? { ...topk, ...more } : { ...rest, density: [0.9, 0.25, 0.5], ...more });
+      const ofBernoulli = (more: object) => trainBernoulli(engine, kind, data, parts, { ...bernoulli, ...more });
+      for (const train of [ofTopk, ofBernoulli]) {
+        const runs: MaskRun[] = [];
+        const whole = await train({ onEpoch: (run: () => MaskRun) => runs.push(run()) });
+        expect(runs.map(({ epoch }) => epoch)).toEqual(Array.from({ length: runs.length }, (_, i) => i + 1));
+        for (const begun of runs) {
+          const epochs: number[] = [];
+          const again = await train({ begun, onProgress: ({ epoch }: Progress) => epochs.push(epoch) });
+          expect(again).toEqual(whole);
+          expect(epochs.every((epoch) => epoch > begun.epoch)).toBe(true);
+        }
+      }
+    }
+    engine.close();
+  }
+});
+
+test('what is no run of the same training is refused', async () => {
+  const engine = createReferenceEngine();
+  const runs: MaskRun[] = [];
+  await trainTopk(engine, network, data, parts, { ...options, epochs: 3, onEpoch: (run) => runs.push(run()) });
+  const train = (begun: MaskRun) => trainTopk(engine, network, data, parts, { ...options, epochs: 2, begun });
+  await expect(train(runs[2])).rejects.toThrow('a run of 2 epochs goes on from epoch 1 to 2, got 3');
+  await expect(train({ ...runs[0], velocities: [] })).rejects.toThrow('velocities has 0 layers, the network has 2 with weights');
+  await expect(train({ ...runs[1], best: { ...runs[1].best, epoch: 1, mask: [] } })).rejects.toThrow('mask');
 });
 
 test('the more a penalty weighs, the fewer weights a learned bernoulli mask keeps', async () => {

@@ -46,8 +46,8 @@ Ctrl-C or SIGTERM gives the cells under way back to the queue and exits 0; a sec
 times; one whose data set is not on this machine goes back at once, and --drain exits 1 if one is left. An outage of Redis of up to
 ${PATIENCE} s is waited out. Cells of another version of Seedmask are left alone.
 
-What was trained stays in the cache of data sets (seedmask/trained in ~/.cache or XDG_CACHE_HOME) until it is a week old: a cell of tickets
-whose worker was killed goes on after its last round where that is on this machine.
+What was trained stays in the cache of data sets (seedmask/trained in ~/.cache or XDG_CACHE_HOME) until it is a week old: a cell whose
+worker was killed goes on after its last round of tickets, or one of the last epochs of a learned mask, where that is on this machine.
 
 A worker computes whatever cell the queue holds, within fixed limits but for as long as it takes: keep the queue on a trusted network.`,
     )
@@ -98,7 +98,7 @@ const KEPT_MS = 7 * 24 * HOUR * 1000;
 
 /**
  * A shelf in the cache for the workers of one version, at once and one after another: so a cell whose worker was killed goes on after the
- * last round that it had finished here. Where there can be no cache, a folder that goes with the worker.
+ * last round or epoch that is stored here. Where there can be no cache, a folder that goes with the worker.
  */
 function shelfOf(version: string): SharedShelf {
   const all = join(dirname(cacheFolder('mnist')), 'trained');

@@ -6,7 +6,7 @@ import { accuracyOf, fitLogitScale } from '../../src/evaluate.js';
 import { type Mask, type Network, outputs, type Parameters } from '../../src/network.js';
 import { parseSeed } from '../../src/random.js';
 import { type TicketRound, ticketNetwork } from '../../src/tickets.js';
-import { paperTraining, trainDense } from '../../src/train.js';
+import { type MaskRun, paperTraining, trainDense } from '../../src/train.js';
 import type { Progress } from '../../src/training-options.js';
 import { ARCHITECTURES, dataOf, type Row, type Setting } from './cell.js';
 
@@ -24,6 +24,10 @@ export interface Shelf {
   begun(name: string, network: Network): Begun | undefined;
   /** Takes the place of what was there of that cell. */
   putBegun(name: string, network: Network, begun: Begun): void;
+  /** The same of a cell that learns a mask. */
+  begunMask(name: string, network: Network): MaskRun | undefined;
+  /** Asks for what is new when it wants it. */
+  putBegunMask(name: string, network: Network, run: () => MaskRun): void;
 }
 
 export interface Lab {

@@ -5,7 +5,7 @@ import { spread } from '../../src/masks/topk.js';
 import { density, fullMask, kept, type Mask, regenerate, weighted } from '../../src/network.js';
 import { DOMAIN, parseSeed, permutation } from '../../src/random.js';
 import { constantTwin, type TicketRound, tickets } from '../../src/tickets.js';
-import { bernoulliTraining, paperTraining, topkTraining, trainBernoulli, trainTopk } from '../../src/train.js';
+import { bernoulliTraining, type MaskRun, paperTraining, topkTraining, trainBernoulli, trainTopk } from '../../src/train.js';
 import type { Progress } from '../../src/training-options.js';
 import { summary } from '../statistics.js';
 import { archiveRows } from './archive.js';
@@ -123,7 +123,10 @@ async function curveRows(cell: CurveCell, lab: Lab, bench: Bench): Promise<Row[]
 async function learnedRows(cell: LearnedCell, lab: Lab, bench: Bench): Promise<Row[]> {
   const { method, weights, rescale, epochs, learningRate } = cell;
   const network = weights === 'init' ? bench.network : constantTwin(bench.network);
-  const options = { epochs, learningRate, signal: lab.signal, onProgress: progressOf(lab) };
+  const name = nameOf(cell);
+  const begun = lab.shelf.begunMask(name, network);
+  const onEpoch = (run: () => MaskRun): void => lab.shelf.putBegunMask(name, network, run);
+  const options = { epochs, learningRate, signal: lab.signal, onProgress: progressOf(lab), begun, onEpoch };
   const about = { network: cell.network, seed: cell.seed, method, weights, rescale: rescale ? 'yes' : 'no', learningRate, epochs };
   const densities = spread(cell.density, weighted(network).length);
   const { train, parts } = bench;

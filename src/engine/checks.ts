@@ -30,17 +30,20 @@ export function checkParameters(network: Network, { weights, biases }: Parameter
   });
 }
 
-/** Throws ShapeError unless there is one score per weight. */
-export function checkScores(network: Network, scores: readonly Float32Array[]): void {
-  checkLayers('scores', scores, network);
-  weighted(network).forEach((layer, i) => {
-    checkLength(`scores of layer ${i}`, scores[i].length, layer.weights);
-  });
+/** Throws ShapeError unless there is one score per weight, and of velocities, where there are any, one too. */
+export function checkScores(network: Network, scores: readonly Float32Array[], velocities?: readonly Float32Array[]): void {
+  for (const [what, values] of Object.entries({ scores, velocities })) {
+    if (!values) continue;
+    checkLayers(what, values, network);
+    weighted(network).forEach((layer, i) => {
+      checkLength(`${what} of layer ${i}`, values[i].length, layer.weights);
+    });
+  }
 }
 
 /** The same of scores that are ranked, or what is added to such: none is above all others for ever, and none has no place. */
-export function checkRanked(network: Network, scores: readonly Float32Array[]): void {
-  checkScores(network, scores);
+export function checkRanked(network: Network, scores: readonly Float32Array[], velocities?: readonly Float32Array[]): void {
+  checkScores(network, scores, velocities);
   scores.forEach((layer, i) => {
     const wrong = layer.find((score) => !(score < Number.POSITIVE_INFINITY));
     if (wrong !== undefined) throw new ShapeError(`scores of layer ${i} must be numbers below Infinity, got ${wrong}`);

@@ -148,6 +148,8 @@ export interface TopkTrainer extends Trainer {
    */
   nudge(amounts: readonly Float32Array[]): void;
   scores(): Float32Array[];
+  /** What momentum carries into the next step, one value a score; a trainer made of both goes on with the same bits. */
+  velocities(): Float32Array[];
   /** Exactly `keep` weights per layer: the highest scores, ties to the lower index. */
   mask(keep: readonly number[]): Uint8Array[];
 }
@@ -169,6 +171,8 @@ export interface BernoulliTrainer extends Trainer {
   /** Draws mask number `draw` of the present scores. */
   draw(draw: number): void;
   scores(): Float32Array[];
+  /** What momentum carries into the next step, one value a score; a trainer made of both, and its next draw, go on with the same bits. */
+  velocities(): Float32Array[];
   /** The mask drawn last. */
   mask(): Uint8Array[];
 }
@@ -200,9 +204,19 @@ export interface Engine {
     keep: readonly number[],
     gain: readonly number[],
     batch: number,
+    /** Default: 0, before the first step. */
+    velocities?: readonly Float32Array[],
   ): TopkTrainer;
   /** Starts with draw 0. */
-  bernoulliTrainer(network: Network, data: TrainingSet, scores: readonly Float32Array[], rescale: boolean, batch: number): BernoulliTrainer;
+  bernoulliTrainer(
+    network: Network,
+    data: TrainingSet,
+    scores: readonly Float32Array[],
+    rescale: boolean,
+    batch: number,
+    /** Default: 0, before the first step. */
+    velocities?: readonly Float32Array[],
+  ): BernoulliTrainer;
   /** Stops the threads; everything made by this engine is gone. */
   close(): void;
 }

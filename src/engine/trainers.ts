@@ -156,12 +156,13 @@ function topkTrainer(
   startKeep: readonly number[],
   startGain: readonly number[],
   batch: number,
+  startVelocities?: readonly Float32Array[],
 ): TopkTrainer {
-  checkRanked(network, startScores);
+  checkRanked(network, startScores, startVelocities);
   checkSelection(network, startKeep, startGain);
   const weights = regenerate(network);
   const scores = startScores.map((s) => s.slice());
-  const velocities = scores.map(like);
+  const velocities = startVelocities?.map((v) => v.slice()) ?? scores.map(like);
   const effective = weights.map(like);
   let thresholds = scores.map((s, layer) => threshold(s, startKeep[layer]));
   const select = (gain: readonly number[]) => {
@@ -197,6 +198,7 @@ function topkTrainer(
       });
     },
     scores: () => scores.map((s) => s.slice()),
+    velocities: () => velocities.map((v) => v.slice()),
     mask(keep) {
       checkKeep(network, keep);
       return scores.map((s, layer) => highest(s, keep[layer]));
@@ -212,12 +214,13 @@ function bernoulliTrainer(
   startScores: readonly Float32Array[],
   rescale: boolean,
   batch: number,
+  startVelocities?: readonly Float32Array[],
 ): BernoulliTrainer {
-  checkScores(network, startScores);
+  checkScores(network, startScores, startVelocities);
   const placed = weighted(network);
   const weights = regenerate(network);
   const scores = startScores.map((s) => s.slice());
-  const velocities = scores.map(like);
+  const velocities = startVelocities?.map((v) => v.slice()) ?? scores.map(like);
   const effective = weights.map(like);
   let mask: Uint8Array[] = [];
   let factors: number[] = [];
@@ -252,6 +255,7 @@ function bernoulliTrainer(
       draw(number);
     },
     scores: () => scores.map((s) => s.slice()),
+    velocities: () => velocities.map((v) => v.slice()),
     mask: () => mask.map((bits) => bits.slice()),
     free: nothing,
   };

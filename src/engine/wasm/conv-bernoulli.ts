@@ -21,8 +21,9 @@ export function createConvBernoulliTrainer(
   startScores: readonly Float32Array[],
   rescale: boolean,
   batch: number,
+  startVelocities?: readonly Float32Array[],
 ): BernoulliTrainer {
-  checkScores(network, startScores);
+  checkScores(network, startScores, startVelocities);
   const regenerated = constantsOf(machine, network);
   const density = (i: number): number => {
     const { rescaling, weights } = layers[i];
@@ -42,8 +43,9 @@ export function createConvBernoulliTrainer(
     const fields: Record<string, number> = { fanIn, units, w: value, score, velocity, constants, probability, rescaling };
     machine.u32(at, FIELDS.length).set(FIELDS.map((name) => fields[name] ?? 0));
     write(startScores[i], score, weights);
+    if (startVelocities) write(startVelocities[i], velocity, weights);
     write(regenerated[i], constants, weights);
-    return { ...layer, at, score, rescaling, rule: own.bytes(64) };
+    return { ...layer, at, score, velocity, rescaling, rule: own.bytes(64) };
   });
 
   /** Draws a mask, after a step of the scores if the rule has a rate. */
@@ -80,6 +82,7 @@ export function createConvBernoulliTrainer(
       draw({ draw: number });
     },
     scores: () => layers.map(({ score, weights }) => read(score, weights)),
+    velocities: () => layers.map(({ velocity, weights }) => read(velocity, weights)),
     mask: () => layers.map(({ value, weights }) => nonzero(read(value, weights))),
     free: () => own.free(),
   };

@@ -201,8 +201,9 @@ export function createConvTopkTrainer(
   startKeep: readonly number[],
   startGain: readonly number[],
   batch: number,
+  startVelocities?: readonly Float32Array[],
 ): TopkTrainer {
-  checkRanked(network, startScores);
+  checkRanked(network, startScores, startVelocities);
   checkSelection(network, startKeep, startGain);
   const regenerated = constantsOf(machine, network);
   let keeping = startKeep;
@@ -222,8 +223,9 @@ export function createConvTopkTrainer(
     // Padding never reaches a cut: its score stays -Infinity because its constant is 0.
     machine.f32(score, fanIn * 32).fill(Number.NEGATIVE_INFINITY);
     write(startScores[i], score, weights);
+    if (startVelocities) write(startVelocities[i], velocity, weights);
     write(regenerated[i], constants, weights);
-    return { ...layer, at, score, cut };
+    return { ...layer, at, score, velocity, cut };
   });
 
   /** Whether the scores moved since a step collected those around the last cut. */
@@ -269,6 +271,7 @@ export function createConvTopkTrainer(
       moved = true;
     },
     scores: () => layers.map(({ score, weights }) => read(score, weights)),
+    velocities: () => layers.map(({ velocity, weights }) => read(velocity, weights)),
     mask(keep) {
       checkKeep(network, keep);
       return layers.map(({ score, weights }, i) => highest(read(score, weights), keep[i]));

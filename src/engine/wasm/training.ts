@@ -148,8 +148,9 @@ export function createTopkTrainer(
   startKeep: readonly number[],
   startGain: readonly number[],
   batch: number,
+  startVelocities?: readonly Float32Array[],
 ): TopkTrainer {
-  checkRanked(network, startScores);
+  checkRanked(network, startScores, startVelocities);
   checkSelection(network, startKeep, startGain);
   checkTrainingSet(network, data, batch);
   const constants = constantsOf(machine, network);
@@ -159,6 +160,7 @@ export function createTopkTrainer(
     // Padding is never among the highest: its gradient is 0.
     machine.f32(layer.score, layer.count).fill(Number.NEGATIVE_INFINITY);
     layers.upload(i, startScores[i], layer.score);
+    if (startVelocities) layers.upload(i, startVelocities[i], layer.velocity);
     layers.upload(i, constants[i], layer.constants);
   });
   layers.prepareCuts();
@@ -204,6 +206,7 @@ export function createTopkTrainer(
       moved = true;
     },
     scores: () => layers.layers.map((layer, i) => layers.download(i, layer.score)),
+    velocities: () => layers.layers.map((layer, i) => layers.download(i, layer.velocity)),
     mask(keep) {
       checkKeep(network, keep);
       return layers.layers.map((layer, i) => highest(layers.download(i, layer.score), keep[i]));
@@ -219,14 +222,16 @@ export function createBernoulliTrainer(
   startScores: readonly Float32Array[],
   rescale: boolean,
   batch: number,
+  startVelocities?: readonly Float32Array[],
 ): BernoulliTrainer {
-  checkScores(network, startScores);
+  checkScores(network, startScores, startVelocities);
   checkTrainingSet(network, data, batch);
   const constants = constantsOf(machine, network);
   const layers = new Layers(machine, network, data, batch, { biased: false, lists: false, drawn: rescale ? 'rescaled' : true });
   const { step, standing, ...shared } = core(machine, layers, data, batch);
   layers.layers.forEach((layer, i) => {
     layers.upload(i, startScores[i], layer.score);
+    if (startVelocities) layers.upload(i, startVelocities[i], layer.velocity);
     layers.upload(i, constants[i], layer.constants);
   });
   layers.setDraw(0);
@@ -247,6 +252,7 @@ export function createBernoulliTrainer(
       layers.setDraw(number);
     },
     scores: () => layers.layers.map((layer, i) => layers.download(i, layer.score)),
+    velocities: () => layers.layers.map((layer, i) => layers.download(i, layer.velocity)),
     mask() {
       machine.run([...layers.draw(0), ['meet']]);
       return layers.layers.map((layer, i) => nonzero(layers.download(i, layer.w)));
