@@ -71,6 +71,24 @@ test('why is told of what does not hold, and of nothing else', () => {
   expect(told(70)).toEqual({ ...about, ours: '70.0 (1 seed)', verdict: 'fails', note: 'outside 74 to 85; it was short' });
 });
 
+test('a mean beside an edge of its band has a digit more', () => {
+  const of = (value: number) => inBands(scope, about, [{ values: [value], low: 94.3, high: 96.5 }]);
+  expect(of(94.305)).toMatchObject({ ours: '94.31 (1 seed)', verdict: 'holds' });
+  expect(of(96.54)).toMatchObject({ ours: '96.54 (1 seed)', verdict: 'fails' });
+  expect(of(94.4).ours).toBe('94.4 (1 seed)');
+});
+
+test('orders of figure 2 say at how many levels they hold: a mean over levels hides opposite signs', () => {
+  const rows = (['zero', 'init'] as const).flatMap((mask0) =>
+    tickets({ network: 'fc', mask0 }, (kept) => (mask0 === 'zero' && kept < 0.3 ? 0.6 : 0.5)),
+  );
+  const [zero] = claimsOf('figure-02b', rows);
+  const levels = new Set(rows.map((row) => Number(row['kept'])).filter((kept) => kept <= 0.5));
+  const above = [...levels].filter((kept) => kept < 0.3);
+  expect(above.length).toBeLessThan(levels.size);
+  expect(zero.ours).toMatch(new RegExp(`above at ${above.length} of ${levels.size} levels$`));
+});
+
 test('fewer seeds than planned are named', () => {
   const claim = inBands({ ...scope, plan: planOf('budget', 5) }, about, [{ values: [80, 81], low: 74, high: 85 }]);
   expect(claim).toMatchObject({ verdict: 'holds', note: '2 of 5 seeds so far' });
@@ -290,12 +308,15 @@ test('the mechanism is asked of every criterion whose tickets are a point better
   ]);
   const one = rows.map((own) => (own['criterion'] === 'small_init' && own['age'] ? { ...own, towardZero: 0.21 } : own));
   expect(claimsOf('mechanism', one)).toMatchObject([
-    { verdict: 'partly', note: expect.stringMatching(/four of five seeds: random over small_init$/) },
+    {
+      verdict: 'partly',
+      note: expect.stringMatching(/four of five seeds: random over small_init; shortened run: fc: .* 12 epochs a round/),
+    },
   ]);
   // Better tickets, and fewer weights that moved toward zero.
   const against = rows.map((own) => (own['criterion'] === 'large_init' ? { ...own, testAccuracy: 0.96, towardZero: 0.07 } : own));
   expect(claimsOf('mechanism', against)).toMatchObject([
-    { verdict: 'partly', note: expect.stringMatching(/four of five seeds: large_init over random$/) },
+    { verdict: 'partly', note: expect.stringMatching(/four of five seeds: large_init over random; shortened run/) },
   ]);
   // Without tickets nobody knows which criteria are better.
   expect(
@@ -339,7 +360,7 @@ test('captions of the table tell of the masks that its rows hold, and which crit
   }));
   const [bars] = EXPERIMENTS.find((e) => e.name === 'supermasks-conv')!.pictures(masked, plan);
   expect(bars.caption).toMatch(
-    /^conv2: masks after 4 epochs .*, pruned once, random, large_final, large_final_same_sign at 5 levels; test/,
+    /^shortened run: conv2: weights and masks after 4 epochs .*, pruned once, random, large_final, large_final_same_sign at 5 levels \(the paper: 27 epochs on 45,000 training rows\); test/,
   );
 });
 
@@ -371,7 +392,19 @@ test('no loss at 95 % pruned is judged at such a level, or not at all', () => {
     'figure-07',
     criteria(LEADS).filter((row) => Number(row['kept']) > 0.09),
   );
-  expect(shallow).toMatchObject({ ours: '', verdict: 'not run', note: 'no level near: the nearest prunes 89.0 %' });
+  expect(shallow).toMatchObject({ ours: '', verdict: 'not run', note: 'no level near: 89.0 % are pruned' });
+  // Of two levels around it the deeper one: a loss there is none at the other.
+  const between = criteria(LEADS).flatMap((row) =>
+    Number(row['kept']) === 0.05
+      ? [
+          { ...row, kept: 0.056 },
+          { ...row, kept: 0.045, round: 99, testAccuracy: 0.9 },
+        ]
+      : [row],
+  );
+  const [, around] = claimsOf('figure-07', between);
+  expect(around.ours).toMatch(/^at 95\.5 % pruned −/);
+  expect(around.verdict).toBe('partly');
 });
 
 test('no loss is none beyond the standard error of that accuracy on so many test rows', () => {

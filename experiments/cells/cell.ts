@@ -128,7 +128,7 @@ const PROBE = z.strictObject({
 const WIDTHS = (least: number) => z.array(upTo(4096)).min(least).max(8).readonly();
 const SEED = z.int().min(0);
 
-/** One task among many on one network of signed constants: a mask for one kind of images, or as the upper bound trained weights. */
+/** One task among many on one network of signed constants: a mask for one kind of images, or trained weights to stand beside it. */
 const TASK = z
   .strictObject({
     kind: z.literal('task'),

@@ -87,14 +87,14 @@ export function curveText(scale: ScaleName, network: NetworkName, shown: Partial
   const { criteria, powers, ages } = { ...gridOf(scale, network), ages: [lastAge(scale, network)], ...shown };
   const part =
     criteria.length < CRITERIA.length ? `, ${criteria.join(', ')} at ${powers.length} ${powers.length === 1 ? 'level' : 'levels'}` : '';
-  return `${network}: masks after ${ages.join(', ')} ${ages.length === 1 && ages[0] === 1 ? 'epoch' : 'epochs'} on ${rowsText(scale, network)}, pruned once${part}`;
+  return `${network}: weights and masks after ${ages.join(', ')} ${ages.length === 1 && ages[0] === 1 ? 'epoch' : 'epochs'} on ${rowsText(scale, network)}, pruned once${part}`;
 }
 
 /** What is shorter than the paper's definition of curves, or undefined where nothing is. */
-export const curvesShortened = (scale: ScaleName, network: NetworkName): string | undefined =>
+export const curvesShortened = (scale: ScaleName, network: NetworkName, shown?: Parameters<typeof curveText>[2]): string | undefined =>
   lastAge(scale, network) === lastAge('full', network) && extentOf(scale, network).rows === extentOf('full', network).rows
     ? undefined
-    : `shortened run: ${curveText(scale, network)} (the paper: ${paperCurves(network)})`;
+    : `shortened run: ${curveText(scale, network, shown)} (the paper: ${paperCurves(network)})`;
 
 /** The same of the weights that the curves' masks are taken from. */
 export const trainedShortened = (scale: ScaleName, network: NetworkName): string | undefined =>

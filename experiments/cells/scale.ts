@@ -57,6 +57,9 @@ export function shortened(scale: ScaleName, network: NetworkName): string | unde
   return scale === 'full' ? undefined : `shortened run: ${extentText(scale, network)} (the paper: ${extentText('full', network)})`;
 }
 
+/** What was run, and where it is not the paper's definition, that too. */
+export const runText = (scale: ScaleName, network: NetworkName): string => shortened(scale, network) ?? extentText(scale, network);
+
 /** Runs (seeds) by default: the paper's five; three where a run is costly. */
 export const RUNS: Record<ScaleName, (network: NetworkName) => number> = {
   quick: () => 2,

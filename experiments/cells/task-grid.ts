@@ -14,7 +14,7 @@ const EXTENT: Record<ScaleName, Pick<TaskCell, 'rows' | 'validation' | 'test' | 
   full: { ...ALL.fc, epochs: FC_EPOCHS },
 };
 
-/** Epochs of trained weights, the upper bound. */
+/** Epochs of trained weights, which stand beside masks. */
 const DENSE_EPOCHS: Record<ScaleName, number> = { quick: 1, budget: 6, full: 55 };
 
 /** Densities and rate of a short training, chosen on the validation rows of tasks 10001 to 10003 (experiments/README.md). */

@@ -53,12 +53,16 @@ export interface Band {
 export function inBands(scope: Scope, about: About, bands: readonly Band[], also: readonly Order[] = []): Claim {
   if (bands.some(({ values }) => values.length === 0) || also.some((order) => differences(order).length === 0)) return notRun(about, scope);
   const outside = bands.map(bandMissed);
-  const evidence = bands.map(({ name, values }) => `${name ? `${name} ` : ''}${shown(values, 1, scope.each)}`);
+  const evidence = bands.map((band) => `${band.name ? `${band.name} ` : ''}${shown(band.values, digitsOf(band), scope.each)}`);
   const missed = [...outside.flat(), ...also.flatMap(orderMissed)];
   const inside = outside.map((misses) => misses.length === 0);
   const seeds = Math.min(...bands.map(({ values }) => values.length), ...also.map((order) => differences(order).length));
   return judged(scope, about, seeds, [...evidence, ...also.map(orderText)], [...inside, ...also.map(orderHolds)], missed);
 }
+
+/** So many that a mean beside an edge of its band does not look as if it lay on it. */
+const digitsOf = ({ values, low, high }: Band): number =>
+  [low, high].some((edge) => summary(values).mean.toFixed(1) === edge.toFixed(1)) ? 2 : 1;
 
 /** What lies outside a band: the mean, single values, both or nothing. */
 function bandMissed({ name, values, low, high, each }: Band): string[] {
@@ -79,6 +83,8 @@ export interface Order {
   readonly slack?: number;
   /** Every seed has to show it, not four of five. */
   readonly every?: boolean;
+  /** What else there is to say about it. */
+  readonly detail?: string;
 }
 
 /** A claim about orders: each in at least four of five seeds. */
@@ -105,7 +111,7 @@ export function orderText(order: Order): string {
   const range = found.length > 1 ? ` (${points(min)} to ${points(max)})` : '';
   const star = differ(...pairs(order.over, order.under)) ? ' ★' : '';
   const within = order.slack ? ` (${order.slack.toFixed(2)} below still counts)` : '';
-  return `${order.name}: ${points(mean)} points${range}, ${seedsThatHold(order)} of ${found.length} seeds${within}${star}`;
+  return `${order.name}: ${points(mean)} points${range}, ${seedsThatHold(order)} of ${found.length} seeds${within}${star}${order.detail ? `, ${order.detail}` : ''}`;
 }
 
 /** A difference in points with its sign: "+0.38". */

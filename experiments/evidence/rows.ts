@@ -80,6 +80,16 @@ export function deepMeans(rows: readonly Row[], most: number): Map<number, numbe
   return new Map([...groups(deep, 'seed')].map(([seed, own]) => [Number(seed), summary(percents(own)).mean]));
 }
 
+/** At how many levels that keep at most so much the mean of one arm is above that of another, over the seeds of both: [above, of]. */
+export function levelsAbove(a: readonly Row[], b: readonly Row[], most: number): [above: number, of: number] {
+  const leads = [...groups(a, 'round').values()].flatMap((rows) => {
+    if (Number(rows[0]['kept']) > most) return [];
+    const [ours, theirs] = pairs(perSeed(rows), perSeed(where(b, { round: rows[0]['round'] })));
+    return ours.length === 0 ? [] : [summary(ours).mean - summary(theirs).mean];
+  });
+  return [leads.filter((lead) => lead > 0).length, leads.length];
+}
+
 /** Per cent by seed of rows of which each seed has one. */
 export const perSeed = (rows: readonly Row[], column = 'testAccuracy'): Map<number, number> =>
   new Map(rows.map((row) => [Number(row['seed']), 100 * Number(row[column])]));

@@ -60,11 +60,25 @@ function distance(rows: readonly Row[], { scale }: Plan): Picture {
   };
 }
 
-/** By seed, at the oldest age, the accuracy under a mask with one cause undone. */
-function oldest(rows: readonly Row[], criterion: Criterion, weights: string, learningRate: number = RATE): Map<number, number> {
+/** By seed, at the youngest and at the oldest age, the accuracy under a mask with one cause undone. */
+function ends(
+  rows: readonly Row[],
+  criterion: Criterion,
+  weights: string,
+  learningRate: number = RATE,
+): [youngest: Map<number, number>, oldest: Map<number, number>] {
   const best = bestOfAges(where(rows, { criterion, weights, learningRate }));
   const ages = [...groups(best, 'age').keys()].map(Number);
-  return perSeed(where(best, { age: Math.max(...ages, 0) }));
+  const at = (age: number) => perSeed(where(best, { age }));
+  return [at(Math.min(...ages)), at(Math.max(...ages))];
+}
+
+const oldest = (...of: Parameters<typeof ends>): Map<number, number> => ends(...of)[1];
+
+/** By seed, the points between the two. */
+function lost(...of: Parameters<typeof ends>): Map<number, number> {
+  const [young, old] = ends(...of);
+  return new Map([...old].flatMap(([seed, accuracy]) => (young.has(seed) ? [[seed, young.get(seed)! - accuracy]] : [])));
 }
 
 /** By seed, how far the oldest masks of the lower rate are from those of the higher one: after as many epochs, and at the nearest distance moved. */
@@ -108,13 +122,22 @@ function claims(rows: readonly Row[], plan: Plan): Claim[] {
       over('large_final', 'init_final_signs', 'init'),
       over('large_final', 'init_final_signs', 'final_init_signs'),
     ]),
-    inOrder(scope, { text: 'Old masks that kept their signs fail by magnitudes: trained or equal ones are better', paper }, [
-      over('large_final_same_sign', 'final_init_signs', 'init'),
-      over('large_final_same_sign', 'constant', 'init'),
-    ]),
+    // Initial signs with trained magnitudes are there the trained network itself, which says nothing.
+    inOrder(
+      scope,
+      { text: 'Old masks that kept their signs fail by magnitudes: equal ones are better, and lose less from the youngest mask on', paper },
+      [
+        over('large_final_same_sign', 'constant', 'init'),
+        {
+          name: 'large_final_same_sign, loss with age under init over that under constant',
+          over: lost(rows, 'large_final_same_sign', 'init'),
+          under: lost(rows, 'large_final_same_sign', 'constant'),
+        },
+      ],
+    ),
     inOrder(scope, { text: 'Lost biases of the last layer are a smaller part of it than signs or magnitudes', paper }, [
       over('large_final', 'init_final_signs', 'init_centred'),
-      over('large_final_same_sign', 'final_init_signs', 'init_centred'),
+      over('large_final_same_sign', 'constant', 'init_centred'),
     ]),
     inOrder(
       scope,

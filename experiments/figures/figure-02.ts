@@ -4,11 +4,11 @@
 import { MASK0, type Mask0 } from '../../src/masks/actions.js';
 import { CONVOLUTIONAL, type NetworkName, onItsData, type Row } from '../cells/cell.js';
 import { type Plan, ticketCells } from '../cells/grids.js';
-import { extentText, shortened } from '../cells/scale.js';
+import { runText, shortened } from '../cells/scale.js';
 import { type Line, type Style, seedsOf, styled } from '../evidence/chart.js';
-import { inOrder } from '../evidence/claims.js';
+import { inOrder, type Order } from '../evidence/claims.js';
 import type { Claim, Experiment, Picture } from '../evidence/experiment.js';
-import { deepMeans, pointsOf, sameSeeds, where } from '../evidence/rows.js';
+import { deepMeans, levelsAbove, pointsOf, sameSeeds, where } from '../evidence/rows.js';
 
 const LABELS: Record<Mask0, string> = {
   zero: 'zero',
@@ -42,20 +42,25 @@ function picture(name: string, all: readonly Row[], plan: Plan, network: Network
   return {
     name: `${name}-${network}`,
     title: `What pruned weights become: ${onItsData(network)}`,
-    caption: `${extentText(plan.scale, network)}; masks of large_final; test accuracy after a round's last epoch; ${seedsOf(lines)}.`,
+    caption: `${runText(plan.scale, network)}; masks of large_final; test accuracy after a round's last epoch; ${seedsOf(lines)}.`,
     chart: { kind: 'curves', across: 'kept', yLabel: 'test accuracy, %', lines },
   };
 }
 
 function claims(rows: readonly Row[], plan: Plan, network: NetworkName): Claim[] {
   const scope = { plan, network, shortened: shortened(plan.scale, network) };
-  const arm = (mask0: Mask0) => deepMeans(where(rows, { network, mask0 }), DEEP);
-  const over = (better: Mask0, worse: Mask0, slack?: number) => ({
-    name: `${better} over ${worse}`,
-    over: arm(better),
-    under: arm(worse),
-    slack,
-  });
+  const of = (mask0: Mask0) => where(rows, { network, mask0 });
+  const arm = (mask0: Mask0) => deepMeans(of(mask0), DEEP);
+  const over = (better: Mask0, worse: Mask0, slack?: number): Order => {
+    const [above, levels] = levelsAbove(of(better), of(worse), DEEP);
+    return {
+      name: `${better} over ${worse}`,
+      over: arm(better),
+      under: arm(worse),
+      slack,
+      detail: `above at ${above} of ${levels} levels`,
+    };
+  };
   const [zero, init] = [arm('zero'), arm('init')];
   const higher = new Map([...zero].flatMap(([seed, value]) => (init.has(seed) ? [[seed, Math.max(value, init.get(seed)!)]] : [])));
   const notAbove = (control: Mask0) => ({ name: `the better of zero and init over ${control}`, over: higher, under: arm(control) });

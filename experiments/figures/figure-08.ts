@@ -4,11 +4,12 @@
 import { MASK1, type Mask1 } from '../../src/masks/actions.js';
 import { type NetworkName, onItsData, type Row } from '../cells/cell.js';
 import { type Plan, ticketCells } from '../cells/grids.js';
-import { extentText, shortened } from '../cells/scale.js';
+import { runText, shortened } from '../cells/scale.js';
 import { CRITERION_STYLE, mask1Style, nearTop, seedsOf } from '../evidence/chart.js';
-import { inOrder, type Order, type Scope } from '../evidence/claims.js';
+import { inOrder, type Order, points, type Scope } from '../evidence/claims.js';
 import type { Claim, Experiment, Picture } from '../evidence/experiment.js';
 import { deepMeans, pairs, pointsOf, sameSeeds, where } from '../evidence/rows.js';
+import { summary } from '../statistics.js';
 
 /** Kept fractions at which the actions are told apart: deep pruning. */
 const DEEP = 0.1;
@@ -44,7 +45,7 @@ export function signsPictures(all: readonly Row[], plan: Plan, network: NetworkN
     name: `${name}${suffix}`,
     title: `${title}: ${onItsData(network)}`,
     caption:
-      `${extentText(plan.scale, network)}; masks of large_final; test accuracy after a round's last epoch; ${seedsOf(lines)}. ` +
+      `${runText(plan.scale, network)}; masks of large_final; test accuracy after a round's last epoch; ${seedsOf(lines)}. ` +
       'Dashed: signs free. reinit permutes the initial weights of the layer; redraw draws new ones.',
     chart: { kind: 'curves', across: 'kept', yLabel: 'test accuracy, %', lines, range },
   });
@@ -81,6 +82,7 @@ export function signsClaims(rows: readonly Row[], plan: Plan, network: NetworkNa
         name: `${signed(action)} leads ${action} by more than it is away from rewind`,
         over: new Map(lead(signed(action), action)),
         under: new Map(lead(signed(action), 'rewind').map(([seed, points]) => [seed, Math.abs(points)])),
+        detail: distanceText(lead(signed(action), 'rewind').map(([, points]) => points)),
       })),
     ),
     inOrder(scope, { text: `Re-initialised tickets are below rewound ones, in ${network}`, paper: 'reinit below rewind' }, [
@@ -89,6 +91,8 @@ export function signsClaims(rows: readonly Row[], plan: Plan, network: NetworkNa
     ]),
   ];
 }
+
+const distanceText = (leads: readonly number[]): string => (leads.length > 0 ? `${points(summary(leads).mean)} from rewind` : '');
 
 export const signsCells = (plan: Plan, network: NetworkName) =>
   ticketCells(plan, network, [...MASK1.map((mask1) => ({ criterion: 'large_final' as const, mask1 })), { criterion: 'random' }]);

@@ -3,8 +3,8 @@
 
 import { CRITERIA, type Criterion } from '../../src/masks/criteria.js';
 import type { Row } from '../cells/cell.js';
-import { curveCells, curvesShortened, curveText, lastAge, type Plan } from '../cells/grids.js';
-import { extentText } from '../cells/scale.js';
+import { curveCells, curveText, lastAge, type Plan } from '../cells/grids.js';
+import { runText, shortened } from '../cells/scale.js';
 import { CRITERION_STYLE, type Line, seedsOf } from '../evidence/chart.js';
 import { inOrder, notRun } from '../evidence/claims.js';
 import type { Experiment, Picture } from '../evidence/experiment.js';
@@ -63,11 +63,12 @@ export const mechanism: Experiment = {
       'round',
       'mechanism-rounds',
       'Pruned weights that had moved toward zero, round by round: fc on MNIST',
-      `${extentText(scale, 'fc')}; of the weights that a round prunes`,
+      `${runText(scale, 'fc')}; of the weights that a round prunes`,
     ),
   ],
   claims(rows: readonly Row[], plan: Plan) {
-    const scope = { plan, network: 'fc', shortened: curvesShortened(plan.scale, 'fc') } as const;
+    // Of the curves nothing is shortened where nothing is of the tickets.
+    const scope = { plan, network: 'fc', shortened: shortened(plan.scale, 'fc') } as const;
     const about = {
       text: 'Criteria whose tickets are more than a point better than random ones at 20 % kept and below prune more weights that training moved toward zero than chance does, at half kept; those whose tickets are as much worse, fewer',
       paper: 'good criteria above random',

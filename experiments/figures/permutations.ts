@@ -54,7 +54,7 @@ function tables(rows: readonly Row[], { scale }: Plan): Table[] {
         line('digits as they are', plain),
         ['control: the mask of another permutation', String(pixels.length), accuracy(pixels, 'wrongAccuracy'), ''],
         ['control: the mask of the digits as they are, pixels turned back', '', accuracy(plain), '8'],
-        line('upper bound: trained weights, permuted pixels', dense),
+        line('beside them: trained weights, permuted pixels', dense),
       ],
     },
   ];

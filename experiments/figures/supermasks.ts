@@ -100,7 +100,7 @@ function budgetText(rows: readonly Row[], scale: Plan['scale'], network: Network
   const [bernoulli, topk] = ['bernoulli', 'topk'].map((method) => epochsOf(own, method));
   const powers = [...new Set(own.map((row) => Number(row['power'] ?? 0)))].filter((power) => power > 0);
   return [
-    ...(powers.length > 0 ? [curveText(scale, network, { powers })] : []),
+    ...(powers.length > 0 ? [curvesShortened(scale, network, { powers }) ?? curveText(scale, network, { powers })] : []),
     ...(bernoulli ? [learnedShortened(scale, network, bernoulli)] : []),
     ...(topk ? [topkText(scale, network, topk)] : []),
   ].join('; ');
@@ -136,7 +136,7 @@ function tables(rows: readonly Row[], { scale }: Plan): Table[] {
 }
 
 /** Bars of each network that has rows, by the name of their drawing. */
-const pictures = (rows: readonly Row[], plan: Plan, names: Partial<Record<NetworkName, string>>): Picture[] =>
+const pictures = (rows: readonly Row[], plan: Plan, names: Partial<Record<NetworkName, string>>, on = ''): Picture[] =>
   present(rows)
     .filter((network) => network in names)
     .map((network) => ({
@@ -147,7 +147,7 @@ const pictures = (rows: readonly Row[], plan: Plan, names: Partial<Record<Networ
     }))
     .map(({ network, bars }) => ({
       name: names[network] ?? '',
-      title: `Supermasks, learned masks and trained weights: ${network}`,
+      title: `Supermasks, learned masks and trained weights: ${network}${on}`,
       caption: `${budgetText(rows, plan.scale, network)}; test accuracy; ${seedsText(bars)}; red: the paper.`,
       chart: { kind: 'bars', bars },
     }));
@@ -272,7 +272,7 @@ export const supermasksControl: Experiment = {
   minutes: 150,
   cells: controlCells,
   select: (rows, plan) => select(rows, whole(plan)),
-  pictures: (rows, plan) => pictures(rows, whole(plan), { conv2: 'supermasks-control' }),
+  pictures: (rows, plan) => pictures(rows, whole(plan), { conv2: 'supermasks-control' }, ' on all rows'),
   tables: (rows, plan) => tables(rows, whole(plan)),
   claims: (rows, plan) => convClaims(rows, whole(plan), 'conv2', 'conv2 on all rows'),
 };

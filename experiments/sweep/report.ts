@@ -64,7 +64,7 @@ function claimsTable(title: string, claims: readonly Claim[]): string {
   const counts = (Object.keys(CLASS) as Verdict[]).map((verdict) => `${of(verdict).length} ${verdict}`);
   const idle = of('not run');
   return `<h2>${title}</h2>
-<p class="soft">${counts.join(', ')}. Verdicts are computed from the rows; ★: paired t test, p &lt; 0.05.</p>
+<p class="soft">${counts.join(', ')}. Verdicts are computed from the rows; ★: paired t test over three seeds or more, two-sided, p &lt; 0.05, not corrected for their number.</p>
 ${rowsOf(claims.filter((claim) => !idle.includes(claim)))}
 ${idle.length > 0 ? `<details><summary>${idle.length} not run</summary>${rowsOf(idle)}</details>` : ''}`;
 }
