@@ -3,7 +3,7 @@
 import { type Model, writeModel } from '../codec/index.js';
 import type { Dataset, Split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
-import { type Criterion, criterionMask, paperRates } from '../src/masks/criteria.js';
+import { type Criterion, criterionMask, paperRates, roundsTo } from '../src/masks/criteria.js';
 import { type Network, outputs } from '../src/network.js';
 import { constantTwin } from '../src/tickets.js';
 import type { DenseResult } from '../src/train.js';
@@ -40,7 +40,7 @@ export function bestTicket(
   const validation = rowsOf(data.train, parts.validation);
   const classes = classNamesOf(data.train, outputs(network)).length;
   // keep = .8^p for a p that need not be whole: the last layer then keeps .9^p, and so do conv layers (of conv6 .85^p).
-  const powers = keep === undefined ? Array.from({ length: CURVE_ROUNDS }, (_, i) => i + 1) : [Math.log(keep) / Math.log(0.8)];
+  const powers = keep === undefined ? Array.from({ length: CURVE_ROUNDS }, (_, i) => i + 1) : [roundsTo(keep)];
   let best: { mask: Uint8Array[]; rounds: number; valAccuracy: number } | null = null;
   for (const rounds of powers) {
     const mask = criterionMask(network, criterion, dense.initial, dense.final.weights, paperRates(network, rounds), network.seed);

@@ -19,7 +19,7 @@ import {
   toParameters,
 } from '../../interop/index.js';
 import { createWasmEngine } from '../../src/engine/wasm.js';
-import { CRITERIA, type Criterion, criterionMask, paperRates } from '../../src/masks/criteria.js';
+import { CRITERIA, type Criterion, criterionMask, paperRates, roundsTo } from '../../src/masks/criteria.js';
 import {
   describe,
   keptBytes,
@@ -172,7 +172,7 @@ async function fromWeights(options: Options): Promise<void> {
     checkOut(options.out, options);
   }
   const network: Network = { ...architecture, distribution: 'normal', sigma: 'glorot', seed };
-  const rates = paperRates(network, Math.log(keep) / Math.log(0.8));
+  const rates = paperRates(network, roundsTo(keep));
   const criteria = options.criterion ? [options.criterion] : CRITERIA;
   const masks = criteria.map((criterion) => criterionMask(network, criterion, initial.weights, final.weights, rates, seed));
   const data = dataOf(options);

@@ -22,6 +22,7 @@
 //
 // Streams of DOMAIN.sampling: `layer` for random scores, 0x10000 + layer for ties, from 0x10000000 on the actions (actions.ts).
 
+import { exp, ln } from '../exact.js';
 import { countKept, kept, type Mask, maskBytes, type Network, ShapeError, weightCounts, weighted } from '../network.js';
 import { DOMAIN, fillWords, permutation, type Seed } from '../random.js';
 
@@ -173,8 +174,12 @@ export function paperPercents(network: Network): number[] {
   return layers.map(({ layer }, i) => (i === layers.length - 1 ? 90 : layer.kind === 'conv' ? conv : 80));
 }
 
-/** Kept fractions after `power` rounds, which need not be whole: for masks taken once. */
-export const paperRates = (network: Network, power: number): number[] => paperPercents(network).map((percent) => (percent / 100) ** power);
+/** Kept fractions after `power` rounds, which need not be whole: for masks taken once. ECMAScript leaves ** to the machine. */
+export const paperRates = (network: Network, power: number): number[] =>
+  paperPercents(network).map((percent) => exp(power * ln(percent / 100)));
+
+/** Rounds after which a dense layer has come to keep this fraction. */
+export const roundsTo = (kept: number): number => ln(kept) / ln(0.8);
 
 /**
  * Kept weights per layer after one more round, or `rounds` more at once: of n kept weights floor(n (100 - percent) / 100) are pruned, in

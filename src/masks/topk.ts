@@ -5,6 +5,7 @@
 // before they are cut. Activations keep their size because a layer's weights are multiplied by 1 / sqrt(density) while it falls;
 // with zero biases such a factor changes no prediction, and it is not stored.
 
+import { exp, ln } from '../exact.js';
 import { type Architecture, checkMask, kept, type Mask, type Network, weightCounts, weighted } from '../network.js';
 import { DOMAIN, fillWords } from '../random.js';
 
@@ -54,7 +55,8 @@ export const gainAt = (density: readonly number[]): number[] => density.map((d) 
  * A density for each layer of a network of convolutions: 15 n^0.4 of its n weights, so that the larger a layer, the smaller the kept
  * part, at most a half. Chosen on validation rows of MNIST (bench/README.md).
  */
-export const convDensity = (network: Architecture): number[] => weightCounts(network).map((n) => Math.min(START_DENSITY, 15 * n ** -0.6));
+export const convDensity = (network: Architecture): number[] =>
+  weightCounts(network).map((n) => Math.min(START_DENSITY, 15 * exp(-0.6 * ln(n))));
 
 /** One density a layer: a shorter list repeats its last entry. */
 export const spread = (density: readonly number[], layers: number): number[] =>
