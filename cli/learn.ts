@@ -77,7 +77,7 @@ export type Permutations = Omit<Provenance, 'dataset'>;
 export const UNPERMUTED: Permutations = { pixelPermutation: null, labelPermutation: null };
 
 /** Where a task is learned from. */
-export interface TaskSource extends LoadedData {
+export interface TaskSource extends Pick<LoadedData, 'name' | 'train' | 'test'> {
   readonly permutations?: Permutations;
 }
 

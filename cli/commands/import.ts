@@ -33,7 +33,7 @@ import {
   weightShapes,
 } from '../../src/network.js';
 import { DISTRIBUTIONS, type Distribution, formatSeed, type Seed } from '../../src/random.js';
-import { checkFits, loadDataset, pathOf, seenBy } from '../datasets/load.js';
+import { checkFits, loadDataset, seenBy } from '../datasets/load.js';
 import type { LoadedData } from '../datasets/own-data.js';
 import { checkNoInput, checkWritable, readFile, writeFileSafely } from '../files.js';
 import { accuracies, accuracyUnder, partsOf, taskModel } from '../learn.js';
@@ -228,14 +228,14 @@ const textOf = (rows: readonly Row[], trained: number | undefined, out: string |
     ...(out === undefined ? [] : [`${out}: the masks`]),
   ].join('\n');
 
-function checkOut(out: string, { data, network }: Options): void {
+function checkOut(out: string, { network }: Options): void {
   checkWritable(out);
-  checkNoInput(out, [data === undefined ? undefined : pathOf(data), network.file]);
+  checkNoInput(out, [network.file]);
 }
 
-function dataOf({ data, label, network: { architecture } }: Options): LoadedData | null {
+function dataOf({ data, label, out, network: { architecture } }: Options): LoadedData | null {
   if (data === undefined) return null;
-  const loaded = loadDataset(data, { label });
+  const loaded = loadDataset(data, { label, out });
   checkFits(loaded, architecture, outputs(architecture));
   return loaded;
 }

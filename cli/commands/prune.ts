@@ -13,7 +13,7 @@ import { describe, outputs, totalKept, totalWeights } from '../../src/network.js
 import { formatSeed, type Seed } from '../../src/random.js';
 import { type TicketOptions, ticketNetwork, tickets } from '../../src/tickets.js';
 import { PAPER, paperTraining, trainDense } from '../../src/train.js';
-import { checkFits, labelLine, loadDataset, pathOf, seenBy } from '../datasets/load.js';
+import { checkFits, labelLine, loadDataset, seenBy } from '../datasets/load.js';
 import type { LoadedData } from '../datasets/own-data.js';
 import { checkNoInput, checkWritable, writeFileSafely } from '../files.js';
 import { accuracy, accuracyUnder, batchOf, emptyLayer, partsOf } from '../learn.js';
@@ -129,8 +129,8 @@ async function once(options: Options): Promise<void> {
   const criterion = options.criterion ?? 'large_final_same_sign';
   const { architecture, file } = options.network;
   checkWritable(options.out);
-  checkNoInput(options.out, [pathOf(options.data), file]);
-  const data = loadDataset(options.data, { label: options.label });
+  checkNoInput(options.out, [file]);
+  const data = loadDataset(options.data, { label: options.label, out: options.out });
   checkFits(data, architecture, outputs(architecture));
   const network = ticketNetwork(seenBy(architecture, data.train), options.seed);
   const engine = await createWasmEngine({ threads: options.threads });

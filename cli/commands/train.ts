@@ -11,7 +11,7 @@ import { createWasmEngine } from '../../src/engine/wasm.js';
 import { describe, outputs, totalKept, totalWeights, weightCounts } from '../../src/network.js';
 import type { Seed } from '../../src/random.js';
 import { FC_EPOCHS } from '../../src/train.js';
-import { checkFits, checkMoves, labelLine, loadDataset, pathOf, seenBy, unseen } from '../datasets/load.js';
+import { checkFits, checkMoves, labelLine, loadDataset, seenBy, unseen } from '../datasets/load.js';
 import { checkNoInput, checkWritable, writeFileSafely } from '../files.js';
 import {
   CONV_EPOCHS,
@@ -169,8 +169,8 @@ const goalOf = ({ targetBytes, targetAccuracy }: Options): Goal | null =>
 async function run(options: Options): Promise<void> {
   const given = options.network;
   checkWritable(options.out);
-  checkNoInput(options.out, [pathOf(options.data), given.file]);
-  const loaded = loadDataset(options.data, { label: options.label });
+  checkNoInput(options.out, [given.file]);
+  const loaded = loadDataset(options.data, { label: options.label, out: options.out });
   checkFits(loaded, given.architecture, outputs(given.architecture));
   checkMoves(loaded, options);
   const data = permutedSource(loaded, outputs(given.architecture), options.permutePixels, options.permuteLabels);

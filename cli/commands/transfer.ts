@@ -24,7 +24,7 @@ import { createWasmEngine } from '../../src/engine/wasm.js';
 import { describe, type Network, outputs, weightCounts } from '../../src/network.js';
 import type { Seed } from '../../src/random.js';
 import { FC_EPOCHS } from '../../src/train.js';
-import { beyond, checkFits, checkKind, checkMoves, loadDataset, pathOf, unseen } from '../datasets/load.js';
+import { beyond, checkFits, checkKind, checkMoves, loadDataset, unseen } from '../datasets/load.js';
 import { checkNoInput, checkWritable, makeFolder, readFile, rewrite, writeFileSafely } from '../files.js';
 import {
   classNamesOf,
@@ -136,15 +136,15 @@ function checkOptions({ id, out }: Options): void {
 }
 
 /** The archive of the known masks may be written, by `--id`, as it keeps all of them. */
-function checkOut(out: string, file: string, source: string, { id, network }: Options): void {
+function checkOut(out: string, file: string, { id, network }: Options): void {
   checkWritable(out);
-  checkNoInput(out, [pathOf(source), network]);
+  checkNoInput(out, [network]);
   if (id === undefined) checkNoInput(out, [file], 'Give --out another name; --id NAME adds the new task to the known ones');
 }
 
 async function run(file: string, source: string, options: Options): Promise<void> {
   checkOptions(options);
-  if (options.out !== undefined) checkOut(options.out, file, source, options);
+  if (options.out !== undefined) checkOut(options.out, file, options);
   const picture = options.draw === undefined ? undefined : await pictureIn(options.draw);
   const quiet = options.json === true;
   const networks = await networksOf(options.network);
@@ -242,8 +242,8 @@ function reader(source: string, network: Network, options: Options): (known: Tas
  * that training starts at. From scratch they are the same, so that the two can be compared; the file says so of the new task.
  */
 function taskOf(source: string, network: Network, options: Options, features: Features | undefined): NewTask {
-  const { permutePixels, permuteLabels, density } = options;
-  const data = loadDataset(source, { features, label: options.label });
+  const { permutePixels, permuteLabels, density, label, out } = options;
+  const data = loadDataset(source, { features, label, out });
   checkKind(data, features, 'the data of the new task');
   checkFits(data, network, outputs(network), 'the data of the new task');
   checkMoves(data, options);

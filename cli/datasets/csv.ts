@@ -172,7 +172,13 @@ export function fromCsv(train: Table, test: Table | null, wanted: Wanted): Parts
     const labels = Uint8Array.from(rows, (row) => row.label);
     return { input: [1, 1, columns.length], images: featureBytes(values, features), labels, names, features };
   };
-  return { train: set(known, parts.train), test: set(unknown, parts.test), drawn: test === null, label };
+  return {
+    train: set(known, parts.train),
+    test: set(unknown, parts.test),
+    drawn: test === null,
+    label,
+    files: [train, ...(test ? [test] : [])].map(({ path }) => path),
+  };
 }
 
 /** The classes of a column, in order. */

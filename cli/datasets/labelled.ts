@@ -26,6 +26,8 @@ export interface Parts {
   readonly drawn?: boolean;
   /** The column of classes, where there are columns. */
   readonly label?: string;
+  /** What was read, and may not be written over. */
+  readonly files: readonly string[];
 }
 
 /** What is wanted of rows, whatever form they have. */
@@ -38,6 +40,8 @@ export interface Wanted {
   readonly label?: string;
   /** All rows are for testing, those to learn from as well. */
   readonly whole?: boolean;
+  /** A file that will be written: the data must not be read from it. */
+  readonly out?: string;
 }
 
 export const fits = (name: string): boolean => !name.startsWith('\ufeff') && new TextEncoder().encode(name).length <= MAX_NAME_BYTES;

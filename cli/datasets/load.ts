@@ -11,20 +11,22 @@ import { type Dataset, datasetFromCifar, datasetFromIdx, type Features } from '.
 import type { Reach } from '../../src/moves.js';
 import { type Architecture, describe, inputs, isDense, type Shape } from '../../src/network.js';
 import { formatSeed, type Seed } from '../../src/random.js';
-import { plain, readFile, reading, statusOf } from '../files.js';
+import { checkNoInput, plain, readFile, reading, statusOf } from '../files.js';
 import { FORMS } from '../options.js';
 import { checkSum, findKnown, isKnown, KNOWN, KNOWN_NAMES, type Known, type KnownName } from './known.js';
-import { TEST_EVERY, type Wanted } from './labelled.js';
+import { type Parts, TEST_EVERY, type Wanted } from './labelled.js';
 import { classNames, type LoadedData, loadOwn } from './own-data.js';
 
 /**
  * @param source a known name; an .npz file as Keras saves it; a .csv or .tsv file; or a folder with train-images-idx3-ubyte,
  * train-labels-idx1-ubyte and the same with t10k or test (idx4 for images in colour), with data_batch_1.bin to data_batch_5.bin and
  * test_batch.bin, with train.csv and test.csv, or with PNG files in a folder a class. A file labels.txt names classes, unless a task does.
- * @throws SeedmaskError no-dataset, no-file, over-limit; bad-option, where there is no such column of classes; DataError
+ * @throws SeedmaskError no-dataset, no-file, over-limit; bad-option, where there is no such column of classes; cannot-write, where what is
+ * to be written is read here; DataError
  */
 export function loadDataset(source: string, wanted: Wanted = {}): LoadedData {
   const loaded = isKnown(source) ? loadKnown(source, wanted) : (loadOwn(source, wanted) ?? loadFolder(source, wanted));
+  if (wanted.out !== undefined) checkNoInput(wanted.out, loaded.files);
   const [train, test] = [loaded.train, loaded.test].map(({ input }) => input.join(' x '));
   if (train !== test) {
     throw new SeedmaskError('no-dataset', {
@@ -73,6 +75,7 @@ function loadKnown(name: KnownName, { labels }: Wanted): LoadedData {
     name,
     train: { ...datasetFromIdx(trainImages, trainLabels, 'train'), ...(!labels && names && { names }) },
     test: datasetFromIdx(testImages, testLabels, 'test'),
+    files: Object.keys(files).map((file) => join(folder, file)),
   };
 }
 
@@ -85,21 +88,27 @@ function loadFolder(folder: string, { labels }: Wanted): LoadedData {
       expected: `${KNOWN_NAMES} or ${FORMS}`,
     });
   }
-  const { train, test } = partsOf(folder);
-  const names = labels ? {} : classNames(folder, [train, test]);
-  return { name: basename(resolve(folder)), train: { ...train, ...names }, test };
+  const { train, test, files } = partsOf(folder);
+  const named = join(folder, 'labels.txt');
+  const names = labels ? {} : classNames(named, [train, test]);
+  return { name: basename(resolve(folder)), train: { ...train, ...names }, test, files: [...files, named] };
 }
 
-function partsOf(folder: string): { train: Dataset; test: Dataset } {
+function partsOf(folder: string): Parts {
+  const files: string[] = [];
+  const read = (names: readonly string[]) => {
+    const path = the(folder, names);
+    files.push(path);
+    return content(path);
+  };
   if (find(folder, ['data_batch_1.bin'])) {
-    const batch = (file: string) => read(folder, [file]);
-    const train = [1, 2, 3, 4, 5].map((i) => batch(`data_batch_${i}.bin`));
-    return { train: datasetFromCifar(train, 'train'), test: datasetFromCifar([batch('test_batch.bin')], 'test') };
+    const train = [1, 2, 3, 4, 5].map((i) => read([`data_batch_${i}.bin`]));
+    return { train: datasetFromCifar(train, 'train'), test: datasetFromCifar([read(['test_batch.bin'])], 'test'), files };
   }
   if (!find(folder, idxNames(['train'], 'images', [3, 4]))) throw nothingKnown(folder);
   const idx = (set: string, parts: string[]) =>
-    datasetFromIdx(read(folder, idxNames(parts, 'images', [3, 4])), read(folder, idxNames(parts, 'labels', [1])), set);
-  return { train: idx('train', ['train']), test: idx('test', ['t10k', 'test']) };
+    datasetFromIdx(read(idxNames(parts, 'images', [3, 4])), read(idxNames(parts, 'labels', [1])), set);
+  return { train: idx('train', ['train']), test: idx('test', ['t10k', 'test']), files };
 }
 
 /** What was looked for and what was found. */
@@ -121,11 +130,13 @@ const find = (folder: string, names: readonly string[]): string | undefined =>
     .map((name) => join(folder, name))
     .find((path) => existsSync(path));
 
-function read(folder: string, names: readonly string[]): Uint8Array {
+function the(folder: string, names: readonly string[]): string {
   const path = find(folder, names);
-  if (path === undefined) {
-    throw new SeedmaskError('no-dataset', { field: folder, got: `no ${names[0]}`, expected: `a file ${names.join(' or ')} (also .gz)` });
-  }
+  if (path !== undefined) return path;
+  throw new SeedmaskError('no-dataset', { field: folder, got: `no ${names[0]}`, expected: `a file ${names.join(' or ')} (also .gz)` });
+}
+
+function content(path: string): Uint8Array {
   const bytes = readFile(path);
   if (!path.endsWith('.gz')) return bytes;
   try {
@@ -137,9 +148,6 @@ function read(folder: string, names: readonly string[]): Uint8Array {
 
 /** Which column tells the classes, as results say it. */
 export const labelLine = (label: string): string => `label column ${oneLine(label)}`;
-
-/** The path that a data set is read from; undefined where it is known by name. */
-export const pathOf = (data: string): string | undefined => (isKnown(data) ? undefined : data);
 
 /** Whether rows are images, whose values have neighbours in two directions. */
 export const isImage = (input: Shape): boolean => input[0] > 1 && input[1] > 1;

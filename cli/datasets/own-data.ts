@@ -16,9 +16,8 @@ export interface LoadedData extends Parts {
   readonly name: string;
 }
 
-/** The names of classes in a folder's labels.txt, one a line, if there is one: one for every label of its parts. */
-export function classNames(folder: string, parts: readonly Dataset[]): { readonly names?: readonly string[] } {
-  const path = join(folder, 'labels.txt');
+/** The names of classes in a file, one a line, if it is there: one for every label of its parts. */
+export function classNames(path: string, parts: readonly Dataset[]): { readonly names?: readonly string[] } {
   if (!existsSync(path)) return {};
   const names = new TextDecoder()
     .decode(readFile(path, 2 ** 20))
@@ -80,5 +79,5 @@ function fromNpz(path: string): Parts {
     if (wrong >= 0) throw refuse(`y_${set} of ${path}`, `label ${values[wrong]}`, `whole numbers 0 to ${MAX_CLASSES - 1}`);
     return { input: [height, width, channels], images: x.values, labels };
   };
-  return { train: part('train'), test: part('test') };
+  return { train: part('train'), test: part('test'), files: [path] };
 }

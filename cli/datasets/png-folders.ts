@@ -25,7 +25,8 @@ export function pngFolders(folder: string, wanted: Wanted): Parts | null {
 
 function imagesOfBoth(train: readonly Labelled[], test: readonly Labelled[], names: readonly string[], wanted: Wanted) {
   const input = sizeOf(train[0].path);
-  return { train: images(train, names, input, wanted), test: images(test, names, input, wanted) };
+  const files = [...train, ...test].map(({ path }) => path);
+  return { train: images(train, names, input, wanted), test: images(test, names, input, wanted), files };
 }
 
 interface Labelled {
