@@ -131,6 +131,14 @@ test.each<[what: string, words: string[], line: RegExp]>([
   ['a distribution of given weights', [...weights, '--distribution', 'normal'], /--distribution goes with --mask/],
   ['a layout of Keras layers', [...keras, '--layout', 'torch'], /--layout goes with a file that leaves it open, which no .json does/],
   ['tensors of a graph', [...graph, '--tensors', 'a,b'], /--tensors goes with a file without a graph/],
+  ['a column of no data', [...mask, '--label', 'a'], /--label goes with --data/],
+  ['threads for nothing', [...weights, '--threads', '3'], /--threads goes with --data/],
+  [
+    'weights of other numbers',
+    [...weights, '--layout', 'seedmask', '--data', 'own.csv'],
+    /--data must be images, as no file tells how numbers were scaled for these weights, got numbers. Leave it away/,
+  ],
+  ['a cache of nothing', ['serve', good, '--cache', 'x'], /--cache goes with the URL of a server/],
   ['plain http to nobody', ['serve', '--allow-http'], /--allow-http goes with the URL of a server/],
   ['tasks of a figure', ['experiment', 'figure-07', '--tasks', '50', '--out', 'x'], /--tasks goes with an experiment of tasks/],
   ['half a pixel', ['train', '--data', 'mnist', '--out', 'x.smk', '--shift', '0.5'], /whole number of at least 0, got '0.5'/],
@@ -287,6 +295,8 @@ test.each<[what: string, words: string[], line: RegExp]>([
 
 // 11 rows of two numbers, and weights and masks of other programs.
 path('own.csv', `a,b,label\n${Array.from({ length: 11 }, (_, i) => `${i},${-i},${i % 2}`).join('\n')}\n`);
+mkdirSync(join(folder, 'own'));
+path('own/train.csv', readFileSync(join(folder, 'own.csv'), 'utf8'));
 path('own.json', '{"input":[1,1,2],"layers":[{"kind":"dense","units":2,"activation":"linear"}]}');
 path('masks.npz', writeNpz([['mask', { shape: [2, 2], values: Uint8Array.of(0, 1, 1, 1) }]]));
 path('weights.safetensors', writeSafetensors([['layers.0.weight', { shape: [2, 2], values: Float32Array.of(1, 2, 3, 4) }]]));
@@ -302,6 +312,10 @@ test.each<[input: string, words: string[]]>([
   ['own.csv', ['prune', '--data', './own.csv', ...tiny, '--epochs', '1']],
   ['masks.npz', ['import', '--mask', 'masks.npz', ...tiny]],
   ['own.csv', ['import', '--mask', 'masks.npz', ...tiny, '--data', 'own.csv']],
+  ['own/train.csv', ['train', '--data', 'own', ...tiny, '--epochs', '1']],
+  ['own/train.csv', ['prune', '--data', 'own', ...tiny, '--epochs', '1']],
+  ['own/train.csv', ['import', '--mask', 'masks.npz', ...tiny, '--data', 'own']],
+  ['own/train.csv', ['transfer', 'good.smk', 'own']],
   ['weights.safetensors', [...weights, '--criterion', 'large_final']],
   ['own.csv', ['transfer', 'good.smk', 'own.csv']],
   ['good.smk', ['transfer', 'good.smk', 'mnist']],

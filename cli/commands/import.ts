@@ -99,7 +99,10 @@ Examples:
   seedmask import --initial start.safetensors --final trained.safetensors --data mnist --network fc
   seedmask import --initial start/model.json --final trained/model.json --criterion large_final --keep 0.1 --out masks.safetensors
   seedmask import --initial start.onnx --final trained.onnx --data mnist --json
-  seedmask import --mask masks.npz --seed 7 --data mnist --out mine.smk`,
+  seedmask import --mask masks.npz --seed 7 --data mnist --out mine.smk
+
+Accuracies with --initial and --final are those of weights that were trained on pixels divided by 255, from 0 to 1. Of numbers (CSV) none
+are told, as only who trained the weights knows how these were scaled. With --mask the new file says what its task makes of rows.`,
     )
     .action(async (options: Options, command: Command) => {
       checkOptions(options, command);
@@ -107,7 +110,8 @@ Examples:
     });
 }
 
-function checkOptions({ mask, initial, final }: Options, command: Command): void {
+function checkOptions({ mask, initial, final, data }: Options, command: Command): void {
+  if (data === undefined) refuseGiven(command, ['label', 'threads'], '--data');
   if (mask !== undefined) refuseGiven(command, ['criterion', 'keep'], '--initial and --final');
   else refuseGiven(command, ['distribution', 'sigma'], '--mask');
   const both = (end: RegExp) => [initial, final].every((file) => file !== undefined && end.test(file));
@@ -176,6 +180,10 @@ async function fromWeights(options: Options): Promise<void> {
   const criteria = options.criterion ? [options.criterion] : CRITERIA;
   const masks = criteria.map((criterion) => criterionMask(network, criterion, initial.weights, final.weights, rates, seed));
   const data = dataOf(options);
+  if (data?.train.features) {
+    const expected = 'images, as no file tells how numbers were scaled for these weights';
+    throw new SeedmaskError('bad-option', { field: '--data', expected, got: 'numbers', hint: 'Leave it away for the masks alone' });
+  }
   const engine = data && (await createWasmEngine({ threads: options.threads }));
   const all = totalWeights(network);
   const rows = masks.map((mask, i): Row => {
