@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, test } from 'vitest';
-import { writeModel } from '../codec/index.js';
+import { PIXELS_TRANSFORM, writeModel } from '../codec/index.js';
 import { hashOf } from '../server/index.js';
 import { folder, get, oneTask, post, tinyNetwork } from './server.material.js';
 
@@ -52,12 +52,17 @@ test('by itself it listens to this machine alone', async () => {
 const ROWS = { instances: [[0, 255, 10, 3]] };
 
 test.skipIf(spawnSync('curl', ['--version']).status !== 0)('what it says to try is answered, and whether a key is needed', async () => {
-  const files = disk({ 'a.smk': oneTask(tinyNetwork()), 'keys.json': JSON.stringify({ keys: [{ name: 'lab', sha256: hashOf('k') }] }) });
-  for (const [args, said] of [
-    [['--keys', join(files, 'keys.json')], /^Serving 1 task of .*\nClients need a key\. Try/],
-    [[], /^Serving 1 task of .*\nNobody is asked for a key\. Try/],
+  const pixels = oneTask(tinyNetwork());
+  const files = disk({ 'a.smk': pixels, 'keys.json': JSON.stringify({ keys: [{ name: 'lab', sha256: hashOf('k') }] }) });
+  const features = { low: new Float32Array(4), scale: new Float32Array(4).fill(1) };
+  const transform = { ...PIXELS_TRANSFORM, features };
+  const numbers = disk({ 'a/1.smk': pixels, 'a/2.smk': { ...pixels, tasks: [{ ...pixels.tasks[0], transform }] } });
+  for (const [store, args, said] of [
+    [files, ['--keys', join(files, 'keys.json')], /^Serving 1 task of .*\nClients need a key\. Try \(an empty image, the key in \$KEY\):/],
+    [files, [], /^Serving 1 task of .*\nNobody is asked for a key\. Try \(an empty image\):/],
+    [numbers, [], /Try \(a row of zeros\):/],
   ] as const) {
-    const child = spawn(process.execPath, [MAIN, 'serve', files, '--port', '0', ...args]);
+    const child = spawn(process.execPath, [MAIN, 'serve', store, '--port', '0', ...args]);
     running.push(child);
     const [text] = (await once(child.stdout.setEncoding('utf8'), 'data')) as [string];
     expect(text).toMatch(said);

@@ -90,7 +90,7 @@ Examples:
   seedmask serve models/trained --keys keys.json --admin-key-file admin.key --cors https://example.org --log debug`,
     )
     .action(async (path: string | undefined, options: Options, command: Command) => {
-      if (path === undefined || !isUrl(path)) refuseGiven(command, ['allowHttp'], 'the URL of a server to pull from');
+      if (path === undefined || !isUrl(path)) refuseGiven(command, ['allowHttp', 'cache'], 'the URL of a server to pull from');
       const access = accessOf(options);
       if (!access.keys) refuseGiven(command, ['keyRows'], '--keys or SEEDMASK_KEYS: without keys all rows are of one queue');
       await run(path ?? SHIPPED, options, access);
@@ -137,15 +137,16 @@ async function run(path: string, options: Options, access: ReturnType<typeof acc
   const server = await listen(handler, { port: options.port, host: options.host, ...drain });
   const tasks = [...store.tasks.values()];
   const [first] = tasks;
-  const width = inputs(first.versions[0].network);
+  const { network, task } = first.versions[first.versions.length - 1];
+  const [zeros, bytes] = task.transform.features ? ['a row of zeros', 4 * inputs(network)] : ['an empty image', inputs(network)];
   outputOf(options).print({ url: server.url, tasks: tasks.map((task) => task.name) }, () =>
     [
       `Serving ${counted(tasks.length, 'task')} of ${path} at ${server.url}: ${tasks
         .map((task) => task.name)
         .slice(0, 12)
         .join(', ')}`,
-      access.keys ? 'Clients need a key. Try (an empty image, the key in $KEY):' : 'Nobody is asked for a key. Try (an empty image):',
-      `  head -c ${width} /dev/zero | curl -s --data-binary @- ${access.keys ? '-H "X-API-Key: $KEY" ' : ''}-H 'Content-Type: application/octet-stream' ${server.url}/tasks/${encodeURIComponent(first.name)}/classify`,
+      access.keys ? `Clients need a key. Try (${zeros}, the key in $KEY):` : `Nobody is asked for a key. Try (${zeros}):`,
+      `  head -c ${bytes} /dev/zero | curl -s --data-binary @- ${access.keys ? '-H "X-API-Key: $KEY" ' : ''}-H 'Content-Type: application/octet-stream' ${server.url}/tasks/${encodeURIComponent(first.name)}/classify`,
     ].join('\n'),
   );
   const ms = (options.poll ?? (source ? 30 : 2)) * 1000;
