@@ -85,12 +85,13 @@ export async function networksOf(named: string | undefined, others: readonly str
 }
 
 /**
- * Places of the tasks named, or of the only one.
+ * Places of the tasks named, or of the only one; what has no id is called as its file is.
  * @throws SeedmaskError which-task, no-tasks, or bad-task with the ids there are
  */
 export async function places(archive: Archive, ids: readonly string[] | undefined, file: string): Promise<number[]> {
   const first = await inFile(file, () => archive.heads(0, 20));
-  const names = first.map((head) => head.id).join(', ') + (archive.tasks > first.length ? `, ... (${archive.tasks} in all)` : '');
+  const names =
+    first.map((head) => nameOf(head.id, file)).join(', ') + (archive.tasks > first.length ? `, ... (${archive.tasks} in all)` : '');
   if (archive.tasks === 0) throw new SeedmaskError('no-tasks', { field: file, expected: 'a file with masks' });
   if (ids === undefined) {
     if (archive.tasks === 1) return [0];
@@ -98,16 +99,17 @@ export async function places(archive: Archive, ids: readonly string[] | undefine
   }
   const found: number[] = [];
   for (const id of ids) {
-    const place = await inFile(file, () => archive.find(id));
+    const isUnnamed = first[0].id === '' && id === nameOf('', file);
+    const place = isUnnamed ? 0 : await inFile(file, () => archive.find(id));
     if (place < 0 || id === '') {
       const all = await inFile(file, () => archive.heads());
       const meant = nearest(
         id,
-        all.map((head) => head.id),
+        all.map((head) => nameOf(head.id, file)),
       );
       throw new SeedmaskError('bad-task', {
         field: '--task',
-        expected: names ? `one of ${names}` : 'left out: the only task has no id',
+        expected: `one of ${names}`,
         got: id,
         ...(meant && { hint: `Did you mean ${meant}?` }),
       });

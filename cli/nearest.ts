@@ -4,10 +4,10 @@
 // archive of any length takes the memory of two.
 
 import { SeedmaskError, type Task } from '../codec/index.js';
-import type { Dataset, Split } from '../src/data.js';
+import { asInputs, type Dataset, type Split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
 import { matchedAccuracy } from '../src/evaluate.js';
-import { outputs } from '../src/network.js';
+import { inputs, outputs } from '../src/network.js';
 import { type Labelled, rowsOf } from './learn.js';
 import { inFile, type Networks, places, withArchive } from './models.js';
 import type { Count } from './progress.js';
@@ -45,16 +45,19 @@ export async function nearestMask(
   return withArchive(file, networks, async (archive) => {
     const named = await places(archive, id === undefined ? [] : [id], file);
     const all = id === undefined ? Array.from({ length: archive.tasks }, (_, place) => place) : named;
+    const kinds = new Set((await inFile(file, () => archive.heads())).map(({ transform }) => JSON.stringify(transform.features)));
     let best: Omit<Nearest, 'asked'> | undefined;
     let about: { readonly taken: Taken; readonly rows: Labelled } | undefined;
     for (const [i, place] of all.entries()) {
       const task = await inFile(file, () => archive.task(place));
-      const taken = all.length === 1 ? asTaken(task) : refusedBy(task.id, () => asTaken(task));
+      const taken = all.length === 1 || kinds.size === 1 ? asTaken(task) : refusedBy(task.id, () => asTaken(task));
       if (about?.taken !== taken) about = { taken, rows: some(taken) };
       const { images, labels } = about.rows;
-      const classifier = engine.classifier(archive.network, { mask: task.mask });
+      const classifier = engine.classifier(archive.network, { mask: task.mask, transform: task.transform });
       const width = outputs(archive.network);
-      const accuracy = matchedAccuracy(classifier.logits(images, labels.length), labels, width, Math.min(width, task.labels.length));
+      // Features are bytes already, made as the task makes them.
+      const seen = asInputs(images, { constant: task.transform.constant }, inputs(archive.network));
+      const accuracy = matchedAccuracy(classifier.logits(seen, labels.length), labels, width, Math.min(width, task.labels.length));
       classifier.free();
       if (!best || accuracy > best.accuracy) best = { task, accuracy };
       update(i + 1, all.length);
@@ -63,13 +66,13 @@ export async function nearestMask(
   });
 }
 
-/** What a task refuses of the new rows is told with its name: the others may take them. */
+/** What a task refuses of the new rows is told with its name: the others may take them, unless it is said already what to do. */
 function refusedBy<T>(id: string, take: () => T): T {
   try {
     return take();
   } catch (error) {
-    if (!(error instanceof SeedmaskError)) throw error;
-    const hint = `So says ${id} of this file: --task names a known task that takes these rows`;
+    if (!(error instanceof SeedmaskError) || error.details.hint) throw error;
+    const hint = `So says ${id} of this file: --task names one that takes these rows, if there is one`;
     throw new SeedmaskError(error.code, { ...error.details, hint });
   }
 }

@@ -6,7 +6,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import fc from 'fast-check';
-import { zipSync } from 'fflate';
+import { gzipSync, zipSync } from 'fflate';
 import { PNG } from 'pngjs';
 import { afterAll, expect, test } from 'vitest';
 import { parted } from '../cli/datasets/labelled.js';
@@ -51,6 +51,7 @@ for name, save in (('plain', np.savez), ('packed', np.savez_compressed)):
   for (const name of ['plain.npz', 'packed.npz']) {
     expect(loadDataset(at(name))).toEqual({
       name,
+      files: [at(name)],
       train: { input: [4, 3, 1], images: values.slice(0, 36), labels: Uint8Array.of(2, 0, 1) },
       test: { input: [4, 3, 1], images: values.slice(36), labels: Uint8Array.of(1, 1) },
     });
@@ -290,7 +291,14 @@ test('--label names the column of classes, of which the result says how many the
   expect(seedmask('pack', 'which/x.smk', 'which/w.smk', '--out', 'which/both.smk').status).toBe(0);
   const both = (...more: string[]) =>
     seedmask('transfer', 'which/both.smk', 'which/rows.csv', '--label', 'Colour', '--epochs', '1', '--json', ...more);
-  expect(both().stderr).toMatch(/no column weight among .*So says w of this file: --task names a known task that takes these rows\n$/);
+  expect(both().stderr).toMatch(
+    /no column weight among .*So says w of this file: --task names one that takes these rows, if there is one\n$/,
+  );
+  // What is wrong for every known task is said of none, and what is to be done about it stays.
+  put({ 'which/four.csv': `wide,weight,size,label\n${'1,2,3,a\n2,3,4,b\n3,4,5,c\n4,5,6,d\n'.repeat(5)}` });
+  expect(seedmask('transfer', 'which/both.smk', 'which/four.csv').stderr).toMatch(
+    /got 3 in four.csv. Take other data or another network\n$/,
+  );
   expect(both('--task', 'x').status).toBe(0);
   // Whoever prunes or imports names the column too.
   for (const words of [['prune'], ['import', '--mask', 'which/x.smk']])
@@ -455,6 +463,11 @@ test('train on CSV, eval, and a server that takes the raw numbers', async () => 
   const { predictions: rowForm } = (await post('/v1/models/plants:predict', { instances: [{ features: instances[0] }] })) as never;
   expect((rowForm as number[][])[0]).toHaveLength(3);
   const tensor = { name: 'features', shape: [1, 4], datatype: 'FP32', data: instances[0] };
+  for (const wrong of [{ datatype: 'FP64' }, { name: undefined }])
+    expect(await post('/v2/models/plants/infer', { inputs: [{ ...tensor, ...wrong }] })).toMatchObject({
+      expected: expect.not.stringMatching(/pixel|raw/),
+      hint: 'Send {"inputs": [{"name": "features", "shape": [n, 4], "datatype", "data"}]}.',
+    });
   expect(await post('/v2/models/plants/infer', { inputs: [tensor] })).toMatchObject({ outputs: [{}, { data: [best] }] });
   expect(await post('/v2/models/plants/infer', { inputs: [{ ...tensor, name: 'x' }] })).toMatchObject({
     field: '/inputs/0/name',
@@ -561,6 +574,33 @@ test('PNG files by class, with test folders or without', () => {
   put(Object.fromEntries([0, 1, 2, 3, 4, 5, 6].map((i) => [`flat/${i < 2 ? 'x' : 'y'}/${i}.png`, image(i)])));
   const flat = loadDataset(at('flat'));
   expect([[...flat.train.labels], [...flat.test.labels]]).toEqual([[0, 0, 1, 1, 1, 1], [1]]);
+});
+
+test('no file that is read may be written, in whatever folder it lies; others there may', () => {
+  const image = png([1, 2, 3, 4], 2);
+  const [images, labels] = [toIdx([2, 2, 2], new Uint8Array(8)), toIdx([2], Uint8Array.of(0, 1))];
+  put({
+    'over/csv/train.csv': 'a,label\n1,x\n2,y\n3,x\n',
+    'over/csv/test.tsv': 'a\tlabel\n1\tx\n2\ty\n',
+    'over/csv/model.smk': '',
+    ...Object.fromEntries([0, 1, 2, 3, 4].map((i) => [`over/png/cat/${i}.png`, image])),
+    'over/idx/train-images-idx3-ubyte.gz': gzipSync(images),
+    'over/idx/train-labels-idx1-ubyte': labels,
+    'over/idx/test-images-idx3-ubyte': images,
+    'over/idx/test-labels-idx1-ubyte': labels,
+    'over/idx/labels.txt': 'no\nyes\n',
+  });
+  for (const [data, ...files] of [
+    ['csv', 'train.csv', 'test.tsv'],
+    ['png', 'cat/0.png', 'cat/4.png'],
+    ['idx', 'train-images-idx3-ubyte.gz', 'test-labels-idx1-ubyte', 'labels.txt'],
+  ]) {
+    for (const file of files)
+      expect(() => loadDataset(at(`over/${data}`), { out: at(`over/${data}/./${file}`) }), file).toThrow(
+        /it is an input. Give --out another name$/,
+      );
+    expect(loadDataset(at(`over/${data}`), { out: at('over/csv/model.smk') }).name).toBe(data);
+  }
 });
 
 test('links to folders and files are followed, and names that begin with a dot passed over', () => {

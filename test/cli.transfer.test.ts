@@ -102,6 +102,35 @@ describe('a file of several known masks', () => {
   });
 });
 
+test('a known mask is shown what its task makes of the pixels', () => {
+  const plain = readModel(bytesOf('plain.smk'));
+  const [task] = plain.tasks;
+  const asked = (transform: Partial<typeof task.transform>) => {
+    writeFileSync(join(folder, 'seen.smk'), writeModel({ ...plain, tasks: [{ ...task, transform: { ...task.transform, ...transform } }] }));
+    return json('transfer', 'seen.smk', 'digits', '--density', '0.1,0.3', '--epochs', '1').knownAccuracy;
+  };
+  const told = asked({});
+  expect(told).toBeGreaterThan(0.75);
+  expect(asked({ mean: 255 })).toBeLessThan(told - 0.2);
+  // A row of which nothing is left tells the class that is most frequent.
+  expect(asked({ constant: new Uint8Array(98).fill(255) })).toBeLessThan(0.2);
+});
+
+test('rows that no mask of a network takes, or none of its kind, are no concern of one of them', () => {
+  const words = (data: string) => seedmask('transfer', 'two.smk', data, '--epochs', '1').stderr;
+  expect(words('nowhere')).not.toContain('So says');
+  writeFileSync(
+    join(folder, 'wide.npz'),
+    writeNpz(
+      ['train', 'test'].flatMap((part): [string, NumpyArray][] => [
+        [`x_${part}`, { shape: [20, 9], values: new Uint8Array(180) }],
+        [`y_${part}`, { shape: [20], values: new Uint8Array(20) }],
+      ]),
+    ),
+  );
+  expect(words('wide.npz')).toMatch(/got 9 values in wide.npz. Take other data or another network$/m);
+});
+
 describe('the known file is another one by the time the mask is learned', () => {
   const plainModel = () => readModel(bytesOf('plain.smk'));
   /** Runs it into the archive itself, which is replaced when the first epoch is over. */
@@ -190,7 +219,7 @@ describe('a task over numbers', () => {
   test('is asked about its own columns as it makes bytes of them, and the new task takes numbers alike', () => {
     const { testAccuracy } = json('eval', 'rows.smk', '--data', 'rows.csv', '--all');
     expect(testAccuracy).toBeGreaterThan(0.9);
-    const same = json('transfer', 'rows.smk', 'rows.csv', '--epochs', '2');
+    const same = json('transfer', 'rows.smk', 'rows.csv', '--task', 'rows', '--epochs', '2');
     const turned = json('transfer', 'rows.smk', 'turned.csv', '--label', 'kind', '--epochs', '2', '--out', 'turned.smk');
     expect(turned.knownAccuracy).toBe(same.knownAccuracy);
     expect(Math.abs(turned.knownAccuracy - testAccuracy)).toBeLessThan(0.05);
@@ -264,7 +293,7 @@ test.each<[what: string, words: string[], line: RegExp]>([
   ['a network alone', ['transfer', 'network.smk', 'digits'], /network.smk holds a network and no task/],
   ['other images', ['transfer', 'other.smk', 'digits'], /the data of the new task must be images of 16 values.*got 784 values/],
   ['more classes', ['transfer', 'few.smk', 'digits'], /must be labels below 3, as the network has, got \d/],
-  ['no such task', [...known, '--task', 'x'], /--task must be left out: the only task has no id, got x/],
+  ['no such task', [...known, '--task', 'x'], /--task must be one of plain, got x/],
   ['a name without a file', [...known, '--id', 'x'], /--id must be used with --out, got no --out/],
   ['a name that is taken', [...known, '--id', 'plain', '--out', 'x.smk'], /--id must be a name that no known task has, got plain/],
   ['no name', [...known, '--id', 'a b', '--out', 'x.smk'], /--id must be 1 to 128 of .*got a b/],
