@@ -163,13 +163,13 @@ describe('requests', () => {
     [
       'NaN',
       framed({ inputs: [tensor(32, { datatype: 'FP32' })] }, floats([...ROWS.slice(0, 5), Number.NaN, 1, 2])),
-      'element 5 of the tensor pixels',
+      'element 5 of the tensor',
       'is NaN',
     ],
     [
       'infinity',
       framed({ inputs: [tensor(32, { datatype: 'FP32' })] }, floats([-Infinity, ...ROWS.slice(1)])),
-      'element 0 of the tensor pixels',
+      'element 0 of the tensor',
       'is -Infinity',
     ],
     ['a header beyond the body', [framed({})[0], { [HEADER]: '3' }], HEADER, 'at most the 2 of the body'],

@@ -153,13 +153,13 @@ describe('Open Inference Protocol', () => {
 
   test.each([
     ['no inputs', {}, '/inputs', 'of type array, got nothing'],
-    ['two inputs', { inputs: [input(), input()] }, '/inputs', 'a list of one tensor, named pixels'],
+    ['two inputs', { inputs: [input(), input()] }, '/inputs', 'a list of one tensor'],
     ['another name', { inputs: [input({ name: 'x' })] }, '/inputs/0/name', "must be 'pixels', got"],
     [
       'another datatype',
       { inputs: [input({ datatype: 'FP64' })] },
       '/inputs/0/datatype',
-      'must be FP32 or UINT8; raw values 0..255 fit UINT8, got "FP64"',
+      'must be FP32 or UINT8; whole numbers 0..255 fit UINT8, got "FP64". Send {"inputs": [{"name": "pixels", "shape": [n, 4], "datatype"',
     ],
     ['no batch dimension', { inputs: [input({ shape: [4], data: ROWS[0] })] }, '/inputs/0/shape', 'Add the batch dimension: shape [1, 4]'],
     ['picture shape', { inputs: [input({ shape: [2, 2, 2, 1] })] }, '/inputs/0/shape', 'The input is flat: shape [2, 4]'],

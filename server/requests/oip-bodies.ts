@@ -8,7 +8,7 @@ import { brief, checkCount, type Rows, rowsOf, shapeOf } from './rows.js';
 import { ELEMENT_BYTES, HEADER, type InputType, rowsOfTensor, type Split, splitBody } from './tensors.js';
 import { type Input, PIXELS } from './tfserving-bodies.js';
 
-const DATATYPES = 'FP32 or UINT8; raw values 0..255 fit UINT8';
+const DATATYPES = 'FP32 or UINT8; whole numbers 0..255 fit UINT8';
 const BYTES = 'a whole number of bytes';
 const Parameters = z.looseObject({
   binary_data_output: z.boolean('true or false').optional(),
@@ -16,7 +16,7 @@ const Parameters = z.looseObject({
   abstain: Fraction.optional(),
 });
 const Tensor = z.looseObject({
-  name: z.string("'pixels'").meta({ enum: ['pixels', 'features'], description: 'features: of tasks over numbers' }),
+  name: z.string('a name').meta({ enum: ['pixels', 'features'], description: 'features: of tasks over numbers' }),
   shape: z.array(z.int('a whole number').nonnegative('a whole number of at least 0')).max(8, 'a shape of at most 8 dimensions'),
   datatype: z.enum(['FP32', 'UINT8'], DATATYPES),
   data: z.unknown().optional().meta({ type: 'array', description: 'numbers, flat or nested; absent for a binary tensor' }),
@@ -34,7 +34,7 @@ const Output = z.looseObject({
 export const Infer = z.looseObject({
   id: z.string().optional(),
   parameters: Parameters.optional(),
-  inputs: z.array(Tensor).length(1, 'a list of one tensor, named pixels'),
+  inputs: z.array(Tensor).length(1, 'a list of one tensor'),
   outputs: z.array(Output).max(16, 'a list of at most 16 outputs').optional(),
 });
 /** An output that was asked for. */
@@ -74,7 +74,7 @@ export function readTensors(
     const wishes = ALL.map((name) => ({ name, binary: true, best: undefined }));
     return { rows: rawRows(split.tensors ?? body, width, limit), wishes };
   }
-  const hint = 'Send {"inputs": [{"name": "pixels", "shape": [n, inputs], "datatype", "data"}]}.';
+  const hint = `Send {"inputs": [{"name": "${input.name}", "shape": [n, ${width}], "datatype", "data"}]}.`;
   const request = checked(Infer, parseJson(split.json), '', hint);
   const { binary_data_output: binary = false, timeout, abstain } = request.parameters ?? {};
   // An empty list is how some clients leave it out, and Triton takes it so.
@@ -114,7 +114,7 @@ function rawRows(bytes: Uint8Array, width: number, limit: number): Rows {
   return rowsOfTensor(bytes, 'FP32', count, 'the body');
 }
 
-/** The rows of the tensor `pixels`: shape [n, inputs]; data flat, nested, or as bytes behind the JSON. */
+/** The rows of a tensor: shape [n, inputs]; data flat, nested, or as bytes behind the JSON. */
 function tensorRows(tensor: z.infer<typeof Tensor>, split: Split, width: number, limit: number): Rows {
   const { shape, data, datatype } = tensor;
   if (shape.length !== 2 || shape[1] !== width || shape[0] === 0) {
@@ -170,5 +170,5 @@ function binaryRows(size: number, data: unknown, type: InputType, count: number,
   const bytes = ELEMENT_BYTES[type] * count * width;
   if (size !== bytes) return refuse(`${bytes}, the bytes of ${type} [${count}, ${width}]`, size);
   if (tensors.length !== bytes) return refuse(`the ${tensors.length} bytes behind the JSON`, size);
-  return rowsOfTensor(tensors, type, count, 'the tensor pixels');
+  return rowsOfTensor(tensors, type, count, 'the tensor');
 }
