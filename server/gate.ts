@@ -20,6 +20,7 @@ export type Access = 'open' | 'key' | 'admin';
 const [ANYONE_NAME, ADMIN_NAME] = ['anyone', 'admin'];
 
 const SHA256 = z.string().regex(/^[0-9a-f]{64}$/, 'a SHA-256: 64 hex digits in lower case');
+const [REQUESTS, SECONDS] = ['a whole number of at least 1', 'a whole number from 1 to 86400'];
 const KeyRecord = z.strictObject({
   /** What logs call the key's owner. */
   name: z
@@ -33,9 +34,9 @@ const KeyRecord = z.strictObject({
   /** Names of the tasks it may use, a last * standing for any end; absent: all. */
   tasks: z.array(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}\*?$|^\*$/, 'a task name, or the beginning of one and *')).optional(),
   /** Requests it may make in so many seconds; absent: any number. */
-  limit: z.strictObject({ requests: z.int().positive(), seconds: z.int().positive().max(86400) }).optional(),
+  limit: z.strictObject({ requests: z.int().positive(REQUESTS), seconds: z.int().positive(SECONDS).max(86400, SECONDS) }).optional(),
 });
-const KeyFile = z.strictObject({ keys: z.array(KeyRecord).max(10_000) });
+const KeyFile = z.strictObject({ keys: z.array(KeyRecord).max(10_000, 'a list of at most 10,000') });
 export type KeyRecord = z.infer<typeof KeyRecord>;
 
 /** The stored form of a key. */
@@ -58,8 +59,10 @@ export function readKeys(text: string, source: string): KeyRecord[] {
   }
   const parsed = KeyFile.safeParse(value);
   if (!parsed.success) {
-    const [{ path, message, code }] = parsed.error.issues;
-    return refuse(`/${path.join('/')} of ${source}`, code === 'unrecognized_keys' ? 'free of other fields' : message);
+    const [issue] = parsed.error.issues;
+    const field = issue.path.length > 0 ? `/${issue.path.join('/')} of ${source}` : source;
+    if (issue.code === 'unrecognized_keys') return refuse(field, 'free of other fields');
+    return refuse(field, issue.code === 'invalid_type' ? `of type ${issue.expected}` : issue.message);
   }
   const { keys } = parsed.data;
   for (const field of ['name', 'sha256'] as const) {

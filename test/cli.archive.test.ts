@@ -70,7 +70,19 @@ half[half.length - 1] ^= 1;
 put('half.smk', half);
 mkdirSync(at('full'));
 mkdirSync(at('own'));
+mkdirSync(at('last'));
 put('own/a.smk', two);
+put('last/b.smk', two);
+const form = (input: Network['input']): Network => ({
+  ...SMALL_CONV,
+  input,
+  layers: [
+    { kind: 'dense', units: 9, activation: 'relu' },
+    { kind: 'dense', units: 3, activation: 'linear' },
+  ],
+});
+put('square.smk', writeModel(one(form([2, 2, 1]), 0.5, 1)));
+put('row.smk', writeModel(one(form([1, 1, 4]), 0.5, 1)));
 mkdirSync(at('masks'));
 writeFileSync(at('masks/b.smk'), bytesOf('b-mask.smk'));
 
@@ -178,11 +190,7 @@ describe('wrong turns', { timeout: 30_000 }, () => {
     ['extract: a file cut short', ['extract', 'cut.smk', '--out', 'x'], /cut.smk: model file is cut short/],
     ['extract: which task', ['extract', 'two.smk', '--out', 'x'], /two.smk holds several tasks: a, b. Name one with --task/],
     ['extract: a task that is not there', ['extract', 'two.smk', '--task', 'a', 'c', '--out', 'x'], /--task must be one of a, b, got c/],
-    [
-      'extract: a name for the only task',
-      ['extract', 'a.smk', '--task', 'a', '--out', 'x'],
-      /--task must be left out: the only task has no id, got a/,
-    ],
+    ['extract: another name for the only task', ['extract', 'a.smk', '--task', 'b', '--out', 'x'], /--task must be one of a, got b/],
     ['extract: all and some', ['extract', 'two.smk', '--task', 'a', '--all', '--out', 'x'], /cannot be used with option '--all'/],
     ['extract: network and tasks', ['extract', 'two.smk', '--network-only', '--all', '--out', 'x'], /cannot be used with/],
     ['extract: network and masks', ['extract', 'two.smk', '--network-only', '--mask-only', '--out', 'x'], /cannot be used with/],
@@ -202,6 +210,12 @@ describe('wrong turns', { timeout: 30_000 }, () => {
       /cannot write .\/two.smk: it is an input. Give --out another name/,
     ],
     ['extract: a task named as its archive, beside it', ['extract', 'own/a.smk', '--all', '--out', 'own'], /own\/a.smk: it is an input/],
+    ['extract: the last task named as its archive', ['extract', 'last/b.smk', '--all', '--out', 'last'], /last\/b.smk: it is an input/],
+    [
+      'pack: the same widths of another input',
+      [...packing, 'row.smk', 'square.smk'],
+      /: input 2x2x1 instead of 1x1x4\. An imported mask takes the form of its --data, or of a name: --network 1x1x4:9-3$/m,
+    ],
     [
       'extract: names that differ in case alone',
       ['extract', 'case.smk', '--all', '--out', 'cases'],

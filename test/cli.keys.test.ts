@@ -73,6 +73,13 @@ test.each<[string, string[], string]>([
   ['a bad limit', ['keys', 'add', 'a', '--file', 'k.json', '--limit', '10'], "expected requests/seconds such as 600/60, got '10'"],
   ['a name for the admin', ['keys', 'add', 'root', '--admin', '--file', 'k.json'], 'the name must be absent with --admin, got root'],
   ['an admin key that is there', ['keys', 'add', '--admin', '--file', 'no-json'], 'cannot write no-json: it is there already'],
+  ['another list', ['keys', 'add', 'a', '--file', 'list'], 'seedmask: list must be of type object. Make entries with'],
+  ['keys that are no list', ['keys', 'add', 'a', '--file', 'keys-object'], '/keys of keys-object must be of type array. Make'],
+  [
+    'a limit of nothing',
+    ['keys', 'add', 'a', '--file', 'no-limit'],
+    '/keys/0/limit/requests of no-limit must be a whole number of at least 1.',
+  ],
   ['a key file that is none', ['serve', MODEL, '--keys', 'no-json'], 'no-json must be JSON such as {"keys"'],
   [
     'an admin key file with a key',
@@ -85,6 +92,10 @@ test.each<[string, string[], string]>([
   ['a bad level', ['serve', MODEL, '--log', 'loud'], "'loud' is invalid. Allowed choices are debug, info"],
 ])('%s is one line', (_, words, line) => {
   writeFileSync(join(folder, 'no-json'), 'smk_secret');
+  writeFileSync(join(folder, 'list'), '["smk_secret"]');
+  writeFileSync(join(folder, 'keys-object'), '{"keys":{"lab":"smk_secret"}}');
+  const limited = { name: 'lab', sha256: hashOf('smk_secret'), limit: { requests: 0, seconds: 1 } };
+  writeFileSync(join(folder, 'no-limit'), JSON.stringify({ keys: [limited] }));
   const { status, stdout, stderr } = seedmask(...words);
   expect([status, stdout, stderr.split('\n').length]).toEqual([1, '', 2]);
   expect(stderr).toContain(line);

@@ -67,27 +67,31 @@ export async function extract(
     /** Reads the bytes once more, as whoever gets them will, and writes them. */
     const write = async (task: string | null, path: string, bytes: Uint8Array): Promise<Extracted> => {
       const { contentId } = await inFile(file, () => inspectModel(bytes, LIMITS, () => archive.network));
-      checkNoInput(path, [file, options.network]);
       writeFileSafely(path, bytes, disk);
       return { task, file: path, fileBytes: bytes.length, contentId: hexOf(contentId) };
     };
+    const inputs = [file, options.network];
     if (options.networkOnly) {
+      checkNoInput(out, inputs);
       const bytes = writeModel({ network: archive.network, base: { kind: 'none' }, tasks: [] });
       return { network, files: [await write(null, out, bytes)] };
     }
     const wanted =
       options.all && archive.tasks > 0 ? Array.from({ length: archive.tasks }, (_, i) => i) : await places(archive, options.task, file);
+    const ids = options.task ?? (await inFile(file, () => archive.heads())).map(({ id }) => id);
     const several = options.all === true || wanted.length > 1;
     if (several) {
-      checkNames(options.task ?? (await inFile(file, () => archive.heads())).map(({ id }) => id));
+      checkNames(ids);
       makeFolder(out);
     }
     const inFolder = several || out.endsWith('/') || statusOf(out)?.isDirectory() === true;
+    const paths = ids.map((id) => (inFolder ? join(out, `${nameOf(id, file)}.smk`) : out));
+    for (const path of paths) checkNoInput(path, inputs);
     const files: Extracted[] = [];
     await counting('extract', quiet, async (update) => {
-      for (const place of wanted) {
+      for (const [i, place] of wanted.entries()) {
         const { id, bytes } = await inFile(file, () => single(archive, place, options.maskOnly === true));
-        files.push(await write(id, inFolder ? join(out, `${nameOf(id, file)}.smk`) : out, bytes));
+        files.push(await write(id, paths[i], bytes));
         update(files.length, wanted.length);
       }
     });

@@ -123,9 +123,11 @@ async function together({ inputs, out, append, network: named, base, onFile, onS
     const isOld = isAdding && i === 0;
     const { network, tasks: found } = await readSource(source, networks, !isOld);
     first ??= { file, network };
-    const differences = networkDifferences(first.network, network).map(([what, here, there]) => `${what} ${there} instead of ${here}`);
-    if (differences.length) {
-      throw new SeedmaskError('other-network', { field: file, expected: first.file, got: differences.join(', ') });
+    const differences = networkDifferences(first.network, network);
+    if (differences.length > 0) {
+      const got = differences.map(([what, here, there]) => `${what} ${there} instead of ${here}`).join(', ');
+      const hint = differences.every(([what]) => what === 'input') ? formHint(first.network) : undefined;
+      throw new SeedmaskError('other-network', { field: file, expected: first.file, got, hint });
     }
     const isNamed = found.length === 1 && !isOld;
     for (const task of found) {
@@ -150,6 +152,12 @@ async function together({ inputs, out, append, network: named, base, onFile, onS
   const bytes = writePacked(model);
   const leaning = model.tasks.filter((task) => task.base !== undefined).length;
   return { network, bytes, tasks: sorted.length, added, leaning };
+}
+
+/** Widths do not tell the form of an input: an imported mask of as many rows of pixels may be meant for numbers. */
+function formHint(network: Network): string {
+  const layers = describe(network).replace(/^fc:\d+-/, '');
+  return `An imported mask takes the form of its --data, or of a name: --network ${network.input.join('x')}:${layers}`;
 }
 
 /** The tasks of an input under the ids they get. What is new to the archive is decoded once, to know that it can be. */
