@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { gzipSync, zipSync } from 'fflate';
 import { PNG } from 'pngjs';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, expect, test, vi } from 'vitest';
 import { parted } from '../cli/datasets/labelled.js';
 import { checkFits, checkMoves, loadDataset, seenBy } from '../cli/datasets/load.js';
 import { accuracy, accuracyUnder, defaultsOf, maskNetwork, taskModel, warningOf } from '../cli/learn.js';
@@ -169,6 +169,54 @@ test('columns are found by name: in another order, beside others, in test.csv to
   expect(() => loadDataset(at('names/lacking.csv'), { ...task, features: { low, scale } })).toThrow(
     /3 features, expected 4, as the task takes/,
   );
+});
+
+test('the names of columns are listed only where one is lacking: there may be thousands', () => {
+  put({ 'wide/rows.csv': `a,b,c,label\n${'1,2,3,x\n2,1,3,y\n'.repeat(5)}` });
+  const { features, names } = loadDataset(at('wide/rows.csv')).train;
+  const task = { features: { ...features!, names: [...features!.names!] }, labels: names };
+  const listed = vi.spyOn(task.features.names, 'join');
+  loadDataset(at('wide/rows.csv'), task);
+  expect(listed).not.toHaveBeenCalled();
+});
+
+test('names of columns may be numbers where a word tells that they are names', () => {
+  const rows = '1,4,2.5,x\n2,3,0.5,y\n'.repeat(5);
+  put(
+    Object.fromEntries(
+      ['0,1,2,label', '1st,2,wide,kind', '0,1,2,kind', '5,4,2.5,x', '5,4,2.5,Y'].map((line, i) => [
+        `heads/${i}.csv`,
+        `${line}\n${rows.replaceAll('y', 'Y')}`,
+      ]),
+    ),
+  );
+  const columns = (file: string, label?: string) => loadDataset(at(`heads/${file}.csv`), { label }).train.features?.names;
+  expect(columns('0')).toEqual(['0', '1', '2']);
+  expect(columns('1')).toEqual(['1st', '2', 'wide']);
+  // Words over words say nothing unless one is asked for, and a word that comes again is a value, be it called y.
+  const refused = /the number \d in the first line, expected a line of column names before the rows \(if it is one: --label NAME\)$/;
+  for (const file of ['2', '3', '4']) expect(() => columns(file)).toThrow(refused);
+  expect(columns('2', 'kind')).toEqual(['0', '1', '2']);
+});
+
+test('a file has all its lines whichever way each of them ends, and whatever blank ones stand between', () => {
+  const lines = ['a,b,label', ...rows.slice(0, 30).map(([size, , noise, , kind]) => `${size},${noise},"${kind[0]}\n${kind.slice(1)}"`)];
+  put({
+    'ends/same/rows.csv': lines.join('\n'),
+    'ends/mixed/rows.csv': lines.map((line, i) => line + ['\r\n', '\n', '\n\r\n', '\r\n\r\n', '\r'][i % 5]).join(''),
+  });
+  const same = loadDataset(at('ends/same/rows.csv'));
+  expect([same.train.names?.length, same.train.names?.[1]]).toEqual([3, 's\netosa']);
+  expect(loadDataset(at('ends/mixed/rows.csv'))).toEqual(same);
+});
+
+test('UTF-16 with its mark is read in both orders of bytes; what is none is refused', () => {
+  const text = 'größe,label\n'.concat(...rows.map(([size], i) => `${size},${['Äpfel', 'Łódź', '🍐'][i % 3]}\n`));
+  const little = Buffer.from(`\ufeff${text}`, 'utf16le');
+  put({ 'mark/8.csv': text, 'mark/le.csv': little, 'mark/be.csv': Buffer.from(little).swap16(), 'mark/cut.csv': little.subarray(0, -1) });
+  const { train } = loadDataset(at('mark/8.csv'));
+  for (const order of ['le', 'be']) expect(loadDataset(at(`mark/${order}.csv`)).train).toEqual(train);
+  expect(() => loadDataset(at('mark/cut.csv'))).toThrow(/cut.csv: bytes that are no UTF-16LE, expected a CSV file in UTF-8, or in UTF-16/);
 });
 
 test('of columns with names for labels, the first of the names decides and not where the column stands', () => {

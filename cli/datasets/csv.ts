@@ -27,6 +27,8 @@ const [MAX_CELLS, CELLS_OF_LINE] = [2 ** 24, 4];
 const MAX_COLUMNS = 65_535;
 /** Numbers within these bounds keep their mean and deviation finite in float32. */
 const LARGEST = 1e37;
+/** Of one file, each of its lines: some are written by several programs. */
+const LINE_ENDS = ['\r\n', '\n', '\r'];
 /** More different labels than this that are no whole numbers are a quantity, and no classes. */
 const MAX_FRACTIONS = 20;
 
@@ -57,14 +59,26 @@ function delimiterOf(path: string, bytes: Uint8Array): string {
   return [',', ';', '\t'].reduce((best, delimiter) => (times(delimiter) > times(best) ? delimiter : best));
 }
 
-/** Letters of another encoding would all be read as one, and classes that differ in them as one class. */
-function checkUnicode(path: string, bytes: Uint8Array): void {
-  if (bytes[0] === 0xff && bytes[1] === 0xfe) return;
+/** A file as UTF-8. Letters of another encoding would all be read as one, and classes that differ in them as one class. */
+function unicode(path: string, bytes: Uint8Array): Uint8Array {
+  const mark = 256 * bytes[0] + bytes[1];
+  const encoding = mark === 0xfffe ? 'utf-16le' : mark === 0xfeff ? 'utf-16be' : 'utf-8';
   try {
-    new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    const text = new TextDecoder(encoding, { fatal: true }).decode(bytes);
+    return encoding === 'utf-8' ? bytes : new TextEncoder().encode(text);
   } catch {
-    throw refuse(path, 'bytes that are no UTF-8', 'a CSV file in UTF-8, or in UTF-16 with its mark');
+    throw refuse(path, `bytes that are no ${encoding.toUpperCase()}`, 'a CSV file in UTF-8, or in UTF-16 with its mark');
   }
+}
+
+const isNumber = (cell: string): boolean => cell !== '' && Number.isFinite(Number(cell));
+
+/** Whether a first line names columns, though some by numbers: the one of classes, or one of numbers by a word; and words are no values. */
+function namesColumns(first: readonly string[], rows: readonly (readonly string[])[], label: string | undefined): boolean {
+  if (label !== undefined && first.includes(label)) return true;
+  const words = [...first.keys()].filter((i) => !isNumber(first[i]));
+  const telling = words.some((i) => isNumber(rows[0][i]) || LABEL_COLUMNS.includes(first[i].toLowerCase()));
+  return telling && rows.every((cells) => words.every((i) => cells[i] !== first[i]));
 }
 
 /** Short cells take far more memory than bytes: they are counted before there are any. What stands in quotes is counted as well. */
@@ -81,14 +95,14 @@ function checkCells(path: string, bytes: Uint8Array, delimiter: string): void {
   throw new SeedmaskError('over-limit', { field: path, got: `${lines} lines of ${cells} cells`, expected });
 }
 
-export function table(path: string): Table {
-  const bytes = readFile(path, MAX_BYTES);
-  checkUnicode(path, bytes);
+/** @param label the column of classes, where it is known */
+export function table(path: string, label?: string): Table {
+  const bytes = unicode(path, readFile(path, MAX_BYTES));
   const delimiter = delimiterOf(path, bytes);
   checkCells(path, bytes, delimiter);
   let rows: string[][];
   try {
-    rows = parse(bytes, { bom: true, trim: true, skip_empty_lines: true, delimiter });
+    rows = parse(bytes, { bom: true, trim: true, skip_empty_lines: true, delimiter, record_delimiter: LINE_ENDS });
   } catch (error) {
     throw refuse(path, (error as Error).message, 'a CSV file');
   }
@@ -98,8 +112,9 @@ export function table(path: string): Table {
     throw refuse(path, got, 'a line of column names, of features and a label parted by , ; or tabs, and at least two rows');
   }
   if (names.length > MAX_COLUMNS) throw refuse(path, `${names.length} columns`, `at most ${MAX_COLUMNS}`);
-  const number = names.find((column) => column !== '' && Number.isFinite(Number(column)));
-  if (number !== undefined) throw refuse(path, `the number ${number} in the first line`, 'a line of column names before the rows');
+  const number = names.find(isNumber);
+  if (number !== undefined && !namesColumns(names, rest, label))
+    throw refuse(path, `the number ${number} in the first line`, 'a line of column names before the rows (if it is one: --label NAME)');
   const columns = new Map<string, number>();
   names.forEach((name, i) => {
     const wrong = name === '' ? `column ${i + 1} without a name` : columns.has(name) ? `two columns named ${name}` : null;
@@ -128,9 +143,9 @@ function labelColumn({ path, columns }: Table, taken: ReadonlySet<string>, asked
   return label;
 }
 
-function place({ path, columns }: Table, name: string, what: string): number {
+function place({ path, columns }: Table, name: string, what: () => string): number {
   const at = columns.get(name);
-  if (at === undefined) throw refuse(path, `no column ${name} among ${[...columns.keys()].join(', ')}`, what);
+  if (at === undefined) throw refuse(path, `no column ${name} among ${[...columns.keys()].join(', ')}`, what());
   return at;
 }
 
@@ -146,13 +161,12 @@ export function fromCsv(train: Table, test: Table | null, wanted: Wanted): Parts
     throw refuse(train.path, `${columns.length} features`, `${wanted.features.low.length}, as the task takes`);
   const names = wanted.labels ?? classes(train, label);
   const labelled = (table: Table): Row[] => {
-    const at = place(table, label, `the labels, as ${train.path} has`);
+    const at = place(table, label, () => `the labels, as ${train.path} has`);
     return table.rows.map((line) => ({ ...line, label: placeOf(line.cells[at], names, wanted, `row ${line.number} of ${table.path}`) }));
   };
   const numbers = (table: Table, rows: readonly Row[]): number[] => {
-    const places = columns.map((name) =>
-      place(table, name, own ? `every column that the task takes: ${own.join(', ')}` : `the columns of ${train.path}`),
-    );
+    const what = () => (own ? `every column that the task takes: ${own.join(', ')}` : `the columns of ${train.path}`);
+    const places = columns.map((name) => place(table, name, what));
     return rows.flatMap(({ number, cells }) =>
       places.map((at, i) => numberOf(cells[at], () => `${columns[i]} of row ${number} in ${table.path}`)),
     );
@@ -183,7 +197,7 @@ export function fromCsv(train: Table, test: Table | null, wanted: Wanted): Parts
 
 /** The classes of a column, in order. */
 function classes(table: Table, label: string): string[] {
-  const at = place(table, label, 'the labels');
+  const at = place(table, label, () => 'the labels');
   const unlabelled = table.rows.find(({ cells }) => cells[at] === '');
   if (unlabelled) throw refuse(`${label} of row ${unlabelled.number} in ${table.path}`, 'nothing', 'a label');
   const names = [...new Set(table.rows.map(({ cells }) => cells[at]))].sort(inOrder);

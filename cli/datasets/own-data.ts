@@ -36,11 +36,12 @@ export function loadOwn(source: string, wanted: Wanted): LoadedData | null {
   const status = statusOf(source);
   const name = basename(resolve(source));
   if (status?.isFile() && /\.npz$/i.test(source)) return { name, ...fromNpz(source) };
-  if (status?.isFile() && /\.[ct]sv$/i.test(source)) return { name, ...fromCsv(table(source), null, wanted) };
+  if (status?.isFile() && /\.[ct]sv$/i.test(source)) return { name, ...fromCsv(table(source, wanted.label), null, wanted) };
   if (!status?.isDirectory()) return null;
   const files = reading(source, () => readdirSync(source)).sort();
   const [train, test] = [/^train\.[ct]sv$/i, /^test\.[ct]sv$/i].map((named) => files.find((file) => named.test(file)));
-  if (train) return { name, ...fromCsv(table(join(source, train)), test ? table(join(source, test)) : null, wanted) };
+  const read = (file: string) => table(join(source, file), wanted.label);
+  if (train) return { name, ...fromCsv(read(train), test ? read(test) : null, wanted) };
   const images = pngFolders(source, wanted);
   return images && { name, ...images };
 }
