@@ -4,13 +4,12 @@ import { once } from 'node:events';
 import { type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { deflateSync, gzipSync } from 'node:zlib';
-import crc from 'crc-32';
 import { Packr } from 'msgpackr';
 import { describe, expect, test } from 'vitest';
 import { createHandler, type Listening, listen } from '../server/index.js';
 import { kindOf } from '../server/requests/bodies.js';
 import { READERS } from '../server/requests/readers.js';
-import { engine, png, post, sampleStore, serve } from './server.material.js';
+import { chunk, engine, png, post, sampleStore, serve } from './server.material.js';
 
 const ROW = Uint8Array.of(0, 255, 10, 3);
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -196,13 +195,6 @@ test('a PNG whose pixels are too few, too many or cut off is refused, never fill
   const server = await serve();
   const whole = png(2, 2, () => [1, 2, 3, 255], 0);
   const at = whole.indexOf('IDAT') - 4;
-  const chunk = (name: string, data: Uint8Array) => {
-    const named = Buffer.concat([Buffer.from(name), data]);
-    const ends = [Buffer.alloc(4), Buffer.alloc(4)];
-    ends[0].writeUInt32BE(data.length);
-    ends[1].writeInt32BE(crc.buf(named));
-    return Buffer.concat([ends[0], named, ends[1]]);
-  };
   const image = (data: Uint8Array) => Buffer.concat([whole.subarray(0, at), chunk('IDAT', data), chunk('IEND', Buffer.alloc(0))]);
   const answer = (data: Uint8Array) => post(`${server.url}/tasks/tiny/classify`, image(data), { 'Content-Type': 'image/png' });
   expect((await answer(deflateSync(new Uint8Array(6)))).status).toBe(200);

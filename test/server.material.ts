@@ -110,13 +110,22 @@ export async function get(url: string, init: RequestInit = {}) {
   };
 }
 
+/** A chunk of a PNG. */
+export function chunk(name: string, data: Uint8Array): Buffer {
+  const named = Buffer.concat([Buffer.from(name), data]);
+  const ends = [Buffer.alloc(4), Buffer.alloc(4)];
+  ends[0].writeUInt32BE(data.length);
+  ends[1].writeInt32BE(crc.buf(named));
+  return Buffer.concat([ends[0], named, ends[1]]);
+}
+
 /** A PNG with so many more chunks of so many bytes, which say nothing. */
 export function padded(image: Uint8Array, count: number, length: number): Buffer {
-  const chunk = Buffer.alloc(12 + length);
-  chunk.writeUInt32BE(length);
-  chunk.write('tEXt', 4);
-  chunk.writeInt32BE(crc.buf(chunk.subarray(4, 8 + length)), 8 + length);
-  return Buffer.concat([image.subarray(0, 33), ...new Array<Buffer>(count).fill(chunk), image.subarray(33)]);
+  return Buffer.concat([
+    image.subarray(0, 33),
+    ...new Array<Buffer>(count).fill(chunk('tEXt', new Uint8Array(length))),
+    image.subarray(33),
+  ]);
 }
 
 /** A PNG whose pixel i is [red, green, blue, alpha]. */

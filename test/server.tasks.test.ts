@@ -200,9 +200,9 @@ describe('PNG', () => {
     const ihdr = good.subarray(8, 33);
     const table: [Buffer, string][] = [
       [png(3, 2, () => [1, 1, 1, 255]), 'the PNG image has width x height 3 x 2, expected 2 x 2'],
-      [changed(24, 16), 'bit depth 16, expected 8'],
-      [changed(25, 3), 'colour type 3'],
-      [changed(28, 1), 'interlacing 1, expected none'],
+      [changed(24, 3), 'bit depth 3, expected 1 or 2 or 4 or 8 or 16'],
+      [changed(25, 5), 'colour type 5, expected 0, 2, 3, 4, 6'],
+      [changed(28, 1), 'interlacing 1, expected none. Save it without'],
       [Buffer.concat([good.subarray(0, 33), ihdr, good.subarray(33)]), 'a second IHDR chunk'],
       [good.subarray(0, 40), 'cut short'],
       [padded(good, 1100, 0), 'the PNG image has number of chunks above 1024, expected at most 1024'],

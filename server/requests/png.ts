@@ -1,7 +1,9 @@
 // A PNG image as one row of raw values. The chunk list is walked before anything is inflated: one header, exactly the network's
-// height and width, 8 bits, not interlaced, and not too many chunks; so a hostile file cannot ask for memory, nor for much time.
+// height and width, not interlaced, one palette at most, and not too many chunks; so a hostile file cannot ask for memory, nor for much
+// time.
 //
-// Grey = (299 R + 587 G + 114 B + 500) / 1000, rounded down: a grey image keeps its values. Transparent pixels lie over black.
+// Samples of other depths become the nearest of 256 levels, a palette its colours. Grey = (299 R + 587 G + 114 B + 500) / 1000, rounded
+// down: a grey image keeps its values. Transparent pixels lie over black.
 
 import { inflateSync } from 'node:zlib';
 import { PNG } from 'pngjs';
@@ -10,16 +12,19 @@ import type { Shape } from '../../src/network.js';
 
 /** Chunks that a file may have, however few their bytes: a thousand take pngjs some 2 ms, and four thousand twenty. */
 const CHUNKS_LIMIT = 1024;
-/** Colour types, with their bytes a pixel. */
-const SAMPLES: ReadonlyMap<number, number> = new Map([
-  [0, 1],
-  [2, 3],
-  [4, 2],
-  [6, 4],
+/** 256 colours. */
+const PALETTE_BYTES = 768;
+/** Colour types: samples a pixel, and bits that a sample may have. */
+const TYPES: ReadonlyMap<number, { readonly samples: number; readonly depths: readonly number[] }> = new Map([
+  [0, { samples: 1, depths: [1, 2, 4, 8, 16] }],
+  [2, { samples: 3, depths: [8, 16] }],
+  [3, { samples: 1, depths: [1, 2, 4, 8] }],
+  [4, { samples: 2, depths: [8, 16] }],
+  [6, { samples: 4, depths: [8, 16] }],
 ]);
 
 /**
- * Decodes an 8-bit greyscale or RGB image, with or without alpha, for a network over [height, width, 1 or 3].
+ * Decodes an image of any colour type and depth for a network over [height, width, 1 or 3].
  * @returns height x width x channels bytes
  * @throws SeedmaskError bad-image
  */
@@ -49,41 +54,64 @@ export function hasPngSignature(bytes: Uint8Array): boolean {
   return bytes.length >= 33 && view.getUint32(0) === 0x89504e47 && view.getUint32(4) === 0x0d0a1a0a;
 }
 
+/**
+ * Whether an image with a signature is of colours, by its header, or by its palette where it has one.
+ * @throws SeedmaskError bad-image where the file is cut short
+ */
+export function hasColours(bytes: Uint8Array): boolean {
+  if (bytes[25] !== 3) return (bytes[25] & 2) !== 0;
+  return [...chunks(bytes)].some(({ name, data }) => name === 'PLTE' && data.some((value, i) => value !== data[i - (i % 3)]));
+}
+
 const broken = (got: string): SeedmaskError => new SeedmaskError('bad-image', { field: 'the fault', expected: 'a whole PNG file', got });
 
 /** Walks the chunks: signature, then one IHDR that fits, then no second one, and pixels to the last: pngjs makes up those that lack. */
 function checkChunks(bytes: Uint8Array, height: number, width: number): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   if (!hasPngSignature(bytes)) throw broken('no PNG signature');
-  const name = (at: number) => String.fromCharCode(...bytes.subarray(at + 4, at + 8));
-  if (view.getUint32(8) !== 13 || name(8) !== 'IHDR') throw broken('no IHDR chunk first');
+  if (view.getUint32(8) !== 13 || nameAt(bytes, 8) !== 'IHDR') throw broken('no IHDR chunk first');
   const got = `${view.getUint32(16)} x ${view.getUint32(20)}`;
   if (got !== `${width} x ${height}`) {
     const hint = 'Resize the image first: white strokes on black, raw values 0..255.';
     throw new SeedmaskError('bad-image', { field: 'width x height', expected: `${width} x ${height}`, got, hint });
   }
-  if (bytes[24] !== 8) throw new SeedmaskError('bad-image', { field: 'bit depth', expected: 8, got: bytes[24] });
-  const samples = SAMPLES.get(bytes[25]);
-  if (samples === undefined) {
-    throw new SeedmaskError('bad-image', { field: 'colour type', expected: 'greyscale or RGB, with or without alpha', got: bytes[25] });
+  const type = TYPES.get(bytes[25]);
+  if (!type) throw new SeedmaskError('bad-image', { field: 'colour type', expected: [...TYPES.keys()].join(', '), got: bytes[25] });
+  const { samples, depths } = type;
+  if (!depths.includes(bytes[24])) {
+    throw new SeedmaskError('bad-image', { field: 'bit depth', expected: depths.join(' or '), got: bytes[24] });
   }
-  if (bytes[28] !== 0) throw new SeedmaskError('bad-image', { field: 'interlacing', expected: 'none', got: bytes[28] });
+  if (bytes[28] !== 0) {
+    throw new SeedmaskError('bad-image', { field: 'interlacing', expected: 'none', got: bytes[28], hint: 'Save it without' });
+  }
   const data: Uint8Array[] = [];
-  let chunks = 1;
+  let palettes = 0;
+  for (const chunk of chunks(bytes)) {
+    if (chunk.name === 'IHDR') throw broken('a second IHDR chunk');
+    if (chunk.name === 'PLTE' && (++palettes > 1 || chunk.data.length > PALETTE_BYTES))
+      throw broken('more than one palette of 256 colours');
+    if (chunk.name === 'IDAT') data.push(chunk.data);
+  }
+  checkPixels(Buffer.concat(data), height * (1 + Math.ceil((width * samples * bytes[24]) / 8)));
+}
+
+/** The chunks behind the header, to the last. */
+function* chunks(bytes: Uint8Array): Generator<{ readonly name: string; readonly data: Uint8Array }> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  let count = 1;
   for (let at = 33; at + 12 <= bytes.length; at += 12 + view.getUint32(at)) {
-    if (++chunks > CHUNKS_LIMIT) {
+    if (++count > CHUNKS_LIMIT) {
       const [expected, got] = [`at most ${CHUNKS_LIMIT}`, `above ${CHUNKS_LIMIT}`];
       throw new SeedmaskError('bad-image', { field: 'number of chunks', expected, got });
     }
-    if (name(at) === 'IHDR') throw broken('a second IHDR chunk');
-    if (name(at) === 'IDAT') data.push(bytes.subarray(at + 8, at + 8 + view.getUint32(at)));
-    if (name(at) === 'IEND') {
-      checkPixels(Buffer.concat(data), height * (1 + width * samples));
-      return;
-    }
+    const name = nameAt(bytes, at);
+    yield { name, data: bytes.subarray(at + 8, at + 8 + view.getUint32(at)) };
+    if (name === 'IEND') return;
   }
   throw broken('no IEND chunk: the file is cut short');
 }
+
+const nameAt = (bytes: Uint8Array, chunk: number): string => String.fromCharCode(...bytes.subarray(chunk + 4, chunk + 8));
 
 /** Throws unless compressed pixels are `length` bytes, a filter and the samples of each line. */
 function checkPixels(data: Uint8Array, length: number): void {
