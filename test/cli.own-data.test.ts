@@ -5,9 +5,10 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { deflateSync } from 'node:zlib';
 import fc from 'fast-check';
 import { gzipSync, zipSync } from 'fflate';
-import { PNG } from 'pngjs';
+import { type ColorType, PNG } from 'pngjs';
 import { afterAll, expect, test, vi } from 'vitest';
 import { parted } from '../cli/datasets/labelled.js';
 import { checkFits, checkMoves, loadDataset, seenBy } from '../cli/datasets/load.js';
@@ -22,6 +23,7 @@ import { createReferenceEngine } from '../src/engine/reference.js';
 import { convDensity } from '../src/masks/topk.js';
 import { type Architecture, type Layer, type Network, regenerate, weightCounts } from '../src/network.js';
 import { ROOT } from './interop.material.js';
+import { chunk } from './server.material.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'seedmask-own-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -651,6 +653,52 @@ test('no file that is read may be written, in whatever folder it lies; others th
   }
 });
 
+test('images have three channels where any has colours, or as the network of a model takes them, whichever comes first', () => {
+  const of = (colorType: ColorType, pixel: (i: number) => number[]) => (i: number) => {
+    const image = new PNG({ width: 2, height: 1 });
+    for (const at of [0, 1]) image.data.set([...pixel(i + at), 255], 4 * at);
+    return PNG.sync.write(image, { colorType, inputColorType: 6 });
+  };
+  const grey = of(0, (i) => [i, i, i]);
+  const red = of(2, (i) => [100 + i, i, i]);
+  const ten = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
+  const files = (folder: string, image: (i: number) => Uint8Array) =>
+    Object.fromEntries(ten.map((i) => [`channels/${folder}/${i % 2 ? 'odd' : 'even'}/${i}.png`, image(i)]));
+  put({ ...files('mixed', (i) => (i < 9 ? grey : red)(i)), ...files('grey', grey), ...files('red', red) });
+  const load = (folder: string, channels?: number) => loadDataset(at(`channels/${folder}`), { channels, whole: true });
+  const mixed = load('mixed');
+  expect([mixed.train.input, mixed.test.images.length]).toEqual([[1, 2, 3], 60]);
+  expect([...mixed.test.images.subarray(0, 6)]).toEqual([0, 0, 0, 1, 1, 1]);
+  expect([load('grey').train.input, load('red').train.input]).toEqual([
+    [1, 2, 1],
+    [1, 2, 3],
+  ]);
+  // (299 x 109 + 587 x 9 + 114 x 9 + 500) / 1000 = 39
+  expect([load('grey', 3).train.input, [...load('mixed', 1).test.images].includes(39)]).toEqual([[1, 2, 3], true]);
+  // A palette is of greys or of colours.
+  const palette = (colours: number[]) =>
+    Buffer.concat([
+      grey(0).subarray(0, 8),
+      chunk('IHDR', Uint8Array.of(0, 0, 0, 2, 0, 0, 0, 1, 1, 3, 0, 0, 0)),
+      chunk('PLTE', Uint8Array.from(colours)),
+      chunk('IDAT', deflateSync(Uint8Array.of(0, 0b01000000))),
+      chunk('IEND', new Uint8Array()),
+    ]);
+  put({ ...files('greys', () => palette([5, 5, 5, 7, 7, 7])), ...files('one', (i) => (i < 9 ? grey(i) : palette([5, 5, 5, 7, 8, 9]))) });
+  expect([load('greys').train.input, [...load('greys').train.images.subarray(0, 4)], load('one').train.input]).toEqual([
+    [1, 2, 1],
+    [5, 7, 5, 7],
+    [1, 2, 3],
+  ]);
+  // A command says it of its model.
+  const words = ['--network', '1x2x3:conv2-2', '--epochs', '1', '--density', '1', '--out', 'channels/red.smk'];
+  expect(seedmask('train', '--data', 'channels/mixed', ...words).status).toBe(0);
+  expect(seedmask('eval', 'channels/red.smk', '--data', 'channels/grey', '--all', '--json').stderr).toBe('');
+  expect(seedmask('transfer', 'channels/red.smk', 'channels/grey', '--epochs', '1', '--json').status).toBe(0);
+  words[1] = '1x2x1:conv2-2';
+  expect(seedmask('train', '--data', 'channels/mixed', ...words).stderr).toMatch(/images of 1 x 2 x 1, .* got 1 x 2 x 3 in mixed/);
+});
+
 test('links to folders and files are followed, and names that begin with a dot passed over', () => {
   const image = (n: number) => png([n, n], 2);
   put(Object.fromEntries([0, 1, 2, 3, 4].flatMap((i) => ['links/cat', 'elsewhere/dogs'].map((name) => [`${name}/${i}.png`, image(i)]))));
@@ -849,13 +897,19 @@ test.each<[what: string, files: Record<string, Uint8Array | string>, source: str
     'images of two sizes',
     { 'w14/x/1.png': png([1, 2], 2), 'w14/x/2.png': png([1, 2], 1), 'w14/x/3.png': png([1, 2], 2) },
     'w14',
-    /2.png: the PNG image has width x height 1 x 2, expected 2 x 1.*expected images like the first/,
+    /2.png: the PNG image has width x height 1 x 2, expected 2 x 1\. All images must have the size of the first: resize them$/,
   ],
   [
     'a folder without PNG files beside classes',
     { 'w31/x/1.png': png([1, 2], 2), 'w31/y/more/1.png': png([1, 2], 2) },
     'w31',
     /w31\/y: no PNG file, expected PNG files, as x beside it holds, or another place for it$/,
+  ],
+  [
+    'an interlaced image, the first',
+    { 'w32/x/1.png': png([1, 2], 2).fill(1, 28, 29) },
+    'w32',
+    /w32\/x\/1.png: the PNG image has interlacing 1, expected none\. Save it without$/,
   ],
   ['a short file that is no PNG', { 'w15/x/1.png': 'oops' }, 'w15', /1.png: it is no PNG file, expected a PNG image/],
   ['a long file that is no PNG', { 'w17/x/1.png': 'junk '.repeat(20) }, 'w17', /1.png: it is no PNG file/],

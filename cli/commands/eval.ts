@@ -46,7 +46,14 @@ Examples:
 async function run(file: string, options: Options): Promise<void> {
   const { network, task } = await readTask(file, options.task, options.network);
   const { features } = task.transform;
-  const data = loadDataset(options.data, { features, labels: task.labels, label: options.label, whole: options.all });
+  const { input } = network;
+  const data = loadDataset(options.data, {
+    features,
+    labels: task.labels,
+    channels: input[2],
+    label: options.label,
+    whole: options.all,
+  });
   checkFits(data, network, task.labels.length);
   checkKind(data, features);
   const [pixels, classLabels] = [task.data?.pixelPermutation ?? null, task.data?.labelPermutation ?? null];

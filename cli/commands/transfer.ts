@@ -243,7 +243,7 @@ function reader(source: string, network: Network, options: Options): (known: Tas
  */
 function taskOf(source: string, network: Network, options: Options, features: Features | undefined): NewTask {
   const { permutePixels, permuteLabels, density, label, out } = options;
-  const data = loadDataset(source, { features, label, out });
+  const data = loadDataset(source, { features, channels: network.input[2], label, out });
   checkKind(data, features, 'the data of the new task');
   checkFits(data, network, outputs(network), 'the data of the new task');
   checkMoves(data, options);

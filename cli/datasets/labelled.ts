@@ -38,6 +38,8 @@ export interface Wanted {
   readonly labels?: readonly string[];
   /** The column of classes; default: the one whose name says so, else the last. */
   readonly label?: string;
+  /** Of images that may have either, 1 or 3, as a network takes them; default: as they are. */
+  readonly channels?: number;
   /** All rows are for testing, those to learn from as well. */
   readonly whole?: boolean;
   /** A file that will be written: the data must not be read from it. */

@@ -4,7 +4,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DEFAULT_LIMITS, SeedmaskError } from '../../codec/index.js';
-import { decodePng, hasPngSignature } from '../../server/requests/png.js';
+import { decodePng, hasColours, hasPngSignature } from '../../server/requests/png.js';
 import type { Dataset } from '../../src/data.js';
 import type { Shape } from '../../src/network.js';
 import { readFile, reading, statusOf } from '../files.js';
@@ -24,8 +24,9 @@ export function pngFolders(folder: string, wanted: Wanted): Parts | null {
 }
 
 function imagesOfBoth(train: readonly Labelled[], test: readonly Labelled[], names: readonly string[], wanted: Wanted) {
-  const input = sizeOf(train[0].path);
-  const files = [...train, ...test].map(({ path }) => path);
+  const all = [...train, ...test];
+  const input: Shape = [...sizeOf(train[0].path), channelsOf(all, wanted)];
+  const files = all.map(({ path }) => path);
   return { train: images(train, names, input, wanted), test: images(test, names, input, wanted), files };
 }
 
@@ -74,11 +75,27 @@ function readPng(path: string): Uint8Array {
   return bytes;
 }
 
-/** Height, width and channels of the first image, which all must have. */
-function sizeOf(path: string): Shape {
+/** Height and width of the first image, which all must have. */
+function sizeOf(path: string): [height: number, width: number] {
   const bytes = readPng(path);
   const view = new DataView(bytes.buffer, bytes.byteOffset);
-  return [view.getUint32(20), view.getUint32(16), bytes[25] === 0 || bytes[25] === 4 ? 1 : 3];
+  return [view.getUint32(20), view.getUint32(16)];
+}
+
+/** Those of the network, where it says so; else 3 where any image has colours: whoever writes PNG files writes grey ones as grey. */
+const channelsOf = (files: readonly Labelled[], { channels }: Wanted): number =>
+  channels === 1 || channels === 3 ? channels : files.some(({ path }) => ofImage(path, hasColours)) ? 3 : 1;
+
+/** What is asked of the image in a file; what is wrong with it is said of the file. */
+function ofImage<T>(path: string, ask: (bytes: Uint8Array) => T): T {
+  try {
+    return ask(readPng(path));
+  } catch (error) {
+    if (!(error instanceof SeedmaskError) || error.code !== 'bad-image') throw error;
+    const { hint, ...details } = error.details;
+    const own = details.field === 'width x height' ? 'All images must have the size of the first: resize them' : hint;
+    throw new SeedmaskError('bad-image', { ...details, hint: own }, path);
+  }
 }
 
 function images(files: readonly Labelled[], names: readonly string[], input: Shape, wanted: Wanted): Dataset {
@@ -93,12 +110,10 @@ function images(files: readonly Labelled[], names: readonly string[], input: Sha
   }
   const values = new Uint8Array(total);
   const labels = Uint8Array.from(files, ({ path, name }, i) => {
-    try {
-      values.set(decodePng(readPng(path), input), i * width);
-    } catch (error) {
-      if (!(error instanceof SeedmaskError) || error.code !== 'bad-image') throw error;
-      throw refuse(path, error.message, `images like the first, ${input.join(' x ')}`);
-    }
+    values.set(
+      ofImage(path, (bytes) => decodePng(bytes, input)),
+      i * width,
+    );
     return placeOf(name, names, wanted, path);
   });
   return { input, images: values, labels, names };
