@@ -13,7 +13,8 @@ export interface Evaluation {
   readonly nll: number;
   /** Expected calibration error: 15 equal-width bins of the top probability (Guo et al. 2017). */
   readonly ece: number;
-  readonly perClass: readonly { readonly label: string; readonly samples: number; readonly accuracy: number }[];
+  /** Accuracy null where there is no row of a class. */
+  readonly perClass: readonly { readonly label: string; readonly samples: number; readonly accuracy: number | null }[];
   /** [truth][predicted] */
   readonly confusion: readonly (readonly number[])[];
   readonly logits: Int32Array | Float32Array;
@@ -107,7 +108,7 @@ export function evaluate(
   });
   const perClass = confusion.map((row, label) => {
     const samples = row.reduce((a, b) => a + b, 0);
-    return { label: options.labelNames[label], samples, accuracy: samples ? row[label] / samples : 0 };
+    return { label: options.labelNames[label], samples, accuracy: samples ? row[label] / samples : null };
   });
   return {
     samples: labels.length,

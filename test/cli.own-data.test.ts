@@ -581,6 +581,27 @@ test('train says nothing of a task that has learned with the defaults, and warns
   );
 }, 60_000);
 
+test('eval draws no matrix of more classes than a screen has room for, and says nothing of classes without rows', () => {
+  const rows = Array.from({ length: 310 }, (_, i) => `${i % 31},${(i * 7) % 31},kind ${i % 31}`);
+  put({ 'matrix/31.csv': ['a,b,label', ...rows].join('\n'), 'matrix/7.csv': ['a,b,label', ...rows.slice(0, 7)].join('\n') });
+  const words = ['--network', 'fc:2-40-31', '--epochs', '1', '--out', 'matrix/31.smk'];
+  expect(seedmask('train', '--data', 'matrix/31.csv', ...words).status).toBe(0);
+  const evaluate = (...more: string[]) => seedmask('eval', 'matrix/31.smk', '--data', ...more, '--all').stdout;
+  const lines = evaluate('matrix/31.csv').trimEnd().split('\n');
+  expect(lines.length).toBe(2 + 31 + 1);
+  expect(lines[2]).toMatch(/^ *\d+\.\d % of 10 rows: kind 0$/);
+  expect(lines[33]).toMatch(/^Most confused: (kind \d+ taken for kind \d+ \d+ times(; |\.$)){10}$/);
+  expect(evaluate('matrix/7.csv')).toContain('\n      - of 0 rows: kind 7\n');
+  const { perClass, confusion } = JSON.parse(evaluate('matrix/7.csv', '--json'));
+  const seven = perClass.find(({ label }: { label: string }) => label === 'kind 7');
+  expect([seven, confusion.length, confusion[30].length]).toEqual([{ label: 'kind 7', samples: 0, accuracy: null }, 31, 31]);
+  // As few classes as there is room for stand in a matrix, in which such a class has a stroke.
+  put({ 'matrix/30.csv': ['a,b,label', ...rows.filter((row) => !row.endsWith(' 30'))].join('\n') });
+  words[1] = 'fc:2-40-30';
+  expect(seedmask('train', '--data', 'matrix/30.csv', ...words).status).toBe(0);
+  expect(evaluate('matrix/7.csv')).toMatch(/│ kind 7 .*│ - {2,}│\n/);
+});
+
 test('a warning names the empty layer, or what is as good without looking', () => {
   const network = maskNetwork({ input: [1, 1, 4], layers: [{ kind: 'dense', units: 2, activation: 'linear' }] }, { low: 0, high: 0 });
   const engine = createReferenceEngine();

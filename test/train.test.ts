@@ -490,6 +490,7 @@ test('accuracies, likelihood and calibration error are those worked out by hand,
     // One bin is too sure by 1 row of its four, the other not sure enough by 0.4.
     expect(eight.ece).toBeCloseTo((1 + 0.4) / 8, 9);
     expect(eight.nll).toBeCloseTo((2 * log(4 / 3) + 2 * log(4) + 4 * log(10 / 9)) / 8, 9);
+    expect(evaluated(2).perClass[0]).toEqual({ label: 'no', samples: 0, accuracy: null });
     expect([eight.accuracy, eight.confusion, eight.perClass[0].accuracy]).toEqual([
       0.75,
       [

@@ -2,6 +2,7 @@
 
 import Table from 'cli-table3';
 import { Command } from 'commander';
+import { oneLine } from '../../codec/one-line.js';
 import { asInputs, permuted } from '../../src/data.js';
 import { createWasmEngine } from '../../src/engine/wasm.js';
 import { type Evaluation, evaluate } from '../../src/evaluate.js';
@@ -10,7 +11,7 @@ import { sha256 } from '../datasets/known.js';
 import { checkFits, checkKind, loadDataset } from '../datasets/load.js';
 import type { LoadedData } from '../datasets/own-data.js';
 import { networkFileOption, readTask } from '../models.js';
-import { dataOption, labelOption, type Output, outputOf, threadsOption } from '../options.js';
+import { counted, dataOption, labelOption, type Output, outputOf, threadsOption } from '../options.js';
 
 interface Options extends Output {
   data: string;
@@ -93,25 +94,38 @@ const partOf = ({ name, test, drawn }: LoadedData, { all }: Options): string => 
   return `${rows} test rows of ${name}${drawn ? ' (a fifth of each class; --all: every row)' : ''}`;
 };
 
-function text(file: string, rows: string, { accuracy, nll, ece, perClass, confusion, logits }: Evaluation): string {
+/** A matrix of more classes is wider than any screen: the lines of its pairs are what people read. */
+const MATRIX_CLASSES = 30;
+/** Lines of confused pairs: beside a matrix, and in place of one. */
+const [FEW_PAIRS, MANY_PAIRS] = [3, 10];
+
+const rightOf = ({ accuracy }: Evaluation['perClass'][number]): string => (accuracy === null ? '-' : `${(100 * accuracy).toFixed(1)} %`);
+
+function matrix({ perClass, confusion }: Evaluation): string {
   const table = new Table({ head: ['truth \\ said', ...perClass.map((c) => c.label), 'right'], style: { head: [], border: [] } });
   confusion.forEach((row, i) => {
-    table.push([
-      perClass[i].label,
-      ...row.map((n, j) => (n === 0 ? '.' : i === j ? `[${n}]` : String(n))),
-      `${(100 * perClass[i].accuracy).toFixed(1)} %`,
-    ]);
+    table.push([perClass[i].label, ...row.map((n, j) => (n === 0 ? '.' : i === j ? `[${n}]` : String(n))), rightOf(perClass[i])]);
   });
+  return table.toString();
+}
+
+/** How many rows a class has, and how many of them are right. */
+const linesOf = ({ perClass }: Evaluation): string =>
+  perClass.map((c) => `${rightOf(c).padStart(7)} of ${counted(c.samples, 'row')}: ${oneLine(c.label)}`).join('\n');
+
+function text(file: string, rows: string, result: Evaluation): string {
+  const { accuracy, nll, ece, perClass, confusion, logits } = result;
+  const fits = perClass.length <= MATRIX_CLASSES;
   const worst = confusion
     .flatMap((row, i) => row.map((n, j) => ({ n, i, j })))
     .filter(({ n, i, j }) => i !== j && n > 0)
     .sort((a, b) => b.n - a.n)
-    .slice(0, 3)
+    .slice(0, fits ? FEW_PAIRS : MANY_PAIRS)
     .map(({ n, i, j }) => `${perClass[i].label} taken for ${perClass[j].label} ${n} times`);
   return [
     `${file}: accuracy ${accuracy.toFixed(4)} on ${rows}, NLL ${nll.toFixed(4)}, ECE ${ece.toFixed(4)}`,
     `logits ${logitsSha256(logits)} (${logits instanceof Int32Array ? 'integers' : 'f32'})`,
-    table.toString(),
+    fits ? matrix(result) : linesOf(result),
     worst.length ? `Most confused: ${worst.join('; ')}.` : 'No mistakes.',
   ].join('\n');
 }
