@@ -421,6 +421,35 @@ test('a column so far from 0 that float32 hardly tells its rows apart is refused
   server.close();
 }, 30_000);
 
+test('a number far off that leaves the others of its column a byte or two is told, and no other', () => {
+  const rows = Array.from({ length: 200 }, (_, i) => [
+    Math.sin(i),
+    Math.cos(i),
+    Math.exp(3 * Math.sin(7 * i)),
+    Number(i % 40 === 0),
+    i % 2,
+  ]);
+  const crowded = (name: string, change: (row: number[], i: number) => unknown) => {
+    const lines = rows.map((row, i) => change([...row], i));
+    put({ [`crowd/${name}.csv`]: `a,b,tail,rare,label\n${lines.join('\n')}\n` });
+    return loadDataset(at(`crowd/${name}.csv`)).crowded;
+  };
+  expect(crowded('clean', (row) => row)).toEqual([]);
+  // Two heaps far apart say which of them.
+  expect(crowded('heaps', ([a, ...rest], i) => [a + 1e6 * (i % 2), ...rest])).toEqual([]);
+  expect(crowded('one', ([a, ...rest], i) => [i === 90 ? 1e6 : a, ...rest])).toEqual(['a (1000000)']);
+  // However many rows lack it.
+  for (const every of [40, 10, 3, 2])
+    expect(crowded('missing', ([a, b, ...rest], i) => [a, i % every === 0 ? -9999 : b, ...rest])).toEqual(['b (-9999)']);
+  const words = ['train', '--data', 'crowd/one.csv', '--network', 'fc:4-8-2', '--epochs', '1', '--out', 'crowd/x.smk'];
+  expect(seedmask(...words).stderr).toMatch(
+    /^seedmask: warning: nearly all numbers of a \(1000000\) become the same byte or two, so far off is the one in brackets: leave its row out/m,
+  );
+  // A task's own bytes are as they are.
+  const { features } = loadDataset(at('crowd/clean.csv')).train;
+  expect(loadDataset(at('crowd/one.csv'), { features }).crowded).toEqual([]);
+});
+
 test('bytes of features stay within 0 and 255, whatever comes', () => {
   const features = standardFeatures([1, 2, 3, 4], 1);
   expect([...featureBytes([-1e30, 1e30, Number.NaN, 2.5], features)]).toEqual([0, 255, 0, 128]);

@@ -11,7 +11,7 @@ import { createWasmEngine } from '../../src/engine/wasm.js';
 import { describe, outputs, totalKept, totalWeights, weightCounts } from '../../src/network.js';
 import type { Seed } from '../../src/random.js';
 import { FC_EPOCHS } from '../../src/train.js';
-import { checkFits, checkMoves, labelLine, loadDataset, seenBy, unseen } from '../datasets/load.js';
+import { checkFits, checkMoves, crowding, labelLine, loadDataset, seenBy, unseen } from '../datasets/load.js';
 import { checkNoInput, checkWritable, writeFileSafely } from '../files.js';
 import {
   CONV_EPOCHS,
@@ -194,8 +194,8 @@ async function run(options: Options): Promise<void> {
   const goal = goalOf(options);
   const rows = partsOf(data.train, options.seed);
   const classes = classNamesOf(data.train, outputs(architecture));
-  const lacking = unseen(data.train, rows.train, classes);
-  if (lacking) console.error(`seedmask: warning: ${lacking}`);
+  for (const warning of [unseen(data.train, rows.train, classes), crowding(loaded)])
+    if (warning) console.error(`seedmask: warning: ${warning}`);
   const { parts, check } = options.squeeze ? withCheck(rows) : { parts: rows, check: null };
   const learn = async (density: readonly number[], epochs: number): Promise<TrainedTask & Outcome> => {
     const settings = { method, rescale, penalty, shift, rotate, mirror, rate, density, epochs };

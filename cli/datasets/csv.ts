@@ -4,7 +4,7 @@
 import { parse } from 'csv-parse/sync';
 import { SeedmaskError } from '../../codec/index.js';
 import { editDistance } from '../../server/nearest.js';
-import { type Dataset, farFromZero, featureBytes, standardFeatures } from '../../src/data.js';
+import { type Dataset, type Features, farFromZero, featureBytes, standardFeatures } from '../../src/data.js';
 import { readFile } from '../files.js';
 import { LABEL_COLUMNS } from '../options.js';
 import {
@@ -31,6 +31,8 @@ const LARGEST = 1e37;
 const LINE_ENDS = ['\r\n', '\n', '\r'];
 /** More different labels than this that are no whole numbers are a quantity, and no classes. */
 const MAX_FRACTIONS = 20;
+/** Nearly all of a column's different numbers. */
+const CROWD = 0.9;
 
 export interface Table {
   readonly path: string;
@@ -191,8 +193,23 @@ export function fromCsv(train: Table, test: Table | null, wanted: Wanted): Parts
     test: set(unknown, parts.test),
     drawn: test === null,
     label,
+    crowded: wanted.features ? [] : crowdedColumns(known, columns, features),
     files: [train, ...(test ? [test] : [])].map(({ path }) => path),
   };
+}
+
+/** The columns of many different numbers, nearly all of them within the width of a byte, with the number that lies farthest off. */
+function crowdedColumns(values: readonly number[], columns: readonly string[], { scale }: Features): string[] {
+  return columns.flatMap((column, input) => {
+    const different = new Set<number>();
+    for (let at = input; at < values.length; at += columns.length) different.add(values[at]);
+    if (different.size <= MAX_FRACTIONS) return [];
+    const sorted = Float64Array.from(different).sort();
+    const crowd = Math.floor(CROWD * sorted.length);
+    if (!sorted.some((value, i) => (sorted[i + crowd] - value) * Math.abs(scale[input]) < 1)) return [];
+    const [least, middle, most] = [sorted[0], sorted[sorted.length >> 1], sorted[sorted.length - 1]];
+    return [`${column} (${middle - least > most - middle ? least : most})`];
+  });
 }
 
 /** The classes of a column, in order. */

@@ -28,6 +28,8 @@ export interface Parts {
   readonly label?: string;
   /** What was read, and may not be written over. */
   readonly files: readonly string[];
+  /** Columns whose bytes tell few of their numbers apart, each with the number that lies too far from the others. */
+  readonly crowded?: readonly string[];
 }
 
 /** What is wanted of rows, whatever form they have. */

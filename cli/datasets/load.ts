@@ -197,6 +197,12 @@ export function beyond({ images, features }: Dataset): string | null {
   return `all numbers of ${columns} lie beyond those that the known task tells apart: seedmask train takes them by their own range`;
 }
 
+/** That a number far from the others leaves these no more than a byte or two of the 256; in one line, or null. */
+export const crowding = ({ crowded = [] }: LoadedData): string | null =>
+  crowded.length === 0
+    ? null
+    : `nearly all numbers of ${listed(crowded)} become the same byte or two, so far off is the one in brackets: leave its row out, or fill it in`;
+
 /**
  * Throws SeedmaskError bad-option unless the network takes the images and has a class for every label and every name of a class.
  * Networks of dense layers alone take images of any form with as many values.
