@@ -104,7 +104,10 @@ function begunMaskOf(network: Network, { metadata, tensors }: TensorFile): MaskR
   const all = <T extends Tensor['values']>(kind: string): T[] =>
     weighted(network).map(({ weights }, i) => pickTensor<T>(tensors, `layers.${i}.${kind}`, weights));
   const mask = best.epoch > 0 ? all<Uint8Array>('mask').map(bitsOf) : [];
-  return { epoch, scores: all('score'), velocities: all('velocity'), best: { ...best, mask } };
+  const [scores, velocities] = [all<Float32Array>('score'), all<Float32Array>('velocity')];
+  if (![...scores, ...velocities].every((layer) => layer.every(Number.isFinite)))
+    throw new SeedmaskError('bad-tensors', { field: 'scores and velocities', expected: 'finite', got: 'others' });
+  return { epoch, scores, velocities, best: { ...best, mask } };
 }
 
 /** What reading gives; undefined where it finds something else than was written. */

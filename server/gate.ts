@@ -34,7 +34,9 @@ const KeyRecord = z.strictObject({
   /** Names of the tasks it may use, a last * standing for any end; absent: all. */
   tasks: z.array(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}\*?$|^\*$/, 'a task name, or the beginning of one and *')).optional(),
   /** Requests it may make in so many seconds; absent: any number. */
-  limit: z.strictObject({ requests: z.int().positive(REQUESTS), seconds: z.int().positive(SECONDS).max(86400, SECONDS) }).optional(),
+  limit: z
+    .strictObject({ requests: z.int(REQUESTS).positive(REQUESTS), seconds: z.int(SECONDS).positive(SECONDS).max(86400, SECONDS) })
+    .optional(),
 });
 const KeyFile = z.strictObject({ keys: z.array(KeyRecord).max(10_000, 'a list of at most 10,000') });
 export type KeyRecord = z.infer<typeof KeyRecord>;
@@ -62,7 +64,10 @@ export function readKeys(text: string, source: string): KeyRecord[] {
     const [issue] = parsed.error.issues;
     const field = issue.path.length > 0 ? `/${issue.path.join('/')} of ${source}` : source;
     if (issue.code === 'unrecognized_keys') return refuse(field, 'free of other fields');
-    return refuse(field, issue.code === 'invalid_type' ? `of type ${issue.expected}` : issue.message);
+    return refuse(
+      field,
+      issue.message.startsWith('Invalid') && issue.code === 'invalid_type' ? `of type ${issue.expected}` : issue.message,
+    );
   }
   const { keys } = parsed.data;
   for (const field of ['name', 'sha256'] as const) {

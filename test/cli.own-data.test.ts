@@ -182,11 +182,11 @@ test('the names of columns are listed only where one is lacking: there may be th
   expect(listed).not.toHaveBeenCalled();
 });
 
-test('names of columns may be numbers where a word tells that they are names', () => {
+test('names of columns may be numbers where one is that of the classes', () => {
   const rows = '1,4,2.5,x\n2,3,0.5,y\n'.repeat(5);
   put(
     Object.fromEntries(
-      ['0,1,2,label', '1st,2,wide,kind', '0,1,2,kind', '5,4,2.5,x', '5,4,2.5,Y'].map((line, i) => [
+      ['0,1,2,label', '1st,2,wide,Species', '0,1,2,kind', '5,4,2.5,x', '5,4,2.5,Y', '5,NA,2.5,9'].map((line, i) => [
         `heads/${i}.csv`,
         `${line}\n${rows.replaceAll('y', 'Y')}`,
       ]),
@@ -195,9 +195,9 @@ test('names of columns may be numbers where a word tells that they are names', (
   const columns = (file: string, label?: string) => loadDataset(at(`heads/${file}.csv`), { label }).train.features?.names;
   expect(columns('0')).toEqual(['0', '1', '2']);
   expect(columns('1')).toEqual(['1st', '2', 'wide']);
-  // Words over words say nothing unless one is asked for, and a word that comes again is a value, be it called y.
+  // Other words say nothing unless one is asked for: a first row has such where a number is missing. One that comes again is a class.
   const refused = /the number \d in the first line, expected a line of column names before the rows \(if it is one: --label NAME\)$/;
-  for (const file of ['2', '3', '4']) expect(() => columns(file)).toThrow(refused);
+  for (const file of ['2', '3', '4', '5']) expect(() => columns(file)).toThrow(refused);
   expect(columns('2', 'kind')).toEqual(['0', '1', '2']);
 });
 
@@ -438,6 +438,9 @@ test('a number far off that leaves the others of its column a byte or two is tol
   // Two heaps far apart say which of them.
   expect(crowded('heaps', ([a, ...rest], i) => [a + 1e6 * (i % 2), ...rest])).toEqual([]);
   expect(crowded('one', ([a, ...rest], i) => [i === 90 ? 1e6 : a, ...rest])).toEqual(['a (1000000)']);
+  expect(crowded('grades', ([, ...rest], i) => [i % 10 ? i % 4 : -9999, ...rest])).toEqual(['a (-9999)']);
+  expect(crowded('few', ([, ...rest], i) => [i % 2, ...rest])).toEqual([]);
+  expect(crowded('three', ([, ...rest], i) => [i % 3, ...rest])).toEqual([]);
   // However many rows lack it.
   for (const every of [40, 10, 3, 2])
     expect(crowded('missing', ([a, b, ...rest], i) => [a, i % every === 0 ? -9999 : b, ...rest])).toEqual(['b (-9999)']);
@@ -746,7 +749,9 @@ test('images have three channels where any has colours, or as the network of a m
   expect(seedmask('eval', 'channels/red.smk', '--data', 'channels/grey', '--all', '--json').stderr).toBe('');
   expect(seedmask('transfer', 'channels/red.smk', 'channels/grey', '--epochs', '1', '--json').status).toBe(0);
   words[1] = '1x2x1:conv2-2';
-  expect(seedmask('train', '--data', 'channels/mixed', ...words).stderr).toMatch(/images of 1 x 2 x 1, .* got 1 x 2 x 3 in mixed/);
+  expect(seedmask('train', '--data', 'channels/mixed', ...words).status).toBe(0);
+  words[1] = 'fc:2-2-2';
+  expect(seedmask('train', '--data', 'channels/mixed', ...words).stderr).toMatch(/got 6 values in mixed/);
 });
 
 test('links to folders and files are followed, and names that begin with a dot passed over', () => {

@@ -138,7 +138,6 @@ test.each<[what: string, words: string[], line: RegExp]>([
     [...weights, '--layout', 'seedmask', '--data', 'own.csv'],
     /--data must be images, as no file tells how numbers were scaled for these weights, got numbers. Leave it away/,
   ],
-  ['a cache of nothing', ['serve', good, '--cache', 'x'], /--cache goes with the URL of a server/],
   ['plain http to nobody', ['serve', '--allow-http'], /--allow-http goes with the URL of a server/],
   ['tasks of a figure', ['experiment', 'figure-07', '--tasks', '50', '--out', 'x'], /--tasks goes with an experiment of tasks/],
   ['half a pixel', ['train', '--data', 'mnist', '--out', 'x.smk', '--shift', '0.5'], /whole number of at least 0, got '0.5'/],

@@ -71,6 +71,7 @@ test('a palette is one of 256 colours at most, and of colours where one of them 
   const header = Buffer.from([0, 0, 0, 2, 0, 0, 0, 2, 8, 3, 0, 0, 0]);
   const signature = png(1, 1, () => [0, 0, 0, 255]).subarray(0, 8);
   const pixels = chunk('IDAT', deflateSync(Buffer.from([0, 0, 1, 0, 1, 0])));
+  const clear = chunk('tRNS', Uint8Array.of(0));
   const image = (...palettes: number[][]) =>
     Buffer.concat([
       signature,
@@ -83,8 +84,9 @@ test('a palette is one of 256 colours at most, and of colours where one of them 
   expect([hasColours(greys), [...decodePng(greys, [2, 2, 1])]]).toEqual([false, [9, 200, 200, 9]]);
   expect(hasColours(image([9, 9, 9, 200, 201, 200]))).toBe(true);
   const refused = (bytes: Uint8Array) => expect(() => decodePng(bytes, [2, 2, 3]));
-  refused(image(new Array(771).fill(0))).toThrow(/more than one palette of 256 colours, expected a whole PNG file/);
-  refused(image([1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6])).toThrow(/more than one palette/);
+  refused(image(new Array(771).fill(0))).toThrow(/a palette of more than 256 colours, expected a whole PNG file/);
+  refused(image([1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6])).toThrow(/a second PLTE chunk/);
+  refused(Buffer.concat([greys.subarray(0, 33), clear, clear, greys.subarray(33)])).toThrow(/a second tRNS chunk/);
   refused(image([1, 2, 3])).toThrow(/index 1 not in palette/);
   refused(image()).toThrow(/palette not found/);
 });

@@ -33,7 +33,7 @@ import {
   weightShapes,
 } from '../../src/network.js';
 import { DISTRIBUTIONS, type Distribution, formatSeed, type Seed } from '../../src/random.js';
-import { checkFits, loadDataset, seenBy } from '../datasets/load.js';
+import { channelsOf, checkFits, loadDataset, seenBy } from '../datasets/load.js';
 import type { LoadedData } from '../datasets/own-data.js';
 import { checkNoInput, checkWritable, readFile, writeFileSafely } from '../files.js';
 import { accuracies, accuracyUnder, partsOf, taskModel } from '../learn.js';
@@ -243,7 +243,7 @@ function checkOut(out: string, { network }: Options): void {
 
 function dataOf({ data, label, out, network: { architecture } }: Options): LoadedData | null {
   if (data === undefined) return null;
-  const loaded = loadDataset(data, { label, out });
+  const loaded = loadDataset(data, { label, channels: channelsOf(architecture), out });
   checkFits(loaded, architecture, outputs(architecture));
   return loaded;
 }

@@ -13,7 +13,7 @@ import { describe, outputs, totalKept, totalWeights } from '../../src/network.js
 import { formatSeed, type Seed } from '../../src/random.js';
 import { type TicketOptions, ticketNetwork, tickets } from '../../src/tickets.js';
 import { PAPER, paperTraining, trainDense } from '../../src/train.js';
-import { checkFits, labelLine, loadDataset, seenBy } from '../datasets/load.js';
+import { channelsOf, checkFits, labelLine, loadDataset, seenBy } from '../datasets/load.js';
 import type { LoadedData } from '../datasets/own-data.js';
 import { checkNoInput, checkWritable, writeFileSafely } from '../files.js';
 import { accuracy, accuracyUnder, batchOf, emptyLayer, partsOf } from '../learn.js';
@@ -130,7 +130,7 @@ async function once(options: Options): Promise<void> {
   const { architecture, file } = options.network;
   checkWritable(options.out);
   checkNoInput(options.out, [file]);
-  const data = loadDataset(options.data, { label: options.label, out: options.out });
+  const data = loadDataset(options.data, { label: options.label, channels: channelsOf(architecture), out: options.out });
   checkFits(data, architecture, outputs(architecture));
   const network = ticketNetwork(seenBy(architecture, data.train), options.seed);
   const engine = await createWasmEngine({ threads: options.threads });
@@ -184,8 +184,8 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
   const { criterion = 'large_final', mask0 = 'zero', mask1 = 'rewind', epochs, seed } = options;
   const conflict = actionConflict(mask0, mask1);
   if (conflict) throw new SeedmaskError('bad-option', { field: '--mask1', expected: 'rewind', got: mask1, hint: conflict });
-  const data = loadDataset(options.data, { label: options.label });
   const { architecture } = options.network;
+  const data = loadDataset(options.data, { label: options.label, channels: channelsOf(architecture) });
   checkFits(data, architecture, outputs(architecture));
   // As it was named, whatever form the rows have: a run is known by it, and the weights are the same.
   const network = ticketNetwork(architecture, seed);

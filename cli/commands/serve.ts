@@ -90,7 +90,7 @@ Examples:
   seedmask serve models/trained --keys keys.json --admin-key-file admin.key --cors https://example.org --log debug`,
     )
     .action(async (path: string | undefined, options: Options, command: Command) => {
-      if (path === undefined || !isUrl(path)) refuseGiven(command, ['allowHttp', 'cache'], 'the URL of a server to pull from');
+      if (path === undefined || !isUrl(path)) refuseGiven(command, ['allowHttp'], 'the URL of a server to pull from');
       const access = accessOf(options);
       if (!access.keys) refuseGiven(command, ['keyRows'], '--keys or SEEDMASK_KEYS: without keys all rows are of one queue');
       await run(path ?? SHIPPED, options, access);

@@ -11,7 +11,7 @@ import { createWasmEngine } from '../../src/engine/wasm.js';
 import { describe, outputs, totalKept, totalWeights, weightCounts } from '../../src/network.js';
 import type { Seed } from '../../src/random.js';
 import { FC_EPOCHS } from '../../src/train.js';
-import { checkFits, checkMoves, crowding, labelLine, loadDataset, seenBy, unseen } from '../datasets/load.js';
+import { channelsOf, checkFits, checkMoves, crowding, labelLine, loadDataset, seenBy, unseen } from '../datasets/load.js';
 import { checkNoInput, checkWritable, writeFileSafely } from '../files.js';
 import {
   CONV_EPOCHS,
@@ -170,7 +170,7 @@ async function run(options: Options): Promise<void> {
   const given = options.network;
   checkWritable(options.out);
   checkNoInput(options.out, [given.file]);
-  const loaded = loadDataset(options.data, { label: options.label, out: options.out });
+  const loaded = loadDataset(options.data, { label: options.label, channels: channelsOf(given.architecture), out: options.out });
   checkFits(loaded, given.architecture, outputs(given.architecture));
   checkMoves(loaded, options);
   const data = permutedSource(loaded, outputs(given.architecture), options.permutePixels, options.permuteLabels);

@@ -31,8 +31,8 @@ const LARGEST = 1e37;
 const LINE_ENDS = ['\r\n', '\n', '\r'];
 /** More different labels than this that are no whole numbers are a quantity, and no classes. */
 const MAX_FRACTIONS = 20;
-/** Nearly all of a column's different numbers. */
-const CROWD = 0.9;
+/** Of a column's different numbers nearly all, and how few of them have no crowd. */
+const [CROWD, FEW] = [0.9, 3];
 
 export interface Table {
   readonly path: string;
@@ -75,12 +75,11 @@ function unicode(path: string, bytes: Uint8Array): Uint8Array {
 
 const isNumber = (cell: string): boolean => cell !== '' && Number.isFinite(Number(cell));
 
-/** Whether a first line names columns, though some by numbers: the one of classes, or one of numbers by a word; and words are no values. */
+/** Whether a first line names columns, though some by numbers: it names the one of classes, by a word that is no class. */
 function namesColumns(first: readonly string[], rows: readonly (readonly string[])[], label: string | undefined): boolean {
-  if (label !== undefined && first.includes(label)) return true;
-  const words = [...first.keys()].filter((i) => !isNumber(first[i]));
-  const telling = words.some((i) => isNumber(rows[0][i]) || LABEL_COLUMNS.includes(first[i].toLowerCase()));
-  return telling && rows.every((cells) => words.every((i) => cells[i] !== first[i]));
+  if (label !== undefined) return first.includes(label);
+  const at = first.findIndex((name) => LABEL_COLUMNS.includes(name.toLowerCase()));
+  return at >= 0 && rows.every((cells) => cells[at] !== first[at]);
 }
 
 /** Short cells take far more memory than bytes: they are counted before there are any. What stands in quotes is counted as well. */
@@ -198,14 +197,14 @@ export function fromCsv(train: Table, test: Table | null, wanted: Wanted): Parts
   };
 }
 
-/** The columns of many different numbers, nearly all of them within the width of a byte, with the number that lies farthest off. */
+/** The columns of which nearly all different numbers lie within the width of a byte, with the number that lies farthest off. */
 function crowdedColumns(values: readonly number[], columns: readonly string[], { scale }: Features): string[] {
   return columns.flatMap((column, input) => {
     const different = new Set<number>();
     for (let at = input; at < values.length; at += columns.length) different.add(values[at]);
-    if (different.size <= MAX_FRACTIONS) return [];
+    if (different.size < FEW) return [];
     const sorted = Float64Array.from(different).sort();
-    const crowd = Math.floor(CROWD * sorted.length);
+    const crowd = Math.floor(CROWD * (sorted.length - 1));
     if (!sorted.some((value, i) => (sorted[i + crowd] - value) * Math.abs(scale[input]) < 1)) return [];
     const [least, middle, most] = [sorted[0], sorted[sorted.length >> 1], sorted[sorted.length - 1]];
     return [`${column} (${middle - least > most - middle ? least : most})`];

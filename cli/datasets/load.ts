@@ -53,6 +53,9 @@ export function loadDataset(source: string, wanted: Wanted = {}): LoadedData {
   return data;
 }
 
+/** Channels of images that may have either: a network of convolutions says of how many it is. */
+export const channelsOf = (architecture: Architecture): number | undefined => (isDense(architecture) ? undefined : architecture.input[2]);
+
 /** The rows of both, one set after the other. */
 function joined(a: Dataset, b: Dataset): Dataset {
   const both = (first: Uint8Array, second: Uint8Array) => {

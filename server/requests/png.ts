@@ -14,6 +14,8 @@ import type { Shape } from '../../src/network.js';
 const CHUNKS_LIMIT = 1024;
 /** 256 colours. */
 const PALETTE_BYTES = 768;
+/** Chunks that a file has once at most, which pngjs would read again and again. */
+const ONCE = ['PLTE', 'tRNS'];
 /** Colour types: samples a pixel, and bits that a sample may have. */
 const TYPES: ReadonlyMap<number, { readonly samples: number; readonly depths: readonly number[] }> = new Map([
   [0, { samples: 1, depths: [1, 2, 4, 8, 16] }],
@@ -85,11 +87,14 @@ function checkChunks(bytes: Uint8Array, height: number, width: number): void {
     throw new SeedmaskError('bad-image', { field: 'interlacing', expected: 'none', got: bytes[28], hint: 'Save it without' });
   }
   const data: Uint8Array[] = [];
-  let palettes = 0;
+  const once = new Set<string>();
   for (const chunk of chunks(bytes)) {
     if (chunk.name === 'IHDR') throw broken('a second IHDR chunk');
-    if (chunk.name === 'PLTE' && (++palettes > 1 || chunk.data.length > PALETTE_BYTES))
-      throw broken('more than one palette of 256 colours');
+    if (chunk.name === 'PLTE' && chunk.data.length > PALETTE_BYTES) throw broken('a palette of more than 256 colours');
+    if (ONCE.includes(chunk.name)) {
+      if (once.has(chunk.name)) throw broken(`a second ${chunk.name} chunk`);
+      once.add(chunk.name);
+    }
     if (chunk.name === 'IDAT') data.push(chunk.data);
   }
   checkPixels(Buffer.concat(data), height * (1 + Math.ceil((width * samples * bytes[24]) / 8)));
