@@ -49,23 +49,39 @@ export async function listen(
   }: ListenOptions = {},
 ): Promise<Listening> {
   let closing: Promise<void> | undefined;
-  // Every connection, with its last answer that is not out yet: those before it on the same connection are out first. Only connections come
-  // to this map and go: one that answers came to and went from would leave its outgrown tables in the old generation, each of which
-  // keeps its answers from the collector.
-  const flying = new Map<Socket, ServerResponse | undefined>();
+  // Every connection, with its line of requests. Only connections come to this map and go: one that answers came to and went from would
+  // leave its outgrown tables in the old generation, each of which keeps its answers from the collector.
+  const lines = new Map<Socket, Line>();
   let calm: (() => void) | undefined;
   function landed(this: ServerResponse): void {
-    const { socket } = this.req;
-    if (flying.get(socket) === this) flying.set(socket, undefined);
+    const line = lines.get(this.req.socket);
+    if (line?.last === this) line.last = undefined;
     calm?.();
   }
   const timeouts = { headersTimeout, requestTimeout, keepAliveTimeout: 65_000 };
   const connectionsCheckingInterval = Math.min(5000, headersTimeout, requestTimeout);
   const freshId = idSource();
+  // Requests that come before the answer to the one before them is out wait for that: a packet of some thousand small ones would else be
+  // computed at once, and its answers held while nobody reads.
   const take = (req: IncomingMessage, res: ServerResponse, refusal?: SeedmaskError) => {
-    flying.set(req.socket, res);
+    const { socket } = req;
+    const line = lines.get(socket);
+    if (!line || socket.destroyed) return;
+    const before = line.last;
+    line.last = res;
     res.on('close', landed);
     if (closing) res.setHeader('Connection', 'close');
+    if (!before) begin(req, res, refusal);
+    else if (line.waiting === LINE_LIMIT) socket.destroy();
+    else {
+      line.waiting++;
+      before.once('close', () => {
+        line.waiting--;
+        if (!socket.destroyed) begin(req, res, refusal);
+      });
+    }
+  };
+  const begin = (req: IncomingMessage, res: ServerResponse, refusal: SeedmaskError | undefined) => {
     if (!refusal) return handler(req, res);
     const { status, type, body } = failure(refusal, req);
     const id = traceOf(req.headers, freshId).id;
@@ -90,14 +106,14 @@ export async function listen(
   server.timeout = idleTimeout;
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
     // An answer that has begun is cut: nothing may be written into it.
-    if (socket.writable && !flying.get(socket as Socket)?.headersSent) socket.write(refusalOf(error));
+    if (socket.writable && !lines.get(socket as Socket)?.last?.headersSent) socket.write(refusalOf(error));
     socket.destroy();
   });
   // An answer that waits behind others of its connection is told nothing when that ends.
   server.on('connection', (socket) => {
-    flying.set(socket, undefined);
+    lines.set(socket, { last: undefined, waiting: 0 });
     socket.once('close', () => {
-      flying.delete(socket);
+      lines.delete(socket);
       calm?.();
     });
   });
@@ -111,13 +127,13 @@ export async function listen(
   const drain = async () => {
     handler.drain?.();
     const cut = setTimeout(() => server.closeAllConnections(), drainDelay + drainLimit);
-    const inFlight = [...flying].filter(([, res]) => res);
-    for (const [, res] of inFlight) if (res && !res.headersSent) res.setHeader('Connection', 'close');
+    const inFlight = [...lines].flatMap(([socket, { last }]) => (last ? [{ socket, last }] : []));
+    for (const { last } of inFlight) if (!last.headersSent) last.setHeader('Connection', 'close');
     await Promise.all([
       new Promise((resolve) => setTimeout(resolve, drainDelay)),
       new Promise<void>((resolve) => {
         calm = () => {
-          if (!inFlight.some(([socket, res]) => flying.has(socket) && !res?.closed)) resolve();
+          if (!inFlight.some(({ socket, last }) => lines.has(socket) && !last.closed)) resolve();
         };
         calm();
       }),
@@ -128,7 +144,7 @@ export async function listen(
     // One that has sent nothing yet, as browsers open them ahead of time, is not idle by Node's count, and would be waited for: it is given
     // as long as a request takes that is on its way.
     const silent = setTimeout(() => {
-      for (const [socket, res] of flying) if (!res && socket.bytesRead === 0) socket.destroy();
+      for (const [socket, { last }] of lines) if (!last && socket.bytesRead === 0) socket.destroy();
     }, SILENCE_MS);
     await closed;
     clearTimeout(silent);
@@ -142,6 +158,17 @@ export async function listen(
     },
   };
 }
+
+/** The requests of a connection that are not answered yet. */
+interface Line {
+  /** Answer to the last of them: those before it are out first. */
+  last: ServerResponse | undefined;
+  /** How many wait for those before them. */
+  waiting: number;
+}
+
+/** Requests that may wait in a line; a connection with more is ended. */
+const LINE_LIMIT = 64;
 
 /** For which a connection that has sent nothing is waited for when the server closes. */
 const SILENCE_MS = 250;

@@ -8,7 +8,7 @@ import type { ServerResponse } from 'node:http';
 import type { Answer } from './answer.js';
 import { overloaded } from './requests/overloaded.js';
 
-/** Bytes from which an answer is counted: the system takes smaller ones at once, read or not. */
+/** Bytes from which an answer is counted: of smaller ones a connection has one at a time (listen.ts), and the system takes most at once. */
 const LARGE = 64 * 1024;
 
 export class Outbox {

@@ -250,6 +250,43 @@ describe('query parameters that nobody knows', () => {
   });
 });
 
+describe('requests sent before the answer to the one before them', () => {
+  /** A server that answers each after 20 ms with its path, and those that it has begun but not ended, at most. */
+  async function slow() {
+    const seen = { begun: 0, most: 0 };
+    let now = 0;
+    const { url, close } = await listen(
+      (req, res) => {
+        seen.begun++;
+        seen.most = Math.max(seen.most, ++now);
+        setTimeout(() => {
+          now--;
+          res.end(`${req.url} `);
+        }, 20);
+      },
+      { port: 0 },
+    );
+    return { url, close, seen };
+  }
+  const asked = (count: number) => Array.from({ length: count }, (_, i) => `GET /${i} HTTP/1.1\r\nHost: x\r\n\r\n`).join('');
+
+  test('wait for it, and are answered in order', async () => {
+    const { url, close, seen } = await slow();
+    const text = await raw(url, asked(30), 'GET /end HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+    expect([...text.matchAll(/\r\n(\/\w+) /g)].map(([, path]) => path)).toEqual([...Array.from({ length: 30 }, (_, i) => `/${i}`), '/end']);
+    expect(seen).toEqual({ begun: 31, most: 1 });
+    await close();
+  });
+
+  test('are 65 at most: a connection with more is ended, and nothing of what waited is begun', async () => {
+    const { url, close, seen } = await slow();
+    await expect(raw(url, asked(66)).catch(() => '')).resolves.toBe('');
+    expect(seen.begun).toBe(1);
+    await close();
+    expect(seen.begun).toBe(1);
+  });
+});
+
 describe('compression', () => {
   const rows = Array.from({ length: 1000 }, (_, i) => [i & 255, (i >> 3) & 255, 7, 9]);
 
