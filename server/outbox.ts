@@ -1,11 +1,10 @@
 // Answers of one turn of the event loop are written together. A write wakes a client that sleeps, there and then, which costs several
 // times what the write does; while it wakes, the writes that follow are cheap. An answer alone is written at once after its turn.
 //
-// Large answers are held in memory until their clients have read them. They are bounded together: who asks for much and does not read is
-// told to come back, as are those who ask meanwhile.
+// Large answers are held in memory until their clients have read them. They are bounded together, those of many rows from before they are
+// computed: who asks for much and does not read is told to come back, as are those who ask meanwhile.
 
 import type { ServerResponse } from 'node:http';
-import type { Answer } from './answer.js';
 import { overloaded } from './requests/overloaded.js';
 
 /** Bytes from which an answer is counted: of smaller ones a connection has one at a time (listen.ts), and the system takes most at once. */
@@ -28,13 +27,14 @@ export class Outbox {
   }
 
   /**
-   * Counts an answer until it is out or its connection has gone.
+   * Counts the bytes of an answer until it is out or its connection has gone; once more when they are known better.
    * @throws SeedmaskError overloaded: too much is unread; alone, any answer is let in
    */
-  hold({ body }: Answer, res: ServerResponse): void {
+  hold(bytes: number, res: ServerResponse): void {
     // One that nobody will be sent, as somebody else has answered, holds nothing, and no end of it would be told.
-    if (body.length < LARGE || res.headersSent || res.destroyed) return;
-    const bytes = Buffer.byteLength(body);
+    if (res.headersSent || res.destroyed) return;
+    this.#large.delete(res);
+    if (bytes < LARGE) return;
     let held = 0;
     for (const [other, size] of this.#large) {
       // An answer that waits behind others of its connection is told nothing when that ends.

@@ -68,6 +68,8 @@ export interface Call {
   readonly caller: Caller;
   /** @param most bytes, where less is enough than a body with rows may have */
   body(most?: number): Promise<Uint8Array>;
+  /** Keeps room for an answer that may have so many bytes, before it is made. @throws SeedmaskError overloaded */
+  reserve(bytes: number): void;
   /** Whether the client has closed the connection: nothing more need be computed for it. */
   gone(): boolean;
 }
@@ -187,12 +189,13 @@ export async function respond(
     const mark = url.indexOf('?');
     const query = mark < 0 ? NO_QUERY : new URLSearchParams(url.slice(mark + 1));
     const body = (most?: number) => service.readBody(req, most);
+    const reserve = (bytes: number) => service.outbox.hold(bytes, res);
     const gone = () => res.destroyed || req.socket.destroyed;
-    const call = { params, prefix: req.baseUrl ?? '', headers: req.headers, query, arrived: started, caller, body, gone };
+    const call = { params, prefix: req.baseUrl ?? '', headers: req.headers, query, arrived: started, caller, body, reserve, gone };
     const whole = await run(call);
     answer = finish(whole);
     if (isLarge(whole)) answer = await compressed(answer, req.headers['accept-encoding']);
-    service.outbox.hold(answer, res);
+    reserve(Buffer.byteLength(answer.body));
   } catch (error) {
     if (!(error instanceof SeedmaskError)) service.report(error, trace.id);
     answer = failure(error, req);

@@ -7,9 +7,9 @@ import { setImmediate } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { createHandler } from '../server/index.js';
 import { Outbox } from '../server/outbox.js';
-import { respond } from '../server/routes.js';
+import { type Call, respond } from '../server/routes.js';
 import { createService } from '../server/service.js';
-import { engine, get, sampleStore } from './server.material.js';
+import { engine, get, oneTask, post, sampleStore, serve, tinyNetwork } from './server.material.js';
 
 test('what is added in one turn is written after it, together and in order; what is added then, after the next', async () => {
   const outbox = new Outbox();
@@ -89,4 +89,55 @@ test('a large answer that comes after somebody else has answered is not counted'
     expect([status, headers.get('content-length')]).toEqual([200, '100000']);
   }
   server.close();
+});
+
+test('room for a large answer is kept before it is made, and given back where it is smaller', async () => {
+  const service = createService({ engine, store: await sampleStore(), unreadLimit: 150_000 });
+  const doors: (() => void)[] = [];
+  const answer = async (call: Call) => {
+    call.reserve(100_000);
+    await new Promise<void>((open) => doors.push(open));
+    return { status: 200, type: 'application/json', body: '1' };
+  };
+  const server = createServer((req, res) => void respond({ path: '/', access: 'open', answer }, {}, req, res, service)).listen(
+    0,
+    '127.0.0.1',
+  );
+  await once(server, 'listening');
+  const ask = () => get(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const first = ask();
+  await expect.poll(() => doors.length).toBe(1);
+  expect((await ask()).json).toMatchObject({ code: 'overloaded', field: 'answers', got: 'clients with 200000 bytes to read' });
+  doors[0]();
+  expect((await first).json).toBe(1);
+  const third = ask();
+  await expect.poll(() => doors.length).toBe(2);
+  doors[1]();
+  expect((await third).status).toBe(200);
+  server.close();
+});
+
+test('rows times classes are bounded in every protocol, before any is computed', async () => {
+  const labels = Array.from({ length: 250 }, (_, i) => String(i).padStart(250, '0'));
+  const store = await sampleStore({ 'many.smk': oneTask(tinyNetwork([2, 2, 1], 250), labels) });
+  const { url, close } = await serve({ store });
+  // 64 MiB, in 250 times 28 bytes and a label.
+  const most = Math.floor(2 ** 26 / (250 * 278));
+  const instances = Array.from({ length: most + 1 }, () => [1, 2, 3, 4]);
+  const raw = { inputs: [{ name: 'pixels', shape: [most + 1, 4], datatype: 'UINT8', data: instances }], outputs: [{ name: 'label' }] };
+  const asked: [string, unknown][] = [
+    ['/tasks/many/classify', { instances }],
+    ['/tasks/many/classify', new Uint8Array(4 * (most + 1))],
+    ['/v1/models/many:predict', { instances }],
+    ['/v1/models/many:classify', { examples: instances.map((pixels) => ({ pixels })) }],
+    ['/v2/models/many/infer', raw],
+  ];
+  const error = `number of rows, each answered with 250 probabilities, is ${most + 1}, the limit is ${most}. Send the rest in further requests.`;
+  for (const [path, body] of asked) {
+    const { status, json } = await post(`${url}${path}`, body);
+    expect([status, json.code, json.error], path).toEqual([413, 'over-limit', error]);
+  }
+  expect((await post(`${url}/tasks/many/classify`, new Uint8Array(4 * most))).json.predictions).toHaveLength(most);
+  expect((await post(`${url}/tasks/tiny/classify`, new Uint8Array(4 * (most + 1)))).json.predictions).toHaveLength(most + 1);
+  await close();
 });

@@ -69,6 +69,7 @@ export async function infer<Extra>(call: Call, service: Service, name: string, w
     const asked = protocol.decode(body, version);
     const { rows, timeoutMs = limit, abstain = service.abstain, extra } = asked instanceof Promise ? await asked : asked;
     if (!version.task.transform.features) checkPixels(rows);
+    call.reserve(answerBytes(rows.count, version.task.labels));
     const decoded = performance.now();
     const deadline = timeoutMs === undefined ? undefined : call.arrived + timeoutMs;
     const classified = await service.scheduler.classify(version, rows, { deadline, gone: call.gone, key: call.caller.name });
@@ -85,6 +86,21 @@ export async function infer<Extra>(call: Call, service: Service, name: string, w
     service.statistics.failed(version, performance.now() - began);
     throw error;
   }
+}
+
+/** Bytes that the answer to a request may have, by what its rows and classes let expect. */
+const ANSWER_LIMIT = 64 * 1024 * 1024;
+/** Bytes of a probability as text, with what stands around it. */
+const VALUE_BYTES = 28;
+
+/** Bytes that an answer may have in the widest of the protocols, where each probability has its label. @throws SeedmaskError over-limit */
+function answerBytes(rows: number, labels: readonly string[]): number {
+  let bytes = 0;
+  for (const label of labels) bytes += VALUE_BYTES + label.length;
+  const most = Math.max(1, Math.floor(ANSWER_LIMIT / bytes));
+  if (rows <= most) return rows * bytes;
+  const field = `number of rows, each answered with ${labels.length} probabilities,`;
+  throw new SeedmaskError('over-limit', { field, expected: most, got: rows, hint: 'Send the rest in further requests.' });
 }
 
 function namesOf({ rows, labels, best, probabilities }: Classified, abstain: number): (string | null)[] {
