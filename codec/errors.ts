@@ -59,7 +59,7 @@ export const ERRORS = {
   starting: [503, 'the server is not ready yet: {got}'],
   unwell: [503, 'the server does not answer its own question'],
   'unloaded-task': [503, 'task {field} is not loaded: {got}'],
-  overloaded: [503, '{got} are waiting for an answer, the limit is {expected}'],
+  overloaded: [503, 'too much at once: {got}, the limit is {expected}'],
   'lost-worker': [503, 'the thread that worked on {field} was lost: {got}'],
   'over-key-limit': [429, 'key {field} has {got} under way, its limit is {expected}'],
   deadline: [504, 'no answer within the deadline: {got}'],

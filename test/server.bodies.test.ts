@@ -37,6 +37,17 @@ describe('bodies that are under way', () => {
     await server.close();
   });
 
+  test('leave room for small ones: large ones that stop before their end keep them out no more', async () => {
+    const server = await serve({ intakeLimit: 800_000 });
+    const url = `${server.url}/tasks/tiny/classify`;
+    const stalled = await Promise.all(Array.from({ length: 2 }, () => unfinished(server, 350_000, new Uint8Array(349_999))));
+    const refusal = 'too much at once: 765538 bytes of bodies being read, the limit is 700000. Try again in 1 s.';
+    await expect.poll(async () => (await post(url, new Uint8Array(65_540))).json.error, { timeout: 20_000 }).toBe(refusal);
+    expect((await post(url, new Uint8Array(65_536))).status).toBe(200);
+    for (const socket of stalled) socket.destroy();
+    await server.close();
+  });
+
   test('count as they are after Content-Encoding', async () => {
     const server = await serve({ intakeLimit: 10_000 });
     const url = `${server.url}/tasks/tiny/classify`;

@@ -288,7 +288,7 @@ describe('the masks of questions under way', () => {
     await expect.poll(() => blocks.length).toBe(3);
     const refused = await ask(4, 5).catch((error: unknown) => error);
     expect(refused).toMatchObject({ code: 'overloaded', status: 503, details: { retryAfter: 1 } });
-    expect(String(refused)).toContain(`questions about ${3 * two} bytes of masks are waiting for an answer, the limit is ${2 * two}`);
+    expect(String(refused)).toContain(`questions about ${3 * two} bytes of masks, the limit is ${2 * two}`);
     ends[2]();
     await questions[2];
     const other = ask(4, 5);

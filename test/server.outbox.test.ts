@@ -63,7 +63,7 @@ test('what clients leave unread is bounded: the next large answer is refused, a 
   await expect.poll(async () => (await ask('/', 'HEAD')).status, { timeout: 20_000 }).toBe(503);
   const { status, headers, json } = await ask('/');
   expect([status, headers.get('retry-after'), json.code, json.field]).toEqual([503, '1', 'overloaded', 'answers']);
-  expect(json.error).toBe('clients with 180000000 bytes to read are waiting for an answer, the limit is 150000000. Try again in 1 s.');
+  expect(json.error).toBe('too much at once: clients with 180000000 bytes to read, the limit is 150000000. Try again in 1 s.');
   expect((await ask('/small')).json).toBe(1);
   // The second of them is told nothing of the end of its connection.
   idle.destroy();

@@ -175,7 +175,7 @@ describe('bounds', () => {
     expect([error.code, error.status, error.message]).toEqual([
       'overloaded',
       503,
-      `120 rows are waiting for an answer, the limit is 100. Try again in ${error.details.retryAfter} s.`,
+      `too much at once: 120 rows, the limit is 100. Try again in ${error.details.retryAfter} s.`,
     ]);
     expect(Number.isInteger(error.details.retryAfter)).toBe(true);
     await Promise.all(running);
@@ -186,7 +186,7 @@ describe('bounds', () => {
     const scheduler = schedulerOf(counting(3).engine, { queueBytes: 100 });
     await scheduler.classify(version, pixels(1));
     const running = scheduler.classify(version, pixels(20));
-    expect((await refused(scheduler.classify(store.version('c'), pixels(6)))).message).toContain('104 bytes of rows are waiting');
+    expect((await refused(scheduler.classify(store.version('c'), pixels(6)))).message).toContain('104 bytes of rows, the limit is 100');
     await running;
   });
   test('one task takes half of the queue at most; what is larger than the queue is let in alone', async () => {
@@ -196,7 +196,7 @@ describe('bounds', () => {
     await alone;
     const running = scheduler.classify(version, pixels(40));
     const error = await refused(scheduler.classify(version, pixels(11)));
-    expect(error.message).toContain('51 rows of task a are waiting for an answer, the limit is 50');
+    expect(error.message).toContain('51 rows of task a, the limit is 50');
     await Promise.all([running, scheduler.classify(store.version('c'), pixels(50))]);
   });
   test('a key has a limit of its own', async () => {
