@@ -1,6 +1,7 @@
 // What a client can get wrong on POST /tasks/{task}/classify: each mistake has one clear answer, and none hurts the server.
 
 import { gzipSync } from 'node:zlib';
+import { Packr } from 'msgpackr';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Listening } from '../server/index.js';
 import { get, png, post, raw, serve } from './server.material.js';
@@ -274,5 +275,16 @@ describe('limits', () => {
   test('more lists than a request may hold', async () => {
     const { status, json } = await post(tiny, `[${'[],'.repeat(4_000_000)}[]]`);
     expect([status, json.code, json.got]).toEqual([413, 'over-limit', '4000002']);
+  });
+  test('more keys than a request may hold, in JSON and in msgpack; colons in texts are none', async () => {
+    const entries = Array.from({ length: 500_001 }, (_, i): [string, number] => [String(i), 1]);
+    const error = 'number of keys of objects in the body is 500001, the limit is 500000. Send rows as lists of numbers, or fewer of them.';
+    const json = await post(tiny, Object.fromEntries(entries));
+    expect([json.status, json.json.code, json.json.error]).toEqual([413, 'over-limit', error]);
+    const msgpack = await post(tiny, new Packr({ variableMapSize: true, useRecords: false }).pack(Object.fromEntries(entries)), {
+      'Content-Type': 'application/msgpack',
+    });
+    expect([msgpack.status, msgpack.json.error]).toEqual([413, error]);
+    expect((await post(tiny, { instances: ROWS, note: ':'.repeat(500_001) })).status).toBe(200);
   });
 });

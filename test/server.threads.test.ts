@@ -231,13 +231,28 @@ describe('work', () => {
     rmSync(files, { recursive: true });
   });
 
-  test('urgent jobs go before the others', async () => {
+  test('urgent jobs go before the others, such as large bodies', async () => {
     const threads = threadsOf({ script: program(ANSWER, ANSWER) });
     const order: string[] = [];
     const job = (name: string, urgent: boolean) => threads.decode(network, stored, 0, urgent).then(() => order.push(name));
-    await Promise.all([job('first', false), job('warm', false), job('asked', true)]);
-    expect(order).toEqual(['first', 'asked', 'warm']);
+    const body = () => threads.read('classify', new Uint8Array(9), { shape: network.input, limit: 1 }).then(() => order.push('body'));
+    await Promise.all([job('first', false), job('warm', false), body(), job('asked', true)]);
+    expect(order).toEqual(['first', 'asked', 'warm', 'body']);
   });
+});
+
+test('rows that come one after another go before the others, which get their turn all the same', async () => {
+  const threads = threadsOf({ script: program(ANSWER, ANSWER) });
+  const order: string[] = [];
+  const rows = async () => {
+    for (let i = 0; i < 20; i++) {
+      await compute(threads);
+      order.push('rows');
+    }
+  };
+  const body = () => threads.read('classify', new Uint8Array(9), { shape: network.input, limit: 1 }).then(() => order.push('body'));
+  await Promise.all([rows(), body(), body()]);
+  expect(order.map((name, i) => (name === 'body' ? i : -1)).filter((i) => i >= 0)).toEqual([5, 10]);
 });
 
 describe('a thread that is lost', () => {

@@ -215,9 +215,10 @@ function isMsgpackMap(body: Uint8Array): boolean {
   return word.length > 0 && word.every((byte) => byte === 0x5f || (byte >= 0x61 && byte <= 0x7a));
 }
 
-/** How deep lists and objects may nest, and how many there may be, in JSON and in msgpack. */
+/** How deep lists and objects may nest, and how many there may be, and keys of objects, in JSON and in msgpack. */
 export const DEPTH_LIMIT = 32;
-export const CONTAINER_LIMIT = 4_000_000;
+const CONTAINER_LIMIT = 4_000_000;
+const KEY_LIMIT = 500_000;
 
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
@@ -240,10 +241,11 @@ export function parseJson(body: Uint8Array): unknown {
   }
 }
 
-/** Throws deep-body or over-limit by the brackets outside strings. */
+/** Throws deep-body or over-limit by the brackets and colons outside strings. */
 function checkNesting(body: Uint8Array): void {
   let depth = 0;
   let containers = 0;
+  let keys = 0;
   for (let i = 0; i < body.length; i++) {
     const c = body[i];
     if (c === 0x22) {
@@ -252,13 +254,19 @@ function checkNesting(body: Uint8Array): void {
       containers++;
       if (++depth > DEPTH_LIMIT) throw tooDeep();
     } else if (c === 0x5d || c === 0x7d) depth--;
+    else if (c === 0x3a) keys++;
   }
-  if (containers > CONTAINER_LIMIT) throw tooMany(containers);
+  checkCounts(containers, keys);
 }
 
 export const tooDeep = (): SeedmaskError => new SeedmaskError('deep-body', { field: 'the body', expected: DEPTH_LIMIT });
-export const tooMany = (got: number): SeedmaskError =>
-  new SeedmaskError('over-limit', { field: 'number of lists and objects in the body', expected: CONTAINER_LIMIT, got });
+/** Throws over-limit where a body has more lists and objects, or keys of objects, than rows need. */
+export function checkCounts(containers: number, keys: number): void {
+  const over = (what: string, expected: number, got: number, hint?: string) =>
+    new SeedmaskError('over-limit', { field: `number of ${what} in the body`, expected, got, hint });
+  if (containers > CONTAINER_LIMIT) throw over('lists and objects', CONTAINER_LIMIT, containers);
+  if (keys > KEY_LIMIT) throw over('keys of objects', KEY_LIMIT, keys, 'Send rows as lists of numbers, or fewer of them.');
+}
 
 function jsonHint(body: Uint8Array): string | undefined {
   const text = Buffer.from(body.buffer, body.byteOffset, body.length);

@@ -3,7 +3,7 @@
 
 import { Packr, Unpackr } from 'msgpackr';
 import { SeedmaskError } from '../../codec/errors.js';
-import { CONTAINER_LIMIT, DEPTH_LIMIT, tooDeep, tooMany } from './bodies.js';
+import { checkCounts, DEPTH_LIMIT, tooDeep } from './bodies.js';
 
 const FLOAT32_ALWAYS = 1;
 
@@ -61,6 +61,7 @@ function scan(body: Uint8Array): void {
   const maps: boolean[] = [false];
   let at = 0;
   let containers = 0;
+  let keys = 0;
   const refuse = (got: string) =>
     new SeedmaskError('bad-msgpack', { field: `byte ${at}`, expected: 'msgpack', got: `${got} at byte ${at}` });
   while (open.length > 0) {
@@ -96,10 +97,12 @@ function scan(body: Uint8Array): void {
     if (isKey && (children >= 0 || (head >= 0xc4 && head <= 0xc6))) throw refuse('a list, a map or bytes as a key');
     at += step + length;
     if (children >= 0) {
-      if (++containers > CONTAINER_LIMIT) throw tooMany(containers);
+      const isMap = head < 0x90 || head >= 0xde;
+      if (isMap) keys += children / 2;
+      checkCounts(++containers, keys);
       if (open.length > DEPTH_LIMIT) throw tooDeep();
       open.push(children);
-      maps.push(head < 0x90 || head >= 0xde);
+      maps.push(isMap);
     }
   }
   if (at !== body.length) throw refuse('a second value begins');

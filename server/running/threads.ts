@@ -1,4 +1,5 @@
-// Worker threads for what would hold up the event loop. A thread does one job at a time; the others wait here, the urgent ones first.
+// Worker threads for what would hold up the event loop. A thread does one job at a time; the others wait here, the urgent ones first. Large
+// bodies are not urgent: a few would keep everybody's rows waiting for seconds.
 // Beside it, it may have a question of which task rows are for: long work, done in slices between jobs, which can be called off.
 // A thread that dies, gets no engine or exceeds a job's time is replaced; its job goes to the new one once, then fails with lost-worker:
 // never hung. Where the system gives no new one, those that live do the work; where none lives, it fails with lost-worker too.
@@ -30,6 +31,9 @@ export interface ThreadsOptions {
 
 /** Bytes of bodies that may wait for threads; alone, any body is let in. */
 const READING_LIMIT = 64 * 1024 * 1024;
+
+/** Urgent jobs in a row that the others wait for at most. */
+const PASSES = 4;
 
 interface Waiting {
   readonly id: number;
@@ -65,6 +69,8 @@ export class Threads implements Decoder, BodyThreads {
   readonly #urgent: Waiting[] = [];
   readonly #rest: Waiting[] = [];
   readonly #questions: Waiting[] = [];
+  /** Urgent jobs in a row that others had to wait for. */
+  #passed = 0;
   #nextId = 0;
   /** Numbers that tell versions apart in threads. */
   readonly #keys = new WeakMap<Version, number>();
@@ -147,7 +153,7 @@ export class Threads implements Decoder, BodyThreads {
     }
     this.#reading += body.length;
     try {
-      return (await this.#add(job, 'a large body', ms, this.#urgent)) as Read<R>;
+      return (await this.#add(job, 'a large body', ms, this.#rest)) as Read<R>;
     } finally {
       this.#reading -= body.length;
     }
@@ -206,8 +212,14 @@ export class Threads implements Decoder, BodyThreads {
 
   /** Gives what waits to threads that can take it. */
   #deal(): void {
-    while (this.#urgent.length + this.#rest.length > 0 && this.#give('doing', () => this.#urgent.shift() ?? this.#rest.shift()));
+    while (this.#urgent.length + this.#rest.length > 0 && this.#give('doing', () => this.#next()));
     while (this.#questions.length > 0 && this.#give('question', () => this.#questions.shift()));
+  }
+
+  #next(): Waiting | undefined {
+    const urgent = this.#rest.length === 0 || (this.#urgent.length > 0 && this.#passed < PASSES);
+    this.#passed = urgent && this.#rest.length > 0 ? this.#passed + 1 : 0;
+    return (urgent ? this.#urgent : this.#rest).shift();
   }
 
   /** Gives the next one to a thread that has nothing to do, a new one, or one whose place for it is free; false when there is none. */
@@ -271,7 +283,8 @@ export class Threads implements Decoder, BodyThreads {
         this.#trusted ||= waiting.job.kind === 'logits';
         waiting.resolve(reply.value);
       } else waiting.reject('code' in reply ? new SeedmaskError(reply.code, reply.details) : new Error(reply.fault));
-      this.#deal();
+      // First what is urgent may come of the answer, such as the next rows of the same queue.
+      setImmediate(() => this.#deal());
     });
     worker.on('error', (error) => void this.#lose(seat, error.message));
     worker.on('exit', (code) => void this.#lose(seat, `it ended with code ${code}`));
