@@ -2,6 +2,7 @@
 // everything else to the Express app of the same service. Both run the same route functions; Express alone costs more than a row.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Exchange } from './answer.js';
 import { appOf } from './app.js';
 import { type Call, type Route, respond } from './routes.js';
 import { createService, type ServerOptions } from './service.js';
@@ -11,6 +12,8 @@ export interface Handler {
   (req: IncomingMessage, res: ServerResponse): void;
   /** From now on readiness answers 503; everything else goes on. */
   drain(): void;
+  /** Counts and logs an answer that was given before the request came here. */
+  answered(exchange: Exchange): void;
   /** Prepares every network and answers the first question; false when that went wrong. */
   warm(): Promise<boolean>;
 }
@@ -46,7 +49,7 @@ export function createHandler(options: ServerOptions): Handler {
     await service.scheduler.prepare();
     return service.alive();
   };
-  return Object.assign(listener, { drain, warm });
+  return Object.assign(listener, { drain, warm, answered: service.answered });
 }
 
 /** Paths whose route is remembered: matching costs more than looking up. */

@@ -5,9 +5,11 @@ import { createServer, type IncomingMessage, maxHeaderSize, type ServerResponse,
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { SeedmaskError } from '../codec/errors.js';
+import type { Exchange } from './answer.js';
 import { endAnswer } from './linger.js';
 import { failure } from './problems.js';
-import { idSource, traceOf } from './trace.js';
+import { overloaded } from './requests/overloaded.js';
+import { idSource, type Trace, traceOf } from './trace.js';
 
 export interface ListenOptions {
   /** 0 takes any free port; default 8080. */
@@ -34,10 +36,14 @@ export interface Listening {
 
 /**
  * Listens with a handler (from `createHandler`, or any app).
+ * @param handler.answered is told of what is refused before it comes to the handler
  * @throws SeedmaskError (by rejection) cannot-listen: port taken, not permitted, or no such address
  */
 export async function listen(
-  handler: ((req: IncomingMessage, res: ServerResponse) => void) & { readonly drain?: () => void },
+  handler: ((req: IncomingMessage, res: ServerResponse) => void) & {
+    readonly drain?: () => void;
+    readonly answered?: (exchange: Exchange) => void;
+  },
   {
     port = 8080,
     host = '127.0.0.1',
@@ -72,8 +78,10 @@ export async function listen(
     res.on('close', landed);
     if (closing) res.setHeader('Connection', 'close');
     if (!before) begin(req, res, refusal);
-    else if (line.waiting === LINE_LIMIT) socket.destroy();
-    else {
+    else if (line.waiting === LINE_LIMIT) {
+      refused(overloaded('requests', LINE_LIMIT, `${LINE_LIMIT + 1} requests of a connection`), traceOf(req.headers, freshId));
+      socket.destroy();
+    } else {
       line.waiting++;
       before.once('close', () => {
         line.waiting--;
@@ -84,10 +92,13 @@ export async function listen(
   const begin = (req: IncomingMessage, res: ServerResponse, refusal: SeedmaskError | undefined) => {
     if (!refusal) return handler(req, res);
     const { status, type, body } = failure(refusal, req);
-    const id = traceOf(req.headers, freshId).id;
-    res.writeHead(status, { 'X-Request-Id': id, 'Content-Type': type, 'Content-Length': Buffer.byteLength(body) });
+    const trace = traceOf(req.headers, freshId);
+    res.writeHead(status, { 'X-Request-Id': trace.id, 'Content-Type': type, 'Content-Length': Buffer.byteLength(body) });
     endAnswer(req, res, body);
+    refused(refusal, trace, req.method);
   };
+  const refused = ({ code, status }: SeedmaskError, trace: Trace, method = '') =>
+    handler.answered?.({ method, route: 'none', trace, status, code, seconds: 0 });
   const server = createServer({ ...timeouts, connectionsCheckingInterval, requireHostHeader: false }, (req, res) =>
     take(req, res, hostless(req)),
   );
@@ -105,13 +116,31 @@ export async function listen(
   });
   server.timeout = idleTimeout;
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
-    // An answer that has begun is cut: nothing may be written into it.
-    if (socket.writable && !lines.get(socket as Socket)?.last?.headersSent) socket.write(refusalOf(error));
-    socket.destroy();
+    const line = lines.get(socket as Socket);
+    if (!line || !socket.writable) return void socket.destroy();
+    if (line.broken) return;
+    line.broken = true;
+    const { last, waiting } = line;
+    const refusal = refusalOf(error);
+    const tell = () => {
+      if (!socket.writable) return;
+      const trace = { id: freshId() };
+      socket.write(textOf(refusal, trace));
+      socket.destroy();
+      refused(refusal, trace);
+    };
+    if (!last) tell();
+    // What came behind a whole request is refused behind its answer.
+    else if (last.req.complete) last.once('close', tell);
+    else {
+      // A request that broke off is refused in place of its answer, if that has not begun; who reads its body is told why.
+      if (waiting === 0 && !last.headersSent) socket.write(textOf(refusal, traceOf(last.req.headers, freshId)));
+      last.req.destroy(error.code === 'HPE_INVALID_EOF_STATE' ? new SeedmaskError('client-gone') : refusal);
+    }
   });
   // An answer that waits behind others of its connection is told nothing when that ends.
   server.on('connection', (socket) => {
-    lines.set(socket, { last: undefined, waiting: 0 });
+    lines.set(socket, { last: undefined, waiting: 0, broken: false });
     socket.once('close', () => {
       lines.delete(socket);
       calm?.();
@@ -165,6 +194,8 @@ interface Line {
   last: ServerResponse | undefined;
   /** How many wait for those before them. */
   waiting: number;
+  /** Whether what came behind them is no request. */
+  broken: boolean;
 }
 
 /** Requests that may wait in a line; a connection with more is ended. */
@@ -179,16 +210,19 @@ const hostless = ({ headers, httpVersion }: IncomingMessage): SeedmaskError | un
     ? new SeedmaskError('bad-request', { field: 'Host', expected: 'there: HTTP/1.1 wants it', got: 'nothing' })
     : undefined;
 
-/** The whole answer to what node:http could not read. */
-function refusalOf({ code, message }: NodeJS.ErrnoException): string {
-  const told = (): SeedmaskError => {
-    if (code === 'HPE_HEADER_OVERFLOW') return new SeedmaskError('large-head', { expected: `${maxHeaderSize} bytes` });
-    if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new SeedmaskError('slow-request');
-    return new SeedmaskError('no-http', { got: message.replace(/^Parse Error: /, '').slice(0, 120) });
-  };
-  const { status, type, body } = failure(told(), { url: '/v2', headers: {} });
+/** What node:http could not read. */
+function refusalOf({ code, message }: NodeJS.ErrnoException): SeedmaskError {
+  if (code === 'HPE_HEADER_OVERFLOW') return new SeedmaskError('large-head', { expected: `${maxHeaderSize} bytes` });
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new SeedmaskError('slow-request');
+  return new SeedmaskError('no-http', { got: message.replace(/^Parse Error: /, '').slice(0, 120) });
+}
+
+/** The whole answer to that. */
+function textOf(refusal: SeedmaskError, { id }: Trace): string {
+  const { status, type, body } = failure(refusal, { url: '/v2', headers: {} });
   const head = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    `X-Request-Id: ${id}`,
     `Content-Type: ${type}`,
     `Content-Length: ${Buffer.byteLength(body)}`,
     `Date: ${new Date().toUTCString()}`,

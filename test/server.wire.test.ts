@@ -7,6 +7,7 @@ import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { text as streamText } from 'node:stream/consumers';
 import { gunzipSync, gzipSync } from 'node:zlib';
+import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createApp, createHandler, hashOf, type Listening, listen } from '../server/index.js';
 import { engine, post, raw, sampleStore, serve } from './server.material.js';
@@ -285,6 +286,47 @@ describe('requests sent before the answer to the one before them', () => {
     await close();
     expect(seen.begun).toBe(1);
   });
+});
+
+test('what is no request behind one that is whole is refused behind its answer', async () => {
+  const first = `POST /v2/models/tiny/infer HTTP/1.1\r\nHost: x\r\nContent-Length: ${INFER.length}\r\n\r\n${INFER}`;
+  for (const parts of [[`${first}no HTTP\r\n\r\n`], [first, 'no HTTP\r\n\r\n', 'nor this\r\n\r\n'], [`${first}${first}no\r\n\r\n`]]) {
+    const text = await raw(server.url, ...parts);
+    expect(text.match(/HTTP\/1\.1 \d+/g)).toEqual([...text.matchAll(/"model_name"/g)].map(() => 'HTTP/1.1 200').concat('HTTP/1.1 400'));
+    expect(text).toMatch(/^HTTP\/1\.1 200 [\s\S]*"code":"no-http"/);
+  }
+});
+
+test('what is refused before it comes to a route is counted and logged, once and by its own name', async () => {
+  const lines: Record<string, unknown>[] = [];
+  const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line)) });
+  const handler = createHandler({ engine, store: await sampleStore(), log });
+  const { url, close } = await listen(handler, { port: 0, headersTimeout: 200, requestTimeout: 600 });
+  const body = 'POST /tasks/tiny/classify HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"inst';
+  const sent = ['GET / HTTP/1.1\r\nHost:', 'no HTTP\r\n\r\n', `GET /${'x'.repeat(70_000)} HTTP/1.1\r\n\r\n`, body];
+  const refused = ['GET / HTTP/1.1\r\nConnection: close\r\n\r\n', 'GET / HTTP/1.1\r\nHost: x\r\nExpect: tea\r\nConnection: close\r\n\r\n'];
+  const texts = await Promise.all([...sent, ...refused].map((text) => raw(url, text)));
+  await raw(url, 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(66)).catch(() => '');
+  const gone = connect(Number(new URL(url).port), '127.0.0.1');
+  gone.write(body, () => gone.destroy());
+  await expect.poll(() => lines.length, { timeout: 5000 }).toBe(8);
+  const told = lines.map(({ route, status, code }) => `${route} ${status} ${code}`).sort();
+  expect(told).toEqual([
+    '/tasks/{task}/classify 408 slow-request',
+    '/tasks/{task}/classify 499 client-gone',
+    'none 400 bad-request',
+    'none 400 bad-request',
+    'none 400 no-http',
+    'none 408 slow-request',
+    'none 431 large-head',
+    'none 503 overloaded',
+  ]);
+  const ids = new Set(lines.map(({ requestId }) => requestId));
+  for (const [i, text] of texts.entries()) if (i !== 3) expect(ids.has(/X-Request-Id: (\S+)/.exec(text)?.[1]), text).toBe(true);
+  const { text: metrics } = await fetch(`${url}/metrics`).then(async (response) => ({ text: await response.text() }));
+  for (const [reason, count] of Object.entries({ 'slow-request': 2, 'no-http': 1, 'large-head': 1, 'client-gone': 1, 'bad-request': 2 }))
+    expect(metrics).toContain(`seedmask_rejected_total{reason="${reason}"} ${count}\n`);
+  await close();
 });
 
 describe('compression', () => {

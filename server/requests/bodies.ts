@@ -35,7 +35,7 @@ export interface Intake {
 /**
  * Reads a whole body of at most `limit` bytes, before and after Content-Encoding. A body that an outer Express app has parsed already
  * is taken back as JSON.
- * @throws SeedmaskError (by rejection) large-body, unknown-encoding, broken-body
+ * @throws SeedmaskError (by rejection) large-body, unknown-encoding, broken-body, client-gone, slow-request, no-http
  */
 export function readBody(req: IncomingMessage & { body?: unknown }, limit: number, intake?: Intake): Promise<Uint8Array> {
   const { body } = req;
@@ -67,9 +67,9 @@ export function readBody(req: IncomingMessage & { body?: unknown }, limit: numbe
       }
     };
     const broken = (error: Error) => finish(brokenBody(error, req));
-    // Of a body that came whole, what is still being decoded goes on.
-    const cut = () => {
-      if (!req.readableEnded) broken(new Error('it was cut off'));
+    // Of a body that came whole, what is still being decoded goes on. Whoever ended the request may have said why (listen.ts).
+    const cut = (error: unknown = req.errored) => {
+      if (!req.readableEnded) finish(error instanceof SeedmaskError ? error : new SeedmaskError('client-gone'));
     };
     const end = () => finish();
     const finish = (error?: unknown) => {
@@ -77,7 +77,7 @@ export function readBody(req: IncomingMessage & { body?: unknown }, limit: numbe
       // A body that has come whole and plain says nothing any more: its listeners may stay.
       if (error === undefined && !decoder) return resolve(parts.length === 1 ? parts[0] : Buffer.concat(parts, length));
       stream.off('data', take).off('end', end);
-      req.off('data', count).off('error', broken).off('close', cut);
+      req.off('data', count).off('error', cut).off('close', cut);
       if (decoder) {
         req.unpipe(decoder);
         decoder.off('error', broken).on('error', () => {});
@@ -87,7 +87,7 @@ export function readBody(req: IncomingMessage & { body?: unknown }, limit: numbe
       else reject(error);
     };
     if (req.destroyed) return cut();
-    req.on('error', broken).on('close', cut);
+    req.on('error', cut).on('close', cut);
     if (decoder) {
       req.on('data', count);
       decoder.on('error', broken);
