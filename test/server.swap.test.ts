@@ -1,6 +1,6 @@
 // A store that changes while it serves: loading on demand, once for all; swaps, labels, failures, unloading; nothing is held for good.
 
-import { mkdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
@@ -137,6 +137,25 @@ describe('a file that is replaced whenever it is read', () => {
 });
 
 describe('swaps', () => {
+  test('a file overwritten in place is noticed, also with the size and the time that it had; one of other permissions stays', async () => {
+    const root = disk({ 'a.smk': kept(1) });
+    const file = join(root, 'a.smk');
+    utimesSync(file, 1, 1);
+    const store = await openStore(root);
+    const [first, version] = [await packedOf(store, 'a'), store.version('a')];
+    const events = watch(store);
+    chmodSync(file, 0o600);
+    await store.refresh();
+    expect([store.version('a') === version, await packedOf(store, 'a')]).toEqual([true, first]);
+    expect(events).toEqual([]);
+    expect(writeModel(kept(2)).length).toBe(readFileSync(file).length);
+    writeFileSync(file, writeModel(kept(2)));
+    utimesSync(file, 1, 1);
+    await store.refresh();
+    expect(events).toEqual(['loaded a 1', 'unloaded a 1']);
+    expect(await packedOf(store, 'a')).not.toEqual(first);
+  });
+
   test('the new content is loaded before anyone sees it; the same content stays', async () => {
     const root = disk({ 'a.smk': kept(1) });
     const store = await openStore(root);

@@ -129,7 +129,8 @@ class List implements Listing {
 
 type Found = Awaited<ReturnType<typeof stat>>;
 
-const signatureOf = ({ ino, size, mtimeMs }: Found): string => `${ino} ${size} ${mtimeMs}`;
+/** Changes with the file: also where it is overwritten in place and its time set back (cp -p), which leaves ctime alone. */
+const signatureOf = ({ ino, size, mtimeMs, ctimeMs }: Found): string => `${ino} ${size} ${mtimeMs} ${ctimeMs}`;
 
 /** What is at a path; undefined where nothing is. */
 const lookAt = (path: string): Promise<Found | undefined> =>
