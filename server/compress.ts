@@ -4,6 +4,7 @@
 
 import { promisify } from 'node:util';
 import { constants, gzip } from 'node:zlib';
+import { takes } from './accept.js';
 import type { Answer } from './answer.js';
 
 /** Bytes from which an answer is worth compressing. */
@@ -21,22 +22,10 @@ export const isLarge = ({ status, type, body }: Answer): boolean =>
 export async function compressed(answer: Answer, accept: string | undefined): Promise<Answer> {
   const { status, body, headers } = answer;
   const vary = { ...headers, Vary: headers?.['Vary'] === undefined ? 'Accept-Encoding' : `${headers['Vary']}, Accept-Encoding` };
-  if (status === 206 || !takesGzip(accept)) return { ...answer, headers: vary };
+  if (status === 206 || !takes(accept, ['gzip', 'x-gzip'], '*')) return { ...answer, headers: vary };
   const etag = headers?.['ETag'];
   const weak = { ...vary, ...(etag && { ETag: `W/${etag}` }) };
   if (status === 304) return { ...answer, headers: weak };
   const small = await run(body, { level: constants.Z_BEST_SPEED });
   return { ...answer, body: small, headers: { ...weak, 'Content-Encoding': 'gzip' } };
-}
-
-/** RFC 9110, 12.5.3: named, or covered by *, and not with a weight of 0. */
-function takesGzip(accept: string | undefined): boolean {
-  let any = false;
-  for (const part of (accept ?? '').toLowerCase().split(',')) {
-    const [coding, ...parameters] = part.split(';').map((text) => text.trim());
-    const taken = !parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter));
-    if (coding === 'gzip' || coding === 'x-gzip') return taken;
-    if (coding === '*') any = taken;
-  }
-  return any;
 }

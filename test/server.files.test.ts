@@ -33,6 +33,8 @@ describe('masks', () => {
     const bytes = await file(`/networks/${id}`, { Accept: 'application/octet-stream' });
     const { network } = readModel(bytes.bytes);
     const model = readModel(mask.bytes, {}, (wanted) => (hex(wanted) === id ? network : undefined));
+    for (const accept of ['application/json, application/octet-stream;q=0', '*/*', 'application/octet-stream; q=0.0'])
+      expect((await file(`/networks/${id}`, { Accept: accept })).headers.get('content-type'), accept).toBe('application/json');
     expect(mask.headers.get('etag')).toBe(`W/"${hex(contentId(model))}"`);
     expect(id).toBe(hex(networkId(network)));
     const { mask: bits, transform, logitScale, labels } = model.tasks[0];

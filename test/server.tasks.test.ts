@@ -94,6 +94,10 @@ describe('answers', () => {
     const { type, bytes } = await post(tiny, { instances: ROWS }, { Accept: 'application/msgpack' });
     expect(type).toBe('application/msgpack');
     expect(new Unpackr({ useRecords: false }).unpack(bytes)).toEqual(want);
+    const types = ['application/json;q=0.5, Application/X-msgpack', 'application/msgpack;q=0, application/json'].map(async (Accept) => {
+      return (await post(tiny, { instances: ROWS }, { Accept })).type;
+    });
+    expect(await Promise.all(types)).toEqual(['application/msgpack', 'application/json']);
   });
 
   test('floats classify too, and equal the bytes where they are whole', async () => {

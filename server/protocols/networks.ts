@@ -10,6 +10,7 @@ import { z } from 'zod';
 import { SeedmaskError } from '../../codec/errors.js';
 import { writeModel } from '../../codec/index.js';
 import { describe, isSignedConstant, type Network, totalWeights } from '../../src/network.js';
+import { takes } from '../accept.js';
 import { type Answer, json } from '../answer.js';
 import { type Call, param, queryOf, type Route, route, type Service } from '../routes.js';
 import { VersionQuery } from './inference.js';
@@ -62,7 +63,7 @@ export function networkRoutes(service: Service): Route[] {
       (call) => {
         const id = param(call, 'network');
         const network = findNetwork(id, call, service);
-        if (!call.headers.accept?.includes(BYTES)) {
+        if (!takes(call.headers.accept, [BYTES])) {
           return json(describeNetwork(network, networksOf(call, service).get(network) ?? 0, service), 200, { Vary: 'Accept' });
         }
         return file(writeModel({ network, base: { kind: 'none' }, tasks: [] }), `"${id}"`, lasting(service), { Vary: 'Accept' });

@@ -7,6 +7,7 @@
 import { z } from 'zod';
 import type { Task } from '../../codec/index.js';
 import { inputs } from '../../src/network.js';
+import { takes } from '../accept.js';
 import { type Answer, inTurns, json } from '../answer.js';
 import type { ServedTask } from '../repository/store.js';
 import { decimal, Fraction } from '../requests/bodies.js';
@@ -111,6 +112,7 @@ function describeTask(task: ServedTask): z.infer<typeof TaskAnswer> {
   };
 }
 
+const MSGPACK = ['application/msgpack', 'application/x-msgpack', 'application/vnd.msgpack'];
 const NOTHING: z.infer<typeof Query> = {};
 
 function classify(call: Call, service: Service): Promise<Answer> {
@@ -127,8 +129,7 @@ function classify(call: Call, service: Service): Promise<Answer> {
       }));
     },
     encode: (judged) => {
-      const { accept } = call.headers;
-      if (accept === undefined || !/\bapplication\/(x-|vnd\.)?msgpack\b/i.test(accept))
+      if (!takes(call.headers.accept, MSGPACK))
         return rowsAnswer(judged.rows, `{"task":${JSON.stringify(task)},"predictions":[`, (row) => predictionText(judged, row), ']}');
       return msgpackAnswer(task, judged);
     },
