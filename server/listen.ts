@@ -100,7 +100,7 @@ export async function listen(
   const refused = ({ code, status }: SeedmaskError, trace: Trace, method = '') =>
     handler.answered?.({ method, route: 'none', trace, status, code, seconds: 0 });
   const server = createServer({ ...timeouts, connectionsCheckingInterval, requireHostHeader: false }, (req, res) =>
-    take(req, res, hostless(req)),
+    take(req, res, unfit(req)),
   );
   // A client that asks before it sends its body is told to go on when somebody wants that, so a refusal comes before it.
   server.on('checkContinue', (req: IncomingMessage, res: ServerResponse) => {
@@ -109,7 +109,7 @@ export async function listen(
       req.off('newListener', invite);
       if (!res.headersSent) res.writeContinue();
     });
-    take(req, res, hostless(req));
+    take(req, res, unfit(req));
   });
   server.on('checkExpectation', (req: IncomingMessage, res: ServerResponse) => {
     take(req, res, new SeedmaskError('bad-request', { field: 'Expect', expected: '100-continue or absent', got: req.headers.expect }));
@@ -204,11 +204,23 @@ const LINE_LIMIT = 64;
 /** For which a connection that has sent nothing is waited for when the server closes. */
 const SILENCE_MS = 250;
 
-/** RFC 9112, 3.2: without a Host, HTTP/1.1 is not answered. Node would refuse it without a word. */
-const hostless = ({ headers, httpVersion }: IncomingMessage): SeedmaskError | undefined =>
-  headers.host === undefined && httpVersion === '1.1'
-    ? new SeedmaskError('bad-request', { field: 'Host', expected: 'there: HTTP/1.1 wants it', got: 'nothing' })
-    : undefined;
+/**
+ * What a head says that node:http passes over. RFC 9112: without a Host, HTTP/1.1 is not answered (3.2; Node would refuse it without a
+ * word), and a body under another transfer coding than chunked is not what it seems (6.1).
+ */
+function unfit({ headers, httpVersion }: IncomingMessage): SeedmaskError | undefined {
+  if (headers.host === undefined && httpVersion === '1.1')
+    return new SeedmaskError('bad-request', { field: 'Host', expected: 'there: HTTP/1.1 wants it', got: 'nothing' });
+  const coding = headers['transfer-encoding'] ?? 'chunked';
+  if (coding.trim().toLowerCase() !== 'chunked')
+    return new SeedmaskError('bad-request', {
+      field: 'Transfer-Encoding',
+      expected: 'chunked or absent',
+      got: coding,
+      hint: 'Compress under Content-Encoding.',
+    });
+  return undefined;
+}
 
 /** What node:http could not read. */
 function refusalOf({ code, message }: NodeJS.ErrnoException): SeedmaskError {

@@ -119,9 +119,14 @@ describe('what real clients do', () => {
   });
 });
 
-describe('what Node would refuse without a word is one JSON object with an id', () => {
+describe('what Node would pass over, or refuse without a word, is one JSON object with an id', () => {
   test.each([
     ['HTTP/1.1 without a Host', 'GET /tasks HTTP/1.1\r\nX-Request-Id: r-1\r\nConnection: close\r\n\r\n', 'Host'],
+    [
+      'a transfer coding that nobody undoes',
+      'POST /v2/models/tiny/infer HTTP/1.1\r\nHost: x\r\nX-Request-Id: r-1\r\nTransfer-Encoding: gzip, chunked\r\nConnection: close\r\n\r\n0\r\n\r\n',
+      'Transfer-Encoding',
+    ],
     [
       'an expectation that nobody knows',
       'POST /v2/models/tiny/infer HTTP/1.1\r\nHost: x\r\nX-Request-Id: r-1\r\nExpect: tea\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx',
