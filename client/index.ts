@@ -36,7 +36,7 @@ export interface CallOptions {
   readonly timeout?: number;
 }
 
-/** Rows of raw values: whole rows of bytes, or a list of rows; a row is flat, or shaped like the network's input. */
+/** Rows of raw values: whole rows of bytes, or a list of rows; a row is flat, or shaped like an image that the network takes. */
 export type Rows = Uint8Array | Uint8ClampedArray | readonly Row[];
 export type Row = ArrayLike<number> | readonly Row[];
 
@@ -158,7 +158,7 @@ export class Client {
    */
   async classify(task: string, rows: Rows, options: ClassifyOptions = {}): Promise<Prediction[]> {
     const { version, label, abstain } = options;
-    const path = `/tasks/${encodeURIComponent(task)}/classify`;
+    const path = `/tasks/${segment('task', task)}/classify`;
     const reply = await this.#call(path, { version, label, abstain }, options, posted(rows));
     return listOf(reply, 'predictions');
   }
@@ -170,7 +170,7 @@ export class Client {
    */
   async inferTask(network: string, rows: Rows, options: InferTaskOptions = {}): Promise<TaskGuess> {
     const query = { method: options.method, tasks: options.tasks?.join(',') };
-    return parsed(await this.#call(`/networks/${encodeURIComponent(network)}/infer-task`, query, options, posted(rows)));
+    return parsed(await this.#call(`/networks/${segment('network', network)}/infer-task`, query, options, posted(rows)));
   }
 
   /** One page of the tasks, in order of name. Throws RequestError by rejection. */
@@ -196,13 +196,13 @@ export class Client {
 
   /** One task. Throws RequestError by rejection. */
   async task(task: string, options: CallOptions = {}): Promise<TaskInfo> {
-    return parsed(await this.#call(`/tasks/${encodeURIComponent(task)}`, {}, options));
+    return parsed(await this.#call(`/tasks/${segment('task', task)}`, {}, options));
   }
 
   /** A task's mask as a model file without its network: `readModel` of seedmask/codec reads it. Throws RequestError by rejection. */
   async mask(task: string, options: MaskOptions = {}): Promise<Fetched> {
     const { version, label, id } = options;
-    return file(await this.#call(`/tasks/${encodeURIComponent(task)}/mask`, { version, label, id }, options));
+    return file(await this.#call(`/tasks/${segment('task', task)}/mask`, { version, label, id }, options));
   }
 
   /** The networks under the tasks. Throws RequestError by rejection. */
@@ -213,7 +213,7 @@ export class Client {
   /** A network as a model file without tasks. Throws RequestError by rejection. */
   async network(id: string, options: CallOptions = {}): Promise<Fetched> {
     const headers = { Accept: 'application/octet-stream' };
-    return file(await this.#call(`/networks/${encodeURIComponent(id)}`, {}, options, { headers }));
+    return file(await this.#call(`/networks/${segment('network', id)}`, {}, options, { headers }));
   }
 
   async #call(path: string, query: Query, { signal, timeout = Number.POSITIVE_INFINITY }: CallOptions, init: Init = {}): Promise<Reply> {
@@ -274,6 +274,12 @@ interface Reply {
 function limit(name: string, value: number): number {
   if (typeof value === 'number' && value >= 0) return value;
   throw new RangeError(`${name} must be a number of 0 or more, got ${value}; Infinity is no limit`);
+}
+
+/** A name in a path. @throws RangeError for one that would lead to another path */
+function segment(what: string, name: string): string {
+  if (!/^\.{0,2}$/.test(name)) return encodeURIComponent(name);
+  throw new RangeError(`${what} must be a name, got '${name}'`);
 }
 
 /** Rows as the body of a request. */

@@ -55,6 +55,16 @@ describe('against the server', () => {
     expect((await client.classify('tiny', ROWS, { abstain: 1 })).map(({ label }) => label)).toEqual([null, null]);
   });
 
+  test('a name that would lead to another path is none', async () => {
+    const client = createClient({ url: server.url });
+    for (const name of ['', '.', '..']) {
+      const asked = [client.task(name), client.mask(name), client.classify(name, ROWS)];
+      for (const run of asked) await expect(run).rejects.toThrow(`task must be a name, got '${name}'`);
+      for (const run of [client.network(name), client.inferTask(name, ROWS)])
+        await expect(run).rejects.toThrow(`network must be a name, got '${name}'`);
+    }
+  });
+
   test('tasks page by page, one task, mask and network as the codec reads them', async () => {
     const client = createClient({ url: server.url });
     const ids: string[] = [];
