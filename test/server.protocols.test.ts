@@ -117,6 +117,7 @@ describe('Open Inference Protocol', () => {
         { name: 'probabilities', datatype: 'FP32', shape: [-1, 3] },
         { name: 'label', datatype: 'BYTES', shape: [-1] },
       ],
+      parameters: { labels: '["a","b","c"]' },
     });
     expect((await get(at('/v2/models/tiny/versions/2'))).status).toBe(200);
   });

@@ -209,6 +209,6 @@ function metadata({ network, task }: Version, call: Call, { store }: Service): z
       { name: 'probabilities', datatype: 'FP32', shape: [-1, task.labels.length] },
       { name: 'label', datatype: 'BYTES', shape: [-1] },
     ],
-    parameters: { values, labels: task.labels.join(' ').slice(0, 1000), ...(columns && { columns: JSON.stringify(columns) }) },
+    parameters: { values, labels: JSON.stringify(task.labels), ...(columns && { columns: JSON.stringify(columns) }) },
   };
 }

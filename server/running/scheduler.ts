@@ -1,6 +1,7 @@
 // Who is computed when, and where. Rows of light networks are computed on the event loop, at once when nobody waits, else in slices of
 // a few milliseconds; rows of all others go to threads. Whatever waits for one task when its turn comes is computed together, and
-// nobody is ever made to wait for company. Each row gets the bits it would get alone.
+// nobody is ever made to wait for company. Each request gets the bits it would get alone. (Within one, pixels
+// beside other numbers are floats, as those are: rows.ts.)
 //
 // What may wait is bounded (room.ts). Who has gone, or is past its deadline, is never computed.
 
@@ -126,7 +127,7 @@ export class Scheduler {
   }
 
   /**
-   * Classifies rows of raw values under one task: bit for bit what each row would get alone.
+   * Classifies rows of raw values under one task: bit for bit what each, as bytes or as floats, would get alone.
    * @param rows values of rows.count x inputs; not to be changed before the answer
    * @throws SeedmaskError (by rejection) overloaded, over-key-limit, over-limit (of the key), deadline, client-gone, lost-worker,
    * unloaded-task, bad-model-file (the mask does not decode), starting (a version that takes other rows is in its place), bad-value
