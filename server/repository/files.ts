@@ -129,7 +129,7 @@ class List implements Listing {
 
 type Found = Awaited<ReturnType<typeof stat>>;
 
-/** Changes with the file: also where it is overwritten in place and its time set back (cp -p), which leaves ctime alone. */
+/** Changes with the file: also where it is overwritten in place and its time set back (cp -p): ctime cannot be set. */
 const signatureOf = ({ ino, size, mtimeMs, ctimeMs }: Found): string => `${ino} ${size} ${mtimeMs} ${ctimeMs}`;
 
 /** What is at a path; undefined where nothing is. */
