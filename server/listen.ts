@@ -61,7 +61,10 @@ export async function listen(
   let calm: (() => void) | undefined;
   function landed(this: ServerResponse): void {
     const line = lines.get(this.req.socket);
-    if (line?.last === this) line.last = undefined;
+    if (line?.last === this) {
+      line.last = undefined;
+      line.told = !this.req.complete;
+    }
     calm?.();
   }
   const timeouts = { headersTimeout, requestTimeout, keepAliveTimeout: 65_000 };
@@ -75,6 +78,7 @@ export async function listen(
     if (!line || socket.destroyed) return;
     const before = line.last;
     line.last = res;
+    line.told = false;
     res.on('close', landed);
     if (closing) res.setHeader('Connection', 'close');
     if (!before) begin(req, res, refusal);
@@ -85,7 +89,9 @@ export async function listen(
       line.waiting++;
       before.once('close', () => {
         line.waiting--;
-        if (!socket.destroyed) begin(req, res, refusal);
+        if (socket.destroyed) return;
+        if (line.refuse && line.last === res) line.refuse();
+        else begin(req, res, refusal);
       });
     }
   };
@@ -117,30 +123,32 @@ export async function listen(
   server.timeout = idleTimeout;
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
     const line = lines.get(socket as Socket);
-    if (!line || !socket.writable) return void socket.destroy();
-    if (line.broken) return;
-    line.broken = true;
+    // Whose answer came before the end of its body has been told what there was to tell.
+    if (!line || line.told || !socket.writable) return void socket.destroy();
+    if (line.refuse) return;
     const { last, waiting } = line;
     const refusal = refusalOf(error);
-    const tell = () => {
+    // Of a request that waits nobody reads the body: it is not the client that is slow. If it is, it is idle when its turn has come.
+    if (waiting > 0 && refusal.code === 'slow-request') return;
+    line.refuse = () => {
       if (!socket.writable) return;
       const trace = { id: freshId() };
-      socket.write(textOf(refusal, trace));
+      socket.write(textOf(refusal, trace.id));
       socket.destroy();
       refused(refusal, trace);
     };
-    if (!last) tell();
-    // What came behind a whole request is refused behind its answer.
-    else if (last.req.complete) last.once('close', tell);
-    else {
-      // A request that broke off is refused in place of its answer, if that has not begun; who reads its body is told why.
-      if (waiting === 0 && !last.headersSent) socket.write(textOf(refusal, traceOf(last.req.headers, freshId)));
+    if (!last) line.refuse();
+    // What came behind a whole request is refused behind its answer; a request that waits and broke off, when its turn has come.
+    else if (last.req.complete) last.once('close', line.refuse);
+    else if (waiting === 0) {
+      // Any other that broke off is refused in place of its answer, if that has not begun; who reads its body is told why.
+      if (!last.headersSent) socket.write(textOf(refusal, traceOf(last.req.headers, () => '').id));
       last.req.destroy(error.code === 'HPE_INVALID_EOF_STATE' ? new SeedmaskError('client-gone') : refusal);
     }
   });
   // An answer that waits behind others of its connection is told nothing when that ends.
   server.on('connection', (socket) => {
-    lines.set(socket, { last: undefined, waiting: 0, broken: false });
+    lines.set(socket, { last: undefined, waiting: 0, told: false });
     socket.once('close', () => {
       lines.delete(socket);
       calm?.();
@@ -194,8 +202,10 @@ interface Line {
   last: ServerResponse | undefined;
   /** How many wait for those before them. */
   waiting: number;
-  /** Whether what came behind them is no request. */
-  broken: boolean;
+  /** Whether the last of them had its answer before the end of its body. */
+  told: boolean;
+  /** Refuses what came behind them, where that is no request. */
+  refuse?: () => void;
 }
 
 /** Requests that may wait in a line; a connection with more is ended. */
@@ -211,8 +221,9 @@ const SILENCE_MS = 250;
 function unfit({ headers, httpVersion }: IncomingMessage): SeedmaskError | undefined {
   if (headers.host === undefined && httpVersion === '1.1')
     return new SeedmaskError('bad-request', { field: 'Host', expected: 'there: HTTP/1.1 wants it', got: 'nothing' });
-  const coding = headers['transfer-encoding'] ?? 'chunked';
-  if (coding.trim().toLowerCase() !== 'chunked')
+  // Where chunked is not the last one, node:http refuses it.
+  const coding = headers['transfer-encoding'];
+  if (coding !== undefined && /,\s*chunked\s*$/i.test(coding))
     return new SeedmaskError('bad-request', {
       field: 'Transfer-Encoding',
       expected: 'chunked or absent',
@@ -229,12 +240,12 @@ function refusalOf({ code, message }: NodeJS.ErrnoException): SeedmaskError {
   return new SeedmaskError('no-http', { got: message.replace(/^Parse Error: /, '').slice(0, 120) });
 }
 
-/** The whole answer to that. */
-function textOf(refusal: SeedmaskError, { id }: Trace): string {
+/** The whole answer to that. @param id of the request, empty where nobody knows it */
+function textOf(refusal: SeedmaskError, id: string): string {
   const { status, type, body } = failure(refusal, { url: '/v2', headers: {} });
   const head = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
-    `X-Request-Id: ${id}`,
+    ...(id ? [`X-Request-Id: ${id}`] : []),
     `Content-Type: ${type}`,
     `Content-Length: ${Buffer.byteLength(body)}`,
     `Date: ${new Date().toUTCString()}`,

@@ -42,7 +42,7 @@ export class Outbox {
       else held += size;
     }
     if (held > 0 && held + bytes > this.#limit) {
-      const got = `clients with ${held + bytes} bytes to read`;
+      const got = `answers of ${held + bytes} bytes that are made or not read yet`;
       throw overloaded('answers', this.#limit, got);
     }
     this.#large.set(res, bytes);

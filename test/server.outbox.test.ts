@@ -63,7 +63,9 @@ test('what clients leave unread is bounded: the next large answer is refused, a 
   await expect.poll(async () => (await ask('/', 'HEAD')).status, { timeout: 20_000 }).toBe(503);
   const { status, headers, json } = await ask('/');
   expect([status, headers.get('retry-after'), json.code, json.field]).toEqual([503, '1', 'overloaded', 'answers']);
-  expect(json.error).toBe('too much at once: clients with 180000000 bytes to read, the limit is 150000000. Try again in 1 s.');
+  expect(json.error).toBe(
+    'too much at once: answers of 180000000 bytes that are made or not read yet, the limit is 150000000. Try again in 1 s.',
+  );
   expect((await ask('/small')).json).toBe(1);
   // The second of them is told nothing of the end of its connection.
   idle.destroy();
@@ -107,7 +109,11 @@ test('room for a large answer is kept before it is made, and given back where it
   const ask = () => get(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
   const first = ask();
   await expect.poll(() => doors.length).toBe(1);
-  expect((await ask()).json).toMatchObject({ code: 'overloaded', field: 'answers', got: 'clients with 200000 bytes to read' });
+  expect((await ask()).json).toMatchObject({
+    code: 'overloaded',
+    field: 'answers',
+    got: 'answers of 200000 bytes that are made or not read yet',
+  });
   doors[0]();
   expect((await first).json).toBe(1);
   const third = ask();

@@ -293,9 +293,41 @@ describe('requests sent before the answer to the one before them', () => {
   });
 });
 
+test('a request that waits for the answer before it is not slow by that, however long its body', async () => {
+  const { url, close } = await listen(
+    async (req, res) => {
+      if (req.url === '/slow') await new Promise((resolve) => setTimeout(resolve, 900));
+      const body = await streamText(req);
+      res.end(`${req.url} ${body.length} `);
+    },
+    { port: 0, headersTimeout: 200, requestTimeout: 300 },
+  );
+  const second = `POST /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 300000\r\n\r\n${'x'.repeat(300_000)}`;
+  const text = await raw(url, `GET /slow HTTP/1.1\r\nHost: x\r\n\r\n${second}`);
+  expect(text.match(/\/(slow|large) \d+/g)).toEqual(['/slow 0', '/large 300000']);
+  await close();
+});
+
+test('whose answer came before the end of its body is told nothing more, and counted once', async () => {
+  const lines: Record<string, unknown>[] = [];
+  const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line)) });
+  const handler = createHandler({ engine, store: await sampleStore(), log });
+  const { url, close } = await listen(handler, { port: 0, headersTimeout: 200, requestTimeout: 300 });
+  const text = await raw(url, 'POST /tasks/tiny/classify HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n');
+  expect(text.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 413']);
+  expect(lines.map(({ code }) => code)).toEqual(['large-body']);
+  await close();
+});
+
 test('what is no request behind one that is whole is refused behind its answer', async () => {
   const first = `POST /v2/models/tiny/infer HTTP/1.1\r\nHost: x\r\nContent-Length: ${INFER.length}\r\n\r\n${INFER}`;
-  for (const parts of [[`${first}no HTTP\r\n\r\n`], [first, 'no HTTP\r\n\r\n', 'nor this\r\n\r\n'], [`${first}${first}no\r\n\r\n`]]) {
+  const broken = 'POST /v2/models/tiny/infer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nno length\r\n';
+  for (const parts of [
+    [`${first}no HTTP\r\n\r\n`],
+    [first, 'no HTTP\r\n\r\n', 'nor this\r\n\r\n'],
+    [`${first}${first}no\r\n\r\n`],
+    [first + broken],
+  ]) {
     const text = await raw(server.url, ...parts);
     expect(text.match(/HTTP\/1\.1 \d+/g)).toEqual([...text.matchAll(/"model_name"/g)].map(() => 'HTTP/1.1 200').concat('HTTP/1.1 400'));
     expect(text).toMatch(/^HTTP\/1\.1 200 [\s\S]*"code":"no-http"/);
@@ -400,6 +432,7 @@ describe('slow clients', () => {
   test.each([
     ['two lengths', 'POST /tasks/tiny/classify HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\n', 400, 'no-http'],
     ['no HTTP', '\0\0\0\r\n\r\n', 400, 'no-http'],
+    ['a coding without chunks', 'POST /tasks/tiny/classify HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\nx', 400, 'no-http'],
     ['another version', 'GET / HTTP/9.9\r\n\r\n', 400, 'no-http'],
     ['a head without end', `GET /${'x'.repeat(70_000)} HTTP/1.1\r\n\r\n`, 431, 'large-head'],
   ])('%s: refused in JSON, as everything else', async (_, sent, status, code) => {

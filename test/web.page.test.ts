@@ -149,7 +149,7 @@ describe.skipIf(!here && !process.env['CI'])('in Chromium', { timeout: PATIENT }
     await angle(0.6);
     expect(await fed()).not.toBe(edge);
     await angle(1.9);
-    await expect.poll(fed).toBe(edge);
+    await expect.poll(fed, { timeout: 10_000 }).toBe(edge);
     expect(await drawn()).toBe(seen);
     await page.getByRole('button', { name: 'Clear' }).click();
     await to(0.5, 0.15);
@@ -422,7 +422,7 @@ describe.skipIf(!here && !process.env['CI'])('in Chromium', { timeout: PATIENT }
     const tasks = page.getByRole('button', { name: 'Many masks on one network' });
     await tasks.click();
     await tasks.click();
-    await expect.poll(() => comes.length).toBe(2);
+    await expect.poll(() => comes.length, { timeout: 10_000 }).toBe(2);
     comes[0]();
     await page.getByRole('button', { name: 'Many masks on one network', pressed: true }).waitFor();
     const second = page.locator('#masks button').nth(1);
@@ -560,7 +560,7 @@ describe.skipIf(!here && !process.env['CI'])('in Chromium', { timeout: PATIENT }
       expect(page.workers()).toHaveLength(threads + 1);
       await stop.press('Enter');
       await page.waitForFunction(() => /^Stopped/.test(document.getElementById('training')!.textContent ?? ''));
-      await expect.poll(() => page.workers().length).toBe(threads);
+      await expect.poll(() => page.workers().length, { timeout: 10_000 }).toBe(threads);
       expect(await page.evaluate(() => document.activeElement!.textContent)).toBe('Train');
       expect(await page.getByRole('button', { name: 'Train' }).isEnabled()).toBe(true);
       expect(await page.locator('#pace').textContent()).toBe('');

@@ -53,6 +53,8 @@ type Level = (typeof LEVELS)[number];
 
 /** Bytes of all bodies that are being read at once, at least. */
 const INTAKE = 128 * 1024 * 1024;
+/** So many of the largest bodies fit in what is for large ones: two, and an eighth is for small ones (requests/intake.ts). */
+const BODIES = 16 / 7;
 
 const SHIPPED = fileURLToPath(new URL('../../../models/trained', import.meta.url));
 /** Built by `npm run build`, beside the code. */
@@ -130,7 +132,11 @@ async function run(path: string, options: Options, access: ReturnType<typeof acc
   const engine = await createWasmEngine({ threads: 1 });
   const { cors, helmet, abstain, keyRows } = options;
   const bodyLimit = options.bodyLimit * 1024 * 1024;
-  const limits = { bodyLimit, intakeLimit: Math.max(INTAKE, 2 * bodyLimit), keyLimit: keyRows === undefined ? undefined : () => keyRows };
+  const limits = {
+    bodyLimit,
+    intakeLimit: Math.max(INTAKE, Math.ceil(bodyLimit * BODIES)),
+    keyLimit: keyRows === undefined ? undefined : () => keyRows,
+  };
   const handler = createHandler({ engine, store, threads, release: RELEASE, ...access, ...limits, cors, helmet, abstain, web, log });
   if (!(await handler.warm())) log.warn({ code: 'unwell', reason: new SeedmaskError('unwell').message }, 'failed');
   const drain = { drainDelay: options.drainDelay * 1000, drainLimit: options.drainLimit * 1000 };
