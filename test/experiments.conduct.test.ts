@@ -42,6 +42,7 @@ import { createWasmEngine } from '../src/engine/wasm.js';
 import { kept, type Parameters, totalKept } from '../src/network.js';
 import { DOMAIN, fillWords, parseSeed } from '../src/random.js';
 import { constantTwin, ticketNetwork } from '../src/tickets.js';
+import { FORGETFUL } from './experiments.material.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'seedmask-experiments-'));
 const plan = planOf('quick');
@@ -63,14 +64,7 @@ beforeAll(async () => {
     };
   };
   const cifar10 = { train: noise(5100), test: noise(60) };
-  const kept: Shelf = {
-    get: (name) => shelf.get(name),
-    put: (name, parameters) => shelf.set(name, parameters),
-    begun: () => undefined,
-    putBegun: () => undefined,
-    begunMask: () => undefined,
-    putBegunMask: () => undefined,
-  };
+  const kept: Shelf = { ...FORGETFUL, get: (name) => shelf.get(name), put: (name, parameters) => shelf.set(name, parameters) };
   lab = { engine, shelf: kept, data: (name) => (name === 'mnist' ? mnist : cifar10), progress: () => undefined };
 });
 afterAll(() => {

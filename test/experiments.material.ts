@@ -1,4 +1,5 @@
-// What the tests of queues share: a Redis of their own on a free loopback port, cells that take a moment, and seedmask as a process.
+// What the tests of experiments share: a Redis of their own on a free loopback port, cells that take a moment, seedmask as a process, and a
+// shelf that forgets.
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -8,8 +9,18 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { shelfIn } from '../cli/shelf.js';
 import type { Cell, PlaneCell, TicketCell } from '../experiments/cells/cell.js';
+import type { Shelf } from '../experiments/cells/lab.js';
 import { openPool } from '../experiments/sweep/pool.js';
 import { addressOf, type Connection, connect } from '../experiments/sweep/redis.js';
+
+export const FORGETFUL: Shelf = {
+  get: () => undefined,
+  put: () => undefined,
+  begun: () => undefined,
+  putBegun: () => undefined,
+  begunMask: () => undefined,
+  putBegunMask: () => undefined,
+};
 
 const DIST = join(import.meta.dirname, '..', 'dist', 'cli');
 

@@ -5,6 +5,7 @@ import { loadDataset } from '../cli/datasets/load.js';
 import type { ProbeCell, Row } from '../experiments/cells/cell.js';
 import { runCell } from '../experiments/cells/run.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
+import { FORGETFUL } from './experiments.material.js';
 
 const CELL: Omit<ProbeCell, 'criterion'> = {
   kind: 'probe',
@@ -23,14 +24,7 @@ const probe = async (criterion: ProbeCell['criterion']) => {
     { ...CELL, criterion },
     {
       engine: await createWasmEngine({ threads: 1 }),
-      shelf: {
-        get: () => undefined,
-        put: () => undefined,
-        begun: () => undefined,
-        putBegun: () => undefined,
-        begunMask: () => undefined,
-        putBegunMask: () => undefined,
-      },
+      shelf: FORGETFUL,
       data: loadDataset,
       progress: () => undefined,
     },

@@ -18,6 +18,7 @@ import type { Engine } from '../src/engine/engine.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { accuracyOf } from '../src/evaluate.js';
 import { DOMAIN, parseSeed, permutation } from '../src/random.js';
+import { FORGETFUL } from './experiments.material.js';
 
 const mnist = loadDataset('mnist');
 let engine: Engine;
@@ -26,14 +27,7 @@ beforeAll(async () => {
   engine = await createWasmEngine({ threads: 1 });
   lab = {
     engine,
-    shelf: {
-      get: () => undefined,
-      put: () => undefined,
-      begun: () => undefined,
-      putBegun: () => undefined,
-      begunMask: () => undefined,
-      putBegunMask: () => undefined,
-    },
+    shelf: FORGETFUL,
     data: () => mnist,
     progress: () => undefined,
   };
