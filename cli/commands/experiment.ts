@@ -98,8 +98,8 @@ Examples:
   seedmask experiment figure-07 --from experiments/results --runs 10 --out more
   seedmask experiment all --out results --queue redis://lab:6379      and on every machine: seedmask worker --queue redis://lab:6379
 
-A run that was stopped goes on when it is started again: tickets after their last round, the paper's learned masks after one of their last epochs.
---draw shows how far it is, with as many seeds and tasks as were asked for.
+A run that was stopped goes on when it is started again: tickets after their last round, the paper's learned masks after one of their
+last epochs. --draw shows how far it is, with as many seeds and tasks as were asked for.
 With --queue the missing cells wait in Redis for workers, and their results are stored as they come. Stopped and started again, it adds no
 cell twice and collects what was done in between (Redis keeps it for a week). An outage of Redis of up to ${PATIENCE} s is waited out.`,
     )

@@ -175,15 +175,15 @@ async function fromWeights(options: Options): Promise<void> {
     if (!options.criterion) throw new SeedmaskError('bad-option', { field: '--criterion', expected: 'given with --out', got: 'nothing' });
     checkOut(options.out, options);
   }
-  const network: Network = { ...architecture, distribution: 'normal', sigma: 'glorot', seed };
-  const rates = paperRates(network, roundsTo(keep));
-  const criteria = options.criterion ? [options.criterion] : CRITERIA;
-  const masks = criteria.map((criterion) => criterionMask(network, criterion, initial.weights, final.weights, rates, seed));
   const data = dataOf(options);
   if (data?.train.features) {
     const expected = 'images, as no file tells how numbers were scaled for these weights';
     throw new SeedmaskError('bad-option', { field: '--data', expected, got: 'numbers', hint: 'Leave it away for the masks alone' });
   }
+  const network: Network = { ...architecture, distribution: 'normal', sigma: 'glorot', seed };
+  const rates = paperRates(network, roundsTo(keep));
+  const criteria = options.criterion ? [options.criterion] : CRITERIA;
+  const masks = criteria.map((criterion) => criterionMask(network, criterion, initial.weights, final.weights, rates, seed));
   const engine = data && (await createWasmEngine({ threads: options.threads }));
   const all = totalWeights(network);
   const rows = masks.map((mask, i): Row => {

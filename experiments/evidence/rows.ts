@@ -80,14 +80,15 @@ export function deepMeans(rows: readonly Row[], most: number): Map<number, numbe
   return new Map([...groups(deep, 'seed')].map(([seed, own]) => [Number(seed), summary(percents(own)).mean]));
 }
 
+/** Two arms at every level of the first: the values of the seeds that both have there, in pairs. */
+export const pairsByLevel = (a: readonly Row[], b: readonly Row[]): [a: number[], b: number[]][] =>
+  [...groups(a, 'round')].map(([round, rows]) => pairs(perSeed(rows), perSeed(where(b, { round }))));
+
 /** At how many levels that keep at most so much the mean of one arm is above that of another, over the seeds of both: [above, of]. */
 export function levelsAbove(a: readonly Row[], b: readonly Row[], most: number): [above: number, of: number] {
-  const leads = [...groups(a, 'round').values()].flatMap((rows) => {
-    if (Number(rows[0]['kept']) > most) return [];
-    const [ours, theirs] = pairs(perSeed(rows), perSeed(where(b, { round: rows[0]['round'] })));
-    return ours.length === 0 ? [] : [summary(ours).mean - summary(theirs).mean];
-  });
-  return [leads.filter((lead) => lead > 0).length, leads.length];
+  const deep = a.filter((row) => Number(row['kept']) <= most);
+  const levels = pairsByLevel(deep, b).filter(([ours]) => ours.length > 0);
+  return [levels.filter(([ours, theirs]) => summary(ours).mean > summary(theirs).mean).length, levels.length];
 }
 
 /** Per cent by seed of rows of which each seed has one. */

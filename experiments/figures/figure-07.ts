@@ -7,7 +7,7 @@ import { epochsText, extentOf, extentText, runText, shortened } from '../cells/s
 import { CRITERION_STYLE, type Line, nearTop, seedsOf, starsOf } from '../evidence/chart.js';
 import { inOrder, judged, notRun, type Order, orderHolds, orderMissed, orderText, points, type Scope } from '../evidence/claims.js';
 import type { Claim, Experiment, Picture } from '../evidence/experiment.js';
-import { deepMeans, groups, nearLevel, pairs, perSeed, pointsOf, sameSeeds, where } from '../evidence/rows.js';
+import { deepMeans, groups, nearLevel, pairs, pairsByLevel, perSeed, pointsOf, sameSeeds, where } from '../evidence/rows.js';
 import { differ, PAIRS, summary } from '../statistics.js';
 
 /** Levels of the claims: 20 % and 10 % are the acceptance bands' (A14). */
@@ -198,10 +198,8 @@ function best(scope: Scope, of: (criterion: Criterion) => Row[]): Claim {
   if (seeds === 0) return notRun(about, scope);
   const order = means.map(([name, values]) => ({ name, mean: mean(values) })).sort((a, b) => b.mean - a.mean);
   const leaders = order.slice(0, 2).map(({ name }) => name);
-  const levels = groups(pruned(of('large_final')), 'round');
   let [tested, lower, higher] = [0, 0, 0];
-  for (const [round, rows] of levels) {
-    const [a, b] = pairs(perSeed(rows), perSeed(where(of('magnitude_increase'), { round })));
+  for (const [a, b] of pairsByLevel(pruned(of('large_final')), of('magnitude_increase'))) {
     if (a.length < PAIRS) continue;
     tested++;
     if (!differ(a, b)) continue;

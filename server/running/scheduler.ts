@@ -1,7 +1,7 @@
 // Who is computed when, and where. Rows of light networks are computed on the event loop, at once when nobody waits, else in slices of
 // a few milliseconds; rows of all others go to threads. Whatever waits for one task when its turn comes is computed together, and
-// nobody is ever made to wait for company. Each request gets the bits it would get alone. (Within one, pixels
-// beside other numbers are floats, as those are: rows.ts.)
+// nobody is ever made to wait for company. Each request gets the bits it would get alone. (Within one, pixels beside other numbers are
+// floats, as those are: rows.ts.)
 //
 // What may wait is bounded (room.ts). Who has gone, or is past its deadline, is never computed.
 
