@@ -2,7 +2,7 @@
 
 import { Option } from 'commander';
 import type { Dataset } from '../src/data.js';
-import { isImage } from './datasets/load.js';
+import { isImage } from './datasets/fit.js';
 import { RATE, SHIFT } from './learn.js';
 import { degrees, notNegative, wholeNumber } from './options.js';
 

@@ -1,8 +1,13 @@
-// Progress on stderr, nothing with --json. Training: a bar on a terminal, one line an epoch elsewhere. Counting files or tasks: a bar
+// What commands say on stderr beside their result: warnings, and, without --json, progress. Training: a bar on a terminal, one line an epoch elsewhere. Counting files or tasks: a bar
 // on a terminal, once it takes longer than half a second.
 
 import { Presets, SingleBar } from 'cli-progress';
 import type { Progress } from '../src/training-options.js';
+
+/** A line for each warning that there is. */
+export function warn(...warnings: readonly (string | null)[]): void {
+  for (const warning of warnings) if (warning !== null) console.error(`seedmask: warning: ${warning}`);
+}
 
 export interface TrainingBar {
   /** @param part what of the whole is under way, when the bar is of several runs */

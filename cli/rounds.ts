@@ -50,15 +50,16 @@ const FILES = /^(initial|rounds|round-\d+)\.(safetensors|json|csv)$/;
 
 export interface RunFolder {
   readonly rounds: readonly RoundRecord[];
-  /** The last stored round, read and checked; undefined when there is none. */
+  /** The last stored round; undefined when there is none. */
   last(): TicketRound | undefined;
   /** @throws SeedmaskError bad-run when another process has written to the folder since it was opened; cannot-write */
   add(round: TicketRound, result: Pick<RoundRecord, 'testAccuracy' | 'seconds'>): RoundRecord;
 }
 
 /**
- * Opens a folder for a run, new or begun; makes it when it is not there.
- * @throws SeedmaskError bad-run when it holds a run of another setup, broken-run, cannot-write
+ * Opens a folder for a run, new or begun; makes it when it is not there. Every stored round is checked.
+ * @throws SeedmaskError bad-run when it holds a run of another setup; broken-run, no-file when a round is not as it was stored;
+ * cannot-write
  */
 export function openRun(folder: string, network: Network, setup: Setup): RunFolder {
   const index = join(folder, 'rounds.json');
@@ -70,24 +71,24 @@ export function openRun(folder: string, network: Network, setup: Setup): RunFold
   checkWritable(index);
   const fileOf = (round: number) => join(folder, `round-${String(round).padStart(2, '0')}.safetensors`);
   const texts = { network: String(setup['network']), seed: String(setup['seed']) };
+  const stored = ({ round, sha256: expected }: RoundRecord): Uint8Array => {
+    const file = fileOf(round);
+    const bytes = readFile(file);
+    const found = sha256(bytes);
+    if (found === expected) return bytes;
+    throw new SeedmaskError('broken-run', {
+      field: file,
+      got: `its SHA-256 is ${found}`,
+      expected: `${expected} by ${index}`,
+      hint: 'Put the file back, or choose another --out',
+    });
+  };
+  for (const record of rounds) stored(record);
   return {
     rounds,
     last() {
       const record = rounds.at(-1);
-      if (!record) return undefined;
-      const file = fileOf(record.round);
-      const bytes = readFile(file);
-      const found = sha256(bytes);
-      if (found !== record.sha256) {
-        const hint = 'Put the file back, or choose another --out';
-        throw new SeedmaskError('broken-run', {
-          field: file,
-          got: `its SHA-256 is ${found}`,
-          expected: `${record.sha256} by ${index}`,
-          hint,
-        });
-      }
-      return fromTensors(network, record, readSafetensors(bytes).tensors);
+      return record && fromTensors(network, record, readSafetensors(stored(record)).tensors);
     },
     add(round, result) {
       if (stateOf(index) !== state) {

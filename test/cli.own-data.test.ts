@@ -10,8 +10,9 @@ import fc from 'fast-check';
 import { gzipSync, zipSync } from 'fflate';
 import { type ColorType, PNG } from 'pngjs';
 import { afterAll, expect, test, vi } from 'vitest';
+import { checkFits, checkMoves, seenBy } from '../cli/datasets/fit.js';
 import { parted } from '../cli/datasets/labelled.js';
-import { checkFits, checkMoves, loadDataset, seenBy } from '../cli/datasets/load.js';
+import { loadDataset } from '../cli/datasets/load.js';
 import { accuracy, accuracyUnder, defaultsOf, maskNetwork, taskModel, warningOf } from '../cli/learn.js';
 import { bestTicket } from '../cli/ticket.js';
 import { readModel, SeedmaskError, writeModel } from '../codec/index.js';
@@ -444,10 +445,11 @@ test('a number far off that leaves the others of its column a byte or two is tol
   // However many rows lack it.
   for (const every of [40, 10, 3, 2])
     expect(crowded('missing', ([a, b, ...rest], i) => [a, i % every === 0 ? -9999 : b, ...rest])).toEqual(['b (-9999)']);
-  const words = ['train', '--data', 'crowd/one.csv', '--network', 'fc:4-8-2', '--epochs', '1', '--out', 'crowd/x.smk'];
-  expect(seedmask(...words).stderr).toMatch(
-    /^seedmask: warning: nearly all numbers of a \(1000000\) become the same byte or two, so far off is the one in brackets: leave its row out/m,
-  );
+  const words = ['--data', 'crowd/one.csv', '--network', 'fc:4-8-2', '--epochs', '1', '--out', 'crowd/x.smk'];
+  for (const command of ['train', 'prune'])
+    expect(seedmask(command, ...words).stderr).toMatch(
+      /^seedmask: warning: nearly all numbers of a \(1000000\) become the same byte or two, so far off is the one in brackets: leave its row out/m,
+    );
   // A task's own bytes are as they are.
   const { features } = loadDataset(at('crowd/clean.csv')).train;
   expect(loadDataset(at('crowd/one.csv'), { features }).crowded).toEqual([]);

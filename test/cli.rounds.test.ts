@@ -214,6 +214,13 @@ test.each<[what: string, more: string[], spoil: (at: (file: string) => string) =
   ['another network', ['--network', 'fc:784-13-10'], () => undefined, /network fc:784-12-10, this one has network fc:784-13-10/],
   ['other epochs', ['--epochs', '2'], () => undefined, /epochs 1, this one has epochs 2/],
   ['a damaged checkpoint', [], (at) => writeFileSync(at('round-03.safetensors'), 'x'), /round-03.safetensors is damaged: its SHA-256 is/],
+  [
+    'one before the last damaged',
+    [],
+    (at) => writeFileSync(at('round-01.safetensors'), 'x'),
+    /round-01.safetensors is damaged: its SHA-256/,
+  ],
+  ['one before the last lost', [], (at) => rmSync(at('round-01.safetensors')), /cannot read .*round-01.safetensors: there is no such file/],
   ['a lost checkpoint', [], (at) => rmSync(at('round-03.safetensors')), /cannot read .*round-03.safetensors: there is no such file/],
   ['an index cut short', [], (at) => writeFileSync(at('rounds.json'), '{"setup":'), /rounds.json is damaged: .*JSON/],
   ['an index of something else', [], (at) => writeFileSync(at('rounds.json'), '{"a": [1]}'), /rounds.json is damaged: .*setup/],

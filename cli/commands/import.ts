@@ -33,13 +33,15 @@ import {
   weightShapes,
 } from '../../src/network.js';
 import { DISTRIBUTIONS, type Distribution, formatSeed, type Seed } from '../../src/random.js';
-import { channelsOf, checkFits, loadDataset, seenBy } from '../datasets/load.js';
+import { channelsOf, checkFits, crowding, seenBy } from '../datasets/fit.js';
+import { loadDataset } from '../datasets/load.js';
 import type { LoadedData } from '../datasets/own-data.js';
 import { checkNoInput, checkWritable, readFile, writeFileSafely } from '../files.js';
 import { accuracies, accuracyUnder, partsOf, taskModel } from '../learn.js';
 import { inFile } from '../models.js';
 import { type NamedNetwork, networkOption } from '../network-option.js';
 import { dataOption, fraction, labelOption, named, type Output, outputOf, refuseGiven, seedOption, threadsOption } from '../options.js';
+import { warn } from '../progress.js';
 
 interface Options extends Output {
   initial?: string;
@@ -263,6 +265,7 @@ async function fromMask(options: Options, file: string): Promise<void> {
   let quality: ReturnType<typeof accuracies> | undefined;
   if (data) {
     const engine = await createWasmEngine({ threads: options.threads });
+    warn(crowding(data));
     const { validation } = partsOf(data.train, seed);
     model = taskModel(engine, network, mask, data, validation);
     quality = accuracies(engine, model, data, validation);

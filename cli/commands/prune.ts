@@ -9,14 +9,15 @@ import { networkId, SeedmaskError } from '../../codec/index.js';
 import { createWasmEngine } from '../../src/engine/wasm.js';
 import { actionConflict, MASK0, MASK1, type Mask0, type Mask1 } from '../../src/masks/actions.js';
 import { CRITERIA, type Criterion } from '../../src/masks/criteria.js';
-import { describe, outputs, totalKept, totalWeights } from '../../src/network.js';
+import { describe, type Network, outputs, totalKept, totalWeights } from '../../src/network.js';
 import { formatSeed, type Seed } from '../../src/random.js';
 import { type TicketOptions, ticketNetwork, tickets } from '../../src/tickets.js';
 import { PAPER, paperTraining, trainDense } from '../../src/train.js';
-import { channelsOf, checkFits, labelLine, loadDataset, seenBy } from '../datasets/load.js';
+import { channelsOf, checkFits, crowding, labelLine, seenBy, unseen } from '../datasets/fit.js';
+import { loadDataset } from '../datasets/load.js';
 import type { LoadedData } from '../datasets/own-data.js';
 import { checkNoInput, checkWritable, writeFileSafely } from '../files.js';
-import { accuracy, accuracyUnder, batchOf, emptyLayer, partsOf } from '../learn.js';
+import { accuracy, accuracyUnder, batchOf, classNamesOf, emptyLayer, partsOf } from '../learn.js';
 import { hexOf } from '../models.js';
 import { type NamedNetwork, networkOption } from '../network-option.js';
 import {
@@ -32,7 +33,7 @@ import {
   threadsOption,
   upTo,
 } from '../options.js';
-import { type TrainingBar, training } from '../progress.js';
+import { type TrainingBar, training, warn } from '../progress.js';
 import { openRun, type RoundRecord } from '../rounds.js';
 import { bestTicket, type Untrained } from '../ticket.js';
 
@@ -134,7 +135,7 @@ async function once(options: Options): Promise<void> {
   checkFits(data, architecture, outputs(architecture));
   const network = ticketNetwork(seenBy(architecture, data.train), options.seed);
   const engine = await createWasmEngine({ threads: options.threads });
-  const parts = partsOf(data.train, options.seed);
+  const parts = rowsToLearn(data, network, options.seed);
   const started = performance.now();
   const dense = await training('train weights', options.json === true, ({ update }) =>
     trainDense(engine, network, data.train, parts, {
@@ -148,7 +149,7 @@ async function once(options: Options): Promise<void> {
   const ticket = bestTicket(engine, network, dense, criterion, options.weights, data, parts, options.keep);
   writeFileSafely(options.out, ticket.bytes);
   const empty = emptyLayer(ticket.model);
-  if (empty) console.error(`seedmask: warning: ${empty}: try a higher --keep`);
+  if (empty) warn(`${empty}: try a higher --keep`);
   const testAccuracy = accuracy(engine, ticket.model, data.test);
   const kept = totalKept(ticket.model.tasks[0].mask);
   const weights = totalWeights(network);
@@ -189,7 +190,7 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
   checkFits(data, architecture, outputs(architecture));
   // As it was named, whatever form the rows have: a run is known by it, and the weights are the same.
   const network = ticketNetwork(architecture, seed);
-  const parts = partsOf(data.train, seed);
+  const parts = rowsToLearn(data, network, seed);
   const paper = { ...paperTraining(network), batch: batchOf(parts.train.length, PAPER.batch) };
   const run = openRun(options.out, network, {
     network: describe(network),
@@ -242,6 +243,13 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
     { network: describe(network), weights, criterion, mask0, mask1, epochs, resumedFrom: stored, rounds: shown, folder: options.out },
     () => `${options.out}: checkpoints, rounds.json, rounds.csv`,
   );
+}
+
+/** Rows of training and validation, and on stderr what a user should know of them. */
+function rowsToLearn(data: LoadedData, network: Network, seed: Seed): ReturnType<typeof partsOf> {
+  const parts = partsOf(data.train, seed);
+  warn(unseen(data.train, parts.train, classNamesOf(data.train, outputs(network))), crowding(data));
+  return parts;
 }
 
 const rowOf = ({ round, density, valAccuracy, testAccuracy, seconds }: RoundRecord): string =>

@@ -11,7 +11,8 @@ import { createWasmEngine } from '../../src/engine/wasm.js';
 import { describe, outputs, totalKept, totalWeights, weightCounts } from '../../src/network.js';
 import type { Seed } from '../../src/random.js';
 import { FC_EPOCHS } from '../../src/train.js';
-import { channelsOf, checkFits, checkMoves, crowding, labelLine, loadDataset, seenBy, unseen } from '../datasets/load.js';
+import { channelsOf, checkFits, checkMoves, crowding, labelLine, seenBy, unseen } from '../datasets/fit.js';
+import { loadDataset } from '../datasets/load.js';
 import { checkNoInput, checkWritable, writeFileSafely } from '../files.js';
 import {
   CONV_EPOCHS,
@@ -45,7 +46,7 @@ import {
   seedOption,
   threadsOption,
 } from '../options.js';
-import { counting, training } from '../progress.js';
+import { counting, training, warn } from '../progress.js';
 import { type SqueezeReport, squeezeTask, withCheck } from '../squeeze.js';
 import { type Goal, list, type Outcome, search, type Trial } from '../target.js';
 import { createTfjsNodeEngine } from '../tfjs-node.js';
@@ -194,8 +195,7 @@ async function run(options: Options): Promise<void> {
   const goal = goalOf(options);
   const rows = partsOf(data.train, options.seed);
   const classes = classNamesOf(data.train, outputs(architecture));
-  for (const warning of [unseen(data.train, rows.train, classes), crowding(loaded)])
-    if (warning) console.error(`seedmask: warning: ${warning}`);
+  warn(unseen(data.train, rows.train, classes), crowding(loaded));
   const { parts, check } = options.squeeze ? withCheck(rows) : { parts: rows, check: null };
   const learn = async (density: readonly number[], epochs: number): Promise<TrainedTask & Outcome> => {
     const settings = { method, rescale, penalty, shift, rotate, mirror, rate, density, epochs };
@@ -228,8 +228,7 @@ async function run(options: Options): Promise<void> {
     ));
   const result = squeezed?.task ?? learned;
   writeFileSafely(options.out, result.bytes);
-  const warning = warningOf(result, validationLabels);
-  if (warning) console.error(`seedmask: warning: ${warning}`);
+  warn(warningOf(result, validationLabels));
   const kept = totalKept(result.model.tasks[0].mask);
   const all = totalWeights(network);
   outputOf(options).print(

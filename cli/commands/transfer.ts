@@ -24,7 +24,8 @@ import { createWasmEngine } from '../../src/engine/wasm.js';
 import { describe, type Network, outputs, weightCounts } from '../../src/network.js';
 import type { Seed } from '../../src/random.js';
 import { FC_EPOCHS } from '../../src/train.js';
-import { beyond, checkFits, checkKind, checkMoves, loadDataset, unseen } from '../datasets/load.js';
+import { beyond, checkFits, checkKind, checkMoves, unseen } from '../datasets/fit.js';
+import { loadDataset } from '../datasets/load.js';
 import { checkNoInput, checkWritable, makeFolder, readFile, rewrite, writeFileSafely } from '../files.js';
 import {
   classNamesOf,
@@ -52,7 +53,7 @@ import {
   positiveInteger,
   threadsOption,
 } from '../options.js';
-import { counting, training } from '../progress.js';
+import { counting, training, warn } from '../progress.js';
 
 interface Options extends Output {
   label?: string;
@@ -153,15 +154,13 @@ async function run(file: string, source: string, options: Options): Promise<void
   const engine = await createWasmEngine({ threads: options.threads });
   const known = await counting('ask', quiet, (update) => nearestMask(engine, file, networks, asTaken, options.task, update));
   const data = asTaken(known.task);
-  for (const warning of [unseen(data.train, data.parts.train, classNamesOf(data.train, outputs(network))), beyond(data.train)])
-    if (warning) console.error(`seedmask: warning: ${warning}`);
+  warn(unseen(data.train, data.parts.train, classNamesOf(data.train, outputs(network))), beyond(data.train));
   const name = nameOf(known.task.id, file);
   const base = await learned(engine, data, known.task, options, `from ${name}`, true);
   const scratch = await learned(engine, data, known.task, options, 'from scratch', false);
   engine.close();
   const better = isBetter(base, scratch) ? base : scratch;
-  const warning = warningOf(better, labelsOf(data.train, data.parts.validation));
-  if (warning) console.error(`seedmask: warning: ${warning}`);
+  warn(warningOf(better, labelsOf(data.train, data.parts.validation)));
   const { out } = options;
   const written = out === undefined ? undefined : await write(out, file, networks, better, known.task, options.id);
   picture?.write(pictureOf(name, source, base, scratch));

@@ -1,0 +1,118 @@
+// Whether labelled rows fit a network and a task, and what a user should know of rows that do.
+
+import { SeedmaskError } from '../../codec/index.js';
+import { oneLine } from '../../codec/one-line.js';
+import type { Dataset, Features } from '../../src/data.js';
+import type { Reach } from '../../src/moves.js';
+import { type Architecture, describe, inputs, isDense, type Shape } from '../../src/network.js';
+import { formatSeed, type Seed } from '../../src/random.js';
+import type { LoadedData } from './own-data.js';
+
+/** Channels of images that may have either: a network of convolutions says of how many it is. */
+export const channelsOf = (architecture: Architecture): number | undefined => (isDense(architecture) ? undefined : architecture.input[2]);
+
+/** Which column tells the classes, as results say it. */
+export const labelLine = (label: string): string => `label column ${oneLine(label)}`;
+
+/** Whether rows are images, whose values have neighbours in two directions. */
+export const isImage = (input: Shape): boolean => input[0] > 1 && input[1] > 1;
+
+/** What is done to a data set's images. */
+export interface Moves extends Reach {
+  readonly permutePixels?: Seed;
+}
+
+/** Throws SeedmaskError unless the rows are images where they are to be moved or turned, and have pixels where these are permuted. */
+export function checkMoves({ name, train: { input, features } }: LoadedData, moves: Moves): void {
+  if (features && moves.permutePixels) {
+    const expected = `left away: the rows of ${name} are numbers, found by the names of their columns`;
+    throw new SeedmaskError('bad-option', { field: '--permute-pixels', expected, got: formatSeed(moves.permutePixels) });
+  }
+  if (isImage(input) && !moves.permutePixels) return;
+  const why = isImage(input) ? ' with --permute-pixels, whose images have no neighbours' : `: the rows of ${name} are no images`;
+  for (const move of ['shift', 'rotate', 'mirror'] as const) {
+    const got = moves[move];
+    if (!got) continue;
+    const [none, given] = got === true ? ['left away', 'given'] : ['0', String(got)];
+    throw new SeedmaskError('bad-option', { field: `--${move}`, expected: `${none}${why}`, got: given });
+  }
+}
+
+/**
+ * Throws SeedmaskError bad-option unless rows are numbers where a task takes numbers, and pixels where it takes these.
+ * @param features how the task makes bytes of numbers, if it takes them
+ * @param field where the data was named
+ */
+export function checkKind({ train }: LoadedData, features: Features | undefined, field = '--data'): void {
+  if ((features === undefined) === (train.features === undefined)) return;
+  const [expected, got] = features ? ['numbers (CSV), as the task takes', 'images'] : ['images, as the task takes', 'numbers'];
+  throw new SeedmaskError('bad-option', { field, expected, got });
+}
+
+/** That columns tell a task nothing, as all their numbers lie beyond one end of those that it tells apart; in one line, or null. */
+export function beyond({ images, features }: Dataset): string | null {
+  const { low, names } = features ?? { low: [] };
+  const same = (input: number, byte: number) => {
+    for (let at = input; at < images.length; at += low.length) if (images[at] !== byte) return false;
+    return true;
+  };
+  const lost = [...low.keys()].filter((input) => same(input, 0) || same(input, 255));
+  if (lost.length === 0) return null;
+  const columns = listed(lost.map((input) => names?.[input] ?? String(input + 1)));
+  return `all numbers of ${columns} lie beyond those that the known task tells apart: seedmask train takes them by their own range`;
+}
+
+/** That a number far from the others leaves these no more than a byte or two of the 256; in one line, or null. */
+export const crowding = ({ crowded = [] }: LoadedData): string | null =>
+  crowded.length === 0
+    ? null
+    : `nearly all numbers of ${listed(crowded)} become the same byte or two, so far off is the one in brackets: leave its row out, or fill it in`;
+
+/**
+ * Throws SeedmaskError bad-option unless the network takes the images and has a class for every label and every name of a class.
+ * Networks of dense layers alone take images of any form with as many values.
+ * @param field where the data was named
+ */
+export function checkFits({ name, train, test }: LoadedData, network: Architecture, classes: number, field = '--data'): void {
+  const form = (shape: Shape) => (isDense(network) ? `${inputs({ input: shape, layers: [] })} values` : shape.join(' x '));
+  const hint = 'Take other data or another network';
+  if (form(train.input) !== form(network.input)) {
+    const expected = `${train.features ? 'rows of numbers, each' : 'images'} of ${form(network.input)}, as ${describe(network)} takes`;
+    throw new SeedmaskError('bad-option', { field, expected, got: `${form(train.input)} in ${name}`, hint });
+  }
+  for (const { labels } of [train, test]) {
+    const label = labels.find((value) => value >= classes);
+    if (label === undefined) continue;
+    const expected = `labels below ${classes}, as the network has`;
+    throw new SeedmaskError('bad-option', { field, expected, got: `${label} in ${name}`, hint });
+  }
+  const named = train.names?.length ?? 0;
+  if (named > classes) {
+    const expected = `data of at most ${classes} classes, as the network has`;
+    throw new SeedmaskError('bad-option', { field, expected, got: `names of ${named} in ${name}`, hint });
+  }
+}
+
+/**
+ * That a task will know classes of which it has learned from no row, in one line, or null.
+ * @param rows to learn from
+ * @param names of the classes
+ */
+export function unseen({ labels }: Dataset, rows: Uint32Array, names: readonly string[]): string | null {
+  const seen = new Uint8Array(names.length);
+  for (const row of rows) seen[labels[row]] = 1;
+  const lacking = names.filter((_, label) => !seen[label]);
+  if (lacking.length === 0) return null;
+  return `no training row of ${lacking.length === 1 ? 'class' : 'classes'} ${listed(lacking)}, which the task cannot learn`;
+}
+
+/** The first three names; others are counted. */
+const listed = (names: readonly string[]): string =>
+  oneLine(names.slice(0, 3).join(', ') + (names.length > 3 ? ` and ${names.length - 3} more` : ''));
+
+/**
+ * A network that the rows fit, as it sees them: dense layers alone take images in the images' own form, which a list of widths does not
+ * tell; and numbers are no image, however many there are.
+ */
+export const seenBy = (network: Architecture, { input, features }: Dataset): Architecture =>
+  isDense(network) && (features || isImage(input)) ? { ...network, input } : network;
