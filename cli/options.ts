@@ -126,7 +126,8 @@ export function densities(given: readonly number[] | undefined, layers: number, 
 export const permutePixelsOption = (): Option =>
   new Option('--permute-pixels <seed>', "the task has the data's pixels permuted by a seed, which its file tells").argParser(seed);
 
-export const permuteLabelsOption = (): Option => new Option('--permute-labels <seed>', 'and its classes').argParser(seed);
+export const permuteLabelsOption = (): Option =>
+  new Option('--permute-labels <seed>', "the task has the data's classes permuted by a seed, which its file tells").argParser(seed);
 
 export const seedOption = (): Option => new Option('--seed <seed>', SEED_FORM).argParser(seed).default(parseSeed(0), '0');
 

@@ -80,7 +80,7 @@ export function experimentCommand(): Command {
     .addOption(new Option('--queue <url>', `have cells run by the workers of a queue: ${QUEUE_FORM}`).conflicts('threads'))
     .option(
       '--from <folder>',
-      'first copy the cells that are asked for and that the CSV and JSON files of a published folder show whole (no masks); with --draw, rows without cells too',
+      'begin with the cells that are asked for and that the CSV and JSON files of a published folder hold whole (without masks); with --draw, take rows without cells too',
     )
     .requiredOption('--out <folder>', 'folder of results; what is there is not computed again')
     .option('--json', 'print one JSON object')

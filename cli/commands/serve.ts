@@ -75,7 +75,12 @@ export function serveCommand(): Command {
     .option('--helmet', 'send protective headers for browsers with every answer')
     .addOption(new Option('--log <level>', 'JSON lines on stderr; debug has one for every request').choices(LEVELS).default('info'))
     .option('--web [folder]', 'also serve a page at /: the one that comes with seedmask, which draws, swaps masks and trains, or your own')
-    .option('--drain-delay <seconds>', 'after a signal, keep accepting so long while readiness says no: for load balancers', seconds, 0)
+    .option(
+      '--drain-delay <seconds>',
+      'after a signal, readiness says no while requests are still taken for so long: load balancers notice',
+      seconds,
+      0,
+    )
     .option('--drain-limit <seconds>', 'after that delay, wait so long for answers under way before connections are cut', seconds, 10)
     .option('--body-limit <MiB>', 'largest body of a request, before and after Content-Encoding', mebibytes, 16)
     .option('--key-rows <n>', 'rows that one key may have under way; default: as many as all together', positiveInteger)

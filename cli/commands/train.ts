@@ -90,7 +90,7 @@ export function trainCommand(): Command {
     .addOption(
       new Option(
         '--method <name>',
-        'how masks are learned: topk at a given density, drawn with learned probabilities, or where scores pass a threshold',
+        'how masks are learned: topk keeps a given density, bernoulli draws with learned probabilities, threshold keeps scores of at least 0',
       )
         .choices(METHODS)
         .default('topk'),

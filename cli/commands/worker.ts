@@ -32,7 +32,7 @@ export function workerCommand(): Command {
   return new Command('worker')
     .requiredOption('--queue <url>', QUEUE_FORM)
     .addOption(threadsOption('cells at a time; default: one a core'))
-    .option('--lock <seconds>', 'unheard of for so long, a worker counts as dead and its cells go to others', upTo(HOUR, 'seconds'), 30)
+    .option('--lock <seconds>', 'silence after which a worker counts as dead and its cells go to others', upTo(HOUR, 'seconds'), 30)
     .option('--drain', 'end when the queue has no cell left that can be computed here')
     .option('--json', 'print one JSON object at the end')
     .addHelpText(
