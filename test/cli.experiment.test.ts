@@ -46,20 +46,20 @@ test('--draw and the report keep the seeds that were asked for, and the report l
   const page = text('report.html');
   expect(page.match(/<h2 id="[^"]*"/g)).toEqual(['<h2 id="figure-07"', '<h2 id="figure-08"']);
   expect(page.match(/range of \d seeds/g)).toEqual([3, 3, 2, 2].map((seeds) => `range of ${seeds} seeds`));
-  for (const [, link] of page.matchAll(/href="([^":]+)"/g)) expect(existsSync(at(link)), link).toBe(true);
+  for (const [, link] of page.matchAll(/href="([^":#]+)"/g)) expect(existsSync(at(link)), link).toBe(true);
   expect(experiment('figure-07', '--runs', '1', '--draw').status).toBe(0);
   expect(JSON.parse(text('figure-07.json'))).toMatchObject({ runs: 1, missing: 0 });
 });
 
 test('temporary files are removed once they are old, and never where nothing is run', () => {
-  const [old, young] = ['cells/old.json.0123456789ab.tmp', 'cells/young.json.0123456789ab.tmp'].map(at);
-  for (const file of [old, young]) writeFileSync(file, '{');
-  utimesSync(old, 0, 0);
+  const [old, young, beside] = ['cells/old.json', 'cells/young.json', 'report.html'].map((name) => at(`${name}.0123456789ab.tmp`));
+  for (const file of [old, young, beside]) writeFileSync(file, '{');
+  for (const file of [old, beside]) utimesSync(file, 0, 0);
   const left = () => readdirSync(at('cells')).filter((name) => name.endsWith('.tmp'));
   expect(experiment('figure-07', '--draw').status).toBe(0);
-  expect(left()).toHaveLength(2);
+  expect([left().length, existsSync(beside)]).toEqual([2, true]);
   expect(experiment('figure-07', '--runs', '3').status).toBe(0);
-  expect(left()).toEqual(['young.json.0123456789ab.tmp']);
+  expect([left(), existsSync(beside)]).toEqual([['young.json.0123456789ab.tmp'], false]);
   expect(() => removeLeftOvers(at('none'), /x/)).toThrow(`cannot read ${at('none')}: there is no such file or folder`);
 });
 

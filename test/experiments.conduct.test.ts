@@ -218,6 +218,10 @@ test('a published folder gives back its cells to the digit; a selection of rows 
   expect(() => takeOver(folder, ['figure-10'], wanted, whole)).toThrow('must be whole cells of what is asked for, got none');
   expect(takeOver(folder, ['figure-10'], wanted, whole, true)).toEqual({ given: new Set(), copied: 0 });
   expect(() => takeOver(other, ['figure-05'], wanted, whole)).toThrow('must be published results of figure-05');
+  // What is damaged, and not needed, is not looked at.
+  for (const name of ['figure-05.csv', 'figure-05.json']) writeFileSync(join(other, name), readFileSync(join(folder, name)));
+  const plane = new Set(little[0].cells(plan).map(nameOf));
+  expect(takeOver(other, ['figure-05', 'figure-07'], plane, whole)).toEqual({ given: plane, copied: 0 });
   rmSync(other, { recursive: true });
 });
 
@@ -272,14 +276,14 @@ test('rows whose cells are not there are not written over by fewer, and rows of 
   expect(computed).toEqual([]);
 
   rmSync(join(other, 'cells'), { recursive: true });
-  // Rows that are deleted are not lost, and cells of another version are none.
+  // Rows that are deleted are not lost; cells of another version cannot be told from each other, so none of their rows is written over.
   const table = readFileSync(csv);
   rmSync(csv);
   expect(() => checkKept(little[1], [], store)).not.toThrow();
   writeFileSync(csv, table);
   const published = readFileSync(json, 'utf8');
   writeFileSync(json, published.replace('"kind": "ticket"', '"kind": "other"'));
-  expect(() => checkKept(little[1], [], store)).not.toThrow();
+  expect(() => checkKept(little[1], little[1].cells(plan), store)).toThrow('rows of cells that are not in');
   expect(results(little[1], plan, store)).toMatchObject({ rows: [], done: 0 });
   writeFileSync(json, published);
   const hostile = { ...JSON.parse(readFileSync(json, 'utf8')), sha256: undefined, files: ['<script>'] };
@@ -288,6 +292,21 @@ test('rows whose cells are not there are not written over by fewer, and rows of 
   writeFileSync(csv, 'criterion,round,kept,testAccuracy\nlarge_final,0,NaN,0.5\n');
   expect(() => results(little[1], plan, store)).toThrow(`${csv} must be rows that figure-07 can be drawn from, got `);
   rmSync(other, { recursive: true });
+});
+
+test('results say which version computed them, and keep it on their way through a published folder', async () => {
+  const [from, to] = [1, 2].map(() => mkdtempSync(join(folder, 'release-')));
+  const [old, now] = [openStore(from, writeFileSafely, '0.0.1'), openStore(to, writeFileSafely, '0.0.2')];
+  const [figure] = little;
+  const [cell] = figure.cells(plan);
+  old.add(cell, open().result(cell)!.rows, 1);
+  await publish(results(figure, plan, old), old);
+  expect(JSON.parse(readFileSync(join(from, 'figure-05.json'), 'utf8')).release).toBe('0.0.1');
+  expect([...old.others]).toEqual([]);
+  takeOver(from, ['figure-05'], new Set([nameOf(cell)]), now);
+  const held = await publish(results(figure, plan, now), now);
+  expect([held.release, ...now.others]).toEqual(['0.0.1', '0.0.1']);
+  expect(await report([held], plan)).toContain('Computed by Seedmask 0.0.1.');
 });
 
 test('an archive of fewer tasks does not stay beside that of more', async () => {
@@ -394,7 +413,8 @@ test('the report is one page: claims with verdicts, drawings inside, nothing fet
   expect([paper.includes('A14: '), beyond.includes('A14: ')]).toEqual([true, false]);
   expect([paper.includes('A17: '), beyond.includes('A17: ')]).toEqual([false, true]);
   expect(page.match(/<\/tr>/g)!.length).toBe(page.match(/<tr>/g)!.length);
-  for (const link of page.matchAll(/href="([^":]+)"/g)) expect([...files().keys()]).toContain(link[1]);
+  for (const [, target] of page.matchAll(/href="#([^"]+)"/g)) expect(page).toContain(`id="${target}"`);
+  for (const link of page.matchAll(/href="([^":#]+)"/g)) expect([...files().keys()]).toContain(link[1]);
 });
 
 test('the report tells the command of what it shows, as many seeds and tasks as were asked for, and wide tables break at names', async () => {

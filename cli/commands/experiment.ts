@@ -34,6 +34,7 @@ import { findKnown } from '../datasets/known.js';
 import { loadDataset } from '../datasets/load.js';
 import { makeFolder, removeLeftOvers, writeFileSafely } from '../files.js';
 import { counted, named, type Output, outputOf, refuseGiven, threadsOption, upTo } from '../options.js';
+import { warn } from '../progress.js';
 import { RELEASE } from '../release.js';
 import { shelfIn } from '../shelf.js';
 import { sweepBar } from '../sweep.js';
@@ -70,7 +71,11 @@ export function experimentCommand(): Command {
       `tasks that share a network (permutations), at most ${MOST_TASKS.toLocaleString('en')}; default: ${TASKS.budget}, ${TASKS.quick} with --quick, ${TASKS.full} with --full`,
       upTo(MOST_TASKS, 'tasks'),
     )
-    .addOption(new Option('--quick', 'a shortened run that proves the path in about a minute').conflicts('full'))
+    .addOption(
+      new Option('--quick', 'a shortened run that proves the path: about a minute, two or three of convolutional networks').conflicts(
+        'full',
+      ),
+    )
     .option(
       '--full',
       "the paper's definition: all rows, epochs and rounds (fc: hours to days; convolutional networks: months on one machine)",
@@ -112,8 +117,11 @@ cell twice and collects what was done in between (Redis keeps it for a week). An
       if (options.draw && !options.from && !holdsResults(options.out)) throw nothingToDraw(chosen, scale, options.out);
       makeFolder(options.out);
       makeFolder(join(options.out, 'cells'));
-      if (!options.draw) removeLeftOvers(join(options.out, 'cells'), /\.json$/);
-      const store = openStore(options.out, writeFileSafely);
+      if (!options.draw) {
+        removeLeftOvers(join(options.out, 'cells'), /\.json$/);
+        removeLeftOvers(options.out, /\.(csv|html|json|smk|svg)$/);
+      }
+      const store = openStore(options.out, writeFileSafely, RELEASE);
       checkScale(EXPERIMENTS, plan, store);
       if (options.from) takeFrom(options.from, experiments, plan, options, store);
       const quiet = options.json === true;
@@ -129,6 +137,8 @@ cell twice and collects what was done in between (Redis keeps it for a week). An
         (one) => conducted.find(({ experiment }) => experiment === one) ?? results(one, heldPlan(one, scale, store), store),
       );
       store.write('report.html', new TextEncoder().encode(await report(all, plan)));
+      if (store.others.size > 0)
+        warn(`${options.out} holds cells that Seedmask ${[...store.others].join(', ')} computed; this is ${RELEASE}`);
       outputOf(options).print(
         {
           scale,
@@ -151,7 +161,7 @@ function takeFrom(from: string, experiments: readonly Experiment[], plan: Plan, 
   const { scale } = plan;
   const planHere = (one: Experiment) => (draw ? heldPlan(one, scale, store, told) : plan);
   const wanted = new Set(experiments.flatMap((one) => usable(one, planHere(one), store)).map(nameOf));
-  const all = EXPERIMENTS.map(({ name }) => name);
+  const all = [...new Set([...experiments, ...EXPERIMENTS])].map(({ name }) => name);
   const { given, copied } = takeOver(from, all, wanted, store, draw);
   const none = experiments
     .filter((one) => !one.cells(planHere(one)).some((cell) => given.has(nameOf(cell))))

@@ -7,8 +7,8 @@ import { createHash } from 'node:crypto';
 import { Command, Option } from 'commander';
 import { networkId, SeedmaskError } from '../../codec/index.js';
 import { createWasmEngine } from '../../src/engine/wasm.js';
-import { actionConflict, MASK0, MASK1, type Mask0, type Mask1 } from '../../src/masks/actions.js';
-import { CRITERIA, type Criterion } from '../../src/masks/criteria.js';
+import { actionConflict, MASK0, MASK0_VALUES, MASK1, MASK1_VALUES, type Mask0, type Mask1 } from '../../src/masks/actions.js';
+import { CRITERIA, CRITERION_SCORES, type Criterion } from '../../src/masks/criteria.js';
 import { describe, type Network, outputs, totalKept, totalWeights } from '../../src/network.js';
 import { formatSeed, type Seed } from '../../src/random.js';
 import { type TicketOptions, ticketNetwork, tickets } from '../../src/tickets.js';
@@ -64,7 +64,7 @@ export function pruneCommand(): Command {
     .addOption(
       new Option(
         '--criterion <name>',
-        `which weights to keep: ${CRITERIA.join(', ')} (default: large_final_same_sign, with --rounds large_final)`,
+        'which weights to keep, one of those below (default: large_final_same_sign, with --rounds large_final)',
       ).argParser(named(CRITERIA)),
     )
     .addOption(new Option('--oneshot', 'prune once after training: the default').conflicts('rounds'))
@@ -88,12 +88,12 @@ export function pruneCommand(): Command {
       ),
     )
     .addOption(
-      new Option('--mask0 <action>', `with --rounds, what pruned weights become: ${MASK0.join(', ')} (default: zero)`).argParser(
+      new Option('--mask0 <action>', 'with --rounds, what pruned weights become, one of those below (default: zero)').argParser(
         named(MASK0),
       ),
     )
     .addOption(
-      new Option('--mask1 <action>', `with --rounds, what kept weights restart from: ${MASK1.join(', ')} (default: rewind)`).argParser(
+      new Option('--mask1 <action>', 'with --rounds, what kept weights restart from, one of those below (default: rewind)').argParser(
         named(MASK1),
       ),
     )
@@ -110,6 +110,15 @@ export function pruneCommand(): Command {
     .addHelpText(
       'after',
       `
+Criteria, each by the score whose highest weights are kept; wi is a weight's initial value, wf its final one:
+${listOf(CRITERION_SCORES)}
+
+Actions on pruned weights (--mask0), ws the value a round started from:
+${listOf(MASK0_VALUES)}
+
+Actions on kept weights (--mask1):
+${listOf(MASK1_VALUES)}
+
 Examples:
   seedmask prune --data mnist --network fc --criterion large_final_same_sign --oneshot --weights constant --out untrained.smk
   seedmask prune --data mnist --network fc --criterion large_final --oneshot --keep 0.2 --epochs 55 --out ticket.smk
@@ -125,6 +134,11 @@ A run with --rounds that was stopped goes on when it is started again with the s
       return once(options);
     });
 }
+
+const listOf = (words: Readonly<Record<string, string>>): string =>
+  Object.entries(words)
+    .map(([name, meaning]) => `  ${name.padEnd(24)}${meaning}`)
+    .join('\n');
 
 async function once(options: Options): Promise<void> {
   const criterion = options.criterion ?? 'large_final_same_sign';

@@ -203,6 +203,8 @@ export const RESULT = z.strictObject({
   rows: z.array(z.record(z.string(), z.union([z.string(), z.number()]))).min(1),
   /** How long it took where it ran; decides nothing. */
   seconds: z.number(),
+  /** The version of Seedmask that computed it, where that is known. */
+  release: z.string().max(100).optional(),
 });
 export type Result = z.infer<typeof RESULT>;
 

@@ -17,6 +17,8 @@ export interface Scope {
   readonly network: NetworkName;
   /** How it was shortened at a scale, or undefined where it is the paper's definition. */
   readonly shortened?: string;
+  /** Why there are no rows of it, where the plan asks for none. */
+  readonly absent?: string;
   /** What one value is of; default a seed. */
   readonly each?: Unit;
 }
@@ -24,6 +26,7 @@ export interface Scope {
 interface About {
   readonly text: string;
   readonly paper: string;
+  readonly accepted?: string;
   /** What was found out about a claim that does not hold; told there alone. */
   readonly why?: string;
 }
@@ -33,18 +36,23 @@ const ENOUGH = 0.8;
 
 /** "97.7 (97.5 to 97.9, 5 seeds)" */
 export function shown(values: readonly number[], digits = 1, each: Unit = 'seed'): string {
+  return rangeOf(values, (value) => value.toFixed(digits), each);
+}
+
+function rangeOf(values: readonly number[], text: (value: number) => string, each: Unit): string {
   const { mean, min, max, n } = summary(values);
-  const f = (v: number) => v.toFixed(digits);
-  return n === 1 ? `${f(mean)} (1 ${each})` : `${f(mean)} (${f(min)} to ${f(max)}, ${n} ${each}s)`;
+  return n === 1 ? `${text(mean)} (1 ${each})` : `${text(mean)} (${text(min)} to ${text(max)}, ${n} ${each}s)`;
 }
 
 /** One number that was measured, and the band its mean has to lie in. */
 export interface Band {
   readonly name?: string;
-  /** Per cent by seed. */
+  /** Per cent by seed, or differences in points. */
   readonly values: readonly number[];
   readonly low: number;
   readonly high: number;
+  /** Whether values are differences, shown with their sign. */
+  readonly signed?: boolean;
   /** What every single value has to lie in, where that is asked for. */
   readonly each?: readonly [low: number, high: number];
 }
@@ -53,12 +61,33 @@ export interface Band {
 export function inBands(scope: Scope, about: About, bands: readonly Band[], also: readonly Order[] = []): Claim {
   if (bands.some(({ values }) => values.length === 0) || also.some((order) => differences(order).length === 0)) return notRun(about, scope);
   const outside = bands.map(bandMissed);
-  const evidence = bands.map((band) => `${band.name ? `${band.name} ` : ''}${shown(band.values, digitsOf(band), scope.each)}`);
+  const numbers = (band: Band) =>
+    band.signed ? rangeOf(band.values, points, scope.each ?? 'seed') : shown(band.values, digitsOf(band), scope.each);
+  const evidence = bands.map((band) => `${band.name ? `${band.name} ` : ''}${numbers(band)}`);
   const missed = [...outside.flat(), ...also.flatMap(orderMissed)];
   const inside = outside.map((misses) => misses.length === 0);
   const seeds = Math.min(...bands.map(({ values }) => values.length), ...also.map((order) => differences(order).length));
-  return judged(scope, about, seeds, [...evidence, ...also.map(orderText)], [...inside, ...also.map(orderHolds)], missed);
+  const accepted = [...new Set([...bands.map(bandText), ...also.flatMap(slackText)])].join('; ');
+  const told = accepted && !about.accepted ? { ...about, accepted } : about;
+  return judged(scope, told, seeds, [...evidence, ...also.map(orderText)], [...inside, ...also.map(orderHolds)], missed);
 }
+
+/** "initial weights 19 to 29" */
+function bandText({ name, low, high, each }: Band): string {
+  return `${name ? `${name} ` : ''}${rangeText(low, high)}${each ? `, each ${rangeText(...each)}` : ''}`;
+}
+
+/** Of per cent, where one edge may be no bound at all. */
+function rangeText(low: number, high: number): string {
+  const [a, b] = [low, high].map((edge) => Number(edge.toFixed(2)));
+  return a === 0 || a <= -100 ? `at most ${b}` : b === 100 ? `at least ${a}` : `${a} to ${b}`;
+}
+
+/** What an order asks beyond being one in four of five seeds. */
+const slackText = ({ slack, every }: Order): string[] => [
+  ...(slack ? [`at most ${slack.toFixed(2)} points below`] : []),
+  ...(every ? ['above in every seed'] : []),
+];
 
 /** So many that a mean beside an edge of its band does not look as if it lay on it. */
 const digitsOf = ({ values, low, high }: Band): number =>
@@ -102,7 +131,7 @@ export const orderHolds = (order: Order): boolean => seedsThatHold(order) >= (or
 
 /** Which order it is that too few of the seeds show, or nothing. */
 export const orderMissed = (order: Order): string[] =>
-  orderHolds(order) ? [] : [`not in ${order.every ? 'every seed' : 'four of five seeds'}: ${order.name}`];
+  orderHolds(order) ? [] : [`not in ${order.every ? 'every seed' : 'enough of the seeds'}: ${order.name}`];
 
 /** "a over b: +0.38 points (+0.20 to +0.51), 3 of 3 seeds ★" */
 export function orderText(order: Order): string {
@@ -110,8 +139,7 @@ export function orderText(order: Order): string {
   const { mean, min, max } = summary(found);
   const range = found.length > 1 ? ` (${points(min)} to ${points(max)})` : '';
   const star = differ(...pairs(order.over, order.under)) ? ' ★' : '';
-  const within = order.slack ? ` (${order.slack.toFixed(2)} below still counts)` : '';
-  return `${order.name}: ${points(mean)} points${range}, ${seedsThatHold(order)} of ${found.length} seeds${within}${star}${order.detail ? `, ${order.detail}` : ''}`;
+  return `${order.name}: ${points(mean)} points${range}, ${seedsThatHold(order)} of ${found.length} seeds${star}${order.detail ? `, ${order.detail}` : ''}`;
 }
 
 /** A difference in points with its sign: "+0.38". */
@@ -142,16 +170,17 @@ export function judged(
   ];
   return {
     ...about,
+    ...(!scope.each && { seeds }),
     ours: evidence.join('; '),
     verdict: quick ? 'not run' : verdict,
     ...(notes.length > 0 ? { note: notes.join('; ') } : {}),
   };
 }
 
-export const notRun = ({ text, paper }: About, { network }: Scope): Claim => ({
+export const notRun = ({ text, paper }: About, { network, absent }: Scope): Claim => ({
   text,
   paper,
   ours: '',
   verdict: 'not run',
-  note: `needs cells of ${network} that are not there`,
+  note: absent ?? `needs cells of ${network} that are not there`,
 });

@@ -27,8 +27,12 @@ export interface Claim {
   /** What the paper or we say, with the number of its acceptance band where there is one. */
   readonly text: string;
   readonly paper: string;
+  /** Where the means of ours have to lie for it to hold: a band of ours, not the paper's. */
+  readonly accepted?: string;
   /** Our numbers: mean, least, greatest, runs. */
   readonly ours: string;
+  /** Seeds behind them, where they are of seeds. */
+  readonly seeds?: number;
   readonly verdict: Verdict;
   /** Why, where it does not hold, and what was done differently. */
   readonly note?: string;

@@ -45,11 +45,9 @@ export const figure1: Experiment = {
         { name: 'initial weights', values: initial, ...chance },
         { name: 'random mask', values: random, ...chance },
       ]),
-      inBands(
-        scope,
-        { text: 'A2: the same weights under the mask of large_final classify, untrained', paper: 'near 40 %; at least 30 %' },
-        [{ values: large, low: 30, high: 100 }],
-      ),
+      inBands(scope, { text: 'A2: the same weights under the mask of large_final classify, untrained', paper: 'near 40 %' }, [
+        { values: large, low: 30, high: 100 },
+      ]),
     ];
   },
 };

@@ -45,12 +45,12 @@ export const figure10: Experiment = {
     const best = (criterion: Criterion, weights: Weights) => bestOfSeeds(where(rows, { criterion, weights }));
     const [same, constant] = (['init', 'constant'] as const).map((weights) => best('large_final_same_sign', weights));
     return [
-      inBands(scope, { text: 'A3: large_final_same_sign classifies digits with initial weights', paper: '79.3 %; 74 to 85' }, [
+      inBands(scope, { text: 'A3: large_final_same_sign classifies digits with initial weights', paper: '79.3 %' }, [
         { values: percents(same), low: 74, high: 85 },
       ]),
       inBands(
         scope,
-        { text: 'A4: and better with signed constants', paper: '86.3 %; 82 to 90, above A3 in every seed' },
+        { text: 'A4: and better with signed constants', paper: '86.3 %' },
         [{ values: percents(constant), low: 82, high: 90 }],
         [{ name: 'over initial weights', over: perSeed(constant), under: perSeed(same), every: true }],
       ),
@@ -58,7 +58,7 @@ export const figure10: Experiment = {
         scope,
         {
           text: 'A5: masks of large_final_diff_sign and small_final classify hardly better than chance',
-          paper: 'at or below chance; under 20 %',
+          paper: 'at or below chance',
         },
         (['large_final_diff_sign', 'small_final'] as const).map((criterion) => ({
           name: criterion,

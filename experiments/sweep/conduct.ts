@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { SeedmaskError } from '../../codec/index.js';
-import { CELL, type Cell, nameOf, type Row } from '../cells/cell.js';
+import { CELL, type Cell, nameOf, type Result, type Row } from '../cells/cell.js';
 import type { Plan } from '../cells/grids.js';
 import { MOST_RUNS, MOST_TASKS, RUNS, TASKS } from '../cells/scale.js';
 import { drawing } from '../evidence/drawing.js';
@@ -25,6 +25,8 @@ export interface Conducted {
   readonly claims: readonly Claim[];
   /** Further files of it; one whose masks are not in the folder has its name alone. */
   readonly files: readonly { readonly name: string; readonly bytes?: Uint8Array }[];
+  /** The versions of Seedmask that computed its cells, where that is known. */
+  readonly release?: string;
   /** The cells whose rows it shows. */
   readonly cells: readonly Cell[];
   /** Where the rows of each are, of those that are shown whole. */
@@ -115,7 +117,8 @@ export const usable = (experiment: Experiment, plan: Plan, store: Store): Cell[]
  * @throws SeedmaskError bad-run when rows of other cells would be lost
  */
 export function checkKept(experiment: Experiment, next: readonly Cell[], store: Store): void {
-  const lost = gone(experiment, next, store).length;
+  const foreign = store.read(`${experiment.name}.csv`) === undefined ? 0 : (headOf(experiment.name, store)?.foreign ?? 0);
+  const lost = gone(experiment, next, store).length + foreign;
   if (lost === 0) return;
   throw new SeedmaskError('bad-run', {
     field: join(store.folder, `${experiment.name}.csv`),
@@ -129,14 +132,18 @@ const HEAD = z.looseObject({
   scale: z.string(),
   runs: z.int().positive().max(MOST_RUNS).optional(),
   tasks: z.int().positive().max(MOST_TASKS).optional(),
-  /** None where they are of another version. */
-  cells: z.array(CELL).catch([]),
+  cells: z.array(z.unknown()).catch([]),
 });
 
 /** What NAME.json tells, of whatever version it is; undefined where there is none that can be read. */
-function headOf(name: string, store: Store): z.infer<typeof HEAD> | undefined {
+function headOf(name: string, store: Store) {
   try {
-    return HEAD.safeParse(JSON.parse(store.read(`${name}.json`) ?? '')).data;
+    const { data } = HEAD.safeParse(JSON.parse(store.read(`${name}.json`) ?? ''));
+    if (!data) return undefined;
+    const cells = z.array(CELL).safeParse(data.cells).data;
+    /** How many cells there are that this version cannot read: it does not tell them from each other. */
+    const foreign = cells ? 0 : data.cells.length;
+    return { ...data, cells: cells ?? [], foreign };
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;
@@ -161,6 +168,7 @@ export function results(experiment: Experiment, asked: Plan, store: Store): Cond
     ...drawnFrom(experiment, rows, plan),
     files: experiment.files?.(shown, plan) ?? [],
     done: done.length,
+    ...releaseOf(shown),
     cells,
     spans: shown.map((one) => spanOf(one.rows, rows)),
     missing: own.length - done.length,
@@ -169,15 +177,20 @@ export function results(experiment: Experiment, asked: Plan, store: Store): Cond
 }
 
 function shownResults(experiment: Experiment, plan: Plan, { folder }: Store): Conducted {
-  const { rows, files, cells, spans, missing } = shownIn(folder, experiment.name)!;
+  const { release, rows, files, cells, spans, missing } = shownIn(folder, experiment.name)!;
   try {
     const drawn = drawnFrom(experiment, rows, plan);
-    return { ...drawn, files: files.map((name) => ({ name })), done: cells.length, cells, spans, missing, published: true };
+    return { ...drawn, files: files.map((name) => ({ name })), done: cells.length, release, cells, spans, missing, published: true };
   } catch (error) {
     // What another version wrote may lack a column.
     const expected = `rows that ${experiment.name} can be drawn from`;
     throw new SeedmaskError('bad-store', { field: join(folder, `${experiment.name}.csv`), got: (error as Error).message, expected });
   }
+}
+
+function releaseOf(results: readonly Result[]): Pick<Conducted, 'release'> {
+  const all = new Set(results.flatMap(({ release }) => release?.split(', ') ?? []));
+  return all.size > 0 ? { release: [...all].sort().join(', ') } : {};
 }
 
 const drawnFrom = (experiment: Experiment, rows: readonly Row[], plan: Plan) => ({
@@ -202,7 +215,7 @@ export async function publish(conducted: Conducted, store: Store): Promise<Condu
   store.write(
     `${name}.json`,
     text(
-      `${JSON.stringify({ experiment: name, about, scale, runs: asked, tasks: ofTasks && tasks, sha256: digest(table), cells, rows: spans, missing, claims, tables, files: current }, null, 1)}\n`,
+      `${JSON.stringify({ experiment: name, about, release: conducted.release, scale, runs: asked, tasks: ofTasks && tasks, sha256: digest(table), cells, rows: spans, missing, claims, tables, files: current }, null, 1)}\n`,
     ),
   );
   for (const picture of pictures) store.write(`${picture.name}.svg`, text(drawnAlone(picture)));

@@ -16,6 +16,8 @@ const MOST_CELLS = 1e5;
 
 const PUBLISHED = z.looseObject({
   scale: z.string(),
+  /** The versions of Seedmask that computed its cells; folders of older versions have none. */
+  release: z.string().max(100).optional(),
   /** Of NAME.csv; folders of older versions have none. */
   sha256: z.string().optional(),
   cells: z.array(CELL).max(MOST_CELLS),
@@ -30,6 +32,7 @@ const PUBLISHED = z.looseObject({
 /** What an experiment's NAME.json and NAME.csv show. */
 export interface Shown {
   readonly scale: string;
+  readonly release?: string;
   readonly rows: readonly Row[];
   readonly cells: readonly Cell[];
   /** Where the rows of each cell are, of those that are shown whole. */
@@ -45,7 +48,7 @@ export const digest = (table: string): string => createHash('sha256').update(tab
 
 /**
  * Copies the cells that a published folder gives and the store lacks.
- * @param names of experiments, any of which may show the cells
+ * @param names of experiments, any of which may show the cells, in the order to look
  * @param wanted names of cells
  * @param rowsWillDo whether a folder that gives none of them is good too, for its rows
  * @returns the names of the cells that the folder gives, each once, and how many of them were copied
@@ -62,20 +65,25 @@ export function takeOver(
   if (there.length === 0) {
     throw new SeedmaskError('bad-store', {
       field: folder,
-      got: 'neither NAME.json with NAME.csv of them',
+      got: 'no NAME.json with its NAME.csv of any of them',
       expected: `published results of ${names.join(', ')}`,
       hint: 'Name a folder such as experiments/results.',
     });
   }
   const given = new Set<string>();
   let copied = 0;
-  for (const { cell, rows } of there.flatMap((name) => published(folder, name))) {
-    const name = nameOf(cell);
-    if (!wanted.has(name) || given.has(name)) continue;
-    given.add(name);
-    if (store.result(cell)) continue;
-    store.add(cell, rows, 0);
-    copied++;
+  for (const experiment of there) {
+    // Of others than are needed it does not matter whether they can be read.
+    if (given.size === wanted.size) break;
+    const { release, whole } = published(folder, experiment);
+    for (const { cell, rows } of whole) {
+      const name = nameOf(cell);
+      if (!wanted.has(name) || given.has(name)) continue;
+      given.add(name);
+      if (store.result(cell)) continue;
+      store.add(cell, rows, 0, release);
+      copied++;
+    }
   }
   if (given.size === 0 && !rowsWillDo) {
     throw new SeedmaskError('bad-store', {
@@ -118,14 +126,14 @@ export function spanOf(own: readonly Row[], rows: readonly Row[]): [first: numbe
 export function shownIn(folder: string, name: string): Shown | undefined {
   const [json, table] = filesOf(folder, name);
   if (!hasFiles(folder, name)) return undefined;
-  const { scale, sha256, cells, rows: spans = [], missing = 0, files = [] } = described(json);
+  const { scale, release, sha256, cells, rows: spans = [], missing = 0, files = [] } = described(json);
   const rows = rowsOf(table);
   // Of the rows, not of the bytes: other ends of lines, as git may write them, are no other rows.
   const found = digest(csv(rows));
   if (sha256 !== undefined && found !== sha256)
     throw foreign(table, `SHA-256 ${found}`, `the rows that ${json} is about, SHA-256 ${sha256}`);
   if (cells.length > 0 && rows.length === 0) throw foreign(table, 'none', `rows of the ${cells.length} cells of ${json}`);
-  return { scale, rows, cells, spans, missing, files };
+  return { scale, release, rows, cells, spans, missing, files };
 }
 
 /** A row without its empty fields: a table has a column for what only some cells measure. */
@@ -134,11 +142,11 @@ const valuesOf = (row: Row): Row => Object.fromEntries(Object.entries(row).filte
 const filesOf = (folder: string, name: string) => [`${name}.json`, `${name}.csv`].map((file) => join(folder, file));
 const hasFiles = (folder: string, name: string): boolean => filesOf(folder, name).every((file) => existsSync(file));
 
-/** The cells of one experiment that are shown whole, with their rows. */
-function published(folder: string, name: string): { cell: Cell; rows: readonly Row[] }[] {
+/** The cells of one experiment that are shown whole, with their rows, and the versions that computed them. */
+function published(folder: string, name: string): { release?: string; whole: { cell: Cell; rows: readonly Row[] }[] } {
   const [json, table] = filesOf(folder, name);
-  const { cells, spans, rows } = shownIn(folder, name)!;
-  return spans.flatMap((span, i) => {
+  const { release, cells, spans, rows } = shownIn(folder, name)!;
+  const whole = spans.flatMap((span, i) => {
     if (!span) return [];
     const own = rows.slice(span[0], span[0] + span[1]);
     if (own.length < span[1])
@@ -148,6 +156,7 @@ function published(folder: string, name: string): { cell: Cell; rows: readonly R
       throw foreign(table, 'rows of another', `rows ${span[0]} to ${span[0] + span[1] - 1} of ${nameOf(cells[i])}, as ${name}.json has it`);
     return { cell: cells[i], rows: own.map(valuesOf) };
   });
+  return { release, whole };
 }
 
 /** Whether a row agrees with its cell wherever both say something, such as the seed. */

@@ -5,6 +5,7 @@ import type { Plan } from '../cells/grids.js';
 import { TASKS } from '../cells/scale.js';
 import { drawing } from '../evidence/drawing.js';
 import type { Claim, Table, Verdict } from '../evidence/experiment.js';
+import { glossary } from '../evidence/glossary.js';
 import { escaped } from '../evidence/html.js';
 import type { Conducted } from './conduct.js';
 
@@ -22,6 +23,8 @@ table { border-collapse: collapse; width: 100%; font-size: .9rem; } th, td { tex
 .claims th:nth-child(1) { width: 32%; } .claims th:nth-child(2) { width: 20%; } summary { cursor: pointer; margin-top: 1rem; }
 th { font-weight: 600; } .claims th { overflow-wrap: normal; } .data td, .data th { overflow-wrap: normal; min-width: 5rem; }
 .verdict { font-weight: 600; white-space: nowrap; } .holds { color: var(--holds); } .partly { color: var(--partly); } .fails { color: var(--fails); } .not-run { color: var(--none); }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; font-size: .9rem; } dt { font-weight: 600; } dd { margin: 0; }
+nav { font-size: .9rem; } nav a { margin-right: .8rem; white-space: nowrap; }
 code { background: var(--raised); padding: .1rem .35rem; border-radius: .25rem; font-size: .85em; overflow-wrap: anywhere; } a { color: inherit; }
 @media (max-width: 40rem) { .claims thead { display: none; } .claims tr { display: block; border-bottom: 1px solid var(--line); padding: .6rem 0; } .claims td { display: block; border: 0; padding: .1rem 0; } .claims td[data-name]::before { content: attr(data-name) ": "; color: var(--soft); } }
 `;
@@ -29,15 +32,21 @@ code { background: var(--raised); padding: .1rem .35rem; border-radius: .25rem; 
 /** The folder's page, with a section for every experiment whose files are there and have rows at this scale. */
 export async function report(all: readonly Conducted[], plan: Plan): Promise<string> {
   const { drawn } = await drawing();
-  const parts = all.filter(({ done, published }) => done > 0 && published).map((one) => section(one, drawn));
+  const parts = all.filter(isShown).map((one) => section(one, drawn));
+  const links = all.filter(isShown).map(({ experiment: { name } }) => `<a href="#${name}">${name}</a>`);
   return page(
     `<h1>Deconstructing Lottery Tickets, run again</h1>
-<p>Zhou, Lan, Liu and Yosinski 2019, <a href="https://arxiv.org/abs/1905.01067">arXiv 1905.01067</a>: what the paper says, and what Seedmask measures. The paper's numbers are recalled: of the 28 values of its table six agree with its abstract or with what others quote of it, the rest could not be checked. Ours are test accuracies in per cent, mean (least to greatest, of how many seeds or tasks); whatever is chosen is chosen on validation rows. Scale: ${escaped(SCALES[plan.scale])}.</p>
+<p>Zhou, Lan, Liu and Yosinski 2019, <a href="https://arxiv.org/abs/1905.01067">arXiv 1905.01067</a>: what the paper says, and what Seedmask measures. The paper's numbers are recalled: of the 28 values of its table six agree with its abstract or with what others quote of it, the rest could not be checked. Ours are test accuracies in per cent, mean (least to greatest, of how many seeds or tasks); whatever is chosen is chosen on validation rows. A1 to A22 number our acceptance bands: a claim with a band holds where the mean of ours lies in it, an order where four of five seeds show it. Bands are ours, not the paper's. Scale: ${escaped(SCALES[plan.scale])}.</p>
+<nav>${links.join(' ')}</nav>
+<details><summary>What criteria and actions are called</summary>${glossary()}</details>
 ${claimsTable("The paper's claims", claimsOf(all, false))}
 ${claimsTable('Claims beyond the paper', claimsOf(all, true))}
 ${parts.join('\n')}`,
   );
 }
+
+/** What has a section of its own. */
+const isShown = ({ done, published }: Conducted): boolean => done > 0 && published;
 
 const SCALES: Record<Plan['scale'], string> = {
   quick: 'quick, which shows the path and decides nothing',
@@ -55,13 +64,24 @@ ${body}
 
 const CLASS: Record<Verdict, string> = { holds: 'holds', partly: 'partly', fails: 'fails', 'not run': 'not-run' };
 
-const claimsOf = (all: readonly Conducted[], beyond: boolean): Claim[] =>
-  all.filter(({ experiment }) => (experiment.beyond ?? false) === beyond).flatMap(({ claims }) => claims);
+/** A claim and the name of the section that shows its figure, if there is one. */
+type Linked = Claim & { readonly figure?: string };
 
-function claimsTable(title: string, claims: readonly Claim[]): string {
+const claimsOf = (all: readonly Conducted[], beyond: boolean): Linked[] =>
+  all
+    .filter(({ experiment }) => (experiment.beyond ?? false) === beyond)
+    .flatMap((one) => one.claims.map((claim) => ({ ...claim, figure: isShown(one) ? one.experiment.name : undefined })));
+
+/** So few seeds that no test is made. */
+const FEW = 3;
+
+function claimsTable(title: string, claims: readonly Linked[]): string {
   if (claims.length === 0) return '';
   const of = (verdict: Verdict) => claims.filter((claim) => claim.verdict === verdict);
-  const counts = (Object.keys(CLASS) as Verdict[]).map((verdict) => `${of(verdict).length} ${verdict}`);
+  const counts = (Object.keys(CLASS) as Verdict[]).map((verdict) => {
+    const few = of(verdict).filter(({ seeds = FEW }) => seeds < FEW).length;
+    return `${of(verdict).length} ${verdict}${few > 0 && verdict !== 'not run' ? ` (${few} of one or two seeds)` : ''}`;
+  });
   const idle = of('not run');
   return `<h2>${title}</h2>
 <p class="soft">${counts.join(', ')}. Verdicts are computed from the rows; ★: paired t test over three seeds or more, two-sided, p &lt; 0.05, not corrected for their number.</p>
@@ -69,12 +89,12 @@ ${rowsOf(claims.filter((claim) => !idle.includes(claim)))}
 ${idle.length > 0 ? `<details><summary>${idle.length} not run</summary>${rowsOf(idle)}</details>` : ''}`;
 }
 
-function rowsOf(claims: readonly Claim[]): string {
+function rowsOf(claims: readonly Linked[]): string {
   const cell = (name: string, text: string, note = '') =>
     `<td${text ? ` data-name="${name}"` : ''}>${escaped(text)}${note ? `<div class="note">${escaped(note)}</div>` : ''}</td>`;
   const rows = claims.map(
-    ({ text, paper, ours, verdict, note }) =>
-      `<tr><td>${escaped(text)}</td>${cell('the paper', paper)}${cell('ours', ours, note)}<td class="verdict ${CLASS[verdict]}">${verdict}</td></tr>`,
+    ({ text, paper, accepted, ours, verdict, note, figure }) =>
+      `<tr><td>${escaped(text)}${figure ? ` <a class="note" href="#${figure}">${figure}</a>` : ''}</td>${cell('the paper', paper, accepted && `accepted: ${accepted}`)}${cell('ours', ours, note)}<td class="verdict ${CLASS[verdict]}">${verdict}</td></tr>`,
   );
   return `<table class="claims"><thead><tr><th>claim</th><th>the paper</th><th>ours</th><th>verdict</th></tr></thead><tbody>
 ${rows.join('\n')}
@@ -82,7 +102,7 @@ ${rows.join('\n')}
 }
 
 function section(
-  { experiment, plan, pictures, tables, files, missing }: Conducted,
+  { experiment, plan, pictures, tables, files, missing, release }: Conducted,
   draw: (picture: Conducted['pictures'][number]) => string,
 ): string {
   const { name, about } = experiment;
@@ -90,13 +110,14 @@ function section(
   const runs = plan.asked === undefined ? '' : ` --runs ${plan.asked}`;
   const tasks = !experiment.ofTasks || plan.tasks === TASKS[plan.scale] ? '' : ` --tasks ${plan.tasks}`;
   const links = [`${name}.csv`, `${name}.json`, ...pictures.map((p) => `${p.name}.svg`)];
-  const models = files.length > 0 ? ` Model files that the command writes: ${escaped(files.map((f) => f.name).join(', '))}.` : '';
-  const absent = missing > 0 ? ` Cells that have not been run yet: ${missing}.` : '';
+  const models = files.length > 0 ? ` Further files that the command writes: ${escaped(files.map((f) => f.name).join(', '))}.` : '';
+  const by = release === undefined ? '' : ` Computed by Seedmask ${escaped(release)}.`;
+  const absent = missing > 0 ? ` Cells that are not here: ${missing}.` : '';
   return `<h2 id="${name}">${name}: ${escaped(about)}</h2>
 <p><code>seedmask experiment ${name}${scale}${runs}${tasks} --out FOLDER</code></p>
 ${tables.map(tableOf).join('\n')}
 ${pictures.map((picture) => `<figure><h3>${escaped(picture.title)}</h3><div class="wide">${draw(picture)}</div><figcaption>${escaped(picture.caption)}</figcaption></figure>`).join('\n')}
-<p class="soft">Data: ${links.map((link) => `<a href="${link}">${link}</a>`).join(', ')}.${models}${absent}</p>`;
+<p class="soft">Data: ${links.map((link) => `<a href="${link}">${link}</a>`).join(', ')}.${models}${absent}${by}</p>`;
 }
 
 /** Names of criteria are long for a column of many. */

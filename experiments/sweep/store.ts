@@ -11,7 +11,10 @@ export interface Store {
   readonly folder: string;
   /** What was kept of a cell, or undefined when it has not been run. */
   result(cell: Cell): Result | undefined;
-  add(cell: Cell, rows: readonly Row[], seconds: number): void;
+  /** @param by the version of Seedmask that computed it; default this one */
+  add(cell: Cell, rows: readonly Row[], seconds: number, by?: string): void;
+  /** Other versions that computed results which were read. */
+  readonly others: ReadonlySet<string>;
   /** Another file of the folder as text, or undefined when there is none; throws SeedmaskError as `readText` does. */
   read(name: string): string | undefined;
   /** Writes another file of the folder. */
@@ -22,14 +25,17 @@ export interface Store {
 
 /**
  * @param write writes a file whole or not at all
+ * @param release the version of Seedmask that computes cells now
  * @throws SeedmaskError broken-run for a result that is not what was written
  */
-export function openStore(folder: string, write: (path: string, bytes: Uint8Array) => void): Store {
+export function openStore(folder: string, write: (path: string, bytes: Uint8Array) => void, release?: string): Store {
   const cells = join(folder, 'cells');
   mkdirSync(cells, { recursive: true });
   const fileOf = (cell: Cell) => join(cells, `${nameOf(cell)}.json`);
+  const others = new Set<string>();
   return {
     folder,
+    others,
     result(cell) {
       const file = fileOf(cell);
       if (!existsSync(file)) return undefined;
@@ -37,14 +43,17 @@ export function openStore(folder: string, write: (path: string, bytes: Uint8Arra
       let got = 'another cell';
       try {
         const result = RESULT.parse(JSON.parse(readFileSync(file, 'utf8')));
-        if (nameOf(result.cell) === nameOf(cell)) return result;
+        if (nameOf(result.cell) === nameOf(cell)) {
+          if (result.release !== undefined && result.release !== release) others.add(result.release);
+          return result;
+        }
       } catch (error) {
         got = error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message;
       }
       throw new SeedmaskError('broken-run', { field: file, got, expected, hint: 'Delete the file: the cell is computed again' });
     },
-    add(cell, rows, seconds) {
-      const result: Result = { cell, rows: [...rows], seconds: Math.round(100 * seconds) / 100 };
+    add(cell, rows, seconds, by = release) {
+      const result: Result = { cell, rows: [...rows], seconds: Math.round(100 * seconds) / 100, release: by };
       write(fileOf(cell), new TextEncoder().encode(`${JSON.stringify(result)}\n`));
     },
     read: (name) => (existsSync(join(folder, name)) ? readText(join(folder, name)) : undefined),

@@ -2,23 +2,6 @@
 // (Zhou et al. 2019, sections 2.1 and 2.2). Pure functions of one layer's arrays; `start` is where the round just trained began, so
 // actions compose over rounds as the authors' do, and a weight pruned earlier stays at the value it was frozen at.
 //
-//   mask-0                   a weight pruned now becomes, and stays
-//   zero                     0
-//   init                     its start value
-//   toward_zero              0 if training moved it toward zero, |wf| < |ws|, else its start value (the paper's variant 1)
-//   toward_zero_all          the same, and kept weights that moved toward zero restart from 0 too and train (variant 2)
-//   toward_zero_reshuffled   control: as many zeros as toward_zero, at random places among the weights pruned now
-//   toward_zero_reversed     control: 0 if training moved it away from zero, else its start value
-//
-//   mask-1                   a kept weight restarts from
-//   rewind                   its start value
-//   reinit                   a value of the layer's initialisation, all of whose weights, kept and pruned, are permuted. This is what
-//                            the authors' code calls reinit; it draws nothing new
-//   redraw                   a new draw from the network's distribution, by a seed of its own: what the word reinit would suggest
-//   reshuffle                the start value of another kept weight: the survivors are permuted among themselves
-//   constant                 plus or minus the layer's constant, the initial signs of the whole layer permuted
-//   signed_*                 the magnitude that * gives with the sign of its start value
-//
 // The constant is the population standard deviation of the layer's initialisation, pruned weights included. (The authors take it
 // from the last start values, so theirs shrinks a little each round.)
 //
@@ -28,21 +11,35 @@
 import { kept, type Network, sigmaOf, weighted } from '../network.js';
 import { DOMAIN, fillWeights, fillWords, permutation, type Seed } from '../random.js';
 
-export const MASK0 = ['zero', 'init', 'toward_zero', 'toward_zero_all', 'toward_zero_reshuffled', 'toward_zero_reversed'] as const;
-export type Mask0 = (typeof MASK0)[number];
+/** What a weight that is pruned now becomes and stays; ws is its start value, wf its final one. */
+export const MASK0_VALUES = {
+  zero: '0',
+  init: 'its start value',
+  toward_zero: "0 if training moved it toward zero, |wf| < |ws|, else its start value (the paper's variant 1)",
+  toward_zero_all: 'the same, and kept weights that moved toward zero restart from 0 too and train (variant 2)',
+  toward_zero_reshuffled: 'control: as many zeros as toward_zero, at random places among the weights pruned now',
+  toward_zero_reversed: 'control: 0 if training moved it away from zero, else its start value',
+} as const;
+export type Mask0 = keyof typeof MASK0_VALUES;
+export const MASK0 = Object.keys(MASK0_VALUES) as readonly Mask0[];
 
-export const MASK1 = [
-  'rewind',
-  'reinit',
-  'signed_reinit',
-  'redraw',
-  'signed_redraw',
-  'reshuffle',
-  'signed_reshuffle',
-  'constant',
-  'signed_constant',
-] as const;
-export type Mask1 = (typeof MASK1)[number];
+/**
+ * What a kept weight restarts from. `reinit` is what the authors' code calls so, and draws nothing new; `redraw` does what the word would
+ * suggest.
+ */
+export const MASK1_VALUES = {
+  rewind: 'its start value',
+  reinit: "a value of the layer's initialisation, all of it permuted, kept and pruned weights alike",
+  signed_reinit: 'the magnitude that reinit gives, with the sign of its start value',
+  redraw: "a new draw from the network's distribution",
+  signed_redraw: 'the magnitude that redraw gives, with the sign of its start value',
+  reshuffle: 'the start value of another kept weight',
+  signed_reshuffle: 'the magnitude that reshuffle gives, with the sign of its start value',
+  constant: "plus or minus the layer's constant, the initial signs of the whole layer permuted",
+  signed_constant: "the layer's constant with the sign of its start value",
+} as const;
+export type Mask1 = keyof typeof MASK1_VALUES;
+export const MASK1 = Object.keys(MASK1_VALUES) as readonly Mask1[];
 
 const PURPOSE = { zeros: 1, reinit: 2, redraw: 3, reshuffle: 4, constant: 5 } as const;
 

@@ -1,18 +1,6 @@
 // Mask criteria: which weights of a trained initialisation to keep (Zhou et al. 2019, section 3). Each gives a weight a score from its
 // initial value wi and its final value wf; a layer keeps its highest scores, in an exact whole number.
 //
-//   large_final              |wf|                          the lottery ticket's own criterion
-//   small_final             -|wf|                          its opposite
-//   large_init               |wi|
-//   small_init              -|wi|
-//   large_init_large_final   min(a |wf|, |wi|)             as min(rank |wf|, rank |wi|): see below
-//   small_init_small_final  -max(a |wf|, |wi|)             as -max of the same ranks
-//   magnitude_increase       |wf| - |wi|
-//   movement                 |wf - wi|
-//   random                   a seeded draw                 the control
-//   large_final_same_sign    max(0,  wf wi / |wi|)         |wf| where training kept the sign, else 0
-//   large_final_diff_sign    max(0, -wf wi / |wi|)         |wf| where training changed it, else 0
-//
 // The paper's factor `a` equalises the percentiles of the two magnitudes in a layer, for the cut at hand. Ranks (how many of the
 // candidates are strictly smaller) do that for every cut at once: a weight passes both percentiles q exactly if the smaller of its
 // two ranks does. The authors find q by bisection and hit the count about; here it is exact, and there is no float to tune.
@@ -26,20 +14,22 @@ import { exp, ln } from '../exact.js';
 import { countKept, kept, type Mask, maskBytes, type Network, ShapeError, weightCounts, weighted } from '../network.js';
 import { DOMAIN, fillWords, permutation, type Seed } from '../random.js';
 
-export const CRITERIA = [
-  'random',
-  'large_final',
-  'small_final',
-  'large_init',
-  'small_init',
-  'large_init_large_final',
-  'small_init_small_final',
-  'magnitude_increase',
-  'movement',
-  'large_final_same_sign',
-  'large_final_diff_sign',
-] as const;
-export type Criterion = (typeof CRITERIA)[number];
+/** What each criterion takes for the score of a weight, whose initial value is wi and whose final value is wf. */
+export const CRITERION_SCORES = {
+  random: 'a seeded draw: the control',
+  large_final: '|wf|: the criterion of lottery tickets',
+  small_final: '-|wf|',
+  large_init: '|wi|',
+  small_init: '-|wi|',
+  large_init_large_final: 'min(a |wf|, |wi|), as the smaller of the two ranks',
+  small_init_small_final: '-max(a |wf|, |wi|), as the larger of the two ranks',
+  magnitude_increase: '|wf| - |wi|',
+  movement: '|wf - wi|',
+  large_final_same_sign: 'max(0, wf sign(wi)): |wf| where training kept the sign, else 0',
+  large_final_diff_sign: 'max(0, -wf sign(wi)): |wf| where training changed the sign, else 0',
+} as const;
+export type Criterion = keyof typeof CRITERION_SCORES;
+export const CRITERIA = Object.keys(CRITERION_SCORES) as readonly Criterion[];
 
 /** Scores of one layer's weights; the highest are kept. Ranks are taken among the weights that `among` keeps. */
 export function criterionScores(
