@@ -51,7 +51,7 @@ function tables(rows: readonly Row[], { scale }: Plan): Table[] {
       title: 'Unlike tasks on one network',
       caption: `${extents(scale)}; the rate of a view is chosen on validation rows, permuted pixels and convolutions have ${CONV.learningRate} alone.`,
       head: ['task', 'network', 'rate', 'test accuracy', 'kept', 'bytes'],
-      rows: rows.map((row) => [
+      rows: chosen(rows).map((row) => [
         nameOf(row),
         String(row['network']),
         String(row['learningRate']),
@@ -63,7 +63,8 @@ function tables(rows: readonly Row[], { scale }: Plan): Table[] {
   ];
 }
 
-function pictures(rows: readonly Row[], { scale }: Plan): Picture[] {
+function pictures(all: readonly Row[], { scale }: Plan): Picture[] {
+  const rows = chosen(all);
   const bars = rows.map((row) => ({ label: nameOf(row), ...summary(percents([row])) }));
   const dense = rows.filter((row) => !isConv(row));
   return [
@@ -84,7 +85,7 @@ export const unlikeTasks: Experiment = {
   beyond: true,
   minutes: 3,
   cells: (plan) => [...viewCells(plan), taskCell(plan.scale, { pixels: 1 }), ...convCells(plan)],
-  select: (rows) => chosen(withoutFiles(rows)),
+  select: withoutFiles,
   pictures,
   tables,
   claims: () => [],
