@@ -7,7 +7,7 @@ import { deflateSync, gzipSync } from 'node:zlib';
 import { Packr } from 'msgpackr';
 import { describe, expect, test } from 'vitest';
 import { createHandler, type Listening, listen } from '../server/index.js';
-import { kindOf } from '../server/requests/bodies.js';
+import { kindOf } from '../server/requests/kinds.js';
 import { READERS } from '../server/requests/readers.js';
 import { chunk, engine, png, post, sampleStore, serve } from './server.material.js';
 

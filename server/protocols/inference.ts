@@ -7,8 +7,8 @@ import { z } from 'zod';
 import { SeedmaskError } from '../../codec/errors.js';
 import { type Answer, textList } from '../answer.js';
 import type { Version, Wanted } from '../repository/store.js';
-import { checked, decimal } from '../requests/bodies.js';
 import { checkPixels, type Rows } from '../requests/rows.js';
+import { checked, decimal } from '../requests/schemas.js';
 import type { Call, Service } from '../routes.js';
 import type { Classified } from '../running/classify.js';
 

@@ -10,10 +10,10 @@ import { inputs } from '../../src/network.js';
 import { takes } from '../accept.js';
 import { type Answer, inTurns, json } from '../answer.js';
 import type { ServedTask } from '../repository/store.js';
-import { decimal, Fraction } from '../requests/bodies.js';
 import { ABSTAIN, Classify, contentOf } from '../requests/content.js';
 import { encodeMsgpack, msgpackPieces } from '../requests/msgpack.js';
 import { read } from '../requests/readers.js';
+import { decimal, Fraction } from '../requests/schemas.js';
 import { type Call, param, queryOf, type Route, route, type Service } from '../routes.js';
 import { infer, type Judged, listText, rowsAnswer, saidOnce, TIMEOUT, VersionQuery, WRITTEN_AT_ONCE } from './inference.js';
 

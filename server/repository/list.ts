@@ -2,7 +2,8 @@
 // entries and bytes are counted over all of it.
 
 import { SeedmaskError } from '../../codec/errors.js';
-import { checked, parseJson } from '../requests/bodies.js';
+import { parseJson } from '../requests/json.js';
+import { checked } from '../requests/schemas.js';
 import { Contents } from './contents.js';
 import type { Origin } from './origin.js';
 

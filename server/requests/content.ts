@@ -4,11 +4,13 @@
 import { z } from 'zod';
 import { SeedmaskError } from '../../codec/errors.js';
 import { type Shape, size } from '../../src/network.js';
-import { checked, Fraction, kindOf, parseJson, type RawRows } from './bodies.js';
+import { parseJson } from './json.js';
+import { kindOf, type RawRows } from './kinds.js';
 import { decodeMsgpack } from './msgpack.js';
 import { pixelsOf } from './pixels.js';
 import { decodePng } from './png.js';
 import { checkCount, type Rows, rowsOf, rowsOfBytes } from './rows.js';
+import { checked, Fraction } from './schemas.js';
 import { rowsOfTensor } from './tensors.js';
 
 /** What rows may come as, beside their schema: media types of /openapi.json. */

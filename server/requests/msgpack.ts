@@ -3,7 +3,7 @@
 
 import { Packr, Unpackr } from 'msgpackr';
 import { SeedmaskError } from '../../codec/errors.js';
-import { checkCounts, DEPTH_LIMIT, tooDeep } from './bodies.js';
+import { checkCounts, DEPTH_LIMIT, tooDeep } from './json.js';
 
 const FLOAT32_ALWAYS = 1;
 

@@ -3,8 +3,9 @@
 import { z } from 'zod';
 import { SeedmaskError } from '../../codec/errors.js';
 import { type Shape, size } from '../../src/network.js';
-import { checked, Fraction, parseJson } from './bodies.js';
+import { parseJson } from './json.js';
 import { brief, checkCount, type Rows, rowsOf, shapeOf } from './rows.js';
+import { checked, Fraction } from './schemas.js';
 import { ELEMENT_BYTES, HEADER, type InputType, rowsOfTensor, type Split, splitBody } from './tensors.js';
 import { type Input, PIXELS } from './tfserving-bodies.js';
 

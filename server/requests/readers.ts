@@ -2,8 +2,8 @@
 // there is one: the very same functions run there.
 
 import { size } from '../../src/network.js';
-import { kindOf, type RawRows } from './bodies.js';
 import { Classify, decodeContent, WhichTask } from './content.js';
+import { kindOf, type RawRows } from './kinds.js';
 import { type Infers, readTensors } from './oip-bodies.js';
 import { pixelsOf } from './pixels.js';
 import type { Rows } from './rows.js';

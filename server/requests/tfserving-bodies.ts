@@ -4,9 +4,10 @@ import { z } from 'zod';
 import { SeedmaskError } from '../../codec/errors.js';
 import type { Shape } from '../../src/network.js';
 import { size } from '../../src/network.js';
-import { checked, parseJson } from './bodies.js';
+import { parseJson } from './json.js';
 import { pixelsOf } from './pixels.js';
 import { brief, type RowOptions, type Rows, rowsOf } from './rows.js';
+import { checked } from './schemas.js';
 
 const Signature = z.enum(['serving_default', ''], 'serving_default').optional();
 export const Predict = z.looseObject({
