@@ -4,7 +4,7 @@
 import { basename } from 'node:path';
 import { Option } from 'commander';
 import { type Archive, type ErrorCode, networkId, openArchive, SeedmaskError, type Task } from '../codec/index.js';
-import { nearest } from '../server/nearest.js';
+import { nearest } from '../server/spelling.js';
 import { describe, type Network } from '../src/network.js';
 import { formatSeed } from '../src/random.js';
 import { openRanges } from './files.js';

@@ -2,7 +2,7 @@
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { DEFAULT_LIMITS } from '../codec/index.js';
-import { editDistance } from '../server/nearest.js';
+import { editDistance } from '../server/spelling.js';
 import { spread } from '../src/masks/topk.js';
 import { parseSeed, type Seed } from '../src/random.js';
 import { KNOWN_NAMES } from './datasets/known.js';

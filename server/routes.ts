@@ -10,7 +10,6 @@ import type { Answer, Exchange } from './answer.js';
 import { compressed, isLarge } from './compress.js';
 import type { Access, Caller, Gate } from './gate.js';
 import { endAnswer } from './linger.js';
-import { nearest } from './nearest.js';
 import type { Outbox } from './outbox.js';
 import { failure } from './problems.js';
 import type { Store } from './repository/store.js';
@@ -21,6 +20,7 @@ import type { Meters } from './running/metrics.js';
 import type { Scheduler } from './running/scheduler.js';
 import type { Statistics } from './running/statistics.js';
 import type { Threads } from './running/threads.js';
+import { nearest } from './spelling.js';
 import { traceOf } from './trace.js';
 
 /** What routes work with. */

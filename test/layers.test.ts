@@ -33,7 +33,7 @@ const RULES: [place: string, allowed: RegExp][] = [
   ['models/', /^src\//],
   ['server/requests/', /^(server\/requests\/|src\/|codec\/)/],
   ['server/running/', /^(server\/(running|requests|repository|answer)|src\/|codec\/)/],
-  ['server/repository/', /^(server\/(repository|requests|nearest)|src\/|codec\/)/],
+  ['server/repository/', /^(server\/(repository|requests|spelling)|src\/|codec\/)/],
   ['server/', /^(server|src|codec|models)\//],
   ['client/', /^client\/|^codec\/(errors|one-line)/],
   ['web/', /^(web|src|codec|models)\//],

@@ -3,7 +3,7 @@
 
 import { parse } from 'csv-parse/sync';
 import { SeedmaskError } from '../../codec/index.js';
-import { editDistance } from '../../server/nearest.js';
+import { editDistance } from '../../server/spelling.js';
 import { type Dataset, type Features, farFromZero, featureBytes, standardFeatures } from '../../src/data.js';
 import { readFile } from '../files.js';
 import { LABEL_COLUMNS } from '../options.js';
