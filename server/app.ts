@@ -5,8 +5,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import express, { type ErrorRequestHandler, type Express, type NextFunction, type Request, type RequestHandler } from 'express';
 import { SeedmaskError } from '../codec/errors.js';
 import { partial } from './ranges.js';
-import { type Route, respond, type Service } from './routes.js';
-import { createService, type ServerOptions } from './service.js';
+import { type Route, respond } from './routes.js';
+import { createService, type Served, type ServerOptions } from './service.js';
 
 /** The complete Express 5 app. Requests to its routes answer as `createHandler` does, byte for byte. */
 export function createApp(options: ServerOptions): Express {
@@ -14,7 +14,7 @@ export function createApp(options: ServerOptions): Express {
 }
 
 /** The app over a service that a handler shares. @param web folders of static files by path, found where no route is */
-export function appOf(service: Service, web: Readonly<Record<string, string>> = {}): Express {
+export function appOf(service: Served, web: Readonly<Record<string, string>> = {}): Express {
   const { routes } = service;
   const app: Express & Partial<Handling> = express();
   app.disable('x-powered-by');

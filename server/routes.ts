@@ -3,7 +3,6 @@
 // same bytes whichever of them answered. /openapi.json is written from the same descriptions.
 
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
-import type { RequestHandler } from 'express';
 import type { z } from 'zod';
 import { SeedmaskError } from '../codec/errors.js';
 import type { Answer, Exchange } from './answer.js';
@@ -43,9 +42,6 @@ export interface Service {
   readonly statistics: Statistics;
   /** Least probability of a label; below it the label is null. */
   readonly abstain: number;
-  /** What runs before every route: headers for browsers. */
-  readonly before: readonly RequestHandler[];
-  readonly routes: readonly Route[];
   /** False from the moment a shutdown begins. */
   ready(): boolean;
   /** Whether a question with a known answer gets it (running/canary.ts). */

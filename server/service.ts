@@ -18,7 +18,7 @@ import { tfservingRoutes } from './protocols/tfserving.js';
 import type { Store } from './repository/store.js';
 import { bounded } from './requests/intake.js';
 import { HEADER } from './requests/tensors.js';
-import type { Service } from './routes.js';
+import type { Route, Service } from './routes.js';
 import { Canary } from './running/canary.js';
 import { Classifiers } from './running/classify.js';
 import { Finder } from './running/finder.js';
@@ -66,12 +66,18 @@ const COMPILED_LIMIT = 256 * 1024 * 1024;
 /** What pages of other origins may read of an answer. */
 const EXPOSED = [HEADER, 'X-Request-Id', 'traceparent', 'Retry-After', 'ETag', 'Content-Range', 'Accept-Ranges', 'Allow'];
 
-export function createService(options: ServerOptions): Service {
+/** What routes work with, the routes, and what runs before every one of them: headers for browsers. */
+export interface Served extends Service {
+  readonly before: readonly RequestHandler[];
+  readonly routes: readonly Route[];
+}
+
+export function createService(options: ServerOptions): Served {
   const { store, log, release = '0', abstain = 0 } = options;
   const scheduler = new Scheduler(store, new Classifiers(options.engine, COMPILED_LIMIT), options);
   const canary = new Canary(scheduler, options.threads);
   const meters = new Meters(scheduler, store, options.threads, release);
-  const parts = {
+  const service: Service = {
     store,
     scheduler,
     finder: new Finder(store, options.engine, options.threads),
@@ -84,7 +90,6 @@ export function createService(options: ServerOptions): Service {
     outbox: new Outbox(options.unreadLimit),
     readBody: bounded(options.bodyLimit ?? 16 * 1024 * 1024, options.intakeLimit ?? 128 * 1024 * 1024),
     abstain,
-    before: beforeOf(options),
     ready: options.ready ?? (() => true),
     alive: () => canary.sings(),
     report:
@@ -101,7 +106,6 @@ export function createService(options: ServerOptions): Service {
       else log.debug(event, kind);
     });
   }
-  const service: Service = { ...parts, routes: [] };
   const routes = [
     ...taskRoutes(service),
     ...networkRoutes(service),
@@ -110,7 +114,7 @@ export function createService(options: ServerOptions): Service {
     ...tfservingRoutes(service),
     ...oipRoutes(service, release),
   ];
-  return Object.assign(service, { routes: [...routes, ...documentRoutes(service, release, routes)] });
+  return { ...service, before: beforeOf(options), routes: [...routes, ...documentRoutes(service, release, routes)] };
 }
 
 function write(log: Logger, { trace, method, route, task, caller, status, code, seconds }: Exchange): void {
