@@ -30,6 +30,7 @@ export interface Place {
   readonly number: string;
   /** The folder of versions it lies in, if any. */
   readonly folder: string | undefined;
+  readonly bytes: number;
   /** Changes whenever the file does. */
   readonly signature: string;
 }
@@ -62,7 +63,7 @@ export async function listFiles(path: string): Promise<Listing> {
   const found = await statOf(path);
   const list = new List();
   if (!found.isDirectory()) {
-    list.add(path, basename(path).replace(/\.smk$/, ''), '1', undefined, regular(path, found));
+    list.add(placeOf(path, basename(path).replace(/\.smk$/, ''), '1', undefined, found), found);
     return list;
   }
   for (const name of (await readdir(path)).filter((entry) => !entry.startsWith('.')).sort()) {
@@ -80,20 +81,18 @@ class List implements Listing {
   /** An entry of the folder itself: a file, or a folder of versions; other files and folders are left alone. */
   async meet(path: string, name: string): Promise<void> {
     const found = await lookAt(path).catch((error: unknown) => {
-      const place = { file: path, name: name.replace(/\.smk$/, ''), number: '', folder: undefined, signature: '' };
-      this.refused.push({ place, error: systemRefusal(path, error) });
+      this.refused.push({ place: placeOf(path, name.replace(/\.smk$/, ''), '', undefined), error: systemRefusal(path, error) });
       return undefined;
     });
     if (!found) return;
     if (!found.isDirectory()) {
-      if (name.endsWith('.smk')) this.#try(path, name.slice(0, -4), '1', undefined, found);
+      if (name.endsWith('.smk')) this.#try(placeOf(path, name.slice(0, -4), '1', undefined, found), found);
       return;
     }
     try {
       await this.#enter(path, name);
     } catch (error) {
-      const place = { file: path, name, number: '', folder: undefined, signature: signatureOf(found) };
-      this.refused.push({ place, error: unreadable(path, error) });
+      this.refused.push({ place: placeOf(path, name, '', undefined, found), error: unreadable(path, error) });
     }
   }
 
@@ -106,24 +105,26 @@ class List implements Listing {
       const there = file.endsWith('.smk') || file === 'labels.json' ? await lookAt(inside) : undefined;
       if (!there) continue;
       if (file === 'labels.json') this.labels.set(path, signatureOf(there));
-      else this.#try(inside, name, file.slice(0, -4), path, there);
+      else this.#try(placeOf(inside, name, file.slice(0, -4), path, there), there);
     }
   }
 
-  #try(file: string, name: string, number: string, folder: string | undefined, found: Found): void {
+  #try(place: Place, found: Found): void {
     try {
-      this.add(file, name, number, folder, regular(file, found));
+      this.add(place, found);
     } catch (error) {
       if (!(error instanceof SeedmaskError)) throw error;
-      this.refused.push({ place: { file, name, number, folder, signature: signatureOf(found) }, error });
+      this.refused.push({ place, error });
     }
   }
 
-  add(file: string, name: string, number: string, folder: string | undefined, signature: string): void {
+  add(place: Place, found: Found): void {
+    const { file, number } = place;
+    checkRegular(file, found);
     if (!VERSION.test(number)) {
       throw new SeedmaskError('bad-store', { field: file, expected: 'named by its version, such as 2.smk', got: basename(file) });
     }
-    this.places.push({ file, name, number, folder, signature });
+    this.places.push(place);
   }
 }
 
@@ -131,6 +132,12 @@ type Found = Awaited<ReturnType<typeof stat>>;
 
 /** Changes with the file: also where it is overwritten in place and its time set back (cp -p): ctime cannot be set. */
 const signatureOf = ({ ino, size, mtimeMs, ctimeMs }: Found): string => `${ino} ${size} ${mtimeMs} ${ctimeMs}`;
+
+/** @param found undefined where it cannot be looked at */
+const placeOf = (file: string, name: string, number: string, folder: string | undefined, found?: Found): Place => {
+  const [bytes, signature] = found ? [Number(found.size), signatureOf(found)] : [0, ''];
+  return { file, name, number, folder, bytes, signature };
+};
 
 /** What is at a path; undefined where nothing is. */
 const lookAt = (path: string): Promise<Found | undefined> =>
@@ -146,12 +153,11 @@ export function unreadable(folder: string, error: unknown): SeedmaskError {
   return new SeedmaskError('bad-store', { field: folder, expected: 'a folder that can be read', got, hint });
 }
 
-/** The signature of a regular file: a pipe or a device has no size, and reading it may never end. */
-function regular(file: string, found: Found): string {
+/** Throws bad-store unless it is a regular file: a pipe or a device has no size, and reading it may never end. */
+function checkRegular(file: string, found: Found): void {
   if (!found.isFile()) {
     throw new SeedmaskError('bad-store', { field: file, expected: 'a regular file', got: 'a pipe, a device or a folder' });
   }
-  return signatureOf(found);
 }
 
 async function statOf(path: string): Promise<Found> {
@@ -180,9 +186,9 @@ export interface ModelFile {
  * @throws SeedmaskError (by rejection) bad-model-file, over-limit, bad-store (a task's name); its details name the file
  */
 export async function openFile(place: Place, fileLimit = FILE_LIMIT, networks?: NetworkLookup): Promise<ModelFile> {
-  const size = Number(place.signature.split(' ')[1]);
-  if (size > fileLimit) throw new SeedmaskError('over-limit', { field: `size of ${place.file}`, expected: fileLimit, got: size });
-  const begin = () => openArchive(rangesOf(place), { fileBytes: size, limits: limitsOf(fileLimit), networks });
+  const { bytes } = place;
+  if (bytes > fileLimit) throw new SeedmaskError('over-limit', { field: `size of ${place.file}`, expected: fileLimit, got: bytes });
+  const begin = () => openArchive(rangesOf(place), { fileBytes: bytes, limits: limitsOf(fileLimit), networks });
   const archive = await begin().catch((error: unknown) => {
     throw refusal(place.file, error);
   });
@@ -273,7 +279,7 @@ export async function readLabels(folder: string): Promise<Map<string, string>> {
   const file = join(folder, 'labels.json');
   const expected = 'JSON such as {"stable": 1}: label names with version numbers';
   const found = await statOf(file);
-  regular(file, found);
+  checkRegular(file, found);
   const size = Number(found.size);
   if (size > LABELS_LIMIT) throw new SeedmaskError('over-limit', { field: `size of ${file}`, expected: LABELS_LIMIT, got: size });
   const text = await readFile(file, 'utf8').catch((error: unknown) => {
