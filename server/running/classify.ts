@@ -13,6 +13,7 @@ import { unpackMask } from '../../src/engine/packed.js';
 import { countKept, type Network, totalWeights } from '../../src/network.js';
 import { argmax, softmax } from '../../src/probabilities.js';
 import type { Version } from '../repository/catalogue.js';
+import { AnyMasks, bare } from './any-masks.js';
 import type { Logits } from './jobs.js';
 
 /** Answers for `rows` samples, sample-major. */
@@ -38,9 +39,9 @@ const INLINE_WEIGHTS = 2_000_000;
 /** What the event loop can compute. */
 export class Classifiers {
   readonly #engine: Engine;
-  /** What serves a network under any mask, and whether that is light: by its input transform. */
-  readonly #packed = new Map<Network, Map<string, PackedForm>>();
-  /** The same, by version. */
+  /** What serves a network under any mask. */
+  readonly #packed = new Map<Network, AnyMasks>();
+  /** The form that a version takes of it, and whether that is light. */
   #forms = new WeakMap<Version, PackedForm>();
   readonly #compiled: LRUCache<Version, Classifier>;
   /** Rows each task has answered since it was compiled last, if ever; infinite where compiling takes too long or too much. */
@@ -82,9 +83,9 @@ export class Classifiers {
 
   /** Frees what was made for other networks than these. */
   keepOnly(networks: ReadonlySet<Network>): void {
-    for (const [network, forms] of this.#packed) {
+    for (const [network, masks] of this.#packed) {
       if (networks.has(network)) continue;
-      for (const { any } of forms.values()) any?.free();
+      masks.free();
       this.#packed.delete(network);
       this.#forms = new WeakMap();
     }
@@ -101,9 +102,8 @@ export class Classifiers {
     if (any && values instanceof Uint8Array && !this.#isWorth(version, packed, rows)) {
       return { logits: any.logits(packed, values, rows), outputs: any.outputs, scale: any.scale };
     }
-    const { transform } = version.task;
     const mask = unpackMask(version.network, packed);
-    const classifier = this.#engine.classifier(version.network, { mask, transform: { scale: transform.scale, mean: transform.mean } });
+    const classifier = this.#engine.classifier(version.network, { mask, transform: bare(version.task.transform) });
     const answer = logitsOf(classifier, values, rows);
     this.#compiled.set(version, classifier);
     // One that is larger than all that may be held is not taken, and never will be.
@@ -129,18 +129,10 @@ export class Classifiers {
     const known = this.#forms.get(version);
     if (known) return known;
     const { network, task } = version;
-    let forms = this.#packed.get(network);
-    if (!forms) {
-      forms = new Map();
-      this.#packed.set(network, forms);
-    }
-    const key = transformOf(version);
-    let form = forms.get(key);
-    if (!form) {
-      const any = this.#engine.anyMask(network, { scale: task.transform.scale, mean: task.transform.mean });
-      form = { any, light: any !== null && totalWeights(network) <= INLINE_WEIGHTS };
-      forms.set(key, form);
-    }
+    const masks = this.#packed.get(network) ?? new AnyMasks(this.#engine, network);
+    this.#packed.set(network, masks);
+    const any = masks.of(task.transform);
+    const form = { any, light: any !== null && totalWeights(network) <= INLINE_WEIGHTS };
     this.#forms.set(version, form);
     return form;
   }
@@ -150,8 +142,6 @@ interface PackedForm {
   readonly any: AnyMask | null;
   readonly light: boolean;
 }
-
-const transformOf = ({ task: { transform } }: Version): string => `${transform.scale} ${transform.mean}`;
 
 function logitsOf(classifier: Classifier, values: Uint8Array | Float32Array, rows: number): Logits {
   const logits = classifier.logits(values, rows);

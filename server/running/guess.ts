@@ -3,12 +3,13 @@
 
 import type { Transform } from '../../codec/index.js';
 import { asInputs } from '../../src/data.js';
-import type { AnyMask, Engine } from '../../src/engine/engine.js';
+import type { Engine } from '../../src/engine/engine.js';
 import { unpackMask } from '../../src/engine/packed.js';
 import { type Answers, askSteps } from '../../src/masks/ask-all.js';
 import { createTaskInference, type InferMethod, type TaskGuess, type TaskInference } from '../../src/masks/infer-task.js';
 import { inputs, type Network } from '../../src/network.js';
 import type { Rows } from '../requests/rows.js';
+import { AnyMasks, bare } from './any-masks.js';
 
 /** `all` asks every mask what it says of the rows; the others are SupSup's. */
 export type Method = 'all' | InferMethod;
@@ -29,8 +30,7 @@ export interface Asking {
 export class Guesser {
   readonly #asking: Asking;
   readonly #engine: Engine;
-  /** By scale and mean. */
-  readonly #packed = new Map<string, AnyMask | null>();
+  readonly #packed: AnyMasks;
   #inference: TaskInference | undefined;
   #underWay = 0;
   #wanted = true;
@@ -38,6 +38,7 @@ export class Guesser {
   constructor(asking: Asking, engine: Engine) {
     this.#asking = asking;
     this.#engine = engine;
+    this.#packed = new AnyMasks(engine, asking.network);
   }
 
   /** @param rows raw values; for `oneshot` and `binary` all masks must have one transform */
@@ -58,17 +59,15 @@ export class Guesser {
   }
 
   #release(): void {
-    if (this.#wanted || this.#underWay > 0) return;
-    for (const any of this.#packed.values()) any?.free();
-    this.#packed.clear();
+    if (!this.#wanted && this.#underWay === 0) this.#packed.free();
   }
 
   #superposed({ values, count }: Rows, method: InferMethod): Generator<void, TaskGuess> {
     const { network, masks, transforms } = this.#asking;
-    const [{ scale, mean, features }] = transforms;
-    this.#inference ??= createTaskInference(network, masks, { transform: { scale, mean } });
+    const [transform] = transforms;
+    this.#inference ??= createTaskInference(network, masks, { transform: bare(transform) });
     // Inputs that one task declares constant mean something to another.
-    return this.#inference.steps(asInputs(values, { constant: null, features }, inputs(network)), count, method);
+    return this.#inference.steps(asInputs(values, { ...transform, constant: null }, inputs(network)), count, method);
   }
 
   /** Every mask over the rows, as its own classifier answers them: packed where that is possible, else compiled for the moment. */
@@ -82,7 +81,7 @@ export class Guesser {
       if (transform !== prepared) values = asInputs(raw, transform, width);
       prepared = transform;
       const [rows, logitScale] = [values, logitScales[i]];
-      const any = rows instanceof Uint8Array ? this.#anyOf(transform) : null;
+      const any = rows instanceof Uint8Array ? this.#packed.of(transform) : null;
       if (any && rows instanceof Uint8Array) {
         const logits = (first: number, count: number) => any.logits(mask, rows.subarray(first * width, (first + count) * width), count);
         yield { outputs: any.outputs, scale: any.scale * logitScale, logits };
@@ -98,15 +97,5 @@ export class Guesser {
         form.free();
       }
     }
-  }
-
-  #anyOf({ scale, mean }: Transform): AnyMask | null {
-    const key = `${scale} ${mean}`;
-    let any = this.#packed.get(key);
-    if (any === undefined) {
-      any = this.#engine.anyMask(this.#asking.network, { scale, mean });
-      this.#packed.set(key, any);
-    }
-    return any;
   }
 }

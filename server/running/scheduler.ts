@@ -10,6 +10,7 @@ import type { Network } from '../../src/network.js';
 import type { Version } from '../repository/catalogue.js';
 import type { Opened, Store } from '../repository/store.js';
 import { type Rows, withoutSlack } from '../requests/rows.js';
+import { bare } from './any-masks.js';
 import { answerRows, type Classified, type Classifiers, roomFor } from './classify.js';
 import type { SchedulerListener } from './events.js';
 import type { Logits } from './jobs.js';
@@ -349,10 +350,10 @@ export class Scheduler {
   async #runInThread(batch: Batch<Job>, threads: Threads): Promise<void> {
     const started = this.#begin(batch);
     const { version, packed } = batch.lane;
-    const { scale, mean } = version.task.transform;
     try {
+      const transform = bare(version.task.transform);
       const values = batch.values.slice();
-      const found = await threads.logits({ version, packed, transform: { scale, mean }, values, rows: batch.rows });
+      const found = await threads.logits({ version, packed, transform, values, rows: batch.rows });
       this.#deliver(batch, found, started);
       this.#heavy.learn(version, batch.rows, found.ms);
     } catch (error) {
