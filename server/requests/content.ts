@@ -2,16 +2,15 @@
 // the bytes themselves say. JSON and msgpack may say more than rows: a schema has what.
 
 import { z } from 'zod';
-import { SeedmaskError } from '../../codec/errors.js';
-import { type Shape, size } from '../../src/network.js';
+import { size } from '../../src/network.js';
 import { parseJson } from './json.js';
 import { kindOf, type RawRows } from './kinds.js';
 import { decodeMsgpack } from './msgpack.js';
 import { pixelsOf } from './pixels.js';
 import { decodePng } from './png.js';
-import { checkCount, type Rows, rowsOf, rowsOfBytes } from './rows.js';
+import { type Rows, rowsOf, rowsOfBytes } from './rows.js';
 import { checked, Fraction } from './schemas.js';
-import { rowsOfTensor } from './tensors.js';
+import { rowsOfFloats } from './tensors.js';
 
 /** What rows may come as, beside their schema: media types of /openapi.json. */
 export const contentOf = <T>(schema: z.ZodType<T>) =>
@@ -66,7 +65,7 @@ export function decodeContent<T extends { readonly instances: unknown }>(
   { shape, limit, numbers, type }: RawRows & { readonly limit: number },
 ): { readonly rows: Rows; readonly said?: T } {
   const kind = kindOf(body, { shape, numbers, type });
-  if (numbers && kind === 'pixels') return { rows: rowsOfNumbers(body, shape, limit) };
+  if (numbers && kind === 'pixels') return { rows: rowsOfFloats(body, size(shape), limit, 'one little-endian float32 per input') };
   if (kind === 'pixels') return { rows: rowsOfBytes(body, { shape, limit, field: '' }) };
   if (kind === 'png') return { rows: { values: decodePng(body, shape), count: 1 } };
   const pixels = kind === 'json' ? pixelsOf(body, size(shape), limit) : null;
@@ -76,14 +75,4 @@ export function decodeContent<T extends { readonly instances: unknown }>(
   if (Array.isArray(value)) return { rows: rowsOf(value, { ...options, field: '' }) };
   const said = checked(schema, value, '', 'Send {"instances": [[...], ...]}, one list of values per row.');
   return { rows: rowsOf(said.instances, { ...options, field: '/instances' }), said };
-}
-
-function rowsOfNumbers(body: Uint8Array, shape: Shape, limit: number): Rows {
-  const [field, bytes] = ['the body', 4 * size(shape)];
-  if (body.length === 0 || body.length % bytes !== 0) {
-    const expected = `a multiple of ${bytes} bytes, one little-endian float32 per input`;
-    throw new SeedmaskError('bad-shape', { field, expected, got: `[${body.length}]` });
-  }
-  checkCount(body.length / bytes, { limit, field: '' });
-  return rowsOfTensor(body, 'FP32', body.length / bytes, field);
 }

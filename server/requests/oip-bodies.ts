@@ -6,7 +6,7 @@ import { type Shape, size } from '../../src/network.js';
 import { parseJson } from './json.js';
 import { brief, checkCount, type Rows, rowsOf, shapeOf } from './rows.js';
 import { checked, Fraction } from './schemas.js';
-import { ELEMENT_BYTES, HEADER, type InputType, rowsOfTensor, type Split, splitBody } from './tensors.js';
+import { ELEMENT_BYTES, HEADER, type InputType, rowsOfFloats, rowsOfTensor, type Split, splitBody } from './tensors.js';
 import { type Input, PIXELS } from './tfserving-bodies.js';
 
 const DATATYPES = 'FP32 or UINT8; whole numbers 0..255 fit UINT8';
@@ -72,8 +72,10 @@ export function readTensors(
   const width = size(shape);
   const split = splitBody(body, header);
   if (split.json === null) {
-    const wishes = ALL.map((name) => ({ name, binary: true, best: undefined }));
-    return { rows: rawRows(split.tensors ?? body, width, limit), wishes };
+    // A body that is one FP32 tensor, as the metadata describes it.
+    const hint = 'One byte a value goes to POST /tasks/NAME/classify.';
+    const rows = rowsOfFloats(split.tensors ?? body, width, limit, `FP32 [n, ${width}]`, hint);
+    return { rows, wishes: ALL.map((name) => ({ name, binary: true, best: undefined })) };
   }
   const hint = `Send {"inputs": [{"name": "${input.name}", "shape": [n, ${width}], "datatype", "data"}]}.`;
   const request = checked(Infer, parseJson(split.json), '', hint);
@@ -99,21 +101,6 @@ export function readTensors(
 }
 
 const ALL = ['probabilities', 'label'] as const;
-
-/** A body that is one FP32 tensor, as the metadata describes it; its shape follows from its length. */
-function rawRows(bytes: Uint8Array, width: number, limit: number): Rows {
-  const count = bytes.length / (4 * width);
-  if (!(Number.isInteger(count) && count > 0)) {
-    throw new SeedmaskError('bad-shape', {
-      field: 'the body',
-      expected: `a multiple of ${4 * width} bytes, FP32 [n, ${width}]`,
-      got: `[${bytes.length}]`,
-      hint: 'One byte a value goes to POST /tasks/NAME/classify.',
-    });
-  }
-  checkCount(count, { limit, field: 'the body' });
-  return rowsOfTensor(bytes, 'FP32', count, 'the body');
-}
 
 /** The rows of a tensor: shape [n, inputs]; data flat, nested, or as bytes behind the JSON. */
 function tensorRows(tensor: z.infer<typeof Tensor>, split: Split, width: number, limit: number): Rows {

@@ -6,7 +6,7 @@
 // A header of 0 means that the whole body is the one input. With Content-Encoding the header counts what was decompressed.
 
 import { SeedmaskError } from '../../codec/errors.js';
-import type { Rows } from './rows.js';
+import { checkCount, type Rows } from './rows.js';
 
 export const HEADER = 'Inference-Header-Content-Length';
 
@@ -55,6 +55,22 @@ export function rowsOfTensor(bytes: Uint8Array, type: InputType, count: number, 
     }
   }
   return { values: whole ? Uint8Array.from(values) : values, count };
+}
+
+/**
+ * Rows of a body that is FP32 values alone; how many follows from its length.
+ * @param limit rows at most
+ * @param what they are, for error texts, and what else to send
+ * @throws SeedmaskError bad-shape when they are not whole rows, over-limit, bad-value
+ */
+export function rowsOfFloats(body: Uint8Array, width: number, limit: number, what: string, hint?: string): Rows {
+  const [field, count] = ['the body', body.length / (4 * width)];
+  if (!(Number.isInteger(count) && count > 0)) {
+    const expected = `a multiple of ${4 * width} bytes, ${what}`;
+    throw new SeedmaskError('bad-shape', { field, expected, got: `[${body.length}]`, hint });
+  }
+  checkCount(count, { limit, field });
+  return rowsOfTensor(body, 'FP32', count, field);
 }
 
 /** FP32 values as they travel. */
