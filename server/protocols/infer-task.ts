@@ -131,7 +131,7 @@ function named(names: readonly string[], every: readonly Version[], { caller }: 
 const ofNumbers = ({ task }: Version): boolean => task.transform.features !== undefined;
 
 /** Rows are pixels or numbers; and masks are laid on one another for the same inputs, as many bytes as they are. */
-function checkAlike(among: readonly Version[], method: z.infer<typeof Method>): void {
+function checkAlike(among: readonly Version[], method: Method): void {
   const [{ network, task }] = among;
   const { scale, mean, features } = task.transform;
   const other = among.find(({ task: { transform } }) => {

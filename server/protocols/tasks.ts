@@ -11,7 +11,7 @@ import { takes } from '../accept.js';
 import { type Answer, inTurns, json } from '../answer.js';
 import type { ServedTask } from '../repository/store.js';
 import { ABSTAIN, Classify, contentOf } from '../requests/content.js';
-import { encodeMsgpack, msgpackPieces } from '../requests/msgpack.js';
+import { encodeMsgpack, MSGPACK, msgpackPieces } from '../requests/msgpack.js';
 import { read } from '../requests/readers.js';
 import { decimal, Fraction } from '../requests/schemas.js';
 import { type Call, param, queryOf, type Route, route, type Service } from '../routes.js';
@@ -112,7 +112,6 @@ function describeTask(task: ServedTask): z.infer<typeof TaskAnswer> {
   };
 }
 
-const MSGPACK = ['application/msgpack', 'application/x-msgpack', 'application/vnd.msgpack'];
 const NOTHING: z.infer<typeof Query> = {};
 
 function classify(call: Call, service: Service): Promise<Answer> {

@@ -44,6 +44,7 @@ export const Method = z
   .describe(
     "all, the default and the surest, asks every mask what it says of the rows; oneshot lays all masks on one another and looks once at which should grow for the answers to be surer (SupSup's entropy gradient); binary does that again and again with the better half",
   );
+export type Method = NonNullable<z.infer<typeof Method>>;
 /** A body that says more than rows. */
 export const WhichTask = z.looseObject({
   instances: z

@@ -4,14 +4,14 @@
 import { SeedmaskError } from '../../codec/errors.js';
 import { type Shape, size } from '../../src/network.js';
 import { isJson } from './json.js';
+import { MSGPACK } from './msgpack.js';
+import { beginsAsPng } from './png.js';
 
 export type BodyKind = 'json' | 'msgpack' | 'png' | 'pixels';
 
 const KINDS: ReadonlyMap<string, BodyKind> = new Map([
   ['application/json', 'json'],
-  ['application/msgpack', 'msgpack'],
-  ['application/x-msgpack', 'msgpack'],
-  ['application/vnd.msgpack', 'msgpack'],
+  ...MSGPACK.map((type): [string, BodyKind] => [type, 'msgpack']),
   ['image/png', 'png'],
   ['application/octet-stream', 'pixels'],
 ]);
@@ -42,7 +42,7 @@ export function kindOf(body: Uint8Array, { shape, numbers = false, type = '' }: 
   const one = body.length === row;
   const rows = (named === '' || named === FORM) && body.length % row === 0 && !(numbers ? isText(body, begin) : !one && isList(begin));
   if (rows && one) return 'pixels';
-  if (PNG.every((byte, i) => body[i] === byte)) return 'png';
+  if (beginsAsPng(body)) return 'png';
   if (rows ? isPlainlyJson(body) : isJson(body)) return 'json';
   if (isMsgpackMap(body)) return 'msgpack';
   if (rows) return 'pixels';
@@ -76,8 +76,6 @@ const TELLING = 16;
 const isText = (body: Uint8Array, begin: string): boolean => TEXT.test(begin) && (body.length >= TELLING || isJson(body) || isList(begin));
 /** Whether a text is a list of numbers, such as a line of CSV: hardly any pictures have those bytes alone, both digits and what parts them. */
 const isList = (text: string): boolean => /^[-\d.,;\s]*$/.test(text) && /\d[,;\s]/.test(text);
-
-const PNG = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 
 /** Whether an object opens and a name in it, or lists and a number, and what opened first closes last. */
 function isPlainlyJson(body: Uint8Array): boolean {

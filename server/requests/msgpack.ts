@@ -5,6 +5,9 @@ import { Packr, Unpackr } from 'msgpackr';
 import { SeedmaskError } from '../../codec/errors.js';
 import { checkCounts, DEPTH_LIMIT, tooDeep } from './json.js';
 
+/** Its media types, the registered one first. */
+export const MSGPACK = ['application/msgpack', 'application/x-msgpack', 'application/vnd.msgpack'];
+
 const FLOAT32_ALWAYS = 1;
 
 const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, moreTypes: false, int64AsType: 'number' });

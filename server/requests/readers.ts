@@ -2,7 +2,7 @@
 // there is one: the very same functions run there.
 
 import { size } from '../../src/network.js';
-import { Classify, decodeContent, WhichTask } from './content.js';
+import { Classify, decodeContent, type Method, WhichTask } from './content.js';
 import { kindOf, type RawRows } from './kinds.js';
 import { type Infers, readTensors } from './oip-bodies.js';
 import { pixelsOf } from './pixels.js';
@@ -23,7 +23,7 @@ type Said<T> = { readonly rows: Rows; readonly said?: T };
 /** Each throws SeedmaskError about the body, its shape or its values. */
 export interface Readers {
   classify(body: Uint8Array, reading: Reading): Said<{ readonly abstain?: number }>;
-  'infer-task'(body: Uint8Array, reading: Reading): Said<{ readonly tasks?: string[]; readonly method?: 'all' | 'oneshot' | 'binary' }>;
+  'infer-task'(body: Uint8Array, reading: Reading): Said<{ readonly tasks?: string[]; readonly method?: Method }>;
   predict(body: Uint8Array, reading: Reading): { readonly rows: Rows; readonly columns?: boolean };
   examples(body: Uint8Array, reading: Reading): { readonly rows: Rows };
   tensors(body: Uint8Array, reading: Reading): Infers;

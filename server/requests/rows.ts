@@ -6,6 +6,7 @@
 
 import { SeedmaskError } from '../../codec/errors.js';
 import { type Shape, size } from '../../src/network.js';
+import { beginsAsPng } from './png.js';
 
 /** `count` rows of raw values, row-major. */
 export interface Rows {
@@ -161,7 +162,7 @@ function shapeHint(instance: unknown, shape: readonly number[], { shape: input, 
 
 /** What the bytes of a body look like, when they are plainly something else than pixels. */
 function foreignHint(bytes: Uint8Array): string | undefined {
-  if (bytes[0] === 0x89 && bytes[1] === 0x50) return 'It looks like a PNG: send Content-Type: image/png.';
+  if (beginsAsPng(bytes)) return 'It looks like a PNG: send Content-Type: image/png.';
   if (bytes[0] === 0x7b || bytes[0] === 0x5b) return 'It looks like JSON: send Content-Type: application/json.';
   return undefined;
 }

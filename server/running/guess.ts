@@ -8,11 +8,9 @@ import { unpackMask } from '../../src/engine/packed.js';
 import { type Answers, askSteps } from '../../src/masks/ask-all.js';
 import { createTaskInference, type InferMethod, type TaskGuess, type TaskInference } from '../../src/masks/infer-task.js';
 import { inputs, type Network } from '../../src/network.js';
+import type { Method } from '../requests/content.js';
 import type { Rows } from '../requests/rows.js';
 import { AnyMasks, bare } from './any-masks.js';
-
-/** `all` asks every mask what it says of the rows; the others are SupSup's. */
-export type Method = 'all' | InferMethod;
 
 /** Masks of a network, with what their tasks say about inputs and temperature. */
 export interface Asking {

@@ -4,8 +4,9 @@ import type { SeedmaskError } from '../../codec/errors.js';
 import type { StoredTask } from '../../codec/index.js';
 import type { InputTransform } from '../../src/engine/engine.js';
 import type { Network } from '../../src/network.js';
+import type { Method } from '../requests/content.js';
 import type { Reader, Reading } from '../requests/readers.js';
-import type { Asking, Method } from './guess.js';
+import type { Asking } from './guess.js';
 
 /** Masks beside each other in memory that threads share. */
 export interface MaskBlock extends Omit<Asking, 'masks'> {

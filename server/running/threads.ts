@@ -12,10 +12,10 @@ import type { TaskGuess } from '../../src/masks/infer-task.js';
 import { type Network, totalWeights } from '../../src/network.js';
 import type { Version } from '../repository/catalogue.js';
 import type { Decoded, Decoder } from '../repository/decode.js';
+import type { Method } from '../requests/content.js';
 import { overloaded } from '../requests/overloaded.js';
 import type { BodyThreads, Read, Reader, Reading } from '../requests/readers.js';
 import type { Rows } from '../requests/rows.js';
-import type { Method } from './guess.js';
 import type { Job, MaskBlock, Message, Reply, TimedLogits } from './jobs.js';
 
 export interface ThreadsOptions {
