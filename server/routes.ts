@@ -12,6 +12,7 @@ import { endAnswer } from './linger.js';
 import type { Outbox } from './outbox.js';
 import { failure } from './problems.js';
 import type { Store } from './repository/store.js';
+import { told } from './repository/told.js';
 import type { BodyReader } from './requests/bodies.js';
 import { checked } from './requests/schemas.js';
 import type { Finder } from './running/finder.js';
@@ -194,8 +195,9 @@ export async function respond(
     if (isLarge(whole)) answer = await compressed(answer, req.headers['accept-encoding']);
     reserve(Buffer.byteLength(answer.body));
   } catch (error) {
-    if (!(error instanceof SeedmaskError)) service.report(error, trace.id);
-    answer = failure(error, req);
+    const known = error instanceof SeedmaskError;
+    if (!known) service.report(error, trace.id);
+    answer = failure(known ? told(error, service.store.path) : error, req);
   }
   const { status, code, type, body, headers } = answer;
   // Names and values in turn: node:http writes such a list as it stands.

@@ -5,8 +5,10 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { SeedmaskError } from '../codec/errors.js';
 import { writeModel } from '../codec/index.js';
 import { hashOf, type Listening, openStore } from '../server/index.js';
+import { told } from '../server/repository/told.js';
 import { folder, get, oneTask, post, sampleStore, serve, storeOf, tinyNetwork } from './server.material.js';
 
 const ADMIN = { 'X-API-Key': 'admin' };
@@ -42,22 +44,66 @@ describe('repository', () => {
     expect([bad.status, bad.json.field]).toEqual([400, '/ready']);
   });
 
-  test('the index, which anyone may see, names no folder', async () => {
-    const own = folder({ 'a.smk': 'junk', 't.smk': oneTask(tinyNetwork()), 't/1.smk': oneTask(tinyNetwork()) });
+  test('strangers are told files by their way in the folder, in the index, refusals and readiness; the log has all of it', async () => {
+    const bytes = writeModel(oneTask(tinyNetwork()));
+    bytes[bytes.length - 1] ^= 1;
+    const tasks = { 't.smk': oneTask(tinyNetwork()), 't/1.smk': oneTask(tinyNetwork()), 'd/2.smk': bytes };
+    const own = folder({ 'a.smk': 'junk', ...tasks });
     const store = await openStore(own);
-    const at = await serve({ store, keys: [] });
-    const reasons = [...store.entries()].map(({ reason }) => reason).filter(Boolean);
-    expect(reasons.join()).toContain(own);
-    const told = (await post(`${at.url}/v2/repository/index`, '')).json.map(({ reason }: { reason: string }) => reason).filter(Boolean);
-    expect(told).toEqual(reasons.map((reason) => reason.replaceAll(`${own}/`, '')));
-    expect(told[0]).toMatch(/^a\.smk cannot be served: not a Seedmask model file/);
-    expect(told[1]).toMatch(/^two files hold task t version 1: (t\/1\.smk and t|t\.smk and t\/1)\.smk\. /);
-    // What the system says has paths in quotes.
-    const refused = `x.smk cannot be read: EACCES: permission denied, open '${own}/x.smk'`;
-    store.entries = () => [{ name: 'x', version: '1', state: 'READY', reason: refused }];
-    expect((await post(`${at.url}/v2/repository/index`, '')).json[0].reason).toBe(refused.replace(`${own}/`, ''));
+    const logged: unknown[] = [];
+    store.subscribe(({ file, error }) => logged.push([file, error?.message]));
+    const at = await serve({ store, adminKey: hashOf('admin') });
+    const index = async () => (await post(`${at.url}/v2/repository/index`, '')).json.map(({ reason }: { reason: string }) => reason);
+    expect(store.failures.map(({ error }) => error.message).join()).toContain(`${own}/t.smk`);
+    expect(await index()).toEqual([
+      '',
+      '',
+      expect.stringMatching(/^a\.smk cannot be served: not a Seedmask model file/),
+      expect.stringMatching(/^two files hold task t version 1: (t\/1\.smk and t|t\.smk and t\/1)\.smk\. /),
+    ]);
+    const damaged = expect.stringMatching(/^d\/2\.smk cannot be served: /);
+    const junk = expect.stringMatching(/^a\.smk cannot be served: /);
+    for (const [name, field, error] of [
+      ['d', 'd/2.smk', damaged],
+      ['a', 'a.smk', junk],
+    ] as const) {
+      const { status, json } = await post(`${at.url}/tasks/${name}/classify`, { instances: ROWS });
+      expect([status, json.field, json.error, json.detail]).toEqual([422, field, error, error]);
+      expect((await post(`${at.url}/v2/repository/models/${name}/load`, '', ADMIN)).json.error).toEqual(error);
+    }
+    expect((await get(`${at.url}/v2/models/d/ready`)).json.error).toEqual(damaged);
+    const state = (await get(`${at.url}/v1/models/d`)).json;
+    expect([state.error, state.model_version_status[0].status.error_message]).toEqual([damaged, damaged]);
+    expect(await index()).toContainEqual(damaged);
+    const file = join(own, 'd/2.smk');
+    expect(logged).toContainEqual([file, expect.stringContaining(`${file} cannot be served`)]);
     await at.close();
     rmSync(own, { recursive: true });
+  });
+
+  test.each([
+    // What the system says has paths in quotes.
+    ['/srv/m', "EACCES: permission denied, open '/srv/m/x/1.smk'", "EACCES: permission denied, open 'x/1.smk'"],
+    ['/srv/m/', '/srv/m/t.smk and /srv/m/t/1.smk', 't.smk and t/1.smk'],
+    ['/srv/m.smk', '/srv/m.smk', 'm.smk'],
+    ['/srv/m', '/srv/m', 'm'],
+    ['./m', 'm/x.smk', 'x.smk'],
+    // Where it is no beginning of a path it stays.
+    ['m', 'model/m.smk of am/ and m', 'model/m.smk of am/ and m'],
+    ['.', 'x.smk. Fetch it again.', 'x.smk. Fetch it again.'],
+    ['/srv/a+b (c)', 'size of /srv/a+b (c)/x.smk', 'size of x.smk'],
+  ])('from %s on, %s is told as %s', (path, got, expected) => {
+    expect(told(new SeedmaskError('unreadable-file', { field: got, got, retryAfter: 1 }), path).details).toEqual({
+      field: expected,
+      expected: undefined,
+      got: expected,
+      retryAfter: 1,
+    });
+  });
+
+  test('a path that a client names is no way to learn where files lie', async () => {
+    const path = encodeURIComponent(join(root, 'x'));
+    expect((await post(`${server.url}/tasks/${path}/classify`, { instances: ROWS })).json.got).toBe(join(root, 'x'));
   });
 
   test('questions about it are short: 64 KiB, whatever a request with rows may have', async () => {

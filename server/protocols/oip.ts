@@ -4,7 +4,6 @@
 // Its clients send no Content-Type, post without a body, and take nothing but 200 for success. Loading and unloading need the admin
 // key: an open repository API is how other servers were taken over. The index is public.
 
-import { basename } from 'node:path';
 import { z } from 'zod';
 import { SeedmaskError } from '../../codec/errors.js';
 import { inputs } from '../../src/network.js';
@@ -185,14 +184,9 @@ function* allStatistics(caller: Caller, service: Service): Iterable<object> {
   }
 }
 
-/** The index, or only what answers requests. It is public: where the files lie on this machine it does not tell. */
+/** The index, or only what answers requests. */
 function* entries(store: Store, ready: boolean): Iterable<Entry> {
-  const { path } = store;
-  const told = (reason: string) =>
-    [`${path}/`, `${path}\\`].reduce((text, folder) => text.replaceAll(folder, ''), reason).replaceAll(path, basename(path));
-  for (const entry of store.entries()) {
-    if (!ready || entry.state === 'READY') yield { ...entry, reason: told(entry.reason) };
-  }
+  for (const entry of store.entries()) if (!ready || entry.state === 'READY') yield entry;
 }
 
 const statistics = (name: string, { caller }: Call, service: Service) =>

@@ -9,6 +9,7 @@ import type { Decoder } from './decode.js';
 import { FileChanged, type Place, refusal } from './files.js';
 import { Follower, type FollowOptions } from './follow.js';
 import { Masks, type Opened, type StoreEvent } from './masks.js';
+import { told } from './told.js';
 
 export type { Entry, ServedTask, State, Version, Wanted } from './catalogue.js';
 export type { Opened, StoreEvent } from './masks.js';
@@ -103,10 +104,14 @@ export class Store {
     return this.#catalogue.serves(version as Slot);
   }
 
-  /** Why a version is known not to answer: its mask does not decode, or was not in memory when its file was replaced by one that is refused. */
+  /**
+   * Why a version is known not to answer, as strangers are told: its mask does not decode, or was not in memory when its file was replaced
+   * by one that is refused.
+   */
   trouble(version: Version): SeedmaskError | undefined {
     const { error, decoded, loading, file } = version as Slot;
-    return error ?? (decoded || loading ? undefined : this.#follower.files.of(file)?.error);
+    const trouble = error ?? (decoded || loading ? undefined : this.#follower.files.of(file)?.error);
+    return trouble && told(trouble, this.path);
   }
 
   /** The tasks behind `after` (null: from the beginning) that `allows`, in order of name, at most `count`; `next` is the next `after`. */
@@ -114,18 +119,18 @@ export class Store {
     return this.#catalogue.page(after, count, allows);
   }
 
-  /** The repository index, by name and version; then files that hold none of these. */
+  /** The repository index, by name and version; then files that hold none of these. It is public: its reasons are what strangers are told. */
   *entries(): Iterable<Entry> {
     for (const [name, slots] of this.#catalogue.all) {
       for (const slot of slots) {
         const trouble = slot.error ?? this.#follower.files.of(slot.file)?.error;
         const out = this.#catalogue.isOut(name);
         const state = out || this.trouble(slot) ? 'UNAVAILABLE' : slot.loading ? 'LOADING' : 'READY';
-        yield { name, version: slot.number, state, reason: out ? 'unloaded' : (trouble?.message ?? '') };
+        yield { name, version: slot.number, state, reason: out ? 'unloaded' : trouble ? told(trouble, this.path).message : '' };
       }
     }
     for (const { place, error } of this.#follower.files.unserved())
-      yield { name: place.name, version: '', state: 'UNAVAILABLE', reason: error.message };
+      yield { name: place.name, version: '', state: 'UNAVAILABLE', reason: told(error, this.path).message };
   }
 
   /**
