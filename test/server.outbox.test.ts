@@ -123,27 +123,48 @@ test('room for a large answer is kept before it is made, and given back where it
   server.close();
 });
 
-test('rows times classes are bounded in every protocol, before any is computed', async () => {
+test('rows times classes are bounded by what each protocol writes of them, before any is computed', async () => {
   const labels = Array.from({ length: 250 }, (_, i) => String(i).padStart(250, '0'));
   const store = await sampleStore({ 'many.smk': oneTask(tinyNetwork([2, 2, 1], 250), labels) });
-  const { url, close } = await serve({ store });
-  // 64 MiB, in 250 times 28 bytes and a label.
-  const most = Math.floor(2 ** 26 / (250 * 278));
-  const instances = Array.from({ length: most + 1 }, () => [1, 2, 3, 4]);
-  const raw = { inputs: [{ name: 'pixels', shape: [most + 1, 4], datatype: 'UINT8', data: instances }], outputs: [{ name: 'label' }] };
-  const asked: [string, unknown][] = [
-    ['/tasks/many/classify', { instances }],
-    ['/tasks/many/classify', new Uint8Array(4 * (most + 1))],
-    ['/v1/models/many:predict', { instances }],
-    ['/v1/models/many:classify', { examples: instances.map((pixels) => ({ pixels })) }],
-    ['/v2/models/many/infer', raw],
+  const { url, close } = await serve({ store, rowLimit: 100_000 });
+  const raw = (rows: number) => new Uint8Array(4 * rows);
+  const tensor = (rows: number, outputs: object[]): [Uint8Array, Record<string, string>] => {
+    const input = { name: 'pixels', shape: [rows, 4], datatype: 'UINT8', parameters: { binary_data_size: 4 * rows } };
+    const head = Buffer.from(JSON.stringify({ inputs: [input], outputs }));
+    return [Buffer.concat([head, raw(rows)]), { 'Inference-Header-Content-Length': String(head.length) }];
+  };
+  const list = (rows: number) => Array.from({ length: rows }, () => [1, 2, 3, 4]);
+  const infer = (outputs: object[]) => ['/v2/models/many/infer', (rows: number) => tensor(rows, outputs)] as const;
+  const probabilities = { name: 'probabilities' };
+  const binary = { ...probabilities, parameters: { binary_data: true } };
+  // Of 64 MiB: bytes of 250 values, as text (28), f32 in msgpack (5) or f32 (4), and of labels (250) with what stands around them.
+  const asked: [bytes: number, path: string, body: (rows: number) => readonly [unknown, Record<string, string>?]][] = [
+    [250 * 28 + 250 + 32, '/tasks/many/classify', (rows) => [{ instances: list(rows) }]],
+    [250 * 28 + 250 + 32, '/tasks/many/classify', (rows) => [raw(rows)]],
+    [250 * 5 + 250 + 32, '/tasks/many/classify', (rows) => [raw(rows), { Accept: 'application/msgpack' }]],
+    [250 * 28, '/v1/models/many:predict', (rows) => [{ instances: list(rows) }]],
+    [250 * (28 + 250), '/v1/models/many:classify', (rows) => [{ examples: list(rows).map((pixels) => ({ pixels })) }]],
+    [250 * 28, ...infer([probabilities])],
+    [250 * 4 + 254, ...infer([binary, { name: 'label' }])],
+    [3 * (28 + 8 + 254), ...infer([{ ...probabilities, parameters: { classification: 3 } }])],
+    // Computed are all probabilities, whatever is told of them.
+    [250 * 4, ...infer([{ name: 'label' }])],
   ];
-  const error = `number of rows, each answered with 250 probabilities, is ${most + 1}, the limit is ${most}. Send the rest in further requests.`;
-  for (const [path, body] of asked) {
-    const { status, json } = await post(`${url}${path}`, body);
+  for (const [bytes, path, body] of asked) {
+    const most = Math.floor(2 ** 26 / Math.max(bytes, 250 * 4));
+    const { status, json } = await post(`${url}${path}`, ...body(most + 1));
+    const error = `number of rows, each answered with 250 probabilities, is ${most + 1}, the limit is ${most}. Send the rest in further requests.`;
     expect([status, json.code, json.error], path).toEqual([413, 'over-limit', error]);
   }
-  expect((await post(`${url}/tasks/many/classify`, new Uint8Array(4 * most))).json.predictions).toHaveLength(most);
-  expect((await post(`${url}/tasks/tiny/classify`, new Uint8Array(4 * (most + 1)))).json.predictions).toHaveLength(most + 1);
+  const most = Math.floor(2 ** 26 / (250 * 278));
+  expect((await post(`${url}/v1/models/many:classify`, { examples: list(most).map((pixels) => ({ pixels })) })).json.results).toHaveLength(
+    most,
+  );
+  expect((await post(`${url}/tasks/tiny/classify`, raw(most + 1))).json.predictions).toHaveLength(most + 1);
+  // Too many for values as text.
+  const [body, headers] = tensor(10_000, [binary]);
+  const answer = await fetch(`${url}/v2/models/many/infer`, { method: 'POST', body: Uint8Array.from(body), headers });
+  const bytes = (await answer.arrayBuffer()).byteLength - Number(answer.headers.get('Inference-Header-Content-Length'));
+  expect([answer.status, bytes]).toEqual([200, 10_000 * 250 * 4]);
   await close();
 });

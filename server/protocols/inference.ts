@@ -31,6 +31,8 @@ export interface Judged extends Classified {
 /** What a protocol brings. */
 export interface Protocol<Extra> {
   readonly decode: (body: Uint8Array, version: Version) => Asked<Extra> | Promise<Asked<Extra>>;
+  /** Bytes that a row of the answer may take, by the labels of the task. */
+  readonly rowBytes: (labels: readonly string[], extra: Extra) => number;
   readonly encode: (judged: Judged, extra: Extra, version: Version) => Answer | Promise<Answer>;
 }
 
@@ -69,7 +71,7 @@ export async function infer<Extra>(call: Call, service: Service, name: string, w
     const asked = protocol.decode(body, version);
     const { rows, timeoutMs = limit, abstain = service.abstain, extra } = asked instanceof Promise ? await asked : asked;
     if (!version.task.transform.features) checkPixels(rows);
-    call.reserve(answerBytes(rows.count, version.task.labels));
+    call.reserve(answerBytes(rows.count, version.task.labels.length, protocol.rowBytes(version.task.labels, extra)));
     const decoded = performance.now();
     const deadline = timeoutMs === undefined ? undefined : call.arrived + timeoutMs;
     const classified = await service.scheduler.classify(version, rows, { deadline, gone: call.gone, key: call.caller.name });
@@ -88,18 +90,19 @@ export async function infer<Extra>(call: Call, service: Service, name: string, w
   }
 }
 
-/** Bytes that the answer to a request may have, by what its rows and classes let expect. */
+/** Bytes that the answer to a request may have, by what its rows, its labels and its protocol let expect. */
 const ANSWER_LIMIT = 64 * 1024 * 1024;
 /** Bytes of a probability as text, with what stands around it. */
-const VALUE_BYTES = 28;
+export const VALUE_BYTES = 28;
+/** Bytes of the longest label. */
+export const longest = (labels: readonly string[]): number => labels.reduce((most, label) => Math.max(most, label.length), 0);
 
-/** Bytes that an answer may have in the widest of the protocols, where each probability has its label. @throws SeedmaskError over-limit */
-function answerBytes(rows: number, labels: readonly string[]): number {
-  let bytes = 0;
-  for (const label of labels) bytes += VALUE_BYTES + label.length;
+/** Bytes that an answer may have, or its probabilities while it is made, where those have more. @throws SeedmaskError over-limit */
+function answerBytes(rows: number, classes: number, rowBytes: number): number {
+  const bytes = Math.max(4 * classes, rowBytes);
   const most = Math.max(1, Math.floor(ANSWER_LIMIT / bytes));
   if (rows <= most) return rows * bytes;
-  const field = `number of rows, each answered with ${labels.length} probabilities,`;
+  const field = `number of rows, each answered with ${classes} probabilities,`;
   throw new SeedmaskError('over-limit', { field, expected: most, got: rows, hint: 'Send the rest in further requests.' });
 }
 

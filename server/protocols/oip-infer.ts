@@ -10,7 +10,7 @@ import { Infer, type Wish } from '../requests/oip-bodies.js';
 import { read } from '../requests/readers.js';
 import { floatBytes, HEADER, textBytes } from '../requests/tensors.js';
 import { type About, type Call, param, type Route, route, type Service } from '../routes.js';
-import { infer, type Judged, TIMEOUT } from './inference.js';
+import { infer, type Judged, longest, TIMEOUT, VALUE_BYTES } from './inference.js';
 import { inputOf } from './tasks.js';
 
 export const MODELS = ['/v2/models/{model}', '/v2/models/{model}/versions/{version}'];
@@ -69,6 +69,7 @@ function inferTensors(call: Call, service: Service): Promise<Answer> {
           extra: { id, wishes },
         }));
       },
+      rowBytes: (labels, { wishes }) => wishes.reduce((bytes, wish) => bytes + wishBytes(wish, labels), 0),
       encode: async (judged, { id, wishes }, version) => {
         const tensors: Awaited<ReturnType<typeof outputTensor>>[] = [];
         for (const wish of wishes) tensors.push(await outputTensor(wish, judged));
@@ -84,6 +85,17 @@ function inferTensors(call: Call, service: Service): Promise<Answer> {
     },
   );
 }
+
+/** Bytes of a row in an output that was asked for; of a text, 4 beside its own. */
+function wishBytes({ name, binary, best }: Wish, labels: readonly string[]): number {
+  const text = longest(labels) + 4;
+  if (name === 'label') return text;
+  if (best === undefined) return (binary ? 4 : VALUE_BYTES) * labels.length;
+  return Math.min(best, labels.length) * (VALUE_BYTES + INDEX_BYTES + text);
+}
+
+/** Bytes of the index in "value:index:label". */
+const INDEX_BYTES = 8;
 
 /** Data of one text, or of one run of bytes. */
 const PIECE = 512;

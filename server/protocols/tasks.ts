@@ -15,7 +15,18 @@ import { encodeMsgpack, MSGPACK, msgpackPieces } from '../requests/msgpack.js';
 import { read } from '../requests/readers.js';
 import { decimal, Fraction } from '../requests/schemas.js';
 import { type Call, param, queryOf, type Route, route, type Service } from '../routes.js';
-import { infer, type Judged, listText, rowsAnswer, saidOnce, TIMEOUT, VersionQuery, WRITTEN_AT_ONCE } from './inference.js';
+import {
+  infer,
+  type Judged,
+  listText,
+  longest,
+  rowsAnswer,
+  saidOnce,
+  TIMEOUT,
+  VALUE_BYTES,
+  VersionQuery,
+  WRITTEN_AT_ONCE,
+} from './inference.js';
 
 /** What clients must know about values, in every kind of metadata: 0..1 instead of 0..255 is the mistake nobody can detect. */
 const VALUES = 'raw values as the data set has them: pixels are 0..255, not 0..1; the task scales them itself';
@@ -113,10 +124,13 @@ function describeTask(task: ServedTask): z.infer<typeof TaskAnswer> {
 }
 
 const NOTHING: z.infer<typeof Query> = {};
+/** Bytes of a prediction beside its values: the names and what stands around them. */
+const NAMES_BYTES = 32;
 
 function classify(call: Call, service: Service): Promise<Answer> {
   const task = param(call, 'task');
   const wanted = call.query.size > 0 ? queryOf(call, Query) : NOTHING;
+  const msgpack = takes(call.headers.accept, MSGPACK);
   return infer(call, service, task, wanted, {
     decode: (body, { network, task: { transform } }) => {
       const numbers = transform.features !== undefined;
@@ -127,8 +141,9 @@ function classify(call: Call, service: Service): Promise<Answer> {
         extra: null,
       }));
     },
+    rowBytes: (labels) => (msgpack ? 5 : VALUE_BYTES) * labels.length + longest(labels) + NAMES_BYTES,
     encode: (judged) => {
-      if (!takes(call.headers.accept, MSGPACK))
+      if (!msgpack)
         return rowsAnswer(judged.rows, `{"task":${JSON.stringify(task)},"predictions":[`, (row) => predictionText(judged, row), ']}');
       return msgpackAnswer(task, judged);
     },

@@ -11,7 +11,7 @@ import type { Version, Wanted } from '../repository/store.js';
 import { read } from '../requests/readers.js';
 import { Classify, Predict } from '../requests/tfserving-bodies.js';
 import { type About, type Call, param, type Route, route, type Service } from '../routes.js';
-import { infer, listText, rowsAnswer, TIMEOUT } from './inference.js';
+import { infer, listText, rowsAnswer, TIMEOUT, VALUE_BYTES } from './inference.js';
 import { inputOf } from './tasks.js';
 
 /** A model, one of its versions, or what a label points at. */
@@ -94,6 +94,7 @@ function predict(call: Call, service: Service): Promise<Answer> {
       const reading = { shape: network.input, limit: service.rowLimit };
       return read('predict', body, reading, service, ({ rows, columns }) => ({ rows, extra: columns !== true }));
     },
+    rowBytes: (labels) => VALUE_BYTES * labels.length,
     encode: (judged, row) => rowsAnswer(judged.rows, row ? '{"predictions":[' : '{"outputs":[', (i) => listText(judged, i), ']}'),
   });
 }
@@ -104,6 +105,7 @@ function classify(call: Call, service: Service): Promise<Answer> {
       const reading = { shape: network.input, limit: service.rowLimit, input: inputOf(task) };
       return read('examples', body, reading, service, ({ rows }) => ({ rows, extra: null }));
     },
+    rowBytes: (labels) => labels.reduce((bytes, label) => bytes + VALUE_BYTES + label.length, 0),
     encode: (judged) => {
       const { labels, probabilities } = judged;
       const scores = (row: number) =>
