@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { SeedmaskError } from '../../codec/errors.js';
 import { packedBytes } from '../../src/engine/packed.js';
 import { type Answer, json } from '../answer.js';
-import { unknownTask } from '../repository/catalogue.js';
+import { takesNumbers, unknownTask } from '../repository/catalogue.js';
 import type { Version } from '../repository/store.js';
 import { contentOf, MASKS_LIMIT, Method, WhichTask } from '../requests/content.js';
 import { read } from '../requests/readers.js';
@@ -73,7 +73,7 @@ async function inferTask(call: Call, service: Service): Promise<Answer> {
   const reading = {
     shape: network.input,
     limit: Math.min(ROWS_LIMIT, service.rowLimit),
-    numbers: known.some(ofNumbers),
+    numbers: known.some(takesNumbers),
     type: call.headers['content-type'],
   };
   const { rows, said } = await read('infer-task', await call.body(), reading, service, (found) => found);
@@ -82,7 +82,7 @@ async function inferTask(call: Call, service: Service): Promise<Answer> {
   const method = saidOnce('method', query.method, said?.method) ?? 'all';
   checkEnough(among.length);
   checkAlike(among, method);
-  if (!ofNumbers(among[0])) checkPixels(rows);
+  if (!takesNumbers(among[0])) checkPixels(rows);
   const deadline = timeoutMs === undefined ? undefined : call.arrived + timeoutMs;
   const leave = service.scheduler.occupy(call.caller.name, rows.count);
   try {
@@ -128,23 +128,22 @@ function named(names: readonly string[], every: readonly Version[], { caller }: 
   });
 }
 
-const ofNumbers = ({ task }: Version): boolean => task.transform.features !== undefined;
-
 /** Rows are pixels or numbers; and masks are laid on one another for the same inputs, as many bytes as they are. */
 function checkAlike(among: readonly Version[], method: Method): void {
-  const [{ network, task }] = among;
-  const { scale, mean, features } = task.transform;
-  const other = among.find(({ task: { transform } }) => {
-    if ((transform.features === undefined) !== (features === undefined)) return true;
+  const [first] = among;
+  const { scale, mean, features } = first.task.transform;
+  const other = among.find((version) => {
+    const { transform } = version.task;
+    if (takesNumbers(version) !== takesNumbers(first)) return true;
     return method !== 'all' && (transform.scale !== scale || transform.mean !== mean || !isDeepStrictEqual(transform.features, features));
   });
   if (other) {
-    const got = `${among[0].name} and ${other.name}, which scale their inputs differently`;
+    const got = `${first.name} and ${other.name}, which scale their inputs differently`;
     const hint = method === 'all' ? 'Name such tasks.' : 'Name such tasks, or ask with method=all.';
     throw new SeedmaskError('bad-request', { field: '/tasks', expected: 'tasks of one input transform', got, hint });
   }
   if (among.length > MASKS_LIMIT) throw tooMany('tasks to choose from', MASKS_LIMIT, among.length);
-  const bytes = among.length * packedBytes(network);
+  const bytes = among.length * packedBytes(first.network);
   if (bytes > BYTES_LIMIT) throw tooMany('bytes of masks', BYTES_LIMIT, bytes);
 }
 

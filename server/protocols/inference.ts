@@ -1,11 +1,12 @@
 // What every protocol does with a request for a prediction: find the version, read the body, make rows of it, have them classified
-// within the client's deadline, name the labels, write the answer. Protocols differ in the first and the last step, and bring those.
+// within the client's deadline, name the labels, write the answer. Protocols differ in how rows come and answers look, and bring that.
 //
 // A row whose largest probability stays below the abstain threshold gets no label: the server says that it does not know.
 
 import { z } from 'zod';
 import { SeedmaskError } from '../../codec/errors.js';
 import { type Answer, textList } from '../answer.js';
+import { takesNumbers } from '../repository/catalogue.js';
 import type { Version, Wanted } from '../repository/store.js';
 import { checkPixels, type Rows } from '../requests/rows.js';
 import { checked, decimal } from '../requests/schemas.js';
@@ -70,7 +71,7 @@ export async function infer<Extra>(call: Call, service: Service, name: string, w
     began = performance.now();
     const asked = protocol.decode(body, version);
     const { rows, timeoutMs = limit, abstain = service.abstain, extra } = asked instanceof Promise ? await asked : asked;
-    if (!version.task.transform.features) checkPixels(rows);
+    if (!takesNumbers(version)) checkPixels(rows);
     call.reserve(answerBytes(rows.count, version.task.labels.length, protocol.rowBytes(version.task.labels, extra)));
     const decoded = performance.now();
     const deadline = timeoutMs === undefined ? undefined : call.arrived + timeoutMs;

@@ -9,6 +9,7 @@ import type { Task } from '../../codec/index.js';
 import { inputs } from '../../src/network.js';
 import { takes } from '../accept.js';
 import { type Answer, inTurns, json } from '../answer.js';
+import { takesNumbers } from '../repository/catalogue.js';
 import type { ServedTask } from '../repository/store.js';
 import { ABSTAIN, Classify, contentOf } from '../requests/content.js';
 import { encodeMsgpack, MSGPACK, msgpackPieces } from '../requests/msgpack.js';
@@ -132,9 +133,9 @@ function classify(call: Call, service: Service): Promise<Answer> {
   const wanted = call.query.size > 0 ? queryOf(call, Query) : NOTHING;
   const msgpack = takes(call.headers.accept, MSGPACK);
   return infer(call, service, task, wanted, {
-    decode: (body, { network, task: { transform } }) => {
-      const numbers = transform.features !== undefined;
-      const reading = { shape: network.input, limit: service.rowLimit, numbers, type: call.headers['content-type'] };
+    decode: (body, version) => {
+      const numbers = takesNumbers(version);
+      const reading = { shape: version.network.input, limit: service.rowLimit, numbers, type: call.headers['content-type'] };
       return read('classify', body, reading, service, ({ rows, said }) => ({
         rows,
         abstain: saidOnce('abstain', wanted.abstain, said?.abstain),

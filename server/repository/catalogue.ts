@@ -18,6 +18,9 @@ export interface Version {
   readonly file: string;
 }
 
+/** Whether its rows are numbers, which its features make bytes of; else they are pixels. */
+export const takesNumbers = ({ task }: Pick<Version, 'task'>): boolean => task.transform.features !== undefined;
+
 /** A name clients use, with its versions in ascending order. */
 export interface ServedTask {
   readonly name: string;

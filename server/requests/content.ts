@@ -21,18 +21,17 @@ export const contentOf = <T>(schema: z.ZodType<T>) =>
     'image/png': 'bytes',
   }) as const;
 
-const INSTANCES = {
-  type: 'array',
-  description: 'one list of values per row, flat or shaped; in msgpack also bytes; a lone row may stand alone',
-} as const;
+const INSTANCES = 'one list of values per row, flat or shaped; in msgpack also bytes; a lone row may stand alone';
+const instances = (description: string) =>
+  z
+    .unknown()
+    .refine((value) => value !== undefined, 'present')
+    .meta({ type: 'array', description });
 
 /** Of the threshold, in a query and in a body. */
 export const ABSTAIN = 'least probability of a label; below it the label is null';
 export const Classify = z.looseObject({
-  instances: z
-    .unknown()
-    .refine((value) => value !== undefined, 'present')
-    .meta(INSTANCES),
+  instances: instances(INSTANCES),
   abstain: Fraction.optional().describe(ABSTAIN),
 });
 
@@ -47,10 +46,7 @@ export const Method = z
 export type Method = NonNullable<z.infer<typeof Method>>;
 /** A body that says more than rows. */
 export const WhichTask = z.looseObject({
-  instances: z
-    .unknown()
-    .refine((value) => value !== undefined, 'present')
-    .meta({ ...INSTANCES, description: `rows of one task: ${INSTANCES.description}` }),
+  instances: instances(`rows of one task: ${INSTANCES}`),
   tasks: z.array(z.string()).max(MASKS_LIMIT).optional().describe('names to choose from; default: every task of the network'),
   method: Method,
 });

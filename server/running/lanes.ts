@@ -3,7 +3,7 @@
 
 import { asInputs } from '../../src/data.js';
 import { inputs } from '../../src/network.js';
-import type { Version } from '../repository/catalogue.js';
+import { takesNumbers, type Version } from '../repository/catalogue.js';
 import type { Rows } from '../requests/rows.js';
 
 /** What a lane holds: rows to be computed, some of them perhaps under way or done. */
@@ -30,8 +30,7 @@ export function withDeclared({ network, task }: Version, values: Uint8Array | Fl
 }
 
 /** Whether rows that were read for one version are rows of another as well. */
-export const takeTheSame = (a: Version, b: Version): boolean =>
-  a.network === b.network && (a.task.transform.features === undefined) === (b.task.transform.features === undefined);
+export const takeTheSame = (a: Version, b: Version): boolean => a.network === b.network && takesNumbers(a) === takesNumbers(b);
 
 /** The requests of one task. */
 class Lane<J extends Queued> {
