@@ -39,7 +39,7 @@ const one = maskOf([0.03, 0.1, 0.3], 0);
 const tasks = Array.from({ length: TASKS }, (_, i) => ({
   ...{ id: `task-${String(i).padStart(4, '0')}`, mask: one, transform: PIXELS_TRANSFORM, labels: DIGITS, data: provenance, logitScale: 1 },
 }));
-writeFileSync(join(folder, 'tasks.smk'), writeModel({ network, base: { kind: 'none' }, tasks }));
+writeFileSync(join(folder, 'tasks.smk'), writeModel({ network, tasks }));
 const before = held();
 const store = await openStore(folder);
 await store.warm();

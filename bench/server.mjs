@@ -413,7 +413,7 @@ async function overload(root, script, rounds, seconds) {
     logitScale: 1,
   };
   const file = join(root, 'conv.smk');
-  writeFileSync(file, writeModel({ network, base: { kind: 'none' }, tasks: [task] }, { schemes: ['raw'] }));
+  writeFileSync(file, writeModel({ network, tasks: [task] }, { schemes: ['raw'] }));
   const server = await start('seedmask', file, '64');
   const image = new Uint8Array(network.input[0] * network.input[1] * network.input[2]).map((_, i) => (i * 31) & 255);
   const classify = `${server.url}/tasks/conv/classify`;

@@ -109,7 +109,7 @@ export function taskModel(
   const data = { dataset: name, ...permutations };
   const transform = { ...PIXELS_TRANSFORM, ...(train.features && { features: train.features }) };
   const task = settleFreeBits(network, { id: '', mask, transform, labels, data, logitScale });
-  return { network, base: { kind: 'none' }, tasks: [task] };
+  return { network, tasks: [task] };
 }
 
 export type Labelled = Pick<Dataset, 'images' | 'labels'>;

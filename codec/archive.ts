@@ -16,9 +16,7 @@ import { SeedmaskError } from './errors.js';
 import { encodeHeader } from './header.js';
 import {
   admit,
-  type Base,
   type Begun,
-  baseOf,
   begin,
   checkCanonical,
   checkPage,
@@ -132,7 +130,6 @@ class Source {
 /** An open model file. Holds the header, the page table and a few pages of the index; nothing to close. */
 export class Archive {
   readonly network: Network;
-  readonly base: Base;
   /** How many tasks there are; 0 in a network-only file. */
   readonly tasks: number;
   readonly #source: Source;
@@ -145,9 +142,8 @@ export class Archive {
 
   /** Use `openArchive`. */
   constructor(source: Source, begun: Begun, network: Network, table: Uint8Array, options: ArchiveOptions & { readonly limits: Limits }) {
-    const { layout, header } = begun;
+    const { layout } = begun;
     this.network = network;
-    this.base = baseOf(header);
     this.tasks = layout.tasks;
     this.#source = source;
     this.#begun = begun;

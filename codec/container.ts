@@ -14,8 +14,6 @@ import { SeedmaskError } from './errors.js';
 import { dataValue, encodeHeader, labelsValue, networkId, transformValue } from './header.js';
 import {
   admit,
-  type Base,
-  baseOf,
   begin,
   checkCanonical,
   checkPage,
@@ -38,9 +36,9 @@ import { arrange, dataKind, type TaskHead } from './records.js';
 import type { LayerCount, SchemeName } from './schemes.js';
 import { Bases, decodeTask, nameBases, type PackedTask, type Task } from './tasks.js';
 
+/** What a file says, however it is stored. */
 export interface Model {
   readonly network: Network;
-  readonly base: Base;
   /** In increasing order of id; none in a network-only file. */
   readonly tasks: readonly Task[];
 }
@@ -73,16 +71,15 @@ export interface FileInfo {
   /** Everything but mask payloads. */
   readonly headerBytes: number;
   readonly network: Network;
-  readonly base: Base;
+  /** Whether the file leaves the network out and names it by its id. */
+  readonly maskOnly: boolean;
   readonly tasks: readonly TaskInfo[];
   /** See `contentId`. */
   readonly contentId: Uint8Array;
 }
 
-interface Opened {
-  readonly network: Network;
-  readonly base: Base;
-  readonly tasks: readonly PackedTask[];
+interface Opened extends PackedModel {
+  readonly maskOnly: boolean;
 }
 
 /**
@@ -91,14 +88,14 @@ interface Opened {
  * @throws SeedmaskError, and nothing else, for any bytes
  */
 export function readModel(bytes: Uint8Array, limits: Partial<Limits> = {}, networks?: NetworkLookup): Model {
-  const { network, base, tasks } = open(bytes, limits, finder(networks));
+  const { network, tasks } = open(bytes, limits, finder(networks));
   const bases = new Bases(network, tasks, DECODERS);
-  return { network, base, tasks: tasks.map((task, i) => decodeTask(network, task, i, bases.of(task), DECODERS).task) };
+  return { network, tasks: tasks.map((task, i) => decodeTask(network, task, i, bases.of(task), DECODERS).task) };
 }
 
 /** Sizes and counts of a model file, which is checked as `readModel` checks it, one mask and its base in memory at a time. Throws SeedmaskError. */
 export function inspectModel(bytes: Uint8Array, limits: Partial<Limits> = {}, networks?: NetworkLookup): FileInfo {
-  const { network, base, tasks } = open(bytes, limits, finder(networks));
+  const { network, maskOnly, tasks } = open(bytes, limits, finder(networks));
   const total = totalWeights(network);
   const content = new ContentHash(network);
   const bases = new Bases(network, tasks, DECODERS);
@@ -121,7 +118,7 @@ export function inspectModel(bytes: Uint8Array, limits: Partial<Limits> = {}, ne
     };
   });
   const payloads = infos.reduce((sum, t) => sum + t.payloadBytes, 0);
-  return { fileBytes: bytes.length, headerBytes: bytes.length - payloads, network, base, tasks: infos, contentId: content.digest() };
+  return { fileBytes: bytes.length, headerBytes: bytes.length - payloads, network, maskOnly, tasks: infos, contentId: content.digest() };
 }
 
 /** n * H(k / n) in bits: what a layer's mask takes for a coder that knows its count alone. */
@@ -188,7 +185,7 @@ export function open(bytes: Uint8Array, some: Partial<Limits>, find: FindNetwork
   const masks = tasks.length + named.filter((task) => task.base !== undefined).length;
   const hint = 'Set maxWeights higher, or use openArchive';
   within('weights of all tasks and their bases', masks * totalWeights(network), limits.maxWeights, hint);
-  return { network, base: baseOf(header), tasks: named };
+  return { network, maskOnly: network !== header.network, tasks: named };
 }
 
 /**

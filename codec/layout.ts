@@ -14,9 +14,6 @@ import { SeedmaskError } from './errors.js';
 import { checkTables, decodeHeader, type Header, networkId, weightCheck } from './header.js';
 import { readColumns, recordBytes, type TaskHead } from './records.js';
 
-/** What the file leans on: nothing, or a network kept in another file. */
-export type Base = { readonly kind: 'none' } | { readonly kind: 'network'; readonly id: Uint8Array };
-
 /** What a reader is ready to spend. */
 export interface Limits {
   readonly maxFileBytes: number;
@@ -177,8 +174,6 @@ export function checkSizes(placed: readonly Placed[], most = DEFAULT_LIMITS.maxM
   within('weights of a mask', total, most);
   for (const p of placed) within('values between two layers', Math.max(size(p.input), size(p.output)), most);
 }
-
-export const baseOf = ({ network }: Header): Base => (network instanceof Uint8Array ? { kind: 'network', id: network } : { kind: 'none' });
 
 /** A network for a file without one: what `open` (container.ts) asks when the header has none. */
 export type FindNetwork = (id: Uint8Array) => Network;

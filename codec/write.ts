@@ -8,7 +8,6 @@ import { baseToTry, encodeTask, placeBases } from './encode.js';
 import { SeedmaskError } from './errors.js';
 import { checkFields, encodeHeader, networkId, weightCheck } from './header.js';
 import {
-  type Base,
   checkSizes,
   checkTaskMask,
   crc,
@@ -16,7 +15,6 @@ import {
   firstDifference,
   fits,
   HAS_REFERENCE,
-  hex,
   type Limits,
   layoutOf,
   MAGIC,
@@ -41,7 +39,8 @@ const TOO_LARGE = 'Put the tasks into several files';
 export interface Verified {
   readonly fileBytes: number;
   readonly network: Network;
-  readonly base: Base;
+  /** Whether the file leaves the network out and names it by its id. */
+  readonly maskOnly: boolean;
   readonly tasks: number;
   /** Payloads by their scheme. */
   readonly schemes: Readonly<Record<SchemeName, number>>;
@@ -61,7 +60,7 @@ export function verifyModel(
   networks?: NetworkLookup,
   onTask: (done: number, of: number) => void = () => undefined,
 ): Verified {
-  const { network, base, tasks } = open(bytes, limits, finder(networks));
+  const { network, maskOnly, tasks } = open(bytes, limits, finder(networks));
   const schemes = Object.fromEntries(SCHEME_NAMES.map((name) => [name, 0])) as Record<SchemeName, number>;
   const content = new ContentHash(network);
   const bases = new Bases(network, tasks, DECODERS);
@@ -79,68 +78,69 @@ export function verifyModel(
     content.add(task, mask);
     onTask(i + 1, tasks.length);
   });
-  const at = firstDifference(assemble(network, base, tasks, { ...DEFAULT_LIMITS, ...limits }), bytes);
+  const at = firstDifference(assemble(network, maskOnly, tasks, { ...DEFAULT_LIMITS, ...limits }), bytes);
   if (at >= 0) throw new SeedmaskError('not-canonical', { field: 'the file', got: at });
-  return { fileBytes: bytes.length, network, base, tasks: tasks.length, schemes, foreignDeflate, contentId: content.digest() };
+  return { fileBytes: bytes.length, network, maskOnly, tasks: tasks.length, schemes, foreignDeflate, contentId: content.digest() };
+}
+
+/** How a content is stored. */
+export interface WriteOptions {
+  /** Leave the network out: the file names it by its id. */
+  readonly maskOnly?: boolean;
 }
 
 /**
  * Writes a model file around payloads, as they are but for the places of bases: who may hold broken ones reads the result.
- * @param options.maskOnly leave the network out: the file names it by its id
  * @throws SeedmaskError as `writeModel`
  */
-export function writePacked({ network, tasks }: PackedModel, options: { readonly maskOnly?: boolean } = {}): Uint8Array {
-  const base: Base = options.maskOnly ? { kind: 'network', id: networkId(network) } : { kind: 'none' };
-  checkFit(network, base, tasks);
-  return assemble(network, base, tasks, READERS);
+export function writePacked({ network, tasks }: PackedModel, { maskOnly = false }: WriteOptions = {}): Uint8Array {
+  checkFit(network, maskOnly, tasks);
+  return assemble(network, maskOnly, tasks, READERS);
 }
 
 /**
  * Writes a model file; the same model gives the same bytes. Scales, means and sigma are rounded to f32. Without tasks it is a
  * network-only file.
  * @param options.schemes the schemes to try (default all); the smallest payload wins, task by task
- * @throws SeedmaskError when the model cannot be stored: masks that do not fit, ids unsorted or malformed, a wrong base, a network that no
- *   header can say; or when readers would refuse it by default: more bytes, tasks or weights of one mask than `DEFAULT_LIMITS` has. Of all
- *   masks together there may be more weights than `readModel` takes: `openArchive` reads them one by one
+ * @throws SeedmaskError when the model cannot be stored: masks that do not fit, ids unsorted or malformed, a wrong base, masks alone of no
+ *   task, a network that no header can say; or when readers would refuse it by default: more bytes, tasks or weights of one mask than
+ *   `DEFAULT_LIMITS` has. Of all masks together there may be more weights than `readModel` takes: `openArchive` reads them one by one
  */
-export function writeModel(model: Model, options: { readonly schemes?: readonly SchemeName[] } = {}): Uint8Array {
-  const { network, base, tasks } = model;
-  const schemes = options.schemes ?? SCHEME_NAMES;
+export function writeModel(
+  { network, tasks }: Model,
+  { maskOnly = false, schemes = SCHEME_NAMES }: WriteOptions & { readonly schemes?: readonly SchemeName[] } = {},
+): Uint8Array {
   if (!schemes.some((s) => SCHEME_NAMES.includes(s))) {
     throw new SeedmaskError('bad-task', { field: 'schemes', expected: `some of ${SCHEME_NAMES.join(', ')}`, got: schemes });
   }
-  checkFit(network, base, tasks);
+  checkFit(network, maskOnly, tasks);
   tasks.forEach((task, i) => {
     checkTaskMask(network, task.mask, `${taskName(task, i)} mask`);
   });
   const places = placesOf(tasks);
   const written = tasks.map((task, i) => encodeTask(network, task, schemes, baseToTry(tasks, places, task, i)));
-  return assemble(network, base, written, READERS);
+  return assemble(network, maskOnly, written, READERS);
 }
 
 /** What no reader takes by itself is not written either. */
-function checkFit(network: Network, base: Base, tasks: readonly unknown[]): void {
+function checkFit(network: Network, maskOnly: boolean, tasks: readonly unknown[]): void {
   checkSizes(fits(() => place(network), 'bad-header', 'layers', 'a network whose layers fit'));
   fits(() => checkNetwork(network), 'bad-header', 'the network', 'one whose weights can be drawn');
   checkFields(network);
   within('tasks', tasks.length, READERS.maxTasks, TOO_LARGE);
-  if (base.kind === 'network' && String(base.id) !== String(networkId(network))) {
-    const expected = `the id of this network, ${hex(networkId(network))}`;
-    throw new SeedmaskError('bad-base', { field: 'base', expected, got: hex(base.id) });
-  }
-  if (base.kind !== 'none' && tasks.length === 0) {
-    throw new SeedmaskError('bad-task', { field: 'a file with a base', expected: 'one task or more', got: 'none' });
+  if (maskOnly && tasks.length === 0) {
+    throw new SeedmaskError('bad-task', { field: 'the tasks of a mask-only file', expected: 'one or more', got: 'none' });
   }
 }
 
 /** Lays the parts out, and reads the result once: what cannot be read is not written. */
-function assemble(network: Network, base: Base, unplaced: readonly PackedTask[], limits: Limits): Uint8Array {
+function assemble(network: Network, maskOnly: boolean, unplaced: readonly PackedTask[], limits: Limits): Uint8Array {
   const tasks = placeBases(unplaced);
   const arranged = arrange(tasks.map((task) => ({ ...task, logitScale: Math.fround(task.logitScale) })));
   const header = encodeHeader({
     ...arranged,
     mark: null,
-    network: base.kind === 'network' ? base.id : network,
+    network: maskOnly ? networkId(network) : network,
     check: weightCheck(network),
     tasks: tasks.length,
   });
@@ -154,7 +154,7 @@ function assemble(network: Network, base: Base, unplaced: readonly PackedTask[],
   const view = viewOf(file);
   file.set(MAGIC);
   file[6] = VERSION;
-  file[7] = base.kind === 'none' ? 0 : HAS_REFERENCE;
+  file[7] = maskOnly ? HAS_REFERENCE : 0;
   view.setUint32(8, header.length, true);
   file.set(header, PREFIX_BYTES);
   view.setUint32(12, crc(file.subarray(0, 12), header), true);

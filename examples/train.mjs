@@ -16,6 +16,6 @@ const [, , out = 'digits.smk', epochs = 3] = process.argv;
 const options = { ...TOPK, epochs: Number(epochs), density: [0.03, 0.1, 0.3] };
 const { mask, valAccuracy } = await trainTopk(engine, network, data, rows, options);
 const task = { id: '', mask, transform: PIXELS_TRANSFORM, labels: DIGITS, data: null, logitScale: 1 };
-writeFileSync(out, writeModel({ network, base: { kind: 'none' }, tasks: [task] }));
+writeFileSync(out, writeModel({ network, tasks: [task] }));
 console.log(`${out}: accuracy ${valAccuracy.toFixed(4)} on validation rows`);
 engine.close();

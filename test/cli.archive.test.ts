@@ -36,10 +36,8 @@ const put = (name: string, content: Uint8Array | string): string => {
 const bytesOf = (name: string) => new Uint8Array(readFileSync(at(name)));
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 
-const NONE = { kind: 'none' } as const;
 const one = (network: Network, density: number, low: number, id = ''): Model => ({
   network,
-  base: NONE,
   tasks: [task(randomMask(network, [density], { low, high: 0 }), { id, labels: ['x', 'y', 'z'], logitScale: 1 + low })],
 });
 const ONE = [0, 1, 2].map((i) => one(SMALL_CONV, 0.3, i));
@@ -48,7 +46,7 @@ ONE.forEach((model, i) => {
 });
 const packedB = readPacked(writeModel(ONE[1]));
 put('b-mask.smk', writePacked(packedB, { maskOnly: true }));
-put('network.smk', writeModel({ network: SMALL_CONV, base: NONE, tasks: [] }));
+put('network.smk', writeModel({ network: SMALL_CONV, tasks: [] }));
 put('other.smk', writeModel(one({ ...SMALL_CONV, seed: { low: 8, high: 0 } }, 0.3, 3)));
 put('ärger.smk', writeModel(ONE[0]));
 put('archive.smk', writeModel(ARCHIVE_MODEL));
@@ -293,7 +291,7 @@ describe('the commands', { timeout: 30_000 }, () => {
     const network: Network = { ...SMALL_CONV, input: [20, 20, 1] };
     const mask = randomMask(network, [0.3], { low: 40, high: 0 });
     ['p', 'q', 'r'].forEach((name, low) => {
-      const model = { network, base: NONE, tasks: [task(low ? alteredMask(network, mask, 40, { low, high: 41 }) : mask)] };
+      const model = { network, tasks: [task(low ? alteredMask(network, mask, 40, { low, high: 41 }) : mask)] };
       put(`${name}.smk`, writeModel(model));
     });
     const files = ['p.smk', 'q.smk', 'r.smk'];
@@ -309,7 +307,7 @@ describe('the commands', { timeout: 30_000 }, () => {
       expect(json('inspect', 'leaning.smk').tasks.filter((t: { base: string | null }) => t.base)).toHaveLength(leaning);
     }
     // Bases go along when tasks come to it, though places move.
-    put('alone.smk', writeModel({ network, base: NONE, tasks: [task(randomMask(network, [0.1], { low: 42, high: 0 }))] }));
+    put('alone.smk', writeModel({ network, tasks: [task(randomMask(network, [0.1], { low: 42, high: 0 }))] }));
     expect(json('pack', '--id', 'a=alone.smk', '--append', '--out', 'leaning.smk')).toMatchObject({ tasks: 4, leaning: 2 });
     json('extract', 'leaning.smk', '--all', '--out', 'lean');
     for (const file of files) expect(bytesOf(`lean/${file}`)).toEqual(bytesOf(file));
@@ -413,7 +411,7 @@ describe('the commands', { timeout: 30_000 }, () => {
 
   test('eval and serve take one task of an archive, and masks with their network', async () => {
     const network: Network = { ...SMALL_CONV, input: [28, 28, 1], layers: [{ kind: 'dense', units: 10, activation: 'linear' }] };
-    const digits = (low: number): Model => ({ network, base: NONE, tasks: [task(randomMask(network, [0.5], { low, high: 0 }))] });
+    const digits = (low: number): Model => ({ network, tasks: [task(randomMask(network, [0.5], { low, high: 0 }))] });
     put('d0.smk', writeModel(digits(0)));
     put('d1.smk', writeModel(digits(1)));
     json('pack', 'd0.smk', 'd1.smk', '--out', 'digits.smk');
@@ -458,7 +456,7 @@ describe('diff', { timeout: 30_000 }, () => {
       [0b110, 0b10, 0, 0],
     ].map((bits) => [Uint8Array.from(bits), new Uint8Array(2)]);
     masks.forEach((mask, i) => {
-      put(`hand${i}.smk`, writeModel({ network: TINY, base: NONE, tasks: [task(mask, { labels: ['a'] })] }));
+      put(`hand${i}.smk`, writeModel({ network: TINY, tasks: [task(mask, { labels: ['a'] })] }));
     });
     const { tasks } = await diff(at('hand0.smk'), at('hand1.smk'));
     expect(tasks).toEqual([
@@ -520,7 +518,7 @@ describe('diff', { timeout: 30_000 }, () => {
     await fc.assert(
       fc.asyncProperty(fc.tuple(change, change), async (pair) => {
         const models = pair.map(({ density, low, ...rest }): Model => {
-          return { network: TINY, base: NONE, tasks: [task(randomMask(TINY, [density], { low, high: 0 }), { labels: ['a'], ...rest })] };
+          return { network: TINY, tasks: [task(randomMask(TINY, [density], { low, high: 0 }), { labels: ['a'], ...rest })] };
         });
         models.forEach((model, i) => {
           put(`pair${i}.smk`, writeModel(model));
@@ -635,7 +633,7 @@ describe('a disk that fails once', () => {
 });
 
 test('a full mask of the network alone is what an untrained network is', async () => {
-  put('untrained.smk', writeModel({ network: SMALL_CONV, base: NONE, tasks: [task(fullMask(SMALL_CONV, true))] }));
+  put('untrained.smk', writeModel({ network: SMALL_CONV, tasks: [task(fullMask(SMALL_CONV, true))] }));
   const { tasks } = await diff(at('untrained.smk'), at('a.smk'));
   for (const { weights, keptA, keptB, keptBoth } of tasks[0].layers ?? []) expect([keptA, keptBoth]).toEqual([weights, keptB]);
 });

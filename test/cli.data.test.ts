@@ -120,7 +120,7 @@ test('eval of a convolutional model takes CIFAR-10 batches, and gives the logits
   const names = Array.from({ length: 10 }, (_, i) => `class ${i}`);
   const data = { dataset: 'cifar10', pixelPermutation: null, labelPermutation: null };
   const task = { id: '', mask: fullMask(network, true), transform: PIXELS_TRANSFORM, labels: names, data, logitScale: 1 };
-  writeFileSync(join(folder, 'conv.smk'), writeModel({ network, base: { kind: 'none' }, tasks: [task] }));
+  writeFileSync(join(folder, 'conv.smk'), writeModel({ network, tasks: [task] }));
   const [bin, idx] = ['plain', 'photos'].map((name) => JSON.parse(seedmask(['eval', 'conv.smk', '--data', name, '--json']).stdout));
   expect(bin.samples).toBe(1);
   expect(bin).toEqual(idx);

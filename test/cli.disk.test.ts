@@ -72,7 +72,7 @@ for (const [name, rows] of [
   );
 }
 writeFileSync(join(folder, 'archive.smk'), writeModel(ARCHIVE_MODEL));
-const old = writeModel({ network: SMALL_CONV, base: { kind: 'none' }, tasks: [task(randomMask(SMALL_CONV, [0.3], { low: 1, high: 0 }))] });
+const old = writeModel({ network: SMALL_CONV, tasks: [task(randomMask(SMALL_CONV, [0.3], { low: 1, high: 0 }))] });
 
 const COMMANDS = {
   train: ['train', '--data', 'data', '--network', 'fc:4-10', '--epochs', '1', '--threads', '1', '--json'],

@@ -306,12 +306,10 @@ test.each<[what: string, words: string[], line: RegExp]>([
   const { network } = readModel(bytesOf('plain.smk'));
   const layers = (units: number) => [{ kind: 'dense', units, activation: 'linear' } as const];
   const put = (name: string, model: Parameters<typeof writeModel>[0]) => writeFileSync(join(folder, name), writeModel(model));
-  const none = { base: { kind: 'none' } } as const;
-  put('network.smk', { network, ...none, tasks: [] });
+  put('network.smk', { network, tasks: [] });
   const { tasks } = readModel(bytesOf('plain.smk'));
   const of = (width: number, units: number) => ({
     network: { ...network, input: [width, 1, 1] as const, layers: layers(units) },
-    ...none,
     tasks: [{ ...tasks[0], mask: [new Uint8Array((width * units) / 8)], labels: ['a', 'b'] }],
   });
   put('other.smk', of(16, 10));

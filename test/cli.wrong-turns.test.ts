@@ -8,7 +8,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { DIGITS, type Model, networkId, PIXELS_TRANSFORM, writeModel, writeSafetensors } from '../codec/index.js';
+import { DIGITS, type Model, PIXELS_TRANSFORM, writeModel, writeSafetensors } from '../codec/index.js';
 import { nameOf } from '../experiments/cells/cell.js';
 import { figure5 } from '../experiments/figures/figure-05.js';
 import { planOf } from '../experiments/sweep/conduct.js';
@@ -26,7 +26,7 @@ const seedmask = (...words: string[]): SpawnSyncReturns<string> =>
 
 const network = { ...fc, distribution: 'packed-signed-constant', sigma: 'he', seed: parseSeed(1) } as const;
 const task = { id: '', mask: fullMask(network, true), transform: PIXELS_TRANSFORM, labels: DIGITS, data: null, logitScale: 1 };
-const one: Model = { network, base: { kind: 'none' }, tasks: [task] };
+const one: Model = { network, tasks: [task] };
 const bytes = writeModel(one);
 const path = (name: string, content: Uint8Array | string) => {
   writeFileSync(join(folder, name), content);
@@ -301,7 +301,7 @@ path('masks.npz', writeNpz([['mask', { shape: [2, 2], values: Uint8Array.of(0, 1
 path('weights.safetensors', writeSafetensors([['layers.0.weight', { shape: [2, 2], values: Float32Array.of(1, 2, 3, 4) }]]));
 path('mnist', 'the name of a data set');
 path('alone.smk', writeModel({ ...one, tasks: [] }));
-path('mask.smk', writeModel({ ...one, base: { kind: 'network', id: networkId(network) } }));
+path('mask.smk', writeModel(one, { maskOnly: true }));
 
 test.each<[input: string, words: string[]]>([
   ['good.smk', ['export', 'good.smk', '--to', 'c']],

@@ -45,11 +45,9 @@ import {
 const READER = fileURLToPath(new URL('../codec/reader.py', import.meta.url));
 const python = ['python3', '/usr/bin/python3'].find((name) => spawnSync(name, ['-c', 'import numpy']).status === 0);
 
-const NONE = { kind: 'none' } as const;
 const idOf = (i: number) => `t${String(i).padStart(5, '0')}`;
 const many = (n: number): Model => ({
   network: SMALL_CONV,
-  base: NONE,
   tasks: Array.from({ length: n }, (_, i) =>
     task(randomMask(SMALL_CONV, [0.2], { low: i, high: 1 }), {
       id: idOf(i),
@@ -88,7 +86,7 @@ describe('one task', () => {
     const bytes = writeModel(model);
     const { read } = ranges(bytes);
     const opened = await openArchive(read, { fileBytes: bytes.length });
-    expect([opened.tasks, opened.network, opened.base]).toEqual([n, SMALL_CONV, NONE]);
+    expect([opened.tasks, opened.network]).toEqual([n, SMALL_CONV]);
     const ids = model.tasks.map((t) => t.id);
     const heads = async (...range: number[]) => (await opened.heads(...range)).map((head) => head.id);
     expect(await heads()).toEqual(ids);
@@ -201,7 +199,7 @@ describe('one task', () => {
     const tasks = Array.from({ length: 3 }, (_, i) =>
       task(randomMask(SMALL_CONV, [0.2], { low: i, high: 1 }), { id: idOf(i), labels: labels.map((l) => `${l}.${i}`) }),
     );
-    const bytes = writeModel({ network: SMALL_CONV, base: NONE, tasks });
+    const bytes = writeModel({ network: SMALL_CONV, tasks });
     expect(new DataView(bytes.buffer).getUint32(8, true)).toBeGreaterThan(4096);
     const { read, reads } = ranges(bytes);
     const opened = await openArchive(read, { fileBytes: bytes.length });
@@ -287,15 +285,15 @@ describe('what is read is checked', () => {
 });
 
 describe('network-only files', () => {
-  const bytes = writeModel({ network: SMALL_CONV, base: NONE, tasks: [] });
+  const bytes = writeModel({ network: SMALL_CONV, tasks: [] });
 
   test('are a prefix and the network, whose id is the hash of the header', () => {
-    expect(readModel(bytes)).toEqual({ network: SMALL_CONV, base: NONE, tasks: [] });
+    expect(readModel(bytes)).toEqual({ network: SMALL_CONV, tasks: [] });
     expect(inspectModel(bytes)).toMatchObject({ fileBytes: bytes.length, headerBytes: bytes.length, tasks: [] });
     const id = createHash('sha256').update('seedmask network 1\n').update(bytes.subarray(16)).digest('hex');
     expect(Buffer.from(networkId(SMALL_CONV)).toString('hex')).toBe(id);
     expect(bytes.length).toBeLessThanOrEqual(64);
-    expect(verifyModel(bytes)).toMatchObject({ tasks: 0, contentId: contentId({ network: SMALL_CONV, base: NONE, tasks: [] }) });
+    expect(verifyModel(bytes)).toMatchObject({ tasks: 0, contentId: contentId({ network: SMALL_CONV, tasks: [] }) });
   });
 
   test('every truncation and every flipped bit is refused', () => {
@@ -337,9 +335,11 @@ describe('mask-only files', () => {
 
   test('name their network and are the same content', async () => {
     const model = readModel(bytes, {}, () => TINY);
-    expect(model).toEqual({ ...ARCHIVE_MODEL, base: { kind: 'network', id: networkId(TINY) } });
+    expect(model).toEqual(ARCHIVE_MODEL);
     expect(contentId(model)).toEqual(contentId(ARCHIVE_MODEL));
-    expect(writeModel(model)).toEqual(bytes);
+    expect(writeModel(model, { maskOnly: true })).toEqual(bytes);
+    for (const read of [inspectModel, verifyModel])
+      expect([bytes, writeModel(model)].map((file) => read(file, {}, () => TINY).maskOnly)).toEqual([true, false]);
     const opened = await openArchive(ranges(bytes).read, { networks: async () => TINY });
     expect(await opened.task('a.b')).toEqual(ARCHIVE_MODEL.tasks[1]);
     expect(writePacked(readPacked(bytes, {}, () => TINY))).toEqual(writeModel(ARCHIVE_MODEL));
@@ -379,7 +379,7 @@ def verdict(data):
         r.read(data, other); return "ok"
     except r.REFUSED: return "refused"
 print(json.dumps([verdict(f) for f in files]))`;
-    const network = writeModel({ network: MASKED, base: NONE, tasks: [task(fullMask(MASKED, true), { labels: ['a'] })] });
+    const network = writeModel({ network: MASKED, tasks: [task(fullMask(MASKED, true), { labels: ['a'] })] });
     const input = JSON.stringify(
       [network, ...MASK_ONLY_ATTACKS.map(([, , attack]) => attack)].map((b) => Buffer.from(b as Uint8Array).toString('hex')),
     );
@@ -439,7 +439,7 @@ describe('tasks that lean on a base', () => {
         ...(i === 599 ? {} : { base: idOf(599) }),
       }),
     );
-    const bytes = writeModel({ network: SMALL_CONV, base: NONE, tasks });
+    const bytes = writeModel({ network: SMALL_CONV, tasks });
     const { read, reads } = ranges(bytes);
     const opened = await openArchive(read);
     expect(await opened.task(300)).toEqual(tasks[300]);
@@ -520,7 +520,6 @@ describe('packed tasks', () => {
         const singles = contents.map(({ density, low, scale }) =>
           writeModel({
             network,
-            base: NONE,
             tasks: [task(randomMask(network, [density], { low, high: 2 }), { labels: ['a'], logitScale: scale })],
           }),
         );
@@ -548,7 +547,7 @@ describe('packed tasks', () => {
   test('of a file that has its network are read without a way to look networks up, and of others are refused', () => {
     const bytes = writeModel(ARCHIVE_MODEL);
     expect(readStandAlone(bytes)).toEqual(readPacked(bytes));
-    const masks = writeModel({ ...TINY_MODEL, base: { kind: 'network', id: networkId(TINY) } });
+    const masks = writeModel(TINY_MODEL, { maskOnly: true });
     expect(() => readStandAlone(masks)).toThrow(/a mask-only file needs the network [0-9a-f]{64}, got none/);
   });
 
@@ -556,10 +555,9 @@ describe('packed tasks', () => {
     const alone = writeModel(ARCHIVE_MODEL);
     const bytes = marked(alone, 3, 2);
     expect(readModel(bytes)).toEqual(readModel(alone));
-    expect(inspectModel(bytes)).toMatchObject({ base: NONE, contentId: contentId(ARCHIVE_MODEL) });
+    expect(inspectModel(bytes)).toMatchObject({ maskOnly: false, contentId: contentId(ARCHIVE_MODEL) });
     expect(writePacked(readPacked(bytes))).toEqual(alone);
     const opened = await openArchive(ranges(bytes).read);
-    expect(opened.base).toEqual(NONE);
     const tasks = await Promise.all(['a', 'a.b', 'b'].map((id) => opened.packedTask(id)));
     expect(writePacked({ network: TINY, tasks })).toEqual(alone);
     for (const read of [readModel, verifyModel])
@@ -569,7 +567,7 @@ describe('packed tasks', () => {
 
   test('cost 32 bytes or less in an archive beside the payload: ids, a permutation each, a temperature each', () => {
     const tasks = (n: number): Task[] => archive(1000).tasks.slice(0, n) as Task[];
-    const beside = (n: number) => inspectModel(writeModel({ network: SMALL_CONV, base: NONE, tasks: tasks(n) })).headerBytes;
+    const beside = (n: number) => inspectModel(writeModel({ network: SMALL_CONV, tasks: tasks(n) })).headerBytes;
     for (const n of [2, 257, 1000]) expect((beside(n) - beside(1)) / (n - 1), `${n} tasks`).toBeLessThanOrEqual(32);
   });
 });
@@ -580,7 +578,7 @@ describe('verify', () => {
       const bytes = writeModel(ARCHIVE_MODEL, { schemes: [scheme] });
       const done: number[] = [];
       const found = verifyModel(bytes, {}, undefined, (n) => done.push(n));
-      expect(found).toMatchObject({ tasks: 3, foreignDeflate: 0, base: NONE, schemes: { [scheme]: 3 } });
+      expect(found).toMatchObject({ tasks: 3, foreignDeflate: 0, schemes: { [scheme]: 3 } });
       expect(found.contentId).toEqual(contentId(ARCHIVE_MODEL));
       expect(done).toEqual([1, 2, 3]);
     }

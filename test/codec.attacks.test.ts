@@ -51,7 +51,7 @@ test('each attack is refused in the line that messages.txt has for it', async ()
 
 test('vectors/invalid-v1.json holds the attacks of up to 4 KiB with their codes, for readers in any language', async () => {
   const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
-  const network = hex(writeModel({ network: MASKED, base: { kind: 'none' }, tasks: [] }));
+  const network = hex(writeModel({ network: MASKED, tasks: [] }));
   const entries = [...ATTACKS.map((attack) => [attack, {}] as const), ...MASK_ONLY_ATTACKS.map((attack) => [attack, { network }] as const)]
     .filter(([[code, , bytes]]) => code !== 'ok' && bytes.length <= 4096)
     .map(([[code, what, bytes], given]) => ({ code, what, ...given, file: hex(bytes) }));
@@ -211,7 +211,7 @@ describe('forgery: with right checksums, a file is refused or is the one file of
       if (others.length > 0 || scheme === 'deflate') return true;
       const written = writeModel(model, { schemes: [scheme] });
       // Behind the prefix and the array's length stands the mark, which is not written.
-      const isMarked = bytes[7] !== 0 && model.base.kind === 'none';
+      const isMarked = bytes[7] !== 0;
       expect(isMarked ? marked(written, model.tasks.length, bytes[17]) : written).toEqual(bytes);
       return true;
     } catch (error) {

@@ -7,7 +7,6 @@ import type { Network } from '../src/network.js';
 import { runs } from './codec.effort.js';
 import { alteredMask, FC, patchedMask, randomMask, task } from './vectors/models.js';
 
-const NONE = { kind: 'none' } as const;
 const NETWORK: Network = { ...FC, input: [14, 14, 1], layers: FC.layers.slice(-2) };
 
 test('one base for all, the best ones, or none; what is not shorter stays', { timeout: 20_000 }, () => {
@@ -22,7 +21,7 @@ test('one base for all, the best ones, or none; what is not shorter stays', { ti
     of('b1', second),
     of('c', randomMask(network, [0.02], { low: 6, high: 30 })),
   ];
-  const plain = readPacked(writeModel({ network, base: NONE, tasks }));
+  const plain = readPacked(writeModel({ network, tasks }));
   const basesOf = (base: string, from = plain) => rebase(from, base).tasks.map((t) => t.base);
   expect(basesOf('a0')).toEqual([undefined, 'a0', 'a0', undefined, undefined, undefined]);
   const auto = basesOf('auto');
@@ -46,7 +45,7 @@ test('one base for all, the best ones, or none; what is not shorter stays', { ti
   }
   const bytes = writePacked(best);
   expect(bytes.length).toBeLessThan(0.7 * writePacked(plain).length);
-  expect(contentId(readModel(bytes))).toEqual(contentId({ network, base: NONE, tasks }));
+  expect(contentId(readModel(bytes))).toEqual(contentId({ network, tasks }));
   expect(writePacked(rebase(readPacked(bytes), 'none'))).toEqual(writePacked(plain));
   expect(writePacked(rebase(readPacked(bytes), 'auto'))).toEqual(bytes);
   expect(() => rebase(plain, 'x')).toThrow(expect.objectContaining({ code: 'bad-base' }));
@@ -81,7 +80,7 @@ test('auto is within a thousandth of the fewest bytes that any choice of bases g
       if (i % 2) family.push(mask);
       return task(mask, { id: `t${i}` });
     });
-    const alone = readPacked(writeModel({ network: NETWORK, base: NONE, tasks }));
+    const alone = readPacked(writeModel({ network: NETWORK, tasks }));
     const bytes = rebase(alone, 'auto').tasks.reduce((sum, { payload }) => sum + payload.length, 0);
     const least = leastBytes(tasks, alone);
     expect(bytes, `archive ${n}`).toBeLessThanOrEqual(1.001 * least);
@@ -91,6 +90,6 @@ test('auto is within a thousandth of the fewest bytes that any choice of bases g
 
 test('auto leaves alone what has nothing in common', () => {
   const tasks = Array.from({ length: 4 }, (_, i) => task(randomMask(NETWORK, [0.3], { low: i, high: 60 }), { id: `t${i}` }));
-  const plain = readPacked(writeModel({ network: NETWORK, base: NONE, tasks }));
+  const plain = readPacked(writeModel({ network: NETWORK, tasks }));
   expect(rebase(plain, 'auto')).toEqual(plain);
 });

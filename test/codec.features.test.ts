@@ -24,7 +24,6 @@ const features = {
 const NAMES = Array.from({ length: 11 }, (_, i) => (i === 4 ? 'Länge, mm' : `column ${i}`));
 const modelOf = (transform: Transform): Model => ({
   network,
-  base: { kind: 'none' },
   tasks: [{ id: '', mask: fullMask(network, true), transform, labels: ['a', 'b'], data: null, logitScale: 1 }],
 });
 const pixels = { scale: Math.fround(1 / 255), mean: 0, constant: null };

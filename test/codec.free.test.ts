@@ -66,7 +66,7 @@ test('no logit changes, a second time changes nothing, and the file does not gro
       const settled = settleFreeBits(network, before);
       expect([before.mask, after.mask]).toContainEqual(settled.mask);
       expect(settleFreeBits(network, settled)).toEqual(settled);
-      const bytes = ({ mask }: Task) => writeModel({ network, base: { kind: 'none' }, tasks: [{ ...before, mask }] }).length;
+      const bytes = ({ mask }: Task) => writeModel({ network, tasks: [{ ...before, mask }] }).length;
       expect(bytes(settled)).toBe(Math.min(bytes(before), bytes(after)));
     },
   );

@@ -117,9 +117,10 @@ async function check(bytes: Uint8Array, networks: () => Network | undefined): Pr
       parts.value,
       [...places].map((place) => model.tasks[place]),
     );
-    const again = writePacked(readPacked(bytes, LIMITS, networks), { maskOnly: model.base.kind === 'network' });
+    const { maskOnly } = inspectModel(bytes, LIMITS, networks);
+    const again = writePacked(readPacked(bytes, LIMITS, networks), { maskOnly });
     // A mark is read and not written.
-    const isMarked = bytes[7] !== 0 && model.base.kind === 'none';
+    const isMarked = bytes[7] !== 0 && !maskOnly;
     assert.equal(attempt(() => verifyModel(bytes, LIMITS, networks)).code, isMarked ? 'not-canonical' : 'ok');
     assert.equal(Buffer.compare(again, bytes) === 0, !isMarked);
   } else if (parts.code === 'ok' && parts.value && parts.value.length < 4) {

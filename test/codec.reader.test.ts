@@ -81,7 +81,7 @@ function integerLogits(network: Network, mask: readonly Uint8Array[], image: Uin
 
 describe.skipIf(!python && !process.env['CI'])('reader.py', () => {
   const agree = (name: string, model: Model, ...more: string[]) => {
-    const bytes = writeModel(model);
+    const bytes = writeModel(model, { maskOnly: more.includes('--network') });
     const bits = join(folder, `${name}.bits`);
     const { stdout, stderr, status } = run(put(`${name}.smk`, bytes), '--bits', bits, ...more);
     expect(stderr).toBe('');
@@ -102,7 +102,7 @@ describe.skipIf(!python && !process.env['CI'])('reader.py', () => {
 
   test.each(Object.keys(DISTRIBUTIONS) as Distribution[])('%s: same weights, same bits, same ids', (distribution) => {
     const network: Network = { ...FC, distribution };
-    agree(distribution, { network, base: { kind: 'none' }, tasks: [task(randomMask(network, [0.02, 0.05, 0.3], { low: 8, high: 9 }))] });
+    agree(distribution, { network, tasks: [task(randomMask(network, [0.02, 0.05, 0.3], { low: 8, high: 9 }))] });
   });
 
   test.each(Object.keys(DISTRIBUTIONS) as Distribution[])('%s: the weights are the same floats in the far tail too', (distribution) => {
@@ -132,7 +132,7 @@ print(hashlib.sha256(w.astype("<f4").tobytes()).hexdigest())`;
         data: i % 3 ? { dataset: 'mnist', pixelPermutation: { low: i, high: 1 }, labelPermutation: null } : null,
       }),
     );
-    agree('pages', { network: SMALL_CONV, base: { kind: 'none' }, tasks });
+    agree('pages', { network: SMALL_CONV, tasks });
   });
 
   test('every committed vector, every scheme', () => {
@@ -164,14 +164,14 @@ print(json.dumps([say(f) for f in json.load(sys.stdin)]))`;
 
   test('masks whose network is in another file', () => {
     const other = put('network.smk', writeModel(TINY_MODEL));
-    agree('masks', { ...TINY_MODEL, base: { kind: 'network', id: networkId(TINY) } }, '--network', other);
+    agree('masks', TINY_MODEL, '--network', other);
   });
 
   test('a permutation that no layer is modelled in is not made', { timeout: 30_000 }, () => {
     const network: Network = { ...SMALL_CONV, input: [8192, 8192, 1], layers: [{ kind: 'conv', filters: 2, activation: 'relu' }] };
     const data = { dataset: 'mnist', pixelPermutation: { low: 3, high: 0 }, labelPermutation: null };
     const mask = randomMask(network, [0.5], { low: 22, high: 0 });
-    const bytes = writeModel({ network, base: { kind: 'none' }, tasks: [task(mask, { data })] }, { schemes: ['context'] });
+    const bytes = writeModel({ network, tasks: [task(mask, { data })] }, { schemes: ['context'] });
     const { status, stdout } = run(put('permuted-conv.smk', bytes));
     expect([status, JSON.parse(stdout).contentId]).toEqual([0, hex(contentId(readModel(bytes)))]);
   });
@@ -191,7 +191,7 @@ print(json.dumps([say(f) for f in json.load(sys.stdin)]))`;
     });
     const mask = randomMask(network, density, { low: 21, high: 0 });
     const idx = put('images.idx.gz', gzipSync(images));
-    const summary = agree(name.replaceAll(' ', '-'), { network, base: { kind: 'none' }, tasks: [task(mask)] }, '--logits', idx, '3');
+    const summary = agree(name.replaceAll(' ', '-'), { network, tasks: [task(mask)] }, '--logits', idx, '3');
     const expected = [0, 1, 2].map((row) => integerLogits(network, mask, images.subarray(16 + row * 784, 16 + (row + 1) * 784)));
     expect(summary.logits).toEqual(expected);
     expect(new Set(expected.flat()).size).toBeGreaterThan(5);
@@ -221,7 +221,7 @@ print(json.dumps([say(f) for f in json.load(sys.stdin)]))`;
   test('more weights than by default are read when asked for', () => {
     const wide: Network = { ...TINY, input: [1, 1, 2 ** 14], layers: [{ kind: 'dense', units: 2 ** 11, activation: 'linear' }] };
     const tasks = Array.from({ length: 9 }, (_, i) => task(fullMask(wide, false), { id: `t${i}`, labels: ['a'] }));
-    const file = put('nine.smk', writeModel({ network: wide, base: { kind: 'none' }, tasks }, { schemes: ['raw'] }));
+    const file = put('nine.smk', writeModel({ network: wide, tasks }, { schemes: ['raw'] }));
     expect(run(file).stderr).toMatch(/301989888 weights of all tasks and their bases, the limit is 268435456: set --max-weights higher/);
     const { stdout, stderr } = run(file, '--max-weights', String(2 ** 29));
     expect([stderr, JSON.parse(stdout).tasks.length]).toEqual(['', 9]);
@@ -252,12 +252,7 @@ for step in [lambda: r.load(sys.argv[1]), lambda: r.read(open(sys.argv[1], "rb")
     for (const [line, scale, layers] of cases) {
       const network: Network = { ...FC, input: [2, 2, 1], layers };
       const tasks = [task(fullMask(network, true), { transform: { scale, mean: 0, constant: null } })];
-      const { status, stdout, stderr } = run(
-        put('no.smk', writeModel({ network, base: { kind: 'none' }, tasks })),
-        '--logits',
-        images,
-        '1',
-      );
+      const { status, stdout, stderr } = run(put('no.smk', writeModel({ network, tasks })), '--logits', images, '1');
       expect([status, stdout, stderr.trimEnd()]).toEqual([1, '', expect.stringMatching(line)]);
     }
   });

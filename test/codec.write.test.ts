@@ -6,7 +6,6 @@ import {
   DEFAULT_LIMITS,
   inspectModel,
   type Model,
-  networkId,
   openArchive,
   type PackedTask,
   readModel,
@@ -18,8 +17,6 @@ import {
 import { fullMask, inputs, type Layer, type Network, totalWeights } from '../src/network.js';
 import { plain } from './attacks/files.js';
 import { RELATED_MODEL, randomMask, TINY, TINY_MODEL, task } from './vectors/models.js';
-
-const NONE = { kind: 'none' } as const;
 
 describe('a network that no header can say is written nowhere', () => {
   const bad: [string, Partial<Network>, RegExp][] = [
@@ -35,9 +32,9 @@ describe('a network that no header can say is written nowhere', () => {
     const tasks = [task(fullMask(network, false), { labels: ['a'] })];
     const packed: PackedTask = { ...readPacked(writeModel(TINY_MODEL)).tasks[0], payload: new Uint8Array(1 + tasks[0].mask.length) };
     const attempts = [
-      () => writeModel({ network, base: NONE, tasks: [] }),
-      () => writeModel({ network, base: NONE, tasks }),
-      () => writeModel({ network, base: { kind: 'network', id: networkId(network) }, tasks }),
+      () => writeModel({ network, tasks: [] }),
+      () => writeModel({ network, tasks }),
+      () => writeModel({ network, tasks }, { maskOnly: true }),
       () => writePacked({ network, tasks: [packed] }),
       () => writePacked({ network, tasks: [packed] }, { maskOnly: true }),
     ];
@@ -55,7 +52,7 @@ describe('limits', () => {
     const line = 'tasks is 1048577, the limit is 1048576. Put the tasks into several files';
     expect(() => writePacked({ network, tasks })).toThrow(line);
     const unpacked = new Array(tasks.length).fill(TINY_MODEL.tasks[0]);
-    expect(() => writeModel({ network, base: NONE, tasks: unpacked })).toThrow(line);
+    expect(() => writeModel({ network, tasks: unpacked })).toThrow(line);
   });
 
   test('nor more bytes', () => {
@@ -70,7 +67,6 @@ describe('limits', () => {
   const lenet: Network = { ...TINY, input: [1, 1, 1024], layers: [{ kind: 'dense', units: 260, activation: 'linear' }] };
   const many = (count: number): Model => ({
     network: lenet,
-    base: NONE,
     tasks: Array.from({ length: count }, (_, i) => task(fullMask(lenet, true), { id: `t${10_000 + i}`, labels: ['a'] })),
   });
 
@@ -126,7 +122,7 @@ test('each task is looked at a few times, however many lean', () => {
     };
     return Object.defineProperty(one, 'id', { enumerable: true, get });
   });
-  const bytes = writeModel({ network: TINY, base: NONE, tasks }, { schemes: ['raw'] });
+  const bytes = writeModel({ network: TINY, tasks }, { schemes: ['raw'] });
   expect(readModel(bytes).tasks).toHaveLength(count);
   expect(looks).toBeLessThan(20 * count);
 });

@@ -248,7 +248,7 @@ describe('metrics', () => {
 test('10,000 tasks are listed a page at a time, each once, and the last page says so', async () => {
   const network = tinyNetwork();
   const names = Array.from({ length: 10_000 }, (_, i) => `t${String(i).padStart(5, '0')}`);
-  const archive = { network, base: { kind: 'none' as const }, tasks: names.map((id) => ({ ...oneTask(network).tasks[0], id })) };
+  const archive = { network, tasks: names.map((id) => ({ ...oneTask(network).tasks[0], id })) };
   const big = await serve({ store: await storeOf({ 'all.smk': writeModel(archive, { schemes: ['raw'] }) }) });
   const seen: string[] = [];
   let next: string | null = null;

@@ -260,7 +260,7 @@ test('no file of a page hides a route', async () => {
 test('a list that is compressed on its way has a weak ETag, which goes for the plain one as well', async () => {
   const network = tinyNetwork();
   const tasks = Array.from({ length: 200 }, (_, i) => task(network, `t${100 + i}`, ['a']));
-  const many = await serve({ store: await storeOf({ 'all.smk': { network, base: { kind: 'none' }, tasks } }) });
+  const many = await serve({ store: await storeOf({ 'all.smk': { network, tasks } }) });
   const ask = async (headers: Record<string, string>) => {
     const answer = await fetch(`${many.url}/contents.json?limit=1000`, { headers });
     return { status: answer.status, headers: answer.headers, text: await answer.text() };

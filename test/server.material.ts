@@ -27,7 +27,6 @@ export function task(network: Network, id: string, labels: readonly string[], ov
 
 export const oneTask = (network: Network, labels = ['a', 'b', 'c'], over: Partial<Task> = {}): Model => ({
   network,
-  base: { kind: 'none' },
   tasks: [task(network, '', labels, over)],
 });
 

@@ -58,7 +58,7 @@ const network = tinyNetwork();
 const kept = (i: number): Model => oneTask(network, ['a', 'b', 'c'], { mask: [Uint8Array.of((1 << i) & 255, (1 << i) >> 8)] });
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 const idOf = (model: Model) => hex(contentId(model));
-const maskOnly = (model: Model): Model => ({ ...model, base: { kind: 'network', id: networkId(network) } });
+const maskOnly = (model: Model): Uint8Array => writeModel(model, { maskOnly: true });
 
 /** A Seedmask server over these files. */
 async function origin(files: Parameters<typeof folder>[0], over: Parameters<typeof serve>[0] = {}) {
@@ -323,7 +323,7 @@ describe('what is not what it says', () => {
       writeModel({ ...kept(1), tasks: ['x', 'y'].map((id) => ({ ...kept(1).tasks[0], id })) }),
       /a file of one task, got 2 tasks/,
     ],
-    ['a mask without its network', writeModel(maskOnly(kept(1))), /needs .*network/],
+    ['a mask without its network', maskOnly(kept(1)), /needs .*network/],
     ['more bytes than allowed', (_, res) => void res.end(Buffer.alloc(5000)), /the limit is 4096/],
     [
       'bytes without end',
@@ -452,8 +452,8 @@ describe('what is not what it says', () => {
 });
 
 test('a folder on a web host, listed by seedmask contents', async () => {
-  const alone = writeModel({ network, base: { kind: 'none' }, tasks: [] });
-  const files = { 'a.smk': kept(1), 't/2.smk': writeModel(maskOnly(kept(2))), 't/labels.json': '{"stable": 2}', 'network.smk': alone };
+  const alone = writeModel({ network, tasks: [] });
+  const files = { 'a.smk': kept(1), 't/2.smk': maskOnly(kept(2)), 't/labels.json': '{"stable": 2}', 'network.smk': alone };
   const root = folder(files);
   ends.push(() => rmSync(root, { recursive: true, force: true }));
   const list = JSON.stringify(await contentsOf(root));
@@ -494,7 +494,7 @@ test('seedmask contents --out writes the list whole, or leaves the one that is t
 });
 
 describe('seedmask contents refuses', () => {
-  const alone = writeModel({ network, base: { kind: 'none' }, tasks: [] });
+  const alone = writeModel({ network, tasks: [] });
   test.each<[string, Parameters<typeof folder>[0]]>([
     ['an empty folder', {}],
     ['a folder with a network alone', { 'network.smk': alone }],
@@ -794,13 +794,13 @@ test('what cannot be listed, written or removed in the folder stops nothing else
 
 test('a network stays while a file that leans on it is served; one that is missing makes no mask a damaged one', async () => {
   const other = tinyNetwork([2, 2, 1], 3, 9);
-  const alone = (of: typeof network) => writeModel({ network: of, base: { kind: 'none' }, tasks: [] });
+  const alone = (of: typeof network) => writeModel({ network: of, tasks: [] });
   const listed = (model: Model) =>
     JSON.stringify({
       tasks: [{ task: 'a', version: '1', content: idOf(model), url: 'a.smk' }],
       networks: [{ id: hex(networkId(model.network)), url: 'network.smk' }],
     });
-  const files = { '/contents.json': listed(kept(1)), '/network.smk': alone(network), '/a.smk': writeModel(maskOnly(kept(1))) };
+  const files = { '/contents.json': listed(kept(1)), '/network.smk': alone(network), '/a.smk': maskOnly(kept(1)) };
   const { url, paths } = await host(files);
   const root = fresh();
   const follower = mirror(url, root);

@@ -5,7 +5,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
-import { DEFAULT_LIMITS, inspectModel, type Model, networkId, readModel, SeedmaskError, writeModel } from '../codec/index.js';
+import { DEFAULT_LIMITS, inspectModel, type Model, readModel, SeedmaskError, writeModel } from '../codec/index.js';
 import { openStore, type Store } from '../server/index.js';
 import { type Decoder, decodeMask, maskFile } from '../server/repository/decode.js';
 import { told as inIndex } from '../server/repository/told.js';
@@ -25,7 +25,7 @@ function disk(files: Parameters<typeof folder>[0]): string {
 }
 const network = tinyNetwork();
 const model = oneTask(network);
-const archive = (...ids: string[]): Model => ({ network, base: { kind: 'none' }, tasks: ids.map((id) => task(network, id, ['a', 'b'])) });
+const archive = (...ids: string[]): Model => ({ network, tasks: ids.map((id) => task(network, id, ['a', 'b'])) });
 
 async function refusal(run: () => unknown): Promise<SeedmaskError> {
   try {
@@ -98,13 +98,12 @@ describe('names and versions', () => {
     const tasks = Array.from({ length: 300 }, (_, i) => ({ ...empty, id: `t${100 + i}` }));
     const fileLimit = 2 ** 20;
     expect(tasks.length * totalWeights(wide)).toBeGreaterThan(8 * fileLimit);
-    const folder = disk({ 'wide.smk': writeModel({ network: wide, base: { kind: 'none' }, tasks }, { schemes: ['raw'] }) });
+    const folder = disk({ 'wide.smk': writeModel({ network: wide, tasks }, { schemes: ['raw'] }) });
     const store = await openStore(folder, { fileLimit });
     expect(store.tasks.size).toBe(300);
   });
   test('masks alone are served with their network at hand', async () => {
-    const id = networkId(network);
-    const files = { 'm.smk': writeModel({ ...model, base: { kind: 'network', id } }), 'n.smk': writeModel({ ...model, tasks: [] }) };
+    const files = { 'm.smk': writeModel(model, { maskOnly: true }), 'n.smk': writeModel({ ...model, tasks: [] }) };
     expect([...(await openStore(disk(files), { networks: () => network })).tasks.keys()]).toEqual(['m']);
     expect([...(await openStore(disk({ ...files, 'whole.smk': model }))).tasks.keys()]).toEqual(['m', 'whole']);
     const { code, message } = (await openStore(disk({ 'm.smk': files['m.smk'] }))).failures[0].error;

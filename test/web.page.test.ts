@@ -311,7 +311,7 @@ describe.skipIf(!here && !process.env['CI'])('in Chromium', { timeout: PATIENT }
     // A task without a name goes by its file's, as what feeds pixels in too.
     const { network, tasks } = readModel(modelFile('tasks'));
     const shuffled = tasks.find(({ id }) => id === 'shuffled-pixels-1')!;
-    const alone = Buffer.from(writeModel({ network, base: { kind: 'none' }, tasks: [{ ...shuffled, id: '' }] }));
+    const alone = Buffer.from(writeModel({ network, tasks: [{ ...shuffled, id: '' }] }));
     await page.setInputFiles('#pick', { name: 'shuffled.smk', mimeType: 'application/octet-stream', buffer: alone });
     await page.getByRole('radio', { name: 'shuffled', exact: true }).waitFor();
     // A file of a name of the site stands beside that one; one that is too large is not read.

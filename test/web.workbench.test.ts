@@ -18,7 +18,6 @@ test('inputs declared constant are replaced before the first layer', async () =>
   const transform = { scale: Math.fround(1 / 255), mean: 0, constant };
   const bytes = writeModel({
     network: FC,
-    base: { kind: 'none' },
     tasks: [task(randomMask(FC, [0.1], { low: 1, high: 0 }), { transform })],
   });
   const image = Uint8Array.from({ length: inputs(FC) }, (_, i) => (i * 37) % 256);
@@ -49,9 +48,7 @@ test('a task over numbers takes float32, of which bytes are made as on a server'
 
 test('floats that are no pixels get no label', async () => {
   const bench = new Bench(createReferenceEngine());
-  await bench.open(
-    writeModel({ network: FC, base: { kind: 'none' }, tasks: [task(randomMask(FC, [0.1], { low: 1, high: 0 }), { labels: ['a', 'b'] })] }),
-  );
+  await bench.open(writeModel({ network: FC, tasks: [task(randomMask(FC, [0.1], { low: 1, high: 0 }), { labels: ['a', 'b'] })] }));
   for (const wrong of [Number.NaN, -7, 255.5, Number.POSITIVE_INFINITY])
     expect(() => bench.classify(0, 0, new Float32Array(784).fill(wrong, 3, 4))).toThrow(`value 3 is ${wrong}, expected a pixel, 0 .. 255`);
   expect(bench.classify(0, 0, new Float32Array(784).fill(255)).best).toBe(bench.classify(0, 0, new Uint8Array(784).fill(255)).best);
@@ -62,7 +59,6 @@ test('drawn to scale: a file beside float32 weights, which every task of an arch
   const bytes = (tasks: number) =>
     writeModel({
       network: FC,
-      base: { kind: 'none' },
       tasks: Array.from({ length: tasks }, (_, i) =>
         task(randomMask(FC, [0.5], { low: i, high: 0 }), { id: `t${String(i).padStart(2, '0')}` }),
       ),
@@ -105,7 +101,6 @@ test('of all files so many masks stay compiled as fit into 64 MB, those that wer
   const file = (seed: number) =>
     writeModel({
       network: FC,
-      base: { kind: 'none' },
       tasks: ['a', 'b', 'c'].map((id, i) => task(randomMask(FC, [0.1], { low: seed + i, high: 0 }), { id })),
     });
   const image = Uint8Array.from({ length: 784 }, (_, i) => (i * 37) % 256);
@@ -138,9 +133,7 @@ test('of all files so many masks stay compiled as fit into 64 MB, those that wer
 test('a mask that is larger than all that may stay compiled answers too', async () => {
   const { engine, count } = counting(100 * 2 ** 20);
   const bench = new Workbench(engine);
-  const { file } = await bench.open(
-    writeModel({ network: FC, base: { kind: 'none' }, tasks: [task(randomMask(FC, [0.1], { low: 1, high: 0 }))] }),
-  );
+  const { file } = await bench.open(writeModel({ network: FC, tasks: [task(randomMask(FC, [0.1], { low: 1, high: 0 }))] }));
   expect(bench.everywhere(file, new Uint8Array(784))).toHaveLength(3);
   expect(count.compiled).toBe(1);
 });
@@ -149,7 +142,7 @@ test('a file that is refused or closed is forgotten, with all that was compiled 
   const { engine, count } = counting(0);
   const bench = new Workbench(engine);
   const file = (network: typeof FC) =>
-    writeModel({ network, base: { kind: 'none' }, tasks: [task(randomMask(network, [0.1], { low: 1, high: 0 }), { labels: ['a', 'b'] })] });
+    writeModel({ network, tasks: [task(randomMask(network, [0.1], { low: 1, high: 0 }), { labels: ['a', 'b'] })] });
   const last = SMALL_CONV.layers[2];
   const small = { ...SMALL_CONV, layers: [...SMALL_CONV.layers.slice(0, 2), { ...last, units: 2 }] } as typeof FC;
   await expect(bench.open(file(small))).rejects.toThrow('the file takes 5 x 4 x 2 values; this page draws 28 x 28 grey pixels');
@@ -174,13 +167,13 @@ test('a file of more tasks than a page takes is refused', async () => {
   const tasks = Array.from({ length: 4097 }, (_, i) =>
     task(randomMask(TINY, [0.5], { low: 1, high: 0 }), { id: `t${String(i).padStart(4, '0')}` }),
   );
-  const bytes = writeModel({ network: TINY, base: { kind: 'none' }, tasks: tasks.map((one) => ({ ...one, labels: ['a'] })) });
+  const bytes = writeModel({ network: TINY, tasks: tasks.map((one) => ({ ...one, labels: ['a'] })) });
   await expect(new Workbench(createReferenceEngine()).open(bytes)).rejects.toThrow('tasks is 4097, the limit is 4096');
 });
 
 test('a network of more weights than a page takes is refused before any is regenerated', async () => {
   const wide: Network = { ...FC, layers: [{ kind: 'dense', units: 22_000, activation: 'relu' }, FC.layers[2]] };
-  const bytes = writeModel({ network: wide, base: { kind: 'none' }, tasks: [task(fullMask(wide, false))] });
+  const bytes = writeModel({ network: wide, tasks: [task(fullMask(wide, false))] });
   const classifier = vi.fn();
   const bench = new Workbench({ ...createReferenceEngine(), classifier });
   await expect(bench.open(bytes)).rejects.toMatchObject({ code: 'over-limit' });

@@ -68,7 +68,7 @@ if (!only) {
     record[`tasks.smk ${id}`] = { validation: valAccuracy, test: score(network, mask, theirs) };
     console.log(id, record[`tasks.smk ${id}`]);
   }
-  writeFileSync(`${out}tasks.smk`, writeModel({ network, base: { kind: 'none' }, tasks: done }));
+  writeFileSync(`${out}tasks.smk`, writeModel({ network, tasks: done }));
 }
 
 {

@@ -76,7 +76,7 @@ export async function train(request: TrainRequest, report: (report: TrainReport)
     const testAccuracy = accuracyOf(classifier.logits(test.images, test.labels.length), test.labels, DIGITS.length);
     const provenance = { dataset: 'mnist', pixelPermutation: null, labelPermutation: null };
     const task = { id: '', mask, transform: PIXELS_TRANSFORM, labels: DIGITS, data: provenance, logitScale };
-    return { bytes: writeModel({ network, base: { kind: 'none' }, tasks: [task] }), valAccuracy, testAccuracy, stepsPerSecond };
+    return { bytes: writeModel({ network, tasks: [task] }), valAccuracy, testAccuracy, stepsPerSecond };
   } finally {
     engine.close();
   }

@@ -77,7 +77,7 @@ export async function contentsOf(folder: string): Promise<Contents> {
       alone.set(network, url);
       continue;
     }
-    if (info.base.kind === 'network') needed.set(network, file);
+    if (info.maskOnly) needed.set(network, file);
     const all = versions !== undefined && labels.has(versions) ? await readLabels(versions) : NO_LABELS;
     tasks.push(entryOf(task, version, all, hexOf(info.contentId), url));
   }

@@ -73,7 +73,7 @@ export async function extract(
     const inputs = [file, options.network];
     if (options.networkOnly) {
       checkNoInput(out, inputs);
-      const bytes = writeModel({ network: archive.network, base: { kind: 'none' }, tasks: [] });
+      const bytes = writeModel({ network: archive.network, tasks: [] });
       return { network, files: [await write(null, out, bytes)] };
     }
     const wanted =

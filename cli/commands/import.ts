@@ -272,7 +272,7 @@ async function fromMask(options: Options, file: string): Promise<void> {
     engine.close();
   } else {
     const labels = Array.from({ length: outputs(network) }, (_, i) => String(i));
-    model = { network, base: { kind: 'none' }, tasks: [{ id: '', mask, transform: PIXELS_TRANSFORM, labels, data: null, logitScale: 1 }] };
+    model = { network, tasks: [{ id: '', mask, transform: PIXELS_TRANSFORM, labels, data: null, logitScale: 1 }] };
   }
   const bytes = writeModel(model);
   writeFileSafely(out, bytes);

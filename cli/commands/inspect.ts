@@ -29,7 +29,7 @@ Examples:
       const bytes = readFile(file);
       const networks = await networksOf(options.network);
       const info = await inFile(file, () => inspectModel(bytes, LIMITS, networks));
-      const { network, base } = info;
+      const { network, maskOnly } = info;
       const weights = totalWeights(network);
       // Without masks each task would be a network of its own; a file without tasks holds one.
       const { length: tasks } = info.tasks;
@@ -44,7 +44,7 @@ Examples:
         seed: formatSeed(network.seed),
         weights,
         networkId: hexOf(networkId(network)),
-        maskOnly: base.kind === 'network',
+        maskOnly,
         contentId: hexOf(info.contentId),
         tasks: info.tasks,
       };

@@ -52,12 +52,12 @@ async function run(files: readonly string[], options: Options): Promise<void> {
     );
     found.push({ file, verified });
   }
-  const value = found.map(({ file, verified: { network, base, contentId, ...counts } }) => ({
+  const value = found.map(({ file, verified: { network, maskOnly, contentId, ...counts } }) => ({
     file,
     ...counts,
     network: describe(network),
     networkId: hexOf(networkId(network)),
-    maskOnly: base.kind === 'network',
+    maskOnly,
     contentId: hexOf(contentId),
   }));
   outputOf(options).print({ checks: CHECKS, files: value }, () =>

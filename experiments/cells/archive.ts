@@ -29,7 +29,7 @@ export async function archiveRows(cell: ArchiveCell, lab: Lab, bench: Bench): Pr
       await advance(lab, 0.3 + (0.7 * tasks.length) / total);
     }
   }
-  const bytes = writeModel({ network: under, base: { kind: 'none' }, tasks: tasks.sort((a, b) => (a.id < b.id ? -1 : 1)) });
+  const bytes = writeModel({ network: under, tasks: tasks.sort((a, b) => (a.id < b.id ? -1 : 1)) });
   const hash = createHash('sha256').update(bytes).digest('hex');
   return [{ network: cell.network, seed: cell.seed, archive: cell.weights, sha256: hash, base64: Buffer.from(bytes).toString('base64') }];
 }

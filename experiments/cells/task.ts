@@ -122,7 +122,7 @@ export async function taskRows(cell: TaskCell, lab: Lab): Promise<Row[]> {
   const [labels, classes] = [test.labels.subarray(0, cell.test), labelsOfView(cell.view).length];
   const accuracy = (images: Uint8Array) =>
     accuracyOf(classifier.logits(images.subarray(0, cell.test * inputs(network)), labels.length), labels, outputs(network), classes);
-  const bytes = task && writeModel({ network, base: { kind: 'none' }, tasks: [task] }, { schemes: SCHEMES });
+  const bytes = task && writeModel({ network, tasks: [task] }, { schemes: SCHEMES });
   const row = {
     task: taskName(cell),
     network: describe(network),
@@ -168,7 +168,7 @@ export function beside(network: Network, task: Task, known: Mask): { overlap: nu
     { ...task, id: 'a', mask: known },
     { ...task, id: 'b', base: 'a' },
   ];
-  const file = writeModel({ network, base: { kind: 'none' }, tasks }, { schemes: [...SCHEMES, 'related'] });
+  const file = writeModel({ network, tasks }, { schemes: [...SCHEMES, 'related'] });
   return { overlap: overlap(task.mask, known), bytesOnBase: readPacked(file).tasks[1].payload.length };
 }
 

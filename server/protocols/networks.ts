@@ -66,7 +66,7 @@ export function networkRoutes(service: Service): Route[] {
         if (!takes(call.headers.accept, [BYTES])) {
           return json(describeNetwork(network, networksOf(call, service).get(network) ?? 0, service), 200, { Vary: 'Accept' });
         }
-        return file(writeModel({ network, base: { kind: 'none' }, tasks: [] }), `"${id}"`, lasting(service), { Vary: 'Accept' });
+        return file(writeModel({ network, tasks: [] }), `"${id}"`, lasting(service), { Vary: 'Accept' });
       },
     ),
   ];

@@ -40,7 +40,7 @@ export interface Decoder {
 export function decodeMask(network: Network, stored: StoredTask, place: number): Decoded {
   const { leansOn: _, base: __, ...packed } = stored;
   const { task } = decodeTask(network, packed, place, baseOfStored(network, stored), DECODERS);
-  const id = contentId({ network, base: { kind: 'none' }, tasks: [task] });
+  const id = contentId({ network, tasks: [task] });
   return { packed: packMask(network, task.mask), id: hex(id) };
 }
 

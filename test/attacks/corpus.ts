@@ -1,6 +1,6 @@
 // Valid files that hostile ones are made of: every scheme, one task, several and none, masks alone, bases, a mark, and a page table.
 
-import { type Limits, type Model, networkId, SCHEMES, type SchemeName, writeModel } from '../../codec/index.js';
+import { type Limits, type Model, SCHEMES, type SchemeName, writeModel } from '../../codec/index.js';
 import { fullMask, type Network } from '../../src/network.js';
 import {
   ARCHIVE_MODEL,
@@ -26,35 +26,33 @@ const VECTOR: Network = {
   layers: [{ kind: 'dense', units: 4, activation: 'linear' }],
   distribution: 'signed-constant',
 };
-const NONE = { kind: 'none' } as const;
 export const corpus: Uint8Array[] = (Object.keys(SCHEMES) as SchemeName[])
   .filter((name) => name !== 'related')
   .flatMap((scheme) =>
     [
       TINY_MODEL,
       ARCHIVE_MODEL,
-      { network: VECTOR, base: NONE, tasks: [task(fullMask(VECTOR, true), { labels: ['a'] })] },
+      { network: VECTOR, tasks: [task(fullMask(VECTOR, true), { labels: ['a'] })] },
       {
         network: SMALL_CONV,
-        base: NONE,
         tasks: ['a', 'b'].map((id, low) => task(randomMask(SMALL_CONV, [0.2, 0.7], { low, high: 0 }), { id })),
       },
       WINDOWS_MODEL,
       FEATURES_MODEL,
       NUMBERS_MODEL,
-      { ...TINY_MODEL, base: { kind: 'network', id: networkId(TINY) } },
-    ].map((model) => writeModel(model as Model, { schemes: [scheme] })),
+    ]
+      .map((model: Model) => writeModel(model, { schemes: [scheme] }))
+      .concat(writeModel(TINY_MODEL, { schemes: [scheme], maskOnly: true })),
   );
 corpus.push(
   writeModel(RELATED_MODEL, { schemes: ['context', 'related'] }),
   writeModel(RELATED_PACKED_MODEL, { schemes: ['raw', 'related'] }),
 );
 corpus.push(marked(writeModel(ARCHIVE_MODEL), 3, 1));
-corpus.push(writeModel({ network: SMALL_CONV, base: NONE, tasks: [] }), writeModel({ network: TINY, base: NONE, tasks: [] }));
+corpus.push(writeModel({ network: SMALL_CONV, tasks: [] }), writeModel({ network: TINY, tasks: [] }));
 /** With a page table, and longer than a first read; rare, as it is slow. */
 export const paged = writeModel({
   network: VECTOR,
-  base: NONE,
   tasks: Array.from({ length: 258 }, (_, i) =>
     task(randomMask(VECTOR, [0.5], { low: i, high: 0 }), { id: `task-number-${100 + i}`, labels: ['a'] }),
   ),

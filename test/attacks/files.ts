@@ -349,7 +349,7 @@ export const ATTACKS: readonly Attack[] = [
   ['bad-payload', 'bits beyond those that a base leaves open', three(bytes(based, 0), contexts)],
   ['over-limit', 'masks within the limit, beyond it with the base of one', crowd(1)],
   ['bad-header', 'the mark of a task that is not there', seal(encode([1, ...PLAIN]), [{ columns: bytes(), payload: PLAIN_PAYLOAD }], 2)],
-  ['bad-base', 'masks without their network', writeModel({ ...TINY_MODEL, base: { kind: 'network', id: networkId(TINY) } })],
+  ['bad-base', 'masks without their network', writeModel(TINY_MODEL, { maskOnly: true })],
   [
     'bad-header',
     'a base of 31 bytes',

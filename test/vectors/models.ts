@@ -65,7 +65,6 @@ const TINY_LABELS = ['cat', 'dog'];
 /** One task, every optional field of a one-task file in use. */
 export const TINY_MODEL: Model = {
   network: TINY,
-  base: { kind: 'none' },
   tasks: [
     task(randomMask(TINY, [0.4], { low: 3, high: 0 }), {
       labels: TINY_LABELS,
@@ -79,7 +78,6 @@ export const TINY_MODEL: Model = {
 /** Three tasks that share and differ: every index column is there. */
 export const ARCHIVE_MODEL: Model = {
   network: TINY,
-  base: { kind: 'none' },
   tasks: [
     task(randomMask(TINY, [0.5], { low: 4, high: 0 }), { id: 'a', labels: TINY_LABELS }),
     task(randomMask(TINY, [0.1, 1], { low: 5, high: 0 }), {
@@ -130,7 +128,6 @@ export function patchedMask(network: Network, density: number, bits: Seed): Uint
 /** One task whose payload holds layers told by counts alone, between layers that are coded. */
 export const PATCHES_MODEL: Model = {
   network: PATCHES,
-  base: { kind: 'none' },
   tasks: [
     task(
       patchedMask(PATCHES, 0.3, { low: 31, high: 0 }).map((bits, i) => (i === 2 ? fullMask(PATCHES, true)[i] : bits)),
@@ -157,7 +154,6 @@ export const WINDOWS: Network = {
 };
 export const WINDOWS_MODEL: Model = {
   network: WINDOWS,
-  base: { kind: 'none' },
   tasks: [task(patchedMask(WINDOWS, 0.25, { low: 35, high: 0 }), { labels: TINY_LABELS })],
 };
 
@@ -171,7 +167,6 @@ const NUMBERS: Network = {
 const features = { low: Float32Array.of(-1.5, 0, 1000), scale: Float32Array.of(127.5, 0.25, -3) };
 export const NUMBERS_MODEL: Model = {
   network: NUMBERS,
-  base: { kind: 'none' },
   tasks: [
     { constant: null, features: { ...features, names: ['size', 'Länge, mm', 'z'] } },
     { constant: null, features },
@@ -201,14 +196,12 @@ const permutedData = { dataset: 'mnist', pixelPermutation: { low: 77, high: 1 },
 /** Signed constants over permuted pixels: sizes are known, and where each pixel belongs. */
 export const PERMUTED_MODEL: Model = {
   network: PERMUTED,
-  base: { kind: 'none' },
   tasks: [task(patchedMask(PERMUTED, 0.2, { low: 32, high: 0 }), { labels: TINY_LABELS, data: permutedData })],
 };
 
 /** Packed signs, pixels in place, and two tasks. */
 export const PACKED_MODEL: Model = {
   network: PACKED,
-  base: { kind: 'none' },
   tasks: [
     task(patchedMask(PACKED, 0.1, { low: 33, high: 0 }), { id: 'a', labels: TINY_LABELS }),
     task(patchedMask(PACKED, 0.4, { low: 34, high: 0 }), { id: 'b', labels: TINY_LABELS, data: permutedData }),
@@ -227,7 +220,6 @@ const leaning = (network: Network, data: Task['data']): Model => {
   const more = { labels: TINY_LABELS, data };
   return {
     network,
-    base: { kind: 'none' },
     tasks: [
       task(alteredMask(network, base, 20, { low: 36, high: 0 }), { id: 'a', base: 'b', ...more }),
       task(base, { id: 'b', ...more }),
@@ -244,7 +236,6 @@ export const RELATED_PACKED_MODEL = leaning(PACKED, permutedData);
 /** Tasks over numbers: how each input becomes a byte stands in the transform, beside constant inputs and without. */
 export const FEATURES_MODEL: Model = {
   network: TINY,
-  base: { kind: 'none' },
   tasks: [null, Uint8Array.of(0b100100)].map((constant, i) =>
     task(randomMask(TINY, [0.4], { low: 38 + i, high: 0 }), {
       id: `sensor-${i}`,
