@@ -1,10 +1,10 @@
 // The header of a model file, between its MessagePack bytes and its meaning: one positional array
 //
-//   [reference?] [input, layers, distribution, sigma, seed, weight check]? [transforms, labels, data, tasks, columns, id bytes?]?
+//   [input, layers, distribution, sigma, seed, weight check | network id] [transforms, labels, data, tasks, columns, id bytes?]?
 //
-// The reference is there when the prefix says so: the 32-byte id of a network kept elsewhere, and then the network's six fields are not;
-// or a task's index, which means nothing and is not written any more. A network-only file has the six fields and nothing more. Transforms,
-// label sets and data sets are tables, each entry stored once; an entry that everybody uses is a number.
+// In a mask-only file, which its prefix tells, the 32-byte id of a network kept elsewhere stands for the network's six fields. A
+// network-only file has the six fields and nothing more. Transforms, label sets and data sets are tables, each entry stored once; an
+// entry that everybody uses is a number.
 // Every field is checked here and nowhere else; write.ts lays the bytes out, msgpack.ts spells them.
 
 import { sha256 } from '@noble/hashes/sha2.js';
@@ -53,8 +53,6 @@ export interface DataKind {
 }
 
 export interface Header {
-  /** A task's index that means nothing, in files that are no longer written; null in all others. */
-  readonly mark: number | null;
   /** Or the id of one that is kept elsewhere. */
   readonly network: Network | Uint8Array;
   /** CRC-32C of the first weights (`weightCheck`), 0 without a network. */
@@ -152,7 +150,6 @@ export function encodeHeader(header: Header): Uint8Array {
   const network = header.network instanceof Uint8Array ? [header.network] : networkValues(header.network, header.check);
   if (header.tasks === 0) return encode(network);
   return encode([
-    ...(header.mark === null ? [] : [header.mark]),
     ...network,
     tableValue(header.transforms.map(transformValue)),
     tableValue(header.labels.map(labelsValue)),
@@ -198,28 +195,24 @@ function finite(value: unknown, field: string): number {
  * compares `encodeHeader` of what the file means with its bytes.
  * @throws SeedmaskError 'bad-header'
  */
-export function decodeHeader(bytes: Uint8Array, hasReference: boolean): Header {
-  const fields = list(decode(bytes), 'the header', 6, 13);
-  const reference = hasReference ? referenceField(fields.shift()) : null;
-  const [mark, id] = typeof reference === 'number' ? [reference, null] : [null, reference];
-  const network = id ?? networkField(list(fields.splice(0, 5), 'the network', 5, 5));
-  const check = id ? 0 : uint(fields.shift(), 'weight check', 0, 0xffffffff);
-  if (!hasReference && fields.length === 0)
-    return { mark, network, check, transforms: [], labels: [], data: [], tasks: 0, columns: 0, idBytes: 0 };
+export function decodeHeader(bytes: Uint8Array, maskOnly: boolean): Header {
+  const fields = list(decode(bytes), 'the header', 6, 12);
+  const network = maskOnly ? idField(fields.shift()) : networkField(fields.splice(0, 5));
+  const check = maskOnly ? 0 : uint(fields.shift(), 'weight check', 0, 0xffffffff);
+  if (!maskOnly && fields.length === 0) return { network, check, transforms: [], labels: [], data: [], tasks: 0, columns: 0, idBytes: 0 };
   const transforms = table(fields.shift(), 'transforms', transformField);
   const labels = table(fields.shift(), 'labels', labelsField);
   const data = table(fields.shift(), 'data', dataField);
   const tasks = uint(fields.shift(), 'task count', 1, 0xffffffff);
-  if (mark !== null) uint(mark, 'reference', 0, tasks - 1);
   const columns = uint(fields.shift(), 'index columns', 0, 127);
   const idBytes = columns & 1 ? uint(fields.shift(), 'id width', 1, 128) : 0;
   if (fields.length > 0) throw wrong('the header', 'at its end', `${fields.length} more fields`);
-  return { mark, network, check, transforms, labels, data, tasks, columns, idBytes };
+  return { network, check, transforms, labels, data, tasks, columns, idBytes };
 }
 
-function referenceField(value: unknown): number | Uint8Array {
-  if (!(value instanceof Uint8Array)) return uint(value, 'reference', 0, 0xffffffff);
-  if (value.length !== 32) throw wrong('reference', '32 bytes', `${value.length} bytes`);
+function idField(value: unknown): Uint8Array {
+  if (!(value instanceof Uint8Array)) throw wrong('network id', '32 bytes', value);
+  if (value.length !== 32) throw wrong('network id', '32 bytes', `${value.length} bytes`);
   return Uint8Array.from(value);
 }
 

@@ -31,7 +31,8 @@ export type NetworkLookup = (id: Uint8Array) => Network | undefined;
 
 export const MAGIC = [0x89, 0x53, 0x4d, 0x4b, 0x0d, 0x0a];
 export const VERSION = 1;
-export const HAS_REFERENCE = 2;
+/** The one critical flag. */
+export const MASK_ONLY = 2;
 export const PREFIX_BYTES = 16;
 export const PAGE = 256;
 export const PAGE_BYTES = 10;
@@ -67,7 +68,7 @@ export function headerLength(bytes: Uint8Array): number {
   if (magic.some((byte, i) => byte !== MAGIC[i])) throw new SeedmaskError('not-a-model-file', { got: hex(magic), expected: hex(MAGIC) });
   need('the prefix', PREFIX_BYTES, bytes.length);
   if (bytes[6] !== VERSION) throw new SeedmaskError('unknown-version', { got: bytes[6], expected: VERSION });
-  if (bytes[7] & ~HAS_REFERENCE) throw new SeedmaskError('unknown-flag', { got: `0x${hex([bytes[7]])}`, expected: '0x02' });
+  if (bytes[7] & ~MASK_ONLY) throw new SeedmaskError('unknown-flag', { got: `0x${hex([bytes[7]])}`, expected: '0x02' });
   const length = viewOf(bytes).getUint32(8, true);
   within('header bytes', length, MAX_HEADER_BYTES);
   return length;
@@ -83,7 +84,7 @@ export function begin(bytes: Uint8Array, limits: Limits): Begun {
   const start = PREFIX_BYTES + length;
   const copy = bytes.slice(PREFIX_BYTES, start);
   checksum('the header', viewOf(bytes).getUint32(12, true), crc(bytes.subarray(0, 12), copy));
-  const header = decodeHeader(copy, (bytes[7] & HAS_REFERENCE) !== 0);
+  const header = decodeHeader(copy, (bytes[7] & MASK_ONLY) !== 0);
   within('tasks', header.tasks, limits.maxTasks);
   return { header, bytes: copy, layout: layoutOf(header, start) };
 }

@@ -275,12 +275,13 @@ def read(data, other=None, most=MAX_WEIGHTS):
     check(data[6] == 1 and data[7] & ~2 == 0, "unknown version or critical flags")
     check(length <= MAX_HEADER and 16 + length <= len(data), "cut short in its header")
     check(crc32c(data[:12] + data[16:16 + length]) == stored, "the header is damaged")
-    fields = items(unpack(data[16:16 + length]), 6, 13, "fields")
+    fields = items(unpack(data[16:16 + length]), 6, 12, "fields")
     home = fields.pop(0) if data[7] & 2 else None
-    if isinstance(home, bytes):
-        check(len(home) == 32 and other is not None and other["id"] == home, f"masks of the network {home.hex()}, which is not given")
+    if home is not None:
+        check(isinstance(home, bytes) and len(home) == 32, "header: the id of its network")
+        check(other is not None and other["id"] == home, f"masks of the network {home.hex()}, which is not given")
         network = other
-    else: network, fields = read_network((fields + [None] * 6)[:6]), fields[6:]
+    else: network, fields = read_network(fields[:6]), fields[6:]
     hashed = hashlib.sha256(b"seedmask model 1\n" + network["id"])
     if home is None and not fields:
         check(len(data) == 16 + length, "bytes after a network")
@@ -291,7 +292,6 @@ def read(data, other=None, most=MAX_WEIGHTS):
     tasks, columns = whole(fields[3], 1, 2**20, "task count"), whole(fields[4], 0, 127, "columns")
     check(columns % 2 == len(fields) - 5, "header: an id width, or none")
     width = whole(fields[5], 1, 128, "id width") if columns & 1 else 0
-    check(home is None or isinstance(home, bytes) or whole(home, 0, tasks - 1, "task marked") >= 0, "header: its first field")
     total = sum(l["weights"] for l in network["weighted"])
     check_entries(tables, network)
     present = [(name, f"S{width}" if name == "id" else kind) for bit, (name, kind) in enumerate(COLUMNS) if columns >> bit & 1]

@@ -14,10 +14,10 @@ import {
   DEFAULT_LIMITS,
   firstDifference,
   fits,
-  HAS_REFERENCE,
   type Limits,
   layoutOf,
   MAGIC,
+  MASK_ONLY,
   type NetworkLookup,
   PAGE_BYTES,
   PREFIX_BYTES,
@@ -139,7 +139,6 @@ function assemble(network: Network, maskOnly: boolean, unplaced: readonly Packed
   const arranged = arrange(tasks.map((task) => ({ ...task, logitScale: Math.fround(task.logitScale) })));
   const header = encodeHeader({
     ...arranged,
-    mark: null,
     network: maskOnly ? networkId(network) : network,
     check: weightCheck(network),
     tasks: tasks.length,
@@ -154,7 +153,7 @@ function assemble(network: Network, maskOnly: boolean, unplaced: readonly Packed
   const view = viewOf(file);
   file.set(MAGIC);
   file[6] = VERSION;
-  file[7] = maskOnly ? HAS_REFERENCE : 0;
+  file[7] = maskOnly ? MASK_ONLY : 0;
   view.setUint32(8, header.length, true);
   file.set(header, PREFIX_BYTES);
   view.setUint32(12, crc(file.subarray(0, 12), header), true);

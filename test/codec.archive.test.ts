@@ -28,7 +28,7 @@ import {
 } from '../codec/index.js';
 import { encode } from '../codec/msgpack.js';
 import { fullMask, type Network } from '../src/network.js';
-import { ATTACKS, MASK_ONLY_ATTACKS, MASKED, marked, seal } from './attacks/files.js';
+import { ATTACKS, MASK_ONLY_ATTACKS, MASKED, seal } from './attacks/files.js';
 import { leaveOut, runs } from './codec.effort.js';
 import {
   ARCHIVE_MODEL,
@@ -549,20 +549,6 @@ describe('packed tasks', () => {
     expect(readStandAlone(bytes)).toEqual(readPacked(bytes));
     const masks = writeModel(TINY_MODEL, { maskOnly: true });
     expect(() => readStandAlone(masks)).toThrow(/a mask-only file needs the network [0-9a-f]{64}, got none/);
-  });
-
-  test('of a file with the mark of a task are those of the file without', async () => {
-    const alone = writeModel(ARCHIVE_MODEL);
-    const bytes = marked(alone, 3, 2);
-    expect(readModel(bytes)).toEqual(readModel(alone));
-    expect(inspectModel(bytes)).toMatchObject({ maskOnly: false, contentId: contentId(ARCHIVE_MODEL) });
-    expect(writePacked(readPacked(bytes))).toEqual(alone);
-    const opened = await openArchive(ranges(bytes).read);
-    const tasks = await Promise.all(['a', 'a.b', 'b'].map((id) => opened.packedTask(id)));
-    expect(writePacked({ network: TINY, tasks })).toEqual(alone);
-    for (const read of [readModel, verifyModel])
-      expect(() => read(marked(alone, 3, 3))).toThrow(/reference must be an integer 0..2, got 3/);
-    expect(() => verifyModel(bytes)).toThrow(/not in its one canonical form: the file re-encodes differently at byte 7/);
   });
 
   test('cost 32 bytes or less in an archive beside the payload: ids, a permutation each, a temperature each', () => {

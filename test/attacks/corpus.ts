@@ -1,4 +1,4 @@
-// Valid files that hostile ones are made of: every scheme, one task, several and none, masks alone, bases, a mark, and a page table.
+// Valid files that hostile ones are made of: every scheme, one task, several and none, masks alone, bases, and a page table.
 
 import { type Limits, type Model, SCHEMES, type SchemeName, writeModel } from '../../codec/index.js';
 import { fullMask, type Network } from '../../src/network.js';
@@ -15,7 +15,6 @@ import {
   task,
   WINDOWS_MODEL,
 } from '../vectors/models.js';
-import { marked } from './files.js';
 
 /** What a reader of these may spend. */
 export const LIMITS: Limits = { maxFileBytes: 1 << 16, maxWeights: 1 << 16, maxMaskWeights: 1 << 15, maxTasks: 1000 };
@@ -48,7 +47,6 @@ corpus.push(
   writeModel(RELATED_MODEL, { schemes: ['context', 'related'] }),
   writeModel(RELATED_PACKED_MODEL, { schemes: ['raw', 'related'] }),
 );
-corpus.push(marked(writeModel(ARCHIVE_MODEL), 3, 1));
 corpus.push(writeModel({ network: SMALL_CONV, tasks: [] }), writeModel({ network: TINY, tasks: [] }));
 /** With a page table, and longer than a first read; rare, as it is slow. */
 export const paged = writeModel({

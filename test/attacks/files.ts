@@ -45,12 +45,6 @@ export function open(
   return { header: file.slice(16, start), tasks: parts, flags: file[7] };
 }
 
-/** A small file with the mark of a task, which writers leave out: one field more in front of its at most 14. */
-export function marked(file: Uint8Array, count: number, mark: number): Uint8Array {
-  const { header, tasks } = open(file, count);
-  return seal(bytes(header[0] + 1, mark, header.slice(1)), tasks, 2);
-}
-
 /** A network of linear dense layers: the plain file's, 6 inputs and 24 weights, or another. */
 const linear = (inputs: number, ...units: readonly number[]): Network => ({
   input: [1, 1, inputs],
@@ -83,7 +77,7 @@ function relabelled(utf8: readonly number[]): Uint8Array {
 }
 
 const tiny = writeModel(TINY_MODEL);
-const archive = marked(writeModel(ARCHIVE_MODEL), 3, 1);
+const archive = writeModel(ARCHIVE_MODEL);
 const patched = (file: Uint8Array, at: number, value: number) => bytes(file.slice(0, at), value, file.slice(at + 1));
 const u16 = (n: number) => [n & 255, n >>> 8];
 const f32 = (x: number) => Array.from(new Uint8Array(Float32Array.of(x).buffer));
@@ -267,7 +261,7 @@ export const ATTACKS: readonly Attack[] = [
   ['bad-header', 'a network alone, less a field', seal(encode(PLAIN.slice(0, 5)), [])],
   ['bad-header', 'a network alone and a table', alone({}, [0])],
   ['bad-header', 'a network alone and a count of no tasks', alone({}, [[], [], [], 0, 0])],
-  ['bad-header', 'a network alone that claims a base', alone({}, [], 2)],
+  ['bad-header', 'a network alone that claims to be masks', alone({}, [], 2)],
   ['trailing-bytes', 'a network alone and a byte', bytes(alone(), 0)],
   ['wrong-generator', 'a network alone of other weights', alone({ 5: 1 })],
   ['not-canonical', 'a network alone, spelled longer', seal(bytes(0x96, 0xcc, encode(PLAIN.slice(0, 6)).slice(1)), [])],
@@ -348,11 +342,11 @@ export const ATTACKS: readonly Attack[] = [
   ['bad-payload', 'a base that does not decode', three(based, bytes(contexts, 0))],
   ['bad-payload', 'bits beyond those that a base leaves open', three(bytes(based, 0), contexts)],
   ['over-limit', 'masks within the limit, beyond it with the base of one', crowd(1)],
-  ['bad-header', 'the mark of a task that is not there', seal(encode([1, ...PLAIN]), [{ columns: bytes(), payload: PLAIN_PAYLOAD }], 2)],
+  ['bad-header', 'the index of a task, and the network', seal(encode([0, ...PLAIN]), [{ columns: bytes(), payload: PLAIN_PAYLOAD }], 2)],
   ['bad-base', 'masks without their network', writeModel(TINY_MODEL, { maskOnly: true })],
   [
     'bad-header',
-    'a base of 31 bytes',
+    'an id of 31 bytes, and no network',
     seal(encode([new Uint8Array(31), ...PLAIN.slice(6)]), [{ columns: bytes(), payload: PLAIN_PAYLOAD }], 2),
   ],
 ];
