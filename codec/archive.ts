@@ -21,11 +21,7 @@ import {
   checkCanonical,
   checkPage,
   checkTask,
-  DEFAULT_LIMITS,
   headerLength,
-  type Limits,
-  lookedUp,
-  need,
   PAGE,
   PAGE_BYTES,
   PREFIX_BYTES,
@@ -33,10 +29,10 @@ import {
   pageTasks,
   payloadLengths,
   readHeads,
-  taskName,
-  within,
 } from './layout.js';
-import type { TaskHead } from './records.js';
+import { DEFAULT_LIMITS, type Limits, need, within } from './limits.js';
+import { lookedUp } from './networks.js';
+import { type TaskHead, taskName } from './records.js';
 import { basePlace } from './schemes.js';
 import { baseOfStored, checkBaseTask, decodeTask, type PackedTask, type StoredTask, type Task } from './tasks.js';
 

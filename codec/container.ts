@@ -12,26 +12,10 @@ import type { Seed } from '../src/random.js';
 import { DECODERS } from './decoders.js';
 import { SeedmaskError } from './errors.js';
 import { dataValue, encodeHeader, labelsValue, networkId, transformValue } from './header.js';
-import {
-  admit,
-  begin,
-  checkCanonical,
-  checkPage,
-  checkTask,
-  DEFAULT_LIMITS,
-  type FindNetwork,
-  type Limits,
-  lookedUp,
-  type NetworkLookup,
-  need,
-  notFound,
-  pageEntry,
-  pageTasks,
-  payloadLengths,
-  readHeads,
-  within,
-} from './layout.js';
+import { admit, begin, checkCanonical, checkPage, checkTask, pageEntry, pageTasks, payloadLengths, readHeads } from './layout.js';
+import { DEFAULT_LIMITS, type Limits, need, within } from './limits.js';
 import { encode } from './msgpack.js';
+import { type FindNetwork, lookedUp, type NetworkLookup, notFound } from './networks.js';
 import { arrange, dataKind, type TaskHead } from './records.js';
 import type { LayerCount, SchemeName } from './schemes.js';
 import { Bases, decodeTask, nameBases, type PackedTask, type Task } from './tasks.js';

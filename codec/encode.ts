@@ -7,8 +7,8 @@ import { DECODERS } from './decoders.js';
 import { deflate } from './deflate.js';
 import { SeedmaskError } from './errors.js';
 import { type BaseMask, fitsModel, gridOf, hintsOf, type Surroundings } from './grids.js';
-import { taskName } from './layout.js';
 import { RangeEncoder } from './rangecoder.js';
+import { taskName } from './records.js';
 import {
   basePlace,
   isMixed,

@@ -11,7 +11,7 @@
 import { hasRelu, inputs, kept, type Mask, type Network, regenerate, weighted } from '../src/network.js';
 import { encodePayload } from './encode.js';
 import type { Transform } from './header.js';
-import { checkTaskMask } from './layout.js';
+import { checkTaskMask } from './networks.js';
 import { SCHEME_NAMES, type SchemeName } from './schemes.js';
 import type { Task } from './tasks.js';
 

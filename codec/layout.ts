@@ -8,26 +8,14 @@
 //   index             width x tasks    records (records.ts)
 //   payloads          ...              one after the other, to the end of the file
 
-import { checkMask, type Mask, type Network, type Placed, place, ShapeError, size } from '../src/network.js';
+import { type Network, place, size } from '../src/network.js';
 import { crc32c } from './crc32c.js';
 import { SeedmaskError } from './errors.js';
-import { checkTables, decodeHeader, type Header, networkId, weightCheck } from './header.js';
+import { checkTables, decodeHeader, type Header, weightCheck } from './header.js';
+import { hex } from './hex.js';
+import { checkSizes, type Limits, need, within } from './limits.js';
+import { fits } from './networks.js';
 import { readColumns, recordBytes, type TaskHead } from './records.js';
-
-/** What a reader is ready to spend. */
-export interface Limits {
-  readonly maxFileBytes: number;
-  /** Weights of all masks that one call decodes, one after the other or together, those of bases once more for every task that leans. */
-  readonly maxWeights: number;
-  /** Weights of one mask, and values between two layers. */
-  readonly maxMaskWeights: number;
-  readonly maxTasks: number;
-}
-/** What is read unless somebody says more: masks of 256 MiB, which a file of a few kB can ask for. */
-export const DEFAULT_LIMITS: Limits = { maxFileBytes: 2 ** 30, maxWeights: 2 ** 31, maxMaskWeights: 2 ** 28, maxTasks: 2 ** 20 };
-
-/** Finds a network kept elsewhere by its 32-byte id. */
-export type NetworkLookup = (id: Uint8Array) => Network | undefined;
 
 export const MAGIC = [0x89, 0x53, 0x4d, 0x4b, 0x0d, 0x0a];
 export const VERSION = 1;
@@ -169,60 +157,10 @@ export function admit(header: Header, network: Network, limits: Limits): number[
   return weights;
 }
 
-/** Holds the layers of a network against what a reader takes, unless its caller says otherwise. */
-export function checkSizes(placed: readonly Placed[], most = DEFAULT_LIMITS.maxMaskWeights): void {
-  const total = placed.reduce((sum, { weights }) => sum + weights, 0);
-  within('weights of a mask', total, most);
-  for (const p of placed) within('values between two layers', Math.max(size(p.input), size(p.output)), most);
-}
-
-/** A network for a file without one: what `open` (container.ts) asks when the header has none. */
-export type FindNetwork = (id: Uint8Array) => Network;
-
-/** The network that was found for a file without one, if it is that network. */
-export function lookedUp(id: Uint8Array, network: Network | undefined): Network {
-  if (!network) throw notFound(id, 'none');
-  const found = hex(fits(() => networkId(network), 'bad-base', 'the network looked up', 'layers that fit'));
-  if (found === hex(id)) return network;
-  throw notFound(id, found);
-}
-
-/** What to throw when a file's network is not at hand. */
-export function notFound(id: Uint8Array, got: string): SeedmaskError {
-  const hint = 'Give the file that holds this network as well';
-  return new SeedmaskError('bad-base', { field: 'a mask-only file', expected: `the network ${hex(id)}`, got, hint });
-}
-
-/** What error messages call a task. */
-export const taskName = (head: { readonly id: string }, i: number): string => (head.id ? `task '${head.id}'` : `task ${i}`);
-
 export const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 export const crc = (first: Uint8Array, second: Uint8Array = new Uint8Array(0)): number => crc32c(second, crc32c(first));
-export const hex = (bytes: ArrayLike<number>): string => Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('');
 const hex32 = (value: number): string => `0x${value.toString(16).padStart(8, '0')}`;
-
-export function within(field: string, got: number, limit: number, hint?: string): void {
-  if (got > limit) throw new SeedmaskError('over-limit', { field, got, expected: limit, hint });
-}
-
-export function need(field: string, expected: number, got: number): void {
-  if (got < expected) throw new SeedmaskError('truncated', { field, expected, got });
-}
 
 function checksum(field: string, stored: number, computed: number): void {
   if (stored !== computed) throw new SeedmaskError('bad-checksum', { field, got: hex32(computed), expected: hex32(stored) });
-}
-
-/** Throws 'bad-task' unless a mask is the network's. */
-export const checkTaskMask = (network: Network, mask: Mask, field: string): void =>
-  fits(() => checkMask(network, mask), 'bad-task', field, 'one bit for every weight');
-
-/** Runs a check of shapes; its complaint becomes ours. */
-export function fits<T>(check: () => T, code: 'bad-task' | 'bad-header' | 'bad-base', field: string, expected: string): T {
-  try {
-    return check();
-  } catch (error) {
-    if (error instanceof ShapeError) throw new SeedmaskError(code, { field, expected, got: error.message });
-    throw error;
-  }
 }

@@ -5,7 +5,7 @@ import { ln } from '../src/exact.js';
 import { countKept, type Mask, weighted } from '../src/network.js';
 import { ContextModel } from './context.js';
 import { fitsModel, gridOf, hintsOf, type Surroundings } from './grids.js';
-import { checkTaskMask } from './layout.js';
+import { checkTaskMask } from './networks.js';
 import { isMixed } from './schemes.js';
 
 /** What bits cost, of any number of masks. Throws SeedmaskError bad-task for one of another network. */

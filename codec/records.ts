@@ -22,6 +22,9 @@ export interface TaskHead {
   readonly logitScale: number;
 }
 
+/** What error messages call a task. */
+export const taskName = (head: { readonly id: string }, i: number): string => (head.id ? `task '${head.id}'` : `task ${i}`);
+
 type Tables = Pick<Header, 'transforms' | 'labels' | 'data' | 'columns' | 'idBytes'>;
 
 /** What a task's id may be: nothing that needs escaping in a URL or a file name. */

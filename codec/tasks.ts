@@ -6,8 +6,7 @@ import type { Mask, Network } from '../src/network.js';
 import { DECODERS } from './decoders.js';
 import { SeedmaskError } from './errors.js';
 import type { BaseMask, Surroundings } from './grids.js';
-import { taskName } from './layout.js';
-import type { TaskHead } from './records.js';
+import { type TaskHead, taskName } from './records.js';
 import { basePlace, type DecodedPayload, type Decoders, decodePayload } from './schemes.js';
 
 export interface Task extends TaskHead {

@@ -7,27 +7,10 @@ import { DECODERS } from './decoders.js';
 import { baseToTry, encodeTask, placeBases } from './encode.js';
 import { SeedmaskError } from './errors.js';
 import { checkFields, encodeHeader, networkId, weightCheck } from './header.js';
-import {
-  checkSizes,
-  checkTaskMask,
-  crc,
-  DEFAULT_LIMITS,
-  firstDifference,
-  fits,
-  type Limits,
-  layoutOf,
-  MAGIC,
-  MASK_ONLY,
-  type NetworkLookup,
-  PAGE_BYTES,
-  PREFIX_BYTES,
-  pageTasks,
-  taskName,
-  VERSION,
-  viewOf,
-  within,
-} from './layout.js';
-import { arrange, writeColumns } from './records.js';
+import { crc, firstDifference, layoutOf, MAGIC, MASK_ONLY, PAGE_BYTES, PREFIX_BYTES, pageTasks, VERSION, viewOf } from './layout.js';
+import { checkSizes, DEFAULT_LIMITS, type Limits, within } from './limits.js';
+import { checkTaskMask, fits, type NetworkLookup } from './networks.js';
+import { arrange, taskName, writeColumns } from './records.js';
 import { SCHEME_NAMES, type SchemeName } from './schemes.js';
 import { Bases, decodeTask, type PackedTask, placesOf } from './tasks.js';
 

@@ -9,7 +9,7 @@
 
 import { crc32c } from '../codec/crc32c.js';
 import { SeedmaskError } from '../codec/index.js';
-import { checkTaskMask } from '../codec/layout.js';
+import { checkTaskMask } from '../codec/networks.js';
 import type { Features } from '../src/data.js';
 import { integerProgram } from '../src/engine/bounds.js';
 import { describe, inputs, isSignedConstant, kept, type Network, outputs, place, size } from '../src/network.js';

@@ -4,7 +4,7 @@
 // Sums of whole numbers below 2^24 are exact in f32 in any order, so other programs agree with ours to the last factor, ties included.
 
 import { SeedmaskError, type Task } from '../codec/index.js';
-import { checkTaskMask } from '../codec/layout.js';
+import { checkTaskMask } from '../codec/networks.js';
 import { integerProgram } from '../src/engine/bounds.js';
 import type { InputTransform } from '../src/engine/engine.js';
 import { type Architecture, inputs, kept, maskedWeights, type Network, regenerate, weighted } from '../src/network.js';

@@ -6,7 +6,7 @@
 //   layers.i.weight  f32, dense [out, in], conv [out, k, k, in]      layers.i.mask  uint8 of that shape, 1 kept
 
 import { type Tensor, writeSafetensors } from '../codec/index.js';
-import { checkTaskMask } from '../codec/layout.js';
+import { checkTaskMask } from '../codec/networks.js';
 import { describe, inputs, keptBytes, type Mask, type Network, regenerate, weightShapes } from '../src/network.js';
 import { formatSeed, keyOf } from '../src/random.js';
 import type { ExportedTask } from './floats.js';

@@ -3,8 +3,8 @@
 // that it leans on, which takes ten times as long.
 
 import { DECODERS } from '../../codec/decoders.js';
+import { hex } from '../../codec/hex.js';
 import { contentId, type StoredTask, standAloneStored, writePacked } from '../../codec/index.js';
-import { hex } from '../../codec/layout.js';
 import { baseOfStored, decodeTask } from '../../codec/tasks.js';
 import { packMask } from '../../src/engine/packed.js';
 import type { Network } from '../../src/network.js';

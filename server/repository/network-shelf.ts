@@ -2,8 +2,8 @@
 // made once for all its tasks, and it is forgotten with the last file that holds it.
 
 import { isDeepStrictEqual } from 'node:util';
+import { hex } from '../../codec/hex.js';
 import { type NetworkLookup, networkId } from '../../codec/index.js';
-import { hex } from '../../codec/layout.js';
 import type { Network } from '../../src/network.js';
 
 export class NetworkShelf {
