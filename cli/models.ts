@@ -3,7 +3,8 @@
 
 import { basename } from 'node:path';
 import { Option } from 'commander';
-import { type Archive, type ErrorCode, networkId, openArchive, SeedmaskError, type Task } from '../codec/index.js';
+import { hex } from '../codec/hex.js';
+import { type Archive, type ErrorCode, type NetworkLookup, networkId, openArchive, SeedmaskError, type Task } from '../codec/index.js';
 import { nearest } from '../server/spelling.js';
 import { describe, type Network } from '../src/network.js';
 import { formatSeed } from '../src/random.js';
@@ -11,8 +12,6 @@ import { openRanges } from './files.js';
 
 /** Archives may hold more weights than the default lets one call decode; one mask may not. 2^36 is 250,000 LeNet-300-100 tasks. */
 export const LIMITS = { maxWeights: 2 ** 36 };
-
-export const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
 /** What a task without an id is called: its file. */
 export const nameOf = (id: string, file: string): string => id || basename(file).replace(/\.smk$/, '');
@@ -35,7 +34,7 @@ export async function inFile<T>(file: string, work: () => T | Promise<T>): Promi
 }
 
 /** Opens a model file for single tasks while `work` runs. */
-export async function withArchive<T>(file: string, networks: Networks, work: (archive: Archive) => Promise<T>): Promise<T> {
+export async function withArchive<T>(file: string, networks: NetworkLookup, work: (archive: Archive) => Promise<T>): Promise<T> {
   const { fileBytes, read, close } = openRanges(file);
   try {
     return await work(await inFile(file, () => openArchive(read, { fileBytes, networks, limits: LIMITS })));
@@ -44,15 +43,12 @@ export async function withArchive<T>(file: string, networks: Networks, work: (ar
   }
 }
 
-/** Where the networks of mask-only files are. */
-export type Networks = (id: Uint8Array) => Network | undefined;
-
 /**
  * The networks of these files, found by id.
  * @param named the file of --network, which must hold one
  * @param others files that may: those that are damaged or hold only masks are passed over, as reading them will say why
  */
-export async function networksOf(named: string | undefined, others: readonly string[] = []): Promise<Networks> {
+export async function networksOf(named: string | undefined, others: readonly string[] = []): Promise<NetworkLookup> {
   const networkOf = (file: string) =>
     withArchive(
       file,
@@ -60,7 +56,7 @@ export async function networksOf(named: string | undefined, others: readonly str
       async ({ network }) => network,
     );
   const byId = new Map<string, Network>();
-  const add = (network: Network) => byId.set(hexOf(networkId(network)), network);
+  const add = (network: Network) => byId.set(hex(networkId(network)), network);
   if (named !== undefined) {
     try {
       add(await networkOf(named));
@@ -81,7 +77,7 @@ export async function networksOf(named: string | undefined, others: readonly str
     }
   }
   // One that does not fit is handed out as well, so that the complaint can name it.
-  return (id) => byId.get(hexOf(id)) ?? byId.values().next().value;
+  return (id) => byId.get(hex(id)) ?? byId.values().next().value;
 }
 
 /**

@@ -3,13 +3,13 @@
 // another order, or be others. Each is asked about the inputs that its own task makes of the rows. Masks are read one after the other, so an
 // archive of any length takes the memory of two.
 
-import { SeedmaskError, type Task } from '../codec/index.js';
+import { type NetworkLookup, SeedmaskError, type Task } from '../codec/index.js';
 import { asInputs, type Dataset, type Split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
 import { matchedAccuracy } from '../src/evaluate.js';
 import { inputs, outputs } from '../src/network.js';
 import { type Labelled, rowsOf } from './learn.js';
-import { inFile, type Networks, places, withArchive } from './models.js';
+import { inFile, places, withArchive } from './models.js';
 import type { Count } from './progress.js';
 
 /** Training rows that every known mask is asked about, spread evenly over all. */
@@ -37,7 +37,7 @@ export interface Taken {
 export async function nearestMask(
   engine: Engine,
   file: string,
-  networks: Networks,
+  networks: NetworkLookup,
   asTaken: (known: Task) => Taken,
   id?: string,
   update: Count = () => undefined,

@@ -13,7 +13,7 @@ import { encodePayload } from './encode.js';
 import type { Transform } from './header.js';
 import { checkTaskMask } from './networks.js';
 import { SCHEME_NAMES, type SchemeName } from './schemes.js';
-import type { Task } from './tasks.js';
+import { surroundingsOf, type Task } from './tasks.js';
 
 /**
  * The task with its free bits at the value that takes fewer bytes: the same integers and, on finite inputs, the same floats come out,
@@ -24,7 +24,7 @@ import type { Task } from './tasks.js';
 export function settleFreeBits(network: Network, task: Task, schemes: readonly SchemeName[] = SCHEME_NAMES): Task {
   checkTaskMask(network, task.mask, 'the mask');
   const mask = clearFreeBits(network, task.mask, task.transform);
-  const around = { network, pixelPermutation: task.data?.pixelPermutation ?? null };
+  const around = surroundingsOf(network, task);
   const bytes = (bits: Mask): number => encodePayload(around, bits, schemes).length;
   return bytes(mask) <= bytes(task.mask) ? { ...task, mask } : task;
 }

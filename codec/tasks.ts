@@ -31,7 +31,7 @@ export interface StoredTask extends PackedTask {
 export const baseOfStored = (network: Network, { leansOn }: StoredTask): BaseMask | undefined =>
   leansOn && { place: leansOn.place, mask: decodeTask(network, leansOn.task, leansOn.place, undefined, DECODERS).mask };
 
-export const surroundingsOf = (network: Network, head: TaskHead, base: BaseMask | undefined): Surroundings => ({
+export const surroundingsOf = (network: Network, head: TaskHead, base?: BaseMask): Surroundings => ({
   network,
   pixelPermutation: head.data?.pixelPermutation ?? null,
   base,

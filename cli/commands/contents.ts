@@ -4,12 +4,13 @@
 import { stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { Command } from 'commander';
+import { hex } from '../../codec/hex.js';
 import { inspectModel, networkId, SeedmaskError } from '../../codec/index.js';
 import { NO_LABELS } from '../../server/repository/catalogue.js';
 import { type Contents, entryOf } from '../../server/repository/contents.js';
 import { listFiles, readLabels } from '../../server/repository/files.js';
 import { checkNoInput, checkWritable, readFile, writeFileSafely } from '../files.js';
-import { hexOf, inFile, LIMITS, networksOf } from '../models.js';
+import { inFile, LIMITS, networksOf } from '../models.js';
 import { counted, type Output, outputOf } from '../options.js';
 
 interface Options extends Output {
@@ -68,7 +69,7 @@ export async function contentsOf(folder: string): Promise<Contents> {
     const bytes = readFile(file);
     const info = await inFile(file, () => inspectModel(bytes, LIMITS, networks));
     const url = relative(folder, file).split(sep).map(encodeURIComponent).join('/');
-    const network = hexOf(networkId(info.network));
+    const network = hex(networkId(info.network));
     if (info.tasks.length > 1) {
       const hint = `seedmask extract ${file} --all --out FOLDER makes them.`;
       throw new SeedmaskError('bad-store', { field: file, expected: 'a file of one task', got: `${info.tasks.length} tasks`, hint });
@@ -79,7 +80,7 @@ export async function contentsOf(folder: string): Promise<Contents> {
     }
     if (info.maskOnly) needed.set(network, file);
     const all = versions !== undefined && labels.has(versions) ? await readLabels(versions) : NO_LABELS;
-    tasks.push(entryOf(task, version, all, hexOf(info.contentId), url));
+    tasks.push(entryOf(task, version, all, hex(info.contentId), url));
   }
   for (const [network, file] of needed) {
     if (alone.has(network)) continue;

@@ -3,10 +3,11 @@
 
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
+import { hex } from '../../codec/hex.js';
 import { type Archive, inspectModel, SeedmaskError, writeModel, writePacked } from '../../codec/index.js';
 import { describe } from '../../src/network.js';
 import { checkNoInput, DISK, type Disk, makeFolder, statusOf, writeFileSafely } from '../files.js';
-import { hexOf, inFile, LIMITS, nameOf, networkFileOption, networksOf, places, withArchive } from '../models.js';
+import { inFile, LIMITS, nameOf, networkFileOption, networksOf, places, withArchive } from '../models.js';
 import { type Output, outputOf } from '../options.js';
 import { counting } from '../progress.js';
 
@@ -68,7 +69,7 @@ export async function extract(
     const write = async (task: string | null, path: string, bytes: Uint8Array): Promise<Extracted> => {
       const { contentId } = await inFile(file, () => inspectModel(bytes, LIMITS, () => archive.network));
       writeFileSafely(path, bytes, disk);
-      return { task, file: path, fileBytes: bytes.length, contentId: hexOf(contentId) };
+      return { task, file: path, fileBytes: bytes.length, contentId: hex(contentId) };
     };
     const inputs = [file, options.network];
     if (options.networkOnly) {

@@ -2,11 +2,12 @@
 
 import Table from 'cli-table3';
 import { Command } from 'commander';
+import { hex } from '../../codec/hex.js';
 import { type FileInfo, inspectModel, networkId } from '../../codec/index.js';
 import { describe, totalWeights } from '../../src/network.js';
 import { formatSeed } from '../../src/random.js';
 import { readFile } from '../files.js';
-import { hexOf, inFile, LIMITS, networkFileOption, networksOf } from '../models.js';
+import { inFile, LIMITS, networkFileOption, networksOf } from '../models.js';
 import { type Output, outputOf } from '../options.js';
 
 /** Above this many tasks the table has one row a task instead of one a layer. */
@@ -43,9 +44,9 @@ Examples:
         sigma: network.sigma,
         seed: formatSeed(network.seed),
         weights,
-        networkId: hexOf(networkId(network)),
+        networkId: hex(networkId(network)),
         maskOnly,
-        contentId: hexOf(info.contentId),
+        contentId: hex(info.contentId),
         tasks: info.tasks,
       };
       outputOf(options).print(value, () =>

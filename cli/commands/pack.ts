@@ -2,10 +2,20 @@
 // archive is written beside the old one and renamed over it.
 
 import { Command, InvalidArgumentError } from 'commander';
-import { inspectModel, type PackedTask, readPacked, rebase, SeedmaskError, TASK_ID, TASK_ID_TEXT, writePacked } from '../../codec/index.js';
+import {
+  inspectModel,
+  type NetworkLookup,
+  type PackedTask,
+  readPacked,
+  rebase,
+  SeedmaskError,
+  TASK_ID,
+  TASK_ID_TEXT,
+  writePacked,
+} from '../../codec/index.js';
 import { describe, type Network } from '../../src/network.js';
 import { checkWritable, DISK, type Disk, readFile, rewrite, statusOf, writeFileSafely } from '../files.js';
-import { inFile, LIMITS, type Networks, nameOf, networkDifferences, networkFileOption, networksOf } from '../models.js';
+import { inFile, LIMITS, nameOf, networkDifferences, networkFileOption, networksOf } from '../models.js';
 import { counted, type Output, outputOf } from '../options.js';
 import { type Count, counting } from '../progress.js';
 
@@ -161,7 +171,7 @@ function formHint(network: Network): string {
 }
 
 /** The tasks of an input under the ids they get. What is new to the archive is decoded once, to know that it can be. */
-async function readSource({ file, id }: Named, networks: Networks, isNew: boolean) {
+async function readSource({ file, id }: Named, networks: NetworkLookup, isNew: boolean) {
   const bytes = readFile(file);
   const { network, tasks } = await inFile(file, () => {
     if (isNew) inspectModel(bytes, LIMITS, networks);

@@ -5,6 +5,7 @@
 
 import { createHash } from 'node:crypto';
 import { Command, Option } from 'commander';
+import { hex } from '../../codec/hex.js';
 import { networkId, SeedmaskError } from '../../codec/index.js';
 import { createWasmEngine } from '../../src/engine/wasm.js';
 import { actionConflict, MASK0, MASK0_VALUES, MASK1, MASK1_VALUES, type Mask0, type Mask1 } from '../../src/masks/actions.js';
@@ -18,7 +19,6 @@ import { loadDataset } from '../datasets/load.js';
 import type { LoadedData } from '../datasets/own-data.js';
 import { checkNoInput, checkWritable, writeFileSafely } from '../files.js';
 import { accuracy, accuracyUnder, batchOf, classNamesOf, emptyLayer, partsOf } from '../learn.js';
-import { hexOf } from '../models.js';
 import { type NamedNetwork, networkOption } from '../network-option.js';
 import {
   dataOption,
@@ -217,7 +217,7 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
     epochs,
     batch: paper.batch,
     learningRate: paper.learningRate,
-    networkId: hexOf(networkId(network)),
+    networkId: hex(networkId(network)),
   });
   const json = options.json === true;
   const say = (text: string) => {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import {
   type Model,
+  type NetworkLookup,
   readModel,
   readPacked,
   SeedmaskError,
@@ -39,7 +40,7 @@ import {
   warningOf,
 } from '../learn.js';
 import { defaultShift, mirrorOption, rateOption, rotateOption, shiftOption } from '../learning-options.js';
-import { inFile, LIMITS, type Networks, nameOf, networkDifferences, networkFileOption, networksOf, withArchive } from '../models.js';
+import { inFile, LIMITS, nameOf, networkDifferences, networkFileOption, networksOf, withArchive } from '../models.js';
 import { nearestMask } from '../nearest.js';
 import {
   counted,
@@ -213,7 +214,7 @@ const isBetter = (a: Learned, b: Learned): boolean =>
   a.valAccuracy > b.valAccuracy || (a.valAccuracy === b.valAccuracy && a.bytesOnKnown <= b.bytesOnKnown);
 
 /** The network of the known masks. The name of a new task in their archive must be free. */
-const networkOf = (file: string, networks: Networks, { id }: Options): Promise<Network> =>
+const networkOf = (file: string, networks: NetworkLookup, { id }: Options): Promise<Network> =>
   withArchive(file, networks, async (archive) => {
     if (id !== undefined) {
       const names = archive.tasks === 1 ? (await archive.heads(0, 1)).map((head) => nameOf(head.id, file)) : [];
@@ -300,7 +301,7 @@ const writtenText = ({ fileBytes, tasks, leansOn }: Written): string =>
  * Writes the new task alone or, by an id, with all that the file holds by now: other masks may have come while this one was learned. It
  * leans on the known mask as it stands there, or on what that leans on.
  */
-async function write(out: string, file: string, networks: Networks, learned: TrainedTask, known: Task, id?: string): Promise<Written> {
+async function write(out: string, file: string, networks: NetworkLookup, learned: TrainedTask, known: Task, id?: string): Promise<Written> {
   if (id === undefined) {
     writeFileSafely(out, learned.bytes);
     return { fileBytes: learned.fileBytes, tasks: 1, leansOn: null };
@@ -311,7 +312,7 @@ async function write(out: string, file: string, networks: Networks, learned: Tra
 }
 
 /** The new task and all that the file holds now. */
-async function joined(file: string, networks: Networks, model: Model, known: Task, id: string) {
+async function joined(file: string, networks: NetworkLookup, model: Model, known: Task, id: string) {
   const found = await inFile(file, () => readPacked(readFile(file), LIMITS, networks));
   const differences = networkDifferences(model.network, found.network).map(([what, then, now]) => `${what} ${now} instead of ${then}`);
   if (differences.length > 0)

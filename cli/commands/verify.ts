@@ -1,10 +1,11 @@
 // seedmask verify: every check that there is, of one file after the other, up to the first that fails.
 
 import { Command } from 'commander';
+import { hex } from '../../codec/hex.js';
 import { networkId, SCHEMES, type SchemeName, type Verified, verifyModel } from '../../codec/index.js';
 import { describe } from '../../src/network.js';
 import { readFile } from '../files.js';
-import { hexOf, inFile, LIMITS, networkFileOption, networksOf } from '../models.js';
+import { inFile, LIMITS, networkFileOption, networksOf } from '../models.js';
 import { counted, type Output, outputOf } from '../options.js';
 import { counting } from '../progress.js';
 
@@ -56,9 +57,9 @@ async function run(files: readonly string[], options: Options): Promise<void> {
     file,
     ...counts,
     network: describe(network),
-    networkId: hexOf(networkId(network)),
+    networkId: hex(networkId(network)),
     maskOnly,
-    contentId: hexOf(contentId),
+    contentId: hex(contentId),
   }));
   outputOf(options).print({ checks: CHECKS, files: value }, () =>
     [
