@@ -13,6 +13,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import { z } from 'zod';
 import { SeedmaskError } from '../codec/errors.js';
+import { TASK_ID } from '../codec/records.js';
 
 export type Access = 'open' | 'key' | 'admin';
 
@@ -21,6 +22,7 @@ const [ANYONE_NAME, ADMIN_NAME] = ['anyone', 'admin'];
 
 const SHA256 = z.string().regex(/^[0-9a-f]{64}$/, 'a SHA-256: 64 hex digits in lower case');
 const [REQUESTS, SECONDS] = ['a whole number of at least 1', 'a whole number from 1 to 86400'];
+const isTasks = (text: string): boolean => text === '*' || TASK_ID.test(text.replace(/\*$/, ''));
 const KeyRecord = z.strictObject({
   /** What logs call the key's owner. */
   name: z
@@ -32,7 +34,7 @@ const KeyRecord = z.strictObject({
     ),
   sha256: SHA256,
   /** Names of the tasks it may use, a last * standing for any end; absent: all. */
-  tasks: z.array(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}\*?$|^\*$/, 'a task name, or the beginning of one and *')).optional(),
+  tasks: z.array(z.string().refine(isTasks, 'a task name, or the beginning of one and *')).optional(),
   /** Requests it may make in so many seconds; absent: any number. */
   limit: z
     .strictObject({ requests: z.int(REQUESTS).positive(REQUESTS), seconds: z.int(SECONDS).positive(SECONDS).max(86400, SECONDS) })

@@ -160,6 +160,11 @@ describe('keys', () => {
     ['no name', `{"keys": [{"sha256": "${sha256}"}]}`, '/keys/0/name of test'],
     ['a key itself', `{"keys": [{"name": "a", "sha256": "${sha256}", "key": "smk_secret"}]}`, 'free of other fields'],
     ['a bad task', `{"keys": [{"name": "a", "sha256": "${sha256}", "tasks": ["a b"]}]}`, '/keys/0/tasks/0 of test must be a task name'],
+    [
+      'two stars',
+      `{"keys": [{"name": "a", "sha256": "${sha256}", "tasks": ["*", "b*", "b**"]}]}`,
+      '/keys/0/tasks/2 of test must be a task name',
+    ],
     ['a bad limit', `{"keys": [{"name": "a", "sha256": "${sha256}", "limit": {"requests": 0, "seconds": 1}}]}`, '/keys/0/limit/requests'],
     [
       'a name twice',

@@ -5,7 +5,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
-import { DEFAULT_LIMITS, inspectModel, type Model, readModel, SeedmaskError, writeModel } from '../codec/index.js';
+import { DEFAULT_LIMITS, inspectModel, type Model, readModel, SeedmaskError, TASK_ID_TEXT, writeModel } from '../codec/index.js';
 import { openStore, type Store } from '../server/index.js';
 import { type Decoder, decodeMask, maskFile } from '../server/repository/decode.js';
 import { told as inIndex } from '../server/repository/told.js';
@@ -169,7 +169,7 @@ describe('what cannot be served fails alone, by name', () => {
     ['a damaged file', { 'good.smk': model, 'bad.smk': damaged }, 'bad-model-file', ['bad.smk cannot be served', 'CRC32C']],
     ['no model file', { 'bad.smk': 'hello' }, 'bad-model-file', ['bad.smk', 'not a Seedmask model file']],
     ['an empty file', { 'bad.smk': '' }, 'bad-model-file', ['bad.smk']],
-    ['a bad name', { 'my digits.smk': model }, 'bad-store', ['my digits.smk', 'a letter or digit']],
+    ['a bad name', { 'my digits.smk': model }, 'bad-store', ['my digits.smk', TASK_ID_TEXT]],
     ['a bad folder name', { '~x/1.smk': model }, 'bad-store', ['~x']],
     ['a version that is no number', { 't/latest.smk': model }, 'bad-store', ['latest.smk', 'such as 2.smk']],
     ['a version with zeros', { 't/01.smk': model }, 'bad-store', ['01.smk']],

@@ -17,6 +17,7 @@ import {
   type RangeRead,
   type StoredTask,
   TASK_ID,
+  TASK_ID_TEXT,
   type TaskHead,
 } from '../../codec/index.js';
 import type { Network } from '../../src/network.js';
@@ -198,10 +199,9 @@ export async function openFile(place: Place, fileLimit = FILE_LIMIT, networks?: 
   const names = heads.map((head) => (heads.length === 1 ? place.name : head.id));
   const bad = names.find((name) => !NAME.test(name));
   if (bad !== undefined) {
-    const expected = 'a task name: a letter or digit, then at most 127 of A-Z a-z 0-9 . _ ~ -';
     throw new SeedmaskError('bad-store', {
       field: `task name in ${place.file}`,
-      expected,
+      expected: TASK_ID_TEXT,
       got: bad,
       hint: 'Rename the file or the task.',
     });
