@@ -206,7 +206,7 @@ export function decodeHeader(bytes: Uint8Array, maskOnly: boolean): Header {
   const tasks = uint(fields.shift(), 'task count', 1, 0xffffffff);
   const columns = uint(fields.shift(), 'index columns', 0, 127);
   const idBytes = columns & 1 ? uint(fields.shift(), 'id width', 1, 128) : 0;
-  if (fields.length > 0) throw wrong('the header', 'at its end', `${fields.length} more fields`);
+  if (fields.length > 0) throw wrong('the header', 'without further fields', `${fields.length} more`);
   return { network, check, transforms, labels, data, tasks, columns, idBytes };
 }
 

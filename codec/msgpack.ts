@@ -9,6 +9,7 @@ import { SeedmaskError } from './errors.js';
 export type Value = number | bigint | string | Uint8Array | { readonly f32: number } | readonly Value[];
 
 const MAX_DEPTH = 4;
+const SUBSET = 'an unsigned integer, f32, bin, str or array';
 
 /** Canonical bytes of a value whose integers lie below 2^64. Throws 'bad-header' for texts and lists that the subset does not have. */
 export function encode(value: Value): Uint8Array {
@@ -111,7 +112,7 @@ export function scan(bytes: Uint8Array): void {
     skip(1);
     const token = bytes[at - 1];
     if (token < 0x80) continue;
-    if (token < 0x90) throw fail('no map', hex(token));
+    if (token < 0x90) throw fail(SUBSET, `a map (${hex(token)})`);
     if (token < 0xa0) enter(token & 15);
     else if (token < 0xc0) skip(token & 31);
     else if (token === 0xc4 || token === 0xd9) skip(length(1));
@@ -122,7 +123,7 @@ export function scan(bytes: Uint8Array): void {
     else if (token === 0xcd) skip(2);
     else if (token === 0xce || token === 0xca) skip(4);
     else if (token === 0xcf) skip(8);
-    else throw fail('an unsigned integer, f32, bin, str or array', hex(token));
+    else throw fail(SUBSET, hex(token));
   }
   if (at !== bytes.length) throw fail('the end of the header', `${bytes.length - at} more bytes`);
 }
