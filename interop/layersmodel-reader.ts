@@ -12,17 +12,21 @@ const COUNT = z
   .max(2 ** 31);
 const CONFIG = z.looseObject({ name: z.string().optional() });
 const LAYERS = z.array(z.looseObject({ class_name: z.string(), config: CONFIG })).max(4096);
+const TOPOLOGY = z.looseObject({ class_name: z.string(), config: z.union([z.looseObject({ layers: LAYERS }), LAYERS]) });
+/** Bytes of a number in the files, by its type there. */
+const BYTES = { float32: 4, int32: 4, bool: 1, complex64: 8, float16: 2, uint16: 2, uint8: 1 } as const;
+const TYPE = z.enum(Object.keys(BYTES) as (keyof typeof BYTES)[]);
+const WEIGHT = z.looseObject({
+  name: z.string(),
+  shape: z.array(COUNT).max(8),
+  dtype: TYPE,
+  quantization: z.looseObject({ dtype: TYPE.exclude(['float32']) }).optional(),
+});
 const MODEL = z.looseObject({
-  modelTopology: z.looseObject({
-    model_config: z.looseObject({ class_name: z.string(), config: z.union([z.looseObject({ layers: LAYERS }), LAYERS]) }),
-  }),
+  // The converter of Keras models puts `model_config` around what model.save writes.
+  modelTopology: z.preprocess((topology) => (topology as { model_config?: unknown } | undefined)?.model_config ?? topology, TOPOLOGY),
   weightsManifest: z.array(
-    z.looseObject({
-      paths: z.array(z.string().regex(/^[\w.-]+$/, 'a plain file name')),
-      weights: z.array(
-        z.looseObject({ name: z.string(), shape: z.array(COUNT).max(8), dtype: z.string(), quantization: z.unknown().optional() }),
-      ),
-    }),
+    z.looseObject({ paths: z.array(z.string().regex(/^(\.\/)?[^/\\:]+$/, 'a plain file name')), weights: z.array(WEIGHT) }),
   ),
 });
 type Layer = z.infer<typeof LAYERS>[number];
@@ -31,7 +35,8 @@ type Layer = z.infer<typeof LAYERS>[number];
 export interface LayersModelIndex {
   readonly files: readonly string[];
   readonly layers: readonly Layer[];
-  readonly weights: readonly { readonly name: string; readonly shape: readonly number[] }[];
+  /** All tensors in order, also those that no layer reads, with the types that the files hold. */
+  readonly weights: readonly { readonly name: string; readonly shape: readonly number[]; readonly type: keyof typeof BYTES }[];
 }
 
 /** @throws SeedmaskError bad-checkpoint */
@@ -45,13 +50,14 @@ export function readLayersModelIndex(json: Uint8Array): LayersModelIndex {
   const parsed = MODEL.safeParse(value);
   if (!parsed.success) throw badTensor('model.json', 'a LayersModel', z.prettifyError(parsed.error));
   const { modelTopology, weightsManifest } = parsed.data;
-  const { config } = modelTopology.model_config;
-  const weights = weightsManifest.flatMap((group) => group.weights);
-  for (const { name, dtype, quantization } of weights) {
-    if (dtype !== 'float32' || quantization !== undefined)
-      throw badTensor(name, 'float32, not quantized', quantization ? 'quantized' : dtype);
-  }
-  return { files: weightsManifest.flatMap((group) => group.paths), layers: Array.isArray(config) ? config : config.layers, weights };
+  const { config } = modelTopology;
+  return {
+    files: weightsManifest.flatMap(({ paths }) => paths.map((path) => path.replace(/^\.\//, ''))),
+    layers: Array.isArray(config) ? config : config.layers,
+    weights: weightsManifest.flatMap((group) =>
+      group.weights.map(({ name, shape, dtype, quantization }) => ({ name, shape, type: quantization?.dtype ?? dtype })),
+    ),
+  };
 }
 
 const PASSED = new Set(['InputLayer', 'Flatten', 'Reshape', 'Dropout', 'ReLU', 'Softmax', 'Activation']);
@@ -63,17 +69,26 @@ const SUPPORTED = 'Dense, Conv2D, MaxPooling2D, Flatten, Reshape, ReLU, Softmax,
  * @throws SeedmaskError bad-checkpoint that names the layer or tensor
  */
 export function readLayersModel({ layers, weights }: LayersModelIndex, data: Uint8Array): LayerTensors[] {
-  const total = weights.reduce((sum, { shape }) => sum + 4 * shape.reduce((a, b) => a * b, 1), 0);
+  const counts = weights.map(({ shape }) => shape.reduce((a, b) => a * b, 1));
+  const total = weights.reduce((sum, { type }, i) => sum + BYTES[type] * counts[i], 0);
   if (total !== data.length) throw badTensor('the weight files', `${total} bytes, as model.json says`, `${data.length} bytes`);
   const view = new DataView(data.buffer, data.byteOffset, data.length);
   let at = 0;
   const tensors = new Map(
-    weights.map(({ name, shape }): [string, NamedTensor] => {
-      const values = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => view.getFloat32(at + 4 * i, true));
-      at += values.byteLength;
-      return [name, { name, shape, values }];
+    weights.map(({ name, shape, type }, i) => {
+      const from = at;
+      at += BYTES[type] * counts[i];
+      const length = type === 'float32' ? counts[i] : 0;
+      return [name, { name, shape, type, values: Float32Array.from({ length }, (_, k) => view.getFloat32(from + 4 * k, true)) }];
     }),
   );
+  const tensorOf = (name: string, part: string): NamedTensor => {
+    const own = `${name}/${part}`;
+    const found = tensors.get(own) ?? [...tensors.values()].find((tensor) => tensor.name.endsWith(`/${own}`));
+    if (!found) throw badTensor(`${part} of layer ${name}`, `a tensor ${own}`, 'none');
+    if (found.type !== 'float32') throw badTensor(found.name, 'float32, not quantized', found.type);
+    return found;
+  };
   const chain = new Chain();
   let before: string | null = null;
   let softmax: string | null = null;
@@ -97,13 +112,13 @@ export function readLayersModel({ layers, weights }: LayersModelIndex, data: Uin
       must('dilation_rate', [1]);
       must('padding', ['valid', 'same']);
       must('data_format', ['channels_last', 'channelsLast']);
-      const get = (part: string) => {
-        const tensor = tensors.get(`${name}/${part}`) ?? [...tensors.values()].find((t) => t.name.endsWith(`/${name}/${part}`));
-        if (!tensor) throw badTensor(`${part} of layer ${name}`, `a tensor ${name}/${part}`, 'none');
-        return tensor;
-      };
-      const bias = config['use_bias'] !== false && { bias: get('bias') };
-      chain.add({ weight: get('kernel'), layout: LAYOUTS.keras, ...bias, ...(kind === 'Conv2D' && { padding: paddingOf(config) }) });
+      const bias = config['use_bias'] !== false && { bias: tensorOf(name, 'bias') };
+      chain.add({
+        weight: tensorOf(name, 'kernel'),
+        layout: LAYOUTS.keras,
+        ...bias,
+        ...(kind === 'Conv2D' && { padding: paddingOf(config) }),
+      });
     } else if (kind === 'MaxPooling2D') {
       must('pool_size', [2]);
       must('strides', [2]);

@@ -135,7 +135,21 @@ test('names that are the beginning of others come first', () => {
   }
 });
 
-test('a LayersModel that TensorFlow.js saved', async () => {
+/** The two files that `model.save` writes, as the handler of http sends them. */
+async function savedFiles(model: tf.LayersModel, config: tf.io.SaveConfig) {
+  let sent: FormData | undefined;
+  const fetchFunc = async (_: unknown, init?: RequestInit) => {
+    sent = init?.body as FormData;
+    return new Response();
+  };
+  await model.save(tf.io.http('http://localhost/', { fetchFunc }), config);
+  const [json, weights] = await Promise.all(
+    ['model.json', 'model.weights.bin'].map(async (name) => new Uint8Array(await (sent!.get(name) as Blob).arrayBuffer())),
+  );
+  return { json: JSON.parse(new TextDecoder().decode(json)) as Record<string, unknown>, weights };
+}
+
+test('a LayersModel that TensorFlow.js saved, also with its optimiser, and as the converter of Keras models writes it', async () => {
   const model = tf.sequential({
     layers: [
       tf.layers.conv2d({ inputShape: [9, 8, 2], filters: 5, kernelSize: 3, padding: 'same', activation: 'relu' }),
@@ -148,17 +162,19 @@ test('a LayersModel that TensorFlow.js saved', async () => {
     ],
   });
   model.setWeights(keras.map(([, { shape, values }]) => tf.tensor(values as Float32Array, [...shape])));
-  const saved: tf.io.ModelArtifacts[] = [];
-  await model.save(
-    tf.io.withSaveHandler(async (artifacts) => ({
-      modelArtifactsInfo: { dateSaved: new Date(), modelTopologyType: 'JSON' },
-      ...(saved.push(artifacts) && {}),
-    })),
-  );
-  const [{ modelTopology, weightSpecs, weightData }] = saved;
-  const json = { modelTopology: { model_config: modelTopology }, weightsManifest: [{ paths: ['a.bin'], weights: weightSpecs }] };
-  const index = readLayersModelIndex(new TextEncoder().encode(JSON.stringify(json)));
-  expect(given(readLayersModel(index, new Uint8Array(weightData as ArrayBuffer)))).toEqual(parameters);
+  // An optimiser has tensors that no layer reads, int32 among them.
+  model.compile({ optimizer: tf.train.momentum(0.1, 0.9), loss: 'categoricalCrossentropy' });
+  for (const includeOptimizer of [false, true]) {
+    const { json, weights } = await savedFiles(model, { includeOptimizer });
+    expect(json).toMatchObject({ modelTopology: { class_name: 'Sequential' }, weightsManifest: [{ paths: ['./model.weights.bin'] }] });
+    const converted = { ...json, modelTopology: { keras_version: '2.15.0', backend: 'tensorflow', model_config: json['modelTopology'] } };
+    for (const form of [json, converted]) {
+      const index = readLayersModelIndex(new TextEncoder().encode(JSON.stringify(form)));
+      expect(index.files).toEqual(['model.weights.bin']);
+      expect(index.weights.map(({ type }) => type).includes('int32')).toBe(includeOptimizer);
+      expect(given(readLayersModel(index, weights))).toEqual(parameters);
+    }
+  }
 });
 
 test('our own exports come back: LayersModel and ONNX, of images and of vectors', () => {
@@ -467,7 +483,7 @@ test('a LayersModel is held against the network too, whichever way its graph is 
     const models = [tf.model({ inputs: input, outputs: graph(input) })];
     if (layers.length > 0) models.push(tf.sequential({ layers: [tf.layers.inputLayer({ inputShape: [4, 4, 1] }), ...layers] }));
     return models.map((model) => {
-      const json = { modelTopology: { model_config: model.toJSON(null, false) }, weightsManifest: [] as object[] };
+      const json = { modelTopology: model.toJSON(null, false), weightsManifest: [] as object[] };
       const weights = model.weights.map(({ originalName, shape }) => ({ name: originalName, shape, dtype: 'float32' }));
       json.weightsManifest.push({ paths: ['w.bin'], weights });
       const bytes = weights.reduce((sum, { shape }) => sum + 4 * shape.reduce((a, b) => a! * b!, 1)!, 0);
@@ -903,10 +919,15 @@ test.each<[what: string, work: () => unknown, line: RegExp]>([
     () => layersModel([{ class_name: 'Dense', config: { name: 'd', activation: 'tanh' } }]),
     /activation of layer d must be linear or relu or softmax, got tanh/,
   ],
-  [
+  ...[{ dtype: 'float16' }, { dtype: 'float32', quantization: { dtype: 'float16' } }].map((type): [string, () => unknown, RegExp] => [
     'float16 weights',
-    () => layersModel([], [{ name: 'd/kernel', shape: [1], dtype: 'float16' }]),
-    /d\/kernel must be float32, not quantized, got float16/,
+    () => layersModel([{ class_name: 'Dense', config: { name: 'd', use_bias: false } }], [{ name: 'd/kernel', shape: [1], ...type }], 2),
+    /^d\/kernel must be float32, not quantized, got float16$/,
+  ]),
+  [
+    'texts among the weights',
+    () => layersModel([], [{ name: 'd/words', shape: [1], dtype: 'string' }]),
+    /model.json must be a LayersModel, got .*one of "float32"/,
   ],
   [
     'files that are too short',
