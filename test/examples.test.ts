@@ -1,16 +1,20 @@
 // Every example runs, and does what it says. Needs the built package, as `npm test` leaves it.
 
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { readModel, writeModel } from '../codec/index.js';
 import { ROOT } from './interop.material.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'seedmask-examples-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 const run = (name: string, ...words: string[]) =>
   execFileSync(process.execPath, [join(ROOT, 'examples', `${name}.mjs`), ...words], { encoding: 'utf8', cwd: folder });
+/** What an example complains of. */
+const failed = (name: string, ...words: string[]) =>
+  spawnSync(process.execPath, [join(ROOT, 'examples', `${name}.mjs`), ...words], { encoding: 'utf8', cwd: folder }).stderr;
 const trained = (name: string) => join(ROOT, 'models', 'trained', `${name}.smk`);
 
 test('train', () => {
@@ -24,6 +28,42 @@ test('pack, and swap masks of the packed file', () => {
   // The first test digit is a 7: README's logits of the one, others of the other.
   expect(first).toBe('mnist -32142 -14996 24870 24675 -92062 -32410 -127190 143192 -17801 17948');
   expect(second).toMatch(/^mnist-tiny( -?\d+){10}$/);
+});
+
+test('pack takes all tasks of a file, and refuses masks of another network', () => {
+  run('pack', 'both.smk', trained('mnist-tiny'), trained('mnist'));
+  const model = readModel(readFileSync(trained('mnist-tiny')));
+  const [task] = model.tasks;
+  writeFileSync(join(folder, 'third.smk'), writeModel(model));
+  expect(run('pack', 'three.smk', 'both.smk', 'third.smk')).toMatch(/^three.smk: 3 tasks /);
+  const ids = readModel(readFileSync(join(folder, 'three.smk'))).tasks.map(({ id }) => id);
+  expect(ids).toEqual(['mnist', 'mnist-tiny', 'third']);
+  const seed = { low: 5, high: 6 };
+  writeFileSync(join(folder, 'other.smk'), writeModel({ ...model, network: { ...model.network, seed }, tasks: [task] }));
+  expect(failed('pack', 'wrong.smk', 'third.smk', 'other.smk')).toContain('Error: other.smk has another network than third.smk');
+  expect(readdirSync(folder)).not.toContain('wrong.smk');
+});
+
+test('swap does with inputs what each task says, and refuses what it cannot swap', () => {
+  const model = readModel(readFileSync(trained('mnist-tiny')));
+  const [task] = model.tasks;
+  const written = (name: string, transform: object) =>
+    writeFileSync(
+      join(folder, name),
+      writeModel({
+        ...model,
+        tasks: [
+          { ...task, id: 'a' },
+          { ...task, id: 'b', transform: { ...task.transform, ...transform } },
+        ],
+      }),
+    );
+  // All inputs constant: no evidence is left.
+  written('constant.smk', { constant: new Uint8Array(98).fill(255) });
+  expect(run('swap', 'constant.smk').trimEnd().split('\n')[1]).toBe(`b${' 0'.repeat(10)}`);
+  written('mean.smk', { mean: 3 });
+  for (const file of ['mean.smk', trained('mnist-lenet5')])
+    expect(failed('swap', file)).toContain('Error: masks take turns on dense layers of signed constants alone');
 });
 
 test('classify', () => {
