@@ -3,6 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import { afterEach, expect, test, vi } from 'vitest';
+import { fetched } from '../web/page.js';
 import { open } from '../web/runtime.js';
 
 vi.mock('#workers', async (original) => ({ ...(await original<object>()), parallelism: () => 96 }));
@@ -38,7 +39,7 @@ test('bytes in any hands are the same file', async () => {
     model.close();
   }
   await expect(open(new ArrayBuffer(33 * 2 ** 20), { worker: false })).rejects.toThrow(
-    /the file has \d+ bytes, more than the 33554432 a page takes/,
+    /^the file: the beginning of it has \d+ bytes, more than the 33554432 a page takes$/,
   );
   await expect(open(new ArrayBuffer(7), { worker: false })).rejects.toThrow('not a Seedmask model file');
 });
@@ -61,4 +62,16 @@ test.each([
   vi.stubGlobal('Worker', NoWorker);
   await expect(open(file(), { worker: true, threads })).rejects.toThrow('no worker here');
   expect(names).toEqual([`seedmask:${asked}`]);
+});
+
+test('what does not come is named', async () => {
+  const cut = () => new ReadableStream({ pull: (to) => to.error(new TypeError('network error')) });
+  for (const [answer, line] of [
+    [() => Promise.reject(new TypeError('Failed to fetch')), 'Failed to fetch'],
+    [async () => new Response(null, { status: 404, statusText: 'Not Found' }), '404 Not Found'],
+    [async () => new Response(cut()), 'network error'],
+  ] as const) {
+    vi.stubGlobal('fetch', answer);
+    for (const get of [fetched, open]) await expect(get('https://models.test/a.smk')).rejects.toThrow(`https://models.test/a.smk: ${line}`);
+  }
 });

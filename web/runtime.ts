@@ -188,11 +188,15 @@ export async function open(
 async function given(source: string | URL | Blob | ArrayBuffer | Uint8Array): Promise<Uint8Array> {
   const address = typeof source === 'string' || source instanceof URL;
   const name = address ? String(source) : 'the file';
-  // An answer copies the bytes that it is made of, but not those of shared memory.
-  const response = address ? await fetch(source) : new Response(ArrayBuffer.isView(source) ? new Uint8Array(source) : source);
-  if (!response.ok) throw new Error(`${name}: ${response.status} ${response.statusText}`);
-  checkFileBytes(name, Number(response.headers.get('content-length')));
-  return bytesOf(response, name);
+  try {
+    // An answer copies the bytes that it is made of, but not those of shared memory.
+    const response = address ? await fetch(source) : new Response(ArrayBuffer.isView(source) ? new Uint8Array(source) : source);
+    if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
+    checkFileBytes('it', Number(response.headers.get('content-length')));
+    return await bytesOf(response, 'it');
+  } catch (error) {
+    throw new Error(`${name}: ${(error as Error).message}`);
+  }
 }
 
 /** Of a worker scope, whose name says that it is one of ours. */

@@ -43,7 +43,7 @@ const VALIDATION = 5000;
 export async function train(request: TrainRequest, report: (report: TrainReport) => void): Promise<Trained> {
   const files = Promise.all(FILES.map((name) => fetched(`${request.data}/${name}`)));
   const [images, labels, testImages, testLabels] = await files.catch((error: unknown) => {
-    throw new Error(`${said(error)}; run: seedmask data get mnist, then: seedmask serve --web`);
+    throw new Error(`${said(error)}; where the server has no digits, run: seedmask data get mnist, then: seedmask serve --web`);
   });
   const data = datasetFromIdx(images, labels, 'MNIST training set');
   const test = datasetFromIdx(testImages, testLabels, 'MNIST test set');
