@@ -64,6 +64,19 @@ test.each([
   expect(names).toEqual([`seedmask:${asked}`]);
 });
 
+test('clamped bytes, as ImageData has them, are bytes; no values are too few', async () => {
+  const model = await open(file(), { worker: false });
+  const bytes = Uint8Array.from({ length: 784 + 3 }, (_, i) => i % 251);
+  const clamped = new Uint8ClampedArray(bytes.buffer, 3);
+  const logits = await model.logits(bytes.subarray(3), 1);
+  expect(logits).toBeInstanceOf(Int32Array);
+  expect(await model.logits(clamped, 1)).toEqual(logits);
+  expect(await model.classify(clamped)).toEqual(await model.classify(bytes.subarray(3)));
+  const nothing = undefined as unknown as Uint8Array;
+  await expect(model.classify(nothing)).rejects.toThrow('got 0 input values, expected 1 rows x 784 values');
+  model.close();
+});
+
 test('what does not come is named', async () => {
   const cut = () => new ReadableStream({ pull: (to) => to.error(new TypeError('network error')) });
   for (const [answer, line] of [

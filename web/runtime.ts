@@ -28,14 +28,14 @@ export interface Prediction {
 }
 
 /** Raw values: bytes of pixels, or the numbers of a task over numbers. */
-type Raw = Uint8Array | Float32Array;
+type Raw = Uint8Array | Uint8ClampedArray | Float32Array;
 
 /** An open model file. Masks stay compiled within 64 MB; of more, those that were asked longest ago are compiled again. */
 export interface OpenModel {
   /** Its network, its tasks with their labels, its bytes. */
   readonly about: FileAbout;
   /**
-   * @param values raw values of one row: pixels 0 .. 255, height x width x channels, as uint8, or numbers as float32
+   * @param values raw values of one row: pixels 0 .. 255, height x width x channels, as uint8, also clamped, or numbers as float32
    * @param task its id; default the first
    * @throws Error (by rejection) when they are too few or too many, or one is no such number
    */
@@ -49,13 +49,17 @@ export interface OpenModel {
   close(): void;
 }
 
+/** Copied values as the bench takes them; a script without types may pass none. */
+const taken = (values: Raw | undefined): Uint8Array | Float32Array =>
+  values instanceof Uint8ClampedArray ? new Uint8Array(values.buffer) : (values ?? new Uint8Array(0));
+
 /** What a worker of this module answers. */
 const service = (threads: number) => {
   const bench = createClassifiers({ threads }).then((engine) => ({ engine, bench: new Bench(engine) }));
   return {
     open: async (bytes: Uint8Array) => (await bench).bench.open(bytes),
-    classify: async (choice: number, values: Raw) => (await bench).bench.classify(0, choice, values),
-    logits: async (choice: number, values: Raw, rows: number) => (await bench).bench.logits(0, choice, values, rows),
+    classify: async (choice: number, values: Raw) => (await bench).bench.classify(0, choice, taken(values)),
+    logits: async (choice: number, values: Raw, rows: number) => (await bench).bench.logits(0, choice, taken(values), rows),
     close: async () => (await bench).engine.close(),
   };
 };
