@@ -106,6 +106,8 @@ export function toC(network: Network, task: ExportedTask): CHeader {
       .replace(/(.{1,130})(,|$)/g, '  $1$2\n')
       .trimEnd();
   const { low, high } = network.seed;
+  const names = features?.names?.map(quoted).join(', ');
+  const columns = names === undefined ? '' : `\nstatic const char *const seedmask_columns[SEEDMASK_INPUTS] = {${names}};`;
   const body = `#include <stdint.h>
 #define SEEDMASK_INPUTS ${width}
 #define SEEDMASK_OUTPUTS ${outputs(network)}
@@ -119,7 +121,7 @@ export function toC(network: Network, task: ExportedTask): CHeader {
 #define SEEDMASK_EVEN ${even}
 #define SEEDMASK_ODD ${odd}
 #ifdef SEEDMASK_WITH_LABELS
-static const char *const seedmask_labels[SEEDMASK_LABELS] = {${labels.map(quoted).join(', ')}};
+static const char *const seedmask_labels[SEEDMASK_LABELS] = {${labels.map(quoted).join(', ')}};${columns}
 #endif
 static const uint8_t seedmask_mask[] = {
 ${list(stream.bytes.length ? stream.bytes : [0])}
@@ -130,8 +132,11 @@ ${INTERPRETER.replace('LAYER_ROWS', rows.map((row) => `  {${row.join(', ')}}`).j
    ${dataBytes} bytes of constant data and ${ramBytes} bytes of RAM for activations, without the caller's input and logits.
    seedmask_classify(input, logits): input are SEEDMASK_INPUTS raw bytes in order of height, width, channel; logits are SEEDMASK_OUTPUTS
    integers, times SEEDMASK_SCALE real; returns the index of the largest of the SEEDMASK_LABELS labelled ones, whose probabilities are
-   softmax(SEEDMASK_LOGIT_SCALE * SEEDMASK_SCALE * logits). Include it in one file.${
-     features ? '\n   seedmask_classify_numbers(numbers, logits) takes SEEDMASK_INPUTS floats and makes the bytes.' : ''
+   softmax(SEEDMASK_LOGIT_SCALE * SEEDMASK_SCALE * logits). Include it in one file; names of labels${columns && ' and columns'} are there
+   where SEEDMASK_WITH_LABELS is defined before.${
+     features
+       ? `\n   seedmask_classify_numbers(numbers, logits) takes SEEDMASK_INPUTS floats${columns && ', in order of seedmask_columns,'} and makes the bytes.`
+       : ''
    } */
 #ifndef SEEDMASK_H
 #define SEEDMASK_H ${model}

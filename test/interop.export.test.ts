@@ -283,6 +283,21 @@ describe.skipIf(!hasGcc && !process.env['CI'])('gcc', () => {
     expect(ram - ramBytes).toBeLessThanOrEqual(96);
   });
 
+  test('numbers with names have them in order', () => {
+    const { made } = numbers();
+    const named = Array.from({ length: inputs(made.network) }, (_, i) => `größe "${i}"`);
+    const features = { ...made.task.transform.features!, names: named };
+    const { text } = toC(made.network, { ...made.task, transform: { ...made.task.transform, features } });
+    expect(text).toContain('takes SEEDMASK_INPUTS floats, in order of seedmask_columns, and makes');
+    expect(toC(made.network, made.task).text).not.toContain('columns');
+    writeFileSync(join(folder, 'model.h'), text);
+    const print = 'for (int i = 0; i < SEEDMASK_INPUTS; i++) puts(seedmask_columns[i]);';
+    const main = `#define SEEDMASK_WITH_LABELS\n#include "model.h"\n#include <stdio.h>\nint main(void) { ${print} return !seedmask_classify_numbers; }\n`;
+    writeFileSync(join(folder, 'main.c'), main);
+    execFileSync('gcc', [...GCC, '-Wno-address', '-o', join(folder, 'main'), join(folder, 'main.c')]);
+    expect(execFileSync(join(folder, 'main'), { encoding: 'utf8' }).trimEnd().split('\n')).toEqual(named);
+  });
+
   /** What a compiler says of a source file; nothing where it takes it. */
   const complaint = (compiler: string, standard: string, source: string) => {
     const flags = ['-Wall', '-Wextra', '-pedantic', '-Werror', '-fsyntax-only', '-I', folder, '-x', compiler === 'gcc' ? 'c' : 'c++', '-'];

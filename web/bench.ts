@@ -24,6 +24,10 @@ export interface TaskAbout {
   /** Value i of an input is value order[i] of the upright image; null where the task takes images as they are. */
   readonly order: Uint32Array | null;
   readonly renamed: boolean;
+  /** What a row has: bytes of pixels, 0 .. 255, or finite numbers as float32. */
+  readonly values: 'pixels' | 'numbers';
+  /** Names of the values of a row, in order, where they are numbers with names. */
+  readonly columns?: readonly string[];
 }
 
 export interface LayerAbout {
@@ -169,13 +173,15 @@ function about(file: number, { network, tasks }: Opened, stored: readonly Packed
     fileBytes,
     headerBytes: stored.reduce((rest, { payload }) => rest - payload.length, fileBytes),
     layers: weighted(network).map(seen),
-    tasks: tasks.map(({ id, labels, data, mask }, i) => ({
+    tasks: tasks.map(({ id, labels, data, mask, transform: { features } }, i) => ({
       id,
       labels,
       payloadBytes: stored[i].payload.length,
       kept: totalKept(mask),
       order: data?.pixelPermutation ? permutation(inputs(network), data.pixelPermutation, DOMAIN.pixelPermutation) : null,
       renamed: Boolean(data?.labelPermutation),
+      values: features ? 'numbers' : 'pixels',
+      columns: features?.names,
     })),
   };
 }
