@@ -4,11 +4,13 @@ import { inflateRawSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { PIXELS } from '../src/engine/engine.js';
 import { KERNELS } from '../src/engine/kernels.js';
+import { packMask } from '../src/engine/packed.js';
 import { Allocations, Machine } from '../src/engine/wasm/machine.js';
 import { regenerateLayer } from '../src/engine/wasm/regenerate.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { fullMask, type Network, regenerate, ShapeError, sigmaOf, weighted } from '../src/network.js';
 import { DISTRIBUTIONS, type Distribution, fillWeights, parseSeed } from '../src/random.js';
+import { conv, dense, net } from './engine.material.js';
 
 const bytesOf = (name: 'single' | 'shared') => new Uint8Array(inflateRawSync(Buffer.from(KERNELS[name], 'base64')));
 
@@ -189,6 +191,26 @@ test('a closed engine says so instead of waiting for its threads', async () => {
   machine.close();
   expect(() => machine.run([['meet']])).toThrow('the engine is closed');
 });
+
+test.each([1, 2])(
+  'what a closed engine of %s threads made answers no more, however small the question, and can be freed',
+  async (threads) => {
+    const line = net([1, 1, 64], dense(8), dense(3, 'linear'));
+    const image = net([8, 8, 1], conv(4), dense(3, 'linear'));
+    const engine = await createWasmEngine({ threads });
+    const made = [line, { ...line, distribution: 'normal' as const }, image].map((network) => engine.classifier(network));
+    const any = engine.anyMask(line)!;
+    const pixels = new Uint8Array(64).fill(9);
+    const ask = [
+      ...made.map((classifier) => () => classifier.logits(pixels, 1)),
+      () => any.logits(packMask(line, fullMask(line, true)), pixels, 1),
+    ];
+    for (const one of ask) one();
+    engine.close();
+    for (const late of [...ask, () => engine.classifier(line), () => engine.anyMask(line)]) expect(late).toThrow('the engine is closed');
+    for (const one of [...made, any]) one.free();
+  },
+);
 
 test('what does not fit into memory is said, and leaves nothing behind', async () => {
   const machine = await Machine.create(1, KERNELS.single);

@@ -150,20 +150,27 @@ export class Machine {
     return new Machine(memory, exports, control, threads, workers.terminate);
   }
 
+  /** The kernels, for all but giving memory back. @throws Error when the engine is closed */
+  get #kernels(): Exports {
+    if (this.#closed) throw new Error('the engine is closed');
+    return this.#exports;
+  }
+
   get bytes(): number {
     return this.#memory.buffer.byteLength;
   }
 
   /**
-   * @throws ShapeError when no piece may be so large; RangeError when memory is full
+   * @throws ShapeError when no piece may be so large; RangeError when memory is full; Error when the engine is closed
    */
   allocate(bytes: number): number {
+    const kernels = this.#kernels;
     if (bytes > LARGEST)
       throw new ShapeError(
         `${bytes} bytes in one piece are more than the ${LARGEST} of the kernels: smaller layers, smaller batches or fewer rows take less`,
       );
     try {
-      return this.#exports.allocate(bytes) >>> 0;
+      return kernels.allocate(bytes) >>> 0;
     } catch (cause) {
       throw new RangeError(`the memory of the kernels has no room for another ${bytes} bytes`, { cause });
     }
@@ -193,7 +200,7 @@ export class Machine {
   /** Runs the operations in order on all threads; returns when they are done. Where several wait for each other, a trap of the caller's closes the engine. */
   run(operations: readonly Operation[]): void {
     if (operations.length === 0) return;
-    if (this.#closed) throw new Error('the engine is closed');
+    const kernels = this.#kernels;
     if (operations.length > MAX_OPERATIONS) throw new RangeError(`a tape holds ${MAX_OPERATIONS} operations, got ${operations.length}`);
     const words = this.u32(this.#tape, (operations.length + 1) * WORDS);
     const floats = this.f32(this.#tape, (operations.length + 1) * WORDS);
@@ -206,7 +213,7 @@ export class Machine {
     });
     words[operations.length * WORDS] = 0;
     try {
-      this.#exports.start(this.#tape, this.#control, this.threads);
+      kernels.start(this.#tape, this.#control, this.threads);
     } catch (error) {
       // The other threads wait at a barrier that this one has left.
       if (this.threads > 1) this.close();
@@ -217,33 +224,33 @@ export class Machine {
   /** Integer logits in tiles of `size` samples (assembly/integer.ts), dealt to all threads or done by this one. */
   integerTiles(program: number, pixels: number, rows: number, size: number, scratch: number, logits: number, deal: boolean): void {
     if (deal) this.run([['integerTiles', program, pixels, rows, size, scratch, logits]]);
-    else this.#exports.integerTiles(program, pixels, rows, size, scratch, logits, 0, 1);
+    else this.#kernels.integerTiles(program, pixels, rows, size, scratch, logits, 0, 1);
   }
 
   /** The same one sample at a time (assembly/single.ts). */
   integerRows(program: number, pixels: number, rows: number, scratch: number, logits: number, deal: boolean): void {
     if (deal) this.run([['integerRows', program, pixels, rows, scratch, logits]]);
-    else this.#exports.integerRows(program, pixels, rows, scratch, logits, 0, 1);
+    else this.#kernels.integerRows(program, pixels, rows, scratch, logits, 0, 1);
   }
 
   /** Integer logits under a mask that is still packed (assembly/packed.ts). */
   packedRows(program: number, mask: number, pixels: number, rows: number, scratch: number, logits: number): void {
-    this.#exports.packedRows(program, mask, pixels, rows, scratch, logits);
+    this.#kernels.packedRows(program, mask, pixels, rows, scratch, logits);
   }
 
   /** The same two of floats under a sparse mask (assembly/float.ts). */
   floatTiles(deal: boolean, ...operands: FloatOperands): void {
     if (deal) this.run([['floatTiles', ...operands]]);
-    else this.#exports.floatTiles(...operands, 0, 1);
+    else this.#kernels.floatTiles(...operands, 0, 1);
   }
 
   floatRows(...operands: FloatOperands): void {
-    this.#exports.floatRows(...operands);
+    this.#kernels.floatRows(...operands);
   }
 
   /** Regenerates the first `count` weights of a layer, a multiple of 2048, as f32 at `out`. */
   weights(distribution: number, sigma: number, seed: { low: number; high: number }, stream: number, out: number, count: number): void {
-    this.#exports.weights(distribution, sigma, seed.low, seed.high, stream, out, count);
+    this.#kernels.weights(distribution, sigma, seed.low, seed.high, stream, out, count);
   }
 
   close(): void {
