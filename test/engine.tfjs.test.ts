@@ -55,3 +55,36 @@ test.each(['cpu', 'wasm'] as const)('%s: a convolution may stand behind a dense 
     });
   }
 });
+
+test('a closed engine has freed its classifiers and makes no more', async () => {
+  const line = net([1, 1, 6], dense(3, 'linear'));
+  const before = tf.memory().numTensors;
+  const engine = await engineOn('cpu')();
+  const [kept, freed] = [engine.classifier(line), engine.classifier(line)];
+  freed.free();
+  engine.close();
+  expect(tf.memory().numTensors).toBe(before);
+  expect(() => kept.logits(new Uint8Array(6), 1)).toThrow('this classifier has been freed');
+  expect(() => engine.classifier(line)).toThrow('the engine is closed');
+  kept.free();
+  engine.close();
+});
+
+test('a layer of more inputs than f32 can add exactly is refused, where its sums would never end', async () => {
+  const most = Math.floor(2 ** 24 / 3);
+  const engine = await engineOn('cpu')();
+  const of = (width: number) => {
+    const network = net([1, 1, width], dense(1, 'linear'));
+    return { network, options: { mask: [new Uint8Array(Math.ceil(width / 8)).fill(1, 0, 1)] } };
+  };
+  const wide = of(most + 1);
+  expect(() => engine.classifier(wide.network, wide.options)).toThrow(
+    `layer 0 sums ${most + 1} inputs, more than the ${most} whose sums are exact in f32: the wasm engine takes it`,
+  );
+  const { network, options } = of(most);
+  const pixels = new Uint8Array(most).fill(255, 0, 1);
+  const [ours, theirs] = [engine, createReferenceEngine()].map((e) => e.classifier(network, options).logits(pixels, 1));
+  expect(ours).toEqual(theirs);
+  expect(Math.abs(ours[0])).toBe(255);
+  engine.close();
+});

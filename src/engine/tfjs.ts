@@ -19,6 +19,8 @@ import {
   type Placed,
   place,
   regenerate,
+  ShapeError,
+  weighted,
   weightShapes,
   windowOf,
 } from '../network.js';
@@ -62,10 +64,23 @@ type Tensor = TfjsCore.Tensor;
 const ROWS = 256;
 /** Whole numbers up to here are exact in f32. */
 const EXACT = 2 ** 24;
+/** Inputs that a unit of an integer program may have: cut by 2, the least base, a number is at most 3 in the end, as `exactSums` counts. */
+const MOST_INPUTS = Math.floor(EXACT / 3);
 
 /** @param tf an instance whose backend is set and ready */
 export function createTfjsEngine(tf: TensorFlow): Engine {
-  const classify = (network: Network, options: ClassifierOptions = {}) => classifier(tf, network, options);
+  const standing = new Set<Classifier>();
+  let closed = false;
+  const classify = (network: Network, options: ClassifierOptions = {}): Classifier => {
+    if (closed) throw new Error('the engine is closed');
+    const made = classifier(tf, network, options);
+    standing.add(made);
+    const free = () => {
+      standing.delete(made);
+      made.free();
+    };
+    return { ...made, free };
+  };
   return {
     name: 'tfjs',
     threads: 1,
@@ -75,7 +90,11 @@ export function createTfjsEngine(tf: TensorFlow): Engine {
     classifier: classify,
     anyMask: byClassifiers(classify),
     ...trainersOver((network, data, batch, weights, biases) => gradientsOf(tf, network, data, batch, { weights, biases })),
-    close: () => undefined,
+    close() {
+      closed = true;
+      for (const made of standing) made.free();
+      standing.clear();
+    },
   };
 }
 
@@ -170,6 +189,11 @@ function classifier(
   if (parameters) checkParameters(network, parameters);
   const all = parameters?.weights ?? regenerate(network);
   const program = parameters ? null : integerProgram(network, mask, transform, all);
+  const wide = program ? weighted(network).find(({ fanIn }) => fanIn > MOST_INPUTS) : undefined;
+  if (wide) {
+    const found = `layer ${wide.stream} sums ${wide.fanIn} inputs, more than the ${MOST_INPUTS} whose sums are exact in f32`;
+    throw new ShapeError(`${found}: the wasm engine takes it`);
+  }
   const shapes = weightShapes(network);
   const masked = maskedWeights(all, mask);
   const weights = masked.map((w, layer) => tf.tensor(w, shapes[layer]));
