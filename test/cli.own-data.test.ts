@@ -636,6 +636,20 @@ test('eval draws no matrix of more classes than a screen has room for, and says 
   expect(evaluate('matrix/7.csv')).toMatch(/│ kind 7 .*│ - {2,}│\n/);
 });
 
+test('names from a file break no line of eval and inspect, and move no cursor', () => {
+  const labels = ['two\nlines', '\u001b[31mred', '\u202eturned'];
+  const rows = Array.from({ length: 60 }, (_, i) => `${i % 3},${(i * 7) % 5},"${labels[i % 3]}"`);
+  put({ 'odd/rows.csv': [`"a\u001b[2J",b,label`, ...rows].join('\n') });
+  const words = ['--network', 'fc:2-8-3', '--epochs', '1', '--density', '0.1', '--out', 'odd/x.smk'];
+  expect(seedmask('train', '--data', 'odd/rows.csv', ...words).status).toBe(0);
+  const { stdout } = seedmask('eval', 'odd/x.smk', '--data', 'odd/rows.csv', '--all');
+  expect(stdout).toMatch(/truth . said [│ ]+( \[31mred| turned|two lines) /);
+  expect(stdout).toMatch(/Most confused: .*(two lines|\[31mred| turned) taken for /);
+  const shown = `${stdout}${seedmask('inspect', 'odd/x.smk').stdout}`;
+  expect(shown).toContain('of numbers: a [2J, b');
+  expect(shown.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\u202e]/u);
+});
+
 test('a warning names the empty layer, or what is as good without looking', () => {
   const network = maskNetwork({ input: [1, 1, 4], layers: [{ kind: 'dense', units: 2, activation: 'linear' }] }, { low: 0, high: 0 });
   const engine = createReferenceEngine();

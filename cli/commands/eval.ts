@@ -112,9 +112,10 @@ function matrix({ perClass, confusion }: Evaluation): string {
 
 /** How many rows a class has, and how many of them are right. */
 const linesOf = ({ perClass }: Evaluation): string =>
-  perClass.map((c) => `${rightOf(c).padStart(7)} of ${counted(c.samples, 'row')}: ${oneLine(c.label)}`).join('\n');
+  perClass.map((c) => `${rightOf(c).padStart(7)} of ${counted(c.samples, 'row')}: ${c.label}`).join('\n');
 
-function text(file: string, rows: string, result: Evaluation): string {
+function text(file: string, rows: string, evaluation: Evaluation): string {
+  const result = { ...evaluation, perClass: evaluation.perClass.map((c) => ({ ...c, label: oneLine(c.label) })) };
   const { accuracy, nll, ece, perClass, confusion, logits } = result;
   const fits = perClass.length <= MATRIX_CLASSES;
   const worst = confusion

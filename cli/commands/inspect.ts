@@ -4,6 +4,7 @@ import Table from 'cli-table3';
 import { Command } from 'commander';
 import { hex } from '../../codec/hex.js';
 import { type FileInfo, inspectModel, networkId } from '../../codec/index.js';
+import { oneLine } from '../../codec/one-line.js';
 import { describe, totalWeights } from '../../src/network.js';
 import { formatSeed } from '../../src/random.js';
 import { readFile } from '../files.js';
@@ -88,7 +89,7 @@ const NAMES = 12;
 
 /** Names as one line of a terminal, whatever a file calls things. */
 function listed(names: readonly string[]): string {
-  const shown = names.slice(0, NAMES).join(', ').replace(/\p{C}/gu, '\ufffd');
+  const shown = oneLine(names.slice(0, NAMES).join(', '));
   return names.length > NAMES ? `${shown} and ${names.length - NAMES} more` : shown;
 }
 
