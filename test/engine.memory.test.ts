@@ -3,6 +3,7 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import { PIXELS } from '../src/engine/engine.js';
 import { KERNELS } from '../src/engine/kernels.js';
+import { createReferenceEngine } from '../src/engine/reference.js';
 import { Machine } from '../src/engine/wasm/machine.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { type Network, weightCounts } from '../src/network.js';
@@ -98,4 +99,15 @@ test('a trap closes the engine: no later call waits for threads that wait at a b
   const nowhere = 2 ** 32 - 64;
   expect(() => machine.run([['sumRows', nowhere, 100, 64, nowhere]])).toThrow(WebAssembly.RuntimeError);
   expect(() => machine.run([['meet']])).toThrow('the engine is closed');
+});
+
+test('very wide layers of floats pass few samples at once, with the same bits', async () => {
+  const network = { ...net([1, 1, 600_000], dense(2, 'linear')), distribution: 'normal' as const };
+  const [ours, theirs] = [await createWasmEngine({ threads: 1 }), createReferenceEngine()];
+  const before = ours.memoryBytes;
+  const pixels = Uint8Array.from({ length: 9 * 600_000 }, (_, i) => (i % 5 ? 0 : i % 251));
+  const [found, want] = [ours, theirs].map((engine) => engine.classifier(network).logits(pixels, 9));
+  expect(found).toEqual(want);
+  expect(ours.memoryBytes - before).toBeLessThan(100 * 2 ** 20);
+  ours.close();
 });

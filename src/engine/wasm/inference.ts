@@ -11,6 +11,8 @@ import { Allocations, type Machine, type Operation, pad4 } from './machine.js';
 
 /** Samples per pass: buffers are sized for it once, larger inputs are cut. */
 export const CHUNK = 256;
+/** Bytes that the buffers of dense floats may have about: of very wide layers fewer samples pass at once. */
+const ROOM = 2 ** 25;
 
 export interface Program {
   /** Samples that a chunk may have. */
@@ -35,12 +37,15 @@ export interface FloatNetwork {
 export function byNonzeroInputs(machine: Machine, network: FloatNetwork): Program {
   const { layers, transform } = network;
   const own = new Allocations(machine);
-  const input = inputRows(machine, own, layers[0].fanIn, transform);
-  const lists = own.bytes(CHUNK * Math.max(...layers.map((layer) => layer.fanIn)) * 8);
-  const counts = own.bytes(CHUNK * 4);
-  const steps = denseSteps(machine, own, network);
+  const widest = Math.max(...layers.map((layer) => Math.max(layer.fanIn, layer.output[2])));
+  // A number as it comes, transformed, and in a list of those that are not 0.
+  const capacity = Math.max(1, Math.min(CHUNK, Math.floor(ROOM / (16 * widest))));
+  const input = inputRows(machine, own, layers[0].fanIn, capacity, transform);
+  const lists = own.bytes(capacity * Math.max(...layers.map((layer) => layer.fanIn)) * 8);
+  const counts = own.bytes(capacity * 4);
+  const steps = denseSteps(machine, own, network, capacity);
   return {
-    capacity: CHUNK,
+    capacity,
     bytes: own.held,
     chunk(raw, rows, out) {
       const tape: Operation[] = [input.load(raw, rows)];
@@ -62,7 +67,7 @@ export function byNonzeroInputs(machine: Machine, network: FloatNetwork): Progra
 }
 
 /** Apart, so that the program does not hold on to the network's floats. */
-function denseSteps(machine: Machine, own: Allocations, { layers, weights, biases, mask }: FloatNetwork) {
+function denseSteps(machine: Machine, own: Allocations, { layers, weights, biases, mask }: FloatNetwork, capacity: number) {
   return layers.map((layer, i) => {
     const units = layer.output[2];
     const width = pad4(units);
@@ -73,17 +78,17 @@ function denseSteps(machine: Machine, own: Allocations, { layers, weights, biase
     }
     const bias = biases ? own.bytes(width * 4) : 0;
     if (biases) machine.f32(bias, units).set(biases[i]);
-    return { units, width, dense, bias, fanIn: layer.fanIn, out: own.bytes(CHUNK * width * 4), relu: hasRelu(layer.layer) ? 1 : 0 };
+    return { units, width, dense, bias, fanIn: layer.fanIn, out: own.bytes(capacity * width * 4), relu: hasRelu(layer.layer) ? 1 : 0 };
   });
 }
 
 /** Room for a chunk of raw inputs and its transformed rows x[sample][in]; `load` copies the former in and returns the operation. */
-function inputRows(machine: Machine, own: Allocations, fanIn: number, { mean, scale }: InputTransform) {
-  const raw = own.bytes(CHUNK * fanIn * 4);
-  const order = own.bytes(CHUNK * 4);
-  machine.u32(order, CHUNK).set(Array.from({ length: CHUNK }, (_, i) => i));
+function inputRows(machine: Machine, own: Allocations, fanIn: number, capacity: number, { mean, scale }: InputTransform) {
+  const raw = own.bytes(capacity * fanIn * 4);
+  const order = own.bytes(capacity * 4);
+  machine.u32(order, capacity).set(Array.from({ length: capacity }, (_, i) => i));
   const stride = pad4(fanIn) * 4;
-  const x = own.bytes(CHUNK * stride);
+  const x = own.bytes(capacity * stride);
   const load = (values: Uint8Array | Float32Array, rows: number): Operation => {
     if (values instanceof Uint8Array) {
       machine.u8(raw, values.length).set(values);
