@@ -41,6 +41,10 @@ const TYPES = new Map([
 const MAX_HEADER = 1 << 20;
 const MAX_RANK = 8;
 
+/** The bytes of numbers as files have them: little-endian, as every machine is whose memory the kernels share. No copy. */
+export const numberBytes = ({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array =>
+  new Uint8Array(buffer, byteOffset, byteLength);
+
 /** Same arrays in the same order, same bytes. */
 export function writeSafetensors(
   tensors: Iterable<readonly [string, Tensor]>,
@@ -61,8 +65,7 @@ export function writeSafetensors(
   out.set(header, 8);
   let at = start;
   for (const [, { values }] of ordered) {
-    if (values instanceof Uint8Array) out.set(values, at);
-    else for (let i = 0; i < values.length; i++) view.setFloat32(at + 4 * i, values[i], true);
+    out.set(numberBytes(values), at);
     at += values.byteLength;
   }
   return out;
@@ -77,7 +80,9 @@ export function readSafetensors(bytes: Uint8Array): TensorFile {
   });
   return {
     metadata,
-    tensors: new Map([...tensors].map(([name, { type, shape, raw }]) => [name, { shape, values: type === 'F32' ? floats(raw) : raw }])),
+    tensors: new Map(
+      [...tensors].map(([name, { type, shape, raw }]) => [name, { shape, values: type === 'F32' ? new Float32Array(raw.buffer) : raw }]),
+    ),
   };
 }
 
@@ -159,11 +164,4 @@ function checkEntry(name: string, entry: unknown, bytesOf: BytesOf): { type: str
   const size = bytesEach === undefined ? end - begin : shape.reduce((a: number, b: number) => a * b, bytesEach);
   if (end - begin !== size) throw bad(`data_offsets of ${name}`, `${size} bytes for shape [${shape}]`, offsets);
   return { type: dtype, shape, begin, end };
-}
-
-function floats(raw: Uint8Array): Float32Array {
-  const view = new DataView(raw.buffer);
-  const out = new Float32Array(raw.length / 4);
-  for (let i = 0; i < out.length; i++) out[i] = view.getFloat32(4 * i, true);
-  return out;
 }

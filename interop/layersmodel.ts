@@ -5,6 +5,7 @@
 // Numbers become bytes in layers too, with every rounding where FORMAT.md has it: a depthwise kernel of ones and a bias subtracts, another
 // multiplies, a ReLU clamps, and a table of 256 rows takes whole parts, as an Embedding casts its input to int32.
 
+import { numberBytes } from '../codec/safetensors.js';
 import type { Features } from '../src/data.js';
 import { inputs, isDense, type Network, place, windowOf } from '../src/network.js';
 import { type ExportedTask, type FloatModel, floatModel } from './floats.js';
@@ -23,13 +24,11 @@ export function toLayersModel(network: Network, task: ExportedTask): ReadonlyMap
   const model = floatModel(network, task);
   const columns = task.transform.features?.names;
   const { layers, weights } = sequential(model, task.transform.features);
-  const bytes = new DataView(new ArrayBuffer(weights.reduce((sum, { values }) => sum + values.byteLength, 0)));
+  const bytes = new Uint8Array(weights.reduce((sum, { values }) => sum + values.byteLength, 0));
   let at = 0;
   for (const { values } of weights) {
-    for (const value of values) {
-      bytes.setFloat32(at, value, true);
-      at += 4;
-    }
+    bytes.set(numberBytes(values), at);
+    at += values.byteLength;
   }
   const file = {
     format: 'layers-model',
@@ -45,7 +44,7 @@ export function toLayersModel(network: Network, task: ExportedTask): ReadonlyMap
   };
   return new Map([
     ['model.json', new TextEncoder().encode(JSON.stringify(file))],
-    ['weights.bin', new Uint8Array(bytes.buffer)],
+    ['weights.bin', bytes],
   ]);
 }
 

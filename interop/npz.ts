@@ -4,6 +4,7 @@
 
 import { type UnzipFileInfo, type Zippable, zipSync } from 'fflate';
 import { DEFAULT_LIMITS, SeedmaskError } from '../codec/index.js';
+import { numberBytes } from '../codec/safetensors.js';
 import { HALF, type NumberArray, type NumberArrayConstructor, type NumberType, stored, type UnreadArray } from './numbers.js';
 import { unzip } from './zip.js';
 
@@ -50,7 +51,7 @@ export function writeNpy({ shape, values }: NumpyArray): Uint8Array {
   const bytes = new Uint8Array(10 + length + values.byteLength);
   bytes.set([...MAGIC, 1, 0, length & 255, length >> 8]);
   bytes.set(new TextEncoder().encode(`${dictionary.padEnd(length - 1)}\n`), 10);
-  bytes.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), 10 + length);
+  bytes.set(numberBytes(values), 10 + length);
   return bytes;
 }
 

@@ -6,6 +6,7 @@
 // Field numbers are those of onnx.proto3 (github.com/onnx/onnx); the wire format is @bufbuild/protobuf's.
 
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { numberBytes } from '../codec/safetensors.js';
 import type { Features } from '../src/data.js';
 import { inputs, isDense, type Network, outputs, type Placed, place } from '../src/network.js';
 import { type ExportedTask, type FloatModel, floatModel } from './floats.js';
@@ -34,10 +35,7 @@ function tensor(name: string, shape: readonly number[], values: Float32Array | B
   for (const n of shape) number(message, 1, n);
   number(message, 2, values instanceof Float32Array ? FLOAT : INT64);
   text(message, 8, name);
-  const bytes = new DataView(new ArrayBuffer(values.byteLength));
-  if (values instanceof Float32Array) for (let i = 0; i < values.length; i++) bytes.setFloat32(4 * i, values[i], true);
-  else for (let i = 0; i < values.length; i++) bytes.setBigInt64(8 * i, values[i], true);
-  return message.tag(9, WireType.LengthDelimited).bytes(new Uint8Array(bytes.buffer));
+  return message.tag(9, WireType.LengthDelimited).bytes(numberBytes(values));
 }
 
 /** An f32 tensor that goes in or out; the first dimension has any size. */
