@@ -46,7 +46,7 @@ test('a task over numbers takes float32, of which bytes are made as on a server'
   expect(() => bench.classify(0, 0, row.fill(Number.NaN, 1, 2))).toThrow('value 1 is NaN, expected a finite number');
   const names = Array.from(row, (_, i) => `column ${i}`);
   const named = { ...tasks[0], id: '', transform: { ...transform, features: { ...transform.features!, names } } };
-  const { tasks: known } = await bench.open(writeModel({ network, base: { kind: 'none' }, tasks: [named] }));
+  const { tasks: known } = await bench.open(writeModel({ network, tasks: [named] }));
   expect(known).toMatchObject([{ values: 'numbers', columns: names }]);
 });
 
