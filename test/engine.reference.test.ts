@@ -378,7 +378,3 @@ test('a step cuts at the scores it finds, select() at those it leaves', () => {
   trainer.select([20, 9], [1, 1]);
   expectSameBits('after select', trainer.logits(all(5)), logits(now));
 });
-
-test('a topk trainer has no bias gradient', () => {
-  expect(() => topk([1, 1]).biasGradient(0)).toThrow('a topk trainer has no biases: read weightGradient(layer) instead');
-});

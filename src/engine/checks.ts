@@ -160,8 +160,3 @@ export function untilFreed<T extends { free(): void }>(what: string, made: T): T
   };
   return { ...made, ...Object.fromEntries(guarded), free };
 }
-
-/** Throws: a trainer of masks has no biases. */
-export function noBiases(method: 'topk' | 'bernoulli'): never {
-  throw new Error(`a ${method} trainer has no biases: read weightGradient(layer) instead`);
-}

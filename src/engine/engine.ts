@@ -111,8 +111,6 @@ export interface Trainer {
   gradients(rows: Uint32Array): number;
   /** d loss / d effective weight of a weighted layer, canonical order, of the last `gradients`: ask before the step. */
   weightGradient(layer: number): Float32Array;
-  /** d loss / d bias of a weighted layer, of the last `gradients`: ask before the step; throws when the trainer has no biases. */
-  biasGradient(layer: number): Float32Array;
   /** Logits of the training set's rows under the current effective weights: rows.length x outputs. */
   logits(rows: Uint32Array): Float32Array;
   /**
@@ -126,6 +124,8 @@ export interface Trainer {
 
 /** Trains float weights and biases. */
 export interface DenseTrainer extends Trainer {
+  /** d loss / d bias of a weighted layer, of the last `gradients`: ask before the step. */
+  biasGradient(layer: number): Float32Array;
   adam(options: AdamOptions): void;
   sgd(options: SgdOptions): void;
   parameters(): { weights: Float32Array[]; biases: Float32Array[] };

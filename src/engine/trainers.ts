@@ -15,7 +15,6 @@ import {
   checkRanked,
   checkScores,
   checkSelection,
-  noBiases,
   pick,
   pushOf,
   untilFreed,
@@ -32,7 +31,7 @@ const nothing = (): void => undefined;
  * Loss and gradients of a batch under effective weights that the caller changes in place. `euler` of a layer: the sum of output times its
  * gradient, which is the sum of weight times its gradient.
  */
-export interface Gradients extends Omit<Trainer, 'free' | 'biasGradient'> {
+export interface Gradients extends Omit<Trainer, 'free'> {
   readonly standing: Batch;
   readonly layers: readonly { readonly dW: Float32Array; readonly dBias: Float32Array; euler: number }[];
 }
@@ -174,7 +173,6 @@ function topkTrainer(
   const { layers, standing, ...shared } = gradientsOf(network, data, batch, effective, null);
   return {
     ...shared,
-    biasGradient: () => noBiases('topk'),
     step(options, keep, gain) {
       checkSelection(network, keep, gain);
       standing.use();
@@ -235,7 +233,6 @@ function bernoulliTrainer(
   const { layers, standing, ...shared } = gradientsOf(network, data, batch, effective, null);
   return {
     ...shared,
-    biasGradient: () => noBiases('bernoulli'),
     step(options, number) {
       const push = fround(pushOf(network, options));
       standing.use();

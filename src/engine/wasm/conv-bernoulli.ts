@@ -3,7 +3,7 @@
 // which each layer runs until the next.
 
 import { type Network, nonzero } from '../../network.js';
-import { checkScores, noBiases, pushOf } from '../checks.js';
+import { checkScores, pushOf } from '../checks.js';
 import { DRAWS } from '../draws.js';
 import type { BernoulliTrainer, TrainingSet } from '../engine.js';
 import { core } from './conv-training.js';
@@ -70,7 +70,6 @@ export function createConvBernoulliTrainer(
         ]);
       return loss;
     },
-    biasGradient: () => noBiases('bernoulli'),
     step(options, number) {
       const { learningRate, momentum } = options;
       const push = pushOf(network, options);

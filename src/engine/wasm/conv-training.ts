@@ -12,7 +12,6 @@ import {
   checkRows,
   checkSelection,
   checkTrainingSet,
-  noBiases,
   pick,
 } from '../checks.js';
 import type { DenseTrainer, TopkTrainer, Trainer, TrainingSet } from '../engine.js';
@@ -24,7 +23,7 @@ import { COLLECTED, FIELDS } from './layers.js';
 import { Allocations, type Machine, type Operation, pad4 } from './machine.js';
 import { constantsOf } from './regenerate.js';
 
-export interface Core extends Omit<Trainer, 'biasGradient' | 'free'> {
+export interface Core extends Omit<Trainer, 'free'> {
   readonly standing: Batch;
   readonly own: Allocations;
   readonly layers: readonly WeightedLayer[];
@@ -247,7 +246,6 @@ export function createConvTopkTrainer(
   machine.run([...choose(startKeep), ...emit(startGain)]);
   return {
     ...shared,
-    biasGradient: () => noBiases('topk'),
     step({ learningRate, momentum }, keep, gain) {
       checkSelection(network, keep, gain);
       standing.use();

@@ -13,7 +13,6 @@ import {
   checkScores,
   checkSelection,
   checkTrainingSet,
-  noBiases,
   pick,
   pushOf,
 } from '../checks.js';
@@ -24,11 +23,14 @@ import { Layers, type Rule } from './layers.js';
 import type { Machine, Operation } from './machine.js';
 import { constantsOf } from './regenerate.js';
 
-interface Core extends Omit<Trainer, 'free'> {
+interface Core {
+  /** The verbs that every trainer has. */
+  readonly verbs: Omit<Trainer, 'free'>;
   readonly standing: Batch;
+  /** The rows of the last `gradients`; memory holds their activations and dZ. */
+  ready(): Uint32Array;
   /** Runs the inputs phase on the batch of the last `gradients`, one rule a layer, after `before`. */
   step(rules: readonly Rule[], before?: (samples: number) => readonly Operation[]): void;
-  biasGradient(layer: number): Float32Array;
 }
 
 /** What the trainers share. */
@@ -45,49 +47,47 @@ function core(machine: Machine, layers: Layers, data: TrainingSet, batch: number
   }
   return {
     standing,
-    gradients(rows) {
-      checkBatch(rows, data, batch);
-      pending = rows.slice();
-      fresh = false;
-      standing.made();
-      ready();
-      return layers.loss(rows.length);
-    },
+    ready,
     step(rules, before) {
       const rows = ready();
       machine.run([...(before?.(rows.length) ?? []), ...layers.step(rows.length, rules), ['meet']]);
       standing.usedUp();
     },
-    weightGradient(i) {
-      const { count } = pick(layers.layers, i);
-      const { length } = ready();
-      const to = machine.allocate(count * 4);
-      machine.run([layers.gradient(i, length, to), ['meet']]);
-      const gradient = layers.download(i, to);
-      machine.release(to);
-      return gradient;
-    },
-    biasGradient(i) {
-      const { dBias, units } = pick(layers.layers, i);
-      machine.run([layers.biasGradient(i, ready().length), ['meet']]);
-      return machine.f32(dBias, units).slice();
-    },
-    logits(rows) {
-      checkRows(rows, data);
-      const outputs = layers.layers[layers.layers.length - 1].units;
-      const out = new Float32Array(rows.length * outputs);
-      for (let start = 0; start < rows.length; start += batch) {
-        const part = rows.subarray(start, start + batch);
-        machine.run([...layers.forward(part), ['meet']]);
-        layers.readLogits(part.length, out, start * outputs);
-      }
-      fresh = false;
-      return out;
-    },
-    show(images) {
-      checkInputs(images, data.labels.length, layers.layers[0].fanIn);
-      standing.usedUp();
-      machine.u8(layers.images, images.length).set(images);
+    verbs: {
+      gradients(rows) {
+        checkBatch(rows, data, batch);
+        pending = rows.slice();
+        fresh = false;
+        standing.made();
+        ready();
+        return layers.loss(rows.length);
+      },
+      weightGradient(i) {
+        const { count } = pick(layers.layers, i);
+        const { length } = ready();
+        const to = machine.allocate(count * 4);
+        machine.run([layers.gradient(i, length, to), ['meet']]);
+        const gradient = layers.download(i, to);
+        machine.release(to);
+        return gradient;
+      },
+      logits(rows) {
+        checkRows(rows, data);
+        const outputs = layers.layers[layers.layers.length - 1].units;
+        const out = new Float32Array(rows.length * outputs);
+        for (let start = 0; start < rows.length; start += batch) {
+          const part = rows.subarray(start, start + batch);
+          machine.run([...layers.forward(part), ['meet']]);
+          layers.readLogits(part.length, out, start * outputs);
+        }
+        fresh = false;
+        return out;
+      },
+      show(images) {
+        checkInputs(images, data.labels.length, layers.layers[0].fanIn);
+        standing.usedUp();
+        machine.u8(layers.images, images.length).set(images);
+      },
     },
   };
 }
@@ -109,7 +109,7 @@ export function createDenseTrainer(
   checkTrainingSet(network, data, batch);
   if (mask) checkMask(network, mask);
   const layers = new Layers(machine, network, data, batch, { biased: true, lists: mask !== undefined, drawn: false });
-  const { step, standing, ...shared } = core(machine, layers, data, batch);
+  const { verbs, step, standing, ready } = core(machine, layers, data, batch);
   layers.layers.forEach((layer, i) => {
     layers.uploadWeights(i, start.weights[i]);
     if (start.biases) machine.f32(layer.bias, layer.units).set(start.biases[i]);
@@ -117,10 +117,15 @@ export function createDenseTrainer(
   });
   const adamSteps = new AdamSteps();
   return {
-    ...shared,
+    ...verbs,
     weightGradient(i) {
-      const gradient = shared.weightGradient(i);
+      const gradient = verbs.weightGradient(i);
       return mask ? gradient.map((g, k) => (kept(mask[i], k) ? g : 0)) : gradient;
+    },
+    biasGradient(i) {
+      const { dBias, units } = pick(layers.layers, i);
+      machine.run([layers.biasGradient(i, ready().length), ['meet']]);
+      return machine.f32(dBias, units).slice();
     },
     adam(options) {
       standing.check();
@@ -155,7 +160,7 @@ export function createTopkTrainer(
   checkTrainingSet(network, data, batch);
   const constants = constantsOf(machine, network);
   const layers = new Layers(machine, network, data, batch, { biased: false, lists: true, drawn: false });
-  const { step, standing, ...shared } = core(machine, layers, data, batch);
+  const { verbs, step, standing } = core(machine, layers, data, batch);
   layers.layers.forEach((layer, i) => {
     // Padding is never among the highest: its gradient is 0.
     machine.f32(layer.score, layer.count).fill(Number.NEGATIVE_INFINITY);
@@ -180,8 +185,7 @@ export function createTopkTrainer(
   machine.run([...cut(startKeep), ...emit(startGain), ['meet']]);
 
   return {
-    ...shared,
-    biasGradient: () => noBiases('topk'),
+    ...verbs,
     step({ learningRate, momentum }, keep, gain) {
       checkSelection(network, keep, gain);
       step(
@@ -228,7 +232,7 @@ export function createBernoulliTrainer(
   checkTrainingSet(network, data, batch);
   const constants = constantsOf(machine, network);
   const layers = new Layers(machine, network, data, batch, { biased: false, lists: false, drawn: rescale ? 'rescaled' : true });
-  const { step, standing, ...shared } = core(machine, layers, data, batch);
+  const { verbs, step, standing } = core(machine, layers, data, batch);
   layers.layers.forEach((layer, i) => {
     layers.upload(i, startScores[i], layer.score);
     if (startVelocities) layers.upload(i, startVelocities[i], layer.velocity);
@@ -236,8 +240,7 @@ export function createBernoulliTrainer(
   });
   layers.setDraw(0);
   return {
-    ...shared,
-    biasGradient: () => noBiases('bernoulli'),
+    ...verbs,
     step(options, draw) {
       const { learningRate, momentum } = options;
       const push = pushOf(network, options);
