@@ -1,7 +1,7 @@
 // How good is a classifier: accuracy, per class and confused, and how honest its probabilities are (negative log-likelihood and
 // expected calibration error). Probabilities are softmax(logitScale x logits), with the exact exp and ln of exact.ts.
 
-import type { Classifier } from './engine/engine.js';
+import { type Classifier, stepOf } from './engine/engine.js';
 import { exp, ln } from './exact.js';
 import { ShapeError } from './network.js';
 import { argmax, softmax } from './probabilities.js';
@@ -75,8 +75,7 @@ function checkLabels(labels: Uint8Array, classes: number, outputs: number): void
 export function meanNll(classifier: Classifier, images: Uint8Array, labels: Uint8Array, classes: number, logitScale: number): number {
   checkLabels(labels, classes, classifier.outputs);
   const logits = classifier.logits(images, labels.length);
-  const scale = logitScale * (logits instanceof Int32Array ? classifier.scale : 1);
-  return likelihood(logits, labels, classifier.outputs, classes, scale);
+  return likelihood(logits, labels, classifier.outputs, classes, logitScale * stepOf(classifier, logits));
 }
 
 /**
@@ -94,7 +93,7 @@ export function evaluate(
   const classes = options.labelNames.length;
   checkLabels(labels, classes, outputs);
   const logits = finite(classifier.logits(images, labels.length), outputs);
-  const scale = options.logitScale * (logits instanceof Int32Array ? classifier.scale : 1);
+  const scale = options.logitScale * stepOf(classifier, logits);
   const confusion = options.labelNames.map(() => new Array<number>(classes).fill(0));
   const bins = Array.from({ length: BINS }, () => ({ count: 0, confidence: 0, right: 0 }));
   labels.forEach((label, row) => {
@@ -166,7 +165,7 @@ const TELLING = 10;
 export function fitLogitScale(classifier: Classifier, images: Uint8Array, labels: Uint8Array, classes: number): number {
   checkLabels(labels, classes, classifier.outputs);
   const logits = finite(classifier.logits(images, labels.length), classifier.outputs);
-  const unit = logits instanceof Int32Array ? classifier.scale : 1;
+  const unit = stepOf(classifier, logits);
   const wrong = labels.length * (1 - accuracyOf(logits, labels, classifier.outputs, classes));
   const doubt = classes > 1 && wrong < TELLING - 0.5 ? 0.5 / (labels.length + 1) : 0;
   const cost = (log: number) => likelihood(logits, labels, classifier.outputs, classes, unit * exp(log), doubt);

@@ -38,7 +38,7 @@ export type {
   Trainer,
   TrainingSet,
 } from './engine/engine.js';
-export { PIXELS } from './engine/engine.js';
+export { PIXELS, stepOf } from './engine/engine.js';
 export { packedBytes, packMask, unpackMask } from './engine/packed.js';
 export { createReferenceEngine } from './engine/reference.js';
 export { createWasmEngine } from './engine/wasm.js';

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { fc as lenet } from '../models/index.js';
 import { I32_LARGEST, integerBounds, integerProgram } from '../src/engine/bounds.js';
-import { PIXELS } from '../src/engine/engine.js';
+import { PIXELS, stepOf } from '../src/engine/engine.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { fullMask, inputs, maskBytes, type Network, outputs, regenerate, sigmaOf, weightCounts, weighted } from '../src/network.js';
 import {
@@ -52,10 +52,9 @@ test.each([
         });
       });
       const classifier = engine.classifier(network, { mask });
-      if (classifier.arithmetic === 'float') return;
-      programs++;
       const logits = classifier.logits(pixels, 1);
-      expect(logits).toBeInstanceOf(Int32Array);
+      if (logits instanceof Float32Array) return;
+      programs++;
       // + 0: an f64 evaluation may give -0, which is the integer 0.
       expect([...logits]).toEqual(evaluate(network, signs, null, Array.from(pixels)).map((z) => z + 0));
     }),
@@ -64,7 +63,7 @@ test.each([
   expect(programs).toBeGreaterThan(30);
 });
 
-test('integer logits times the scale are the float logits', () => {
+test('logits in units of their step are the same of bytes and of floats', () => {
   const network = net([6, 6, 2], conv(5), pool, dense(9), dense(4, 'linear'));
   const classifier = engine.classifier(network);
   const pixels = randomPixels(network.seed, 3 * 72);
@@ -72,8 +71,10 @@ test('integer logits times the scale are the float logits', () => {
   expect(classifier.scale).toBe(PIXELS.scale * a * b * c);
   const floats = classifier.logits(Float32Array.from(pixels), 3);
   expect(floats).toBeInstanceOf(Float32Array);
-  classifier.logits(pixels, 3).forEach((logit, i) => {
-    expect(logit * classifier.scale).toBeCloseTo(floats[i], 5);
+  const integers = classifier.logits(pixels, 3);
+  expect([stepOf(classifier, integers), stepOf(classifier, floats)]).toEqual([classifier.scale, 1]);
+  integers.forEach((logit, i) => {
+    expect(logit * stepOf(classifier, integers)).toBeCloseTo(floats[i], 5);
   });
 });
 
@@ -127,22 +128,21 @@ test('the largest multiple of 255 below 2^31 runs in i32, one more path of it in
   const fits = positives(network, [640, 320, 1], [273, 241, 128]);
   const classifier = engine.classifier(network, { mask: fits });
   expect(integerBounds(network, fits)[2].largest).toBe(2147483520);
-  expect(classifier.arithmetic).toBe('integer');
   expect(I32_LARGEST).toBe(2 ** 31 - 1);
   const white = new Uint8Array(700).fill(255);
-  expect([...classifier.logits(white, 1)]).toEqual([2147483520]);
+  expect(classifier.logits(white, 1)).toEqual(Int32Array.of(2147483520));
 
   const over = positives(network, [640, 320, 1], [273, 241, 129]);
   const floats = engine.classifier(network, { mask: over });
-  expect(floats.arithmetic).toBe('float');
-  expect(floats.scale).toBe(1);
-  const [logit] = floats.logits(white, 1);
+  const logits = floats.logits(white, 1);
+  expect(stepOf(floats, logits)).toBe(1);
+  const [logit] = logits as Float32Array;
   const sigma = weighted(network).reduce((product, layer) => product * sigmaOf('glorot', layer), PIXELS.scale);
   expect(logit / (sigma * 255 * 273 * 241 * 129)).toBeCloseTo(1, 4);
 });
 
 test('LeNet-300-100 fits i32 even with every weight kept', () => {
-  expect(engine.classifier({ ...net([1, 1, 1]), ...lenet }).arithmetic).toBe('integer');
+  expect(engine.classifier({ ...net([1, 1, 1]), ...lenet }).logits(new Uint8Array(784), 1)).toBeInstanceOf(Int32Array);
 });
 
 test('only signed constants, a positive scale without a mean, and no given weights make an integer program', () => {
@@ -165,7 +165,7 @@ test('only signed constants, a positive scale without a mean, and no given weigh
   expect(integerProgram({ ...network, sigma: -0.5 }, mask, PIXELS)).toBeNull();
   const parameters = { weights: regenerate(network), biases: null };
   const classifier = engine.classifier(network, { parameters });
-  expect([classifier.arithmetic, classifier.scale]).toEqual(['float', 1]);
+  expect(classifier.scale).toBe(1);
   expect(classifier.logits(new Uint8Array(4), 1)).toBeInstanceOf(Float32Array);
 });
 

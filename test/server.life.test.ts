@@ -26,7 +26,7 @@ function watched(before: () => void = () => {}): { readonly engine: Engine; live
     const inner = engine.classifier(...args);
     live++;
     made++;
-    const { arithmetic, scale, inputs, outputs } = inner;
+    const { scale, inputs, outputs } = inner;
     const bytes = 48;
     const logits: Classifier['logits'] = (values, rows) => {
       before();
@@ -36,7 +36,7 @@ function watched(before: () => void = () => {}): { readonly engine: Engine; live
       live--;
       inner.free();
     };
-    return { arithmetic, scale, inputs, outputs, bytes, logits, free };
+    return { scale, inputs, outputs, bytes, logits, free };
   };
   const anyMask: Engine['anyMask'] = (...args) => {
     const inner = engine.anyMask(...args);

@@ -389,7 +389,6 @@ test('few wrong rows leave the doubt that their number leaves; many are fitted a
   /** The scale for n rows whose label is 1, of three classes; logits are 1 for the class said and 0 for the others. */
   const fitted = (n: number, wrong = 0, size = 1) => {
     const classifier: Classifier = {
-      arithmetic: 'float',
       scale: 1,
       inputs: 1,
       outputs: 3,
@@ -472,7 +471,7 @@ test('accuracies, likelihood and calibration error are those worked out by hand,
   const labels = Uint8Array.of(1, 1, 0, 0, 0, 0, 0, 0);
   const of = (logits: Int32Array | Float32Array, scale: number, logitScale: number, rows: number) => {
     const free = () => undefined;
-    const classifier: Classifier = { arithmetic: 'float', scale, inputs: 1, outputs: 2, bytes: 0, logits: () => logits, free };
+    const classifier: Classifier = { scale, inputs: 1, outputs: 2, bytes: 0, logits: () => logits, free };
     return evaluate(classifier, new Uint8Array(rows), labels.subarray(0, rows), { labelNames: ['no', 'yes'], logitScale });
   };
   const { log } = Math;

@@ -9,7 +9,7 @@ import { type Decoders, SCHEMES } from '../codec/schemes.js';
 import { Bases, decodeTask, type PackedTask } from '../codec/tasks.js';
 import { asInputs } from '../src/data.js';
 import type { Classifiers } from '../src/engine/classifiers.js';
-import type { Classifier } from '../src/engine/engine.js';
+import { type Classifier, stepOf } from '../src/engine/engine.js';
 import { compile } from '../src/engine/wasm/machine.js';
 import { describe, inputs, type Mask, type Placed, ShapeError, totalKept, totalWeights, weighted } from '../src/network.js';
 import { argmax, softmax } from '../src/probabilities.js';
@@ -100,7 +100,7 @@ export class Bench<Choice = number> {
     const { labels, logitScale } = this.taskOf(file, choice);
     const classifier = this.#classifier(file, choice);
     const logits = this.logits(file, choice, values, 1);
-    const scale = logits instanceof Int32Array ? classifier.scale * logitScale : logitScale;
+    const scale = logitScale * stepOf(classifier, logits);
     return { best: argmax(logits, 0, labels.length), probabilities: Float32Array.from(softmax(logits, 0, labels.length, scale)) };
   }
 

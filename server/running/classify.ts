@@ -8,7 +8,7 @@
 import { LRUCache } from 'lru-cache';
 import { SeedmaskError } from '../../codec/errors.js';
 import type { TaskHead } from '../../codec/index.js';
-import type { AnyMask, Classifier, Engine } from '../../src/engine/engine.js';
+import { type AnyMask, type Classifier, type Engine, stepOf } from '../../src/engine/engine.js';
 import { unpackMask } from '../../src/engine/packed.js';
 import { countKept, type Network, totalWeights } from '../../src/network.js';
 import { argmax, softmax } from '../../src/probabilities.js';
@@ -145,7 +145,7 @@ interface PackedForm {
 
 function logitsOf(classifier: Classifier, values: Uint8Array | Float32Array, rows: number): Logits {
   const logits = classifier.logits(values, rows);
-  return { logits, outputs: classifier.outputs, scale: logits instanceof Int32Array ? classifier.scale : 1 };
+  return { logits, outputs: classifier.outputs, scale: stepOf(classifier, logits) };
 }
 
 /** Room for the answers of some rows. */

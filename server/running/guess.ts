@@ -82,15 +82,14 @@ export class Guesser {
       const any = rows instanceof Uint8Array ? this.#packed.of(transform) : null;
       if (any && rows instanceof Uint8Array) {
         const logits = (first: number, count: number) => any.logits(mask, rows.subarray(first * width, (first + count) * width), count);
-        yield { outputs: any.outputs, scale: any.scale * logitScale, logits };
+        yield { outputs: any.outputs, scale: any.scale, logitScale, logits };
         continue;
       }
       const { scale, mean } = transform;
       const form = this.#engine.classifier(network, { mask: unpackMask(network, mask), transform: { scale, mean } });
-      const whole = form.arithmetic === 'integer' && rows instanceof Uint8Array;
       const logits = (first: number, count: number) => form.logits(rows.subarray(first * width, (first + count) * width), count);
       try {
-        yield { outputs: form.outputs, scale: (whole ? form.scale : 1) * logitScale, logits };
+        yield { outputs: form.outputs, scale: form.scale, logitScale, logits };
       } finally {
         form.free();
       }

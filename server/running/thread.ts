@@ -5,7 +5,7 @@
 import { parentPort } from 'node:worker_threads';
 import { LRUCache } from 'lru-cache';
 import { SeedmaskError } from '../../codec/errors.js';
-import type { Classifier, Engine } from '../../src/engine/engine.js';
+import { type Classifier, type Engine, stepOf } from '../../src/engine/engine.js';
 import { unpackMask } from '../../src/engine/packed.js';
 import { createWasmEngine } from '../../src/engine/wasm.js';
 import { decodeMask, maskFile } from '../repository/decode.js';
@@ -60,7 +60,7 @@ class Thread {
       const started = performance.now();
       const logits = classifier.logits(values, rows);
       const ms = performance.now() - started;
-      const value: TimedLogits = { logits, outputs: classifier.outputs, scale: logits instanceof Int32Array ? classifier.scale : 1, ms };
+      const value: TimedLogits = { logits, outputs: classifier.outputs, scale: stepOf(classifier, logits), ms };
       return { value, moved: [logits.buffer as ArrayBuffer] };
     } finally {
       if (!held) {

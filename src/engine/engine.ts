@@ -37,10 +37,9 @@ export interface ClassifierOptions {
 /** A network under one mask, ready to answer. */
 export interface Classifier {
   /**
-   * 'integer': uint8 inputs give exact i32 logits, which `scale` turns into reals (signed constants, transform with mean 0, bound
-   * fits in i32). 'float': everything is f32 and `scale` is 1.
+   * Real value of one step of integer logits, which uint8 inputs give where the network allows it (signed constants, transform with
+   * mean 0, bound fits in i32). `stepOf` says what a step of given logits is.
    */
-  readonly arithmetic: 'integer' | 'float';
   readonly scale: number;
   readonly inputs: number;
   readonly outputs: number;
@@ -48,13 +47,17 @@ export interface Classifier {
   readonly bytes: number;
   /**
    * Logits of `rows` samples of raw values, sample-major. An integer program given f32 values (not whole pixels) computes in f32.
-   * @returns rows x outputs values before softmax: Int32Array (multiply by `scale`) or Float32Array (already real)
+   * @returns rows x outputs values before softmax, in units of `stepOf`: exact integers, or reals
    * @throws ShapeError when the inputs do not hold rows x inputs values, or `asInputs` has not made of them what the transform says
    */
   logits(inputs: Uint8Array | Float32Array, rows: number): Int32Array | Float32Array;
   /** Gives the memory back; whoever asks anything afterwards gets an Error. A second time does nothing. */
   free(): void;
 }
+
+/** Real value of one step of logits that a classifier gave: its `scale` where they are integers, 1 where they are real already. */
+export const stepOf = ({ scale }: Pick<Classifier, 'scale'>, logits: Int32Array | Float32Array): number =>
+  logits instanceof Int32Array ? scale : 1;
 
 /** A network of signed constants under whichever mask comes with a call: nothing is laid out for a mask, so thousands take turns freely. */
 export interface AnyMask {

@@ -41,8 +41,7 @@ function classifier(network: Network, options: ClassifierOptions = {}): Classifi
   const width = inputs(network);
   const count = outputs(network);
   return untilFreed<Classifier>('classifier', {
-    arithmetic: program ? 'integer' : 'float',
-    scale: program ? program.scale : 1,
+    scale: program?.scale ?? 1,
     inputs: width,
     outputs: count,
     bytes: [...all, ...weights, ...signs].reduce((sum, { byteLength }) => sum + byteLength, 0),

@@ -202,8 +202,7 @@ function classifier(
   const width = inputs(network);
   const count = outputs(network);
   return untilFreed<Classifier>('classifier', {
-    arithmetic: program ? 'integer' : 'float',
-    scale: program ? program.scale : 1,
+    scale: program?.scale ?? 1,
     inputs: width,
     outputs: count,
     bytes: [...weights, ...signs].reduce((sum, { size: n }) => sum + 4 * n, 0),

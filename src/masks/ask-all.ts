@@ -6,7 +6,7 @@
 //
 // Free energies add up over rows as logarithms of probabilities do, so the confidence is the softmax of their sums.
 
-import type { AnyMask } from '../engine/engine.js';
+import { type AnyMask, type Classifier, stepOf } from '../engine/engine.js';
 import { exp, ln } from '../exact.js';
 import { ShapeError } from '../network.js';
 import { type TaskGuess, told } from './infer-task.js';
@@ -18,10 +18,7 @@ export interface Asked {
 }
 
 /** The rows in question under one of the masks. */
-export interface Answers {
-  readonly outputs: number;
-  /** Real value of one step of the logits, the temperature included. */
-  readonly scale: number;
+export interface Answers extends Pick<Classifier, 'outputs' | 'scale'>, Pick<Asked, 'logitScale'> {
   /** Logits of `count` rows from `first` on, count x outputs. */
   logits(first: number, count: number): Int32Array | Float32Array;
 }
@@ -42,7 +39,8 @@ export function askAll(network: AnyMask, masks: readonly Asked[], values: Uint8A
   const each = masks.map(
     ({ mask, logitScale }): Answers => ({
       outputs: network.outputs,
-      scale: logitScale * network.scale,
+      scale: network.scale,
+      logitScale,
       logits: (first, count) => network.logits(mask, values.subarray(first * width, (first + count) * width), count),
     }),
   );
@@ -57,11 +55,13 @@ export function askAll(network: AnyMask, masks: readonly Asked[], values: Uint8A
 export function* askSteps(each: Iterable<Answers>, rows: number): Generator<void, TaskGuess> {
   if (!(Number.isInteger(rows) && rows > 0)) throw new ShapeError(`expected at least 1 row, got ${rows}`);
   const sums: number[] = [];
-  for (const { outputs, scale, logits } of each) {
+  for (const answers of each) {
+    const { outputs, logitScale } = answers;
     let sum = 0;
     for (let first = 0; first < rows; first += TURN_ROWS) {
       const count = Math.min(TURN_ROWS, rows - first);
-      const found = logits(first, count);
+      const found = answers.logits(first, count);
+      const scale = logitScale * stepOf(answers, found);
       for (let row = 0; row < count; row++) sum += energy(found.subarray(row * outputs, (row + 1) * outputs), scale);
       yield;
     }

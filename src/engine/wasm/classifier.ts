@@ -50,7 +50,6 @@ export function createClassifier(machine: Machine, network: Network, options: Cl
   const width = inputs(network);
   const count = outputs(network);
   return {
-    arithmetic: integers ? 'integer' : 'float',
     scale: compiled?.scale ?? 1,
     inputs: width,
     outputs: count,
