@@ -2,20 +2,13 @@
 // that leave training out.
 
 import { parallelism } from '#workers';
-import type { Network } from '../network.js';
 import { untilFreed } from './checks.js';
-import type { Classifier, ClassifierOptions } from './engine.js';
+import type { Engine } from './engine.js';
 import { CLASSIFY } from './kernels-classify.js';
 import { createClassifier } from './wasm/classifier.js';
 import { Machine } from './wasm/machine.js';
 
-export interface Classifiers {
-  readonly threads: number;
-  /** @throws ShapeError when mask or parameters do not fit */
-  classifier(network: Network, options?: ClassifierOptions): Classifier;
-  /** Stops the threads; everything made here is gone. */
-  close(): void;
-}
+export type Classifiers = Pick<Engine, 'threads' | 'classifier' | 'close'>;
 
 /**
  * Compiles the kernels and starts the threads.

@@ -192,6 +192,7 @@ export interface Engine {
   readonly threads: number;
   /** Bytes of the kernels' memory, which grows as needed and never shrinks; 0 where arrays are all there is. */
   readonly memoryBytes: number;
+  /** @throws ShapeError when mask or parameters do not fit */
   classifier(network: Network, options?: ClassifierOptions): Classifier;
   /** Null unless the network is an integer program under every mask: dense layers of signed constants whose sums fit in i32. */
   anyMask(network: Network, transform?: InputTransform): AnyMask | null;
