@@ -18,8 +18,9 @@ import type { DenseTrainer, TopkTrainer, Trainer, TrainingSet } from '../engine.
 import { AdamSteps } from './adam.js';
 import { stack, type WeightedLayer } from './conv.js';
 import { download, outputsOf, unpad, upload, type Weights } from './conv-memory.js';
+import { allocateCut } from './cut.js';
 import { highest } from './highest.js';
-import { COLLECTED, FIELDS } from './layers.js';
+import { FIELDS } from './layers.js';
 import { Allocations, type Machine, type Operation, pad4 } from './machine.js';
 import { constantsOf } from './regenerate.js';
 
@@ -213,12 +214,10 @@ export function createConvTopkTrainer(
     // The kernels see one run of 32 x fanIn values (assembly/runs.ts).
     const fanIn = Math.ceil(weights.count / 32);
     const [score, velocity, constants] = [own.bytes(fanIn * 128), own.bytes(fanIn * 128), own.bytes(fanIn * 128)];
-    const cut = own.bytes((machine.threads + 1) * 64);
+    const cut = allocateCut(machine, own);
     const at = own.bytes(FIELDS.length * 4);
     const fields: Record<string, number> = { fanIn, units: 32, w: value, score, velocity, constants, cut };
     machine.u32(at, FIELDS.length).set(FIELDS.map((name) => fields[name] ?? 0));
-    const room = [own.bytes(machine.threads * COLLECTED * 4), own.bytes(8192)];
-    machine.u32(cut, 6).set(room, 4);
     // Padding never reaches a cut: its score stays -Infinity because its constant is 0.
     machine.f32(score, fanIn * 32).fill(Number.NEGATIVE_INFINITY);
     write(startScores[i], score, weights);

@@ -8,6 +8,7 @@
 import { hasRelu, kept, type Network, weighted } from '../../network.js';
 import { DRAWS } from '../draws.js';
 import type { TrainingSet } from '../engine.js';
+import { allocateCut } from './cut.js';
 import { Allocations, type Machine, type Operation, pad4, pad16 } from './machine.js';
 
 /** The fields of Layer in assembly/tiles.ts, in its order. */
@@ -45,8 +46,6 @@ export function writeRule(machine: Machine, to: number, rule: Rule, seed: Networ
 }
 
 const TILE = 128;
-/** COLLECTED of assembly/select.ts. */
-export const COLLECTED = 8192;
 /** Inputs whose lists are made at a time (GROUP of assembly/rule.ts). */
 const GROUP = 64;
 const SCRATCH = 1024;
@@ -64,7 +63,6 @@ export interface TrainedLayer {
   readonly score: number;
   readonly velocity: number;
   readonly constants: number;
-  readonly cut: number;
   readonly bias: number;
   readonly dBias: number;
   readonly rule: number;
@@ -154,8 +152,7 @@ export class Layers {
         constants: own.bytes(bytes),
         probability: drawn ? own.bytes(bytes) : 0,
         rescaling: drawn === 'rescaled' ? own.bytes((machine.threads + 1) * 64) : 0,
-        cut: own.bytes((machine.threads + 1) * 64),
-        ...{ trained: 0, active: 0, activeStarts: 0 },
+        ...{ cut: 0, trained: 0, active: 0, activeStarts: 0 },
       };
       [x, dx, gated] = [y, dy, relu];
       return field;
@@ -317,12 +314,10 @@ export class Layers {
 
   /** Room for finding cuts. */
   prepareCuts(): void {
-    const { threads } = this.#machine;
-    for (const { cut } of this.layers) {
-      // Views are made after what may grow the memory.
-      const room = [this.own.bytes(threads * COLLECTED * 4), this.own.bytes(8192)];
-      this.#machine.u32(cut, 6).set(room, 4);
-    }
+    this.#fields.forEach((field, i) => {
+      field.cut = allocateCut(this.#machine, this.own);
+      this.#describe(i);
+    });
   }
 
   /** Cuts each layer at its keep-th highest score; `fresh`: look at all of them. */
