@@ -11,7 +11,8 @@ import { datasetFromIdx, permuted } from '../dist/src/data.js';
 import { createWasmEngine, packedBytes, packMask, parseSeed, split } from '../dist/src/index.js';
 import { createTaskInference } from '../dist/src/masks/infer-task.js';
 import { spread } from '../dist/src/masks/topk.js';
-import { topkTraining, trainTopk } from '../dist/src/train.js';
+import { topkTraining } from '../dist/src/recipes.js';
+import { trainTopk } from '../dist/src/train.js';
 
 const { values } = parseArgs({
   options: {

@@ -6,12 +6,12 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadDataset } from '../dist/cli/datasets/load.js';
-import { maskNetwork } from '../dist/cli/learn.js';
 import { conv4, fc } from '../dist/models/index.js';
 import { createWasmEngine } from '../dist/src/engine/wasm.js';
 import { criterionMask } from '../dist/src/masks/criteria.js';
 import { inputs, regenerate, weightCounts } from '../dist/src/network.js';
 import { DOMAIN, fillWords, parseSeed } from '../dist/src/random.js';
+import { maskNetwork } from '../dist/src/recipes.js';
 import { openBench, rate } from './rounds.mjs';
 
 const seed = parseSeed(1);

@@ -6,7 +6,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { maskNetwork } from '../dist/cli/learn.js';
 import { DIGITS, PIXELS_TRANSFORM, writeModel } from '../dist/codec/index.js';
 import { fc } from '../dist/models/index.js';
 import { openStore } from '../dist/server/index.js';
@@ -16,6 +15,7 @@ import { criterionMask } from '../dist/src/masks/criteria.js';
 import { gainAt, initialScores, keepAt } from '../dist/src/masks/topk.js';
 import { regenerate } from '../dist/src/network.js';
 import { parseSeed } from '../dist/src/random.js';
+import { maskNetwork } from '../dist/src/recipes.js';
 
 if (!globalThis.gc) {
   console.error('memory.mjs: start it as node --expose-gc bench/memory.mjs');

@@ -10,11 +10,12 @@ import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import seedrandom from 'seedrandom';
 import { loadDataset } from '../dist/cli/datasets/load.js';
-import { defaultsOf, maskNetwork, partsOf, RATE, trainTask } from '../dist/cli/learn.js';
+import { partsOf, RATE, trainTask } from '../dist/cli/learn.js';
 import { createWasmEngine } from '../dist/src/engine/wasm.js';
 import { evaluate } from '../dist/src/evaluate.js';
 import { describe } from '../dist/src/network.js';
 import { parseSeed } from '../dist/src/random.js';
+import { maskNetwork, topkTraining } from '../dist/src/recipes.js';
 
 const { values, positionals } = parseArgs({
   options: { seeds: { type: 'string', default: '5' }, hidden: { type: 'string', default: '64' }, rows: { type: 'string', default: '600' } },
@@ -69,11 +70,12 @@ for (const file of [...files, ...positionals]) {
     ],
   };
   const network = describe(architecture);
+  const { density, epochs } = topkTraining(architecture);
   const runs = [];
   for (let seed = 0; seed < Number(values.seeds); seed++) {
     const key = parseSeed(seed);
     const parts = partsOf(train, key);
-    const run = await trainTask(engine, maskNetwork(architecture, key), data, parts, { ...defaultsOf(architecture), rate: RATE });
+    const run = await trainTask(engine, maskNetwork(architecture, key), data, parts, { density, epochs, rate: RATE });
     runs.push({ ...run, ...honesty(run.model, test) });
   }
   const of = (key) => runs.map((run) => run[key]);

@@ -8,7 +8,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadDataset } from '../dist/cli/datasets/load.js';
-import { maskNetwork } from '../dist/cli/learn.js';
 import { conv2, fc } from '../dist/models/index.js';
 import { PIXELS } from '../dist/src/engine/engine.js';
 import { createWasmEngine } from '../dist/src/engine/wasm.js';
@@ -16,8 +15,8 @@ import { criterionMask, paperRates } from '../dist/src/masks/criteria.js';
 import { gainAt, initialScores, keepAt } from '../dist/src/masks/topk.js';
 import { inputs, kept, regenerate, weightCounts } from '../dist/src/network.js';
 import { DOMAIN, fillWords, parseSeed, permutation } from '../dist/src/random.js';
+import { maskNetwork, PAPER, TOPK } from '../dist/src/recipes.js';
 import { ticketNetwork } from '../dist/src/tickets.js';
-import { PAPER, TOPK } from '../dist/src/train.js';
 import { median, openBench, rate } from './rounds.mjs';
 
 const bench = openBench({ threads: { type: 'string', default: '2' } });

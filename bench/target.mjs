@@ -9,7 +9,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadDataset } from '../dist/cli/datasets/load.js';
-import { maskNetwork } from '../dist/cli/learn.js';
 import { fc } from '../dist/models/index.js';
 import { PIXELS } from '../dist/src/engine/engine.js';
 import { createWasmEngine } from '../dist/src/engine/wasm.js';
@@ -17,8 +16,8 @@ import { accuracyOf } from '../dist/src/evaluate.js';
 import { densityAt, gainAt, initialScores, keepAt } from '../dist/src/masks/topk.js';
 import { regenerate } from '../dist/src/network.js';
 import { DOMAIN, parseSeed, permutation } from '../dist/src/random.js';
+import { maskNetwork, PAPER, TOPK } from '../dist/src/recipes.js';
 import { ticketNetwork } from '../dist/src/tickets.js';
-import { PAPER, TOPK } from '../dist/src/train.js';
 import { openBench } from './rounds.mjs';
 
 const RECIPES = [

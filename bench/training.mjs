@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { loadDataset } from '../dist/cli/datasets/load.js';
-import { maskNetwork, RATE, SHIFT, taskModel, trainTask } from '../dist/cli/learn.js';
+import { RATE, SHIFT, taskModel, trainTask } from '../dist/cli/learn.js';
 import { bestTicket } from '../dist/cli/ticket.js';
 import { writeModel } from '../dist/codec/index.js';
 import { fc } from '../dist/models/index.js';
@@ -20,8 +20,9 @@ import { createWasmEngine } from '../dist/src/engine/wasm.js';
 import { criterionMask } from '../dist/src/masks/criteria.js';
 import { fullMask, regenerate } from '../dist/src/network.js';
 import { parseSeed } from '../dist/src/random.js';
+import { FC_DENSITY, FC_EPOCHS, maskNetwork, PAPER } from '../dist/src/recipes.js';
 import { ticketNetwork } from '../dist/src/tickets.js';
-import { FC_DENSITY, FC_EPOCHS, PAPER, trainDense } from '../dist/src/train.js';
+import { trainDense } from '../dist/src/train.js';
 
 const {
   values: o,

@@ -14,7 +14,7 @@ import { summary } from '../dist/experiments/statistics.js';
 import { openPool, runHere } from '../dist/experiments/sweep/pool.js';
 import { openStore } from '../dist/experiments/sweep/store.js';
 import * as definitions from '../dist/models/index.js';
-import { paperTraining } from '../dist/src/train.js';
+import { paperTraining } from '../dist/src/recipes.js';
 
 const { values } = parseArgs({
   options: {

@@ -6,29 +6,14 @@ import { type Dataset, imagesOf, labelsOf, permuted, type Split, split } from '.
 import type { ClassifierOptions, Engine } from '../src/engine/engine.js';
 import { accuracyOf, fitLogitScale } from '../src/evaluate.js';
 import { RMSPROP } from '../src/masks/threshold.js';
-import { convDensity, spread } from '../src/masks/topk.js';
 import type { Reach } from '../src/moves.js';
-import { type Architecture, countKept, type Mask, type Network, outputs } from '../src/network.js';
+import { countKept, type Mask, type Network, outputs } from '../src/network.js';
 import type { Seed } from '../src/random.js';
-import {
-  type BernoulliResult,
-  bernoulliTraining,
-  FC_DENSITY,
-  FC_EPOCHS,
-  type MaskResult,
-  TOPK,
-  topkTraining,
-  trainBernoulli,
-  trainThreshold,
-  trainTopk,
-} from '../src/train.js';
+import { bernoulliTraining, type Method, TOPK, topkTraining } from '../src/recipes.js';
+import { type BernoulliResult, type MaskResult, trainBernoulli, trainThreshold, trainTopk } from '../src/train.js';
 import type { Progress } from '../src/training-options.js';
 import type { LoadedData } from './datasets/own-data.js';
 
-/** Passes over the data where there are convolutions; their densities are `convDensity`. */
-export const CONV_EPOCHS = 10;
-/** Learning rate of topk masks over numbers; chosen on validation rows (bench/README.md, "Numbers"). */
-const NUMBERS_RATE = 0.03;
 /** Pixels by which training images are moved at most, and the worth of a bit in nats of training loss: the same. */
 export const SHIFT = 1;
 export const RATE = 1e-6;
@@ -39,17 +24,6 @@ export const partsOf = ({ labels: { length } }: Dataset, seed: Seed): Split =>
 
 /** Rows of a step: as many as are wanted, or an eighth of a small training set, as a batch that is not full is dropped. */
 export const batchOf = (rows: number, wanted: number): number => Math.min(wanted, Math.ceil(rows / 8));
-
-/** What a network is trained with when nothing is said. */
-export function defaultsOf(architecture: Architecture): { density: number[]; epochs: number } {
-  const bySize = convDensity(architecture);
-  if (architecture.layers.some((layer) => layer.kind === 'conv')) return { density: bySize, epochs: CONV_EPOCHS };
-  return { density: spread(FC_DENSITY, bySize.length).map((density, i) => Math.max(density, bySize[i])), epochs: FC_EPOCHS };
-}
-
-/** What `--method` accepts. */
-export const METHODS = ['topk', 'bernoulli', 'threshold'] as const;
-export type Method = (typeof METHODS)[number];
 
 export interface TrainedTask {
   readonly model: Model;
@@ -63,14 +37,6 @@ export interface TrainedTask {
   /** bernoulli: mean accuracies of ten drawn masks, which is what the paper reports. */
   readonly drawn: { readonly valAccuracy: number; readonly testAccuracy: number } | null;
 }
-
-/** The network of a learned mask: packed signs, one bit a weight; He's constant, for bernoulli Glorot's as in the paper. */
-export const maskNetwork = (architecture: Architecture, seed: Seed, method: Method = 'topk'): Network => ({
-  ...architecture,
-  distribution: 'packed-signed-constant',
-  sigma: method === 'bernoulli' ? 'glorot' : 'he',
-  seed,
-});
 
 /** The seeds by which a task's pixels and classes are permuted; the file tells them, so that `eval` can build the task. */
 export type Permutations = Omit<Provenance, 'dataset'>;
@@ -209,9 +175,8 @@ export async function trainTask(
   const around = { network, pixelPermutation: permutations.pixelPermutation };
   const rate = options.rate ? { weight: options.rate, costs: maskPrices(around).costs } : undefined;
   const batch = batchOf(parts.train.length, TOPK.batch);
-  const topk = { ...topkTraining(network), ...(data.train.features && { learningRate: NUMBERS_RATE }) };
   const learn = {
-    topk: () => trainTopk(engine, network, data.train, parts, { ...topk, ...options, batch, rate }),
+    topk: () => trainTopk(engine, network, data.train, parts, { ...topkTraining(network, data.train), ...options, batch, rate }),
     bernoulli: () =>
       trainBernoulli(engine, network, data.train, parts, {
         ...bernoulliTraining(network),

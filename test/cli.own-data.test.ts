@@ -13,16 +13,15 @@ import { afterAll, expect, test, vi } from 'vitest';
 import { checkFits, checkMoves, seenBy } from '../cli/datasets/fit.js';
 import { parted } from '../cli/datasets/labelled.js';
 import { loadDataset } from '../cli/datasets/load.js';
-import { accuracy, accuracyUnder, defaultsOf, maskNetwork, taskModel, warningOf } from '../cli/learn.js';
+import { accuracy, accuracyUnder, taskModel, warningOf } from '../cli/learn.js';
 import { bestTicket } from '../cli/ticket.js';
 import { readModel, SeedmaskError, writeModel } from '../codec/index.js';
 import { type NumpyArray, readNpy, readNpz, writeNpy, writeNpz } from '../interop/npz.js';
-import * as networks from '../models/index.js';
 import { createApp, openStore } from '../server/index.js';
 import { featureBytes, standardFeatures, toIdx } from '../src/data.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
-import { convDensity } from '../src/masks/topk.js';
-import { type Architecture, type Layer, type Network, regenerate, weightCounts } from '../src/network.js';
+import { type Architecture, type Network, regenerate } from '../src/network.js';
+import { maskNetwork } from '../src/recipes.js';
 import { ROOT } from './interop.material.js';
 import { chunk } from './server.material.js';
 
@@ -569,16 +568,6 @@ test('train on CSV, eval, and a server that takes the raw numbers', async () => 
     'seedmask: --data must be numbers (CSV), as the task takes, got images\n',
   );
 }, 60_000);
-
-test('small dense layers keep 15 n^0.4 of their n weights, at most half; the published networks what they kept', () => {
-  const kept = (spec: Architecture) => defaultsOf(spec).density.map((density, i) => Math.round(density * weightCounts(spec)[i]));
-  const small = (units: number): Layer => ({ kind: 'dense', units, activation: 'relu' });
-  expect(kept({ input: [1, 1, 4], layers: [small(24), small(3)] })).toEqual([48, 36]);
-  expect(kept({ input: [1, 1, 32], layers: [small(32)] })).toEqual([240]);
-  expect(defaultsOf(networks.fc).density).toEqual([0.025, 0.08, 0.3]);
-  for (const network of [networks.lenet5, networks.conv2, networks.conv4, networks.conv6])
-    expect(defaultsOf(network).density).toEqual(convDensity(network));
-});
 
 test('dense layers alone take images in their own form, which widths do not tell; rows without one leave the form as it is', () => {
   const rows = (input: [number, number, number]) => ({ input, images: new Uint8Array(48), labels: Uint8Array.of(0) });

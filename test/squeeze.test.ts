@@ -12,8 +12,9 @@ import { fitLogitScale, meanNll } from '../src/evaluate.js';
 import { checkMask, countKept, type Mask, type Network } from '../src/network.js';
 import { argmax } from '../src/probabilities.js';
 import { DOMAIN, fillWords, parseSeed } from '../src/random.js';
+import { TOPK } from '../src/recipes.js';
 import { squeeze } from '../src/squeeze.js';
-import { TOPK, trainTopk } from '../src/train.js';
+import { trainTopk } from '../src/train.js';
 import { dense } from './engine.material.js';
 
 const network: Network = {

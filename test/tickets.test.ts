@@ -9,8 +9,9 @@ import { createWasmEngine } from '../src/engine/wasm.js';
 import { MASK0, MASK1 } from '../src/masks/actions.js';
 import { countKept, kept, type Network, regenerate } from '../src/network.js';
 import { DOMAIN, fillWords, parseSeed } from '../src/random.js';
+import { PAPER } from '../src/recipes.js';
 import { type TicketOptions, type TicketRound, tickets } from '../src/tickets.js';
-import { PAPER, trainDense } from '../src/train.js';
+import { trainDense } from '../src/train.js';
 
 const network: Network = {
   input: [4, 4, 1],

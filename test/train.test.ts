@@ -2,29 +2,20 @@
 
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { conv2, conv4, conv6, fc } from '../models/index.js';
+import { conv2, conv4, conv6, fc, lenet5 } from '../models/index.js';
 import { type Dataset, imagesOf, labelsOf, split } from '../src/data.js';
 import type { Classifier, Engine } from '../src/engine/engine.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
+import * as library from '../src/index.js';
 import { accuracyOf, evaluate, fitLogitScale, meanNll } from '../src/evaluate.js';
 import { RMSPROP } from '../src/masks/threshold.js';
 import { convDensity, densityAt, initialScores, scoreRanges } from '../src/masks/topk.js';
-import { countKept, fullMask, type Network, outputs, totalKept, weightCounts } from '../src/network.js';
+import { type Architecture, countKept, fullMask, type Layer, type Network, outputs, totalKept, weightCounts } from '../src/network.js';
 import { softmax } from '../src/probabilities.js';
 import { DOMAIN, fillWords, parseSeed } from '../src/random.js';
-import {
-  BERNOULLI,
-  bernoulliTraining,
-  type MaskRun,
-  PAPER,
-  TOPK,
-  topkTraining,
-  trainBernoulli,
-  trainDense,
-  trainThreshold,
-  trainTopk,
-} from '../src/train.js';
+import { BERNOULLI, bernoulliTraining, PAPER, TOPK, topkTraining } from '../src/recipes.js';
+import { type MaskRun, trainBernoulli, trainDense, trainThreshold, trainTopk } from '../src/train.js';
 import type { Progress } from '../src/training-options.js';
 
 const network: Network = {
@@ -245,6 +236,24 @@ test('a convolution scores in proportion to its pixels, and convolutions of any 
   // Half of 36 and of 216, 15 n^0.4 of 648.
   expect(mask.map(countKept)).toEqual([18, 200, 108]);
   expect(valAccuracy).toBeGreaterThan(0.95);
+});
+
+test('small dense layers keep 15 n^0.4 of their n weights, at most half; the published networks what they kept', () => {
+  const kept = (spec: Architecture) => topkTraining(spec).density.map((density, i) => Math.round(density * weightCounts(spec)[i]));
+  const small = (units: number): Layer => ({ kind: 'dense', units, activation: 'relu' });
+  expect(kept({ input: [1, 1, 4], layers: [small(24), small(3)] })).toEqual([48, 36]);
+  expect(kept({ input: [1, 1, 32], layers: [small(32)] })).toEqual([240]);
+  expect(topkTraining(fc)).toEqual({ ...TOPK, scoreRange: [0.01, 0.01, 0.01], density: [0.025, 0.08, 0.3], epochs: 24 });
+  for (const network of [lenet5, conv2, conv4, conv6])
+    expect(topkTraining(network)).toMatchObject({ density: convDensity(network), learningRate: 0.3, epochs: 10 });
+});
+
+test('what the library exports is enough for the training of the command line: network, rate of what is learned, epochs', () => {
+  expect(library.maskNetwork(fc, network.seed)).toMatchObject({ ...fc, distribution: 'packed-signed-constant', sigma: 'he' });
+  expect(library.maskNetwork(fc, network.seed, 'bernoulli').sigma).toBe('glorot');
+  const features = { low: new Float32Array(784), scale: new Float32Array(784) };
+  expect(library.topkTraining(fc, { features }).learningRate).toBe(0.03);
+  expect(library.topkTraining(fc, data).learningRate).toBe(0.15);
 });
 
 test('a run that could learn nothing, or whose numbers are out of range, is refused before it begins, whatever the method', async () => {

@@ -9,7 +9,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { loadDataset } from '../dist/cli/datasets/load.js';
-import { maskNetwork, taskModel } from '../dist/cli/learn.js';
+import { taskModel } from '../dist/cli/learn.js';
 import { DIGITS, readModel, writeModel } from '../dist/codec/index.js';
 import { fc } from '../dist/models/index.js';
 import { permuted, split } from '../dist/src/data.js';
@@ -17,7 +17,8 @@ import { createWasmEngine } from '../dist/src/engine/wasm.js';
 import { accuracyOf } from '../dist/src/evaluate.js';
 import { moveImages } from '../dist/src/moves.js';
 import { parseSeed } from '../dist/src/random.js';
-import { topkTraining, trainTopk } from '../dist/src/train.js';
+import { maskNetwork, topkTraining } from '../dist/src/recipes.js';
+import { trainTopk } from '../dist/src/train.js';
 
 const out = fileURLToPath(new URL('./public/models/', import.meta.url));
 const accuracies = new URL('./accuracies.json', import.meta.url);

@@ -4,12 +4,13 @@
 import * as Comlink from 'comlink';
 import { DIGITS, PIXELS_TRANSFORM } from '../codec/header.js';
 import { writeModel } from '../codec/write.js';
+import { fc } from '../models/index.js';
 import { datasetFromIdx, imagesOf, labelsOf, split } from '../src/data.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { accuracyOf, fitLogitScale } from '../src/evaluate.js';
-import type { Network } from '../src/network.js';
 import { parseSeed } from '../src/random.js';
-import { TOPK, trainTopk } from '../src/train.js';
+import { maskNetwork, topkTraining } from '../src/recipes.js';
+import { trainTopk } from '../src/train.js';
 import { fetched, said } from './page.js';
 
 export interface TrainRequest {
@@ -47,14 +48,7 @@ export async function train(request: TrainRequest, report: (report: TrainReport)
   });
   const data = datasetFromIdx(images, labels, 'MNIST training set');
   const test = datasetFromIdx(testImages, testLabels, 'MNIST test set');
-  const dense = (units: number, activation: 'relu' | 'linear') => ({ kind: 'dense', units, activation }) as const;
-  const network: Network = {
-    input: [28, 28, 1],
-    layers: [dense(300, 'relu'), dense(100, 'relu'), dense(10, 'linear')],
-    distribution: 'packed-signed-constant',
-    sigma: 'he',
-    seed: parseSeed(request.seed),
-  };
+  const network = maskNetwork(fc, parseSeed(request.seed));
   const parts = split(data.labels.length, VALIDATION, network.seed);
   const engine = await createWasmEngine({ threads: 1 });
   const started = performance.now();
@@ -62,7 +56,7 @@ export async function train(request: TrainRequest, report: (report: TrainReport)
   const pace = () => (1000 * steps) / (performance.now() - started);
   try {
     const { mask, valAccuracy } = await trainTopk(engine, network, data, parts, {
-      ...TOPK,
+      ...topkTraining(network),
       density: request.density,
       epochs: request.epochs,
       onProgress: (progress) => {

@@ -12,8 +12,9 @@ import { actionConflict, MASK0, MASK0_VALUES, MASK1, MASK1_VALUES, type Mask0, t
 import { CRITERIA, CRITERION_SCORES, type Criterion } from '../../src/masks/criteria.js';
 import { describe, type Network, outputs, totalKept, totalWeights } from '../../src/network.js';
 import { formatSeed, type Seed } from '../../src/random.js';
+import { PAPER, paperTraining } from '../../src/recipes.js';
 import { type TicketOptions, ticketNetwork, tickets } from '../../src/tickets.js';
-import { PAPER, paperTraining, trainDense } from '../../src/train.js';
+import { trainDense } from '../../src/train.js';
 import { channelsOf, checkFits, crowding, labelLine, seenBy, unseen } from '../datasets/fit.js';
 import { loadDataset } from '../datasets/load.js';
 import type { LoadedData } from '../datasets/own-data.js';

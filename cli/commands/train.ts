@@ -10,24 +10,11 @@ import { createReferenceEngine } from '../../src/engine/reference.js';
 import { createWasmEngine } from '../../src/engine/wasm.js';
 import { describe, outputs, totalKept, totalWeights, weightCounts } from '../../src/network.js';
 import type { Seed } from '../../src/random.js';
-import { FC_EPOCHS } from '../../src/train.js';
+import { CONV_EPOCHS, FC_EPOCHS, METHODS, type Method, maskNetwork, topkTraining } from '../../src/recipes.js';
 import { channelsOf, checkFits, checkMoves, crowding, labelLine, seenBy, unseen } from '../datasets/fit.js';
 import { loadDataset } from '../datasets/load.js';
 import { checkNoInput, checkWritable, writeFileSafely } from '../files.js';
-import {
-  CONV_EPOCHS,
-  classNamesOf,
-  defaultsOf,
-  METHODS,
-  type Method,
-  maskNetwork,
-  partsOf,
-  permutedSource,
-  RATE,
-  type TrainedTask,
-  trainTask,
-  warningOf,
-} from '../learn.js';
+import { classNamesOf, partsOf, permutedSource, RATE, type TrainedTask, trainTask, warningOf } from '../learn.js';
 import { defaultShift, mirrorOption, rateOption, rotateOption, shiftOption } from '../learning-options.js';
 import { type NamedNetwork, networkOption } from '../network-option.js';
 import {
@@ -176,7 +163,7 @@ async function run(options: Options): Promise<void> {
   checkMoves(loaded, options);
   const data = permutedSource(loaded, outputs(given.architecture), options.permutePixels, options.permuteLabels);
   const architecture = seenBy(given.architecture, data.train);
-  const defaults = defaultsOf(architecture);
+  const defaults = topkTraining(architecture);
   const {
     method,
     rescale,

@@ -24,21 +24,11 @@ import type { Engine } from '../../src/engine/engine.js';
 import { createWasmEngine } from '../../src/engine/wasm.js';
 import { describe, type Network, outputs, weightCounts } from '../../src/network.js';
 import type { Seed } from '../../src/random.js';
-import { FC_EPOCHS } from '../../src/train.js';
+import { FC_EPOCHS, topkTraining } from '../../src/recipes.js';
 import { beyond, checkFits, checkKind, checkMoves, unseen } from '../datasets/fit.js';
 import { loadDataset } from '../datasets/load.js';
 import { checkNoInput, checkWritable, makeFolder, readFile, rewrite, writeFileSafely } from '../files.js';
-import {
-  classNamesOf,
-  defaultsOf,
-  partsOf,
-  permutedSource,
-  RATE,
-  type TaskSource,
-  type TrainedTask,
-  trainTask,
-  warningOf,
-} from '../learn.js';
+import { classNamesOf, partsOf, permutedSource, RATE, type TaskSource, type TrainedTask, trainTask, warningOf } from '../learn.js';
 import { defaultShift, mirrorOption, rateOption, rotateOption, shiftOption } from '../learning-options.js';
 import { inFile, LIMITS, nameOf, networkDifferences, networkFileOption, networksOf, withArchive } from '../models.js';
 import { nearestMask } from '../nearest.js';
@@ -250,7 +240,7 @@ function taskOf(source: string, network: Network, options: Options, features: Fe
   return {
     ...permutedSource(data, outputs(network), permutePixels, permuteLabels),
     network,
-    density: densities(density, weightCounts(network).length, defaultsOf(network).density),
+    density: densities(density, weightCounts(network).length, topkTraining(network).density),
     parts: partsOf(data.train, network.seed),
   };
 }
@@ -258,7 +248,7 @@ function taskOf(source: string, network: Network, options: Options, features: Fe
 /** Learns a mask for the new task, from the known one or from scratch. */
 async function learned(engine: Engine, data: NewTask, known: Task, options: Options, title: string, fromKnown: boolean): Promise<Learned> {
   const { network, parts, train, density } = data;
-  const defaults = defaultsOf(network);
+  const defaults = topkTraining(network);
   const curve: number[] = [];
   const {
     epochs = defaults.epochs,

@@ -2,7 +2,7 @@
 
 import type { Mask0, Mask1 } from '../../src/masks/actions.js';
 import { CRITERIA, type Criterion } from '../../src/masks/criteria.js';
-import { BERNOULLI, bernoulliTraining, FC_DENSITY, PAPER, TOPK, TOPK_CONV_RATE } from '../../src/train.js';
+import { BERNOULLI, bernoulliTraining, FC_DENSITY, PAPER, TOPK, TOPK_CONV_RATE } from '../../src/recipes.js';
 import {
   ARCHITECTURES,
   type ArchiveCell,

@@ -5,8 +5,9 @@ import type { ClassifierOptions, Engine } from '../../src/engine/engine.js';
 import { accuracyOf, fitLogitScale } from '../../src/evaluate.js';
 import { type Mask, type Network, outputs, type Parameters } from '../../src/network.js';
 import { parseSeed } from '../../src/random.js';
+import { paperTraining } from '../../src/recipes.js';
 import { type TicketRound, ticketNetwork } from '../../src/tickets.js';
-import { type MaskRun, paperTraining, trainDense } from '../../src/train.js';
+import { type MaskRun, trainDense } from '../../src/train.js';
 import type { Progress } from '../../src/training-options.js';
 import { ARCHITECTURES, dataOf, type Row, type Setting } from './cell.js';
 

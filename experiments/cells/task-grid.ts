@@ -1,7 +1,7 @@
 // The tasks that experiments put on one network: what they share, and which there are. Equal cells are computed once, so a task that two
 // experiments look at is trained for one of them.
 
-import { FC_EPOCHS, PAPER } from '../../src/train.js';
+import { FC_EPOCHS, PAPER } from '../../src/recipes.js';
 import type { Result, Row, TaskCell } from './cell.js';
 import type { Plan } from './grids.js';
 import { ALL, epochsText, range, type ScaleName } from './scale.js';

@@ -8,7 +8,6 @@ import { accuracyOf } from '../../src/evaluate.js';
 import { RMSPROP } from '../../src/masks/threshold.js';
 import { spread } from '../../src/masks/topk.js';
 import {
-  type Architecture,
   countBoth,
   countKept,
   density,
@@ -23,8 +22,9 @@ import {
   weighted,
 } from '../../src/network.js';
 import { DOMAIN, parseSeed, permutation, type Seed } from '../../src/random.js';
+import { maskNetwork, PAPER, topkTraining } from '../../src/recipes.js';
 import { ticketNetwork } from '../../src/tickets.js';
-import { PAPER, topkTraining, trainDense, trainThreshold, trainTopk } from '../../src/train.js';
+import { trainDense, trainThreshold, trainTopk } from '../../src/train.js';
 import type { Row, TaskCell } from './cell.js';
 import { type Lab, logitScaleOf, progressOf, VALIDATION_ROWS } from './lab.js';
 import { classNames, dataOfView, type View, viewOf } from './views.js';
@@ -44,8 +44,7 @@ export function networkOf({ filters, units, seed }: Pick<TaskCell, 'filters' | '
     ]),
     ...units.map((units, i, all): Layer => ({ kind: 'dense', units, activation: i === all.length - 1 ? 'linear' : 'relu' })),
   ];
-  const architecture: Architecture = { input: [28, 28, 1], layers };
-  return { ...architecture, distribution: 'packed-signed-constant', sigma: 'he', seed: parseSeed(seed) };
+  return maskNetwork({ input: [28, 28, 1], layers }, parseSeed(seed));
 }
 
 /** A task's name in an archive, in the order of its seeds: p0007 for pixels, c0007 for classes, b0007-0007 for both; a view by its name. */

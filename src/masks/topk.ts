@@ -17,7 +17,7 @@ export const SCHEDULE = 0.4;
  * the output, so its score moves so many times as far. Only the ratio of a score to its moves matters.
  * @param range of a dense layer
  */
-export const scoreRanges = (network: Network, range: number): number[] =>
+export const scoreRanges = (network: Architecture, range: number): number[] =>
   weighted(network).map(({ output: [height, width] }) => range * height * width);
 
 /**
