@@ -4,7 +4,7 @@
 import { DIGITS, type Model, maskPrices, PIXELS_TRANSFORM, type Provenance, settleFreeBits, writeModel } from '../codec/index.js';
 import { type Dataset, imagesOf, labelsOf, permuted, type Split, split } from '../src/data.js';
 import type { ClassifierOptions, Engine } from '../src/engine/engine.js';
-import { accuracyOf, fitLogitScale } from '../src/evaluate.js';
+import { accuracyOf, logitScaleOf } from '../src/evaluate.js';
 import { RMSPROP } from '../src/masks/threshold.js';
 import type { Reach } from '../src/moves.js';
 import { countKept, type Mask, type Network, outputs } from '../src/network.js';
@@ -67,11 +67,8 @@ export function taskModel(
   { train, name, permutations = UNPERMUTED }: Omit<TaskSource, 'test'>,
   validation: Uint32Array,
 ): Model {
-  const classifier = engine.classifier(network, { mask });
-  const rows = labelsOf(train, validation);
-  const labels = classNamesOf(train, classifier.outputs);
-  const logitScale = fitLogitScale(classifier, imagesOf(train, validation), rows, labels.length);
-  classifier.free();
+  const labels = classNamesOf(train, outputs(network));
+  const logitScale = logitScaleOf(engine, network, { mask }, train, validation, labels.length);
   const data = { dataset: name, ...permutations };
   const transform = { ...PIXELS_TRANSFORM, ...(train.features && { features: train.features }) };
   const task = settleFreeBits(network, { id: '', mask, transform, labels, data, logitScale });

@@ -1,9 +1,10 @@
 // How good is a classifier: accuracy, per class and confused, and how honest its probabilities are (negative log-likelihood and
 // expected calibration error). Probabilities are softmax(logitScale x logits), with the exact exp and ln of exact.ts.
 
-import { type Classifier, stepOf } from './engine/engine.js';
+import { type Dataset, imagesOf, labelsOf } from './data.js';
+import { type Classifier, type ClassifierOptions, type Engine, stepOf } from './engine/engine.js';
 import { exp, ln } from './exact.js';
-import { ShapeError } from './network.js';
+import { type Network, ShapeError } from './network.js';
 import { argmax, softmax } from './probabilities.js';
 
 export interface Evaluation {
@@ -186,4 +187,25 @@ export function fitLogitScale(classifier: Classifier, images: Uint8Array, labels
     }
   }
   return Math.fround(Number(exp((low + high) / 2).toPrecision(3)));
+}
+
+/**
+ * The logit scale of a network under a mask, with parameters, or both, fitted on some rows of a data set: held-out ones.
+ * @throws ShapeError when there is no row, or a label or class that the network does not have
+ * @throws DataError when the data has no such row
+ */
+export function logitScaleOf(
+  engine: Engine,
+  network: Network,
+  options: ClassifierOptions,
+  data: Dataset,
+  rows: Uint32Array,
+  classes: number,
+): number {
+  const classifier = engine.classifier(network, options);
+  try {
+    return fitLogitScale(classifier, imagesOf(data, rows), labelsOf(data, rows), classes);
+  } finally {
+    classifier.free();
+  }
 }

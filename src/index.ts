@@ -43,7 +43,7 @@ export { PIXELS, stepOf } from './engine/engine.js';
 export { packedBytes, packMask, unpackMask } from './engine/packed.js';
 export { createReferenceEngine } from './engine/reference.js';
 export { createWasmEngine } from './engine/wasm.js';
-export { accuracyOf, type Evaluation, evaluate, fitLogitScale } from './evaluate.js';
+export { accuracyOf, type Evaluation, evaluate, fitLogitScale, logitScaleOf } from './evaluate.js';
 export { actionConflict, MASK0, MASK0_VALUES, MASK1, MASK1_VALUES, type Mask0, type Mask1, restartBy, zeroedBy } from './masks/actions.js';
 export { type Answers, type Asked, askAll, askSteps } from './masks/ask-all.js';
 export { evenScores, likelierMask } from './masks/bernoulli.js';

@@ -25,7 +25,7 @@ const RULES: [place: string, allowed: RegExp][] = [
   ['src/engine/wasm/', /^src\/(exact|random|network|engine\/(wasm\/|engine|bounds|checks|draws|packed))/],
   ['src/engine/', /^src\/(exact|random|network|engine\/)/],
   ['src/probabilities.ts', /^src\/exact/],
-  ['src/evaluate.ts', /^src\/(exact|network|probabilities|engine\/engine)/],
+  ['src/evaluate.ts', /^src\/(exact|network|data|probabilities|engine\/engine)/],
   ['src/masks/', /^src\/(exact|random|network|engine|masks)/],
   ['src/', /^src\//],
   ['codec/assembly/', /^(codec|src\/engine)\/assembly\//],

@@ -8,7 +8,7 @@ import type { Classifier, Engine } from '../src/engine/engine.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import * as library from '../src/index.js';
-import { accuracyOf, evaluate, fitLogitScale, meanNll } from '../src/evaluate.js';
+import { accuracyOf, evaluate, fitLogitScale, logitScaleOf, meanNll } from '../src/evaluate.js';
 import { RMSPROP } from '../src/masks/threshold.js';
 import { convDensity, densityAt, initialScores, scoreRanges } from '../src/masks/topk.js';
 import { type Architecture, countKept, fullMask, type Layer, type Network, outputs, totalKept, weightCounts } from '../src/network.js';
@@ -431,6 +431,8 @@ test('the fitted temperature is the best of a grid, and evaluation counts what i
   // Thirty labels, ten of each class, are wrong: enough to tell how sure to be.
   const labels = data.labels.map((label, i) => (i % 31 === 0 ? (label + 1) % 3 : label));
   const scale = fitLogitScale(classifier, data.images, labels, 3);
+  const rows = Uint32Array.from(labels.keys());
+  expect(logitScaleOf(engine, network, { mask }, { ...data, labels }, rows, 3)).toBe(scale);
   const at = (logitScale: number) => evaluate(classifier, data.images, labels, { labelNames, logitScale });
   const best = at(scale);
   for (const factor of [0.25, 0.5, 0.8, 1.25, 2, 4]) expect(best.nll).toBeLessThanOrEqual(at(scale * factor).nll + 1e-4);

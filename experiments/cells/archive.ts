@@ -4,11 +4,12 @@
 
 import { createHash } from 'node:crypto';
 import { DIGITS, PIXELS_TRANSFORM, type Task, writeModel } from '../../codec/index.js';
+import { logitScaleOf } from '../../src/evaluate.js';
 import { criterionMask, paperRates } from '../../src/masks/criteria.js';
 import { type Mask, type Network, regenerate } from '../../src/network.js';
 import { constantTwin } from '../../src/tickets.js';
 import { type ArchiveCell, dataOf, type Row } from './cell.js';
-import { advance, type Bench, type Lab, logitScaleOf, trainedAt } from './lab.js';
+import { advance, type Bench, type Lab, scaleRowsOf, trainedAt } from './lab.js';
 
 /** As `init-large_final-p08`: weights, criterion, level. Both files can be served from one folder. */
 const taskName = (weights: string, criterion: string, power: number): string =>
@@ -35,7 +36,7 @@ export async function archiveRows(cell: ArchiveCell, lab: Lab, bench: Bench): Pr
 }
 
 function taskOf(id: string, network: Network, mask: Mask, cell: ArchiveCell, lab: Lab, { train, parts }: Bench): Task {
-  const logitScale = logitScaleOf(lab.engine, network, { mask }, train, parts, DIGITS.length);
+  const logitScale = logitScaleOf(lab.engine, network, { mask }, train, scaleRowsOf(parts), DIGITS.length);
   const data = { dataset: dataOf(cell.network), pixelPermutation: null, labelPermutation: null };
   return { id, mask, transform: PIXELS_TRANSFORM, labels: DIGITS, data, logitScale };
 }

@@ -1,8 +1,8 @@
 // What a cell needs around it: an engine, data, and a shelf on which trained weights wait for the next cell that starts from them.
 
 import { type Dataset, imagesOf, labelsOf, type Split, split } from '../../src/data.js';
-import type { ClassifierOptions, Engine } from '../../src/engine/engine.js';
-import { accuracyOf, fitLogitScale } from '../../src/evaluate.js';
+import type { Engine } from '../../src/engine/engine.js';
+import { accuracyOf } from '../../src/evaluate.js';
 import { type Mask, type Network, outputs, type Parameters } from '../../src/network.js';
 import { parseSeed } from '../../src/random.js';
 import { paperTraining } from '../../src/recipes.js';
@@ -105,26 +105,8 @@ export const progressOf =
   ({ step, steps }: Progress): void =>
     lab.progress((part * step) / steps);
 
-/** Validation rows that fit a task's logit scale. */
-const SCALE_ROWS = 1000;
-
-/** The logit scale of a mask, fitted on validation rows. */
-export function logitScaleOf(
-  engine: Engine,
-  network: Network,
-  options: ClassifierOptions,
-  train: Dataset,
-  { validation }: Split,
-  classes: number,
-): number {
-  const rows = validation.subarray(0, SCALE_ROWS);
-  const classifier = engine.classifier(network, options);
-  try {
-    return fitLogitScale(classifier, imagesOf(train, rows), labelsOf(train, rows), classes);
-  } finally {
-    classifier.free();
-  }
-}
+/** The first validation rows: as many as fit a task's logit scale. */
+export const scaleRowsOf = ({ validation }: Split): Uint32Array => validation.subarray(0, 1000);
 
 /** Subtracts the column means of the first array from all, in place. */
 function centre(logits: readonly Float64Array[], width: number): void {

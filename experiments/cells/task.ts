@@ -4,7 +4,7 @@
 import { DIGITS, PIXELS_TRANSFORM, readPacked, settleFreeBits, type Task, type Transform, writeModel } from '../../codec/index.js';
 import { type Dataset, permuted, permutedPixels, type Split, split } from '../../src/data.js';
 import type { Engine } from '../../src/engine/engine.js';
-import { accuracyOf } from '../../src/evaluate.js';
+import { accuracyOf, logitScaleOf } from '../../src/evaluate.js';
 import { RMSPROP } from '../../src/masks/threshold.js';
 import { spread } from '../../src/masks/topk.js';
 import {
@@ -26,7 +26,7 @@ import { maskNetwork, PAPER, topkTraining } from '../../src/recipes.js';
 import { ticketNetwork } from '../../src/tickets.js';
 import { trainDense, trainThreshold, trainTopk } from '../../src/train.js';
 import type { Row, TaskCell } from './cell.js';
-import { type Lab, logitScaleOf, progressOf, VALIDATION_ROWS } from './lab.js';
+import { type Lab, progressOf, scaleRowsOf, VALIDATION_ROWS } from './lab.js';
 import { classNames, dataOfView, type View, viewOf } from './views.js';
 
 /** What learned masks come out shortest in: trying the others too takes a tenth of a task's time. */
@@ -199,7 +199,7 @@ function storedTask(
   parts: Split,
 ): Task {
   const labels = labelsOfView(cell.view);
-  const logitScale = logitScaleOf(engine, network, { mask, transform }, train, parts, labels.length);
+  const logitScale = logitScaleOf(engine, network, { mask, transform }, train, scaleRowsOf(parts), labels.length);
   const known = dataOfView(cell.view);
   const dataset = cell.view === 'plain' ? known : `${known}-${cell.view}`;
   const data = { dataset, pixelPermutation: seedOf(cell.pixels), labelPermutation: seedOf(cell.labels) };
