@@ -2,7 +2,7 @@
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { DEFAULT_LIMITS } from '../codec/index.js';
-import { editDistance } from '../server/spelling.js';
+import { nearest } from '../server/spelling.js';
 import { spread } from '../src/masks/topk.js';
 import { parseSeed, type Seed } from '../src/random.js';
 import { KNOWN_NAMES } from './datasets/known.js';
@@ -81,16 +81,16 @@ function density(text: string): number {
   return n;
 }
 
-/** A parser of one of a list of names; a wrong one is answered with the nearest and the list. */
+/** A parser of one of a list of names; a wrong one is answered with the list, and the name that begins with it or is spelt much like it. */
 export const named =
   <T extends string>(names: readonly T[]) =>
   (text: string): T => {
     const found = names.find((name) => name === text);
     if (found !== undefined) return found;
     const start = text.slice(0, 64);
-    const begun = names.find((name) => name.startsWith(text));
-    const nearest = begun ?? [...names].sort((a, b) => editDistance(a, start) - editDistance(b, start))[0];
-    throw new InvalidArgumentError(`did you mean ${nearest}? expected one of ${names.join(', ')}, got '${start}'.`);
+    const meant = (text && names.find((name) => name.startsWith(text))) || nearest(text, names);
+    const question = meant === undefined ? '' : `did you mean ${meant}? `;
+    throw new InvalidArgumentError(`${question}expected one of ${names.join(', ')}, got '${start}'.`);
   };
 
 /** A parser of 1 to `most` of what is counted. */
