@@ -15,28 +15,12 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 const spec = (input: unknown, ...layers: unknown[]) => JSON.stringify({ input, layers });
 const dense = (units: unknown) => ({ kind: 'dense', units });
-const relu = { kind: 'relu' };
 const pool = { kind: 'pool' };
 
-test('a relu is a layer of its own or an activation; conv3x3 is a conv', () => {
-  const layers = [
-    { kind: 'conv', filters: 4, activation: 'relu' },
-    { kind: 'pool' },
-    { kind: 'conv', filters: 6, activation: 'linear', padding: 'valid' },
-    { kind: 'dense', units: 9, activation: 'relu' },
-    { kind: 'dense', units: 3, activation: 'linear' },
-  ];
-  const written = spec(
-    [12, 10, 3],
-    { kind: 'conv3x3', filters: 4 },
-    pool,
-    relu,
-    { kind: 'conv3x3', filters: 6, padding: 'valid' },
-    dense(9),
-    relu,
-    dense(3),
-  );
-  expect(parseNetworkSpec(written)).toEqual({ input: [12, 10, 3], layers });
+test('an activation is linear where none is said', () => {
+  const layers = [{ kind: 'conv', filters: 4 }, pool, dense(3)];
+  const said = layers.map((layer) => (layer === pool ? pool : { ...layer, activation: 'linear' }));
+  expect(parseNetworkSpec(spec([12, 10, 3], ...layers))).toEqual({ input: [12, 10, 3], layers: said });
 });
 
 test('every network by name is a spec of itself', () => {
@@ -45,11 +29,7 @@ test('every network by name is a spec of itself', () => {
 
 test.each<[string, string, RegExp]>([
   ['no layers', spec([28, 28, 1]), /^layers must be a list of 1 to 1024 layers, got \[\]$/],
-  [
-    'an unknown kind',
-    spec([28, 28, 1], dense(5), { kind: 'lstm' }),
-    /^layer 2: kind must be dense, conv3x3, conv, pool, relu, got "lstm"$/,
-  ],
+  ['an unknown kind', spec([28, 28, 1], dense(5), { kind: 'lstm' }), /^layer 2: kind must be dense, conv, pool, got "lstm"$/],
   [
     'no units',
     spec([28, 28, 1], dense(5), { kind: 'dense' }),
@@ -75,12 +55,10 @@ test.each<[string, string, RegExp]>([
     spec([28, 28], dense(5)),
     /^input must be \[height, width, channels\], each from 1 to 1048576, got \[28,28\]$/,
   ],
-  ['a relu first', spec([28, 28, 1], relu, dense(5)), /^layer 1: a relu needs a dense or conv layer before it$/],
-  ['a relu behind pools alone', spec([28, 28, 1], pool, relu, dense(5)), /^layer 2: a relu needs a dense or conv layer before it$/],
   [
-    'a pool too many, counted as the file counts',
-    spec([4, 4, 1], { kind: 'conv3x3', filters: 1 }, relu, pool, pool, pool, dense(1)),
-    /^layer 5: a 2x2 pool needs at least 2x2 pixels, got 1x1$/,
+    'a pool too many',
+    spec([4, 4, 1], { kind: 'conv', filters: 1 }, pool, pool, pool, dense(1)),
+    /^layer 4: a 2x2 pool needs at least 2x2 pixels, got 1x1$/,
   ],
   [
     'a kernel that is larger than what is left',
@@ -105,7 +83,7 @@ test.each<[string, string, RegExp]>([
 
 test('the schema as JSON Schema has every kind', () => {
   const text = JSON.stringify(z.toJSONSchema(NETWORK_SPEC));
-  for (const kind of ['dense', 'conv', 'conv3x3', 'pool', 'relu']) expect(text).toContain(`"${kind}"`);
+  for (const kind of ['dense', 'conv', 'pool']) expect(text).toContain(`"${kind}"`);
 });
 
 test('the command names file and layer', () => {
