@@ -17,61 +17,31 @@ const program = new Command('seedmask')
     'after',
     '\nExamples:\n  seedmask demo\n  seedmask train --data mnist --network fc --out digits.smk\n  seedmask serve models/trained',
   );
-const commands: Record<string, readonly [about: string, make: () => Promise<Command>]> = {
-  train: ['learn a mask on a random network and write seed + mask', async () => (await import('./commands/train.js')).trainCommand()],
-  transfer: [
-    "learn a new task's mask from the nearest known mask and, beside it, from scratch",
-    async () => (await import('./commands/transfer.js')).transferCommand(),
-  ],
+const commands: Record<string, readonly [about: string, load: () => Promise<{ makeCommand(): Command }>]> = {
+  train: ['learn a mask on a random network and write seed + mask', () => import('./commands/train.js')],
+  transfer: ["learn a new task's mask from the nearest known mask and, beside it, from scratch", () => import('./commands/transfer.js')],
   prune: [
     'lottery tickets: train, keep some weights, and write the untrained network under the mask, or train on in rounds',
-    async () => (await import('./commands/prune.js')).pruneCommand(),
+    () => import('./commands/prune.js'),
   ],
-  eval: [
-    'accuracy, calibration and confusion matrix of a task on its test set',
-    async () => (await import('./commands/eval.js')).evalCommand(),
-  ],
-  inspect: ['show what a model file holds', async () => (await import('./commands/inspect.js')).inspectCommand()],
-  pack: [
-    'put the tasks of model files that share a network into one archive',
-    async () => (await import('./commands/pack.js')).packCommand(),
-  ],
-  extract: [
-    'write tasks of an archive to files of their own, named by the file',
-    async () => (await import('./commands/extract.js')).extractCommand(),
-  ],
-  export: [
-    'write a task for another program: weights written out, the input transform included',
-    async () => (await import('./commands/export.js')).exportCommand(),
-  ],
+  eval: ['accuracy, calibration and confusion matrix of a task on its test set', () => import('./commands/eval.js')],
+  inspect: ['show what a model file holds', () => import('./commands/inspect.js')],
+  pack: ['put the tasks of model files that share a network into one archive', () => import('./commands/pack.js')],
+  extract: ['write tasks of an archive to files of their own, named by the file', () => import('./commands/extract.js')],
+  export: ['write a task for another program: weights written out, the input transform included', () => import('./commands/export.js')],
   import: [
     'trained weights of another program -> masks by any criterion and a report; or a mask of another program -> a model file',
-    async () => (await import('./commands/import.js')).importCommand(),
+    () => import('./commands/import.js'),
   ],
-  diff: [
-    'compare the contents of two model files: network, tasks, and the overlap of their masks',
-    async () => (await import('./commands/diff.js')).diffCommand(),
-  ],
-  verify: [
-    'check everything about model files, down to encoding them again to the same bytes',
-    async () => (await import('./commands/verify.js')).verifyCommand(),
-  ],
-  serve: ['serve model files over HTTP', async () => (await import('./commands/serve.js')).serveCommand()],
-  contents: [
-    'list a folder of model files by content id, for replicas to pull from a web host',
-    async () => (await import('./commands/contents.js')).contentsCommand(),
-  ],
-  keys: ['API keys for seedmask serve', async () => (await import('./commands/keys.js')).keysCommand()],
-  experiment: [
-    "the paper's figures and tables: runs what is missing, then draws",
-    async () => (await import('./commands/experiment.js')).experimentCommand(),
-  ],
-  worker: [
-    'computes cells of experiments that wait in a queue (seedmask experiment --queue)',
-    async () => (await import('./commands/worker.js')).workerCommand(),
-  ],
-  data: ['list and fetch data sets', async () => (await import('./commands/data.js')).dataCommand()],
-  demo: ["the paper's story on MNIST, then a server with every model made", async () => (await import('./commands/demo.js')).demoCommand()],
+  diff: ['compare the contents of two model files: network, tasks, and the overlap of their masks', () => import('./commands/diff.js')],
+  verify: ['check everything about model files, down to encoding them again to the same bytes', () => import('./commands/verify.js')],
+  serve: ['serve model files over HTTP', () => import('./commands/serve.js')],
+  contents: ['list a folder of model files by content id, for replicas to pull from a web host', () => import('./commands/contents.js')],
+  keys: ['API keys for seedmask serve', () => import('./commands/keys.js')],
+  experiment: ["the paper's figures and tables: runs what is missing, then draws", () => import('./commands/experiment.js')],
+  worker: ['computes cells of experiments that wait in a queue (seedmask experiment --queue)', () => import('./commands/worker.js')],
+  data: ['list and fetch data sets', () => import('./commands/data.js')],
+  demo: ["the paper's story on MNIST, then a server with every model made", () => import('./commands/demo.js')],
 };
 const words = process.argv.slice(2);
 /** The command that is asked for, or asked about; the list of all of them needs none of their files. */
@@ -94,8 +64,8 @@ for (const stream of [process.stdout, process.stderr]) {
 }
 
 try {
-  for (const [name, [about, make]] of Object.entries(commands)) {
-    program.addCommand((name === asked ? await make() : new Command(name)).description(about));
+  for (const [name, [about, load]] of Object.entries(commands)) {
+    program.addCommand((name === asked ? (await load()).makeCommand() : new Command(name)).description(about));
   }
   for (const command of everyCommand(program)) {
     command.exitOverride().configureOutput({ writeErr: () => undefined, outputError: () => undefined });

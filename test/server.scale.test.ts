@@ -11,7 +11,7 @@ import { parseAllDocuments } from 'yaml';
 import { freePort, hasNginx, Relay, Replica, startNginx } from '../bench/fleet.mjs';
 import { createClient } from '../client/index.js';
 import { type Model, writeModel } from '../codec/index.js';
-import { serveCommand } from '../dist/cli/commands/serve.js';
+import { makeCommand } from '../dist/cli/commands/serve.js';
 import { createService } from '../server/service.js';
 import { engine, folder, get, oneTask, post, raw, sampleStore, tinyNetwork } from './server.material.js';
 
@@ -226,7 +226,7 @@ const containers: [string, Container][] = [
 /** The command of `seedmask serve` after these arguments; throws for a flag or a value that it does not take. */
 function parsed(args: readonly string[]) {
   expect(args[0]).toBe('serve');
-  const command = serveCommand()
+  const command = makeCommand()
     .exitOverride()
     .action(() => undefined);
   command.parse([...args.slice(1)], { from: 'user' });

@@ -17,7 +17,7 @@ interface Options extends Output {
   out?: string;
 }
 
-export function contentsCommand(): Command {
+export function makeCommand(): Command {
   return new Command('contents')
     .argument('<folder>', 'files of one task each, as seedmask serve takes them; mask-only files need their network as a file of its own')
     .option('--out <file>', 'write the list there, whole or not at all: contents.json of the folder; default: print it')

@@ -10,7 +10,7 @@ import { cacheFolder, checkSum, findKnown, isKnown, KNOWN, KNOWN_NAMES, type Kno
 import { makeFolder, readFile, unchangedFor, writeFileSafely, writing } from '../files.js';
 import { type Output, outputOf } from '../options.js';
 
-export function dataCommand(): Command {
+export function makeCommand(): Command {
   const list = new Command('list')
     .description('known data sets and where they are')
     .option('--json', 'print one JSON object')

@@ -42,7 +42,7 @@ interface Row {
   readonly bytes: number;
 }
 
-export function demoCommand(): Command {
+export function makeCommand(): Command {
   return new Command('demo')
     .option('--once', 'end after the answers instead of serving until Ctrl-C (also when CI=true)')
     .addOption(portOption())

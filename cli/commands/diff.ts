@@ -42,7 +42,7 @@ export interface Difference {
   readonly tasks: readonly TaskDifference[];
 }
 
-export function diffCommand(): Command {
+export function makeCommand(): Command {
   return new Command('diff')
     .argument('<a>', 'model file (.smk)')
     .argument('<b>', 'model file (.smk)')

@@ -23,7 +23,7 @@ interface Options extends Output {
   threads?: number;
 }
 
-export function evalCommand(): Command {
+export function makeCommand(): Command {
   return new Command('eval')
     .argument('<file>', 'model file (.smk)')
     .addOption(dataOption())

@@ -53,7 +53,7 @@ interface Options extends Output {
 
 const THREAD = fileURLToPath(new URL('../experiment-thread.js', import.meta.url));
 
-export function experimentCommand(): Command {
+export function makeCommand(): Command {
   const names = EXPERIMENTS.map((e) => e.name);
   const width = Math.max(...names.map((name) => name.length));
   const list = EXPERIMENTS.map(({ name, about, minutes }) => `  ${name.padEnd(width)}  ${String(minutes).padStart(4)} min  ${about}`).join(

@@ -19,7 +19,7 @@ interface Options extends Output {
   out: string;
 }
 
-export function exportCommand(): Command {
+export function makeCommand(): Command {
   return new Command('export')
     .argument('<model>', 'model file (.smk); FILE#TASK names one of several tasks')
     .addOption(new Option('--to <format>', 'what to write; tfjs is a folder').choices(FORMATS).makeOptionMandatory())

@@ -28,7 +28,7 @@ export interface Extracted {
   readonly contentId: string;
 }
 
-export function extractCommand(): Command {
+export function makeCommand(): Command {
   return new Command('extract')
     .argument('<archive>', 'model file (.smk)')
     .addOption(new Option('--task <id...>', 'the tasks to extract; a file of one task needs none').conflicts('all'))

@@ -66,7 +66,7 @@ const sigma = (text: string): 'he' | 'glorot' | number => {
   return text.trim() !== '' && value > 0 && Number.isFinite(value) ? value : named(['he', 'glorot'])(text);
 };
 
-export function importCommand(): Command {
+export function makeCommand(): Command {
   return new Command('import')
     .option('--initial <file>', 'weights before training (.safetensors, .npz, .onnx, or model.json of TensorFlow.js)')
     .option('--final <file>', 'weights after training')

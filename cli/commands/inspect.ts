@@ -14,7 +14,7 @@ import { type Output, outputOf } from '../options.js';
 /** Above this many tasks the table has one row a task instead of one a layer. */
 const DETAILED_TASKS = 20;
 
-export function inspectCommand(): Command {
+export function makeCommand(): Command {
   return new Command('inspect')
     .argument('<file>', 'model file (.smk)')
     .addOption(networkFileOption())

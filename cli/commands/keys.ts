@@ -16,7 +16,7 @@ interface Addition extends Output {
   readonly admin?: boolean;
 }
 
-export function keysCommand(): Command {
+export function makeCommand(): Command {
   const add = new Command('add')
     .description('make a key and keep its hash; the key is shown once')
     .argument('[name]', "what logs call the key's owner; none with --admin")

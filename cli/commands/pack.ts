@@ -58,7 +58,7 @@ export interface Packed {
   readonly leaning: number;
 }
 
-export function packCommand(): Command {
+export function makeCommand(): Command {
   return new Command('pack')
     .argument('[files...]', 'model files (.smk): of one task, named by the file; archives, by their ids; a network alone adds no task')
     .requiredOption('--out <archive>', 'model file to write (.smk)')

@@ -57,7 +57,7 @@ interface Options extends Output {
   out: string;
 }
 
-export function pruneCommand(): Command {
+export function makeCommand(): Command {
   return new Command('prune')
     .addOption(dataOption())
     .addOption(labelOption())

@@ -60,7 +60,7 @@ const SHIPPED = fileURLToPath(new URL('../../../models/trained', import.meta.url
 /** Built by `npm run build`, beside the code. */
 const PAGE = fileURLToPath(new URL('../../web', import.meta.url));
 
-export function serveCommand(): Command {
+export function makeCommand(): Command {
   const command = new Command('serve')
     .argument('[path]', 'a model file, a folder of them, or the URL of a server to pull all tasks from; default: the models of seedmask')
     .addOption(portOption())

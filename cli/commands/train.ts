@@ -69,7 +69,7 @@ interface Options extends Output {
   out: string;
 }
 
-export function trainCommand(): Command {
+export function makeCommand(): Command {
   return new Command('train')
     .addOption(dataOption())
     .addOption(labelOption())

@@ -64,7 +64,7 @@ interface Options extends Output {
   draw?: string;
 }
 
-export function transferCommand(): Command {
+export function makeCommand(): Command {
   return new Command('transfer')
     .argument('<known>', 'model file (.smk) with the known masks: a task or an archive')
     .argument('<data>', "the new task's data, as train --data takes it")

@@ -26,7 +26,7 @@ interface Options extends Output {
   network?: string;
 }
 
-export function verifyCommand(): Command {
+export function makeCommand(): Command {
   return new Command('verify')
     .argument('<files...>', 'model files (.smk)')
     .addOption(networkFileOption())

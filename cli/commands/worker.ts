@@ -28,7 +28,7 @@ interface Options extends Output {
 const HOUR = 3600;
 const THREAD = fileURLToPath(new URL('../experiment-thread.js', import.meta.url));
 
-export function workerCommand(): Command {
+export function makeCommand(): Command {
   return new Command('worker')
     .requiredOption('--queue <url>', QUEUE_FORM)
     .addOption(threadsOption('cells at a time; default: one a core'))
