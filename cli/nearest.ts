@@ -4,9 +4,10 @@
 // archive of any length takes the memory of two.
 
 import { type NetworkLookup, SeedmaskError, type Task } from '../codec/index.js';
-import { asInputs, type Dataset, type Split } from '../src/data.js';
+import type { Dataset, Split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
 import { matchedAccuracy } from '../src/evaluate.js';
+import { asInputs } from '../src/features.js';
 import { inputs, outputs } from '../src/network.js';
 import { type Labelled, rowsOf } from './learn.js';
 import { inFile, places, withArchive } from './models.js';

@@ -8,7 +8,7 @@
 // Every field is checked here and nowhere else; write.ts lays the bytes out, msgpack.ts spells them.
 
 import { sha256 } from '@noble/hashes/sha2.js';
-import type { Features } from '../src/data.js';
+import type { Features } from '../src/features.js';
 import {
   type Activation,
   inputs,

@@ -10,8 +10,8 @@
 import { crc32c } from '../codec/crc32c.js';
 import { SeedmaskError } from '../codec/index.js';
 import { checkTaskMask } from '../codec/networks.js';
-import type { Features } from '../src/data.js';
 import { integerProgram } from '../src/engine/bounds.js';
+import type { Features } from '../src/features.js';
 import { describe, inputs, isSignedConstant, kept, type Network, outputs, place, size } from '../src/network.js';
 import { formatSeed } from '../src/random.js';
 import { checkConstants, type ExportedTask } from './floats.js';

@@ -6,7 +6,7 @@
 // multiplies, a ReLU clamps, and a table of 256 rows takes whole parts, as an Embedding casts its input to int32.
 
 import { numberBytes } from '../codec/safetensors.js';
-import type { Features } from '../src/data.js';
+import type { Features } from '../src/features.js';
 import { inputs, isDense, type Network, place, windowOf } from '../src/network.js';
 import { type ExportedTask, type FloatModel, floatModel } from './floats.js';
 

@@ -7,7 +7,7 @@
 
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { numberBytes } from '../codec/safetensors.js';
-import type { Features } from '../src/data.js';
+import type { Features } from '../src/features.js';
 import { inputs, isDense, type Network, outputs, type Placed, place } from '../src/network.js';
 import { type ExportedTask, type FloatModel, floatModel } from './floats.js';
 

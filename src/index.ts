@@ -8,20 +8,16 @@
 //   const logits = classifier.logits(pixels, 1);       // Int32Array(10): exact, the same on every machine
 
 export {
-  asInputs,
   DataError,
   type Dataset,
   datasetFromCifar,
   datasetFromIdx,
   epochOrder,
-  type Features,
-  featureBytes,
   imagesOf,
   labelsOf,
   parseIdx,
   type Split,
   split,
-  standardFeatures,
   toIdx,
 } from './data.js';
 export type {
@@ -44,6 +40,7 @@ export { packedBytes, packMask, unpackMask } from './engine/packed.js';
 export { createReferenceEngine } from './engine/reference.js';
 export { createWasmEngine } from './engine/wasm.js';
 export { accuracyOf, type Evaluation, evaluate, fitLogitScale, logitScaleOf } from './evaluate.js';
+export { asInputs, type Features, featureBytes, standardFeatures } from './features.js';
 export { actionConflict, MASK0, MASK0_VALUES, MASK1, MASK1_VALUES, type Mask0, type Mask1, restartBy, zeroedBy } from './masks/actions.js';
 export { type Answers, type Asked, askAll, askSteps } from './masks/ask-all.js';
 export { evenScores, likelierMask } from './masks/bernoulli.js';

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
 import { type Model, readModel, type Transform, writeModel } from '../codec/index.js';
-import { asInputs } from '../src/data.js';
+import { asInputs } from '../src/features.js';
 import { fullMask } from '../src/network.js';
 import { dense, net } from './engine.material.js';
 import { ROOT } from './interop.material.js';

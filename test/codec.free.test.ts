@@ -5,8 +5,8 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { clearFreeBits, settleFreeBits } from '../codec/free.js';
 import { type Task, writeModel } from '../codec/index.js';
-import { asInputs } from '../src/data.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
+import { asInputs } from '../src/features.js';
 import { checkMask, fullMask, inputs, kept, type Network, regenerate, totalKept } from '../src/network.js';
 import {
   conv,

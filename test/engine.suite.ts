@@ -6,7 +6,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { fc as lenet } from '../models/index.js';
-import { asInputs } from '../src/data.js';
 import {
   type BernoulliTrainer,
   type Classifier,
@@ -19,6 +18,7 @@ import {
 } from '../src/engine/engine.js';
 import { packedBytes, packMask, unpackMask } from '../src/engine/packed.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
+import { asInputs } from '../src/features.js';
 import { type Architecture, inputs, kept, type Mask, type Network, ShapeError, weightCounts } from '../src/network.js';
 import type { Seed } from '../src/random.js';
 import {

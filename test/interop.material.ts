@@ -4,8 +4,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PIXELS_TRANSFORM, readModel } from '../codec/index.js';
 import type { ExportedTask } from '../interop/floats.js';
-import { asInputs } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
+import { asInputs } from '../src/features.js';
 import { inputs, type Network, outputs } from '../src/network.js';
 import { conv, dense, net, pool, randomMask, window } from './engine.material.js';
 

@@ -4,8 +4,8 @@
 import { readFileSync } from 'node:fs';
 import { expect, test, vi } from 'vitest';
 import { readModel, writeModel } from '../codec/index.js';
-import { asInputs } from '../src/data.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
+import { asInputs } from '../src/features.js';
 import { fullMask, inputs, type Network, totalWeights } from '../src/network.js';
 import { Bench } from '../web/bench.js';
 import { bytesOf } from '../web/limits.js';

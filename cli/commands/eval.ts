@@ -3,9 +3,10 @@
 import Table from 'cli-table3';
 import { Command } from 'commander';
 import { oneLine } from '../../codec/one-line.js';
-import { asInputs, permuted } from '../../src/data.js';
+import { permuted } from '../../src/data.js';
 import { createWasmEngine } from '../../src/engine/wasm.js';
 import { type Evaluation, evaluate } from '../../src/evaluate.js';
+import { asInputs } from '../../src/features.js';
 import { inputs } from '../../src/network.js';
 import { checkFits, checkKind } from '../datasets/fit.js';
 import { sha256 } from '../datasets/known.js';

@@ -4,7 +4,8 @@
 import { parse } from 'csv-parse/sync';
 import { SeedmaskError } from '../../codec/index.js';
 import { editDistance } from '../../server/spelling.js';
-import { type Dataset, type Features, farFromZero, featureBytes, standardFeatures } from '../../src/data.js';
+import type { Dataset } from '../../src/data.js';
+import { type Features, farFromZero, featureBytes, standardFeatures } from '../../src/features.js';
 import { readFile } from '../files.js';
 import { LABEL_COLUMNS } from '../options.js';
 import {

@@ -2,7 +2,8 @@
 
 import { SeedmaskError } from '../../codec/index.js';
 import { oneLine } from '../../codec/one-line.js';
-import type { Dataset, Features } from '../../src/data.js';
+import type { Dataset } from '../../src/data.js';
+import type { Features } from '../../src/features.js';
 import type { Reach } from '../../src/moves.js';
 import { type Architecture, describe, inputs, isDense, type Shape } from '../../src/network.js';
 import { formatSeed, type Seed } from '../../src/random.js';

@@ -3,7 +3,8 @@
 // mean the same rows, also of a file that has grown.
 
 import { SeedmaskError } from '../../codec/index.js';
-import type { Dataset, Features } from '../../src/data.js';
+import type { Dataset } from '../../src/data.js';
+import type { Features } from '../../src/features.js';
 import { DOMAIN, fillWords, parseSeed } from '../../src/random.js';
 
 /** Of a CSV or PNG file. */

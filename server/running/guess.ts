@@ -2,9 +2,9 @@
 // the entropy of all of them laid on one another (infer-task.ts). In a thread or on the event loop, in short steps.
 
 import type { Transform } from '../../codec/index.js';
-import { asInputs } from '../../src/data.js';
-import type { Engine } from '../../src/engine/engine.js';
+import type { AnyMask, Engine } from '../../src/engine/engine.js';
 import { unpackMask } from '../../src/engine/packed.js';
+import { asInputs } from '../../src/features.js';
 import { type Answers, askSteps } from '../../src/masks/ask-all.js';
 import { createTaskInference, type InferMethod, type TaskGuess, type TaskInference } from '../../src/masks/infer-task.js';
 import { inputs, type Network } from '../../src/network.js';

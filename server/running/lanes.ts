@@ -1,7 +1,7 @@
 // Requests that wait, a lane for each task, served in turns (deficit round-robin, Shreedhar and Varghese 1995): each turn gives a lane
 // the same time, what it overdraws it waits for, so a task with many requests never keeps the others from theirs.
 
-import { asInputs } from '../../src/data.js';
+import { asInputs } from '../../src/features.js';
 import { inputs } from '../../src/network.js';
 import { takesNumbers, type Version } from '../repository/catalogue.js';
 import type { Rows } from '../requests/rows.js';
