@@ -4,17 +4,28 @@
 
 import { Command, Option } from 'commander';
 import { inspectModel } from '../../codec/index.js';
-import { labelsOf } from '../../src/data.js';
+import { labelsOf, type Split } from '../../src/data.js';
 import type { Engine } from '../../src/engine/engine.js';
 import { createReferenceEngine } from '../../src/engine/reference.js';
 import { createWasmEngine } from '../../src/engine/wasm.js';
-import { describe, outputs, totalKept, totalWeights, weightCounts } from '../../src/network.js';
+import { describe, type Network, outputs, totalKept, totalWeights, weightCounts } from '../../src/network.js';
 import type { Seed } from '../../src/random.js';
 import { CONV_EPOCHS, FC_EPOCHS, METHODS, type Method, maskNetwork, topkTraining } from '../../src/recipes.js';
 import { channelsOf, checkFits, checkMoves, crowding, labelLine, seenBy, unseen } from '../datasets/fit.js';
 import { loadDataset } from '../datasets/load.js';
+import type { LoadedData } from '../datasets/own-data.js';
 import { checkNoInput, checkWritable, writeFileSafely } from '../files.js';
-import { classNamesOf, partsOf, permutedSource, RATE, type TrainedTask, trainTask, warningOf } from '../learn.js';
+import {
+  classNamesOf,
+  partsOf,
+  permutedSource,
+  RATE,
+  type TaskOptions,
+  type TaskSource,
+  type TrainedTask,
+  trainTask,
+  warningOf,
+} from '../learn.js';
 import { defaultShift, mirrorOption, rateOption, rotateOption, shiftOption } from '../learning-options.js';
 import { type NamedNetwork, networkOption } from '../network-option.js';
 import {
@@ -35,7 +46,7 @@ import {
 } from '../options.js';
 import { counting, training, warn } from '../progress.js';
 import { type SqueezeReport, squeezeTask, withCheck } from '../squeeze.js';
-import { type Goal, list, type Outcome, search, type Trial } from '../target.js';
+import { type Goal, list, type Outcome, search } from '../target.js';
 import { createTfjsNodeEngine } from '../tfjs-node.js';
 
 const ENGINES = ['wasm', 'reference', 'tfjs-node'] as const;
@@ -154,69 +165,128 @@ function checkOptions(options: Options, command: Command): void {
 const goalOf = ({ targetBytes, targetAccuracy }: Options): Goal | null =>
   targetBytes !== undefined ? { bytes: targetBytes } : targetAccuracy !== undefined ? { accuracy: targetAccuracy } : null;
 
+/** What is to be learned, and how. */
+interface Work {
+  readonly loaded: LoadedData;
+  /** The data as the task sees it. */
+  readonly data: TaskSource;
+  readonly classes: readonly string[];
+  readonly network: Network;
+  readonly parts: Split;
+  /** Rows on which a squeezed mask is checked; null where none is squeezed. */
+  readonly check: Uint32Array | null;
+  readonly validationLabels: Uint8Array;
+  readonly settings: TaskOptions;
+}
+
+interface TrialRow extends Pick<Outcome, 'valAccuracy' | 'fileBytes'> {
+  readonly density: readonly number[];
+  readonly epochs: number;
+  readonly reached: boolean;
+}
+
 async function run(options: Options): Promise<void> {
-  const given = options.network;
+  const work = workOf(options);
+  const engine = await engineOf(options);
+  warn(unseen(work.data.train, work.parts.train, work.classes), crowding(work.loaded));
+  const { task: learned, trials } = await learn(engine, work, options);
+  const squeezed = work.check && (await squeeze(engine, work, learned, work.check, options));
+  const task = squeezed?.task ?? learned;
+  writeFileSafely(options.out, task.bytes);
+  warn(warningOf(task, work.validationLabels));
+  print(options, work, task, trials, squeezed?.report);
+  engine.close();
+}
+
+/** Loads the data; throws when it is not of the network's kind, or an option does not go with it. */
+function workOf(options: Options): Work {
+  const { network: given, method, seed, rescale, penalty, rotate, mirror, rate = RATE } = options;
   checkWritable(options.out);
   checkNoInput(options.out, [given.file]);
   const loaded = loadDataset(options.data, { label: options.label, channels: channelsOf(given.architecture), out: options.out });
   checkFits(loaded, given.architecture, outputs(given.architecture));
   checkMoves(loaded, options);
   const data = permutedSource(loaded, outputs(given.architecture), options.permutePixels, options.permuteLabels);
-  const architecture = seenBy(given.architecture, data.train);
-  const defaults = topkTraining(architecture);
-  const {
-    method,
-    rescale,
-    penalty,
-    epochs = defaults.epochs,
-    shift = method === 'topk' ? defaultShift(data.train, options.permutePixels !== undefined) : 0,
-    rotate,
-    mirror,
-    rate = RATE,
-  } = options;
-  const network = maskNetwork(architecture, options.seed, method);
-  const weights = weightCounts(network);
-  const base = densities(options.density, weights.length, defaults.density);
-  const engine = await engineOf(options);
-  const quiet = options.json === true;
-  const goal = goalOf(options);
-  const rows = partsOf(data.train, options.seed);
-  const classes = classNamesOf(data.train, outputs(architecture));
-  warn(unseen(data.train, rows.train, classes), crowding(loaded));
+  const network = maskNetwork(seenBy(given.architecture, data.train), seed, method);
+  const defaults = topkTraining(network);
+  const density = densities(options.density, defaults.density.length, defaults.density);
+  const { epochs = defaults.epochs, shift = method === 'topk' ? defaultShift(data.train, options.permutePixels !== undefined) : 0 } =
+    options;
+  const rows = partsOf(data.train, seed);
   const { parts, check } = options.squeeze ? withCheck(rows) : { parts: rows, check: null };
-  const learn = async (density: readonly number[], epochs: number): Promise<TrainedTask & Outcome> => {
-    const settings = { method, rescale, penalty, shift, rotate, mirror, rate, density, epochs };
-    const task = await training(
+  return {
+    loaded,
+    data,
+    classes: classNamesOf(data.train, outputs(network)),
+    network,
+    parts,
+    check,
+    validationLabels: labelsOf(data.train, parts.validation),
+    settings: { method, rescale, penalty, shift, rotate, mirror, rate, density, epochs },
+  };
+}
+
+/** The task of one run, or the best of a search for a goal with its trials. */
+async function learn(
+  engine: Engine,
+  { data, network, parts, validationLabels, settings }: Work,
+  options: Options,
+): Promise<{ task: TrainedTask; trials?: readonly TrialRow[] }> {
+  const goal = goalOf(options);
+  const quiet = options.json === true;
+  const runOf = (density: readonly number[], epochs: number): Promise<TrainedTask> =>
+    training(
       'train',
       quiet || (goal !== null && !process.stderr.isTTY),
-      ({ update }) => trainTask(engine, network, data, parts, { ...settings, onProgress: update }),
+      ({ update }) => trainTask(engine, network, data, parts, { ...settings, density, epochs, onProgress: update }),
       goal !== null,
     );
-    return goal ? { ...task, headerBytes: inspectModel(task.bytes).headerBytes } : task;
-  };
-  const trials: (Outcome & { readonly density: readonly number[]; readonly epochs: number; readonly reached: boolean })[] = [];
-  const onTrial = ({ density, epochs, outcome: { valAccuracy, fileBytes } }: Trial<TrainedTask>, reached: boolean) => {
-    trials.push({ density, epochs, valAccuracy, fileBytes, reached });
-    if (quiet) return;
-    if (trials.length === 1) console.error('trial  epochs  validation   bytes  target   densities');
-    const columns = [String(trials.length).padStart(5), String(epochs).padStart(6), valAccuracy.toFixed(4).padStart(10)];
-    console.error(`${columns.join('  ')}  ${String(fileBytes).padStart(6)}  ${reached ? 'reached' : 'missed '}  ${list(density)}`);
-  };
-  const validationLabels = labelsOf(data.train, parts.validation);
-  const useful = (task: TrainedTask) => warningOf(task, validationLabels) === null;
-  const { outcome: learned } = goal
-    ? await search({ weights, goal, base, epochs, trials: options.trials ?? TRIALS, run: learn, useful, onTrial })
-    : { outcome: await learn(base, epochs) };
+  if (!goal) return { task: await runOf(settings.density, settings.epochs) };
+  const trials: TrialRow[] = [];
+  const { outcome } = await search({
+    weights: weightCounts(network),
+    goal,
+    base: settings.density,
+    epochs: settings.epochs,
+    trials: options.trials ?? TRIALS,
+    run: async (density, epochs) => {
+      const task = await runOf(density, epochs);
+      return { ...task, headerBytes: inspectModel(task.bytes).headerBytes };
+    },
+    useful: (task) => warningOf(task, validationLabels) === null,
+    onTrial({ density, epochs, outcome: { valAccuracy, fileBytes } }, reached) {
+      trials.push({ density, epochs, valAccuracy, fileBytes, reached });
+      if (!quiet) show(trials);
+    },
+  });
+  return { task: outcome, trials };
+}
+
+/** The last trial as a row of a table on stderr. */
+function show(trials: readonly TrialRow[]): void {
+  const { density, epochs, valAccuracy, fileBytes, reached } = trials[trials.length - 1];
+  if (trials.length === 1) console.error('trial  epochs  validation   bytes  target   densities');
+  const columns = [String(trials.length).padStart(5), String(epochs).padStart(6), valAccuracy.toFixed(4).padStart(10)];
+  console.error(`${columns.join('  ')}  ${String(fileBytes).padStart(6)}  ${reached ? 'reached' : 'missed '}  ${list(density)}`);
+}
+
+/** The learned task in fewer bytes, while it still reaches what was asked for. */
+function squeeze(engine: Engine, { data, parts }: Work, learned: TrainedTask, check: Uint32Array, options: Options) {
+  const goal = goalOf(options);
   const enough = ({ valAccuracy }: Outcome) => !goal || !('accuracy' in goal) || valAccuracy >= goal.accuracy;
-  const squeezed =
-    check &&
-    (await counting('squeeze', quiet, (update) =>
-      squeezeTask(engine, learned, data, { parts, check, enough, onProgress: ({ round, rounds }) => update(round, rounds) }),
-    ));
-  const result = squeezed?.task ?? learned;
-  writeFileSafely(options.out, result.bytes);
-  warn(warningOf(result, validationLabels));
-  const kept = totalKept(result.model.tasks[0].mask);
+  return counting('squeeze', options.json === true, (update) =>
+    squeezeTask(engine, learned, data, { parts, check, enough, onProgress: ({ round, rounds }) => update(round, rounds) }),
+  );
+}
+
+function print(
+  options: Options,
+  { loaded, classes, network }: Work,
+  task: TrainedTask,
+  trials: readonly TrialRow[] | undefined,
+  squeezed: SqueezeReport | undefined,
+): void {
+  const kept = totalKept(task.model.tasks[0].mask);
   const all = totalWeights(network);
   outputOf(options).print(
     {
@@ -226,28 +296,27 @@ async function run(options: Options): Promise<void> {
       weights: all,
       kept,
       density: kept / all,
-      valAccuracy: result.valAccuracy,
-      testAccuracy: result.testAccuracy,
-      ...(result.drawn && { drawnValAccuracy: result.drawn.valAccuracy, drawnTestAccuracy: result.drawn.testAccuracy }),
-      fileBytes: result.fileBytes,
-      trainSeconds: result.trainSeconds,
-      steps: result.steps,
-      stepsPerSecond: result.steps / result.trainSeconds,
-      ...(goal && { trials }),
-      ...(squeezed && { squeeze: squeezed.report }),
+      valAccuracy: task.valAccuracy,
+      testAccuracy: task.testAccuracy,
+      ...(task.drawn && { drawnValAccuracy: task.drawn.valAccuracy, drawnTestAccuracy: task.drawn.testAccuracy }),
+      fileBytes: task.fileBytes,
+      trainSeconds: task.trainSeconds,
+      steps: task.steps,
+      stepsPerSecond: task.steps / task.trainSeconds,
+      ...(trials && { trials }),
+      ...(squeezed && { squeeze: squeezed }),
       file: options.out,
     },
     () =>
       `${describe(network)}, ${all.toLocaleString('en')} weights, ${kept.toLocaleString('en')} kept\n` +
       (loaded.label === undefined ? '' : `${labelLine(loaded.label)}, ${classes.length} classes\n`) +
-      `validation ${result.valAccuracy.toFixed(4)}   test ${result.testAccuracy.toFixed(4)}   ${result.trainSeconds.toFixed(1)} s\n` +
-      (result.drawn
-        ? `mean of ten drawn masks: validation ${result.drawn.valAccuracy.toFixed(4)}   test ${result.drawn.testAccuracy.toFixed(4)}\n`
+      `validation ${task.valAccuracy.toFixed(4)}   test ${task.testAccuracy.toFixed(4)}   ${task.trainSeconds.toFixed(1)} s\n` +
+      (task.drawn
+        ? `mean of ten drawn masks: validation ${task.drawn.valAccuracy.toFixed(4)}   test ${task.drawn.testAccuracy.toFixed(4)}\n`
         : '') +
-      (squeezed ? `${textOf(squeezed.report)}\n` : '') +
-      `${options.out}: ${result.fileBytes.toLocaleString('en')} bytes`,
+      (squeezed ? `${textOf(squeezed)}\n` : '') +
+      `${options.out}: ${task.fileBytes.toLocaleString('en')} bytes`,
   );
-  engine.close();
 }
 
 const textOf = (report: SqueezeReport): string =>
