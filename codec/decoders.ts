@@ -1,4 +1,4 @@
-// The decoders of every scheme, ready at once. A page makes its own (web/bench.ts), of the parts that its files need.
+// The decoders of every scheme, ready at once. A page makes its own (web/open-files.ts), of the parts that its files need.
 
 import { inflate } from '#inflate';
 import { READER, READER_BYTES } from './kernel.js';

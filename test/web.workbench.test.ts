@@ -7,8 +7,8 @@ import { readModel, writeModel } from '../codec/index.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { asInputs } from '../src/features.js';
 import { fullMask, inputs, type Network, totalWeights } from '../src/network.js';
-import { Bench } from '../web/bench.js';
 import { bytesOf } from '../web/limits.js';
+import { OpenFiles } from '../web/open-files.js';
 import { drawnToScale } from '../web/scale.js';
 import { Workbench } from '../web/workbench.js';
 import { FC, randomMask, SMALL_CONV, TINY, task } from './vectors/models.js';
@@ -35,30 +35,30 @@ test('a task over numbers takes float32, of which bytes are made as on a server'
   const [{ file }] = JSON.parse(readFileSync(new URL('vectors/features-v1.json', import.meta.url), 'utf8'));
   const bytes = new Uint8Array(Buffer.from(file, 'hex'));
   const engine = createReferenceEngine();
-  const bench = new Bench(engine);
+  const files = new OpenFiles(engine);
   const { network, tasks } = readModel(bytes);
   const [{ mask, transform }] = tasks;
-  expect((await bench.open(bytes)).tasks[0]).toMatchObject({ values: 'numbers', columns: undefined });
+  expect((await files.open(bytes)).tasks[0]).toMatchObject({ values: 'numbers', columns: undefined });
   const row = Float32Array.from({ length: inputs(network) }, (_, i) => i - 1.25);
   const made = engine.classifier(network, { mask, transform }).logits(asInputs(row, transform, inputs(network)), 1);
-  expect(bench.logits(0, 0, row, 1)).toEqual(made);
-  expect(bench.logits(0, 0, Uint8Array.from(row), 1)).not.toEqual(made);
-  expect(() => bench.classify(0, 0, row.fill(Number.NaN, 1, 2))).toThrow('value 1 is NaN, expected a finite number');
+  expect(files.logits(0, 0, row, 1)).toEqual(made);
+  expect(files.logits(0, 0, Uint8Array.from(row), 1)).not.toEqual(made);
+  expect(() => files.classify(0, 0, row.fill(Number.NaN, 1, 2))).toThrow('value 1 is NaN, expected a finite number');
   const names = Array.from(row, (_, i) => `column ${i}`);
   const named = { ...tasks[0], id: '', transform: { ...transform, features: { ...transform.features!, names } } };
-  const { tasks: known } = await bench.open(writeModel({ network, tasks: [named] }));
+  const { tasks: known } = await files.open(writeModel({ network, tasks: [named] }));
   expect(known).toMatchObject([{ values: 'numbers', columns: names }]);
 });
 
 test('floats that are no pixels get no label', async () => {
-  const bench = new Bench(createReferenceEngine());
-  const opened = await bench.open(
+  const files = new OpenFiles(createReferenceEngine());
+  const opened = await files.open(
     writeModel({ network: FC, tasks: [task(randomMask(FC, [0.1], { low: 1, high: 0 }), { labels: ['a', 'b'] })] }),
   );
   expect(opened.tasks).toMatchObject([{ values: 'pixels', columns: undefined }]);
   for (const wrong of [Number.NaN, -7, 255.5, Number.POSITIVE_INFINITY])
-    expect(() => bench.classify(0, 0, new Float32Array(784).fill(wrong, 3, 4))).toThrow(`value 3 is ${wrong}, expected a pixel, 0 .. 255`);
-  expect(bench.classify(0, 0, new Float32Array(784).fill(255)).best).toBe(bench.classify(0, 0, new Uint8Array(784).fill(255)).best);
+    expect(() => files.classify(0, 0, new Float32Array(784).fill(wrong, 3, 4))).toThrow(`value 3 is ${wrong}, expected a pixel, 0 .. 255`);
+  expect(files.classify(0, 0, new Float32Array(784).fill(255)).best).toBe(files.classify(0, 0, new Uint8Array(784).fill(255)).best);
 });
 
 test('drawn to scale: a file beside float32 weights, which every task of an archive would have for itself', async () => {

@@ -1,6 +1,6 @@
 // What a mask says of a digit, as a list: each class with a bar as long as its probability.
 
-import type { Answer } from './bench.js';
+import type { Answer } from './open-files.js';
 import { percent } from './page.js';
 
 export const barsOf = (labels: readonly string[], { best, probabilities }: Answer): HTMLLIElement[] =>

@@ -2,13 +2,13 @@
 
 import * as Comlink from 'comlink';
 import { barsOf } from './bars.js';
-import type { Answer, FileAbout, TaskAbout } from './bench.js';
 import { type Choice, choicesOf } from './choices.js';
 import { rasterise, SIDE } from './digit.js';
 import { createInside } from './inside.js';
 import { checkFileBytes } from './limits.js';
 import { drawMasks } from './masks.js';
 import { noteOf } from './notes.js';
+import type { Answer, FileAbout, TaskAbout } from './open-files.js';
 import { createPad } from './pad.js';
 import { button, byId, fetched, grouped, notice, said } from './page.js';
 import { coloursOf, greyImage } from './pictures.js';

@@ -1,7 +1,7 @@
 // The buttons of the masks: made anew with the file, afterwards only what they say changes.
 
-import type { Answer, FileAbout } from './bench.js';
 import { type Choice, choicesOf } from './choices.js';
+import type { Answer, FileAbout } from './open-files.js';
 import { button, byId, grouped, percent } from './page.js';
 
 const NAMES: Record<'bare' | 'random', string> = { bare: 'no mask', random: 'a random mask' };

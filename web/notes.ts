@@ -1,8 +1,8 @@
 // What is said in words of a network and the mask that was chosen; of the masks of this site, how many test digits they get right.
 
 import recorded from './accuracies.json';
-import type { FileAbout } from './bench.js';
 import type { Choice } from './choices.js';
+import type { FileAbout } from './open-files.js';
 import { grouped } from './page.js';
 
 /** Shares of the test digits, by file and task; `shifted`: of the same, moved by up to 3 pixels (web/make-models.mjs). */

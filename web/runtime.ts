@@ -9,10 +9,10 @@
 import { parallelism } from '#workers';
 import { createClassifiers } from '../src/engine/classifiers.js';
 import { MOST_THREADS } from '../src/engine/wasm/machine.js';
-import { Bench, type FileAbout } from './bench.js';
 import { bytesOf, checkFileBytes } from './limits.js';
+import { type FileAbout, OpenFiles } from './open-files.js';
 
-export type { FileAbout, LayerAbout, TaskAbout } from './bench.js';
+export type { FileAbout, LayerAbout, TaskAbout } from './open-files.js';
 
 export interface OpenOptions {
   /** Default true: the page stays free. False computes where it is called, as does a module that was bundled into another file. */
@@ -49,18 +49,18 @@ export interface OpenModel {
   close(): void;
 }
 
-/** Copied values as the bench takes them; a script without types may pass none. */
+/** Copied values as open files take them; a script without types may pass none. */
 const taken = (values: Raw | undefined): Uint8Array | Float32Array =>
   values instanceof Uint8ClampedArray ? new Uint8Array(values.buffer) : (values ?? new Uint8Array(0));
 
 /** What a worker of this module answers. */
 const service = (threads: number) => {
-  const bench = createClassifiers({ threads }).then((engine) => ({ engine, bench: new Bench(engine) }));
+  const made = createClassifiers({ threads }).then((engine) => ({ engine, files: new OpenFiles(engine) }));
   return {
-    open: async (bytes: Uint8Array) => (await bench).bench.open(bytes),
-    classify: async (choice: number, values: Raw) => (await bench).bench.classify(0, choice, taken(values)),
-    logits: async (choice: number, values: Raw, rows: number) => (await bench).bench.logits(0, choice, taken(values), rows),
-    close: async () => (await bench).engine.close(),
+    open: async (bytes: Uint8Array) => (await made).files.open(bytes),
+    classify: async (choice: number, values: Raw) => (await made).files.classify(0, choice, taken(values)),
+    logits: async (choice: number, values: Raw, rows: number) => (await made).files.logits(0, choice, taken(values), rows),
+    close: async () => (await made).engine.close(),
   };
 };
 type Service = ReturnType<typeof service>;

@@ -1,6 +1,6 @@
 // The file's bytes beside the same network as float32, once for each of its tasks, drawn to scale: areas are bytes.
 
-import type { FileAbout } from './bench.js';
+import type { FileAbout } from './open-files.js';
 import { grouped } from './page.js';
 
 /** Two squares whose areas are as the bytes, with counts beside them. */

@@ -3,9 +3,9 @@
 
 import { bitsWhere, countKept, fullMask, type Mask, type Network, regenerate, weighted } from '../src/network.js';
 import { DOMAIN, fillWords } from '../src/random.js';
-import { type Answer, Bench, type FileAbout, type LayerAbout, seen } from './bench.js';
 import { type Choice, choicesOf } from './choices.js';
 import { SIDE } from './digit.js';
+import { type Answer, type FileAbout, type LayerAbout, OpenFiles, seen } from './open-files.js';
 
 /** A layer under a mask: which weights are kept, and which of all are positive; bit i & 7 of byte i >> 3 is weight i, [unit][input]. */
 export interface LayerPicture extends LayerAbout {
@@ -13,7 +13,7 @@ export interface LayerPicture extends LayerAbout {
   readonly positive: Uint8Array;
 }
 
-export class Workbench extends Bench<Choice> {
+export class Workbench extends OpenFiles<Choice> {
   readonly #positive = new Map<number, Uint8Array[]>();
   #backwards = false;
 

@@ -3,7 +3,7 @@
 
 import * as Comlink from 'comlink';
 import { createClassifiers } from '../src/engine/classifiers.js';
-import type { FileAbout } from './bench.js';
+import type { FileAbout } from './open-files.js';
 import { fetched } from './page.js';
 import { Workbench } from './workbench.js';
 

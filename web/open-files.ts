@@ -57,7 +57,7 @@ export interface Answer {
 type Opened = Pick<Model, 'network' | 'tasks'>;
 
 /** Masks are chosen by their place in the file; a subclass may know more. */
-export class Bench<Choice = number> {
+export class OpenFiles<Choice = number> {
   readonly #engine: Classifiers;
   readonly #files = new Map<number, Opened>();
   /** By file and choice, the one that was asked last at the end. */
