@@ -53,7 +53,11 @@ export function toIdx(shape: readonly number[], values: Uint8Array): Uint8Array 
 
 const hex = (bytes: Uint8Array): string => Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join(' ') || 'nothing';
 
-/** Images and labels of one IDX pair. */
+/**
+ * Images and labels of one IDX pair: rows x height x width, or with channels behind, and rows labels.
+ * @param name of the set, for messages
+ * @throws DataError when one is no IDX file of uint8, images have no height and width, or there are more of one than of the other
+ */
 export function datasetFromIdx(images: Uint8Array, labels: Uint8Array, name: string): Dataset {
   const pixels = parseIdx(images, `${name} images`);
   const classes = parseIdx(labels, `${name} labels`);
@@ -107,7 +111,12 @@ export interface Split {
   readonly validation: Uint32Array;
 }
 
-/** `validation` rows drawn by the seed, the rest for training; both ascending. The paper: 55,000 / 5,000 of MNIST. */
+/**
+ * `validation` rows drawn by the seed, the rest for training; both ascending. The paper: 55,000 / 5,000 of MNIST.
+ * @param rows how many there are, numbered from 0
+ * @param validation how many of them validate
+ * @throws DataError unless at least one row is left for each
+ */
 export function split(rows: number, validation: number, seed: Seed): Split {
   if (rows < 2) throw new DataError(`rows for training and rows for validation need two at least, got ${rows}`);
   if (!(Number.isInteger(validation) && validation > 0 && validation < rows)) {

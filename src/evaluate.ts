@@ -23,7 +23,11 @@ export interface Evaluation {
 
 const BINS = 15;
 
-/** Fraction of rows whose first `classes` logits peak at their label. */
+/**
+ * Fraction of rows whose first `classes` logits peak at their label, of equals at the first; NaN of no rows.
+ * @param logits rows x outputs, sample-major
+ * @param labels one a row
+ */
 export function accuracyOf(logits: ArrayLike<number>, labels: Uint8Array, outputs: number, classes = outputs): number {
   let right = 0;
   labels.forEach((label, row) => {
@@ -34,7 +38,9 @@ export function accuracyOf(logits: ArrayLike<number>, labels: Uint8Array, output
 
 /**
  * Fraction of rows that peak at a class which most often means their label: accuracy of a classifier that was made for other classes,
- * each read as the label that it meets most often.
+ * each read as the label that it meets most often; NaN of no rows.
+ * @param logits rows x outputs, sample-major
+ * @param labels one a row
  * @param classes of the classifier: the first so many logits of a row
  */
 export function matchedAccuracy(logits: ArrayLike<number>, labels: Uint8Array, outputs: number, classes = outputs): number {

@@ -10,7 +10,11 @@ export interface Features {
   readonly names?: readonly string[];
 }
 
-/** The bytes of rows of raw features. */
+/**
+ * The bytes of rows of raw features.
+ * @param raw rows x width values, sample-major; width is that of the features
+ * @returns as many bytes, in the same order
+ */
 export function featureBytes(raw: ArrayLike<number>, { low, scale }: Features): Uint8Array {
   const bytes = new Uint8Array(raw.length);
   for (let i = 0; i < bytes.length; i++) {
@@ -33,6 +37,8 @@ const REACH = 1.25;
  * Bytes for standardised features: 127.5 is the mean of the rows, what is beyond the reach stands at an end. Networks here have no
  * biases, so they tell rows apart by ratios of bytes: a sum of features that hardly changes is what a threshold can lean on. So each
  * feature is turned round (a negative scale) where it would otherwise rise with the sum of those before it.
+ * @param rows rows x width finite values, sample-major: the training rows
+ * @param width features of a row
  */
 export function standardFeatures(rows: ArrayLike<number>, width: number): Features {
   const low = new Float32Array(width);
@@ -75,6 +81,7 @@ export function farFromZero(rows: ArrayLike<number>, { low, scale }: Features): 
 /**
  * Raw values as the engine takes them, where a task's transform does more than the engine's: features become bytes, inputs declared
  * constant become 0. The same array when there is nothing to do.
+ * @param raw rows x width values, sample-major
  */
 export function asInputs<T extends Uint8Array | Float32Array>(
   raw: T,

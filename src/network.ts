@@ -196,7 +196,11 @@ export const hasRelu = (layer: Layer): boolean => layer.kind !== 'pool' && layer
 export const isSignedConstant = (network: Network): boolean =>
   network.distribution === 'signed-constant' || network.distribution === 'packed-signed-constant';
 
-/** Regenerates the weights from the seed: one Float32Array per weighted layer, canonical order. */
+/**
+ * Regenerates the weights from the seed: one Float32Array per weighted layer, canonical order.
+ * @param limit at most so many of a layer's weights, the first ones; default all
+ * @throws ShapeError when the network is none
+ */
 export function regenerate(network: Network, limit = Number.POSITIVE_INFINITY): Float32Array[] {
   checkNetwork(network);
   return weighted(network).map((layer) => {

@@ -51,7 +51,9 @@ export interface TicketRound {
 
 /**
  * The rounds 0 .. options.rounds, each as soon as it is trained.
+ * @param split rows of `data` that train and validate
  * @param last the round to go on after; absent starts at round 0
+ * @throws ShapeError when the actions do not go together, and as `trainDense`, all at the first round asked for
  */
 export async function* tickets(
   engine: Engine,

@@ -86,7 +86,12 @@ export interface DenseResult {
   readonly steps: number;
 }
 
-/** Trains the weights of a network with Adam, biases from 0. */
+/**
+ * Trains the weights of a network with Adam, biases from 0.
+ * @param split rows of `data` that train and validate
+ * @throws ShapeError when options, split, data and network do not fit (TrainOptions says what does); DataError when `data` has no such
+ * validation row; what the signal says when the run is aborted
+ */
 export async function trainDense(
   engine: Engine,
   network: Network,
@@ -177,6 +182,9 @@ export interface MaskResult {
 /**
  * Learns a mask with SGD and a cosine learning rate (masks/topk.ts). Returns the mask, exactly at its target density, of the epoch
  * with the best validation accuracy; of equals, the later.
+ * @param split rows of `data` that train and validate
+ * @throws ShapeError when options, split, data and network do not fit (TrainOptions says what does); DataError when `data` has no such
+ * validation row; what the signal says when the run is aborted
  */
 export async function trainTopk(engine: Engine, network: Network, data: Dataset, split: Split, options: TopkOptions): Promise<MaskResult> {
   checkMaskRun(network, split, options);
@@ -255,6 +263,9 @@ export interface BernoulliResult extends MaskResult {
 /**
  * Learns probabilities of masks (masks/bernoulli.ts) at a constant learning rate. Returns the likelier mask of the epoch in which that
  * mask had the best validation accuracy; of equals, the later.
+ * @param split rows of `data` that train and validate
+ * @throws ShapeError when options, split, data and network do not fit (TrainOptions says what does); DataError when `data` has no such
+ * validation row; what the signal says when the run is aborted
  */
 export async function trainBernoulli(
   engine: Engine,
@@ -306,6 +317,9 @@ export interface ThresholdOptions extends TrainOptions, RmspropOptions {}
 /**
  * Learns scores whose sign is the mask (masks/threshold.ts) at a constant learning rate. Returns the mask of the epoch with the best
  * validation accuracy; of equals, the later.
+ * @param split rows of `data` that train and validate
+ * @throws ShapeError when options, split, data and network do not fit (TrainOptions says what does); DataError when `data` has no such
+ * validation row; what the signal says when the run is aborted
  */
 export async function trainThreshold(
   engine: Engine,
