@@ -12,7 +12,7 @@ import { openStore } from '../dist/server/index.js';
 import { PIXELS } from '../dist/src/engine/engine.js';
 import { createWasmEngine } from '../dist/src/engine/wasm.js';
 import { criterionMask } from '../dist/src/masks/criteria.js';
-import { gainAt, initialScores, keepAt } from '../dist/src/masks/topk.js';
+import { initialScores, selectionAt } from '../dist/src/masks/topk.js';
 import { regenerate } from '../dist/src/network.js';
 import { parseSeed } from '../dist/src/random.js';
 import { maskNetwork } from '../dist/src/recipes.js';
@@ -64,14 +64,13 @@ const data = {
   labels: new Uint8Array(rows).map((_, i) => i % 10),
   transform: PIXELS,
 };
-const keep = keepAt(network, [0.03, 0.1, 0.3]);
-const gain = gainAt([0.03, 0.1, 0.3]);
+const selection = selectionAt(network, [0.03, 0.1, 0.3]);
 const idle = engine.memoryBytes;
-const trainer = engine.topkTrainer(network, data, initialScores(network, 0.01), keep, gain, 128);
+const trainer = engine.topkTrainer(network, data, { scores: initialScores(network, 0.01) }, selection, 128);
 const at = [];
 for (let step = 1; step <= 2000; step++) {
   trainer.gradients(Uint32Array.from({ length: 128 }, (_, i) => (step * 31 + i) % rows));
-  trainer.step({ learningRate: 0.1, momentum: 0.9 }, keep, gain);
+  trainer.step({ learningRate: 0.1, momentum: 0.9 }, selection);
   if ([1, 1000, 2000].includes(step))
     at.push(`${((engine.memoryBytes - idle) / 1e6).toFixed(1)} MB (JavaScript ${(held() / 1e6).toFixed(1)}) after ${step} steps`);
 }

@@ -12,7 +12,7 @@ import { conv2, fc } from '../dist/models/index.js';
 import { PIXELS } from '../dist/src/engine/engine.js';
 import { createWasmEngine } from '../dist/src/engine/wasm.js';
 import { criterionMask, paperRates } from '../dist/src/masks/criteria.js';
-import { gainAt, initialScores, keepAt } from '../dist/src/masks/topk.js';
+import { initialScores, selectionAt } from '../dist/src/masks/topk.js';
 import { inputs, kept, regenerate, weightCounts } from '../dist/src/network.js';
 import { DOMAIN, fillWords, parseSeed, permutation } from '../dist/src/random.js';
 import { maskNetwork, PAPER, TOPK } from '../dist/src/recipes.js';
@@ -52,13 +52,13 @@ const METHODS = {
     return { trainer, update: () => trainer.adam(PAPER) };
   },
   topk(network, data, batch, density) {
-    const [keep, gain] = [keepAt(network, density), gainAt(density)];
-    const trainer = engine.topkTrainer(network, data, initialScores(network, TOPK.scoreRange), keep, gain, batch);
-    return { trainer, update: () => trainer.step(sgd, keep, gain) };
+    const selection = selectionAt(network, density);
+    const trainer = engine.topkTrainer(network, data, { scores: initialScores(network, TOPK.scoreRange) }, selection, batch);
+    return { trainer, update: () => trainer.step(sgd, selection) };
   },
   bernoulli(network, data, batch) {
     const scores = weightCounts(network).map((count) => new Float32Array(count));
-    const trainer = engine.bernoulliTrainer(network, data, scores, false, batch);
+    const trainer = engine.bernoulliTrainer(network, data, { scores }, false, batch);
     let draw = 0;
     return { trainer, update: () => trainer.step(sgd, ++draw) };
   },

@@ -13,7 +13,7 @@ import { fc } from '../dist/models/index.js';
 import { PIXELS } from '../dist/src/engine/engine.js';
 import { createWasmEngine } from '../dist/src/engine/wasm.js';
 import { accuracyOf } from '../dist/src/evaluate.js';
-import { densityAt, gainAt, initialScores, keepAt } from '../dist/src/masks/topk.js';
+import { densityAt, initialScores, keepAt, selectionAt } from '../dist/src/masks/topk.js';
 import { regenerate } from '../dist/src/network.js';
 import { DOMAIN, parseSeed, permutation } from '../dist/src/random.js';
 import { maskNetwork, PAPER, TOPK } from '../dist/src/recipes.js';
@@ -73,16 +73,18 @@ const METHODS = {
     const network = maskNetwork(fc, seed);
     const first = densityAt(density, 0, 1);
     const scores = initialScores(network, TOPK.scoreRange);
-    const trainer = engine.topkTrainer(network, data, scores, keepAt(network, first), gainAt(first), batch);
+    const trainer = engine.topkTrainer(network, data, { scores }, selectionAt(network, first), batch);
     const target = keepAt(network, density);
+    /** @type {readonly number[]} */
     let keep = [];
     return {
       step(rows, index, steps) {
         trainer.gradients(rows);
         const now = densityAt(density, index + 1, steps);
         const rate = (learningRate / 2) * (1 + Math.cos((Math.PI * index) / steps));
-        keep = keepAt(network, now);
-        trainer.step({ learningRate: rate, momentum: TOPK.momentum }, keep, gainAt(now));
+        const selection = selectionAt(network, now);
+        keep = selection.keep;
+        trainer.step({ learningRate: rate, momentum: TOPK.momentum }, selection);
       },
       accuracy: () => (keep.every((k, i) => k === target[i]) ? testAccuracy(network, { mask: trainer.mask(target) }) : 0),
       free: () => trainer.free(),

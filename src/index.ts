@@ -30,6 +30,8 @@ export type {
   DenseTrainer,
   Engine,
   InputTransform,
+  Scores,
+  Selection,
   SgdOptions,
   TopkTrainer,
   Trainer,
@@ -66,7 +68,7 @@ export {
   type TaskInference,
 } from './masks/infer-task.js';
 export { RMSPROP, type RmspropOptions } from './masks/threshold.js';
-export { densityAt, gainAt, initialScores, keepAt } from './masks/topk.js';
+export { densityAt, gainAt, initialScores, keepAt, selectionAt } from './masks/topk.js';
 export {
   type Activation,
   type Architecture,

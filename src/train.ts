@@ -2,12 +2,21 @@
 // order, first scores), so a run gives the same bytes with any number of threads. Choices are made on validation rows only.
 
 import { type Dataset, epochOrder, imagesOf, labelsOf, type Split } from './data.js';
-import { type BernoulliTrainer, type Engine, PIXELS, type TopkTrainer, type Trainer, type TrainingSet } from './engine/engine.js';
+import {
+  type BernoulliTrainer,
+  type Engine,
+  PIXELS,
+  type Scores,
+  type Selection,
+  type TopkTrainer,
+  type Trainer,
+  type TrainingSet,
+} from './engine/engine.js';
 import { accuracyOf } from './evaluate.js';
 import { cosinePi } from './exact.js';
 import { EVALUATION_DRAWS, evenScores, likelierMask } from './masks/bernoulli.js';
 import { checkRmsprop, type RmspropOptions, ThresholdScores } from './masks/threshold.js';
-import { densityAt, gainAt, initialScores, keepAt, SCHEDULE } from './masks/topk.js';
+import { densityAt, initialScores, keepAt, SCHEDULE, selectionAt } from './masks/topk.js';
 import { moveImages, moves } from './moves.js';
 import { checkMask, type Mask, type Network, outputs, type Parameters, regenerate, ShapeError } from './network.js';
 import { PAPER } from './recipes.js';
@@ -126,12 +135,9 @@ export async function trainDense(
 }
 
 /** Mask training between two epochs: what the same training goes on from, to the same bits. */
-export interface MaskRun {
+export interface MaskRun extends Required<Scores> {
   /** Epochs done. */
   readonly epoch: number;
-  /** One value a weight, canonical order. */
-  readonly scores: readonly Float32Array[];
-  readonly velocities: readonly Float32Array[];
   /** The choice among the epochs so far; epoch 0 before there is any. */
   readonly best: Omit<MaskResult, 'steps'>;
 }
@@ -194,8 +200,8 @@ export async function trainTopk(engine: Engine, network: Network, data: Dataset,
   const done = begun?.epoch ?? 0;
   const perEpoch = Math.floor(split.train.length / options.batch);
   const first = densityAt(options.density, done * perEpoch, epochs * perEpoch);
-  const scores = begun?.scores ?? initialScores(network, options.scoreRange, options.start);
-  const trainer = engine.topkTrainer(network, set, scores, keepAt(network, first), gainAt(first), options.batch, begun?.velocities);
+  const start = begun ?? { scores: initialScores(network, options.scoreRange, options.start) };
+  const trainer = engine.topkTrainer(network, set, start, selectionAt(network, first), options.batch);
   const labels = labelsOf(data, split.validation);
   const target = keepAt(network, options.density);
   const every = Math.min(RATE_EVERY, perEpoch);
@@ -207,14 +213,14 @@ export async function trainTopk(engine: Engine, network: Network, data: Dataset,
         const loss = trainer.gradients(rows);
         const density = densityAt(options.density, index + 1, steps);
         const learningRate = (options.learningRate / 2) * (1 + cosinePi(index / steps));
-        trainer.step({ learningRate, momentum: options.momentum }, keepAt(network, density), gainAt(density));
+        trainer.step({ learningRate, momentum: options.momentum }, selectionAt(network, density));
         if (rate && index >= SCHEDULE * steps && (index + 1) % every === 0) {
           // As far as the momentum of a constant gradient carries in as many steps.
           const push = (-rate.weight * every * learningRate) / (1 - options.momentum);
           const costs = rate.costs(trainer.mask(keepAt(network, density)));
           trainer.nudge(costs.map((bits) => bits.map((cost) => push * Math.max(-MOST_BITS, Math.min(MOST_BITS, cost)))));
         }
-        if ((index + 1) % perEpoch === 0) trainer.select(keepAt(network, density), gainAt(density));
+        if ((index + 1) % perEpoch === 0) trainer.select(selectionAt(network, density));
         return loss;
       },
       (epoch, steps) => {
@@ -278,8 +284,8 @@ export async function trainBernoulli(
   const set = setOf(data, options);
   const { begun } = options;
   const done = begun?.epoch ?? 0;
-  const scores = begun?.scores ?? evenScores(network);
-  const trainer = engine.bernoulliTrainer(network, set, scores, options.rescale, options.batch, begun?.velocities);
+  const start = begun ?? { scores: evenScores(network) };
+  const trainer = engine.bernoulliTrainer(network, set, start, options.rescale, options.batch);
   if (begun) trainer.draw(done * Math.floor(split.train.length / options.batch));
   const images = imagesOf(data, split.validation);
   const labels = labelsOf(data, split.validation);
@@ -332,8 +338,8 @@ export async function trainThreshold(
   checkRmsprop(options);
   const set = setOf(data, options);
   const state = new ThresholdScores(network);
-  const gain = state.scores.map(() => 1);
-  const trainer = engine.topkTrainer(network, set, state.scores, state.kept(), gain, options.batch);
+  const selection = (): Selection => ({ keep: state.kept(), gain: state.scores.map(() => 1) });
+  const trainer = engine.topkTrainer(network, set, { scores: state.scores }, selection(), options.batch);
   const labels = labelsOf(data, split.validation);
   let best = NO_MASK;
   try {
@@ -342,7 +348,7 @@ export async function trainThreshold(
       (rows) => {
         const loss = trainer.gradients(rows);
         trainer.nudge(state.scores.map((_, layer) => state.move(layer, trainer.weightGradient(layer), options)));
-        trainer.select(state.kept(), gain);
+        trainer.select(selection());
         return loss;
       },
       (epoch) => {

@@ -28,7 +28,7 @@ test.each([
   data.images.forEach((pixel, i) => {
     if (pixel === 0) data.images[i] = 1 + ((31 * i) % 255);
   });
-  const trainer = createReferenceEngine().bernoulliTrainer(network, data, scores, rescale, ROWS.length);
+  const trainer = createReferenceEngine().bernoulliTrainer(network, data, { scores }, rescale, ROWS.length);
   const masks = trainer.mask().map((bits, layer) => Array.from(scores[layer], (_, i) => kept(bits, i)));
   const weights = regenerate(network);
 

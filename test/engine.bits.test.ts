@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { fc } from '../models/index.js';
 import { type Engine, PIXELS, type Trainer } from '../src/engine/engine.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
-import { gainAt, initialScores, keepAt } from '../src/masks/topk.js';
+import { initialScores, keepAt, selectionAt } from '../src/masks/topk.js';
 import { fullMask, inputs, kept, type Network, regenerate, weightCounts } from '../src/network.js';
 import { randomMask, randomPixels, randomTrainingSet } from './engine.material.js';
 
@@ -49,10 +49,16 @@ const RUNS: Record<string, [hash: string, run: (engine: Engine) => string]> = {
   topk: [
     '7606bd90a14eed59',
     (engine) => {
-      const trainer = engine.topkTrainer(network, data, initialScores(network, 0.01), keepAt(network, [0.5, 0.5, 0.5]), [1, 1, 1], BATCH);
+      const trainer = engine.topkTrainer(
+        network,
+        data,
+        { scores: initialScores(network, 0.01) },
+        { keep: keepAt(network, [0.5, 0.5, 0.5]), gain: [1, 1, 1] },
+        BATCH,
+      );
       const losses = steps(trainer, (i) => {
         const density = [0.4 / (i + 1), 0.3, 0.5];
-        trainer.step({ learningRate: 0.15, momentum: 0.9 }, keepAt(network, density), gainAt(density));
+        trainer.step({ learningRate: 0.15, momentum: 0.9 }, selectionAt(network, density));
       });
       return hash(losses, ...trainer.scores(), ...trainer.mask(keepAt(network, [0.03, 0.1, 0.3])));
     },
@@ -79,7 +85,7 @@ const RUNS: Record<string, [hash: string, run: (engine: Engine) => string]> = {
     '11f74148af595846',
     (engine) => {
       const zeros = weightCounts(network).map((n) => new Float32Array(n));
-      const trainer = engine.bernoulliTrainer(network, data, zeros, true, BATCH);
+      const trainer = engine.bernoulliTrainer(network, data, { scores: zeros }, true, BATCH);
       const losses = steps(trainer, (i) => trainer.step({ learningRate: 20, momentum: 0.9 }, i + 1));
       expect(trainer.mask()).not.toEqual(fullMask(network, true));
       return hash(losses, ...trainer.scores(), ...trainer.mask());

@@ -123,7 +123,7 @@ describe.each([1, 2])('convolutions with %i threads', (threads) => {
       const scores = counts.map((n, layer) => randomFloats(net.seed, 500 + layer, n, 1));
       const keep = counts.map((n) => Math.round(n * density));
       const gain = counts.map(() => 1.5);
-      const [got, want] = [engine, reference].map((e) => e.topkTrainer(net, data, scores, keep, gain, 5));
+      const [got, want] = [engine, reference].map((e) => e.topkTrainer(net, data, { scores }, { keep, gain }, 5));
       for (let step = 0; step < 5; step++) {
         const rows = Uint32Array.from({ length: 5 - (step % 2) }, (_, i) => (3 * i + step) % 8);
         expect(got.gradients(rows)).toBe(want.gradients(rows));
@@ -133,7 +133,7 @@ describe.each([1, 2])('convolutions with %i threads', (threads) => {
         // From one form of the layers to the other, and everything kept once.
         const now = step === 2 ? counts : step === 3 ? counts.map((n) => n >> 1) : keep;
         for (const trainer of [got, want]) {
-          trainer.step({ learningRate: 0.3, momentum: 0.9 }, now, gain);
+          trainer.step({ learningRate: 0.3, momentum: 0.9 }, { keep: now, gain });
           if (step !== 1) continue;
           trainer.nudge(counts.map((n, layer) => randomFloats(net.seed, 520 + layer, n, 1)));
           trainer.show(randomPixels({ low: 4, high: 4 }, data.images.length));
@@ -156,7 +156,7 @@ describe.each([1, 2])('convolutions with %i threads', (threads) => {
       const counts = weightCounts(net);
       const data = randomTrainingSet(net, net.seed, 8, PIXELS);
       const scores = counts.map((n, layer) => randomFloats(net.seed, 700 + layer, n, 3).map((s) => s + middle));
-      const [got, want] = [engine, reference].map((e) => e.bernoulliTrainer(net, data, scores, rescale, 5));
+      const [got, want] = [engine, reference].map((e) => e.bernoulliTrainer(net, data, { scores }, rescale, 5));
       for (let step = 0; step < 4; step++) {
         const rows = Uint32Array.from({ length: 5 - (step % 2) }, (_, i) => (3 * i + step) % 8);
         expect(got.mask()).toEqual(want.mask());

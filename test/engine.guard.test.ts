@@ -53,10 +53,10 @@ test('one and two threads, so both builds, train to the same bits', async () => 
   for (const threads of [1, 2]) {
     const engine = await createWasmEngine({ threads });
     expect(engine.threads).toBe(threads);
-    const trainer = engine.topkTrainer(network, { images, labels, transform: PIXELS }, start, keep, [1, 1], 16);
+    const trainer = engine.topkTrainer(network, { images, labels, transform: PIXELS }, { scores: start }, { keep, gain: [1, 1] }, 16);
     const losses = [0, 16, 0, 16].map((first) => {
       const loss = trainer.gradients(Uint32Array.from({ length: 16 }, (_, i) => first + i));
-      trainer.step({ learningRate: 0.1, momentum: 0.9 }, keep, [1, 1]);
+      trainer.step({ learningRate: 0.1, momentum: 0.9 }, { keep, gain: [1, 1] });
       return loss;
     });
     runs.push({ losses, scores: trainer.scores(), mask: trainer.mask(keep) });
@@ -166,15 +166,15 @@ test('a training step allocates nothing, whatever the method', async () => {
     const adam = { learningRate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
     const dense = engine.denseTrainer(net, data, { weights, biases: null }, 32);
     const ticket = engine.denseTrainer(net, data, { weights, biases: null }, 32, fullMask(net, true));
-    const topk = engine.topkTrainer(net, data, weights, keep, gain, 32);
+    const topk = engine.topkTrainer(net, data, { scores: weights }, { keep, gain }, 32);
     const scores = counts.map((n) => new Float32Array(n));
-    const bernoulli = engine.bernoulliTrainer(net, data, scores, true, 32);
+    const bernoulli = engine.bernoulliTrainer(net, data, { scores }, true, 32);
     const step = (i: number) => {
       const rows = Uint32Array.from({ length: 32 }, (_, k) => (i + k) % 64);
       for (const trainer of [dense, ticket, topk, bernoulli]) trainer.gradients(rows);
       dense.adam(adam);
       ticket.adam(adam);
-      topk.step(sgd, keep, gain);
+      topk.step(sgd, { keep, gain });
       bernoulli.step(sgd, i);
     };
     step(0);

@@ -83,7 +83,7 @@ test('a trainer that is refused for its memory gives everything back', async () 
     atMost(pages);
     const [engine, fresh] = [await createWasmEngine({ threads: 1 }), await createWasmEngine({ threads: 1 })];
     try {
-      engine.topkTrainer(network, data, scores, [100, 100], [1, 1], 64).free();
+      engine.topkTrainer(network, data, { scores }, { keep: [100, 100], gain: [1, 1] }, 64).free();
     } catch (error) {
       expect(error).toBeInstanceOf(RangeError);
       refused++;

@@ -38,7 +38,7 @@ describe.each([
     const data = randomTrainingSet(network, network.seed, ROWS.length, PIXELS);
     // A pixel that is 0 in all rows: without rescaling nothing of it is drawn.
     for (const row of ROWS) data.images[(row * data.images.length) / ROWS.length] = 0;
-    const trainer = engine.bernoulliTrainer(network, data, before, rescale, ROWS.length);
+    const trainer = engine.bernoulliTrainer(network, data, { scores: before }, rescale, ROWS.length);
     trainer.gradients(ROWS);
     trainer.step({ learningRate: 1, momentum: 0, penalty }, 1);
     const after = trainer.scores();

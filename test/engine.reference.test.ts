@@ -301,7 +301,7 @@ const TOPK = net([1, 1, 9], dense(7), dense(3, 'linear'));
 const COUNTS = weightCounts(TOPK);
 
 const topk = (keep: number[], scores = COUNTS.map((n, i) => randomFloats(SEED, 50 + i, n, 2)), gain = [1, 1], network = TOPK) =>
-  engine.topkTrainer(network, randomTrainingSet(TOPK, SEED, 5, PIXELS), scores, keep, gain, 5);
+  engine.topkTrainer(network, randomTrainingSet(TOPK, SEED, 5, PIXELS), { scores }, { keep, gain }, 5);
 
 test('topk trains the network that its mask and gain describe', () => {
   const trainer = topk([20, 9]);
@@ -316,8 +316,8 @@ test('topk trains the network that its mask and gain describe', () => {
     ],
   ]) {
     trainer.gradients(all(5));
-    trainer.step({ learningRate: 0.3, momentum: 0.9 }, keep, gain);
-    trainer.select(keep, gain);
+    trainer.step({ learningRate: 0.3, momentum: 0.9 }, { keep, gain });
+    trainer.select({ keep, gain });
     const weights = regenerate(TOPK).map((w, layer) => w.map((v) => Math.fround(gain[layer]) * v));
     const classifier = engine.classifier(TOPK, { parameters: { weights, biases: null }, mask: trainer.mask(keep) });
     const { images } = randomTrainingSet(TOPK, SEED, 5, PIXELS);
@@ -330,7 +330,7 @@ test('a topk step is straight-through: score -= rate x dW x gain x W, for kept a
   const before = trainer.scores();
   trainer.gradients(all(5));
   const gradients = COUNTS.map((_, layer) => trainer.weightGradient(layer));
-  trainer.step({ learningRate: 0.5, momentum: 0.9 }, [20, 9], [3, 2]);
+  trainer.step({ learningRate: 0.5, momentum: 0.9 }, { keep: [20, 9], gain: [3, 2] });
   const weights = regenerate(TOPK);
   trainer.scores().forEach((scores, layer) => {
     const dW = gradients[layer];
@@ -365,7 +365,7 @@ test('a step cuts at the scores it finds, select() at those it leaves', () => {
   const trainer = topk([20, 9]);
   const cuts = trainer.scores().map((scores, layer) => scores.toSorted().at(-[20, 9][layer])!);
   trainer.gradients(all(5));
-  trainer.step(options, [20, 9], [1, 1]);
+  trainer.step(options, { keep: [20, 9], gain: [1, 1] });
   const kept = (least: number[]) => ({
     weights: regenerate(TOPK).map((w, layer) => w.map((v, i) => (trainer.scores()[layer][i] >= least[layer] ? v : 0))),
     biases: null,
@@ -375,6 +375,6 @@ test('a step cuts at the scores it finds, select() at those it leaves', () => {
   expectSameBits('after a step', trainer.logits(all(5)), logits(cuts));
   const now = trainer.scores().map((scores, layer) => scores.toSorted().at(-[20, 9][layer])!);
   expect(now).not.toEqual(cuts);
-  trainer.select([20, 9], [1, 1]);
+  trainer.select({ keep: [20, 9], gain: [1, 1] });
   expectSameBits('after select', trainer.logits(all(5)), logits(now));
 });

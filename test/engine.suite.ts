@@ -240,26 +240,23 @@ export function engineSuite(
           const scores = counts.map((n, layer) => randomFloats(s.seed, 400 + layer, n, 1).map((v) => Math.round(v * 64) / 64));
           const keepAt = (density: number) => counts.map((n) => Math.round(n * density));
           const gains = counts.map((_, layer) => 1 + layer / 3);
-          const arguments_ = [network, data, scores, keepAt(s.density), gains, s.batch] as const;
+          const arguments_ = [network, data, { scores }, { keep: keepAt(s.density), gain: gains }, s.batch] as const;
           let got = engine.topkTrainer(...arguments_);
           const want = reference.topkTrainer(...arguments_);
           for (let step = 0; step < 4; step++) {
             const density = s.density * (1 - step / 8);
             expectSameBatch(same, got, want, pickRows(s.seed, 10 + step, s.batch, rows), counts.length, false);
             for (const trainer of [got, want]) {
-              trainer.step(
-                { learningRate: 0.5, momentum: 0.9 },
-                keepAt(density),
-                gains.map((g) => g + step / 7),
-              );
-              if (step === 1) trainer.select(keepAt(density / 2), gains);
+              trainer.step({ learningRate: 0.5, momentum: 0.9 }, { keep: keepAt(density), gain: gains.map((g) => g + step / 7) });
+              if (step === 1) trainer.select({ keep: keepAt(density / 2), gain: gains });
               if (step === 2) trainer.nudge(counts.map((n, layer) => randomFloats(s.seed, 450 + layer, n, 1)));
               if (step === 2) trainer.show(randomPixels({ low: s.seed.low, high: 1 }, data.images.length));
             }
             sameScores(same, got, want, step);
             if (step === 1) {
               // Made again of what it has come to, it goes on.
-              const made = engine.topkTrainer(network, data, got.scores(), keepAt(density / 2), gains, s.batch, got.velocities());
+              const start = { scores: got.scores(), velocities: got.velocities() };
+              const made = engine.topkTrainer(network, data, start, { keep: keepAt(density / 2), gain: gains }, s.batch);
               got.free();
               got = made;
             }
@@ -279,8 +276,8 @@ export function engineSuite(
           const scores = counts.map((n, layer) => randomFloats(s.seed, 500 + layer, n, 8));
           const rescale = s.seed.low % 2 === 1;
           const penalty = s.biases ? 30 * s.density : undefined;
-          let got = engine.bernoulliTrainer(network, data, scores, rescale, s.batch);
-          const want = reference.bernoulliTrainer(network, data, scores, rescale, s.batch);
+          let got = engine.bernoulliTrainer(network, data, { scores }, rescale, s.batch);
+          const want = reference.bernoulliTrainer(network, data, { scores }, rescale, s.batch);
           for (let step = 0; step < 3; step++) {
             expectSameBatch(same, got, want, pickRows(s.seed, 10 + step, s.batch, rows), counts.length, false);
             expect(got.mask()).toEqual(want.mask());
@@ -290,7 +287,8 @@ export function engineSuite(
             }
             sameScores(same, got, want, step);
             if (step === 0) {
-              const made = engine.bernoulliTrainer(network, data, got.scores(), rescale, s.batch, got.velocities());
+              const start = { scores: got.scores(), velocities: got.velocities() };
+              const made = engine.bernoulliTrainer(network, data, start, rescale, s.batch);
               made.draw(1);
               got.free();
               got = made;
@@ -358,14 +356,14 @@ export function engineSuite(
       const sgd = { learningRate: 0.3, momentum: 0.9 };
       const train = (e: Engine) => {
         const [keep, gain] = [counts.map((n) => n >> 4), [1.5, 2]];
-        const topk = e.topkTrainer(network, data, scores, keep, gain, batch);
-        const bernoulli = e.bernoulliTrainer(network, data, scores, true, batch);
+        const topk = e.topkTrainer(network, data, { scores }, { keep, gain }, batch);
+        const bernoulli = e.bernoulliTrainer(network, data, { scores }, true, batch);
         const dense = e.denseTrainer(network, data, start, batch);
         const sparse = e.denseTrainer(network, data, { weights: masked(start.weights, ticket), biases: null }, batch, ticket);
         for (let step = 0; step < 3; step++) {
           const rows = pickRows(network.seed, 20 + step, batch, 50);
           for (const trainer of [topk, bernoulli, dense, sparse]) trainer.gradients(rows);
-          topk.step(sgd, keep, gain);
+          topk.step(sgd, { keep, gain });
           bernoulli.step(sgd, step + 1);
           dense.sgd(sgd);
           sparse.sgd(sgd);
@@ -387,10 +385,10 @@ export function engineSuite(
       const data = randomTrainingSet(network, network.seed, 6, PIXELS);
       const scores = weightCounts(network).map((n) => Float32Array.from({ length: n }, (_, i) => (i % 9 ? Number.NEGATIVE_INFINITY : i)));
       const keep = weightCounts(network).map((n) => n >> 3);
-      const [got, want] = [engine, reference].map((e) => e.topkTrainer(network, data, scores, keep, [1, 1], 6));
+      const [got, want] = [engine, reference].map((e) => e.topkTrainer(network, data, { scores }, { keep, gain: [1, 1] }, 6));
       for (let step = 0; step < 3; step++) {
         expectSameBatch(same, got, want, Uint32Array.of(0, 1, 2, 3, 4, 5), 2, false);
-        for (const trainer of [got, want]) trainer.step({ learningRate: 0.1, momentum: 0.9 }, keep, [1, 1]);
+        for (const trainer of [got, want]) trainer.step({ learningRate: 0.1, momentum: 0.9 }, { keep, gain: [1, 1] });
       }
       expect(got.mask(keep)).toEqual(want.mask(keep));
       got.free();
@@ -401,10 +399,10 @@ export function engineSuite(
       const data = randomTrainingSet(network, network.seed, 2, PIXELS);
       const counts = weightCounts(network);
       const scores = (of: number) => counts.map((n) => new Float32Array(n).fill(of, 1, 2));
-      const topk = engine.topkTrainer(network, data, scores(0), [1, 1], [1, 1], 2);
+      const topk = engine.topkTrainer(network, data, { scores: scores(0) }, { keep: [1, 1], gain: [1, 1] }, 2);
       for (const of of [Number.POSITIVE_INFINITY, Number.NaN]) {
         const refused = `scores of layer 0 must be numbers below Infinity, got ${of}`;
-        expect(() => engine.topkTrainer(network, data, scores(of), [1, 1], [1, 1], 2)).toThrow(refused);
+        expect(() => engine.topkTrainer(network, data, { scores: scores(of) }, { keep: [1, 1], gain: [1, 1] }, 2)).toThrow(refused);
         expect(() => topk.nudge(scores(of))).toThrow(refused);
       }
       topk.free();
@@ -428,14 +426,14 @@ export function engineSuite(
       expect(() => dense.sgd(sgd)).toThrow(none);
       expect(() => dense.biasGradient(0)).toThrow(none);
       const scores = counts.map((n) => new Float32Array(n));
-      const topk = engine.topkTrainer(network, data, scores, [3, 3], [1, 1], 4);
+      const topk = engine.topkTrainer(network, data, { scores }, { keep: [3, 3], gain: [1, 1] }, 4);
       topk.gradients(rows);
-      topk.select([2, 2], [1, 1]);
-      expect(() => topk.step(sgd, [2, 2], [1, 1])).toThrow(none);
+      topk.select({ keep: [2, 2], gain: [1, 1] });
+      expect(() => topk.step(sgd, { keep: [2, 2], gain: [1, 1] })).toThrow(none);
       topk.gradients(rows);
       topk.show(data.images);
-      expect(() => topk.step(sgd, [2, 2], [1, 1])).toThrow(none);
-      const bernoulli = engine.bernoulliTrainer(network, data, scores, true, 4);
+      expect(() => topk.step(sgd, { keep: [2, 2], gain: [1, 1] })).toThrow(none);
+      const bernoulli = engine.bernoulliTrainer(network, data, { scores }, true, 4);
       bernoulli.gradients(rows);
       bernoulli.draw(7);
       expect(() => bernoulli.step(sgd, 8)).toThrow(none);
@@ -451,8 +449,8 @@ export function engineSuite(
         engine.classifier(network, { parameters: randomParameters(network, network.seed, true) }),
         engine.anyMask(network)!,
         engine.denseTrainer(network, data, randomParameters(network, network.seed, true), 4),
-        engine.topkTrainer(network, data, scores, [3, 3], [1, 1], 4),
-        engine.bernoulliTrainer(network, data, scores, false, 4),
+        engine.topkTrainer(network, data, { scores }, { keep: [3, 3], gain: [1, 1] }, 4),
+        engine.bernoulliTrainer(network, data, { scores }, false, 4),
       ];
       for (const one of made) {
         const { free, ...verbs } = one;
@@ -518,13 +516,13 @@ export function engineSuite(
       refuse(() => engine.denseTrainer(network, { ...data, images: data.images.subarray(1) }, start, 2));
       refuse(() => engine.denseTrainer(network, { ...data, labels: data.labels.map(() => 255) }, start, 2));
       refuse(() => engine.denseTrainer(network, data, start, 0));
-      refuse(() => engine.topkTrainer(network, data, scores.slice(1), ones, ones, 2));
-      refuse(() => engine.topkTrainer(network, data, scores, ones, ones, 2, scores.slice(1)));
-      refuse(() => engine.bernoulliTrainer(network, data, scores, false, 2, [scores[0], scores[0]]));
-      refuse(() => engine.topkTrainer(network, data, scores, [1e6, 1], ones, 2));
-      refuse(() => engine.topkTrainer(network, data, scores, [0.5, 1], ones, 2));
-      refuse(() => engine.topkTrainer(network, data, scores, ones, [Number.NaN, 1], 2));
-      const topk = engine.topkTrainer(network, data, scores, ones, ones, 2);
+      refuse(() => engine.topkTrainer(network, data, { scores: scores.slice(1) }, { keep: ones, gain: ones }, 2));
+      refuse(() => engine.topkTrainer(network, data, { scores, velocities: scores.slice(1) }, { keep: ones, gain: ones }, 2));
+      refuse(() => engine.bernoulliTrainer(network, data, { scores, velocities: [scores[0], scores[0]] }, false, 2));
+      refuse(() => engine.topkTrainer(network, data, { scores }, { keep: [1e6, 1], gain: ones }, 2));
+      refuse(() => engine.topkTrainer(network, data, { scores }, { keep: [0.5, 1], gain: ones }, 2));
+      refuse(() => engine.topkTrainer(network, data, { scores }, { keep: ones, gain: [Number.NaN, 1] }, 2));
+      const topk = engine.topkTrainer(network, data, { scores }, { keep: ones, gain: ones }, 2);
       refuse(() => topk.nudge(scores.slice(1)));
       refuse(() => topk.nudge(scores.map((s) => s.subarray(1))));
       topk.free();

@@ -2,7 +2,7 @@
 // found and what was expected.
 
 import { inputs, kept, type Network, outputs, type Parameters, ShapeError, totalWeights, weighted } from '../network.js';
-import type { AdamOptions, BernoulliStepOptions, InputTransform, TrainingSet } from './engine.js';
+import type { AdamOptions, BernoulliStepOptions, InputTransform, Scores, Selection, TrainingSet } from './engine.js';
 
 /** Throws ShapeError unless `raw` holds rows x width values. */
 export function checkInputs(raw: Uint8Array | Float32Array, rows: number, width: number): void {
@@ -31,7 +31,7 @@ export function checkParameters(network: Network, { weights, biases }: Parameter
 }
 
 /** Throws ShapeError unless there is one score per weight, and of velocities, where there are any, one too. */
-export function checkScores(network: Network, scores: readonly Float32Array[], velocities?: readonly Float32Array[]): void {
+export function checkScores(network: Network, { scores, velocities }: Scores): void {
   for (const [what, values] of Object.entries({ scores, velocities })) {
     if (!values) continue;
     checkLayers(what, values, network);
@@ -42,9 +42,9 @@ export function checkScores(network: Network, scores: readonly Float32Array[], v
 }
 
 /** The same of scores that are ranked, or what is added to such: none is above all others for ever, and none has no place. */
-export function checkRanked(network: Network, scores: readonly Float32Array[], velocities?: readonly Float32Array[]): void {
-  checkScores(network, scores, velocities);
-  scores.forEach((layer, i) => {
+export function checkRanked(network: Network, start: Scores): void {
+  checkScores(network, start);
+  start.scores.forEach((layer, i) => {
     const wrong = layer.find((score) => !(score < Number.POSITIVE_INFINITY));
     if (wrong !== undefined) throw new ShapeError(`scores of layer ${i} must be numbers below Infinity, got ${wrong}`);
   });
@@ -60,7 +60,7 @@ export function checkKeep(network: Network, keep: readonly number[]): void {
 }
 
 /** The same, and that every layer has a finite gain. */
-export function checkSelection(network: Network, keep: readonly number[], gain: readonly number[]): void {
+export function checkSelection(network: Network, { keep, gain }: Selection): void {
   checkKeep(network, keep);
   checkLayers('gain', gain, network);
   gain.forEach((value, i) => {

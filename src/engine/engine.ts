@@ -134,17 +134,31 @@ export interface DenseTrainer extends Trainer {
   parameters(): { weights: Float32Array[]; biases: Float32Array[] };
 }
 
+/** Scores to begin with, or to go on with. */
+export interface Scores {
+  /** One value a weight, canonical order. */
+  readonly scores: readonly Float32Array[];
+  /** What momentum carries into the next step, one value a score; default: 0, before the first. */
+  readonly velocities?: readonly Float32Array[];
+}
+
+/** What the mask of a topk trainer keeps. */
+export interface Selection {
+  /** Kept weights per layer. */
+  readonly keep: readonly number[];
+  /** Multiplies every weight of a layer (keeps activations steady while the density falls; not stored). */
+  readonly gain: readonly number[];
+}
+
 /** Trains scores; the effective weight is gain x sign or gain x weight where the score is among the layer's `k` highest. */
 export interface TopkTrainer extends Trainer {
   /**
    * The fused mask step: the mask is cut at the `keep`-th highest score of each layer as the scores stand, momentum SGD moves the
    * scores with the straight-through gradient dL/dW' x gain x W, and the new scores from the cut on are kept: so about `keep`.
-   * @param keep kept weights per layer
-   * @param gain multiplies every weight of a layer (keeps activations steady while the density falls; not stored)
    */
-  step(options: SgdOptions, keep: readonly number[], gain: readonly number[]): void;
+  step(options: SgdOptions, selection: Selection): void;
   /** Keeps the `keep` highest scores of each layer (and those equal to the last of them). */
-  select(keep: readonly number[], gain: readonly number[]): void;
+  select(selection: Selection): void;
   /**
    * Adds to the scores, each sum rounded to f32. The mask follows at the next step or selection.
    * @param amounts finite, one a weight, canonical order
@@ -201,26 +215,9 @@ export interface Engine {
    * reported as 0. Where those values are 0, cost falls with the density.
    */
   denseTrainer(network: Network, data: TrainingSet, start: Parameters, batch: number, mask?: Mask): DenseTrainer;
-  topkTrainer(
-    network: Network,
-    data: TrainingSet,
-    scores: readonly Float32Array[],
-    keep: readonly number[],
-    gain: readonly number[],
-    batch: number,
-    /** Default: 0, before the first step. */
-    velocities?: readonly Float32Array[],
-  ): TopkTrainer;
+  topkTrainer(network: Network, data: TrainingSet, start: Scores, selection: Selection, batch: number): TopkTrainer;
   /** Starts with draw 0. */
-  bernoulliTrainer(
-    network: Network,
-    data: TrainingSet,
-    scores: readonly Float32Array[],
-    rescale: boolean,
-    batch: number,
-    /** Default: 0, before the first step. */
-    velocities?: readonly Float32Array[],
-  ): BernoulliTrainer;
+  bernoulliTrainer(network: Network, data: TrainingSet, start: Scores, rescale: boolean, batch: number): BernoulliTrainer;
   /** Stops the threads; everything made by this engine is gone. */
   close(): void;
 }

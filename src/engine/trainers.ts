@@ -20,7 +20,18 @@ import {
   untilFreed,
 } from './checks.js';
 import { drawMask } from './draws.js';
-import type { AdamOptions, BernoulliTrainer, DenseTrainer, Engine, SgdOptions, TopkTrainer, Trainer, TrainingSet } from './engine.js';
+import type {
+  AdamOptions,
+  BernoulliTrainer,
+  DenseTrainer,
+  Engine,
+  Scores,
+  Selection,
+  SgdOptions,
+  TopkTrainer,
+  Trainer,
+  TrainingSet,
+} from './engine.js';
 
 const fround = Math.fround;
 
@@ -151,46 +162,46 @@ function topkTrainer(
   gradientsOf: GradientsOf,
   network: Network,
   data: TrainingSet,
-  startScores: readonly Float32Array[],
-  startKeep: readonly number[],
-  startGain: readonly number[],
+  start: Scores,
+  selection: Selection,
   batch: number,
-  startVelocities?: readonly Float32Array[],
 ): TopkTrainer {
-  checkRanked(network, startScores, startVelocities);
-  checkSelection(network, startKeep, startGain);
+  checkRanked(network, start);
+  checkSelection(network, selection);
   const weights = regenerate(network);
-  const scores = startScores.map((s) => s.slice());
-  const velocities = startVelocities?.map((v) => v.slice()) ?? scores.map(like);
+  const scores = start.scores.map((s) => s.slice());
+  const velocities = start.velocities?.map((v) => v.slice()) ?? scores.map(like);
   const effective = weights.map(like);
-  let thresholds = scores.map((s, layer) => threshold(s, startKeep[layer]));
-  const select = (gain: readonly number[]) => {
+  const cut = (keep: readonly number[]) => scores.map((s, layer) => threshold(s, keep[layer]));
+  let thresholds = cut(selection.keep);
+  const emit = (gain: readonly number[]) => {
     effective.forEach((out, layer) => {
       for (let i = 0; i < out.length; i++) out[i] = scores[layer][i] >= thresholds[layer] ? fround(gain[layer]) * weights[layer][i] : 0;
     });
   };
-  select(startGain);
+  emit(selection.gain);
   const { layers, standing, ...shared } = gradientsOf(network, data, batch, effective, null);
   return {
     ...shared,
-    step(options, keep, gain) {
-      checkSelection(network, keep, gain);
+    step(options, next) {
+      checkSelection(network, next);
+      const { keep, gain } = next;
       standing.use();
-      thresholds = scores.map((s, layer) => threshold(s, keep[layer]));
+      thresholds = cut(keep);
       scores.forEach((s, layer) => {
         const scoreGradient = layers[layer].dW.map((d, i) => d * fround(fround(gain[layer]) * weights[layer][i]));
         sgd(options, scoreGradient, velocities[layer], s);
       });
-      select(gain);
+      emit(gain);
     },
-    select(keep, gain) {
-      checkSelection(network, keep, gain);
+    select(next) {
+      checkSelection(network, next);
       standing.usedUp();
-      thresholds = scores.map((s, layer) => threshold(s, keep[layer]));
-      select(gain);
+      thresholds = cut(next.keep);
+      emit(next.gain);
     },
     nudge(amounts) {
-      checkRanked(network, amounts);
+      checkRanked(network, { scores: amounts });
       scores.forEach((s, layer) => {
         for (let i = 0; i < s.length; i++) s[i] += amounts[layer][i];
       });
@@ -209,16 +220,15 @@ function bernoulliTrainer(
   gradientsOf: GradientsOf,
   network: Network,
   data: TrainingSet,
-  startScores: readonly Float32Array[],
+  start: Scores,
   rescale: boolean,
   batch: number,
-  startVelocities?: readonly Float32Array[],
 ): BernoulliTrainer {
-  checkScores(network, startScores, startVelocities);
+  checkScores(network, start);
   const placed = weighted(network);
   const weights = regenerate(network);
-  const scores = startScores.map((s) => s.slice());
-  const velocities = startVelocities?.map((v) => v.slice()) ?? scores.map(like);
+  const scores = start.scores.map((s) => s.slice());
+  const velocities = start.velocities?.map((v) => v.slice()) ?? scores.map(like);
   const effective = weights.map(like);
   let mask: Uint8Array[] = [];
   let factors: number[] = [];

@@ -5,6 +5,7 @@
 // before they are cut. Activations keep their size because a layer's weights are multiplied by 1 / sqrt(density) while it falls;
 // with zero biases such a factor changes no prediction, and it is not stored.
 
+import type { Selection } from '../engine/engine.js';
 import { exp, ln } from '../exact.js';
 import { type Architecture, checkMask, kept, type Mask, type Network, weightCounts, weighted } from '../network.js';
 import { DOMAIN, fillWords } from '../random.js';
@@ -50,6 +51,12 @@ export const keepAt = (network: Network, density: readonly number[]): number[] =
 
 /** Keeps the variance of activations: He initialisation of the kept weights. */
 export const gainAt = (density: readonly number[]): number[] => density.map((d) => Math.fround(1 / Math.sqrt(d)));
+
+/** Both, for a trainer. */
+export const selectionAt = (network: Network, density: readonly number[]): Selection => ({
+  keep: keepAt(network, density),
+  gain: gainAt(density),
+});
 
 /**
  * A density for each layer of a network of convolutions: 15 n^0.4 of its n weights, so that the larger a layer, the smaller the kept

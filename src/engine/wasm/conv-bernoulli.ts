@@ -5,7 +5,7 @@
 import { type Network, nonzero } from '../../network.js';
 import { checkScores, pushOf } from '../checks.js';
 import { DRAWS } from '../draws.js';
-import type { BernoulliTrainer, TrainingSet } from '../engine.js';
+import type { BernoulliTrainer, Scores, TrainingSet } from '../engine.js';
 import { core } from './conv-training.js';
 import { FIELDS, type Rule, writeRule } from './layers.js';
 import type { Machine, Operation } from './machine.js';
@@ -18,12 +18,11 @@ export function createConvBernoulliTrainer(
   machine: Machine,
   network: Network,
   data: TrainingSet,
-  startScores: readonly Float32Array[],
+  start: Scores,
   rescale: boolean,
   batch: number,
-  startVelocities?: readonly Float32Array[],
 ): BernoulliTrainer {
-  checkScores(network, startScores, startVelocities);
+  checkScores(network, start);
   const regenerated = constantsOf(machine, network);
   const density = (i: number): number => {
     const { rescaling, weights } = layers[i];
@@ -42,8 +41,8 @@ export function createConvBernoulliTrainer(
     const { fanIn, units } = weights;
     const fields: Record<string, number> = { fanIn, units, w: value, score, velocity, constants, probability, rescaling };
     machine.u32(at, FIELDS.length).set(FIELDS.map((name) => fields[name] ?? 0));
-    write(startScores[i], score, weights);
-    if (startVelocities) write(startVelocities[i], velocity, weights);
+    write(start.scores[i], score, weights);
+    if (start.velocities) write(start.velocities[i], velocity, weights);
     write(regenerated[i], constants, weights);
     return { ...layer, at, score, velocity, rescaling, rule: own.bytes(64) };
   });

@@ -14,7 +14,7 @@ import {
   checkTrainingSet,
   pick,
 } from '../checks.js';
-import type { DenseTrainer, TopkTrainer, Trainer, TrainingSet } from '../engine.js';
+import type { DenseTrainer, Scores, Selection, TopkTrainer, Trainer, TrainingSet } from '../engine.js';
 import { AdamSteps } from './adam.js';
 import { stack, type WeightedLayer } from './conv.js';
 import { download, outputsOf, unpad, upload, type Weights } from './conv-memory.js';
@@ -197,16 +197,14 @@ export function createConvTopkTrainer(
   machine: Machine,
   network: Network,
   data: TrainingSet,
-  startScores: readonly Float32Array[],
-  startKeep: readonly number[],
-  startGain: readonly number[],
+  start: Scores,
+  selection: Selection,
   batch: number,
-  startVelocities?: readonly Float32Array[],
 ): TopkTrainer {
-  checkRanked(network, startScores, startVelocities);
-  checkSelection(network, startKeep, startGain);
+  checkRanked(network, start);
+  checkSelection(network, selection);
   const regenerated = constantsOf(machine, network);
-  let keeping = startKeep;
+  let keeping = selection.keep;
   const density = (i: number): number => keeping[i] / (layers[i].weights.units * layers[i].weights.fanIn);
   const { own, standing, layers: bare, read, write, ...shared } = core(machine, network, data, batch, false, density);
   const layers = bare.map((layer, i) => {
@@ -220,8 +218,8 @@ export function createConvTopkTrainer(
     machine.u32(at, FIELDS.length).set(FIELDS.map((name) => fields[name] ?? 0));
     // Padding never reaches a cut: its score stays -Infinity because its constant is 0.
     machine.f32(score, fanIn * 32).fill(Number.NEGATIVE_INFINITY);
-    write(startScores[i], score, weights);
-    if (startVelocities) write(startVelocities[i], velocity, weights);
+    write(start.scores[i], score, weights);
+    if (start.velocities) write(start.velocities[i], velocity, weights);
     write(regenerated[i], constants, weights);
     return { ...layer, at, score, velocity, cut };
   });
@@ -242,22 +240,22 @@ export function createConvTopkTrainer(
   }
   const emit = (gain: readonly number[]) => layers.map(({ at }, i): Operation => ['topkRun', at, 0, 0, 0, gain[i]]);
 
-  machine.run([...choose(startKeep), ...emit(startGain)]);
+  machine.run([...choose(selection.keep), ...emit(selection.gain)]);
   return {
     ...shared,
-    step({ learningRate, momentum }, keep, gain) {
-      checkSelection(network, keep, gain);
+    step({ learningRate, momentum }, next) {
+      checkSelection(network, next);
       standing.use();
-      const move = layers.map(({ at, gradient }, i): Operation => ['topkRun', at, gradient, learningRate, momentum, gain[i]]);
-      machine.run([...choose(keep), ...move]);
+      const move = layers.map(({ at, gradient }, i): Operation => ['topkRun', at, gradient, learningRate, momentum, next.gain[i]]);
+      machine.run([...choose(next.keep), ...move]);
     },
-    select(keep, gain) {
-      checkSelection(network, keep, gain);
+    select(next) {
+      checkSelection(network, next);
       standing.usedUp();
-      machine.run([...choose(keep), ...emit(gain)]);
+      machine.run([...choose(next.keep), ...emit(next.gain)]);
     },
     nudge(amounts) {
-      checkRanked(network, amounts);
+      checkRanked(network, { scores: amounts });
       layers.forEach(({ score, weights }, i) => {
         write(
           read(score, weights).map((s, k) => s + amounts[i][k]),

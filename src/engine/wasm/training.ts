@@ -16,7 +16,7 @@ import {
   pick,
   pushOf,
 } from '../checks.js';
-import type { BernoulliTrainer, DenseTrainer, TopkTrainer, Trainer, TrainingSet } from '../engine.js';
+import type { BernoulliTrainer, DenseTrainer, Scores, Selection, TopkTrainer, Trainer, TrainingSet } from '../engine.js';
 import { AdamSteps } from './adam.js';
 import { highest } from './highest.js';
 import { Layers, type Rule } from './layers.js';
@@ -149,14 +149,12 @@ export function createTopkTrainer(
   machine: Machine,
   network: Network,
   data: TrainingSet,
-  startScores: readonly Float32Array[],
-  startKeep: readonly number[],
-  startGain: readonly number[],
+  start: Scores,
+  selection: Selection,
   batch: number,
-  startVelocities?: readonly Float32Array[],
 ): TopkTrainer {
-  checkRanked(network, startScores, startVelocities);
-  checkSelection(network, startKeep, startGain);
+  checkRanked(network, start);
+  checkSelection(network, selection);
   checkTrainingSet(network, data, batch);
   const constants = constantsOf(machine, network);
   const layers = new Layers(machine, network, data, batch, { biased: false, lists: true, drawn: false });
@@ -164,8 +162,8 @@ export function createTopkTrainer(
   layers.layers.forEach((layer, i) => {
     // Padding is never among the highest: its gradient is 0.
     machine.f32(layer.score, layer.count).fill(Number.NEGATIVE_INFINITY);
-    layers.upload(i, startScores[i], layer.score);
-    if (startVelocities) layers.upload(i, startVelocities[i], layer.velocity);
+    layers.upload(i, start.scores[i], layer.score);
+    if (start.velocities) layers.upload(i, start.velocities[i], layer.velocity);
     layers.upload(i, constants[i], layer.constants);
   });
   layers.prepareCuts();
@@ -182,24 +180,24 @@ export function createTopkTrainer(
     return layers.choose(keep, fresh);
   }
   const emit = (gain: readonly number[]) => layers.layers.map(({ at }, i): Operation => ['emitAll', at, gain[i]]);
-  machine.run([...cut(startKeep), ...emit(startGain), ['meet']]);
+  machine.run([...cut(selection.keep), ...emit(selection.gain), ['meet']]);
 
   return {
     ...verbs,
-    step({ learningRate, momentum }, keep, gain) {
-      checkSelection(network, keep, gain);
+    step({ learningRate, momentum }, next) {
+      checkSelection(network, next);
       step(
-        gain.map((g) => ({ kind: 'topk', rate: learningRate, momentum, gain: g })),
-        () => cut(keep),
+        next.gain.map((g) => ({ kind: 'topk', rate: learningRate, momentum, gain: g })),
+        () => cut(next.keep),
       );
     },
-    select(keep, gain) {
-      checkSelection(network, keep, gain);
+    select(next) {
+      checkSelection(network, next);
       standing.usedUp();
-      machine.run([...cut(keep), ...emit(gain), ['meet']]);
+      machine.run([...cut(next.keep), ...emit(next.gain), ['meet']]);
     },
     nudge(amounts) {
-      checkRanked(network, amounts);
+      checkRanked(network, { scores: amounts });
       layers.layers.forEach(({ score }, i) => {
         layers.upload(
           i,
@@ -223,19 +221,18 @@ export function createBernoulliTrainer(
   machine: Machine,
   network: Network,
   data: TrainingSet,
-  startScores: readonly Float32Array[],
+  start: Scores,
   rescale: boolean,
   batch: number,
-  startVelocities?: readonly Float32Array[],
 ): BernoulliTrainer {
-  checkScores(network, startScores, startVelocities);
+  checkScores(network, start);
   checkTrainingSet(network, data, batch);
   const constants = constantsOf(machine, network);
   const layers = new Layers(machine, network, data, batch, { biased: false, lists: false, drawn: rescale ? 'rescaled' : true });
   const { verbs, step, standing } = core(machine, layers, data, batch);
   layers.layers.forEach((layer, i) => {
-    layers.upload(i, startScores[i], layer.score);
-    if (startVelocities) layers.upload(i, startVelocities[i], layer.velocity);
+    layers.upload(i, start.scores[i], layer.score);
+    if (start.velocities) layers.upload(i, start.velocities[i], layer.velocity);
     layers.upload(i, constants[i], layer.constants);
   });
   layers.setDraw(0);
