@@ -7,7 +7,7 @@
 
 import { parseArgs } from 'node:util';
 import { loadDataset } from '../dist/cli/datasets/load.js';
-import * as definitions from '../dist/models/index.js';
+import { conv2, conv4, conv6, fc } from '../dist/models/index.js';
 import { bernoulliTraining, createWasmEngine, evenScores, parseSeed, split, trainBernoulli } from '../dist/src/index.js';
 import { keptBytes, regenerate } from '../dist/src/network.js';
 
@@ -20,10 +20,11 @@ const { values } = parseArgs({
     rows: { type: 'string', default: '5000' },
   },
 });
+const NETWORKS = { fc, conv2, conv4, conv6 };
 const BATCH = 128;
 const engine = await createWasmEngine();
 const kind = values.weights === 'constant' ? 'signed-constant' : 'normal';
-const networkOf = (/** @type {string} */ name) => ({ ...definitions[name], distribution: kind, sigma: 'glorot', seed: parseSeed(0) });
+const networkOf = (/** @type {string} */ name) => ({ ...NETWORKS[name], distribution: kind, sigma: 'glorot', seed: parseSeed(0) });
 const dataOf = (/** @type {string} */ name) => loadDataset(name === 'fc' ? 'mnist' : 'cifar10');
 const PIXELS = { scale: 1 / 255, mean: 0 };
 const rms = (/** @type {Float32Array[]} */ arrays) => {
@@ -39,7 +40,7 @@ const rms = (/** @type {Float32Array[]} */ arrays) => {
 function atStart(name, rescale) {
   const network = networkOf(name);
   const { train } = dataOf(name);
-  const trainer = engine.bernoulliTrainer(network, { ...train, transform: PIXELS }, evenScores(network), rescale, BATCH);
+  const trainer = engine.bernoulliTrainer(network, { ...train, transform: PIXELS }, { scores: evenScores(network) }, rescale, BATCH);
   const rows = split(train.labels.length, 5000, network.seed).train.subarray(0, BATCH);
   const logits = rms([trainer.logits(rows)]);
   trainer.gradients(rows);
@@ -59,7 +60,7 @@ function atStart(name, rescale) {
 
 if (!values.train) {
   console.log('| | logits without rescaling | with it | gradients of scores without | with it | times |\n|---|---|---|---|---|---|');
-  for (const name of ['fc', 'conv2', 'conv4', 'conv6']) {
+  for (const name of Object.keys(NETWORKS)) {
     const [plain, scaled] = [atStart(name, false), atStart(name, true)];
     const cells = [plain.logits, scaled.logits, plain.gradient, scaled.gradient].map((value) => value.toExponential(1));
     console.log(`| ${name} | ${cells.join(' | ')} | ${(scaled.gradient / plain.gradient).toPrecision(2)} |`);
@@ -71,13 +72,20 @@ if (!values.train) {
   const { learningRate } = bernoulliTraining(network);
   for (const factor of values.factors.split(',').map(Number)) {
     const accuracies = [];
-    await trainBernoulli(engine, network, train, { ...parts, train: parts.train.subarray(0, Number(values.rows)) }, {
-      ...bernoulliTraining(network),
-      rescale: false,
-      epochs: Number(values.epochs),
-      learningRate: learningRate * factor,
-      onProgress: ({ valAccuracy, loss }) => valAccuracy !== undefined && accuracies.push(`${(100 * valAccuracy).toFixed(1)} (${loss.toFixed(3)})`),
-    });
+    await trainBernoulli(
+      engine,
+      network,
+      train,
+      { ...parts, train: parts.train.subarray(0, Number(values.rows)) },
+      {
+        ...bernoulliTraining(network),
+        rescale: false,
+        epochs: Number(values.epochs),
+        learningRate: learningRate * factor,
+        onProgress: ({ valAccuracy, loss }) =>
+          valAccuracy !== undefined && accuracies.push(`${(100 * valAccuracy).toFixed(1)} (${loss.toFixed(3)})`),
+      },
+    );
     console.log(`${values.train}, rate ${learningRate} x ${factor}: validation % (loss) by epoch ${accuracies.join(', ')}`);
   }
 }

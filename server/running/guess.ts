@@ -2,7 +2,7 @@
 // the entropy of all of them laid on one another (infer-task.ts). In a thread or on the event loop, in short steps.
 
 import type { Transform } from '../../codec/index.js';
-import type { AnyMask, Engine } from '../../src/engine/engine.js';
+import type { Engine } from '../../src/engine/engine.js';
 import { unpackMask } from '../../src/engine/packed.js';
 import { asInputs } from '../../src/features.js';
 import { type Answers, askSteps } from '../../src/masks/ask-all.js';
@@ -85,8 +85,7 @@ export class Guesser {
         yield { outputs: any.outputs, scale: any.scale, logitScale, logits };
         continue;
       }
-      const { scale, mean } = transform;
-      const form = this.#engine.classifier(network, { mask: unpackMask(network, mask), transform: { scale, mean } });
+      const form = this.#engine.classifier(network, { mask: unpackMask(network, mask), transform: bare(transform) });
       const logits = (first: number, count: number) => form.logits(rows.subarray(first * width, (first + count) * width), count);
       try {
         yield { outputs: form.outputs, scale: form.scale, logitScale, logits };
