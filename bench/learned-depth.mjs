@@ -71,7 +71,8 @@ if (!values.train) {
   const parts = split(train.labels.length, 5000, network.seed);
   const { learningRate } = bernoulliTraining(network);
   for (const factor of values.factors.split(',').map(Number)) {
-    const accuracies = [];
+    /** The last of each epoch. */
+    const told = new Map();
     await trainBernoulli(
       engine,
       network,
@@ -82,11 +83,10 @@ if (!values.train) {
         rescale: false,
         epochs: Number(values.epochs),
         learningRate: learningRate * factor,
-        onProgress: ({ valAccuracy, loss }) =>
-          valAccuracy !== undefined && accuracies.push(`${(100 * valAccuracy).toFixed(1)} (${loss.toFixed(3)})`),
+        onProgress: ({ epoch, valAccuracy, loss }) => told.set(epoch, `${(100 * (valAccuracy ?? 0)).toFixed(1)} (${loss.toFixed(3)})`),
       },
     );
-    console.log(`${values.train}, rate ${learningRate} x ${factor}: validation % (loss) by epoch ${accuracies.join(', ')}`);
+    console.log(`${values.train}, rate ${learningRate} x ${factor}: validation % (loss) by epoch ${[...told.values()].join(', ')}`);
   }
 }
 engine.close();

@@ -23,4 +23,7 @@ export const mirrorOption = (): Option =>
   new Option('--mirror', 'mirror a random half of the training images left to right, anew in every epoch: for photographs, not for digits');
 
 export const rateOption = (): Option =>
-  new Option('--rate <x>', `nats of training loss that a bit of the file is worth (topk; default: ${RATE})`).argParser(notNegative);
+  new Option(
+    '--rate <x>',
+    `price of a bit of the file in nats of training loss: more gives smaller files (topk; default: ${RATE})`,
+  ).argParser(notNegative);

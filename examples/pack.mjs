@@ -8,7 +8,9 @@ const models = files.map((file) => readPacked(readFileSync(file)));
 const { network } = models[0];
 const other = models.findIndex((model) => String(networkId(model.network)) !== String(networkId(network)));
 if (other > 0) throw new Error(`${files[other]} has another network than ${files[0]}: its masks mean nothing there`);
-const tasks = models.flatMap((model, i) => model.tasks.map((task) => ({ ...task, id: task.id || basename(files[i], '.smk') })));
+const tasks = models.flatMap((model, i) =>
+  model.tasks.map((task) => ({ ...task, id: model.tasks.length > 1 ? task.id : basename(files[i], '.smk') })),
+);
 tasks.sort((a, b) => (a.id < b.id ? -1 : 1));
 const bytes = writePacked({ network, tasks });
 writeFileSync(out, bytes);

@@ -9,8 +9,11 @@ const digit = readFileSync(images).subarray(16, 16 + 784);
 const { network, tasks } = readModel(readFileSync(process.argv[2]));
 const engine = await createWasmEngine();
 // Nothing is prepared for a mask: thousands of them can take turns.
-const any = tasks.every(({ transform }) => transform.mean === 0) ? engine.anyMask(network) : null;
-if (!any) throw new Error('masks take turns on dense layers of signed constants alone, over inputs without a mean: see classify.mjs');
+const any = tasks.every(({ transform: { mean, scale } }) => mean === 0 && scale > 0) ? engine.anyMask(network) : null;
+if (!any)
+  throw new Error(
+    'masks take turns on dense layers of signed constants alone, over inputs that are scaled up or down alone: see classify.mjs',
+  );
 for (const { id, mask, transform } of tasks) {
   const logits = any.logits(packMask(network, mask), asInputs(digit, transform, 784), 1);
   console.log(id, logits.join(' '));

@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { createWasmEngine, datasetFromIdx, maskNetwork, parseSeed, split, topkTraining, trainTopk } from 'seedmask';
+import { createWasmEngine, datasetFromIdx, logitScaleOf, maskNetwork, parseSeed, split, topkTraining, trainTopk } from 'seedmask';
 import { DIGITS, PIXELS_TRANSFORM, writeModel } from 'seedmask/codec';
 import { fc } from 'seedmask/models';
 
@@ -13,9 +13,9 @@ const network = maskNetwork(fc, parseSeed(7));
 const engine = await createWasmEngine();
 const rows = split(data.labels.length, 5000, network.seed);
 const [, , out = 'digits.smk', epochs = 3] = process.argv;
-const options = { ...topkTraining(network, data), epochs: Number(epochs), density: [0.03, 0.1, 0.3] };
-const { mask, valAccuracy } = await trainTopk(engine, network, data, rows, options);
-const task = { id: '', mask, transform: PIXELS_TRANSFORM, labels: DIGITS, data: null, logitScale: 1 };
+const { mask, valAccuracy } = await trainTopk(engine, network, data, rows, { ...topkTraining(network, data), epochs: Number(epochs) });
+const logitScale = logitScaleOf(engine, network, { mask }, data, rows.validation, 10);
+const task = { id: '', mask, transform: PIXELS_TRANSFORM, labels: DIGITS, data: null, logitScale };
 writeFileSync(out, writeModel({ network, tasks: [task] }));
 console.log(`${out}: accuracy ${valAccuracy.toFixed(4)} on validation rows`);
 engine.close();

@@ -1,5 +1,5 @@
 // What networks and masks are trained with when nothing is said, for any network: the paper's choices, and ours, which were made on
-// validation rows (bench/README.md).
+// validation rows (bench/README.md). `seedmask train` also moves images by a pixel, prices bits, and takes smaller batches of few rows.
 //
 //   const network = maskNetwork(architecture, seed);
 //   const { mask } = await trainTopk(engine, network, data, rows, topkTraining(network, data));

@@ -283,7 +283,9 @@ test('rows whose cells are not there are not written over by fewer, and rows of 
   writeFileSync(csv, table);
   const published = readFileSync(json, 'utf8');
   writeFileSync(json, published.replace('"kind": "ticket"', '"kind": "other"'));
-  expect(() => checkKept(little[1], little[1].cells(plan), store)).toThrow('rows of cells that are not in');
+  expect(() => checkKept(little[1], little[1].cells(plan), store)).toThrow('cells of another version of Seedmask among its 3');
+  await expect(publish(results(little[0], plan, open()), store)).resolves.toBeDefined();
+  await expect(publish({ ...results(little[1], plan, open()), plan }, store)).rejects.toThrow('Move the file and its CSV away');
   expect(results(little[1], plan, store)).toMatchObject({ rows: [], done: 0 });
   writeFileSync(json, published);
   const hostile = { ...JSON.parse(readFileSync(json, 'utf8')), sha256: undefined, files: ['<script>'] };
@@ -307,6 +309,13 @@ test('results say which version computed them, and keep it on their way through 
   const held = await publish(results(figure, plan, now), now);
   expect([held.release, ...now.others]).toEqual(['0.0.1', '0.0.1']);
   expect(await report([held], plan)).toContain('Computed by Seedmask 0.0.1.');
+  // Nobody knows who computed what tells no version.
+  const json = join(from, 'figure-05.json');
+  writeFileSync(json, readFileSync(json, 'utf8').replace(/ "release": .*\n/, ''));
+  rmSync(join(to, 'cells'), { recursive: true });
+  const again = openStore(to, writeFileSafely, '0.0.2');
+  takeOver(from, ['figure-05'], new Set([nameOf(cell)]), again);
+  expect(again.result(cell)).not.toHaveProperty('release');
 });
 
 test('an archive of fewer tasks does not stay beside that of more', async () => {

@@ -1,4 +1,4 @@
-// seedmask transfer: a new task's mask, learned from the nearest of the masks that a file holds (nearest.ts) and, beside it, from scratch
+// seedmask transfer: a new task's mask, learned from the nearest of the masks that a file holds (nearest-mask.ts) and, beside it, from scratch
 // with the same rows, epochs and densities. Everything is chosen on validation rows; test rows are only reported.
 
 import { join } from 'node:path';

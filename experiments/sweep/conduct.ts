@@ -111,14 +111,26 @@ export const usable = (experiment: Experiment, plan: Plan, store: Store): Cell[]
   ...gone(experiment, [], store),
 ];
 
+/** Throws SeedmaskError bad-run where an experiment's files show cells of another version: nobody knows whether their rows can be written again. */
+function checkReadable({ name }: Experiment, store: Store): void {
+  const foreign = store.read(`${name}.csv`) === undefined ? 0 : (headOf(name, store)?.foreign ?? 0);
+  if (foreign === 0) return;
+  throw new SeedmaskError('bad-run', {
+    field: join(store.folder, `${name}.json`),
+    got: `cells of another version of Seedmask among its ${foreign}`,
+    expected: 'cells that it can read',
+    hint: 'Move the file and its CSV away, or choose another folder with --out',
+  });
+}
+
 /**
  * Rows whose cells a folder has not cannot be written again.
  * @param next cells to be run
- * @throws SeedmaskError bad-run when rows of other cells would be lost
+ * @throws SeedmaskError bad-run when rows of other cells, or of cells of another version, would be lost
  */
 export function checkKept(experiment: Experiment, next: readonly Cell[], store: Store): void {
-  const foreign = store.read(`${experiment.name}.csv`) === undefined ? 0 : (headOf(experiment.name, store)?.foreign ?? 0);
-  const lost = gone(experiment, next, store).length + foreign;
+  checkReadable(experiment, store);
+  const lost = gone(experiment, next, store).length;
   if (lost === 0) return;
   throw new SeedmaskError('bad-run', {
     field: join(store.folder, `${experiment.name}.csv`),
@@ -202,9 +214,13 @@ const drawnFrom = (experiment: Experiment, rows: readonly Row[], plan: Plan) => 
   claims: experiment.claims(rows, plan),
 });
 
-/** Writes NAME.csv, NAME.json (it tells `heldPlan` what was asked for, and `shownIn` which rows are its own), its drawings and further files. */
+/**
+ * Writes NAME.csv, NAME.json (it tells `heldPlan` what was asked for, and `shownIn` which rows are its own), its drawings and further files.
+ * @throws SeedmaskError bad-run when rows of cells of another version would be lost
+ */
 export async function publish(conducted: Conducted, store: Store): Promise<Conducted> {
   const { experiment, plan, rows, pictures, tables, claims, files, cells, spans, missing } = conducted;
+  checkReadable(experiment, store);
   const { name, about, ofTasks } = experiment;
   const { scale, asked, tasks } = plan;
   const current = files.map((file) => file.name);

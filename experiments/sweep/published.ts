@@ -81,7 +81,7 @@ export function takeOver(
       if (!wanted.has(name) || given.has(name)) continue;
       given.add(name);
       if (store.result(cell)) continue;
-      store.add(cell, rows, 0, release);
+      store.take({ cell, rows: [...rows], seconds: 0, release });
       copied++;
     }
   }

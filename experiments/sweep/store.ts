@@ -11,8 +11,10 @@ export interface Store {
   readonly folder: string;
   /** What was kept of a cell, or undefined when it has not been run. */
   result(cell: Cell): Result | undefined;
-  /** @param by the version of Seedmask that computed it; default this one */
-  add(cell: Cell, rows: readonly Row[], seconds: number, by?: string): void;
+  /** Keeps what was computed now. */
+  add(cell: Cell, rows: readonly Row[], seconds: number): void;
+  /** Keeps what was computed elsewhere. */
+  take(result: Result): void;
   /** Other versions that computed results which were read. */
   readonly others: ReadonlySet<string>;
   /** Another file of the folder as text, or undefined when there is none; throws SeedmaskError as `readText` does. */
@@ -33,6 +35,7 @@ export function openStore(folder: string, write: (path: string, bytes: Uint8Arra
   mkdirSync(cells, { recursive: true });
   const fileOf = (cell: Cell) => join(cells, `${nameOf(cell)}.json`);
   const others = new Set<string>();
+  const take = (result: Result) => write(fileOf(result.cell), new TextEncoder().encode(`${JSON.stringify(result)}\n`));
   return {
     folder,
     others,
@@ -52,10 +55,8 @@ export function openStore(folder: string, write: (path: string, bytes: Uint8Arra
       }
       throw new SeedmaskError('broken-run', { field: file, got, expected, hint: 'Delete the file: the cell is computed again' });
     },
-    add(cell, rows, seconds, by = release) {
-      const result: Result = { cell, rows: [...rows], seconds: Math.round(100 * seconds) / 100, release: by };
-      write(fileOf(cell), new TextEncoder().encode(`${JSON.stringify(result)}\n`));
-    },
+    add: (cell, rows, seconds) => take({ cell, rows: [...rows], seconds: Math.round(100 * seconds) / 100, release }),
+    take,
     read: (name) => (existsSync(join(folder, name)) ? readText(join(folder, name)) : undefined),
     write: (name, bytes) => write(join(folder, name), bytes),
     removeOthers(names, but) {

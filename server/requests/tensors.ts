@@ -6,6 +6,7 @@
 // A header of 0 means that the whole body is the one input. With Content-Encoding the header counts what was decompressed.
 
 import { SeedmaskError } from '../../codec/errors.js';
+import { numberBytes } from '../../codec/safetensors.js';
 import { checkCount, type Rows } from './rows.js';
 
 export const HEADER = 'Inference-Header-Content-Length';
@@ -74,14 +75,7 @@ export function rowsOfFloats(body: Uint8Array, width: number, limit: number, wha
 }
 
 /** FP32 values as they travel. */
-export function floatBytes(values: Float32Array): Uint8Array {
-  const bytes = new Uint8Array(4 * values.length);
-  const view = new DataView(bytes.buffer);
-  values.forEach((x, i) => {
-    view.setFloat32(4 * i, x, true);
-  });
-  return bytes;
-}
+export const floatBytes = (values: Float32Array): Uint8Array => numberBytes(values).slice();
 
 /** BYTES elements as they travel. */
 export function textBytes(texts: readonly string[]): Uint8Array {

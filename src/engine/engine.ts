@@ -218,6 +218,6 @@ export interface Engine {
   topkTrainer(network: Network, data: TrainingSet, start: Scores, selection: Selection, batch: number): TopkTrainer;
   /** Starts with draw 0. */
   bernoulliTrainer(network: Network, data: TrainingSet, start: Scores, rescale: boolean, batch: number): BernoulliTrainer;
-  /** Stops the threads; everything made by this engine is gone. */
+  /** Stops the threads and gives memory back; classifiers answer no more, and nothing else made by this engine may be used. */
   close(): void;
 }

@@ -11,8 +11,11 @@ import { Allocations, type Machine, type Operation, pad4 } from './machine.js';
 
 /** Samples per pass: buffers are sized for it once, larger inputs are cut. */
 export const CHUNK = 256;
-/** Bytes that the buffers of dense floats may have about: of very wide layers fewer samples pass at once. */
+/** Bytes that the buffers of a pass through dense layers may have about. */
 const ROOM = 2 ** 25;
+
+/** Samples per pass where one takes so many bytes: of very wide layers fewer pass at once. */
+export const samplesPerPass = (bytes: number, most = CHUNK): number => Math.max(1, Math.min(most, Math.floor(ROOM / bytes)));
 
 export interface Program {
   /** Samples that a chunk may have. */
@@ -39,7 +42,7 @@ export function byNonzeroInputs(machine: Machine, network: FloatNetwork): Progra
   const own = new Allocations(machine);
   const widest = Math.max(...layers.map((layer) => Math.max(layer.fanIn, layer.output[2])));
   // A number as it comes, transformed, and in a list of those that are not 0.
-  const capacity = Math.max(1, Math.min(CHUNK, Math.floor(ROOM / (16 * widest))));
+  const capacity = samplesPerPass(16 * widest);
   const input = inputRows(machine, own, layers[0].fanIn, capacity, transform);
   const lists = own.bytes(capacity * Math.max(...layers.map((layer) => layer.fanIn)) * 8);
   const counts = own.bytes(capacity * 4);

@@ -3,7 +3,7 @@
 // of each input, which are laid out at their first use.
 
 import { countKept, hasRelu, kept, totalKept } from '../../network.js';
-import { CHUNK, type FloatNetwork, type Program } from './inference.js';
+import { CHUNK, type FloatNetwork, type Program, samplesPerPass } from './inference.js';
 import { Allocations, type Machine, pad4, pad16 } from './machine.js';
 
 const TILE = 16;
@@ -31,7 +31,7 @@ export function byKeptWeights(machine: Machine, network: FloatNetwork): Program 
   const activations = Math.max(...layers.map((layer) => Math.max(pad4(layer.output[2]) * 4, pad16(layer.fanIn) * 4))) * TILE;
   const thread = 3 * activations;
   const values = thread * machine.threads;
-  const capacity = CHUNK * machine.threads;
+  const capacity = samplesPerPass(4 * (inputs + outputs), CHUNK * machine.threads);
   const logits = values + pad16(capacity * inputs * 4 + 16);
   const total = totalKept(mask);
 

@@ -6,7 +6,7 @@ import { anyMaskScale } from '../bounds.js';
 import { checkApplied, checkInputs } from '../checks.js';
 import { type AnyMask, type InputTransform, PIXELS } from '../engine.js';
 import { packedBytes, packMask } from '../packed.js';
-import { CHUNK } from './inference.js';
+import { samplesPerPass } from './inference.js';
 import { Allocations, type Machine, pad16 } from './machine.js';
 import { regenerateLayer } from './regenerate.js';
 
@@ -42,7 +42,8 @@ export function createAnyMask(machine: Machine, network: Network, transform: Inp
   const pointer = own.bytes(program.length * 4);
   machine.u32(pointer, program.length).set(program);
   const pixelsAt = pad16(3 * buffer + length + BEYOND);
-  const logitsAt = pad16(pixelsAt + CHUNK * width);
+  const capacity = samplesPerPass(width + 4 * count);
+  const logitsAt = pad16(pixelsAt + capacity * width);
   return {
     scale,
     inputs: width,
@@ -53,10 +54,10 @@ export function createAnyMask(machine: Machine, network: Network, transform: Inp
       checkInputs(values, rows, width);
       checkApplied(values, transform, width);
       const out = new Int32Array(rows * count);
-      const scratch = machine.scratch(logitsAt + CHUNK * count * 4);
+      const scratch = machine.scratch(logitsAt + capacity * count * 4);
       machine.u8(scratch + 3 * buffer, length).set(mask);
-      for (let first = 0; first < rows; first += CHUNK) {
-        const n = Math.min(CHUNK, rows - first);
+      for (let first = 0; first < rows; first += capacity) {
+        const n = Math.min(capacity, rows - first);
         machine.u8(scratch + pixelsAt, n * width).set(values.subarray(first * width, (first + n) * width));
         machine.packedRows(pointer, scratch + 3 * buffer, scratch + pixelsAt, n, scratch, scratch + logitsAt);
         out.set(machine.i32(scratch + logitsAt, n * count), first * count);
