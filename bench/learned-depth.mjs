@@ -3,7 +3,7 @@
 // mean square of the logits and of the scores' gradients before the first step, without rescaling and with it. With --train, whether a
 // rate that is as much higher makes up for it: accuracies on validation rows after each epoch.
 //
-//   node bench/learned-depth.mjs [--weights constant] [--train conv4 --factors 1,64 --epochs 6 --rows 5000]
+//   node bench/learned-depth.mjs [--weights constant] [--train conv4 --factors 1,170 --epochs 5 --rows 5000]
 
 import { parseArgs } from 'node:util';
 import { loadDataset } from '../dist/cli/datasets/load.js';
@@ -15,8 +15,8 @@ const { values } = parseArgs({
   options: {
     weights: { type: 'string', default: 'constant' },
     train: { type: 'string' },
-    factors: { type: 'string', default: '1,64' },
-    epochs: { type: 'string', default: '6' },
+    factors: { type: 'string', default: '1,170' },
+    epochs: { type: 'string', default: '5' },
     rows: { type: 'string', default: '5000' },
   },
 });

@@ -96,7 +96,7 @@ const ANSWER_LIMIT = 64 * 1024 * 1024;
 /** Bytes of a probability as text, with what stands around it. */
 export const VALUE_BYTES = 28;
 /** Bytes of the longest label. */
-export const longest = (labels: readonly string[]): number => labels.reduce((most, label) => Math.max(most, label.length), 0);
+export const longest = (labels: readonly string[]): number => labels.reduce((most, label) => Math.max(most, Buffer.byteLength(label)), 0);
 
 /** Bytes that an answer may have, or its probabilities while it is made, where those have more. @throws SeedmaskError over-limit */
 function answerBytes(rows: number, classes: number, rowBytes: number): number {

@@ -105,7 +105,7 @@ function classify(call: Call, service: Service): Promise<Answer> {
       const reading = { shape: network.input, limit: service.rowLimit, input: inputOf(task) };
       return read('examples', body, reading, service, ({ rows }) => ({ rows, extra: null }));
     },
-    rowBytes: (labels) => labels.reduce((bytes, label) => bytes + VALUE_BYTES + label.length, 0),
+    rowBytes: (labels) => labels.reduce((bytes, label) => bytes + VALUE_BYTES + Buffer.byteLength(label), 0),
     encode: (judged) => {
       const { labels, probabilities } = judged;
       const scores = (row: number) =>
