@@ -5,8 +5,8 @@
 // Tensors, i counting the layers with weights: layers.i.weight (after training), layers.i.bias, layers.i.mask (a byte a weight, 1 kept),
 // layers.i.start (as the round began). Dense weights are [out, in], conv weights [out, k, k, in].
 
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { readSafetensors, SeedmaskError, type Tensor, writeSafetensors } from '../codec/index.js';
 import {
@@ -58,8 +58,8 @@ export interface RunFolder {
 
 /**
  * Opens a folder for a run, new or begun; makes it when it is not there. Every stored round is checked.
- * @throws SeedmaskError bad-run when it holds a run of another setup; broken-run, no-file when a round is not as it was stored;
- * cannot-write
+ * @throws SeedmaskError bad-run when it holds a run of another setup; broken-run when a round is not as it was stored, or is there without
+ * rounds.json; cannot-write
  */
 export function openRun(folder: string, network: Network, setup: Setup): RunFolder {
   const index = join(folder, 'rounds.json');
@@ -73,17 +73,42 @@ export function openRun(folder: string, network: Network, setup: Setup): RunFold
   const texts = { network: String(setup['network']), seed: String(setup['seed']) };
   const stored = ({ round, sha256: expected }: RoundRecord): Uint8Array => {
     const file = fileOf(round);
-    const bytes = readFile(file);
-    const found = sha256(bytes);
-    if (found === expected) return bytes;
+    const bytes = existsSync(file) ? readFile(file) : null;
+    const found = bytes && sha256(bytes);
+    if (bytes && found === expected) return bytes;
     throw new SeedmaskError('broken-run', {
       field: file,
-      got: `its SHA-256 is ${found}`,
+      got: bytes ? `its SHA-256 is ${found}` : 'it is not there',
       expected: `${expected} by ${index}`,
-      hint: 'Put the file back, or choose another --out',
+      hint: `Put the file back; or take round ${round} and all later ones out of ${index}, and they are computed again`,
     });
   };
   for (const record of rounds) stored(record);
+  // Round 0 alone may be there before it is named.
+  const stray =
+    rounds.length === 0 && readdirSync(folder).find((name) => /^round-\d+\.safetensors$/.test(name) && name !== basename(fileOf(0)));
+  if (stray) {
+    const hint = 'Put rounds.json back, or choose another --out';
+    throw new SeedmaskError('broken-run', {
+      field: join(folder, stray),
+      got: 'no rounds.json beside it',
+      expected: 'one that names it',
+      hint,
+    });
+  }
+  const initial = join(folder, 'initial.safetensors');
+  /** Written where it is not there or holds something else, as a run of another seed may have left it. */
+  const keepInitial = () => {
+    const weights = regenerate(network);
+    const tensors = weightShapes(network).map((shape, i): [string, Tensor] => [`layers.${i}.weight`, { shape, values: weights[i] }]);
+    const bytes = writeSafetensors(tensors, texts);
+    if (!existsSync(initial) || sha256(readFile(initial)) !== sha256(bytes)) writeFileSafely(initial, bytes);
+  };
+  const keepTable = () => writeFileSafely(join(folder, 'rounds.csv'), text(csv(rounds)));
+  if (rounds.length > 0) {
+    keepInitial();
+    keepTable();
+  }
   return {
     rounds,
     last() {
@@ -96,18 +121,7 @@ export function openRun(folder: string, network: Network, setup: Setup): RunFold
         const hint = 'Choose another --out for one of the two';
         throw new SeedmaskError('bad-run', { field: index, got: 'another process has written it meanwhile', expected, hint });
       }
-      const initial = join(folder, 'initial.safetensors');
-      // A run that ended before its first round was stored may have left the weights of another seed.
-      if (round.round === 0 || !existsSync(initial)) {
-        const weights = regenerate(network);
-        writeFileSafely(
-          initial,
-          writeSafetensors(
-            weightShapes(network).map((shape, i): [string, Tensor] => [`layers.${i}.weight`, { shape, values: weights[i] }]),
-            texts,
-          ),
-        );
-      }
+      if (round.round === 0) keepInitial();
       const bytes = writeSafetensors(toTensors(network, round), { ...texts, round: String(round.round) });
       writeFileSafely(fileOf(round.round), bytes);
       const total = totalKept(round.mask);
@@ -120,7 +134,7 @@ export function openRun(folder: string, network: Network, setup: Setup): RunFold
         sha256: sha256(bytes),
       };
       rounds.push(record);
-      writeFileSafely(join(folder, 'rounds.csv'), text(csv(rounds)));
+      keepTable();
       writeFileSafely(index, text(`${JSON.stringify({ setup, rounds } satisfies Run, null, 2)}\n`));
       state = stateOf(index);
       return record;

@@ -172,6 +172,15 @@ test('initial weights that another run left before its first round are written o
   expect(hashes('left')['initial.safetensors']).toBe(hashes('straight')['initial.safetensors']);
 });
 
+test('what follows from the seed and the index is written again where it is lost or damaged', () => {
+  const at = copy('mended');
+  writeFileSync(at('initial.safetensors'), 'half');
+  rmSync(at('rounds.csv'));
+  seedmask('mended', '--rounds', '3');
+  expect(hashes('mended')).toEqual(hashes('straight'));
+  expect(readFileSync(at('rounds.csv'), 'utf8')).toMatch(/^round,kept,density,valAccuracy,testAccuracy,seconds\n0,/);
+});
+
 test('two runs that begin in one folder: the second to store a round is told, and the first loses nothing', () => {
   const network: Network = {
     input: [1, 1, 4],
@@ -220,8 +229,14 @@ test.each<[what: string, more: string[], spoil: (at: (file: string) => string) =
     (at) => writeFileSync(at('round-01.safetensors'), 'x'),
     /round-01.safetensors is damaged: its SHA-256/,
   ],
-  ['one before the last lost', [], (at) => rmSync(at('round-01.safetensors')), /cannot read .*round-01.safetensors: there is no such file/],
-  ['a lost checkpoint', [], (at) => rmSync(at('round-03.safetensors')), /cannot read .*round-03.safetensors: there is no such file/],
+  ['one before the last lost', [], (at) => rmSync(at('round-01.safetensors')), /round-01.safetensors is damaged: it is not there/],
+  [
+    'a lost checkpoint',
+    [],
+    (at) => rmSync(at('round-03.safetensors')),
+    /round-03.safetensors is damaged: it is not there.*take round 3 and all/,
+  ],
+  ['a lost index', [], (at) => rmSync(at('rounds.json')), /round-0\d.safetensors is damaged: no rounds.json beside it/],
   ['an index cut short', [], (at) => writeFileSync(at('rounds.json'), '{"setup":'), /rounds.json is damaged: .*JSON/],
   ['an index of something else', [], (at) => writeFileSync(at('rounds.json'), '{"a": [1]}'), /rounds.json is damaged: .*setup/],
   [
