@@ -37,9 +37,7 @@ const rms = (/** @type {Float32Array[]} */ arrays) => {
 };
 
 /** Logits and gradients of the scores, all at one half, of the first batch. */
-function atStart(name, rescale) {
-  const network = networkOf(name);
-  const { train } = dataOf(name);
+function atStart(network, train, rescale) {
   const trainer = engine.bernoulliTrainer(network, { ...train, transform: PIXELS }, { scores: evenScores(network) }, rescale, BATCH);
   const rows = split(train.labels.length, 5000, network.seed).train.subarray(0, BATCH);
   const logits = rms([trainer.logits(rows)]);
@@ -61,7 +59,8 @@ function atStart(name, rescale) {
 if (!values.train) {
   console.log('| | logits without rescaling | with it | gradients of scores without | with it | times |\n|---|---|---|---|---|---|');
   for (const name of Object.keys(NETWORKS)) {
-    const [plain, scaled] = [atStart(name, false), atStart(name, true)];
+    const { train } = dataOf(name);
+    const [plain, scaled] = [false, true].map((rescale) => atStart(networkOf(name), train, rescale));
     const cells = [plain.logits, scaled.logits, plain.gradient, scaled.gradient].map((value) => value.toExponential(1));
     console.log(`| ${name} | ${cells.join(' | ')} | ${(scaled.gradient / plain.gradient).toPrecision(2)} |`);
   }

@@ -84,25 +84,14 @@ export function openRun(folder: string, network: Network, setup: Setup): RunFold
     });
   };
   for (const record of rounds) stored(record);
-  // Round 0 alone may be there before it is named.
-  const stray =
-    rounds.length === 0 && readdirSync(folder).find((name) => /^round-\d+\.safetensors$/.test(name) && name !== basename(fileOf(0)));
-  if (stray) {
-    const hint = 'Put rounds.json back, or choose another --out';
-    throw new SeedmaskError('broken-run', {
-      field: join(folder, stray),
-      got: 'no rounds.json beside it',
-      expected: 'one that names it',
-      hint,
-    });
-  }
+  if (rounds.length === 0) checkUnnamed(folder, basename(fileOf(0)));
   const initial = join(folder, 'initial.safetensors');
   /** Written where it is not there or holds something else, as a run of another seed may have left it. */
   const keepInitial = () => {
     const weights = regenerate(network);
     const tensors = weightShapes(network).map((shape, i): [string, Tensor] => [`layers.${i}.weight`, { shape, values: weights[i] }]);
     const bytes = writeSafetensors(tensors, texts);
-    if (!existsSync(initial) || sha256(readFile(initial)) !== sha256(bytes)) writeFileSafely(initial, bytes);
+    if (!existsSync(initial) || Buffer.compare(readFile(initial), bytes) !== 0) writeFileSafely(initial, bytes);
   };
   const keepTable = () => writeFileSafely(join(folder, 'rounds.csv'), text(csv(rounds)));
   if (rounds.length > 0) {
@@ -140,6 +129,18 @@ export function openRun(folder: string, network: Network, setup: Setup): RunFold
       return record;
     },
   };
+}
+
+/** Throws SeedmaskError broken-run where there are rounds that no rounds.json names, but for the first: it is there before it is named. */
+function checkUnnamed(folder: string, first: string): void {
+  const stray = readdirSync(folder).find((name) => /^round-\d+\.safetensors$/.test(name) && name !== first);
+  if (stray === undefined) return;
+  throw new SeedmaskError('broken-run', {
+    field: join(folder, stray),
+    got: 'no rounds.json beside it',
+    expected: 'one that names it',
+    hint: 'Put rounds.json back, or choose another --out',
+  });
 }
 
 const text = (value: string): Uint8Array => new TextEncoder().encode(value);

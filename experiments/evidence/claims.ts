@@ -4,7 +4,7 @@
 
 import type { NetworkName } from '../cells/cell.js';
 import type { Plan } from '../cells/grids.js';
-import { differ, summary } from '../statistics.js';
+import { differ, PAIRS, summary } from '../statistics.js';
 import type { Claim, Verdict } from './experiment.js';
 import { pairs } from './rows.js';
 
@@ -176,6 +176,9 @@ export function judged(
     ...(notes.length > 0 ? { note: notes.join('; ') } : {}),
   };
 }
+
+/** Whether fewer seeds stand behind it than a test takes. */
+export const isOfFew = ({ seeds = PAIRS }: Claim): boolean => seeds < PAIRS;
 
 export const notRun = ({ text, paper }: About, { network, absent }: Scope): Claim => ({
   text,

@@ -3,6 +3,7 @@
 
 import type { Plan } from '../cells/grids.js';
 import { TASKS } from '../cells/scale.js';
+import { isOfFew } from '../evidence/claims.js';
 import { drawing } from '../evidence/drawing.js';
 import type { Claim, Table, Verdict } from '../evidence/experiment.js';
 import { glossary } from '../evidence/glossary.js';
@@ -72,14 +73,11 @@ const claimsOf = (all: readonly Conducted[], beyond: boolean): Linked[] =>
     .filter(({ experiment }) => (experiment.beyond ?? false) === beyond)
     .flatMap((one) => one.claims.map((claim) => ({ ...claim, figure: isShown(one) ? one.experiment.name : undefined })));
 
-/** So few seeds that no test is made. */
-const FEW = 3;
-
 function claimsTable(title: string, claims: readonly Linked[]): string {
   if (claims.length === 0) return '';
   const of = (verdict: Verdict) => claims.filter((claim) => claim.verdict === verdict);
   const counts = (Object.keys(CLASS) as Verdict[]).map((verdict) => {
-    const few = of(verdict).filter(({ seeds = FEW }) => seeds < FEW).length;
+    const few = of(verdict).filter(isOfFew).length;
     return `${of(verdict).length} ${verdict}${few > 0 && verdict !== 'not run' ? ` (${few} of one or two seeds)` : ''}`;
   });
   const idle = of('not run');
