@@ -2,7 +2,7 @@
 // validation rows. The caller reads the files; nothing here touches a disk. No file makes an array larger than itself.
 
 import type { Features } from './features.js';
-import type { Shape } from './network.js';
+import { checkShape, type Shape, size } from './network.js';
 import { DOMAIN, permutation, type Seed } from './random.js';
 
 /** Labelled images: rows x inputs uint8, sample-major (NHWC), one label a row. */
@@ -18,6 +18,21 @@ export interface Dataset {
 
 export class DataError extends Error {
   override readonly name = 'DataError';
+}
+
+/** Throws ShapeError for another form of input, DataError for images or labels that are other values, or not as many. */
+export function checkDataset({ input, images, labels }: Dataset): void {
+  checkShape(input);
+  checkBytes('images', images, 'featureBytes makes bytes of other numbers');
+  checkBytes('labels', labels, 'they are classes 0, 1, .., and names says what these are called');
+  const expected = labels.length * size(input);
+  if (images.length !== expected)
+    throw new DataError(`${labels.length} labels and input [${input}] need ${expected} values in images, got ${images.length}`);
+}
+
+/** Other arrays would pass for bytes, and mean something else. */
+function checkBytes(what: string, values: object | undefined, hint: string): void {
+  if (!(values instanceof Uint8Array)) throw new DataError(`${what} must be a Uint8Array, got ${values?.constructor.name}: ${hint}`);
 }
 
 /**
@@ -133,7 +148,7 @@ export function epochOrder(rows: Uint32Array, seed: Seed, epoch: number): Uint32
 
 /**
  * A copy of the images of some rows, for evaluation.
- * @throws DataError when the data has no such row
+ * @throws ShapeError, DataError when the data is no Dataset or has no such row
  */
 export function imagesOf(data: Dataset, rows: Uint32Array): Uint8Array {
   checkThere(data, rows);
@@ -148,14 +163,16 @@ export function imagesOf(data: Dataset, rows: Uint32Array): Uint8Array {
 
 /**
  * The labels of some rows.
- * @throws DataError when the data has no such row
+ * @throws ShapeError, DataError when the data is no Dataset or has no such row
  */
 export function labelsOf(data: Dataset, rows: Uint32Array): Uint8Array {
   checkThere(data, rows);
   return Uint8Array.from(rows, (row) => data.labels[row]);
 }
 
-function checkThere({ labels }: Dataset, rows: Uint32Array): void {
+function checkThere(data: Dataset, rows: Uint32Array): void {
+  checkDataset(data);
+  const { labels } = data;
   const row = rows.find((index) => index >= labels.length);
   if (row !== undefined) throw new DataError(`there is no row ${row}: the data has the rows 0 to ${labels.length - 1}`);
 }

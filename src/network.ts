@@ -77,14 +77,18 @@ export class ShapeError extends Error {
 
 export const size = (shape: Shape): number => shape[0] * shape[1] * shape[2];
 
+/** Throws ShapeError unless an input has the form of one. */
+export function checkShape(input: Shape): void {
+  if (input?.length !== 3 || input.some((n) => !(Number.isInteger(n) && n > 0)))
+    throw new ShapeError(`input shape [${input}] is not three positive integers [height, width, channels]`);
+}
+
 /** Walks the layers and returns each with its shapes and counts. Throws ShapeError when a layer does not fit. */
 export function place(architecture: Architecture): Placed[] {
   const placed: Placed[] = [];
   let input = architecture.input;
   let stream = 0;
-  if (input.some((n) => !(Number.isInteger(n) && n > 0))) {
-    throw new ShapeError(`input shape [${input}] is not three positive integers [height, width, channels]`);
-  }
+  checkShape(input);
   architecture.layers.forEach((layer, i) => {
     checkWord(i, 'kind', layer.kind);
     if (layer.kind !== 'pool') checkWord(i, 'activation', layer.activation);

@@ -1,7 +1,7 @@
 // The training loops: network + engine + data + schedule -> weights or a mask. Everything random comes from one seed (split, batch
 // order, first scores), so a run gives the same bytes with any number of threads. Choices are made on validation rows only.
 
-import { type Dataset, epochOrder, imagesOf, labelsOf, type Split } from './data.js';
+import { checkDataset, type Dataset, epochOrder, imagesOf, labelsOf, type Split } from './data.js';
 import {
   type BernoulliTrainer,
   type Engine,
@@ -22,7 +22,11 @@ import { checkMask, type Mask, type Network, outputs, type Parameters, regenerat
 import { PAPER } from './recipes.js';
 import { checkDensity, checkRun, type TrainOptions } from './training-options.js';
 
-const setOf = ({ images, labels }: Dataset, { transform = PIXELS }: TrainOptions): TrainingSet => ({ images, labels, transform });
+function setOf(data: Dataset, { transform = PIXELS }: TrainOptions): TrainingSet {
+  checkDataset(data);
+  const { images, labels } = data;
+  return { images, labels, transform };
+}
 
 interface Run {
   readonly trainer: Trainer;
@@ -98,8 +102,8 @@ export interface DenseResult {
 /**
  * Trains the weights of a network with Adam, biases from 0.
  * @param split rows of `data` that train and validate
- * @throws ShapeError when options, split, data and network do not fit (TrainOptions says what does); DataError when `data` has no such
- * validation row; what the signal says when the run is aborted
+ * @throws ShapeError when options, split, data and network do not fit (TrainOptions says what does); DataError when `data` has other
+ * values than bytes, or no such validation row; what the signal says when the run is aborted
  */
 export async function trainDense(
   engine: Engine,
@@ -189,8 +193,8 @@ export interface MaskResult {
  * Learns a mask with SGD and a cosine learning rate (masks/topk.ts). Returns the mask, exactly at its target density, of the epoch
  * with the best validation accuracy; of equals, the later.
  * @param split rows of `data` that train and validate
- * @throws ShapeError when options, split, data and network do not fit (TrainOptions says what does); DataError when `data` has no such
- * validation row; what the signal says when the run is aborted
+ * @throws ShapeError when options, split, data and network do not fit (TrainOptions says what does); DataError when `data` has other
+ * values than bytes, or no such validation row; what the signal says when the run is aborted
  */
 export async function trainTopk(engine: Engine, network: Network, data: Dataset, split: Split, options: TopkOptions): Promise<MaskResult> {
   checkMaskRun(network, split, options);
@@ -270,8 +274,8 @@ export interface BernoulliResult extends MaskResult {
  * Learns probabilities of masks (masks/bernoulli.ts) at a constant learning rate. Returns the likelier mask of the epoch in which that
  * mask had the best validation accuracy; of equals, the later.
  * @param split rows of `data` that train and validate
- * @throws ShapeError when options, split, data and network do not fit (TrainOptions says what does); DataError when `data` has no such
- * validation row; what the signal says when the run is aborted
+ * @throws ShapeError when options, split, data and network do not fit (TrainOptions says what does); DataError when `data` has other
+ * values than bytes, or no such validation row; what the signal says when the run is aborted
  */
 export async function trainBernoulli(
   engine: Engine,
@@ -324,8 +328,8 @@ export interface ThresholdOptions extends TrainOptions, RmspropOptions {}
  * Learns scores whose sign is the mask (masks/threshold.ts) at a constant learning rate. Returns the mask of the epoch with the best
  * validation accuracy; of equals, the later.
  * @param split rows of `data` that train and validate
- * @throws ShapeError when options, split, data and network do not fit (TrainOptions says what does); DataError when `data` has no such
- * validation row; what the signal says when the run is aborted
+ * @throws ShapeError when options, split, data and network do not fit (TrainOptions says what does); DataError when `data` has other
+ * values than bytes, or no such validation row; what the signal says when the run is aborted
  */
 export async function trainThreshold(
   engine: Engine,

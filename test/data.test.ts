@@ -132,8 +132,10 @@ test('changed and shortened files give a data set of the announced size or a Dat
 test('rows that are not there are refused, in place of black images of class 0', () => {
   const data = { input: [1, 1, 2] as const, images: Uint8Array.of(1, 2, 3, 4), labels: Uint8Array.of(5, 6) };
   expect([imagesOf(data, Uint32Array.of(1)), labelsOf(data, Uint32Array.of(1))]).toEqual([Uint8Array.of(3, 4), Uint8Array.of(6)]);
-  for (const of of [imagesOf, labelsOf])
+  for (const of of [imagesOf, labelsOf]) {
     expect(() => of(data, Uint32Array.of(0, 2))).toThrow(new DataError('there is no row 2: the data has the rows 0 to 1'));
+    expect(() => of({ ...data, input: [1, 1, 3] }, Uint32Array.of(1))).toThrow(DataError);
+  }
 });
 
 test('a permuted task moves pixels and renames classes by its seeds, and an un-permuting reader finds the original', () => {

@@ -137,6 +137,8 @@ test('each layer reads what the one before writes', () => {
 
 test.each([
   [net([0, 1, 1], dense(2)), 'input shape [0,1,1] is not three positive integers [height, width, channels]'],
+  // What a script without types may pass.
+  [net([784] as unknown as Shape, dense(2)), 'input shape [784] is not three positive integers [height, width, channels]'],
   [net([1, 1, 2.5], dense(2)), 'input shape [1,1,2.5] is not three positive integers [height, width, channels]'],
   [net([1, 4, 1], pool, dense(2)), 'layer 0: a 2x2 pool needs at least 2x2 pixels, got 1x4'],
   [net([1, 1, 4], dense(0)), 'layer 0: units must be a positive integer, got 0'],

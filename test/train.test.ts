@@ -258,13 +258,17 @@ test('what the library exports is enough for the training of the command line: n
 
 test('a run that could learn nothing, or whose numbers are out of range, is refused before it begins, whatever the method', async () => {
   const engine = createReferenceEngine();
-  type Given = { readonly parts?: typeof parts; readonly [option: string]: unknown };
+  type Given = { readonly rows?: unknown; readonly parts?: typeof parts; readonly [option: string]: unknown };
+  const short = { epochs: 1, batch: 30 };
   const methods = [
-    ({ parts: some = parts, ...o }: Given) => trainDense(engine, network, data, some, { ...PAPER, epochs: 1, batch: 30, ...o }),
-    ({ parts: some = parts, ...o }: Given) => trainTopk(engine, network, data, some, { ...options, ...o }),
-    ({ parts: some = parts, ...o }: Given) => trainBernoulli(engine, network, data, some, { ...BERNOULLI, epochs: 1, batch: 30, ...o }),
-    ({ parts: some = parts, ...o }: Given) => trainThreshold(engine, network, data, some, { ...RMSPROP, epochs: 1, batch: 30, ...o }),
+    ({ rows = data, parts: some = parts, ...o }: Given) => trainDense(engine, network, rows as Dataset, some, { ...PAPER, ...short, ...o }),
+    ({ rows = data, parts: some = parts, ...o }: Given) => trainTopk(engine, network, rows as Dataset, some, { ...options, ...o }),
+    ({ rows = data, parts: some = parts, ...o }: Given) =>
+      trainBernoulli(engine, network, rows as Dataset, some, { ...BERNOULLI, ...short, ...o }),
+    ({ rows = data, parts: some = parts, ...o }: Given) =>
+      trainThreshold(engine, network, rows as Dataset, some, { ...RMSPROP, ...short, ...o }),
   ];
+  const floats = Float32Array.from(data.images, (byte) => byte / 255);
   const refused: [Given, string][] = [
     [{ epochs: 0 }, 'epochs must be a whole number of at least 1, got 0'],
     [{ epochs: Number.NaN }, 'epochs must be a whole number of at least 1, got NaN'],
@@ -276,6 +280,13 @@ test('a run that could learn nothing, or whose numbers are out of range, is refu
     [{ rotate: 400 }, 'rotate must be a number of degrees from 0 to 90, got 400'],
     [{ rotate: Number.NaN }, 'rotate must be a number of degrees from 0 to 90, got NaN'],
     [{ signal: AbortSignal.abort(new Error('stopped before')) }, 'stopped before'],
+    // What a script without types may pass.
+    [{ rows: { ...data, images: floats } }, 'images must be a Uint8Array, got Float32Array: featureBytes makes bytes of other numbers'],
+    [{ rows: { ...data, labels: Array.from(data.labels, String) } }, 'labels must be a Uint8Array, got Array: they are classes 0, 1, ..'],
+    [{ rows: { ...data, labels: undefined } }, 'labels must be a Uint8Array, got undefined'],
+    [{ rows: { ...data, input: [16] } }, 'input shape [16] is not three positive integers [height, width, channels]'],
+    [{ rows: { ...data, input: undefined } }, 'input shape [undefined] is not three positive integers'],
+    [{ rows: { ...data, input: [4, 4, 3] } }, '900 labels and input [4,4,3] need 43200 values in images, got 14400'],
   ];
   for (const method of methods) for (const [given, line] of refused) await expect(method(given)).rejects.toThrow(line);
   const [, topk, bernoulli, threshold] = methods;
