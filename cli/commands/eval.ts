@@ -57,7 +57,7 @@ async function run(file: string, options: Options): Promise<void> {
     label: options.label,
     whole: options.all,
   });
-  checkFits(data, network, task.labels.length);
+  checkFits(data, network, { classes: task.labels.length });
   checkKind(data, features);
   const [pixels, classLabels] = [task.data?.pixelPermutation ?? null, task.data?.labelPermutation ?? null];
   const test = permuted(data.test, pixels, classLabels, { classes: task.labels.length });

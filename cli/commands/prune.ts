@@ -147,7 +147,7 @@ async function once(options: Options): Promise<void> {
   checkWritable(options.out);
   checkNoInput(options.out, [file]);
   const data = loadDataset(options.data, { label: options.label, channels: channelsOf(architecture), out: options.out });
-  checkFits(data, architecture, outputs(architecture));
+  checkFits(data, architecture);
   const network = ticketNetwork(seenBy(architecture, data.train), options.seed);
   const engine = await createWasmEngine({ threads: options.threads });
   const parts = rowsToLearn(data, network, options.seed);
@@ -202,7 +202,7 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
   if (conflict) throw new SeedmaskError('bad-option', { field: '--mask1', expected: 'rewind', got: mask1, hint: conflict });
   const { architecture } = options.network;
   const data = loadDataset(options.data, { label: options.label, channels: channelsOf(architecture) });
-  checkFits(data, architecture, outputs(architecture));
+  checkFits(data, architecture);
   // As it was named, whatever form the rows have: a run is known by it, and the weights are the same.
   const network = ticketNetwork(architecture, seed);
   const parts = rowsToLearn(data, network, seed);

@@ -204,7 +204,7 @@ function workOf(options: Options): Work {
   checkWritable(options.out);
   checkNoInput(options.out, [given.file]);
   const loaded = loadDataset(options.data, { label: options.label, channels: channelsOf(given.architecture), out: options.out });
-  checkFits(loaded, given.architecture, outputs(given.architecture));
+  checkFits(loaded, given.architecture);
   checkMoves(loaded, options);
   const data = permutedSource(loaded, outputs(given.architecture), options.permutePixels, options.permuteLabels);
   const network = maskNetwork(seenBy(given.architecture, data.train), seed, method);

@@ -236,7 +236,7 @@ function taskOf(source: string, network: Network, options: Options, features: Fe
   const { permutePixels, permuteLabels, density, label, out } = options;
   const data = loadDataset(source, { features, channels: network.input[2], label, out });
   checkKind(data, features, 'the data of the new task');
-  checkFits(data, network, outputs(network), 'the data of the new task');
+  checkFits(data, network, { classes: outputs(network), field: 'the data of the new task' });
   checkMoves(data, options);
   return {
     ...permutedSource(data, outputs(network), permutePixels, permuteLabels),

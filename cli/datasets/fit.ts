@@ -5,7 +5,7 @@ import { oneLine } from '../../codec/one-line.js';
 import type { Dataset } from '../../src/data.js';
 import type { Features } from '../../src/features.js';
 import type { Reach } from '../../src/moves.js';
-import { type Architecture, describe, inputs, isDense, type Shape } from '../../src/network.js';
+import { type Architecture, describe, inputs, isDense, outputs, type Shape } from '../../src/network.js';
 import { formatSeed, type Seed } from '../../src/random.js';
 import type { LoadedData } from './own-data.js';
 
@@ -69,14 +69,23 @@ export const crowding = ({ crowded = [] }: LoadedData): string | null =>
     ? null
     : `nearly all numbers of ${listed(crowded)} become the same byte or two, so far off is the one in brackets: leave its row out, or fill it in`;
 
+/** A task that is known, whose network is as it is. */
+interface Known {
+  readonly classes: number;
+  /** Where the data was named; default --data. */
+  readonly field?: string;
+}
+
 /**
  * Throws SeedmaskError bad-option unless the network takes the images and has a class for every label and every name of a class.
  * Networks of dense layers alone take images of any form with as many values.
- * @param field where the data was named
+ * @param known whose network it is; default: one that --network names, and a complaint names one that fits
  */
-export function checkFits({ name, train, test }: LoadedData, network: Architecture, classes: number, field = '--data'): void {
+export function checkFits(data: LoadedData, network: Architecture, known?: Known): void {
+  const { name, train, test } = data;
+  const { classes, field = '--data' } = known ?? { classes: outputs(network) };
   const form = (shape: Shape) => (isDense(network) ? `${inputs({ input: shape, layers: [] })} values` : shape.join(' x '));
-  const hint = 'Take other data or another network';
+  const hint = `Take other data or ${known ? 'another network' : `--network ${fitting(data)}`}`;
   if (form(train.input) !== form(network.input)) {
     const expected = `${train.features ? 'rows of numbers, each' : 'images'} of ${form(network.input)}, as ${describe(network)} takes`;
     throw new SeedmaskError('bad-option', { field, expected, got: `${form(train.input)} in ${name}`, hint });
@@ -92,6 +101,13 @@ export function checkFits({ name, train, test }: LoadedData, network: Architectu
     const expected = `data of at most ${classes} classes, as the network has`;
     throw new SeedmaskError('bad-option', { field, expected, got: `names of ${named} in ${name}`, hint });
   }
+}
+
+/** A small network that rows fit, as --network takes it. */
+function fitting({ train: { input, labels, names = [] }, test }: LoadedData): string {
+  const most = (among: Uint8Array) => among.reduce((a, b) => Math.max(a, b), 0);
+  const classes = Math.max(names.length, most(labels) + 1, most(test.labels) + 1);
+  return isImage(input) ? `${input.join('x')}:conv16-pool-${classes}` : `fc:${inputs({ input, layers: [] })}-64-${classes}`;
 }
 
 /**
