@@ -133,9 +133,10 @@ ${INTERPRETER.replace('LAYER_ROWS', rows.map((row) => `  {${row.join(', ')}}`).j
    seedmask_classify(input, logits): input are SEEDMASK_INPUTS raw bytes in order of height, width, channel; logits are SEEDMASK_OUTPUTS
    integers, times SEEDMASK_SCALE real; returns the index of the largest of the SEEDMASK_LABELS labelled ones, whose probabilities are
    softmax(SEEDMASK_LOGIT_SCALE * SEEDMASK_SCALE * logits). Include it in one file; names of labels${columns && ' and columns'} are there
-   where SEEDMASK_WITH_LABELS is defined before.${
+   where SEEDMASK_WITH_LABELS is defined before. Activations lie in static memory: one call at a time.${
      features
-       ? `\n   seedmask_classify_numbers(numbers, logits) takes SEEDMASK_INPUTS floats${columns && ', in order of seedmask_columns,'} and makes the bytes.`
+       ? `\n   seedmask_classify_numbers(numbers, logits) takes SEEDMASK_INPUTS floats${columns && ', in order of seedmask_columns,'} and makes the bytes,
+   (number - seedmask_low) * seedmask_step rounded: below 0 they are 0, above 255 they are 255, and of NaN 0.`
        : ''
    } */
 #ifndef SEEDMASK_H

@@ -276,6 +276,9 @@ describe.skipIf(!hasGcc && !process.env['CI'])('gcc', () => {
     const { scale } = engine.classifier(made.network, { mask: made.task.mask, transform: made.task.transform });
     const want = Int32Array.from(logitsOf(engine, made, odd, 40), (value) => Math.round(value / scale));
     expect(new Int32Array(new Uint8Array(stdout).buffer)).toEqual(want);
+    const said = text.slice(0, text.indexOf('*/'));
+    expect(said).toContain('Activations lie in static memory: one call at a time.');
+    expect(said).toContain('below 0 they are 0, above 255 they are 255, and of NaN 0.');
     const { ram } = sizes(
       '#include "model.h"\nint classify(const float *in, int32_t *out) { return seedmask_classify_numbers(in, out); }\n',
     );
