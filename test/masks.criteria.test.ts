@@ -10,6 +10,7 @@ import {
   criterionMaskOf,
   criterionScores,
   keepHighest,
+  mostRounds,
   nextKeep,
   paperPercents,
   paperRates,
@@ -127,6 +128,19 @@ test("the paper's rates and counts", () => {
   // 235,200 x 20 / 100 = 47,040 and so on; the authors' floats cut 47,039, 5,999 and 99.
   const lenet = { ...network, ...fc };
   expect(nextKeep(lenet, fullMask(lenet, true))).toEqual([235200 - 47040, 30000 - 6000, 1000 - 100]);
+});
+
+test('rounds that prune end where a tenth of the last layer, and a fifth of every other, is less than a weight', () => {
+  const dense = (units: number) => ({ kind: 'dense', units, activation: 'relu' }) as const;
+  // 12, 11, 10, 9.
+  expect(mostRounds({ ...network, input: [1, 1, 4], layers: [dense(3)] })).toBe(3);
+  // 9 of the last layer are too few from the beginning; of 15: 12, 10, 8, 7, 6, 5, 4.
+  expect(mostRounds({ ...network, input: [1, 1, 5], layers: [dense(3), dense(3)] })).toBe(7);
+  const lenet = { ...network, ...fc };
+  const next = (rounds: number) => nextKeep(lenet, fullMask(lenet, true), rounds);
+  const most = mostRounds(lenet);
+  expect(next(most - 1)).not.toEqual(next(most));
+  expect(next(most + 1)).toEqual(next(most));
 });
 
 test('ties are broken by the seed, not by position, and only among survivors', () => {

@@ -9,7 +9,7 @@ import { hex } from '../../codec/hex.js';
 import { networkId, SeedmaskError } from '../../codec/index.js';
 import { createWasmEngine } from '../../src/engine/wasm.js';
 import { actionConflict, MASK0, MASK0_VALUES, MASK1, MASK1_VALUES, type Mask0, type Mask1 } from '../../src/masks/actions.js';
-import { CRITERIA, CRITERION_SCORES, type Criterion } from '../../src/masks/criteria.js';
+import { CRITERIA, CRITERION_SCORES, type Criterion, mostRounds } from '../../src/masks/criteria.js';
 import { describe, type Network, outputs, totalKept, totalWeights } from '../../src/network.js';
 import { formatSeed, type Seed } from '../../src/random.js';
 import { PAPER, paperTraining } from '../../src/recipes.js';
@@ -32,14 +32,11 @@ import {
   refuseGiven,
   seedOption,
   threadsOption,
-  upTo,
 } from '../options.js';
 import { type TrainingBar, training, warn } from '../progress.js';
 import { openRun, type RoundRecord } from '../rounds.js';
 import { bestTicket, type Untrained } from '../ticket.js';
 
-/** Rounds of pruning: 24 leave half a per cent of FC; far fewer than 1000 leave nothing that a rate could cut. */
-const MOST_ROUNDS = 1000;
 interface Options extends Output {
   data: string;
   label?: string;
@@ -85,7 +82,7 @@ export function makeCommand(): Command {
     )
     .addOption(
       new Option('--rounds <n>', 'prune that often, and train again after each (the paper: 24); --out is a folder').argParser(
-        upTo(MOST_ROUNDS, 'rounds'),
+        positiveInteger,
       ),
     )
     .addOption(
@@ -201,10 +198,15 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
   const conflict = actionConflict(mask0, mask1);
   if (conflict) throw new SeedmaskError('bad-option', { field: '--mask1', expected: 'rewind', got: mask1, hint: conflict });
   const { architecture } = options.network;
-  const data = loadDataset(options.data, { label: options.label, channels: channelsOf(architecture) });
-  checkFits(data, architecture);
   // As it was named, whatever form the rows have: a run is known by it, and the weights are the same.
   const network = ticketNetwork(architecture, seed);
+  const most = mostRounds(network);
+  if (rounds > most) {
+    const expected = `at most ${most}, after which a round prunes nothing more of ${describe(network)}`;
+    throw new SeedmaskError('bad-option', { field: '--rounds', expected, got: rounds });
+  }
+  const data = loadDataset(options.data, { label: options.label, channels: channelsOf(architecture) });
+  checkFits(data, architecture);
   const parts = rowsToLearn(data, network, seed);
   const paper = { ...paperTraining(network), batch: batchOf(parts.train.length, PAPER.batch) };
   const run = openRun(options.out, network, {

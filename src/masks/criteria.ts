@@ -176,9 +176,21 @@ export const roundsTo = (kept: number): number => ln(kept) / ln(0.8);
  * integers. The authors compute the same floor in floats, where (1 - .8) x 100 is 19.999999999999996: where n x 20 / 100 is whole they prune one less (the
  * FC network's first layer: 47,039 of 235,200, here 47,040).
  */
-export const nextKeep = (network: Network, mask: Mask, rounds = 1): number[] =>
-  paperPercents(network).map((percent, i) => {
-    let n = countKept(mask[i]);
-    for (let round = 0; round < rounds; round++) n -= Math.floor((n * (100 - percent)) / 100);
-    return n;
-  });
+export function nextKeep(network: Network, mask: Mask, rounds = 1): number[] {
+  let keep = mask.map(countKept);
+  for (let round = 0; round < rounds; round++) keep = pruned(network, keep);
+  return keep;
+}
+
+const pruned = (network: Network, keep: readonly number[]): number[] =>
+  paperPercents(network).map((percent, i) => keep[i] - Math.floor((keep[i] * (100 - percent)) / 100));
+
+/** How many rounds prune a weight: in a later one the floor is 0 for every layer. */
+export function mostRounds(network: Network): number {
+  let [rounds, keep] = [0, weightCounts(network)];
+  for (;;) {
+    const next = pruned(network, keep);
+    if (next.every((n, i) => n === keep[i])) return rounds;
+    [rounds, keep] = [rounds + 1, next];
+  }
+}
