@@ -26,6 +26,7 @@ import { DEFAULT_LIMITS, type RangeRead, SeedmaskError } from '../codec/index.js
 const REASONS: Record<string, string> = {
   ENOENT: 'there is no such file or folder',
   EACCES: 'permission denied',
+  EPERM: 'the system does not permit it',
   EISDIR: 'it is a folder',
   EEXIST: 'it is a file',
   ENOTDIR: 'part of the path is not a folder',
@@ -191,8 +192,15 @@ export function writing<T>(path: string, work: () => T): T {
     return work();
   } catch (error) {
     if (error instanceof SeedmaskError) throw error;
-    throw new SeedmaskError('cannot-write', { field: path, got: reason(error) });
+    throw new SeedmaskError('cannot-write', { field: path, got: unplaced(path, error) ?? reason(error) });
   }
+}
+
+/** What there is to say of the folder, where nothing can be made by this path. */
+function unplaced(path: string, error: unknown): string | undefined {
+  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return undefined;
+  const folder = dirname(path);
+  return existsSync(folder) ? `${folder} takes nothing new` : `there is no folder ${folder}`;
 }
 
 /** Changes of others that one may be overtaken by. */
@@ -314,7 +322,7 @@ function make(path: string): void {
   if (there()) return;
   if (!existsSync(dirname(path))) make(dirname(path));
   try {
-    mkdirSync(path);
+    writing(path, () => mkdirSync(path));
   } catch (error) {
     // Another thread may have made it meanwhile.
     if (!there()) throw error;
