@@ -442,7 +442,7 @@ test('a column so far from 0 that float32 hardly tells its rows apart is refused
   server.close();
 }, 30_000);
 
-test('a number far off that leaves the others of its column a byte or two is told, and no other', () => {
+test('a number far off that leaves the others of its column few bytes is told, and no other', () => {
   const rows = Array.from({ length: 200 }, (_, i) => [
     Math.sin(i),
     Math.cos(i),
@@ -459,6 +459,9 @@ test('a number far off that leaves the others of its column a byte or two is tol
   // Two heaps far apart say which of them.
   expect(crowded('heaps', ([a, ...rest], i) => [a + 1e6 * (i % 2), ...rest])).toEqual([]);
   expect(crowded('one', ([a, ...rest], i) => [i === 90 ? 1e6 : a, ...rest])).toEqual(['a (1000000)']);
+  // The squares of 200 sines are 100: 60 alone has 3,600, and 20 has 400.
+  expect(crowded('near', ([a, ...rest], i) => [i === 90 ? 60 : a, ...rest])).toEqual(['a (60)']);
+  expect(crowded('nearer', ([a, ...rest], i) => [i === 90 ? 20 : a, ...rest])).toEqual([]);
   expect(crowded('grades', ([, ...rest], i) => [i % 10 ? i % 4 : -9999, ...rest])).toEqual(['a (-9999)']);
   expect(crowded('few', ([, ...rest], i) => [i % 2, ...rest])).toEqual([]);
   expect(crowded('three', ([, ...rest], i) => [i % 3, ...rest])).toEqual([]);
@@ -468,7 +471,7 @@ test('a number far off that leaves the others of its column a byte or two is tol
   const words = ['--data', 'crowd/one.csv', '--network', 'fc:4-8-2', '--epochs', '1', '--out', 'crowd/x.smk'];
   for (const command of ['train', 'prune'])
     expect(seedmask(command, ...words).stderr).toMatch(
-      /^seedmask: warning: nearly all numbers of a \(1000000\) become the same byte or two, so far off is the one in brackets: leave its row out/m,
+      /^seedmask: warning: nearly all numbers of a \(1000000\) become few of the 256 bytes, so far off is the one in brackets: leave its row out/m,
     );
   // A task's own bytes are as they are.
   const { features } = loadDataset(at('crowd/clean.csv')).train;

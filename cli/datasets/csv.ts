@@ -32,7 +32,7 @@ const LARGEST = 1e37;
 const LINE_ENDS = ['\r\n', '\n', '\r'];
 /** More different labels than this that are no whole numbers are a quantity, and no classes. */
 const MAX_FRACTIONS = 20;
-/** Of a column's different numbers nearly all, and how few of them have no crowd. */
+/** Nearly all of a column, and how few different numbers have no crowd. */
 const [CROWD, FEW] = [0.9, 3];
 
 export interface Table {
@@ -198,18 +198,30 @@ export function fromCsv(train: Table, test: Table | null, wanted: Wanted): Parts
   };
 }
 
-/** The columns of which nearly all different numbers lie within the width of a byte, with the number that lies farthest off. */
+/**
+ * The columns in which one number lies so far off that bytes are taken from the others, each with that number: nearly all different
+ * numbers lie within the width of a byte, or it alone makes nearly all of the deviation by which columns are standardised.
+ */
 function crowdedColumns(values: readonly number[], columns: readonly string[], { scale }: Features): string[] {
+  const width = columns.length;
   return columns.flatMap((column, input) => {
-    const different = new Set<number>();
-    for (let at = input; at < values.length; at += columns.length) different.add(values[at]);
-    if (different.size < FEW) return [];
-    const sorted = Float64Array.from(different).sort();
+    const all = Array.from({ length: values.length / width }, (_, row) => values[row * width + input]);
+    const sorted = Float64Array.from(new Set(all)).sort();
+    if (sorted.length < FEW) return [];
     const crowd = Math.floor(CROWD * (sorted.length - 1));
-    if (!sorted.some((value, i) => (sorted[i + crowd] - value) * Math.abs(scale[input]) < 1)) return [];
     const [least, middle, most] = [sorted[0], sorted[sorted.length >> 1], sorted[sorted.length - 1]];
-    return [`${column} (${middle - least > most - middle ? least : most})`];
+    const far = middle - least > most - middle ? least : most;
+    const crowded =
+      sorted.some((value, i) => (sorted[i + crowd] - value) * Math.abs(scale[input]) < 1) ||
+      squares(all.filter((value) => value !== far)) < (1 - CROWD) * squares(all);
+    return crowded ? [`${column} (${far})`] : [];
   });
+}
+
+/** The sum of squares about the mean. */
+function squares(values: readonly number[]): number {
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  return values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
 }
 
 /** The classes of a column, in order. */

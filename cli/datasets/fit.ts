@@ -63,11 +63,11 @@ export function beyond({ images, features }: Dataset): string | null {
   return `all numbers of ${columns} lie beyond those that the known task tells apart: seedmask train takes them by their own range`;
 }
 
-/** That a number far from the others leaves these no more than a byte or two of the 256; in one line, or null. */
+/** That a number far from the others leaves these few of the 256 bytes; in one line, or null. */
 export const crowding = ({ crowded = [] }: LoadedData): string | null =>
   crowded.length === 0
     ? null
-    : `nearly all numbers of ${listed(crowded)} become the same byte or two, so far off is the one in brackets: leave its row out, or fill it in`;
+    : `nearly all numbers of ${listed(crowded)} become few of the 256 bytes, so far off is the one in brackets: leave its row out, or fill it in`;
 
 /** A task that is known, whose network is as it is. */
 interface Known {
