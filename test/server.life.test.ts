@@ -179,6 +179,20 @@ describe('compiled tasks', async () => {
     expect([watch.made(), watch.live()]).toEqual([1, 0]);
   });
 
+  test.each([
+    ['kept', 1e6, 1],
+    ['freed where it is too large', 47, 0],
+  ])('one whose rows find no room in the engine is %s, not lost', (_, cap, live) => {
+    const watch = watched(() => {
+      throw new RangeError('the memory of the kernels has no room');
+    });
+    const classifiers = new Classifiers(watch.engine, cap);
+    expect(() => use(classifiers, a)).toThrow('no room');
+    expect([watch.live(), classifiers.size.tasks]).toEqual([live, live]);
+    classifiers.drop(a.version);
+    expect(watch.live()).toBe(0);
+  });
+
   test('whole pixels are compiled for after many rows, and answer the same before and after', () => {
     const watch = watched();
     const classifiers = new Classifiers(watch.engine, 1e6);

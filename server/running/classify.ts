@@ -5,7 +5,6 @@
 // Only the first labels.length outputs are classes. probabilities = softmax(logitScale x logits) of src/probabilities.ts; the label is
 // read from the logits.
 
-import { LRUCache } from 'lru-cache';
 import { SeedmaskError } from '../../codec/errors.js';
 import type { TaskHead } from '../../codec/index.js';
 import { type AnyMask, type Classifier, type Engine, stepOf } from '../../src/engine/engine.js';
@@ -14,6 +13,7 @@ import { countKept, type Network, totalWeights } from '../../src/network.js';
 import { argmax, softmax } from '../../src/probabilities.js';
 import type { Version } from '../repository/catalogue.js';
 import { AnyMasks, bare } from './any-masks.js';
+import { Compiled } from './compiled.js';
 import type { Logits } from './jobs.js';
 
 /** Answers for `rows` samples, sample-major. */
@@ -43,21 +43,14 @@ export class Classifiers {
   readonly #packed = new Map<Network, AnyMasks>();
   /** The form that a version takes of it, and whether that is light. */
   #forms = new WeakMap<Version, PackedForm>();
-  readonly #compiled: LRUCache<Version, Classifier>;
+  readonly #compiled: Compiled<Version>;
   /** Rows each task has answered since it was compiled last, if ever; infinite where compiling takes too long or too much. */
   #rows = new WeakMap<Version, number>();
 
   /** @param cap bytes that compiled tasks may hold together */
   constructor(engine: Engine, cap: number) {
     this.#engine = engine;
-    this.#compiled = new LRUCache({
-      maxSize: cap,
-      sizeCalculation: ({ bytes }) => Math.max(1, bytes),
-      dispose: (classifier, version) => {
-        classifier.free();
-        this.#rows.delete(version);
-      },
-    });
+    this.#compiled = new Compiled(cap, (version) => this.#rows.delete(version));
   }
 
   /** Tasks compiled now, and the bytes they are charged for. */
@@ -96,21 +89,14 @@ export class Classifiers {
    * @param packed the task's mask, as `packMask` has it
    */
   logits(version: Version, packed: Uint8Array, values: Uint8Array | Float32Array, rows: number): Logits {
-    const held = this.#compiled.get(version);
-    if (held) return logitsOf(held, values, rows);
-    const any = values instanceof Uint8Array ? this.#formOf(version).any : null;
+    const any = values instanceof Uint8Array && !this.#compiled.has(version) ? this.#formOf(version).any : null;
     if (any && values instanceof Uint8Array && !this.#isWorth(version, packed, rows)) {
       return { logits: any.logits(packed, values, rows), outputs: any.outputs, scale: any.scale };
     }
-    const mask = unpackMask(version.network, packed);
-    const classifier = this.#engine.classifier(version.network, { mask, transform: bare(version.task.transform) });
-    const answer = logitsOf(classifier, values, rows);
-    this.#compiled.set(version, classifier);
-    // One that is larger than all that may be held is not taken, and never will be.
-    if (!this.#compiled.has(version)) {
-      classifier.free();
-      this.#rows.set(version, Number.POSITIVE_INFINITY);
-    }
+    const { network, task } = version;
+    const compile = () => this.#engine.classifier(network, { mask: unpackMask(network, packed), transform: bare(task.transform) });
+    const answer = this.#compiled.ask(version, compile, (classifier) => logitsOf(classifier, values, rows));
+    if (!this.#compiled.has(version)) this.#rows.set(version, Number.POSITIVE_INFINITY);
     return answer;
   }
 

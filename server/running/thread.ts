@@ -3,12 +3,12 @@
 // for the task of rows that name none. It keeps compiled tasks, and the masks it was asked to choose from last.
 
 import { parentPort } from 'node:worker_threads';
-import { LRUCache } from 'lru-cache';
 import { SeedmaskError } from '../../codec/errors.js';
-import { type Classifier, type Engine, stepOf } from '../../src/engine/engine.js';
+import { type Engine, stepOf } from '../../src/engine/engine.js';
 import { unpackMask } from '../../src/engine/packed.js';
 import { createWasmEngine } from '../../src/engine/wasm.js';
 import { decodeMask, maskFile } from '../repository/decode.js';
+import { Compiled } from './compiled.js';
 import { type Asking, Guesser } from './guess.js';
 import type { Job, MaskBlock, Message, Reply, TimedLogits } from './jobs.js';
 import { inSlices } from './slices.js';
@@ -23,11 +23,7 @@ const CANCELLED = new Error('the question was cancelled');
 
 /** Does jobs; holds an engine from the first 'logits' on. */
 class Thread {
-  readonly #compiled = new LRUCache<number, Classifier>({
-    maxSize: COMPILED_LIMIT,
-    sizeCalculation: ({ bytes }) => Math.max(1, bytes),
-    dispose: (classifier) => classifier.free(),
-  });
+  readonly #compiled = new Compiled<number>(COMPILED_LIMIT);
   #engine: Promise<Engine> | undefined;
   /** Of the block asked last. */
   #held: { readonly key: number; readonly asking: Asking; guesser?: Guesser } | undefined;
@@ -54,21 +50,14 @@ class Thread {
     if (job.kind === 'infer-task') return { value: await this.#guess(id, job, this.#engine, sign), moved: [] };
     const engine = await this.#engine;
     const { key, network, packed, transform, values, rows } = job;
-    const held = this.#compiled.get(key);
-    const classifier = held ?? engine.classifier(network, { mask: unpackMask(network, packed), transform });
-    try {
+    const compile = () => engine.classifier(network, { mask: unpackMask(network, packed), transform });
+    const value = this.#compiled.ask(key, compile, (classifier): TimedLogits => {
       const started = performance.now();
       const logits = classifier.logits(values, rows);
       const ms = performance.now() - started;
-      const value: TimedLogits = { logits, outputs: classifier.outputs, scale: stepOf(classifier, logits), ms };
-      return { value, moved: [logits.buffer as ArrayBuffer] };
-    } finally {
-      if (!held) {
-        this.#compiled.set(key, classifier);
-        // One that is larger than all that may be held is not taken.
-        if (!this.#compiled.has(key)) classifier.free();
-      }
-    }
+      return { logits, outputs: classifier.outputs, scale: stepOf(classifier, logits), ms };
+    });
+    return { value, moved: [value.logits.buffer as ArrayBuffer] };
   }
 
   cancel(question: number): void {
