@@ -2,10 +2,12 @@
 // clients show; code, field, expected, got and hint are Seedmask's; type, title, status and detail are RFC 9457's.
 //
 // Its Content-Type is exactly application/json on /v1 and /v2, where KServe's client compares the header as a string and drops the
-// text otherwise. On Seedmask's own routes it is application/problem+json. A client that names one of the two in Accept gets it.
+// text otherwise. On Seedmask's own routes it is application/problem+json. A client that names one of the two in Accept gets it, and
+// one that refuses one gets the other.
 
 import type { IncomingMessage } from 'node:http';
 import { SeedmaskError } from '../codec/errors.js';
+import { takes } from './accept.js';
 import type { Answer } from './answer.js';
 
 const PROBLEM = 'application/problem+json';
@@ -30,14 +32,14 @@ export function failure(error: unknown, { url = '', headers }: Pick<IncomingMess
     status,
     detail: message,
   };
-  return { status, type: typeOf(url, headers.accept ?? ''), body: JSON.stringify(body), headers: headersOf(error), code };
+  return { status, type: typeOf(url, headers.accept), body: JSON.stringify(body), headers: headersOf(error), code };
 }
 
 const short = (value: unknown): string | undefined => (value === undefined ? undefined : String(value).slice(0, 120));
 
-function typeOf(url: string, accept: string): string {
-  if (accept.includes(PROBLEM)) return PROBLEM;
-  return accept.includes('application/json') || PROTOCOLS.test(url) ? 'application/json' : PROBLEM;
+function typeOf(url: string, accept: string | undefined): string {
+  const json = takes(accept, ['application/json']) ?? PROTOCOLS.test(url);
+  return (takes(accept, [PROBLEM]) ?? !json) ? PROBLEM : 'application/json';
 }
 
 function headersOf({ code, status, details }: SeedmaskError): Record<string, string> | undefined {

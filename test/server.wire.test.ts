@@ -89,6 +89,17 @@ describe('what real clients do', () => {
     expect(JSON.parse(named.body).error).toContain('no task named nobody');
     expect(type(await wire('GET', '/tasks/nobody'))).toBe('Content-Type: application/problem+json');
     expect(type(await wire('GET', '/tasks/nobody', ['Accept: application/json']))).toBe('Content-Type: application/json');
+    for (const [path, accept, want] of [
+      ['/tasks/nobody', 'Application/JSON', 'json'],
+      ['/tasks/nobody', 'application/problem+json;q=0, */*', 'json'],
+      ['/tasks/nobody', 'application/json;q=0', 'problem+json'],
+      ['/tasks/nobody', 'application/jsonl', 'problem+json'],
+      ['/v2/models/nobody', 'application/problem+json;q=0', 'json'],
+      ['/v2/models/nobody', 'text/x-application/problem+json', 'json'],
+      ['/v2/models/nobody', 'application/json; q=0.0, */*', 'problem+json'],
+      ['/v2/models/nobody', 'application/json, application/problem+json', 'problem+json'],
+    ])
+      expect(type(await wire('GET', path, [`Accept: ${accept}`])), `${path}, ${accept}`).toBe(`Content-Type: application/${want}`);
   });
 
   test('6. names: a slash leads nowhere, percent-encoding is undone, what no name may hold is unknown', async () => {
