@@ -13,6 +13,8 @@ export function endAnswer(req: IncomingMessage, res: ServerResponse, body: strin
     res.end(body);
     return;
   }
+  // To HEAD no body goes out, and the head alone would wait for the end.
+  if (req.method === 'HEAD') res.flushHeaders();
   res.write(body);
   let bytes = 0;
   const count = (part: Uint8Array) => {

@@ -216,11 +216,13 @@ const SILENCE_MS = 250;
 
 /**
  * What a head says that node:http passes over. RFC 9112: without a Host, HTTP/1.1 is not answered (3.2; Node would refuse it without a
- * word), and a body under another transfer coding than chunked is not what it seems (6.1).
+ * word), nor is a request with several, of which Node takes the first; a body under another transfer coding than chunked is not what it
+ * seems (6.1).
  */
-function unfit({ headers, httpVersion }: IncomingMessage): SeedmaskError | undefined {
-  if (headers.host === undefined && httpVersion === '1.1')
-    return new SeedmaskError('bad-request', { field: 'Host', expected: 'there: HTTP/1.1 wants it', got: 'nothing' });
+function unfit({ headers, rawHeaders, httpVersion }: IncomingMessage): SeedmaskError | undefined {
+  const hosts = rawHeaders.filter((name, i) => i % 2 === 0 && name.length === 4 && name.toLowerCase() === 'host').length;
+  if (hosts > 1 || (hosts === 0 && httpVersion === '1.1'))
+    return new SeedmaskError('bad-request', { field: 'Host', expected: 'there once: HTTP/1.1 wants it', got: `${hosts} of them` });
   // Where chunked is not the last one, node:http refuses it.
   const coding = headers['transfer-encoding'];
   if (coding !== undefined && /,\s*chunked\s*$/i.test(coding))

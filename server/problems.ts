@@ -44,6 +44,7 @@ function typeOf(url: string, accept: string | undefined): string {
 
 function headersOf({ code, status, details }: SeedmaskError): Record<string, string> | undefined {
   if (code === 'wrong-method') return { Allow: short(details.expected) ?? '' };
+  if (code === 'unknown-encoding') return { 'Accept-Encoding': short(details.expected) ?? '' };
   if (status === 401) return { 'WWW-Authenticate': 'Bearer realm="seedmask"' };
   if (code === 'bad-range') return { 'Content-Range': `bytes */${short(details.expected)}` };
   return details.retryAfter === undefined ? undefined : { 'Retry-After': String(details.retryAfter) };

@@ -165,7 +165,7 @@ describe('mistakes', () => {
       415,
       'unknown-encoding',
       'Content-Encoding',
-      'gzip, deflate, br or none',
+      'gzip, x-gzip, deflate, br, identity',
     ],
     ['gzip that is none', '{"instances":[[1,2,3,4]]}', { 'Content-Encoding': 'gzip' }, 400, 'broken-body', 'the body', 'compress the body'],
     ['deep JSON', `{"instances":${'['.repeat(150_000)}`, {}, 400, 'deep-body', 'the body', 'deeper than 32 levels'],

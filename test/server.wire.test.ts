@@ -133,6 +133,7 @@ describe('what real clients do', () => {
 describe('what Node would pass over, or refuse without a word, is one JSON object with an id', () => {
   test.each([
     ['HTTP/1.1 without a Host', 'GET /tasks HTTP/1.1\r\nX-Request-Id: r-1\r\nConnection: close\r\n\r\n', 'Host'],
+    ['two Hosts', 'GET /tasks HTTP/1.1\r\nHost: x\r\nX-Request-Id: r-1\r\nhost: x\r\nConnection: close\r\n\r\n', 'Host'],
     [
       'a transfer coding that nobody undoes',
       'POST /v2/models/tiny/infer HTTP/1.1\r\nHost: x\r\nX-Request-Id: r-1\r\nTransfer-Encoding: gzip, chunked\r\nConnection: close\r\n\r\n0\r\n\r\n',
@@ -204,6 +205,23 @@ describe('a refusal whose connection ends with it', () => {
     expect(await raw(server.url, head, 'x')).toMatch(/^HTTP\/1\.1 413 /);
     expect(performance.now() - begun).toBeGreaterThan(900);
   }, 20_000);
+});
+
+test('HEAD with a body that is still on its way is answered at once', async () => {
+  const { hostname, port } = new URL(server.url);
+  const begun = performance.now();
+  const socket = connect(Number(port), hostname);
+  socket.write('HEAD /tasks HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n');
+  const [head] = await once(socket, 'data');
+  expect(performance.now() - begun).toBeLessThan(900);
+  expect(String(head)).toMatch(/^HTTP\/1\.1 200 OK\r\n.*\r\n\r\n$/s);
+  socket.destroy();
+});
+
+test('an encoding that is not known here is told those that are, in the header for it (RFC 9110, 12.5.3)', async () => {
+  const { status, headers } = await wire('POST', '/v2/models/tiny/infer', ['Content-Encoding: zstd'], INFER);
+  expect(status).toBe(415);
+  expect(headers).toContain('Accept-Encoding: gzip, x-gzip, deflate, br, identity');
 });
 
 describe('request targets of every form (RFC 9112, 3.2)', () => {

@@ -98,7 +98,7 @@ const tooLarge = (limit: number): SeedmaskError =>
   });
 
 const unknownEncoding = (got: string): SeedmaskError =>
-  new SeedmaskError('unknown-encoding', { field: 'Content-Encoding', expected: 'gzip, deflate, br or none', got });
+  new SeedmaskError('unknown-encoding', { field: 'Content-Encoding', expected: [...DECODERS.keys(), 'identity'].join(', '), got });
 
 function brokenBody(error: Error, { headers }: IncomingMessage): SeedmaskError {
   const encoding = headers['content-encoding'];
