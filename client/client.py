@@ -34,6 +34,8 @@ class Client:
         self.url = urlsplit(url)
         if self.url.scheme not in ("http", "https") or not self.url.hostname:
             raise ValueError(f"the URL must be http:// or https:// with a host, got {url}")
+        if tries < 1:
+            raise ValueError(f"tries must be 1 or more, got {tries}")
         kind = http.client.HTTPSConnection if self.url.scheme == "https" else http.client.HTTPConnection
         self.connection = kind(self.url.hostname, self.url.port, timeout=timeout)
         self.headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -72,7 +74,7 @@ class Client:
     def row(self, task):
         """What a row of the task is, asked once: the input's name, "pixels" or of tasks over numbers "features", and how many values it has."""
         if task not in self.known:
-            answer, _ = self.call("GET", f"/v2/models/{quote(task)}")
+            answer, _ = self.call("GET", f"/v2/models/{segment('task', task)}")
             try:
                 (tensor,) = json.loads(answer)["inputs"]
                 self.known[task] = tensor["name"], int(tensor["shape"][-1])
@@ -87,7 +89,7 @@ class Client:
     def classify(self, task, rows):
         """rows: [rows, inputs], pixels 0..255 or numbers. Labels (None where the server abstains), and float32 probabilities [rows, labels]."""
         body = self.array(task, rows).tobytes()
-        answer, _ = self.call("POST", f"/tasks/{quote(task)}/classify", body, {"Content-Type": "application/octet-stream"})
+        answer, _ = self.call("POST", f"/tasks/{segment('task', task)}/classify", body, {"Content-Type": "application/octet-stream"})
         try:
             predictions = json.loads(answer)["predictions"]
             return [p["label"] for p in predictions], np.array([p["probabilities"] for p in predictions], np.float32)
@@ -102,7 +104,7 @@ class Client:
         body = json.dumps({"instances": values.tolist()}, allow_nan=False)
         if tasks is not None:
             query["tasks"] = tasks if isinstance(tasks, str) else ",".join(tasks)
-        path = f"/networks/{quote(network)}/infer-task?{urlencode(query)}"
+        path = f"/networks/{segment('network', network)}/infer-task?{urlencode(query)}"
         answer, _ = self.call("POST", path, body, {"Content-Type": "application/json"})
         try:
             guess = json.loads(answer)
@@ -118,7 +120,7 @@ class Client:
         kind = "UINT8" if array.dtype == np.uint8 else "FP32"
         tensor = {"name": name, "shape": list(array.shape), "datatype": kind, "parameters": {"binary_data_size": array.nbytes}}
         head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
-        content, headers = self.call("POST", f"/v2/models/{quote(task)}/infer", head + array.tobytes(), {HEADER: str(len(head))})
+        content, headers = self.call("POST", f"/v2/models/{segment('task', task)}/infer", head + array.tobytes(), {HEADER: str(len(head))})
         if HEADER not in headers:
             raise self.foreign()
         at = int(headers[HEADER])
@@ -129,6 +131,13 @@ class Client:
             at += size
         output, data = found["probabilities"]
         return texts(found["label"][1]), np.frombuffer(data, "<f4").reshape(output["shape"])
+
+
+def segment(what, name):
+    """A name in a path; raises ValueError for one that would lead to another path."""
+    if name in ("", ".", ".."):
+        raise ValueError(f"{what} must be a name, got '{name}'")
+    return quote(name, safe="")
 
 
 def pixels(rows):

@@ -221,6 +221,31 @@ print(json.dumps(said))`;
   60_000,
 );
 
+test.skipIf(!PYTHON && !process.env['CI'])(
+  'client/client.py asks for no path but the one of a name, as the client in TypeScript, and asks at least once',
+  async () => {
+    const program = `
+import json, sys, numpy
+import client
+def said(call):
+    try:
+        call()
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+asked, image = client.Client(sys.argv[1]), numpy.zeros((1, 4), numpy.uint8)
+calls = [asked.classify, asked.infer, asked.infer_task]
+names = ["", ".", "..", "tiny/versions/1"]
+print(json.dumps([[said(lambda: call(name, image)) for name in names] for call in calls] + [said(lambda: client.Client(sys.argv[1], tries=0))]))`;
+    const { stdout } = await run(PYTHON ?? 'python3', ['-c', program, server.url], { cwd: join(import.meta.dirname, '../client') });
+    const refused = (what: string) => ['', '.', '..'].map((name) => `ValueError: ${what} must be a name, got '${name}'`);
+    // Were its slashes part of the path, that of metadata would be found.
+    const task = [...refused('task'), expect.stringMatching(/^Refused: no task named tiny\/versions\/1\./)];
+    const network = [...refused('network'), expect.stringMatching(/^Refused: no network with the id tiny\/versions\/1\./)];
+    expect(JSON.parse(stdout)).toEqual([task, task, network, 'ValueError: tries must be 1 or more, got 0']);
+  },
+  60_000,
+);
+
 test.skipIf(!CURL && !process.env['CI'])(
   'curl: form headers, HTTP/1.0, chunks, Expect: 100-continue, compressed answers, a resumed file',
   async () => {
