@@ -2,11 +2,10 @@
 
 import { existsSync } from 'node:fs';
 import { InvalidArgumentError, Option } from 'commander';
-import { checkSizes } from '../codec/index.js';
 import * as definitions from '../models/index.js';
-import { type Architecture, type Layer, place } from '../src/network.js';
+import type { Architecture, Layer } from '../src/network.js';
 import { readFile } from './files.js';
-import { parseNetworkSpec } from './network-spec.js';
+import { fitting, parseNetworkSpec } from './network-spec.js';
 
 const NETWORKS = `${Object.keys(definitions).join(', ')}, fc:784-300-100-10, 28x28x1:conv16-pool-conv32k5v-pool-10 (k5: 5x5, v: no padding) or a JSON file`;
 
@@ -67,9 +66,8 @@ function images(image: string, parts: string[]): Architecture {
 
 function checked(architecture: Architecture): Architecture {
   try {
-    checkSizes(place(architecture));
+    return fitting(architecture);
   } catch (error) {
-    throw new InvalidArgumentError(`${(error as Error).message.replace(/^layer (\d+)/, (_, i: string) => `layer ${Number(i) + 1}`)}.`);
+    throw new InvalidArgumentError(`${(error as Error).message}.`);
   }
-  return architecture;
 }

@@ -46,12 +46,17 @@ export function parseNetworkSpec(json: string): Architecture {
   }
   const parsed = NETWORK_SPEC.safeParse(value);
   if (!parsed.success) throw new Error(lineOf(parsed.error.issues[0], value));
+  return fitting(parsed.data);
+}
+
+/** @throws Error with one line that names the layer which does not fit, counted from 1 */
+export function fitting(architecture: Architecture): Architecture {
   try {
-    checkSizes(place(parsed.data));
+    checkSizes(place(architecture));
   } catch (error) {
     throw new Error((error as Error).message.replace(/^layer (\d+)/, (_, i: string) => `layer ${Number(i) + 1}`));
   }
-  return parsed.data;
+  return architecture;
 }
 
 /** layers.2.units -> "layer 3 (dense): units must be a whole number .., got nothing". */
