@@ -7,7 +7,7 @@ import { checkScores, pushOf } from '../checks.js';
 import { DRAWS } from '../draws.js';
 import type { BernoulliTrainer, Scores, TrainingSet } from '../engine.js';
 import { core } from './conv-training.js';
-import { FIELDS, type Rule, writeRule } from './layers.js';
+import { FIELDS, type Rule, rescalingBytes, writeRule } from './layers.js';
 import type { Machine, Operation } from './machine.js';
 import { constantsOf } from './regenerate.js';
 
@@ -35,7 +35,7 @@ export function createConvBernoulliTrainer(
   const layers = bare.map((layer, i) => {
     const { weights, value } = layer;
     const [score, velocity, constants, probability] = Array.from({ length: 4 }, () => own.bytes(weights.count * 4));
-    const rescaling = own.bytes((machine.threads + 1) * 64);
+    const rescaling = own.bytes(rescalingBytes(machine));
     machine.f32(rescaling, 1)[0] = 1;
     const at = own.bytes(FIELDS.length * 4);
     const { fanIn, units } = weights;

@@ -45,6 +45,9 @@ export function writeRule(machine: Machine, to: number, rule: Rule, seed: Networ
   machine.u32(to + 8 + 4 * NUMBERS.length, 4).set([seed.low, seed.high, stream, rule.draw ?? 0]);
 }
 
+/** Bytes of how a draw is rescaled, and of what each thread counts for it (assembly/tiles.ts). */
+export const rescalingBytes = ({ threads }: Machine): number => (threads + 1) * 64;
+
 const TILE = 128;
 /** Inputs whose lists are made at a time (GROUP of assembly/rule.ts). */
 const GROUP = 64;
@@ -151,7 +154,7 @@ export class Layers {
         velocity: own.bytes(bytes),
         constants: own.bytes(bytes),
         probability: drawn ? own.bytes(bytes) : 0,
-        rescaling: drawn === 'rescaled' ? own.bytes((machine.threads + 1) * 64) : 0,
+        rescaling: drawn === 'rescaled' ? own.bytes(rescalingBytes(machine)) : 0,
         ...{ cut: 0, trained: 0, active: 0, activeStarts: 0 },
       };
       [x, dx, gated] = [y, dy, relu];
