@@ -1,5 +1,7 @@
 // When the memory of the kernels is full, or a kernel traps: one error, and what was there before goes on, or the engine is closed.
 
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
 import { PIXELS } from '../src/engine/engine.js';
 import { KERNELS } from '../src/engine/kernels.js';
@@ -100,6 +102,21 @@ test('a trap closes the engine: no later call waits for threads that wait at a b
   expect(() => machine.run([['sumRows', nowhere, 100, 64, nowhere]])).toThrow(WebAssembly.RuntimeError);
   expect(() => machine.run([['meet']])).toThrow('the engine is closed');
 });
+
+test('so does one in another thread, of which the caller hears soon', () => {
+  const program = `
+    import { KERNELS } from './dist/src/engine/kernels.js';
+    import { Machine } from './dist/src/engine/wasm/machine.js';
+    const machine = await Machine.create(2, KERNELS.shared);
+    // Of 4096 bytes of sums the caller writes the first half, which end with the memory.
+    for (const operation of [['sumRows', machine.bytes - 4096, 1, 4096, machine.bytes - 2048], ['meet']]) {
+      try { machine.run([operation]); } catch (error) { console.log(error.message); }
+    }`;
+  // In a process of its own: where nobody hears of it, it waits for ever.
+  const options = { cwd: join(import.meta.dirname, '..'), encoding: 'utf8', timeout: 30_000 } as const;
+  const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', program], options);
+  expect(stdout).toBe('a kernel failed in another thread\nthe engine is closed\n');
+}, 60_000);
 
 test.each([
   ['all weights', 255],

@@ -9,6 +9,9 @@ export interface KernelThreads {
   terminate(): void;
 }
 
+/** Word of the control block (assembly/threads.ts) that a thread sets when a kernel traps in it: it comes to no barrier any more. */
+const FAILED = 4;
+
 /** A thread instantiates the module over the shared memory and serves tapes: thread 1 .. threads-1 (0 is the caller). */
 export function startWorkers(module: WebAssembly.Module, memory: WebAssembly.Memory, control: number, threads: number): KernelThreads {
   const source = `
@@ -17,7 +20,8 @@ export function startWorkers(module: WebAssembly.Module, memory: WebAssembly.Mem
     const wait = (address, value) => Atomics.wait(new Int32Array(memory.buffer), address >> 2, value);
     const { exports } = new WebAssembly.Instance(module, { env: { memory, wait } });
     parentPort.postMessage('ready');
-    exports.serve(control, thread, threads);`;
+    try { exports.serve(control, thread, threads); }
+    catch { Atomics.store(new Int32Array(memory.buffer), (control >> 2) + ${FAILED}, 1); }`;
   const workers: Worker[] = [];
   const started = (_: unknown, i: number) =>
     new Promise<void>((resolve, reject) => {
@@ -44,7 +48,13 @@ export function startWorkers(module: WebAssembly.Module, memory: WebAssembly.Mem
 /** Threads this machine can run at once. */
 export const parallelism = (): number => availableParallelism();
 
-/** What the starting thread does while it waits at a barrier. */
+/**
+ * What the starting thread does while it waits at a barrier.
+ * @param address of the barrier's generation, word 1 of the control block
+ * @throws Error within a second when a kernel has trapped in another thread, which will not come
+ */
 export const wait = (memory: WebAssembly.Memory, address: number, value: number): void => {
-  Atomics.wait(new Int32Array(memory.buffer), address >> 2, value);
+  const words = new Int32Array(memory.buffer);
+  Atomics.wait(words, address >> 2, value, 1000);
+  if (Atomics.load(words, (address >> 2) - 1 + FAILED)) throw new Error('a kernel failed in another thread');
 };

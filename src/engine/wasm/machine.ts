@@ -197,7 +197,10 @@ export class Machine {
   f32 = (pointer: number, length: number): Float32Array => new Float32Array(this.#memory.buffer, pointer, length);
   f64 = (pointer: number, length: number): Float64Array => new Float64Array(this.#memory.buffer, pointer, length);
 
-  /** Runs the operations in order on all threads; returns when they are done. Where several wait for each other, a trap of the caller's closes the engine. */
+  /**
+   * Runs the operations in order on all threads; returns when they are done. Where several wait for each other, a trap closes the engine: the
+   * caller's own, and in Node that of another thread, which a browser waits for.
+   */
   run(operations: readonly Operation[]): void {
     if (operations.length === 0) return;
     const kernels = this.#kernels;
