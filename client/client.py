@@ -8,6 +8,7 @@ prints one JSON object: the labels, the probabilities of the first row, and whet
 
 import http.client
 import json
+import re
 import sys
 import time
 from urllib.parse import quote, urlencode, urlsplit
@@ -34,11 +35,16 @@ class Client:
         self.url = urlsplit(url)
         if self.url.scheme not in ("http", "https") or not self.url.hostname:
             raise ValueError(f"the URL must be http:// or https:// with a host, got {url}")
+        # Neither is shown, as it would be by what fails on it.
+        if "@" in self.url.netloc:
+            raise ValueError("the URL must be without a name and password; an API key goes into key")
+        if key and not re.fullmatch(r"[!-~]+\s*", key):
+            raise ValueError("the key must be of visible ASCII characters alone")
         if tries < 1:
             raise ValueError(f"tries must be 1 or more, got {tries}")
         kind = http.client.HTTPSConnection if self.url.scheme == "https" else http.client.HTTPConnection
         self.connection = kind(self.url.hostname, self.url.port, timeout=timeout)
-        self.headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self.headers = {"Authorization": f"Bearer {key.strip()}"} if key else {}
         self.tries = tries
         self.known = {}
 

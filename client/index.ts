@@ -142,10 +142,13 @@ export class Client {
   readonly #largestAnswer: number;
   readonly #fetch: typeof fetch;
 
-  /** Use `createClient`. Throws RangeError for a limit that is no number of 0 or more. */
+  /** Use `createClient`. Throws RangeError for a limit that is no number of 0 or more, a key that no header takes, a password in the URL. */
   constructor({ url, key, retries = 4, longestWait = 30_000, largestAnswer = 2 ** 28, fetch: given }: ClientOptions) {
     this.#base = String(url).replace(/\/+$/, '');
     this.#key = key;
+    // Neither is shown, as fetch would, try after try.
+    if (/^[a-z]+:\/\/[^/?#]*@/i.test(this.#base)) throw new RangeError('url must be without a name and password; an API key goes into key');
+    if (key !== undefined && !/^[!-~]*[ \t\r\n]*$/.test(key)) throw new RangeError('key must be of visible ASCII characters alone');
     this.#retries = limit('retries', retries);
     this.#longestWait = limit('longestWait', longestWait);
     this.#largestAnswer = limit('largestAnswer', largestAnswer);

@@ -219,6 +219,19 @@ describe('tries', () => {
     }
   });
 
+  test('a key that no header takes, and a password in the URL, are refused without being shown', async () => {
+    const key = 'key must be of visible ASCII characters alone';
+    for (const wrong of ['secret\nkey', 'secret key', 'secr\u00e9t'])
+      expect(() => createClient({ url: 'http://localhost', key: wrong })).toThrow(new RangeError(key));
+    const url = 'url must be without a name and password; an API key goes into key';
+    for (const wrong of ['http://me:secret@localhost', 'HTTPS://secret@localhost/x'])
+      expect(() => createClient({ url: wrong })).toThrow(new RangeError(url));
+    const fake = await scripted((req, res) => res.end(JSON.stringify({ tasks: [], next: req.headers.authorization })));
+    // As it is read from a file, and addresses that have an @ further on.
+    expect((await createClient({ url: `${fake.url}/a@b`, key: 'secret\n' }).page()).next).toBe('Bearer secret');
+    await fake.close();
+  });
+
   test('a signal ends a call where there is no AbortSignal.any, and is let go of', async () => {
     const any = Object.getOwnPropertyDescriptor(AbortSignal, 'any')!;
     Reflect.deleteProperty(AbortSignal, 'any');

@@ -823,6 +823,12 @@ test.each([
   expect(() => new Mirror(url, '/nowhere')).not.toThrow('secret');
 });
 
+test('so is a key that no header takes, before anything is asked, and it is not shown', () => {
+  const line = 'the key to pull with must be of visible ASCII characters alone, got others';
+  for (const key of ['secret\nkey', 'secr\u00e9t']) expect(() => new Mirror('https://host', '/nowhere', { key })).toThrow(line);
+  expect(() => new Mirror('https://host', '/nowhere', { key: 'secret\n' })).not.toThrow();
+});
+
 describe('seedmask serve URL', () => {
   const start = (...args: string[]) => startWith({}, ...args);
   const startWith = (env: Record<string, string>, ...args: string[]) => {

@@ -222,7 +222,7 @@ print(json.dumps(said))`;
 );
 
 test.skipIf(!PYTHON && !process.env['CI'])(
-  'client/client.py asks for no path but the one of a name, as the client in TypeScript, and asks at least once',
+  'client/client.py asks for no path but the one of a name, at least once, and shows no secret: as the client in TypeScript',
   async () => {
     const program = `
 import json, sys, numpy
@@ -235,13 +235,21 @@ def said(call):
 asked, image = client.Client(sys.argv[1]), numpy.zeros((1, 4), numpy.uint8)
 calls = [asked.classify, asked.infer, asked.infer_task]
 names = ["", ".", "..", "tiny/versions/1"]
-print(json.dumps([[said(lambda: call(name, image)) for name in names] for call in calls] + [said(lambda: client.Client(sys.argv[1], tries=0))]))`;
+print(json.dumps([[said(lambda: call(name, image)) for name in names] for call in calls] + [said(lambda: client.Client(sys.argv[1], tries=0))]))
+host = sys.argv[1].split("//")[1]
+made = [lambda: client.Client("http://me:secret@" + host)] + [lambda key=key: client.Client(sys.argv[1], key) for key in ["a secret", "secr\\u00e9t"]]
+print(json.dumps([[said(call) for call in made], client.Client(sys.argv[1], "key\\n").classify("tiny", image)[0]]))`;
     const { stdout } = await run(PYTHON ?? 'python3', ['-c', program, server.url], { cwd: join(import.meta.dirname, '../client') });
     const refused = (what: string) => ['', '.', '..'].map((name) => `ValueError: ${what} must be a name, got '${name}'`);
     // Were its slashes part of the path, that of metadata would be found.
     const task = [...refused('task'), expect.stringMatching(/^Refused: no task named tiny\/versions\/1\./)];
     const network = [...refused('network'), expect.stringMatching(/^Refused: no network with the id tiny\/versions\/1\./)];
-    expect(JSON.parse(stdout)).toEqual([task, task, network, 'ValueError: tries must be 1 or more, got 0']);
+    const [paths, secrets] = stdout.trim().split('\n');
+    expect(JSON.parse(paths)).toEqual([task, task, network, 'ValueError: tries must be 1 or more, got 0']);
+    const key = 'ValueError: the key must be of visible ASCII characters alone';
+    const lines = ['ValueError: the URL must be without a name and password; an API key goes into key', key, key];
+    const { predictions } = (await post(`${server.url}/tasks/tiny/classify`, { instances: [[0, 0, 0, 0]] })).json;
+    expect(JSON.parse(secrets)).toEqual([lines, [predictions[0].label]]);
   },
   60_000,
 );

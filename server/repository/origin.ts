@@ -52,6 +52,14 @@ export class Origin {
     if (parsed.protocol === 'http:' && !LOOPBACK.test(parsed.hostname) && !options.allowHttp) {
       refuse('https, as it is another machine', url, '--allow-http says that the network between is yours.');
     }
+    // Not shown either, as fetch would show it.
+    if (!/^[!-~]*[ \t\r\n]*$/.test(options.key ?? '')) {
+      throw new SeedmaskError('bad-option', {
+        field: 'the key to pull with',
+        expected: 'of visible ASCII characters alone',
+        got: 'others',
+      });
+    }
     this.url = parsed;
     this.#options = options;
   }
