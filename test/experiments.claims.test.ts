@@ -116,7 +116,7 @@ test('a quick run decides nothing, and a shortened one says so', () => {
   const quick = inBands({ ...scope, plan: planOf('quick', 1), shortened: 'shortened run: less' }, about, band);
   expect(quick).toMatchObject({
     ours: '80.0 (1 seed)',
-    verdict: 'not run',
+    verdict: 'not decided',
     note: 'a quick run shows the path and decides nothing; shortened run: less',
   });
   expect(inBands({ ...scope, shortened: 'shortened run: less' }, about, band)).toMatchObject({
@@ -337,6 +337,10 @@ test('the mechanism is asked of every criterion whose tickets are a point better
   expect(claimsOf('mechanism', against)).toMatchObject([
     { verdict: 'partly', note: expect.stringMatching(/enough of the seeds: large_init over random; shortened run/) },
   ]);
+  const alike = rows.map((own) => ({ ...own, testAccuracy: 0.9 }));
+  expect(claimsOf('mechanism', alike)).toMatchObject([
+    { ours: '', verdict: 'not decided', note: 'no criterion is more than a point from random tickets' },
+  ]);
   // Without tickets nobody knows which criteria are better.
   expect(
     claimsOf(
@@ -413,7 +417,7 @@ test('no loss at 95 % pruned is judged at such a level, or not at all', () => {
     'figure-07',
     criteria(LEADS).filter((row) => Number(row['kept']) > 0.09),
   );
-  expect(shallow).toMatchObject({ ours: '', verdict: 'not run', note: 'no level near: 89.0 % are pruned' });
+  expect(shallow).toMatchObject({ ours: '', verdict: 'not decided', note: 'no level near: 89.0 % are pruned' });
   // Of two levels around it the deeper one: a loss there is none at the other.
   const between = criteria(LEADS).flatMap((row) =>
     Number(row['kept']) === 0.05

@@ -421,6 +421,13 @@ test('the report is one page: claims with verdicts, drawings inside, nothing fet
   const [, paper, beyond] = page.split(/<h2>(?:The paper's claims|Claims beyond the paper)<\/h2>/);
   expect([paper.includes('A14: '), beyond.includes('A14: ')]).toEqual([true, false]);
   expect([paper.includes('A17: '), beyond.includes('A17: ')]).toEqual([false, true]);
+  // Of a quick run nothing is decided: what was run is shown, the rest folded, and no table is empty.
+  const [, counts, folded] = /<p class="soft">([^.]*)\..*?<details>(.*?)<\/details>/s.exec(paper)!;
+  expect(counts).toMatch(/^\d+ not decided, \d+ not run$/);
+  for (const [count, verdict] of counts.split(', ').map((one) => /(\d+) (.*)/.exec(one)!.slice(1)))
+    expect(paper.split(`">${verdict}</td>`).length - 1).toBe(Number(count));
+  expect(folded).not.toContain('>not decided</td>');
+  expect(page).not.toMatch(/<tbody>\s*<\/tbody>/);
   expect(page.match(/<\/tr>/g)!.length).toBe(page.match(/<tr>/g)!.length);
   for (const [, target] of page.matchAll(/href="#([^"]+)"/g)) expect(page).toContain(`id="${target}"`);
   for (const link of page.matchAll(/href="([^":#]+)"/g)) expect([...files().keys()]).toContain(link[1]);

@@ -208,7 +208,7 @@ const nothingToDraw = (names: readonly string[], scale: ScaleName, folder: strin
 /** How it went, then a line a claim. */
 const linesOf = ({ experiment, rows, missing, claims }: Conducted): string[] => [
   `${experiment.name}: ${counted(rows.length, 'row')}${missing > 0 ? `, ${counted(missing, 'cell')} not run yet` : ''}`,
-  ...claims.map(({ text, ours, verdict }) => `  ${verdict.padEnd(7)}  ${text}${ours ? `: ${ours}` : ''}`),
+  ...claims.map(({ text, ours, verdict }) => `  ${verdict.padEnd(11)}  ${text}${ours ? `: ${ours}` : ''}`),
 ];
 
 /**

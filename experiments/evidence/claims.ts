@@ -1,6 +1,6 @@
 // From numbers to verdicts. A claim is about a mean (is it in the acceptance band?) or about an order (is one arm above the other, seed
-// by seed?). Verdicts are computed, never written down: too few rows give `not run`, and so does a quick run, which shows the path and
-// decides nothing. Whatever is shorter than the paper's definition says so in the note.
+// by seed?). Verdicts are computed, never written down: without the cells that it needs a claim is `not run`, after a quick run, which shows
+// the path, it is `not decided`. Whatever is shorter than the paper's definition says so in the note.
 
 import type { NetworkName } from '../cells/cell.js';
 import type { Plan } from '../cells/grids.js';
@@ -172,7 +172,7 @@ export function judged(
     ...about,
     ...(!scope.each && { seeds }),
     ours: evidence.join('; '),
-    verdict: quick ? 'not run' : verdict,
+    verdict: quick ? 'not decided' : verdict,
     ...(notes.length > 0 ? { note: notes.join('; ') } : {}),
   };
 }
@@ -187,3 +187,6 @@ export const notRun = ({ text, paper }: About, { network, absent }: Scope): Clai
   verdict: 'not run',
   note: absent ?? `needs cells of ${network} that are not there`,
 });
+
+/** @param note what is lacking in the cells that were run */
+export const undecided = ({ text, paper }: About, note: string): Claim => ({ text, paper, ours: '', verdict: 'not decided', note });

@@ -21,7 +21,8 @@ export interface Table {
   readonly rows: readonly (readonly string[])[];
 }
 
-export type Verdict = 'holds' | 'partly' | 'fails' | 'not run';
+/** `not decided`: its cells are there, but not at a scale or level that decides it; `not run`: cells that it needs are not there. */
+export type Verdict = 'holds' | 'partly' | 'fails' | 'not decided' | 'not run';
 
 export interface Claim {
   /** What the paper or we say, with the number of its acceptance band where there is one. */

@@ -5,7 +5,18 @@ import { type NetworkName, onItsData, type Row } from '../cells/cell.js';
 import { type Plan, ticketCells } from '../cells/grids.js';
 import { epochsText, extentOf, extentText, runText, shortened } from '../cells/scale.js';
 import { CRITERION_STYLE, type Line, nearTop, seedsOf, starsOf } from '../evidence/chart.js';
-import { inOrder, judged, notRun, type Order, orderHolds, orderMissed, orderText, points, type Scope } from '../evidence/claims.js';
+import {
+  inOrder,
+  judged,
+  notRun,
+  type Order,
+  orderHolds,
+  orderMissed,
+  orderText,
+  points,
+  type Scope,
+  undecided,
+} from '../evidence/claims.js';
 import type { Claim, Experiment, Picture } from '../evidence/experiment.js';
 import { deepMeans, groups, nearLevel, pairs, pairsByLevel, perSeed, pointsOf, sameSeeds, where } from '../evidence/rows.js';
 import { differ, PAIRS, summary } from '../statistics.js';
@@ -122,7 +133,7 @@ export function gainClaim(all: readonly Row[], scope: Scope, title: string = sco
   const kept = Number(least[0]?.['kept'] ?? 1);
   if (rows.length > 0 && Math.abs(Math.log(kept / PRUNED_95)) > NEAR) {
     const most = Math.min(...rows.map((row) => Number(row['kept'])));
-    return { ...notRun(about, scope), note: `no level near: ${(100 * (1 - (least.length > 0 ? kept : most))).toFixed(1)} % are pruned` };
+    return undecided(about, `no level near: ${(100 * (1 - (least.length > 0 ? kept : most))).toFixed(1)} % are pruned`);
   }
   const [a, b] = pairs(perSeed(least), dense);
   const levels = [...groups(pruned(rows), 'round').values()];

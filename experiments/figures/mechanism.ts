@@ -6,7 +6,7 @@ import type { Row } from '../cells/cell.js';
 import { curveCells, curveText, lastAge, type Plan } from '../cells/grids.js';
 import { runText, shortened } from '../cells/scale.js';
 import { CRITERION_STYLE, type Line, seedsOf } from '../evidence/chart.js';
-import { inOrder, notRun } from '../evidence/claims.js';
+import { inOrder, notRun, undecided } from '../evidence/claims.js';
 import type { Experiment, Picture } from '../evidence/experiment.js';
 import { has, nearLevel, perSeed, pointsOf, sameSeeds, where } from '../evidence/rows.js';
 import { summary } from '../statistics.js';
@@ -19,11 +19,16 @@ const APART = 1;
 const oneShot = (rows: readonly Row[]): Row[] => where(rows, { weights: 'init' });
 const inRounds = (rows: readonly Row[]): Row[] => rows.filter((row) => has(row, 'round'));
 
-/** Criteria by their tickets at 20 % kept and below, as figure 7 has them; none while a criterion has no seed in common with the others. */
-function sorted(rows: readonly Row[]): { readonly better: readonly Criterion[]; readonly worse: readonly Criterion[] } {
+interface Sorted {
+  readonly better: readonly Criterion[];
+  readonly worse: readonly Criterion[];
+}
+
+/** Criteria by their tickets at 20 % kept and below, as figure 7 has them; undefined while a criterion has no seed in common with the others. */
+function sorted(rows: readonly Row[]): Sorted | undefined {
   const means = deepOfShared(CRITERIA, (criterion) => where(inRounds(rows), { criterion }));
   const random = means.get('random')!;
-  if (random.length === 0) return { better: [], worse: [] };
+  if (random.length === 0) return undefined;
   const lead = (criterion: Criterion) => summary(means.get(criterion)!).mean - summary(random).mean;
   return {
     better: CRITERIA.filter((criterion) => lead(criterion) > APART),
@@ -73,8 +78,10 @@ export const mechanism: Experiment = {
       text: 'Criteria whose tickets are more than a point better than random ones at 20 % kept and below prune more weights that training moved toward zero than chance does, at half kept; those whose tickets are as much worse, fewer',
       paper: 'good criteria above random',
     };
-    const { better, worse } = sorted(rows);
-    if (better.length + worse.length === 0) return [notRun(about, scope)];
+    const found = sorted(rows);
+    if (!found) return [notRun(about, scope)];
+    const { better, worse } = found;
+    if (better.length + worse.length === 0) return [undecided(about, 'no criterion is more than a point from random tickets')];
     const of = (criterion: Criterion) => perSeed(nearLevel(where(oneShot(rows), { criterion }), 0.5), 'towardZero');
     const over = (a: Criterion, b: Criterion) => ({ name: `${a} over ${b}`, over: of(a), under: of(b) });
     return [

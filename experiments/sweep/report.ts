@@ -23,9 +23,9 @@ figure { margin: 1rem 0; } .wide { overflow-x: auto; } .wide svg { display: bloc
 table { border-collapse: collapse; width: 100%; font-size: .9rem; } th, td { text-align: left; vertical-align: top; padding: .4rem .6rem .4rem 0; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
 .claims th:nth-child(1) { width: 32%; } .claims th:nth-child(2) { width: 20%; } summary { cursor: pointer; margin-top: 1rem; }
 th { font-weight: 600; } .claims th { overflow-wrap: normal; } .data td, .data th { overflow-wrap: normal; min-width: 5rem; }
-.verdict { font-weight: 600; white-space: nowrap; } .holds { color: var(--holds); } .partly { color: var(--partly); } .fails { color: var(--fails); } .not-run { color: var(--none); }
+.verdict { font-weight: 600; white-space: nowrap; } .holds { color: var(--holds); } .partly { color: var(--partly); } .fails { color: var(--fails); } .not-decided, .not-run { color: var(--none); }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; font-size: .9rem; } dt { font-weight: 600; } dd { margin: 0; }
-nav { font-size: .9rem; } nav a { margin-right: .8rem; white-space: nowrap; }
+nav { font-size: .9rem; } nav a { margin-right: .8rem; } nav a, a.note { white-space: nowrap; }
 code { background: var(--raised); padding: .1rem .35rem; border-radius: .25rem; font-size: .85em; overflow-wrap: anywhere; } a { color: inherit; }
 @media (max-width: 40rem) { .claims thead { display: none; } .claims tr { display: block; border-bottom: 1px solid var(--line); padding: .6rem 0; } .claims td { display: block; border: 0; padding: .1rem 0; } .claims td[data-name]::before { content: attr(data-name) ": "; color: var(--soft); } }
 `;
@@ -37,7 +37,7 @@ export async function report(all: readonly Conducted[], plan: Plan): Promise<str
   const links = all.filter(isShown).map(({ experiment: { name } }) => `<a href="#${name}">${name}</a>`);
   return page(
     `<h1>Deconstructing Lottery Tickets, run again</h1>
-<p>Zhou, Lan, Liu and Yosinski 2019, <a href="https://arxiv.org/abs/1905.01067">arXiv 1905.01067</a>: what the paper says, and what Seedmask measures. The paper's numbers are recalled: of the 28 values of its table six agree with its abstract or with what others quote of it, the rest could not be checked. Ours are test accuracies in per cent, mean (least to greatest, of how many seeds or tasks); whatever is chosen is chosen on validation rows. A1 to A22 number our acceptance bands: a claim with a band holds where the mean of ours lies in it, an order where four of five seeds show it. Bands are ours, not the paper's. Scale: ${escaped(SCALES[plan.scale])}.</p>
+<p>Zhou, Lan, Liu and Yosinski 2019, <a href="https://arxiv.org/abs/1905.01067">arXiv 1905.01067</a>: what the paper says, and what Seedmask measures. The paper's numbers are recalled: of the 28 values of its table six agree with its abstract or with what others quote of it, the rest could not be checked. Ours are test accuracies in per cent, mean (least to greatest, of how many seeds or tasks); whatever is chosen is chosen on validation rows. A1 to A22 number our acceptance bands: a claim with a band holds where the mean of ours lies in it, an order where four of five seeds show it. A claim is not decided where its cells were run, but not at a scale or level that decides it, and not run where cells that it needs are not there. Bands are ours, not the paper's. Scale: ${escaped(SCALES[plan.scale])}.</p>
 <nav>${links.join(' ')}</nav>
 <details><summary>What criteria and actions are called</summary>${glossary()}</details>
 ${claimsTable("The paper's claims", claimsOf(all, false))}
@@ -63,7 +63,8 @@ ${body}
 </body></html>
 `;
 
-const CLASS: Record<Verdict, string> = { holds: 'holds', partly: 'partly', fails: 'fails', 'not run': 'not-run' };
+/** Whether a verdict is one on what was found; in the order of the page. */
+const DECIDES: Record<Verdict, boolean> = { holds: true, partly: true, fails: true, 'not decided': false, 'not run': false };
 
 /** A claim and the name of the section that shows its figure, if there is one. */
 type Linked = Claim & { readonly figure?: string };
@@ -76,9 +77,10 @@ const claimsOf = (all: readonly Conducted[], beyond: boolean): Linked[] =>
 function claimsTable(title: string, claims: readonly Linked[]): string {
   if (claims.length === 0) return '';
   const of = (verdict: Verdict) => claims.filter((claim) => claim.verdict === verdict);
-  const counts = (Object.keys(CLASS) as Verdict[]).map((verdict) => {
-    const few = of(verdict).filter(isOfFew).length;
-    return `${of(verdict).length} ${verdict}${few > 0 && verdict !== 'not run' ? ` (${few} of one or two seeds)` : ''}`;
+  const given = (Object.keys(DECIDES) as Verdict[]).filter((verdict) => of(verdict).length > 0);
+  const counts = given.map((verdict) => {
+    const few = DECIDES[verdict] ? of(verdict).filter(isOfFew).length : 0;
+    return `${of(verdict).length} ${verdict}${few > 0 ? ` (${few} of one or two seeds)` : ''}`;
   });
   const idle = of('not run');
   return `<h2>${title}</h2>
@@ -88,11 +90,12 @@ ${idle.length > 0 ? `<details><summary>${idle.length} not run</summary>${rowsOf(
 }
 
 function rowsOf(claims: readonly Linked[]): string {
+  if (claims.length === 0) return '';
   const cell = (name: string, text: string, note = '') =>
     `<td${text ? ` data-name="${name}"` : ''}>${escaped(text)}${note ? `<div class="note">${escaped(note)}</div>` : ''}</td>`;
   const rows = claims.map(
     ({ text, paper, accepted, ours, verdict, note, figure }) =>
-      `<tr><td>${escaped(text)}${figure ? ` <a class="note" href="#${figure}">${figure}</a>` : ''}</td>${cell('the paper', paper, accepted && `accepted: ${accepted}`)}${cell('ours', ours, note)}<td class="verdict ${CLASS[verdict]}">${verdict}</td></tr>`,
+      `<tr><td>${escaped(text)}${figure ? ` <a class="note" href="#${figure}">${figure}</a>` : ''}</td>${cell('the paper', paper, accepted && `accepted: ${accepted}`)}${cell('ours', ours, note)}<td class="verdict ${verdict.replace(' ', '-')}">${verdict}</td></tr>`,
   );
   return `<table class="claims"><thead><tr><th>claim</th><th>the paper</th><th>ours</th><th>verdict</th></tr></thead><tbody>
 ${rows.join('\n')}
