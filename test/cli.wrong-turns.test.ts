@@ -39,7 +39,7 @@ path('archive.smk', writeModel({ ...one, tasks: ['a', 'b'].map((id) => ({ ...tas
 path('many.smk', writeModel({ ...one, tasks: Array.from({ length: 30 }, (_, i) => ({ ...task, id: `task-${10 + i}` })) }));
 mkdirSync(join(folder, 'damaged', 'cells'), { recursive: true });
 for (const cell of figure5.cells(planOf('quick')))
-  writeFileSync(join(folder, 'damaged', 'cells', `${nameOf(cell)}.json`), '{"cell":{},"rows":[{}');
+  writeFileSync(join(folder, 'damaged', 'cells', `${nameOf(cell)}.json`), '{"cell":{},"rows":[{}]}');
 mkdirSync(join(folder, 'no-labels'));
 mkdirSync(join(folder, 'empty'));
 symlinkSync('circle', join(folder, 'circle'));

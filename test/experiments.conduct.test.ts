@@ -559,13 +559,29 @@ test('trained weights that are damaged, or of another network or seed, count as 
   expect(disk.get('a')).toEqual(weights);
 });
 
+test('a result that a disk has spoilt is told once by its file, and its cell computed again', async () => {
+  const cells = little[1].cells(plan);
+  const file = join(folder, 'cells', `${nameOf(cells[0])}.json`);
+  const [whole, before] = [readFileSync(file), files()];
+  for (const bytes of [Buffer.alloc(0), whole.subarray(0, whole.length >> 1), Buffer.alloc(9)]) {
+    writeFileSync(file, bytes);
+    const told: string[] = [];
+    const store = openStore(folder, writeFileSafely, undefined, (line) => told.push(line));
+    expect(results(little[1], plan, store).missing).toBe(0);
+    expect(store.result(cells[0])).toBeUndefined();
+    expect(told).toEqual([expect.stringMatching(/^[^\n]*ticket-fc-[^\n]*\.json is damaged: [^\n]+The cell counts as not run$/)]);
+    computed = [];
+    await conduct([little[1]], plan, store, runner);
+    expect([computed, JSON.parse(readFileSync(file, 'utf8')).rows]).toEqual([[nameOf(cells[0])], JSON.parse(String(whole)).rows]);
+  }
+  expect(files()).toEqual(before);
+}, 60_000);
+
 test('a damaged result is one line that names the file and says what to do', () => {
   const [cell, other] = little[0].cells(plan).concat(little[1].cells(plan));
   const file = join(folder, 'cells', `${nameOf(cell)}.json`);
   const whole = readFileSync(file);
   for (const text of [
-    '',
-    '{"cell":',
     '[]',
     '{"cell":{},"rows":[{"a":null}],"seconds":1}',
     JSON.stringify({ cell, rows: [], seconds: 1 }),

@@ -121,7 +121,7 @@ cell twice and collects what was done in between (Redis keeps it for a week). An
         removeLeftOvers(join(options.out, 'cells'), /\.json$/);
         removeLeftOvers(options.out, /\.(csv|html|json|smk|svg)$/);
       }
-      const store = openStore(options.out, writeFileSafely, RELEASE);
+      const store = openStore(options.out, writeFileSafely, RELEASE, warn);
       checkScale(EXPERIMENTS, plan, store);
       if (options.from) takeFrom(options.from, experiments, plan, options, store);
       const quiet = options.json === true;

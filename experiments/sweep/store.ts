@@ -1,5 +1,6 @@
 // A folder of results: cells/NAME.json a cell, each written whole or not at all. What is there is not computed again, so a run that was
-// stopped goes on, and experiments that share cells share their results.
+// stopped goes on, and experiments that share cells share their results. A file that a disk has spoilt is told, and its cell is computed
+// again; one that may be of value elsewhere, as another version's, is refused.
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,7 +10,7 @@ import { type Cell, nameOf, RESULT, type Result, type Row } from '../cells/cell.
 
 export interface Store {
   readonly folder: string;
-  /** What was kept of a cell, or undefined when it has not been run. */
+  /** What was kept of a cell, or undefined when it has not been run or its file is spoilt. */
   result(cell: Cell): Result | undefined;
   /** Keeps what was computed now. */
   add(cell: Cell, rows: readonly Row[], seconds: number): void;
@@ -28,13 +29,20 @@ export interface Store {
 /**
  * @param write writes a file whole or not at all
  * @param release the version of Seedmask that computes cells now
- * @throws SeedmaskError broken-run for a result that is not what was written
+ * @param tell told once of each file that is no JSON, as a full disk may leave one: its cell counts as not run
+ * @throws SeedmaskError (by `result`) broken-run for what is no result of the cell; no-file, over-limit
  */
-export function openStore(folder: string, write: (path: string, bytes: Uint8Array) => void, release?: string): Store {
+export function openStore(
+  folder: string,
+  write: (path: string, bytes: Uint8Array) => void,
+  release?: string,
+  tell: (line: string) => void = console.error,
+): Store {
   const cells = join(folder, 'cells');
   mkdirSync(cells, { recursive: true });
   const fileOf = (cell: Cell) => join(cells, `${nameOf(cell)}.json`);
   const others = new Set<string>();
+  const told = new Set<string>();
   const take = (result: Result) => write(fileOf(result.cell), new TextEncoder().encode(`${JSON.stringify(result)}\n`));
   return {
     folder,
@@ -42,18 +50,22 @@ export function openStore(folder: string, write: (path: string, bytes: Uint8Arra
     result(cell) {
       const file = fileOf(cell);
       if (!existsSync(file)) return undefined;
-      const expected = `the result of ${nameOf(cell)}`;
-      let got = 'another cell';
+      const broken = (got: string, hint: string) =>
+        new SeedmaskError('broken-run', { field: file, got, expected: `the result of ${nameOf(cell)}`, hint });
+      let found: unknown;
       try {
-        const result = RESULT.parse(JSON.parse(readFileSync(file, 'utf8')));
-        if (nameOf(result.cell) === nameOf(cell)) {
-          if (result.release !== undefined && result.release !== release) others.add(result.release);
-          return result;
-        }
+        found = JSON.parse(readText(file));
       } catch (error) {
-        got = error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message;
+        if (!(error instanceof SyntaxError)) throw error;
+        if (!told.has(file)) tell(broken(error.message, 'The cell counts as not run').message);
+        told.add(file);
+        return undefined;
       }
-      throw new SeedmaskError('broken-run', { field: file, got, expected, hint: 'Delete the file: the cell is computed again' });
+      const { data: result, error } = RESULT.safeParse(found);
+      if (!result || nameOf(result.cell) !== nameOf(cell))
+        throw broken(error ? z.prettifyError(error) : 'another cell', 'Delete the file: the cell is computed again');
+      if (result.release !== undefined && result.release !== release) others.add(result.release);
+      return result;
     },
     add: (cell, rows, seconds) => take({ cell, rows: [...rows], seconds: Math.round(100 * seconds) / 100, release }),
     take,
