@@ -103,7 +103,10 @@ test('--from takes the cells that are asked for, each once, and names the experi
     spawnSync(process.execPath, [MAIN, 'experiment', ...words, '--quick', '--draw', '--from', folder, '--out', out], { encoding: 'utf8' });
   expect(experiment('figure-07', '--runs', '3', '--draw').status).toBe(0);
   const cells = figure7.cells(planOf('quick', 2)).length;
-  expect(run('figure-07', 'figure-01').stderr).toBe(`${folder} gives ${cells} cells, none of figure-01; ${cells} copied\n`);
+  expect(run('figure-07', 'figure-01').stderr).toBe(
+    `${folder} gives ${cells} cells, none of figure-01; ${cells} copied\n` +
+      `figure-01 is not drawn: of it ${folder} has no figure-01.csv and no figure-01.json\n`,
+  );
   expect(readdirSync(join(out, 'cells'))).toHaveLength(cells);
   // Figure 8 shares arms with figure 7.
   const shared = figure8.cells(planOf('quick', 2)).filter((cell) => existsSync(at(`cells/${nameOf(cell)}.json`))).length;
@@ -112,6 +115,48 @@ test('--from takes the cells that are asked for, each once, and names the experi
     encoding: 'utf8',
   });
   expect([status, stderr]).toEqual([1, expect.stringMatching(/must be whole cells of what is asked for, got none: [^\n]*\n$/)]);
+});
+
+test('what cannot be drawn of what is asked for is told, with what there is of it and what to do', () => {
+  const [from, out] = ['halves', 'unfinished'].map(at);
+  for (const one of [from, join(out, 'cells')]) mkdirSync(one, { recursive: true });
+  const draw = (...words: string[]) => {
+    const { status, stderr } = spawnSync(process.execPath, [MAIN, 'experiment', ...words, '--draw'], { encoding: 'utf8' });
+    return [status, ...stderr.trimEnd().split('\n')];
+  };
+  const what = 'Leave --draw away: a run that was stopped goes on where it stopped. Or name another scale: --quick, --full or neither';
+  const asked = 'must be a folder with results of';
+  // A run that was killed before its first cell was finished.
+  expect(draw('figure-05', 'figure-02', '--out', out)).toEqual([
+    1,
+    `seedmask: ${out} ${asked} figure-02, figure-05 at the budget scale, got no finished cell that is asked for. ${what}`,
+  ]);
+  expect(draw('all', '--out', at('nowhere'))).toEqual([
+    1,
+    `seedmask: ${at('nowhere')} ${asked} any experiment at the budget scale, got no such folder. ${what}`,
+  ]);
+  for (const name of readdirSync(at('cells'))) writeFileSync(join(out, 'cells', name), readFileSync(at(`cells/${name}`)));
+  expect(draw('figure-07', '--out', out)).toEqual([
+    1,
+    `seedmask: ${out} ${asked} figure-07 at the budget scale, got cells of the quick scale alone. ${what}`,
+  ]);
+  expect(draw('figure-07', 'figure-01', '--quick', '--out', out)).toEqual([
+    0,
+    `figure-01 is not drawn: of it ${out} has no finished cell that is asked for`,
+  ]);
+  // Of another folder, one of the two files.
+  for (const name of ['figure-07.csv', 'figure-07.json']) writeFileSync(join(from, name), text(name));
+  writeFileSync(join(from, 'figure-07b.json'), text('figure-07.json'));
+  expect(draw('figure-07', 'figure-07b', '--quick', '--from', from, '--out', at('half-drawn'))).toEqual([
+    0,
+    expect.stringMatching(/ gives \d+ cells, none of figure-07b; \d+ copied$/),
+    `figure-07b is not drawn: of it ${from} has no figure-07b.csv`,
+  ]);
+  expect(draw('figure-07', '--from', from, '--out', at('not-drawn'))).toEqual([
+    1,
+    `${from} gives 0 cells, none of figure-07; 0 copied`,
+    `seedmask: ${from} ${asked} figure-07 at the budget scale, got no rows of the budget scale. ${what}`,
+  ]);
 });
 
 test('cells whose data is not here are left out in one line; an experiment asked for by name that can run nothing is refused', () => {

@@ -297,7 +297,7 @@ test.each<[what: string, words: string[], line: RegExp]>([
   [
     'nothing to draw',
     ['experiment', 'figure-07', '--draw', '--out', 'empty'],
-    /empty must be a folder that holds results of figure-07 at the budget scale, got none. Leave --draw away/,
+    /empty must be a folder with results of figure-07 at the budget scale, got no finished cell that is asked for. Leave --draw away: a run/,
   ],
   [
     'results that are damaged',

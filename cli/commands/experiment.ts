@@ -1,7 +1,7 @@
 // seedmask experiment: the paper's figures and tables, each with one command. Results are tidy CSV, JSON and SVG in a folder, with one
 // HTML report over all that the folder holds; a run that was stopped goes on where it stopped.
 
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +9,7 @@ import { Command, Option } from 'commander';
 import { SeedmaskError } from '../../codec/index.js';
 import { type Cell, dataOfCell, nameOf } from '../../experiments/cells/cell.js';
 import type { Plan } from '../../experiments/cells/grids.js';
-import { MOST_RUNS, MOST_TASKS, type ScaleName, TASKS } from '../../experiments/cells/scale.js';
+import { MOST_RUNS, MOST_TASKS, SCALES, type ScaleName, TASKS } from '../../experiments/cells/scale.js';
 import type { Experiment } from '../../experiments/evidence/experiment.js';
 import { EXPERIMENTS } from '../../experiments/index.js';
 import {
@@ -25,7 +25,7 @@ import {
   usable,
 } from '../../experiments/sweep/conduct.js';
 import { openPool, runHere, type SharedShelf } from '../../experiments/sweep/pool.js';
-import { takeOver, takeShown } from '../../experiments/sweep/published.js';
+import { shownIn, takeOver, takeShown } from '../../experiments/sweep/published.js';
 import { runOnQueue } from '../../experiments/sweep/queue.js';
 import { addressOf, connect, PATIENCE, QUEUE_FORM } from '../../experiments/sweep/redis.js';
 import { report } from '../../experiments/sweep/report.js';
@@ -114,7 +114,7 @@ cell twice and collects what was done in between (Redis keeps it for a week). An
       const plan = planOf(scale, options.runs, options.tasks);
       if (!experiments.some(ofSeeds)) refuseGiven(command, ['runs'], 'an experiment of several seeds, such as figure-07');
       if (!experiments.some(({ ofTasks }) => ofTasks)) refuseGiven(command, ['tasks'], 'an experiment of tasks, such as permutations');
-      if (options.draw && !options.from && !holdsResults(options.out)) throw nothingToDraw(chosen, scale, options.out);
+      if (options.draw && !options.from && !holdsResults(options.out)) throw nothingToDraw(experiments, scale, options);
       makeFolder(options.out);
       makeFolder(join(options.out, 'cells'));
       if (!options.draw) {
@@ -132,7 +132,11 @@ cell twice and collects what was done in between (Redis keeps it for a week). An
       // What the folder has of others goes into the report: what is wrong with it is told before anything is run.
       for (const one of EXPERIMENTS) if (!experiments.includes(one)) results(one, heldPlan(one, scale, store), store);
       const conducted = options.draw ? await drawn(experiments, scale, options, store) : await conduct(experiments, plan, store, run);
-      if (conducted.length === 0) throw nothingToDraw(chosen, scale, options.out);
+      if (conducted.length === 0) throw nothingToDraw(experiments, scale, options);
+      const left = experiments.filter((one) => !conducted.some(({ experiment }) => experiment === one));
+      if (!chosen.includes('all'))
+        for (const one of left)
+          process.stderr.write(`${one.name} is not drawn: of it ${options.from ?? options.out} has ${lackOf(one, scale, options)}\n`);
       const all = EXPERIMENTS.map(
         (one) => conducted.find(({ experiment }) => experiment === one) ?? results(one, heldPlan(one, scale, store), store),
       );
@@ -165,7 +169,7 @@ function takeFrom(from: string, experiments: readonly Experiment[], plan: Plan, 
   const { given, copied } = takeOver(from, all, wanted, store, draw);
   const none = experiments
     .filter((one) => !one.cells(planHere(one)).some((cell) => given.has(nameOf(cell))))
-    .filter(({ name }) => !draw || !existsSync(join(from, `${name}.json`)))
+    .filter(({ name }) => !draw || shownIn(from, name)?.scale !== scale)
     .map(({ name }) => name);
   const and = none.length > 0 ? `, none of ${none.join(', ')}` : '';
   process.stderr.write(`${from} gives ${counted(given.size, 'cell')}${and}; ${copied} copied\n`);
@@ -197,13 +201,29 @@ async function drawn(experiments: readonly Experiment[], scale: ScaleName, told:
   return conducted;
 }
 
-const nothingToDraw = (names: readonly string[], scale: ScaleName, folder: string): SeedmaskError =>
-  new SeedmaskError('bad-store', {
-    field: folder,
-    expected: `a folder that holds results of ${names.join(', ')} at the ${scale} scale`,
-    got: 'none',
-    hint: 'Leave --draw away to compute them',
+/** What a folder has of an experiment that cannot be drawn: files in the one that results are taken from, else cells. */
+function lackOf({ name, cells }: Experiment, scale: ScaleName, { from, out }: Options): string {
+  if (from) {
+    const absent = [`${name}.csv`, `${name}.json`].filter((file) => !existsSync(join(from, file)));
+    return absent.length > 0 ? `no ${absent.join(' and no ')}` : `no rows of the ${scale} scale`;
+  }
+  if (!existsSync(out)) return 'no such folder';
+  const there = new Set(existsSync(join(out, 'cells')) ? readdirSync(join(out, 'cells')) : []);
+  const hasCells = (one: ScaleName) => cells(planOf(one)).some((cell) => there.has(`${nameOf(cell)}.json`));
+  const other = SCALES.find((one) => one !== scale && hasCells(one));
+  return other ? `cells of the ${other} scale alone` : 'no finished cell that is asked for';
+}
+
+function nothingToDraw(experiments: readonly Experiment[], scale: ScaleName, options: Options): SeedmaskError {
+  const names = experiments.length === EXPERIMENTS.length ? 'any experiment' : experiments.map(({ name }) => name).join(', ');
+  const [lack, ...others] = new Set(experiments.map((one) => lackOf(one, scale, options)));
+  return new SeedmaskError('bad-store', {
+    field: options.from ?? options.out,
+    expected: `a folder with results of ${names} at the ${scale} scale`,
+    got: others.length === 0 ? lack : 'none',
+    hint: 'Leave --draw away: a run that was stopped goes on where it stopped. Or name another scale: --quick, --full or neither',
   });
+}
 
 /** How it went, then a line a claim. */
 const linesOf = ({ experiment, rows, missing, claims }: Conducted): string[] => [

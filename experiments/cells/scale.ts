@@ -67,6 +67,8 @@ export const RUNS: Record<ScaleName, (network: NetworkName) => number> = {
   full: () => 5,
 };
 
+export const SCALES = Object.keys(RUNS) as ScaleName[];
+
 /** As many tasks as can be named in order, and far more seeds than can be run. */
 export const [MOST_TASKS, MOST_RUNS] = [9999, 9999];
 

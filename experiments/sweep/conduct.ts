@@ -86,13 +86,13 @@ export async function conduct(experiments: readonly Experiment[], plan: Plan, st
 export function checkScale(experiments: readonly Experiment[], plan: Plan, store: Store): void {
   for (const { name } of experiments) {
     if (store.read(`${name}.json`) === undefined) continue;
-    const { scale = 'none that can be read' } = headOf(name, store) ?? {};
-    if (scale === plan.scale) continue;
+    const held = headOf(name, store)?.scale;
+    if (held === plan.scale) continue;
     throw new SeedmaskError('bad-run', {
       field: join(store.folder, `${name}.json`),
-      got: `scale ${scale}`,
+      got: `scale ${held ?? 'none that can be read'}`,
       expected: `scale ${plan.scale}`,
-      hint: 'Choose another folder with --out, or delete the file.',
+      hint: `${held ? 'Name its scale (--quick, --full or neither)' : 'Delete the file'}, or choose another folder with --out`,
     });
   }
 }
