@@ -38,7 +38,10 @@ const commands: Record<string, readonly [about: string, load: () => Promise<{ ma
   serve: ['serve model files over HTTP', () => import('./commands/serve.js')],
   contents: ['list a folder of model files by content id, for replicas to pull from a web host', () => import('./commands/contents.js')],
   keys: ['API keys for seedmask serve', () => import('./commands/keys.js')],
-  experiment: ["the paper's figures and tables: runs what is missing, then draws", () => import('./commands/experiment.js')],
+  experiment: [
+    'figures and tables of the lottery-ticket paper (Zhou et al. 2019): runs what is missing, then draws',
+    () => import('./commands/experiment.js'),
+  ],
   worker: ['computes cells of experiments that wait in a queue (seedmask experiment --queue)', () => import('./commands/worker.js')],
   data: ['list and fetch data sets', () => import('./commands/data.js')],
   demo: ["the paper's story on MNIST, then a server with every model made", () => import('./commands/demo.js')],

@@ -1,4 +1,4 @@
-// The paper's figures and tables, and what we add, in the order of the report.
+// The paper's figures and tables, and what we add, in the order of the report; and the paper's figures that one of another name shows.
 
 import type { Experiment } from './evidence/experiment.js';
 import { earlyMasks } from './figures/early-masks.js';
@@ -47,3 +47,10 @@ export const EXPERIMENTS: readonly Experiment[] = [
   unusedOutputs,
   transfer,
 ];
+
+/** Names that are taken too: figures of the paper that an experiment of another name shows. */
+export const SHOWN_BY: Readonly<Record<string, string>> = {
+  'figure-03': figure2.name,
+  'figure-06': figure5.name,
+  'figure-09': figure5.name,
+};

@@ -11,7 +11,7 @@ import { type Cell, dataOfCell, nameOf } from '../../experiments/cells/cell.js';
 import type { Plan } from '../../experiments/cells/grids.js';
 import { MOST_RUNS, MOST_TASKS, SCALES, type ScaleName, TASKS } from '../../experiments/cells/scale.js';
 import type { Experiment } from '../../experiments/evidence/experiment.js';
-import { EXPERIMENTS } from '../../experiments/index.js';
+import { EXPERIMENTS, SHOWN_BY } from '../../experiments/index.js';
 import {
   type Conducted,
   checkScale,
@@ -59,8 +59,11 @@ export function makeCommand(): Command {
   const list = EXPERIMENTS.map(({ name, about, minutes }) => `  ${name.padEnd(width)}  ${String(minutes).padStart(4)} min  ${about}`).join(
     '\n',
   );
+  const others = Object.keys(SHOWN_BY);
+  const known = named([...names, ...others, 'all']);
+  const experimentOf = (text: string) => SHOWN_BY[known(text)] ?? text;
   return new Command('experiment')
-    .argument('<name...>', 'experiments, or all', (name: string, before: string[] = []) => [...before, named([...names, 'all'])(name)])
+    .argument('<name...>', 'experiments, or all', (name: string, before: string[] = []) => [...before, experimentOf(name)])
     .option(
       '--runs <n>',
       'seeds 0 .. n-1 of those that have several; default: 5 of fc, 3 of the others, 2 with --quick, 5 with --full',
@@ -72,16 +75,17 @@ export function makeCommand(): Command {
       upTo(MOST_TASKS, 'tasks'),
     )
     .addOption(
-      new Option('--quick', 'a shortened run that proves the path: about a minute, two or three of convolutional networks').conflicts(
-        'full',
-      ),
+      new Option(
+        '--quick',
+        'a shortened run that shows the path and decides nothing: about a minute, two or three of convolutional networks',
+      ).conflicts('full'),
     )
     .option(
       '--full',
       "the paper's definition: all rows, epochs and rounds (fc: hours to days; convolutional networks: months on one machine)",
     )
     .addOption(new Option('--draw', 'draw from what the folder holds; run nothing').conflicts(['threads', 'queue']))
-    .addOption(threadsOption('cells at a time; default: one a core'))
+    .addOption(threadsOption('cells (one training each) at a time; default: one a core'))
     .addOption(new Option('--queue <url>', `have cells run by the workers of a queue: ${QUEUE_FORM}`).conflicts('threads'))
     .option(
       '--from <folder>',
@@ -92,8 +96,9 @@ export function makeCommand(): Command {
     .addHelpText(
       'after',
       `
-Experiments, with minutes at the budget scale on two cores:
+Experiments, with minutes on two cores at the budget scale, that of a run without --quick and --full:
 ${list}
+Taken too: ${others.map((name) => `${name}, which is in ${SHOWN_BY[name]}`).join('; ')}.
 
 Examples:
   seedmask experiment figure-07 --quick --out quick
@@ -103,6 +108,7 @@ Examples:
   seedmask experiment figure-07 --from experiments/results --runs 10 --out more
   seedmask experiment all --out results --queue redis://lab:6379      and on every machine: seedmask worker --queue redis://lab:6379
 
+fc takes MNIST, conv2, conv4 and conv6 CIFAR-10: seedmask data get mnist, seedmask data get cifar10.
 A run that was stopped goes on when it is started again: tickets after their last round, the paper's learned masks after one of their
 last epochs. --draw shows how far it is, with as many seeds and tasks as were asked for.
 With --queue the missing cells wait in Redis for workers, and their results are stored as they come. Stopped and started again, it adds no

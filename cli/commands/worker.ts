@@ -31,7 +31,7 @@ const THREAD = fileURLToPath(new URL('../experiment-thread.js', import.meta.url)
 export function makeCommand(): Command {
   return new Command('worker')
     .requiredOption('--queue <url>', QUEUE_FORM)
-    .addOption(threadsOption('cells at a time; default: one a core'))
+    .addOption(threadsOption('cells (one training each) at a time; default: one a core'))
     .option('--lock <seconds>', 'silence after which a worker counts as dead and its cells go to others', upTo(HOUR, 'seconds'), 30)
     .option('--drain', 'end when the queue has no cell left that can be computed here')
     .option('--json', 'print one JSON object at the end')
