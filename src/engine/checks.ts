@@ -2,7 +2,7 @@
 // found and what was expected.
 
 import { inputs, kept, type Network, outputs, type Parameters, ShapeError, totalWeights, weighted } from '../network.js';
-import type { AdamOptions, BernoulliStepOptions, InputTransform, Scores, Selection, TrainingSet } from './engine.js';
+import type { AdamOptions, BernoulliStepOptions, DenseStart, InputTransform, Scores, Selection, TrainingSet } from './engine.js';
 
 /** Throws ShapeError unless `raw` holds rows x width values. */
 export function checkInputs(raw: Uint8Array | Float32Array, rows: number, width: number): void {
@@ -28,6 +28,11 @@ export function checkParameters(network: Network, { weights, biases }: Parameter
     checkLength(`weights of layer ${i}`, weights[i].length, layer.weights);
     if (biases) checkLength(`biases of layer ${i}`, biases[i]?.length ?? 0, layer.output[2]);
   });
+}
+
+/** The same of parameters to begin with, and of the moments to go on with, where there are any. */
+export function checkStart(network: Network, { moments, ...parameters }: DenseStart): void {
+  for (const values of moments ? [parameters, moments.first, moments.second] : [parameters]) checkParameters(network, values);
 }
 
 /** Throws ShapeError unless there is one score per weight, and of velocities, where there are any, one too. */

@@ -125,6 +125,22 @@ export interface Trainer {
   free(): void;
 }
 
+/** What Adam carries into the next step. */
+export interface Moments {
+  /** Running means of the gradients. */
+  readonly first: Parameters;
+  /** The same of their squares. */
+  readonly second: Parameters;
+  /** beta1 and beta2 to the power of the steps taken, as so many products gave them. */
+  readonly powers: readonly [number, number];
+}
+
+/** Parameters to begin with, or to go on with. */
+export interface DenseStart extends Parameters {
+  /** Default: those before the first step. */
+  readonly moments?: Moments;
+}
+
 /** Trains float weights and biases. */
 export interface DenseTrainer extends Trainer {
   /** d loss / d bias of a weighted layer, of the last `gradients`: ask before the step. */
@@ -132,6 +148,8 @@ export interface DenseTrainer extends Trainer {
   adam(options: AdamOptions): void;
   sgd(options: SgdOptions): void;
   parameters(): { weights: Float32Array[]; biases: Float32Array[] };
+  /** Of Adam; a trainer made of these and the parameters goes on with the same bits. */
+  moments(): Moments;
 }
 
 /** Scores to begin with, or to go on with. */
@@ -214,7 +232,7 @@ export interface Engine {
    * @param mask trains only the weights it keeps: a lottery ticket. The others keep their start values, and their gradients are
    * reported as 0. Where those values are 0, cost falls with the density.
    */
-  denseTrainer(network: Network, data: TrainingSet, start: Parameters, batch: number, mask?: Mask): DenseTrainer;
+  denseTrainer(network: Network, data: TrainingSet, start: DenseStart, batch: number, mask?: Mask): DenseTrainer;
   topkTrainer(network: Network, data: TrainingSet, start: Scores, selection: Selection, batch: number): TopkTrainer;
   /** Starts with draw 0. */
   bernoulliTrainer(network: Network, data: TrainingSet, start: Scores, rescale: boolean, batch: number): BernoulliTrainer;

@@ -11,10 +11,10 @@ import {
   type Batch,
   checkAdam,
   checkKeep,
-  checkParameters,
   checkRanked,
   checkScores,
   checkSelection,
+  checkStart,
   pick,
   pushOf,
   untilFreed,
@@ -23,6 +23,7 @@ import { drawMask } from './draws.js';
 import type {
   AdamOptions,
   BernoulliTrainer,
+  DenseStart,
   DenseTrainer,
   Engine,
   Scores,
@@ -73,21 +74,30 @@ function denseTrainer(
   gradientsOf: GradientsOf,
   network: Network,
   data: TrainingSet,
-  start: Parameters,
+  start: DenseStart,
   batch: number,
   mask?: Mask,
 ): DenseTrainer {
-  checkParameters(network, start);
+  checkStart(network, start);
   if (mask) checkMask(network, mask);
-  const weights = start.weights.map((w) => w.slice());
-  const biases = start.biases ? start.biases.map((b) => b.slice()) : weighted(network).map((layer) => new Float32Array(layer.output[2]));
-  const { layers, standing, gradients, ...shared } = gradientsOf(network, data, batch, weights, biases);
-  const variables = [
-    ...weights.map((value, i) => ({ value, gradient: layers[i].dW })),
-    ...biases.map((value, i) => ({ value, gradient: layers[i].dBias })),
-  ].map((variable) => ({ ...variable, m: like(variable.value), v: like(variable.value), velocity: like(variable.value) }));
-  let beta1t = 1;
-  let beta2t = 1;
+  /** What is given of weights and biases, and 0 of those it has not. */
+  const copyOf = (given?: Parameters) => ({
+    weights: weighted(network).map(({ weights }, i) => given?.weights[i].slice() ?? new Float32Array(weights)),
+    biases: weighted(network).map(({ output }, i) => given?.biases?.[i].slice() ?? new Float32Array(output[2])),
+  });
+  const { moments } = start;
+  const [values, first, second, velocities] = [copyOf(start), copyOf(moments?.first), copyOf(moments?.second), copyOf()];
+  const { layers, standing, gradients, ...shared } = gradientsOf(network, data, batch, values.weights, values.biases);
+  const variables = layers.flatMap(({ dW, dBias }, i) =>
+    (['weights', 'biases'] as const).map((of) => ({
+      gradient: of === 'weights' ? dW : dBias,
+      value: values[of][i],
+      m: first[of][i],
+      v: second[of][i],
+      velocity: velocities[of][i],
+    })),
+  );
+  let [beta1t, beta2t] = moments?.powers ?? [1, 1];
   return {
     ...shared,
     gradients(rows) {
@@ -113,7 +123,8 @@ function denseTrainer(
       standing.use();
       for (const { value, gradient, velocity } of variables) sgd(options, gradient, velocity, value);
     },
-    parameters: () => ({ weights: weights.map((w) => w.slice()), biases: biases.map((b) => b.slice()) }),
+    parameters: () => copyOf(values),
+    moments: () => ({ first: copyOf(first), second: copyOf(second), powers: [beta1t, beta2t] }),
     free: nothing,
   };
 }

@@ -1,20 +1,20 @@
 // Training of networks with convolutions and pools: the layers of conv.ts, forward and backward over a batch, with the optimiser
 // kernels of assembly/training.ts. A step is two tapes: loss and gradients, then the update.
 
-import { checkMask, countKept, inputs, kept, type Mask, type Network, outputs, type Parameters } from '../../network.js';
+import { checkMask, countKept, inputs, kept, type Mask, type Network, outputs } from '../../network.js';
 import {
   Batch,
   checkBatch,
   checkInputs,
   checkKeep,
-  checkParameters,
   checkRanked,
   checkRows,
   checkSelection,
+  checkStart,
   checkTrainingSet,
   pick,
 } from '../checks.js';
-import type { DenseTrainer, Scores, Selection, TopkTrainer, Trainer, TrainingSet } from '../engine.js';
+import type { DenseStart, DenseTrainer, Scores, Selection, TopkTrainer, Trainer, TrainingSet } from '../engine.js';
 import { AdamSteps } from './adam.js';
 import { stack, type WeightedLayer } from './conv.js';
 import { download, outputsOf, unpad, upload, type Weights } from './conv-memory.js';
@@ -129,11 +129,11 @@ export function createConvDenseTrainer(
   machine: Machine,
   network: Network,
   data: TrainingSet,
-  start: Parameters,
+  start: DenseStart,
   batch: number,
   mask?: Mask,
 ): DenseTrainer {
-  checkParameters(network, start);
+  checkStart(network, start);
   if (mask) checkMask(network, mask);
   const densities = start.weights.map((w) => w.reduce((count, value) => count + (value === 0 ? 0 : 1), 0) / w.length);
   // Weights that are 0 and trained will not stay 0.
@@ -149,10 +149,8 @@ export function createConvDenseTrainer(
     );
     return bits;
   });
-  const variables = layers.flatMap(({ value, gradient, bias, dBias, weights }, i) => {
-    write(start.weights[i], value, weights);
-    if (start.biases) machine.f32(bias, weights.units).set(start.biases[i]);
-    return [
+  const variables = layers.flatMap(({ value, gradient, bias, dBias, weights }) =>
+    [
       { value, gradient, count: weights.count },
       { value: bias, gradient: dBias, count: pad4(weights.units) },
     ].map((variable) => ({
@@ -160,9 +158,25 @@ export function createConvDenseTrainer(
       m: own.bytes(variable.count * 4),
       v: own.bytes(variable.count * 4),
       velocity: own.bytes(variable.count * 4),
-    }));
+    })),
+  );
+  const { first, second } = start.moments ?? {};
+  layers.forEach(({ weights }, i) => {
+    const [ofWeights, ofBiases] = variables.slice(2 * i);
+    for (const [from, to] of [
+      [start, 'value'],
+      [first, 'm'],
+      [second, 'v'],
+    ] as const) {
+      if (from) write(from.weights[i], ofWeights[to], weights);
+      if (from?.biases) machine.f32(ofBiases[to], weights.units).set(from.biases[i]);
+    }
   });
-  const adamSteps = new AdamSteps();
+  const all = (kind: 'value' | 'm' | 'v') => ({
+    weights: layers.map(({ weights }, i) => read(variables[2 * i][kind], weights)),
+    biases: layers.map(({ weights }, i) => machine.f32(variables[2 * i + 1][kind], weights.units).slice()),
+  });
+  const adamSteps = new AdamSteps(start.moments);
   return {
     ...shared,
     gradients(rows) {
@@ -185,10 +199,8 @@ export function createConvDenseTrainer(
       standing.use();
       machine.run(variables.map((p) => ['sgd', p.value, p.velocity, p.gradient, p.count, learningRate, momentum]));
     },
-    parameters: () => ({
-      weights: layers.map(({ value, weights }) => read(value, weights)),
-      biases: layers.map(({ bias, weights }) => machine.f32(bias, weights.units).slice()),
-    }),
+    parameters: () => all('value'),
+    moments: () => ({ first: all('m'), second: all('v'), powers: adamSteps.powers }),
     free: () => own.free(),
   };
 }

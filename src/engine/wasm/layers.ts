@@ -68,6 +68,9 @@ export interface TrainedLayer {
   readonly constants: number;
   readonly bias: number;
   readonly dBias: number;
+  /** Adam's moments of the biases, the second behind the first; of the weights they are where other rules have velocity and constants. */
+  readonly biasState: number;
+  readonly biasSecond: number;
   readonly rule: number;
 }
 
@@ -161,7 +164,8 @@ export class Layers {
       return field;
     });
     this.layers = this.#fields.map((field) => ({
-      ...(field as Omit<TrainedLayer, 'at' | 'rule' | 'count'>),
+      ...(field as Omit<TrainedLayer, 'at' | 'rule' | 'count' | 'biasSecond'>),
+      biasSecond: field.biasState + tiles(field.units) * TILE,
       at: own.bytes(FIELDS.length * 4),
       rule: own.bytes(16 * 4),
       count: tiles(field.units) * field.fanIn * 32,

@@ -1,22 +1,22 @@
 // Training on the wasm engine: `gradients` runs the samples phase, a step runs the inputs phase, in which weight gradients are made
 // and used up in registers (layers.ts). A weight gradient that somebody asks for is made again from what the phases left.
 
-import { checkMask, countKept, kept, type Mask, type Network, nonzero, type Parameters } from '../../network.js';
+import { checkMask, countKept, kept, type Mask, type Network, nonzero } from '../../network.js';
 import {
   Batch,
   checkBatch,
   checkInputs,
   checkKeep,
-  checkParameters,
   checkRanked,
   checkRows,
   checkScores,
   checkSelection,
+  checkStart,
   checkTrainingSet,
   pick,
   pushOf,
 } from '../checks.js';
-import type { BernoulliTrainer, DenseTrainer, Scores, Selection, TopkTrainer, Trainer, TrainingSet } from '../engine.js';
+import type { BernoulliTrainer, DenseStart, DenseTrainer, Scores, Selection, TopkTrainer, Trainer, TrainingSet } from '../engine.js';
 import { AdamSteps } from './adam.js';
 import { highest } from './highest.js';
 import { Layers, type Rule } from './layers.js';
@@ -101,21 +101,34 @@ export function createDenseTrainer(
   machine: Machine,
   network: Network,
   data: TrainingSet,
-  start: Parameters,
+  start: DenseStart,
   batch: number,
   mask?: Mask,
 ): DenseTrainer {
-  checkParameters(network, start);
+  checkStart(network, start);
   checkTrainingSet(network, data, batch);
   if (mask) checkMask(network, mask);
   const layers = new Layers(machine, network, data, batch, { biased: true, lists: mask !== undefined, drawn: false });
   const { verbs, step, standing, ready } = core(machine, layers, data, batch);
+  const { first, second } = start.moments ?? {};
   layers.layers.forEach((layer, i) => {
+    const { velocity, constants, bias, biasState, biasSecond, units } = layer;
     layers.uploadWeights(i, start.weights[i]);
-    if (start.biases) machine.f32(layer.bias, layer.units).set(start.biases[i]);
+    if (first) layers.upload(i, first.weights[i], velocity);
+    if (second) layers.upload(i, second.weights[i], constants);
+    for (const [from, to] of [
+      [start, bias],
+      [first, biasState],
+      [second, biasSecond],
+    ] as const)
+      if (from?.biases) machine.f32(to, units).set(from.biases[i]);
     if (mask) layers.fix(i, mask[i], restIsZero(start.weights[i], mask[i]) && runsOnLists(i, countKept(mask[i]), start.weights[i].length));
   });
-  const adamSteps = new AdamSteps();
+  const adamSteps = new AdamSteps(start.moments);
+  const read = (weights: 'w' | 'velocity' | 'constants', biases: 'bias' | 'biasState' | 'biasSecond') => ({
+    weights: layers.layers.map((layer, i) => layers.download(i, layer[weights])),
+    biases: layers.layers.map((layer) => machine.f32(layer[biases], layer.units).slice()),
+  });
   return {
     ...verbs,
     weightGradient(i) {
@@ -135,10 +148,8 @@ export function createDenseTrainer(
     sgd({ learningRate, momentum }) {
       step(layers.layers.map(() => ({ kind: 'sgd', rate: learningRate, momentum })));
     },
-    parameters: () => ({
-      weights: layers.layers.map((layer, i) => layers.download(i, layer.w)),
-      biases: layers.layers.map((layer) => machine.f32(layer.bias, layer.units).slice()),
-    }),
+    parameters: () => read('w', 'bias'),
+    moments: () => ({ first: read('velocity', 'biasState'), second: read('constants', 'biasSecond'), powers: adamSteps.powers }),
     free: () => layers.own.free(),
   };
 }
