@@ -1,5 +1,6 @@
-// What experiments have trained, in a folder, a safetensors file each with its name inside: weights that several cells start from, and how
-// far a cell came that is under way: of iterative pruning its last round, with the rows up to it, of a learned mask scores and velocities.
+// What was trained, in a folder, a safetensors file each with its name inside: weights that several cells start from, and how far a cell or
+// a training came that is under way. Of iterative pruning it is the last round, with the rows up to it; of weights and of a learned mask it
+// is the state between two epochs: what the optimiser carries, and the best mask so far.
 
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,23 +9,64 @@ import { readSafetensors, SeedmaskError, type Tensor, type TensorFile, writeSafe
 import { RESULT } from '../experiments/cells/cell.js';
 import type { Begun, Shelf } from '../experiments/cells/lab.js';
 import type { SharedShelf } from '../experiments/sweep/pool.js';
-import { keptBytes, type Network, type Parameters, weighted, weightShapes } from '../src/network.js';
-import type { MaskRun } from '../src/train.js';
+import { keptBytes, type Network, type Parameters, weighted } from '../src/network.js';
+import type { DenseRun, MaskRun } from '../src/train.js';
+import type { Resumable } from '../src/training-options.js';
 import { makeFolder, writeFileSafely } from './files.js';
 import { bitsOf, fromTensors, pickTensor, toTensors } from './rounds.js';
 
 /** What stands beside a round's tensors. */
 const BEGUN = z.object({ valAccuracy: z.number(), rows: RESULT.shape.rows });
 
-/** The same beside what a mask is learned from. */
-const BEGUN_MASK = z.object({ epoch: z.int().min(1), best: z.object({ epoch: z.int().min(0), valAccuracy: z.number() }) });
+/** Values a layer, one a weight or one a unit. */
+type Arrays = readonly Tensor['values'][];
 
-/** Milliseconds between two stores of a mask that is learned: an epoch of a small network takes less than writing it would be worth. */
-const MASK_EVERY = 20_000;
+/** How a training under way is stored: arrays by name, and what stands beside them. */
+interface Form<Run> {
+  readonly write: (run: Run) => { readonly arrays: Readonly<Record<string, Arrays>>; readonly about: object };
+  /** @param all the arrays of a name: one value a weight, or a unit */
+  readonly read: (about: unknown, all: <T extends Tensor['values']>(name: string, ofUnits?: boolean) => T[]) => Run;
+}
+
+const ABOUT_MASK = z.object({ epoch: z.int().min(1), best: z.object({ epoch: z.int().min(0), valAccuracy: z.number() }) });
+const MASK: Form<MaskRun> = {
+  write: ({ epoch, scores, velocities, best: { mask, ...best } }) => ({
+    arrays: {
+      ...{ score: scores, velocity: velocities },
+      ...(best.epoch > 0 && { mask: mask.map((bits, i) => keptBytes(bits, scores[i].length)) }),
+    },
+    about: { epoch, best },
+  }),
+  read(about, all) {
+    const { epoch, best } = ABOUT_MASK.parse(about);
+    const mask = best.epoch > 0 ? all<Uint8Array>('mask').map(bitsOf) : [];
+    return { epoch, scores: all('score'), velocities: all('velocity'), best: { ...best, mask } };
+  },
+};
+
+const POWER = z.number().min(0).lt(1);
+const ABOUT_WEIGHTS = z.object({ epoch: z.int().min(1), valAccuracy: z.number(), powers: z.tuple([POWER, POWER]) });
+const WEIGHTS: Form<DenseRun> = {
+  write: ({ epoch, valAccuracy, weights, biases, moments: { first, second, powers } }) => ({
+    arrays: {
+      ...{ weight: weights, 'weight.first': first.weights, 'weight.second': second.weights },
+      ...{ bias: biases!, 'bias.first': first.biases!, 'bias.second': second.biases! },
+    },
+    about: { epoch, valAccuracy, powers },
+  }),
+  read(about, all) {
+    const { powers, ...rest } = ABOUT_WEIGHTS.parse(about);
+    const both = (of = ''): Parameters => ({ weights: all(`weight${of}`), biases: all(`bias${of}`, true) });
+    return { ...rest, ...both(), moments: { first: both('.first'), second: both('.second'), powers } };
+  },
+};
+
+/** Milliseconds between two stores of a training under way: an epoch of a small network takes less than writing it would be worth. */
+const EVERY = 20_000;
 
 /** A file that is damaged, or is of another network or seed, counts as forgotten: what it held is trained again and stored over it. */
-export function shelfIn(folder: string, { maskEvery = MASK_EVERY } = {}): Shelf & SharedShelf {
-  let lastMask = performance.now();
+export function shelfIn(folder: string, { every = EVERY } = {}): Shelf & SharedShelf {
+  let last = performance.now();
   const fileOf = (name: string) => join(folder, `${name}.safetensors`);
   function found(name: string): TensorFile | undefined {
     let bytes: Uint8Array;
@@ -45,8 +87,28 @@ export function shelfIn(folder: string, { maskEvery = MASK_EVERY } = {}): Shelf 
       if (!(error instanceof SeedmaskError && error.code === 'cannot-write')) throw error;
     }
   }
+  /** Trainings of one form on their way. */
+  const underWay =
+    <Run>(form: Form<Run>) =>
+    (name: string, network: Network): Resumable<Run> => {
+      const file = found(name);
+      return {
+        begun: file && intact(() => form.read(JSON.parse(file.metadata.get('begun') ?? ''), reader(network, file))),
+        onEpoch(run) {
+          if (performance.now() - last < every) return;
+          const { arrays, about } = form.write(run());
+          const tensors = Object.entries(arrays).flatMap(([kind, layers]) =>
+            layers.map((values, i): [string, Tensor] => [`layers.${i}.${kind}`, { shape: [values.length], values }]),
+          );
+          write(name, tensors, { begun: JSON.stringify(about) });
+          last = performance.now();
+        },
+      };
+    };
   return {
     folder,
+    weights: underWay(WEIGHTS),
+    masks: underWay(MASK),
     get(name) {
       const file = found(name);
       if (!file) return undefined;
@@ -68,22 +130,6 @@ export function shelfIn(folder: string, { maskEvery = MASK_EVERY } = {}): Shelf 
     putBegun(name, network, { last, rows }) {
       write(name, toTensors(network, last), { begun: JSON.stringify({ valAccuracy: last.valAccuracy, rows }) });
     },
-    begunMask(name, network) {
-      const file = found(name);
-      return file && intact(() => begunMaskOf(network, file));
-    },
-    putBegunMask(name, network, run) {
-      if (performance.now() - lastMask < maskEvery) return;
-      const { epoch, scores, velocities, best } = run();
-      const tensors = weightShapes(network).flatMap((shape, i): [string, Tensor][] => [
-        [`layers.${i}.score`, { shape, values: scores[i] }],
-        [`layers.${i}.velocity`, { shape, values: velocities[i] }],
-        ...(best.epoch > 0 ? [[`layers.${i}.mask`, { shape, values: keptBytes(best.mask[i], scores[i].length) }] as [string, Tensor]] : []),
-      ]);
-      const about = { epoch, best: { epoch: best.epoch, valAccuracy: best.valAccuracy } };
-      write(name, tensors, { begun: JSON.stringify(about) });
-      lastMask = performance.now();
-    },
     drop(name) {
       try {
         rmSync(fileOf(name), { force: true });
@@ -99,16 +145,16 @@ function begunOf(network: Network, { metadata, tensors }: TensorFile): Begun {
   return { last: fromTensors(network, { round: rows.length - 1, valAccuracy }, tensors), rows };
 }
 
-function begunMaskOf(network: Network, { metadata, tensors }: TensorFile): MaskRun {
-  const { epoch, best } = BEGUN_MASK.parse(JSON.parse(metadata.get('begun') ?? ''));
-  const all = <T extends Tensor['values']>(kind: string): T[] =>
-    weighted(network).map(({ weights }, i) => pickTensor<T>(tensors, `layers.${i}.${kind}`, weights));
-  const mask = best.epoch > 0 ? all<Uint8Array>('mask').map(bitsOf) : [];
-  const [scores, velocities] = [all<Float32Array>('score'), all<Float32Array>('velocity')];
-  if (![...scores, ...velocities].every((layer) => layer.every(Number.isFinite)))
-    throw new SeedmaskError('bad-tensors', { field: 'scores and velocities', expected: 'finite', got: 'others' });
-  return { epoch, scores, velocities, best: { ...best, mask } };
-}
+/** Reads arrays of a file by their name. */
+const reader =
+  (network: Network, { tensors }: TensorFile) =>
+  <T extends Tensor['values']>(name: string, ofUnits = false): T[] =>
+    weighted(network).map(({ weights, output }, i) => {
+      const field = `layers.${i}.${name}`;
+      const values = pickTensor<T>(tensors, field, ofUnits ? output[2] : weights);
+      if (values.every(Number.isFinite)) return values;
+      throw new SeedmaskError('bad-tensors', { field, expected: 'finite values', got: 'others' });
+    });
 
 /** What reading gives; undefined where it finds something else than was written. */
 function intact<T>(read: () => T): T | undefined {

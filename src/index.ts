@@ -27,9 +27,11 @@ export type {
   BernoulliTrainer,
   Classifier,
   ClassifierOptions,
+  DenseStart,
   DenseTrainer,
   Engine,
   InputTransform,
+  Moments,
   Scores,
   Selection,
   SgdOptions,
@@ -127,6 +129,7 @@ export {
   type BernoulliResult,
   type DenseOptions,
   type DenseResult,
+  type DenseRun,
   type MaskResult,
   type MaskRun,
   type Rate,
@@ -137,4 +140,4 @@ export {
   trainThreshold,
   trainTopk,
 } from './train.js';
-export type { Progress, TrainOptions } from './training-options.js';
+export type { Progress, Resumable, TrainOptions } from './training-options.js';

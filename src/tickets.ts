@@ -6,7 +6,7 @@
 // epochs of all rounds are numbered on, so every round visits the rows in an order of its own, and round 0 is trainDense.
 //
 // A round is a value: the next one follows from it, the network and the options alone, so a run that was killed goes on from its last
-// stored round and gives the same bytes.
+// stored round, and in the middle of the next from a stored epoch, and gives the same bytes.
 
 import type { Dataset, Split } from './data.js';
 import type { Engine } from './engine/engine.js';
@@ -14,8 +14,8 @@ import { actionConflict, type Mask0, type Mask1, restartBy, zeroedBy } from './m
 import { type Criterion, criterionMaskOf, nextKeep } from './masks/criteria.js';
 import { type Architecture, fullMask, type Mask, type Network, type Parameters, regenerate, ShapeError } from './network.js';
 import type { Seed } from './random.js';
-import { trainDense } from './train.js';
-import type { Progress, TrainOptions } from './training-options.js';
+import { type DenseRun, trainDense } from './train.js';
+import type { Progress, Resumable, TrainOptions } from './training-options.js';
 
 /** The network whose training makes the masks: the paper's Glorot normal initialisation. */
 export const ticketNetwork = (architecture: Architecture, seed: Seed): Network => ({
@@ -28,7 +28,7 @@ export const ticketNetwork = (architecture: Architecture, seed: Seed): Network =
 /** The same network with every weight replaced by a constant of its sign. */
 export const constantTwin = (network: Network): Network => ({ ...network, distribution: 'signed-constant' });
 
-export interface TicketOptions extends Omit<TrainOptions, 'firstEpoch' | 'onProgress'> {
+export interface TicketOptions extends Omit<TrainOptions, 'firstEpoch' | 'onProgress'>, Resumable<DenseRun> {
   /** Rounds of pruning after the round 0 that trains the whole network. */
   readonly rounds: number;
   readonly criterion: Criterion;
@@ -37,6 +37,8 @@ export interface TicketOptions extends Omit<TrainOptions, 'firstEpoch' | 'onProg
   /** Rounds of the paper's rates that one round prunes at once; default 1. */
   readonly power?: number;
   readonly onProgress?: (progress: Progress, round: number) => void;
+  /** The training of a round, which goes on from there when its turn comes: its epochs are numbered over all rounds. */
+  readonly begun?: DenseRun;
 }
 
 export interface TicketRound {
@@ -63,17 +65,21 @@ export async function* tickets(
   options: TicketOptions,
   last?: TicketRound,
 ): AsyncGenerator<TicketRound> {
+  const { epochs, begun } = options;
   const conflict = actionConflict(options.mask0, options.mask1);
   if (conflict) throw new ShapeError(conflict);
   const initial = regenerate(network);
   let held = last;
   for (let round = held ? held.round + 1 : 0; round <= options.rounds; round++) {
     const { mask, start } = held ? nextTicket(network, initial, held, options) : { mask: fullMask(network, true), start: initial };
+    const firstEpoch = round * epochs;
+    const isOfRound = begun !== undefined && begun.epoch > firstEpoch && begun.epoch <= firstEpoch + epochs;
     const { final, valAccuracy } = await trainDense(engine, network, data, split, {
       ...options,
       start,
+      begun: isOfRound ? begun : undefined,
       mask: round === 0 ? undefined : mask,
-      firstEpoch: round * options.epochs,
+      firstEpoch,
       onProgress: (progress) => options.onProgress?.(progress, round),
     });
     held = { round, mask, start, final, valAccuracy };

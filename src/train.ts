@@ -4,6 +4,7 @@
 import { checkDataset, type Dataset, epochOrder, imagesOf, labelsOf, type Split } from './data.js';
 import {
   type BernoulliTrainer,
+  type DenseStart,
   type Engine,
   PIXELS,
   type Scores,
@@ -18,9 +19,9 @@ import { EVALUATION_DRAWS, evenScores, likelierMask } from './masks/bernoulli.js
 import { checkRmsprop, type RmspropOptions, ThresholdScores } from './masks/threshold.js';
 import { densityAt, initialScores, keepAt, SCHEDULE, selectionAt } from './masks/topk.js';
 import { moveImages, moves } from './moves.js';
-import { checkMask, type Mask, type Network, outputs, type Parameters, regenerate, ShapeError } from './network.js';
+import { checkMask, type Mask, type Network, outputs, type Parameters, regenerate } from './network.js';
 import { PAPER } from './recipes.js';
-import { checkDensity, checkRun, type TrainOptions } from './training-options.js';
+import { checkDensity, checkRun, doneOf, type Resumable, type TrainOptions } from './training-options.js';
 
 function setOf(data: Dataset, { transform = PIXELS }: TrainOptions): TrainingSet {
   checkDataset(data);
@@ -44,7 +45,7 @@ const REPORT_EVERY = 50;
 async function loop(
   { trainer, network, data, split, options, done = 0 }: Run,
   step: (rows: Uint32Array, index: number, steps: number) => number,
-  epochDone: (epoch: number, steps: number) => number,
+  epochDone: (all: number, epoch: number, steps: number) => number,
 ): Promise<number> {
   const perEpoch = Math.floor(split.train.length / options.batch);
   const steps = perEpoch * options.epochs;
@@ -62,7 +63,7 @@ async function loop(
     for (let i = 0; i < perEpoch; i++) {
       loss += step(order.subarray(i * options.batch, (i + 1) * options.batch), index++, steps);
       count++;
-      if (i === perEpoch - 1) valAccuracy = epochDone(epoch, index);
+      if (i === perEpoch - 1) valAccuracy = epochDone(number + 1, epoch + 1, index);
       if (index % REPORT_EVERY === 0 || i === perEpoch - 1) {
         options.onProgress?.({
           epoch: epoch + 1,
@@ -82,13 +83,18 @@ async function loop(
   return steps;
 }
 
-export interface DenseOptions extends TrainOptions {
+/** Training of weights between two epochs: what the same training goes on from, to the same bits. */
+export interface DenseRun extends Required<DenseStart> {
+  /** Epochs done, those before `firstEpoch` among them. */
+  readonly epoch: number;
+  readonly valAccuracy: number;
+}
+
+export interface DenseOptions extends TrainOptions, Resumable<DenseRun> {
   /** Default: the regenerated initialisation. */
   readonly start?: readonly Float32Array[];
   /** Trains only these weights; the others keep their start values. */
   readonly mask?: Mask;
-  /** After every epoch (counted from 1), with the parameters for whoever asks. */
-  readonly onEpoch?: (epoch: number, parameters: () => Parameters, valAccuracy: number) => void;
 }
 
 export interface DenseResult {
@@ -113,22 +119,24 @@ export async function trainDense(
   options: DenseOptions,
 ): Promise<DenseResult> {
   checkRun(split, options);
+  const { begun } = options;
+  const done = doneOf(options);
   const initial = options.start ?? regenerate(network);
   const set = setOf(data, options);
-  const trainer = engine.denseTrainer(network, set, { weights: initial, biases: null }, options.batch, options.mask);
+  const trainer = engine.denseTrainer(network, set, begun ?? { weights: initial, biases: null }, options.batch, options.mask);
   const labels = labelsOf(data, split.validation);
-  let valAccuracy = 0;
+  let valAccuracy = begun?.valAccuracy ?? 0;
   try {
     const steps = await loop(
-      { trainer, network, data, split, options },
+      { trainer, network, data, split, options, done },
       (rows) => {
         const loss = trainer.gradients(rows);
         trainer.adam({ ...PAPER, learningRate: options.learningRate });
         return loss;
       },
-      (epoch) => {
+      (all) => {
         valAccuracy = accuracyOf(trainer.logits(split.validation), labels, outputs(network));
-        options.onEpoch?.(epoch + 1, () => trainer.parameters(), valAccuracy);
+        options.onEpoch?.(() => ({ epoch: all, ...trainer.parameters(), moments: trainer.moments(), valAccuracy }), all);
         return valAccuracy;
       },
     );
@@ -140,18 +148,14 @@ export async function trainDense(
 
 /** Mask training between two epochs: what the same training goes on from, to the same bits. */
 export interface MaskRun extends Required<Scores> {
-  /** Epochs done. */
+  /** Epochs done, those before `firstEpoch` among them. */
   readonly epoch: number;
   /** The choice among the epochs so far; epoch 0 before there is any. */
   readonly best: Omit<MaskResult, 'steps'>;
 }
 
-interface MaskOptions extends TrainOptions {
+interface MaskOptions extends TrainOptions, Resumable<MaskRun> {
   readonly momentum: number;
-  /** Goes on from there; made by a run of the same network, data and options. */
-  readonly begun?: MaskRun;
-  /** After every epoch, with the run so far for whoever asks. */
-  readonly onEpoch?: (run: () => MaskRun) => void;
 }
 
 /** Before the first epoch. */
@@ -197,11 +201,10 @@ export interface MaskResult {
  * values than bytes, or no such validation row; what the signal says when the run is aborted
  */
 export async function trainTopk(engine: Engine, network: Network, data: Dataset, split: Split, options: TopkOptions): Promise<MaskResult> {
-  checkMaskRun(network, split, options);
+  const done = checkMaskRun(network, split, options);
   checkDensity(network, options.density);
   const set = setOf(data, options);
   const { rate, begun, epochs } = options;
-  const done = begun?.epoch ?? 0;
   const perEpoch = Math.floor(split.train.length / options.batch);
   const first = densityAt(options.density, done * perEpoch, epochs * perEpoch);
   const start = begun ?? { scores: initialScores(network, options.scoreRange, options.start) };
@@ -227,11 +230,11 @@ export async function trainTopk(engine: Engine, network: Network, data: Dataset,
         if ((index + 1) % perEpoch === 0) trainer.select(selectionAt(network, density));
         return loss;
       },
-      (epoch, steps) => {
+      (all, epoch, steps) => {
         const valAccuracy = accuracyOf(trainer.logits(split.validation), labels, outputs(network));
         const atTarget = keepAt(network, densityAt(options.density, steps, perEpoch * epochs)).every((k, i) => k === target[i]);
-        if (atTarget && valAccuracy >= best.valAccuracy) best = { mask: trainer.mask(target), valAccuracy, epoch: epoch + 1 };
-        options.onEpoch?.(() => runOf(trainer, epoch + 1, best));
+        if (atTarget && valAccuracy >= best.valAccuracy) best = { mask: trainer.mask(target), valAccuracy, epoch };
+        options.onEpoch?.(() => runOf(trainer, all, best), all);
         return valAccuracy;
       },
     );
@@ -241,14 +244,12 @@ export async function trainTopk(engine: Engine, network: Network, data: Dataset,
   }
 }
 
-function checkMaskRun(network: Network, split: Split, options: MaskOptions): void {
-  const { momentum, epochs, begun } = options;
+/** The epochs that were done before. */
+function checkMaskRun(network: Network, split: Split, options: MaskOptions): number {
+  const { momentum, begun } = options;
   checkRun(split, options, { momentum });
-  if (!begun) return;
-  const { epoch, best } = begun;
-  if (!(Number.isInteger(epoch) && epoch >= 1 && epoch <= epochs))
-    throw new ShapeError(`a run of ${epochs} epochs goes on from epoch 1 to ${epochs}, got ${epoch}`);
-  if (best.epoch > 0) checkMask(network, best.mask);
+  if (begun && begun.best.epoch > 0) checkMask(network, begun.best.mask);
+  return doneOf(options);
 }
 
 const runOf = (trainer: TopkTrainer | BernoulliTrainer, epoch: number, best: MaskRun['best']): MaskRun => ({
@@ -284,10 +285,9 @@ export async function trainBernoulli(
   split: Split,
   options: BernoulliOptions,
 ): Promise<BernoulliResult> {
-  checkMaskRun(network, split, options);
+  const done = checkMaskRun(network, split, options);
   const set = setOf(data, options);
   const { begun } = options;
-  const done = begun?.epoch ?? 0;
   const start = begun ?? { scores: evenScores(network) };
   const trainer = engine.bernoulliTrainer(network, set, start, options.rescale, options.batch);
   if (begun) trainer.draw(done * Math.floor(split.train.length / options.batch));
@@ -302,13 +302,13 @@ export async function trainBernoulli(
         trainer.step(options, index + 1);
         return loss;
       },
-      (epoch) => {
+      (all, epoch) => {
         const mask = likelierMask(trainer.scores());
         const classifier = engine.classifier(network, { mask, transform: set.transform });
         const valAccuracy = accuracyOf(classifier.logits(images, labels.length), labels, outputs(network));
         classifier.free();
-        if (valAccuracy >= best.valAccuracy) best = { mask, valAccuracy, epoch: epoch + 1 };
-        options.onEpoch?.(() => runOf(trainer, epoch + 1, best));
+        if (valAccuracy >= best.valAccuracy) best = { mask, valAccuracy, epoch };
+        options.onEpoch?.(() => runOf(trainer, all, best), all);
         return valAccuracy;
       },
     );
@@ -355,9 +355,9 @@ export async function trainThreshold(
         trainer.select(selection());
         return loss;
       },
-      (epoch) => {
+      (_, epoch) => {
         const valAccuracy = accuracyOf(trainer.logits(split.validation), labels, outputs(network));
-        if (valAccuracy >= best.valAccuracy) best = { mask: trainer.mask(state.kept()), valAccuracy, epoch: epoch + 1 };
+        if (valAccuracy >= best.valAccuracy) best = { mask: trainer.mask(state.kept()), valAccuracy, epoch };
         return valAccuracy;
       },
     );

@@ -34,6 +34,22 @@ export interface TrainOptions extends Reach {
   readonly signal?: AbortSignal;
 }
 
+/** A training that was stopped between two epochs goes on from there, to the same bits. */
+export interface Resumable<Run> {
+  /** Made by a run of the same network, data and options. */
+  readonly begun?: Run;
+  /** After every epoch, with the run so far for whoever asks, and the number of epochs done, those before `firstEpoch` among them. */
+  readonly onEpoch?: (run: () => Run, epoch: number) => void;
+}
+
+/** How many epochs of a run were done before it was stopped; throws ShapeError unless it has them. */
+export function doneOf({ epochs, firstEpoch = 0, begun }: TrainOptions & { readonly begun?: { readonly epoch: number } }): number {
+  if (!begun) return 0;
+  const done = begun.epoch - firstEpoch;
+  if (Number.isInteger(done) && done >= 1 && done <= epochs) return done;
+  throw new ShapeError(`a run of ${epochs} epochs goes on from epoch ${firstEpoch + 1} to ${firstEpoch + epochs}, got ${begun.epoch}`);
+}
+
 /**
  * Throws ShapeError unless the run takes steps, has validation rows, and its numbers lie within their ranges; what its signal says when
  * that was aborted already.

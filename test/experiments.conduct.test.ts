@@ -39,9 +39,10 @@ import { openStore } from '../experiments/sweep/store.js';
 import { conv2, fc } from '../models/index.js';
 import type { Engine } from '../src/engine/engine.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
-import { kept, type Parameters, totalKept } from '../src/network.js';
+import { kept, type Network, type Parameters, totalKept } from '../src/network.js';
 import { DOMAIN, fillWords, parseSeed } from '../src/random.js';
 import { constantTwin, ticketNetwork } from '../src/tickets.js';
+import type { Resumable } from '../src/training-options.js';
 import { FORGETFUL } from './experiments.material.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'seedmask-experiments-'));
@@ -498,23 +499,107 @@ test('a cell of tickets that is stopped goes on after its last round: the same r
   disk.drop(nameOf(cell));
 }, 60_000);
 
+/** Runs a cell on a shelf until an epoch is over. */
+async function stoppedAfter(last: number, cell: Cell, shelf: Shelf): Promise<void> {
+  const stop = new AbortController();
+  const stopping =
+    <R>(under: (name: string, network: Network) => Resumable<R>) =>
+    (name: string, network: Network): Resumable<R> => {
+      const { begun, onEpoch } = under(name, network);
+      return {
+        begun,
+        onEpoch(run, epoch) {
+          onEpoch?.(run, epoch);
+          if (epoch === last) stop.abort();
+        },
+      };
+    };
+  const stopped: Shelf = { ...shelf, weights: stopping(shelf.weights), masks: stopping(shelf.masks) };
+  await expect(runCell(cell, { ...lab, shelf: stopped, signal: stop.signal })).rejects.toThrow('abort');
+}
+
+const SMALL = { network: 'fc', seed: 0, rows: 512, validation: 100, test: 100 } as const;
+
+test('a cell of tickets that is stopped in the middle of a round goes on after its last stored epoch: the same rows', async () => {
+  const about = { kind: 'ticket', ...SMALL, criterion: 'large_final', mask0: 'zero', mask1: 'rewind' } as const;
+  const cell = { ...about, rounds: 2, power: 4, epochs: 3 };
+  const whole = await runCell(cell, lab);
+  const disk = shelfIn(join(folder, 'halves'), { every: 0 });
+  const left = () => readdirSync(disk.folder).filter((name) => name.includes('begun'));
+  // In round 0, whose weights others may want too, in round 1 and in round 2.
+  const ofWeights = 'fc-seed0-rows512-rate0.0012-epoch3-begun.safetensors';
+  const ofRounds = `${nameOf(cell)}-begun.safetensors`;
+  for (const [epoch, file] of [
+    [2, ofWeights],
+    [4, ofRounds],
+    [8, ofRounds],
+  ] as const) {
+    await stoppedAfter(epoch, cell, disk);
+    expect(left()).toEqual([file]);
+  }
+  const told: number[] = [];
+  const again = () => runCell(cell, { ...lab, shelf: disk, progress: (fraction) => void told.push(fraction) });
+  const file = join(disk.folder, ofRounds);
+  const bytes = readFileSync(file);
+  const rounds = readFileSync(join(disk.folder, `${nameOf(cell)}.safetensors`));
+  expect(JSON.stringify(await again())).toBe(JSON.stringify(whole));
+  // The last of nine epochs alone, and nothing is left of them.
+  expect(Math.min(...told)).toBeGreaterThan(8 / 9);
+  expect(left()).toEqual([]);
+  // What is damaged, of another cell or of another round counts as forgotten.
+  for (const [other, stored] of [
+    [rounds, bytes.subarray(0, -1)],
+    [rounds, Buffer.from(bytes.toString('latin1').replace(nameOf(cell), nameOf({ ...cell, seed: 1 })), 'latin1')],
+    [rounds, Buffer.from(bytes.toString('latin1').replace('\\"powers\\":', '\\"towers\\":'), 'latin1')],
+    [Buffer.alloc(0), bytes],
+  ]) {
+    told.length = 0;
+    writeFileSync(join(disk.folder, `${nameOf(cell)}.safetensors`), other);
+    writeFileSync(file, stored);
+    expect(await again()).toEqual(whole);
+    expect(Math.min(...told)).toBeLessThan(8 / 9);
+    expect(left()).toEqual([]);
+  }
+}, 60_000);
+
+test('a cell whose masks are of several ages goes on after its last stored epoch, if it has the weights of every age before', async () => {
+  const masks = { criteria: ['large_final'], powers: [4], ages: [1, 3, 4] } as const;
+  const cell: Cell = { kind: 'curve', ...SMALL, ...masks };
+  const whole = await runCell(cell, { ...lab, shelf: FORGETFUL });
+  const disk = shelfIn(join(folder, 'ages'), { every: 0 });
+  const at = (what: string) => join(disk.folder, `fc-seed0-rows512-rate0.0012-epoch${what}.safetensors`);
+  const told: number[] = [];
+  const again = () => runCell(cell, { ...lab, shelf: disk, progress: (fraction) => void told.push(fraction) });
+  for (const [lost, first] of [
+    ['', 4],
+    ['1', 1],
+    ['4-begun', 1],
+  ] as const) {
+    rmSync(disk.folder, { recursive: true, force: true });
+    await stoppedAfter(2, cell, disk);
+    await stoppedAfter(3, cell, disk);
+    expect(['1', '3', '4', '4-begun'].map((what) => existsSync(at(what)))).toEqual([true, true, false, true]);
+    if (lost !== '') rmSync(at(lost));
+    told.length = 0;
+    expect(JSON.stringify(await again())).toBe(JSON.stringify(whole));
+    // Four epochs are three tenths of the cell.
+    expect(Math.round((Math.min(...told) / 0.3) * 4)).toBe(first);
+    expect(['1', '3', '4', '4-begun'].map((what) => existsSync(at(what)))).toEqual([true, true, true, false]);
+  }
+}, 60_000);
+
 test.each(['bernoulli', 'topk'] as const)(
   'a cell that learns a mask by %s and is stopped goes on after its last stored epoch: the same rows',
   async (method) => {
-    const about = { kind: 'learned', network: 'fc', seed: 0, rows: 512, validation: 100, test: 100, method, weights: 'constant' } as const;
+    const about = { kind: 'learned', ...SMALL, method, weights: 'constant' } as const;
     const rule =
       method === 'topk' ? { learningRate: 0.15, density: [0.1, 0.3], rescale: false } : { learningRate: 100, density: [], rescale: true };
     const cell = { ...about, ...rule, epochs: 4 };
     const whole = await runCell(cell, lab);
-    const disk = shelfIn(join(folder, 'masks'), { maskEvery: 0 });
+    const disk = shelfIn(join(folder, 'masks'), { every: 0 });
     for (const last of [1, 3]) {
-      const stop = new AbortController();
-      const putBegunMask: Shelf['putBegunMask'] = (name, network, run) => {
-        disk.putBegunMask(name, network, run);
-        if (run().epoch === last) stop.abort();
-      };
-      await expect(runCell(cell, { ...lab, shelf: { ...disk, putBegunMask }, signal: stop.signal })).rejects.toThrow('abort');
-      expect(disk.begunMask(nameOf(cell), constantTwin(ticketNetwork(fc, parseSeed(0))))).toMatchObject({ epoch: last });
+      await stoppedAfter(last, cell, disk);
+      expect(disk.masks(nameOf(cell), constantTwin(ticketNetwork(fc, parseSeed(0)))).begun).toMatchObject({ epoch: last });
     }
     const told: number[] = [];
     const again = () => runCell(cell, { ...lab, shelf: disk, progress: (fraction) => void told.push(fraction) });
@@ -523,7 +608,7 @@ test.each(['bernoulli', 'topk'] as const)(
     // A damaged one, and one of another network, count as forgotten.
     const file = join(disk.folder, `${nameOf(cell)}.safetensors`);
     const bytes = readFileSync(file);
-    expect(disk.begunMask(nameOf(cell), ticketNetwork(conv2, parseSeed(0)))).toBeUndefined();
+    expect(disk.masks(nameOf(cell), ticketNetwork(conv2, parseSeed(0))).begun).toBeUndefined();
     for (const damaged of [
       bytes.subarray(0, -1),
       Buffer.from(bytes.toString('latin1').replace('\\"epoch\\":', '\\"epoxh\\":'), 'latin1'),
@@ -535,7 +620,7 @@ test.each(['bernoulli', 'topk'] as const)(
       expect(Math.min(...told)).toBeLessThan(1 / 2);
     }
     // Nothing is written before it is worth it.
-    const rare = shelfIn(join(folder, 'rare'), { maskEvery: Number.POSITIVE_INFINITY });
+    const rare = shelfIn(join(folder, 'rare'), { every: Number.POSITIVE_INFINITY });
     await runCell(cell, { ...lab, shelf: rare });
     expect(existsSync(rare.folder)).toBe(false);
   },

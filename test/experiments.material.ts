@@ -18,8 +18,9 @@ export const FORGETFUL: Shelf = {
   put: () => undefined,
   begun: () => undefined,
   putBegun: () => undefined,
-  begunMask: () => undefined,
-  putBegunMask: () => undefined,
+  weights: () => ({}),
+  masks: () => ({}),
+  drop: () => undefined,
 };
 
 const DIST = join(import.meta.dirname, '..', 'dist', 'cli');

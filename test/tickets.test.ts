@@ -11,7 +11,7 @@ import { countKept, kept, type Network, regenerate } from '../src/network.js';
 import { DOMAIN, fillWords, parseSeed } from '../src/random.js';
 import { PAPER } from '../src/recipes.js';
 import { type TicketOptions, type TicketRound, tickets } from '../src/tickets.js';
-import { trainDense } from '../src/train.js';
+import { type DenseRun, trainDense } from '../src/train.js';
 
 const network: Network = {
   input: [4, 4, 1],
@@ -107,6 +107,25 @@ test.each([
 ] as const)('a run that goes on after any round gives the same bytes: $criterion, $mask0, $mask1', async (changes) => {
   const straight = await run(engine, changes);
   for (const last of straight) expect(await run(engine, changes, last)).toEqual(straight.slice(last.round + 1));
+});
+
+test('a run that goes on in the middle of any round gives the same bytes, and what belongs to another round is left alone', async () => {
+  const runs: DenseRun[] = [];
+  const straight = await run(engine, { mask0: 'init', onEpoch: (run) => runs.push(run()) });
+  expect(runs.map(({ epoch }) => epoch)).toEqual(Array.from({ length: 15 }, (_, i) => i + 1));
+  for (const begun of runs) {
+    const round = Math.floor((begun.epoch - 1) / 3);
+    for (const last of [straight[round - 1], straight[round], straight[2]]) {
+      const trained: number[] = [];
+      const from = last ? last.round + 1 : 0;
+      const onEpoch = (_: unknown, epoch: number) => trained.push(epoch);
+      expect(await run(engine, { mask0: 'init', begun, onEpoch }, last)).toEqual(straight.slice(from));
+      // Epochs of the rounds before the one under way, then those that it lacks.
+      const skipped = round < from ? [] : Array.from({ length: begun.epoch - 3 * round }, (_, i) => 3 * round + 1 + i);
+      const all = Array.from({ length: 15 - 3 * from }, (_, i) => 3 * from + 1 + i);
+      expect(trained).toEqual(all.filter((epoch) => !skipped.includes(epoch)));
+    }
+  }
 });
 
 test('an impossible pair of actions is refused before anything is trained', async () => {

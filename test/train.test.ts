@@ -9,13 +9,25 @@ import { createReferenceEngine } from '../src/engine/reference.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { accuracyOf, evaluate, fitLogitScale, logitScaleOf, meanNll } from '../src/evaluate.js';
 import * as library from '../src/index.js';
+import { criterionMask, paperRates } from '../src/masks/criteria.js';
 import { RMSPROP } from '../src/masks/threshold.js';
 import { convDensity, densityAt, initialScores, scoreRanges } from '../src/masks/topk.js';
-import { type Architecture, countKept, fullMask, type Layer, type Network, outputs, totalKept, weightCounts } from '../src/network.js';
+import {
+  type Architecture,
+  countKept,
+  fullMask,
+  type Layer,
+  maskedWeights,
+  type Network,
+  outputs,
+  regenerate,
+  totalKept,
+  weightCounts,
+} from '../src/network.js';
 import { softmax } from '../src/probabilities.js';
 import { DOMAIN, fillWords, parseSeed } from '../src/random.js';
 import { BERNOULLI, bernoulliTraining, PAPER, TOPK, topkTraining } from '../src/recipes.js';
-import { type MaskRun, trainBernoulli, trainDense, trainThreshold, trainTopk } from '../src/train.js';
+import { type DenseRun, type MaskRun, trainBernoulli, trainDense, trainThreshold, trainTopk } from '../src/train.js';
 import type { Progress } from '../src/training-options.js';
 
 const network: Network = {
@@ -160,6 +172,35 @@ test('a mask that is learned goes on after any epoch to the same mask, whatever 
   }
 });
 
+test('weights that are trained go on after any epoch to the same bits, whatever the engine, network and mask', async () => {
+  const image = {
+    ...network,
+    distribution: 'normal',
+    layers: [{ kind: 'conv', filters: 5, kernel: 3, padding: 'same', activation: 'relu' }, { kind: 'pool' }, ...network.layers],
+  } as Network;
+  const normal: Network = { ...network, distribution: 'normal' };
+  for (const engine of [createReferenceEngine(), await createWasmEngine({ threads: 1 }), await createWasmEngine({ threads: 2 })]) {
+    for (const kind of [normal, image]) {
+      const mask = criterionMask(kind, 'random', regenerate(kind), regenerate(kind), paperRates(kind, 8), kind.seed);
+      // All weights; a ticket, which runs on lists; a ticket whose other weights stay where they are.
+      for (const more of [{}, { mask, start: maskedWeights(regenerate(kind), mask) }, { mask }]) {
+        const train = (also: object) =>
+          trainDense(engine, kind, data, parts, { ...PAPER, epochs: 4, batch: 40, shift: 1, firstEpoch: 3, ...more, ...also });
+        const runs: DenseRun[] = [];
+        const whole = await train({ onEpoch: (run: () => DenseRun) => runs.push(run()) });
+        expect(runs.map(({ epoch }) => epoch)).toEqual([4, 5, 6, 7]);
+        expect(whole.final).toEqual({ weights: runs[3].weights, biases: runs[3].biases });
+        for (const begun of runs) {
+          const epochs: number[] = [];
+          expect(await train({ begun, onProgress: ({ epoch }: Progress) => epochs.push(epoch) })).toEqual(whole);
+          expect(epochs.every((epoch) => epoch > begun.epoch - 3)).toBe(true);
+        }
+      }
+    }
+    engine.close();
+  }
+});
+
 test('what is no run of the same training is refused', async () => {
   const engine = createReferenceEngine();
   const runs: MaskRun[] = [];
@@ -168,6 +209,20 @@ test('what is no run of the same training is refused', async () => {
   await expect(train(runs[2])).rejects.toThrow('a run of 2 epochs goes on from epoch 1 to 2, got 3');
   await expect(train({ ...runs[0], velocities: [] })).rejects.toThrow('velocities has 0 layers, the network has 2 with weights');
   await expect(train({ ...runs[1], best: { ...runs[1].best, epoch: 1, mask: [] } })).rejects.toThrow('mask');
+  const dense: DenseRun[] = [];
+  const weights = (more: object) => trainDense(engine, network, data, parts, { ...PAPER, epochs: 2, batch: 30, ...more });
+  await weights({ onEpoch: (run: () => DenseRun) => dense.push(run()) });
+  const [, { moments }] = dense;
+  await expect(weights({ begun: dense[1], epochs: 1 })).rejects.toThrow('a run of 1 epochs goes on from epoch 1 to 1, got 2');
+  await expect(weights({ begun: dense[1], firstEpoch: 2 })).rejects.toThrow('a run of 2 epochs goes on from epoch 3 to 4, got 2');
+  const halved = { ...moments, second: { ...moments.second, biases: [new Float32Array(24), new Float32Array(2)] } };
+  for (const other of [engine, await createWasmEngine({ threads: 1 })]) {
+    const start = { ...dense[1], moments: halved };
+    await expect(trainDense(other, network, data, parts, { ...PAPER, epochs: 2, batch: 30, begun: start })).rejects.toThrow(
+      'biases of layer 1: got 2 values, expected 3',
+    );
+    other.close();
+  }
 });
 
 test('the more a penalty weighs, the fewer weights a learned bernoulli mask keeps', async () => {

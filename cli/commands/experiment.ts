@@ -109,8 +109,8 @@ Examples:
   seedmask experiment all --out results --queue redis://lab:6379      and on every machine: seedmask worker --queue redis://lab:6379
 
 fc takes MNIST, conv2, conv4 and conv6 CIFAR-10: seedmask data get mnist, seedmask data get cifar10.
-A run that was stopped goes on when it is started again: tickets after their last round, the paper's learned masks after one of their
-last epochs. --draw shows how far it is, with as many seeds and tasks as were asked for.
+A run that was stopped goes on when it is started again: tickets after their last round, a training of weights or of the paper's learned
+masks after one of its last epochs. --draw shows how far it is, with as many seeds and tasks as were asked for.
 With --queue the missing cells wait in Redis for workers, and their results are stored as they come. Stopped and started again, it adds no
 cell twice and collects what was done in between (Redis keeps it for a week). An outage of Redis of up to ${PATIENCE} s is waited out.`,
     )

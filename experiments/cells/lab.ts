@@ -7,8 +7,8 @@ import { type Mask, type Network, outputs, type Parameters } from '../../src/net
 import { parseSeed } from '../../src/random.js';
 import { paperTraining } from '../../src/recipes.js';
 import { type TicketRound, ticketNetwork } from '../../src/tickets.js';
-import { type MaskRun, trainDense } from '../../src/train.js';
-import type { Progress } from '../../src/training-options.js';
+import { type DenseRun, type MaskRun, trainDense } from '../../src/train.js';
+import type { Progress, Resumable } from '../../src/training-options.js';
 import { ARCHITECTURES, dataOf, type Row, type Setting } from './cell.js';
 
 /** Iterative pruning on its way: the last round that was finished, and the rows up to it, one a round. */
@@ -21,14 +21,16 @@ export interface Begun {
 export interface Shelf {
   get(name: string): Parameters | undefined;
   put(name: string, parameters: Parameters): void;
-  /** How far a cell came that was stopped, by the cell's name. */
+  /** How far iterative pruning came that was stopped, by its cell's name. */
   begun(name: string, network: Network): Begun | undefined;
   /** Takes the place of what was there of that cell. */
   putBegun(name: string, network: Network, begun: Begun): void;
-  /** The same of a cell that learns a mask. */
-  begunMask(name: string, network: Network): MaskRun | undefined;
-  /** Asks for what is new when it wants it. */
-  putBegunMask(name: string, network: Network, run: () => MaskRun): void;
+  /** What a training of weights is told, to go on where it was stopped, and to store now and then how far it is. */
+  weights(name: string, network: Network): Resumable<DenseRun>;
+  /** The same of a mask that is learned. */
+  masks(name: string, network: Network): Resumable<MaskRun>;
+  /** Forgets what is stored under that name of what is on its way. */
+  drop(name: string): void;
 }
 
 export interface Lab {
@@ -127,20 +129,30 @@ export async function trainedAt(
 ): Promise<Parameters[]> {
   const { network, seed, rows } = setting;
   const nameAt = (age: number) => `${network}-seed${seed}-rows${rows}-rate${learningRate}-epoch${age}`;
+  const underWay = `${nameAt(Math.max(...ages))}-begun`;
   const found = ages.map((age) => lab.shelf.get(nameAt(age)));
-  if (found.every((parameters) => parameters !== undefined)) return found;
-  const taken = new Map<number, Parameters>();
-  await trainDense(lab.engine, bench.network, bench.train, bench.parts, {
-    ...paperTraining(bench.network),
-    learningRate,
-    epochs: Math.max(...ages),
-    signal: lab.signal,
-    onProgress: progressOf(lab, part),
-    onEpoch(epoch, parameters) {
-      if (!ages.includes(epoch)) return;
-      taken.set(epoch, parameters());
-      lab.shelf.put(nameAt(epoch), taken.get(epoch)!);
-    },
-  });
+  const taken = new Map<number, Parameters>(ages.flatMap((age, i) => (found[i] ? [[age, found[i]]] : [])));
+  const lacking = ages.find((age) => !taken.has(age));
+  if (lacking !== undefined) {
+    const { begun, onEpoch } = lab.shelf.weights(underWay, bench.network);
+    await trainDense(lab.engine, bench.network, bench.train, bench.parts, {
+      ...paperTraining(bench.network),
+      learningRate,
+      epochs: Math.max(...ages),
+      signal: lab.signal,
+      onProgress: progressOf(lab, part),
+      // Not from behind an age whose parameters are lost.
+      begun: begun && begun.epoch < lacking ? begun : undefined,
+      onEpoch(run, epoch) {
+        if (ages.includes(epoch)) {
+          const { weights, biases } = run();
+          taken.set(epoch, { weights, biases });
+          lab.shelf.put(nameAt(epoch), { weights, biases });
+        }
+        onEpoch?.(run, epoch);
+      },
+    });
+  }
+  lab.shelf.drop(underWay);
   return ages.map((age) => taken.get(age)!);
 }

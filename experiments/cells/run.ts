@@ -5,9 +5,8 @@ import { spread } from '../../src/masks/topk.js';
 import { density, fullMask, kept, type Mask, regenerate, weighted } from '../../src/network.js';
 import { DOMAIN, parseSeed, permutation } from '../../src/random.js';
 import { bernoulliTraining, paperTraining, topkTraining } from '../../src/recipes.js';
-import { constantTwin, type TicketRound, tickets } from '../../src/tickets.js';
-import { type MaskRun, trainBernoulli, trainTopk } from '../../src/train.js';
-import type { Progress } from '../../src/training-options.js';
+import { constantTwin, type TicketOptions, type TicketRound, tickets } from '../../src/tickets.js';
+import { trainBernoulli, trainTopk } from '../../src/train.js';
 import { summary } from '../statistics.js';
 import { archiveRows } from './archive.js';
 import { type Cell, type CurveCell, type LearnedCell, nameOf, type PlaneCell, type Row, type TicketCell } from './cell.js';
@@ -38,7 +37,7 @@ export async function runCell(cell: Cell, lab: Lab): Promise<Row[]> {
 
 /**
  * Rows a round; `towardZero` is, of the weights pruned just then, the fraction that the round before had moved toward zero. Every round
- * goes to the shelf, and a cell that was stopped goes on after its last.
+ * goes to the shelf, with the training of the next beside it, and a cell that was stopped goes on from there.
  */
 async function ticketRows(cell: TicketCell, lab: Lab, bench: Bench): Promise<Row[]> {
   const { network } = bench;
@@ -51,11 +50,13 @@ async function ticketRows(cell: TicketCell, lab: Lab, bench: Bench): Promise<Row
     return { last, rows: [{ ...about, round: 0, kept: 1, ...bench.score(network, { parameters: final }) }] };
   };
   let begun = lab.shelf.begun(name, network) ?? (await whole());
-  const options = {
+  const underWay = `${name}-begun`;
+  const options: TicketOptions = {
     ...paperTraining(network),
     ...cell,
     signal: lab.signal,
-    onProgress: ({ step, steps }: Progress, round: number) => lab.progress((round + step / steps) / (rounds + 1)),
+    onProgress: ({ step, steps }, round) => lab.progress((round + step / steps) / (rounds + 1)),
+    ...lab.shelf.weights(underWay, network),
   };
   for await (const last of tickets(lab.engine, network, bench.train, bench.parts, options, begun.last)) {
     const score = bench.score(network, { parameters: last.final });
@@ -64,6 +65,7 @@ async function ticketRows(cell: TicketCell, lab: Lab, bench: Bench): Promise<Row
     begun = { last, rows: [...begun.rows, row] };
     lab.shelf.putBegun(name, network, begun);
   }
+  lab.shelf.drop(underWay);
   return [...begun.rows];
 }
 
@@ -124,10 +126,7 @@ async function curveRows(cell: CurveCell, lab: Lab, bench: Bench): Promise<Row[]
 async function learnedRows(cell: LearnedCell, lab: Lab, bench: Bench): Promise<Row[]> {
   const { method, weights, rescale, epochs, learningRate } = cell;
   const network = weights === 'init' ? bench.network : constantTwin(bench.network);
-  const name = nameOf(cell);
-  const begun = lab.shelf.begunMask(name, network);
-  const onEpoch = (run: () => MaskRun): void => lab.shelf.putBegunMask(name, network, run);
-  const options = { epochs, learningRate, signal: lab.signal, onProgress: progressOf(lab), begun, onEpoch };
+  const options = { epochs, learningRate, signal: lab.signal, onProgress: progressOf(lab), ...lab.shelf.masks(nameOf(cell), network) };
   const about = { network: cell.network, seed: cell.seed, method, weights, rescale: rescale ? 'yes' : 'no', learningRate, epochs };
   const densities = spread(cell.density, weighted(network).length);
   const { train, parts } = bench;
