@@ -1,6 +1,7 @@
 // A folder of iterative pruning: initial.safetensors once, round-NN.safetensors a round, and rounds.json and rounds.csv about them. A
 // round counts when rounds.json names it with its file's SHA-256, and rounds.json is written last: whatever is killed when, the folder
-// holds a whole number of rounds, and the run goes on after the last of them.
+// holds a whole number of rounds, and the run goes on after the last of them. begun-*.safetensors beside them is the training of the next
+// round on its way (shelf.ts).
 //
 // Tensors, i counting the layers with weights: layers.i.weight (after training), layers.i.bias, layers.i.mask (a byte a weight, 1 kept),
 // layers.i.start (as the round began). Dense weights are [out, in], conv weights [out, k, k, in].
@@ -36,7 +37,7 @@ const RECORD = z.strictObject({
   /** After the round's last epoch. */
   valAccuracy: z.number(),
   testAccuracy: z.number(),
-  /** Pruning, training and the accuracies on validation rows. */
+  /** Pruning, training and the accuracies on validation rows, by the process that ended the round. */
   seconds: z.number(),
   sha256: z.string(),
 });
@@ -46,7 +47,7 @@ type Run = z.infer<typeof RUN>;
 
 const COLUMNS = ['round', 'kept', 'density', 'valAccuracy', 'testAccuracy', 'seconds'] as const;
 const LIMIT = 2 ** 20;
-const FILES = /^(initial|rounds|round-\d+)\.(safetensors|json|csv)$/;
+const FILES = /^(initial|rounds|round-\d+|begun-[0-9a-f]{12})\.(safetensors|json|csv)$/;
 
 export interface RunFolder {
   readonly rounds: readonly RoundRecord[];

@@ -8,9 +8,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test, vi } from 'vitest';
 import { openRun } from '../cli/rounds.js';
+import { shelfIn } from '../cli/shelf.js';
 import { readSafetensors } from '../codec/index.js';
 import { parseSeed, regenerate } from '../src/index.js';
-import { fullMask, type Network } from '../src/network.js';
+import { fullMask, type Layer, type Network, weighted } from '../src/network.js';
+import { ticketNetwork } from '../src/tickets.js';
 
 // Child processes that train: seconds on a busy machine.
 vi.setConfig({ testTimeout: 60_000 });
@@ -40,6 +42,8 @@ const copy = (name: string) => {
   cpSync(join(folder, 'straight'), join(folder, name), { recursive: true });
   return (file: string) => join(folder, name, file);
 };
+
+const dense = (units: number, activation: 'relu' | 'linear'): Layer => ({ kind: 'dense', units, activation });
 
 const straight = seedmask('straight', '--rounds', '3', '--json');
 
@@ -145,6 +149,32 @@ test('killed again and again, it ends with the same bytes, with any number of th
   expect(kills).toBeGreaterThan(1);
   expect(hashes('killed')).toEqual(hashes('straight'));
   expect(index('killed')).toBe(index('straight'));
+});
+
+test('a round that was stopped goes on from the state beside it, if that is of the same run', () => {
+  const at = copy('half');
+  const run = JSON.parse(readFileSync(at('rounds.json'), 'utf8'));
+  const file = (setup: object) => `begun-${createHash('sha256').update(JSON.stringify(setup)).digest('hex').slice(0, 12)}`;
+  const network = ticketNetwork({ input: [28, 28, 1], layers: [dense(12, 'relu'), dense(10, 'linear')] }, parseSeed(5));
+  const zeros = {
+    weights: weighted(network).map(({ weights }) => new Float32Array(weights)),
+    biases: weighted(network).map(({ output }) => new Float32Array(output[2])),
+  };
+  // As if the second round's only epoch had ended with weights of 0.
+  const state = { epoch: 2, valAccuracy: 0.1, ...zeros, moments: { first: zeros, second: zeros, powers: [0.5, 0.5] as const } };
+  const again = (name: string) => {
+    run.rounds.length = 1;
+    writeFileSync(at('rounds.json'), JSON.stringify(run));
+    shelfIn(join(folder, 'half'), { every: 0 })
+      .weights(name, network)
+      .onEpoch?.(() => state, 2);
+    expect(seedmask('half', '--rounds', '1').stderr).toBe('');
+    return readSafetensors(readFileSync(at('round-01.safetensors'))).tensors.get('layers.0.weight')!.values;
+  };
+  expect(again(file(run.setup)).every((weight) => weight === 0)).toBe(true);
+  expect(readdirSync(join(folder, 'half')).filter((name) => name.startsWith('begun'))).toEqual([]);
+  again(file({ ...run.setup, epochs: 2 }));
+  expect(hashes('half')['round-01.safetensors']).toBe(hashes('straight')['round-01.safetensors']);
 });
 
 test('more rounds go on from the last; a finished run is only shown; what a kill left is overwritten or removed', () => {

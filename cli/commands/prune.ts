@@ -34,7 +34,8 @@ import {
   threadsOption,
 } from '../options.js';
 import { type TrainingBar, training, warn } from '../progress.js';
-import { openRun, type RoundRecord } from '../rounds.js';
+import { openRun, type RoundRecord, type Setup } from '../rounds.js';
+import { shelfIn } from '../shelf.js';
 import { bestTicket, type Untrained } from '../ticket.js';
 
 interface Options extends Output {
@@ -124,7 +125,8 @@ Examples:
   seedmask prune --data cifar10 --network conv2 --rounds 24 --epochs 20 --out photos
   seedmask prune --data mnist --network fc --rounds 12 --mask0 toward_zero --mask1 signed_reinit --out variant
 
-A run with --rounds that was stopped goes on when it is started again with the same options.`,
+A run with --rounds that was stopped goes on when it is started again with the same options: after its last round, or one of the last epochs
+of the next.`,
     )
     .action(async (options: Options, command: Command) => {
       if (options.rounds !== undefined) return inRounds(options, options.rounds);
@@ -209,7 +211,7 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
   checkFits(data, architecture);
   const parts = rowsToLearn(data, network, seed);
   const paper = { ...paperTraining(network), batch: batchOf(parts.train.length, PAPER.batch) };
-  const run = openRun(options.out, network, {
+  const setup: Setup = {
     network: describe(network),
     seed: formatSeed(seed),
     data: data.name,
@@ -221,7 +223,11 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
     batch: paper.batch,
     learningRate: paper.learningRate,
     networkId: hex(networkId(network)),
-  });
+  };
+  const run = openRun(options.out, network, setup);
+  const shelf = shelfIn(options.out);
+  /** The training of the round under way, of this setup alone: rounds.json tells of none before the first round is stored. */
+  const underWay = `begun-${createHash('sha256').update(JSON.stringify(setup)).digest('hex').slice(0, 12)}`;
   const json = options.json === true;
   const say = (text: string) => {
     if (!json) console.log(text);
@@ -240,6 +246,7 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
       criterion,
       mask0,
       mask1,
+      ...shelf.weights(underWay, network),
       onProgress: (p, round) =>
         bar.update({ ...p, step: round * p.steps + p.step, steps: (rounds + 1) * p.steps }, `round ${round}/${rounds}`),
     };
@@ -251,6 +258,7 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
       say(rowOf(record));
       started = performance.now();
     }
+    shelf.drop(underWay);
   };
   if (stored <= rounds) await training('prune and train', json || !process.stderr.isTTY, go, true);
   engine.close();
