@@ -200,7 +200,7 @@ export function writing<T>(path: string, work: () => T): T {
 function unplaced(path: string, error: unknown): string | undefined {
   if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return undefined;
   const folder = dirname(path);
-  return existsSync(folder) ? `${folder} takes nothing new` : `there is no folder ${folder}`;
+  return existsSync(folder) ? `${folder} takes nothing of that name` : `there is no folder ${folder}`;
 }
 
 /** Changes of others that one may be overtaken by. */

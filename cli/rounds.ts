@@ -48,13 +48,18 @@ type Run = z.infer<typeof RUN>;
 const COLUMNS = ['round', 'kept', 'density', 'valAccuracy', 'testAccuracy', 'seconds'] as const;
 const LIMIT = 2 ** 20;
 const FILES = /^(initial|rounds|round-\d+|begun-[0-9a-f]{12})\.(safetensors|json|csv)$/;
+const BEGUN = /^(begun-[0-9a-f]{12})\.safetensors$/;
 
 export interface RunFolder {
   readonly rounds: readonly RoundRecord[];
+  /** Names the training of the next round, of this setup alone: rounds.json tells of none before the first round is stored. */
+  readonly underWay: string;
   /** The last stored round; undefined when there is none. */
   last(): TicketRound | undefined;
   /** @throws SeedmaskError bad-run when another process has written to the folder since it was opened; cannot-write */
   add(round: TicketRound, result: Pick<RoundRecord, 'testAccuracy' | 'seconds'>): RoundRecord;
+  /** Names of trainings on their way, of whatever setup. */
+  begun(): string[];
 }
 
 /**
@@ -101,6 +106,7 @@ export function openRun(folder: string, network: Network, setup: Setup): RunFold
   }
   return {
     rounds,
+    underWay: `begun-${sha256(text(JSON.stringify(setup))).slice(0, 12)}`,
     last() {
       const record = rounds.at(-1);
       return record && fromTensors(network, record, readSafetensors(stored(record)).tensors);
@@ -129,6 +135,7 @@ export function openRun(folder: string, network: Network, setup: Setup): RunFold
       state = stateOf(index);
       return record;
     },
+    begun: () => readdirSync(folder).flatMap((file) => BEGUN.exec(file)?.[1] ?? []),
   };
 }
 

@@ -34,11 +34,11 @@ class Client:
     def __init__(self, url, key=None, tries=5, timeout=30):
         self.url = urlsplit(url)
         if self.url.scheme not in ("http", "https") or not self.url.hostname:
-            raise ValueError(f"the URL must be http:// or https:// with a host, got {url}")
-        # Neither is shown, as it would be by what fails on it.
+            raise ValueError("the URL must be http:// or https:// with a host")
+        # Neither is shown, here or above, as it would be by what fails on it.
         if "@" in self.url.netloc:
             raise ValueError("the URL must be without a name and password; an API key goes into key")
-        if key and not re.fullmatch(r"[!-~]+\s*", key):
+        if key and not re.fullmatch(r"\s*[!-~]+\s*", key):
             raise ValueError("the key must be of visible ASCII characters alone")
         if tries < 1:
             raise ValueError(f"tries must be 1 or more, got {tries}")

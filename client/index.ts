@@ -145,10 +145,10 @@ export class Client {
   /** Use `createClient`. Throws RangeError for a limit that is no number of 0 or more, a key that no header takes, a password in the URL. */
   constructor({ url, key, retries = 4, longestWait = 30_000, largestAnswer = 2 ** 28, fetch: given }: ClientOptions) {
     this.#base = String(url).replace(/\/+$/, '');
-    this.#key = key;
+    this.#key = key?.trim();
     // Neither is shown, as fetch would, try after try.
-    if (/^[a-z]+:\/\/[^/?#]*@/i.test(this.#base)) throw new RangeError('url must be without a name and password; an API key goes into key');
-    if (key !== undefined && !/^[!-~]*[ \t\r\n]*$/.test(key)) throw new RangeError('key must be of visible ASCII characters alone');
+    if (holdsPassword(this.#base)) throw new RangeError('url must be without a name and password; an API key goes into key');
+    if (key !== undefined && !/^\s*[!-~]*\s*$/.test(key)) throw new RangeError('key must be of visible ASCII characters alone');
     this.#retries = limit('retries', retries);
     this.#longestWait = limit('longestWait', longestWait);
     this.#largestAnswer = limit('largestAnswer', largestAnswer);
@@ -298,6 +298,17 @@ function posted(rows: Rows): Init {
 /** Typed arrays as the lists that JSON has; what is no number is left to the server, which says where it is. */
 function plain(row: Row | number): unknown {
   return typeof row === 'object' && row !== null ? Array.from<number | Row, unknown>(row, plain) : row;
+}
+
+/** A URL with a name or password in it, by its looks or as fetch reads it. */
+function holdsPassword(url: string): boolean {
+  if (/^[a-z]+:\/\/[^/?#]*@/i.test(url)) return true;
+  try {
+    const { username, password } = new URL(url);
+    return username + password !== '';
+  } catch {
+    return false;
+  }
 }
 
 const textOf = ({ bytes }: Reply): string => new TextDecoder().decode(bytes);

@@ -64,7 +64,17 @@ export interface ServerOptions extends SchedulerOptions {
 const COMPILED_LIMIT = 256 * 1024 * 1024;
 
 /** What pages of other origins may read of an answer. */
-const EXPOSED = [HEADER, 'X-Request-Id', 'traceparent', 'Retry-After', 'ETag', 'Content-Range', 'Accept-Ranges', 'Allow'];
+const EXPOSED = [
+  HEADER,
+  'X-Request-Id',
+  'traceparent',
+  'Retry-After',
+  'ETag',
+  'Content-Range',
+  'Accept-Ranges',
+  'Accept-Encoding',
+  'Allow',
+];
 
 /** What routes work with, the routes, and what runs before every one of them: headers for browsers. */
 export interface Served extends Service {

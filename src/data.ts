@@ -30,9 +30,13 @@ export function checkDataset({ input, images, labels }: Dataset): void {
     throw new DataError(`${labels.length} labels and input [${input}] need ${expected} values in images, got ${images.length}`);
 }
 
+/** Arrays of bytes, also of another frame or of a canvas. */
+const BYTES = /^\[object Uint8(Clamped)?Array\]$/;
+
 /** Other arrays would pass for bytes, and mean something else. */
 function checkBytes(what: string, values: object | undefined, hint: string): void {
-  if (!(values instanceof Uint8Array)) throw new DataError(`${what} must be a Uint8Array, got ${values?.constructor.name}: ${hint}`);
+  if (!BYTES.test(Object.prototype.toString.call(values)))
+    throw new DataError(`${what} must be a Uint8Array, got ${values?.constructor.name}: ${hint}`);
 }
 
 /**

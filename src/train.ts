@@ -72,7 +72,7 @@ async function loop(
           steps,
           loss: loss / count,
           valAccuracy,
-          images: index * options.batch,
+          images: (index - done * perEpoch) * options.batch,
         });
         [loss, count] = [0, 0];
         await new Promise((resolve) => setTimeout(resolve, 0));

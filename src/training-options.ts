@@ -14,8 +14,9 @@ export interface Progress {
   readonly steps: number;
   /** Mean loss over the steps since the last report. */
   readonly loss: number;
-  /** Accuracy on the validation rows after the last finished epoch, or null in the first. */
+  /** Accuracy on the validation rows after the last epoch that this run finished, or null in its first. */
   readonly valAccuracy: number | null;
+  /** Trained on by this run, whatever another did before it. */
   readonly images: number;
 }
 

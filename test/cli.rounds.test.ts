@@ -172,8 +172,8 @@ test('a round that was stopped goes on from the state beside it, if that is of t
     return readSafetensors(readFileSync(at('round-01.safetensors'))).tensors.get('layers.0.weight')!.values;
   };
   expect(again(file(run.setup)).every((weight) => weight === 0)).toBe(true);
-  expect(readdirSync(join(folder, 'half')).filter((name) => name.startsWith('begun'))).toEqual([]);
   again(file({ ...run.setup, epochs: 2 }));
+  expect(readdirSync(join(folder, 'half')).filter((name) => name.startsWith('begun'))).toEqual([]);
   expect(hashes('half')['round-01.safetensors']).toBe(hashes('straight')['round-01.safetensors']);
 });
 

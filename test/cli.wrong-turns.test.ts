@@ -236,7 +236,7 @@ test.each<[what: string, words: string[], line: RegExp]>([
   [
     'too many rounds',
     [...prune, '--rounds', '4096'],
-    /--rounds must be at most 51, after which a round prunes nothing more of fc:784-300-100-10, got 4096/,
+    /--rounds must be at most 51, as a later round prunes nothing more of fc:784-300-100-10, got 4096/,
   ],
   ['rounds once', [...prune, '--rounds', '2', '--oneshot'], /'--oneshot' cannot be used with option '--rounds <n>'/],
   ['rounds to a fraction', [...prune, '--rounds', '2', '--keep', '0.5'], /'--keep <fraction>' cannot be used with/],
@@ -278,14 +278,14 @@ test.each<[what: string, words: string[], line: RegExp]>([
   [
     'results below /proc',
     ['experiment', 'figure-07', '--quick', '--out', '/proc/x'],
-    /cannot write \/proc\/x: \/proc takes nothing new\n$/,
+    /cannot write \/proc\/x: \/proc takes nothing of that name\n$/,
   ],
   [
     'rounds below /proc',
     ['prune', '--data', 'mnist', '--rounds', '2', '--out', '/proc/x/y'],
-    /cannot write \/proc\/x: \/proc takes nothing new\n$/,
+    /cannot write \/proc\/x: \/proc takes nothing of that name\n$/,
   ],
-  ['a file in /proc', ['prune', '--data', 'mnist', '--out', '/proc/x'], /cannot write \/proc\/x: \/proc takes nothing new\n$/],
+  ['a file in /proc', ['prune', '--data', 'mnist', '--out', '/proc/x'], /cannot write \/proc\/x: \/proc takes nothing of that name\n$/],
   [
     'rounds in /sys',
     ['prune', '--data', 'mnist', '--rounds', '2', '--out', '/sys/x'],

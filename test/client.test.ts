@@ -224,11 +224,11 @@ describe('tries', () => {
     for (const wrong of ['secret\nkey', 'secret key', 'secr\u00e9t'])
       expect(() => createClient({ url: 'http://localhost', key: wrong })).toThrow(new RangeError(key));
     const url = 'url must be without a name and password; an API key goes into key';
-    for (const wrong of ['http://me:secret@localhost', 'HTTPS://secret@localhost/x'])
+    for (const wrong of ['http://me:secret@localhost', 'HTTPS://secret@localhost/x', ' http:/me:secret@localhost'])
       expect(() => createClient({ url: wrong })).toThrow(new RangeError(url));
     const fake = await scripted((req, res) => res.end(JSON.stringify({ tasks: [], next: req.headers.authorization })));
     // As it is read from a file, and addresses that have an @ further on.
-    expect((await createClient({ url: `${fake.url}/a@b`, key: 'secret\n' }).page()).next).toBe('Bearer secret');
+    expect((await createClient({ url: `${fake.url}/a@b`, key: ' secret\n' }).page()).next).toBe('Bearer secret');
     await fake.close();
   });
 

@@ -246,7 +246,7 @@ function checkOut(out: string, { network }: Options): void {
 function dataOf({ data, label, out, network: { architecture } }: Options): LoadedData | null {
   if (data === undefined) return null;
   const loaded = loadDataset(data, { label, channels: channelsOf(architecture), out });
-  checkFits(loaded, architecture);
+  checkFits(loaded, architecture, { classes: outputs(architecture) });
   return loaded;
 }
 

@@ -204,7 +204,7 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
   const network = ticketNetwork(architecture, seed);
   const most = mostRounds(network);
   if (rounds > most) {
-    const expected = `at most ${most}, after which a round prunes nothing more of ${describe(network)}`;
+    const expected = `at most ${most}, as a later round prunes nothing more of ${describe(network)}`;
     throw new SeedmaskError('bad-option', { field: '--rounds', expected, got: rounds });
   }
   const data = loadDataset(options.data, { label: options.label, channels: channelsOf(architecture) });
@@ -226,8 +226,6 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
   };
   const run = openRun(options.out, network, setup);
   const shelf = shelfIn(options.out);
-  /** The training of the round under way, of this setup alone: rounds.json tells of none before the first round is stored. */
-  const underWay = `begun-${createHash('sha256').update(JSON.stringify(setup)).digest('hex').slice(0, 12)}`;
   const json = options.json === true;
   const say = (text: string) => {
     if (!json) console.log(text);
@@ -246,7 +244,7 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
       criterion,
       mask0,
       mask1,
-      ...shelf.weights(underWay, network),
+      ...shelf.weights(run.underWay, network),
       onProgress: (p, round) =>
         bar.update({ ...p, step: round * p.steps + p.step, steps: (rounds + 1) * p.steps }, `round ${round}/${rounds}`),
     };
@@ -258,7 +256,7 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
       say(rowOf(record));
       started = performance.now();
     }
-    shelf.drop(underWay);
+    for (const name of run.begun()) shelf.drop(name);
   };
   if (stored <= rounds) await training('prune and train', json || !process.stderr.isTTY, go, true);
   engine.close();

@@ -47,7 +47,8 @@ times; one whose data set is not on this machine goes back at once, and --drain 
 ${PATIENCE} s is waited out. Cells of another version of Seedmask are left alone.
 
 What was trained stays in the cache of data sets (seedmask/trained in ~/.cache or XDG_CACHE_HOME) until it is a week old: a cell whose
-worker was killed goes on after its last round of tickets, and in a training after one of its last epochs, where that is on this machine.
+worker was killed goes on after its last round of tickets, a training of weights or of the paper's learned masks after one of its last
+epochs, where that is on this machine.
 
 A worker computes whatever cell the queue holds, within fixed limits but for as long as it takes: keep the queue on a trusted network.`,
     )

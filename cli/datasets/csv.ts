@@ -200,7 +200,8 @@ export function fromCsv(train: Table, test: Table | null, wanted: Wanted): Parts
 
 /**
  * The columns in which one number lies so far off that bytes are taken from the others, each with that number: nearly all different
- * numbers lie within the width of a byte, or it alone makes nearly all of the deviation by which columns are standardised.
+ * numbers lie within the width of a byte, or in a few rows it makes nearly all of the deviation by which columns are standardised, and the
+ * others are more than the bytes left to them.
  */
 function crowdedColumns(values: readonly number[], columns: readonly string[], { scale }: Features): string[] {
   const width = columns.length;
@@ -211,9 +212,12 @@ function crowdedColumns(values: readonly number[], columns: readonly string[], {
     const crowd = Math.floor(CROWD * (sorted.length - 1));
     const [least, middle, most] = [sorted[0], sorted[sorted.length >> 1], sorted[sorted.length - 1]];
     const far = middle - least > most - middle ? least : most;
+    const bytes = (from: number, to: number) => (to - from) * Math.abs(scale[input]);
+    const left = far === least ? bytes(sorted[1], most) : bytes(least, sorted[sorted.length - 2]);
+    const others = all.filter((value) => value !== far);
     const crowded =
-      sorted.some((value, i) => (sorted[i + crowd] - value) * Math.abs(scale[input]) < 1) ||
-      squares(all.filter((value) => value !== far)) < (1 - CROWD) * squares(all);
+      sorted.some((value, i) => bytes(value, sorted[i + crowd]) < 1) ||
+      (others.length >= CROWD * all.length && left < sorted.length - 2 && squares(others) < (1 - CROWD) * squares(all));
     return crowded ? [`${column} (${far})`] : [];
   });
 }

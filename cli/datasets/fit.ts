@@ -63,11 +63,11 @@ export function beyond({ images, features }: Dataset): string | null {
   return `all numbers of ${columns} lie beyond those that the known task tells apart: seedmask train takes them by their own range`;
 }
 
-/** That a number far from the others leaves these few of the 256 bytes; in one line, or null. */
+/** That a number far from the others leaves these little of the 256 bytes; in one line, or null. */
 export const crowding = ({ crowded = [] }: LoadedData): string | null =>
   crowded.length === 0
     ? null
-    : `nearly all numbers of ${listed(crowded)} become few of the 256 bytes, so far off is the one in brackets: leave its row out, or fill it in`;
+    : `nearly all numbers of ${listed(crowded)} take up little of the 256 bytes, so far off is the one in brackets: leave its row out, or fill it in`;
 
 /** A task that is known, whose network is as it is. */
 interface Known {
@@ -85,7 +85,7 @@ export function checkFits(data: LoadedData, network: Architecture, known?: Known
   const { name, train, test } = data;
   const { classes, field = '--data' } = known ?? { classes: outputs(network) };
   const form = (shape: Shape) => (isDense(network) ? `${inputs({ input: shape, layers: [] })} values` : shape.join(' x '));
-  const hint = `Take other data or ${known ? 'another network' : `--network ${fitting(data)}`}`;
+  const hint = `Take other data or ${(known ? undefined : fitting(data)) ?? 'another network'}`;
   if (form(train.input) !== form(network.input)) {
     const expected = `${train.features ? 'rows of numbers, each' : 'images'} of ${form(network.input)}, as ${describe(network)} takes`;
     throw new SeedmaskError('bad-option', { field, expected, got: `${form(train.input)} in ${name}`, hint });
@@ -103,11 +103,15 @@ export function checkFits(data: LoadedData, network: Architecture, known?: Known
   }
 }
 
-/** A small network that rows fit, as --network takes it. */
-function fitting({ train: { input, labels, names = [] }, test }: LoadedData): string {
+/** Pixels. */
+const LARGE_IMAGE = 2 ** 16;
+
+/** The --network of a small one that rows fit; undefined for large images, which want more than one pool. */
+function fitting({ train: { input, labels, names = [] }, test }: LoadedData): string | undefined {
   const most = (among: Uint8Array) => among.reduce((a, b) => Math.max(a, b), 0);
   const classes = Math.max(names.length, most(labels) + 1, most(test.labels) + 1);
-  return isImage(input) ? `${input.join('x')}:conv16-pool-${classes}` : `fc:${inputs({ input, layers: [] })}-64-${classes}`;
+  if (!isImage(input)) return `--network fc:${inputs({ input, layers: [] })}-64-${classes}`;
+  return input[0] * input[1] > LARGE_IMAGE ? undefined : `--network ${input.join('x')}:conv16-pool-${classes}`;
 }
 
 /**

@@ -208,6 +208,9 @@ export const RESULT = z.strictObject({
 });
 export type Result = z.infer<typeof RESULT>;
 
+/** Names the training that a cell of several is in the middle of. */
+export const underWayOf = (cell: Cell): string => `${nameOf(cell)}-begun`;
+
 /** A file name for a cell: a few words to read, then its content's hash. */
 export function nameOf(cell: Cell): string {
   const sorted = (value: object) => Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));

@@ -9,7 +9,7 @@ import { constantTwin, type TicketOptions, type TicketRound, tickets } from '../
 import { trainBernoulli, trainTopk } from '../../src/train.js';
 import { summary } from '../statistics.js';
 import { archiveRows } from './archive.js';
-import { type Cell, type CurveCell, type LearnedCell, nameOf, type PlaneCell, type Row, type TicketCell } from './cell.js';
+import { type Cell, type CurveCell, type LearnedCell, nameOf, type PlaneCell, type Row, type TicketCell, underWayOf } from './cell.js';
 import { advance, type Begun, type Bench, benchOf, type Lab, progressOf, trainedAt } from './lab.js';
 import { matrixRows } from './matrix.js';
 import { probeRows } from './probe.js';
@@ -50,13 +50,12 @@ async function ticketRows(cell: TicketCell, lab: Lab, bench: Bench): Promise<Row
     return { last, rows: [{ ...about, round: 0, kept: 1, ...bench.score(network, { parameters: final }) }] };
   };
   let begun = lab.shelf.begun(name, network) ?? (await whole());
-  const underWay = `${name}-begun`;
   const options: TicketOptions = {
     ...paperTraining(network),
     ...cell,
     signal: lab.signal,
     onProgress: ({ step, steps }, round) => lab.progress((round + step / steps) / (rounds + 1)),
-    ...lab.shelf.weights(underWay, network),
+    ...lab.shelf.weights(underWayOf(cell), network),
   };
   for await (const last of tickets(lab.engine, network, bench.train, bench.parts, options, begun.last)) {
     const score = bench.score(network, { parameters: last.final });
@@ -65,7 +64,7 @@ async function ticketRows(cell: TicketCell, lab: Lab, bench: Bench): Promise<Row
     begun = { last, rows: [...begun.rows, row] };
     lab.shelf.putBegun(name, network, begun);
   }
-  lab.shelf.drop(underWay);
+  lab.shelf.drop(underWayOf(cell));
   return [...begun.rows];
 }
 

@@ -3,7 +3,7 @@
 
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { type ErrorDetails, SeedmaskError } from '../../codec/index.js';
-import { type Cell, nameOf, type Row } from '../cells/cell.js';
+import { type Cell, nameOf, type Row, underWayOf } from '../cells/cell.js';
 import { optional } from '../optional.js';
 import { reasonOf } from './redis.js';
 
@@ -61,7 +61,10 @@ export async function openPool(file: string, shelf: SharedShelf, threads: number
         port1.close();
       }
     },
-    forget: (cell) => shelf.drop(nameOf(cell)),
+    forget(cell) {
+      shelf.drop(nameOf(cell));
+      shelf.drop(underWayOf(cell));
+    },
     close: () => pool.destroy(),
   };
 }

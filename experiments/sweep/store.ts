@@ -57,7 +57,7 @@ export function openStore(
         found = JSON.parse(readText(file));
       } catch (error) {
         if (!(error instanceof SyntaxError)) throw error;
-        if (!told.has(file)) tell(broken(error.message, 'The cell counts as not run').message);
+        if (!told.has(file)) tell(broken(error.message, 'It counts as not run: the experiment that it is of computes it again').message);
         told.add(file);
         return undefined;
       }

@@ -53,7 +53,7 @@ export class Origin {
       refuse('https, as it is another machine', url, '--allow-http says that the network between is yours.');
     }
     // Not shown either, as fetch would show it.
-    if (!/^[!-~]*[ \t\r\n]*$/.test(options.key ?? '')) {
+    if (!/^\s*[!-~]*\s*$/.test(options.key ?? '')) {
       throw new SeedmaskError('bad-option', {
         field: 'the key to pull with',
         expected: 'of visible ASCII characters alone',
@@ -101,7 +101,7 @@ export class Origin {
     const headers = {
       // A network is bytes or JSON, as is asked.
       Accept: 'application/octet-stream, application/json;q=0.9, */*;q=0.1',
-      ...(key !== undefined && { Authorization: `Bearer ${key}` }),
+      ...(key !== undefined && { Authorization: `Bearer ${key.trim()}` }),
       ...(etag && { 'If-None-Match': etag }),
     };
     let at = this.resolve(url, this.url);

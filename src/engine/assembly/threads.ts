@@ -1,7 +1,8 @@
 // How threads share one piece of work: outputs are dealt in contiguous ranges, sums are never split, and everybody meets at a
 // barrier after each operation. Without the threads feature the barrier compiles to nothing.
 //
-//   control block (u32 words): 0 arrived at the barrier, 1 barrier generation, 2 job number, 3 tape address of the job
+//   control block (u32 words): 0 arrived at the barrier, 1 barrier generation, 2 job number, 3 tape address of the job,
+//   4 set by workers.node.ts when a kernel traps in a thread
 
 /**
  * Loads of the awaited word before a thread sleeps: they outlast what JavaScript does between two tapes of a training run. With 20,000
