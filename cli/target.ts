@@ -85,7 +85,8 @@ export async function search<T extends Outcome>(settings: Search<T>): Promise<Tr
   const ofUse = done.filter((trial) => useful(trial.outcome));
   const { outcome, density } = (ofUse.length > 0 ? ofUse : [...done]).sort('bytes' in goal ? smaller : better)[0];
   const at = ofUse.length > 0 ? `, at --density ${list(density)}` : ', no better than chance';
-  const which = `${'bytes' in goal ? 'smallest' : 'best'} file in ${counted(done.length, 'trial')}`;
+  const above = ofUse.length > 0 && ofUse.length < done.length ? ' that beats chance' : '';
+  const which = `${'bytes' in goal ? 'smallest' : 'best'} file${above} in ${counted(done.length, 'trial')}`;
   const got = `${which} has ${outcome.fileBytes} bytes, validation accuracy ${outcome.valAccuracy.toFixed(4)}${at}`;
   const [field, expected, hint] =
     'bytes' in goal

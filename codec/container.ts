@@ -33,8 +33,7 @@ export interface PackedModel {
   readonly tasks: readonly PackedTask[];
 }
 
-export interface TaskInfo {
-  readonly id: string;
+export interface TaskInfo extends TaskHead {
   readonly payloadBytes: number;
   readonly kept: number;
   /** Kept fraction of all weights. */
@@ -44,7 +43,6 @@ export interface TaskInfo {
   readonly scheme: SchemeName;
   /** Id of the task that the payload leans on, or null. */
   readonly base: string | null;
-  readonly labels: readonly string[];
   /** Names of the columns of a table whose rows it takes, null where they have none; undefined where it takes pixels. */
   readonly columns: readonly string[] | null | undefined;
   readonly layers: readonly LayerCount[];
@@ -88,16 +86,16 @@ export function inspectModel(bytes: Uint8Array, limits: Partial<Limits> = {}, ne
     content.add(task, mask);
     const kept = layers.reduce((sum, l) => sum + l.kept, 0);
     const entropyBytes = layers.reduce((sum, l) => sum + entropy(l), 0) / 8;
+    const { id, transform, labels, data, logitScale } = task;
     return {
-      id: task.id,
+      ...{ id, transform, labels, data, logitScale },
       payloadBytes: task.payload.length,
       kept,
       density: kept / total,
       entropyBytes,
       scheme,
       base: task.base ?? null,
-      labels: task.labels,
-      columns: task.transform.features && (task.transform.features.names ?? null),
+      columns: transform.features && (transform.features.names ?? null),
       layers,
     };
   });

@@ -379,7 +379,17 @@ describe('the commands', { timeout: 30_000 }, () => {
     const columns = ['size', 'Länge, mm', 'z'];
     expect(json('inspect', 'numbers.smk').tasks[0]).toMatchObject({ labels: ['cat', 'dog'], columns });
     expect(json('inspect', 'numbers.smk').tasks[1].columns).toBeNull();
-    expect(seedmask('inspect', 'numbers.smk').stdout).toContain('classes cat, dog; of numbers: size, Länge, mm, z\n');
+    expect(seedmask('inspect', 'numbers.smk').stdout).toContain('classes cat, dog; of numbers: size, "Länge, mm", z\n');
+    // All that decides answers and classes.
+    put('permuted.smk', writeModel(ARCHIVE_MODEL));
+    const data = { dataset: 'mnist', pixelPermutation: '1', labelPermutation: '0' };
+    expect(json('inspect', 'permuted.smk').tasks[1]).toMatchObject({ data, logitScale: 0.75 });
+    expect(json('inspect', 'permuted.smk').tasks[2].transform).toEqual({ mean: 0, scale: 1 });
+    const { low, scale } = NUMBERS_MODEL.tasks[0].transform.features!;
+    expect(json('inspect', 'numbers.smk').tasks[0].transform.features).toEqual({ low: [...low], scale: [...scale] });
+    expect(seedmask('inspect', 'permuted.smk').stdout).toContain(
+      '  data mnist; permuted by seed: pixels 1, classes 0; inputs (byte - 0) x 0.00392157; probabilities softmax(0.75 x logits)\n',
+    );
     const tasks = Array.from({ length: 21 }, (_, i) => ({ ...ONE[0].tasks[0], id: `t${10 + i}` }));
     put('wide.smk', writeModel({ ...ONE[0], tasks }));
     expect(seedmask('inspect', 'wide.smk').stdout).toMatch(/21 tasks\n.*\n.*payload bytes.*scheme/);

@@ -168,7 +168,9 @@ test('a round that was stopped goes on from the state beside it, if that is of t
     shelfIn(join(folder, 'half'), { every: 0 })
       .weights(name, network)
       .onEpoch?.(() => state, 2);
-    expect(seedmask('half', '--rounds', '1').stderr).toBe('');
+    const { stdout, stderr } = seedmask('half', '--rounds', '1');
+    expect(stderr).toBe('');
+    expect(stdout.includes('round  1  goes on after epoch 1 of 1\n')).toBe(name === file(run.setup));
     return readSafetensors(readFileSync(at('round-01.safetensors'))).tensors.get('layers.0.weight')!.values;
   };
   expect(again(file(run.setup)).every((weight) => weight === 0)).toBe(true);

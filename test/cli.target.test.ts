@@ -114,6 +114,13 @@ test('a file that tells nothing apart reaches nothing, however small, and tells 
     /^--target-bytes 100 is not reached: the smallest file in 3 trials has 59 bytes, validation accuracy 0\.1000, no better than chance\. Give/,
   );
   for (const { outcome } of seen) expect(outcome.fileBytes).toBe(59);
+  const outcomes = [
+    { valAccuracy: 0.9, fileBytes: 219 },
+    { valAccuracy: 0.1, fileBytes: 166 },
+  ];
+  await expect(search({ ...settings, run: async () => outcomes.shift()!, goal: { bytes: 100 }, trials: 2 })).rejects.toThrow(
+    'the smallest file that beats chance in 2 trials has 219 bytes, validation accuracy 0.9000, at --density',
+  );
   const mixed = { ...settings, useful: ({ fileBytes }: Outcome) => fileBytes > 3000, goal: { accuracy: 0.999 }, trials: 3 };
   await expect(search(mixed)).rejects.toThrow(/the best file in 3 trials has [3-9]\d{3} bytes, validation accuracy 0\.\d{4}, at --density/);
 });

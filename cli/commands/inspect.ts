@@ -3,7 +3,7 @@
 import Table from 'cli-table3';
 import { Command } from 'commander';
 import { hex } from '../../codec/hex.js';
-import { type FileInfo, inspectModel, networkId } from '../../codec/index.js';
+import { type FileInfo, inspectModel, networkId, type Provenance, type TaskInfo } from '../../codec/index.js';
 import { oneLine } from '../../codec/one-line.js';
 import { describe, totalWeights } from '../../src/network.js';
 import { formatSeed } from '../../src/random.js';
@@ -48,7 +48,7 @@ Examples:
         networkId: hex(networkId(network)),
         maskOnly,
         contentId: hex(info.contentId),
-        tasks: info.tasks,
+        tasks: info.tasks.map(plain),
       };
       outputOf(options).print(value, () =>
         [
@@ -61,6 +61,41 @@ Examples:
       );
     });
 }
+
+/** A task as JSON has it: seeds as texts, numbers of columns as lists. */
+function plain({ transform, data, ...task }: TaskInfo): object {
+  const { mean, scale, features } = transform;
+  return {
+    ...task,
+    transform: { mean, scale, ...(features && { features: { low: [...features.low], scale: [...features.scale] } }) },
+    data: data && { dataset: data.dataset, ...seedsOf(data) },
+  };
+}
+
+const seedsOf = ({ pixelPermutation, labelPermutation }: Provenance) => ({
+  pixelPermutation: pixelPermutation && formatSeed(pixelPermutation),
+  labelPermutation: labelPermutation && formatSeed(labelPermutation),
+});
+
+/** What a task's rows are permuted by; '' where they are as they come. */
+function permutedBy({ data }: TaskInfo): string {
+  const { pixelPermutation, labelPermutation } = data ? seedsOf(data) : {};
+  return [...(pixelPermutation ? [`pixels ${pixelPermutation}`] : []), ...(labelPermutation ? [`classes ${labelPermutation}`] : [])].join(
+    ', ',
+  );
+}
+
+/** What makes inputs of rows and probabilities of logits. */
+function around(task: TaskInfo): string {
+  const { transform, data, logitScale } = task;
+  const { mean, scale, features } = transform;
+  const inputs = `(byte - ${short(mean)}) x ${short(scale)}${features ? ', how numbers become bytes: --json' : ''}`;
+  const permuted = permutedBy(task);
+  const of = data?.dataset ? `data ${oneLine(data.dataset)}; ` : '';
+  return `${of}${permuted && `permuted by seed: ${permuted}; `}inputs ${inputs}; probabilities softmax(${short(logitScale)} x logits)`;
+}
+
+const short = (value: number): number => Number(value.toPrecision(6));
 
 /** A line a task, and a table with a row for every layer. */
 function layersOf(file: string, { tasks }: FileInfo, weights: number): string {
@@ -80,6 +115,7 @@ function layersOf(file: string, { tasks }: FileInfo, weights: number): string {
   const lines = tasks.flatMap((task) => [
     `${task.id || file}: payload ${task.payloadBytes} bytes (${task.scheme}), order-0 entropy ${task.entropyBytes.toFixed(0)} bytes`,
     `  classes ${listed(task.labels)}${task.columns === undefined ? '' : `; of numbers${task.columns ? `: ${listed(task.columns)}` : ''}`}`,
+    `  ${around(task)}`,
   ]);
   return [...lines, table.toString()].join('\n');
 }
@@ -89,18 +125,26 @@ const NAMES = 12;
 
 /** Names as one line of a terminal, whatever a file calls things. */
 function listed(names: readonly string[]): string {
-  const shown = oneLine(names.slice(0, NAMES).join(', '));
+  const shown = oneLine(
+    names
+      .slice(0, NAMES)
+      .map((name) => (/[,;"]/.test(name) ? JSON.stringify(name) : name))
+      .join(', '),
+  );
   return names.length > NAMES ? `${shown} and ${names.length - NAMES} more` : shown;
 }
 
 /** A table with a row for every task. */
 function tasksOf({ tasks }: FileInfo): string {
+  const permuted = tasks.some((task) => permutedBy(task) !== '');
   const table = new Table({
-    head: ['task', 'payload bytes', 'scheme', 'entropy bytes', 'kept', 'density'],
+    head: ['task', 'payload bytes', 'scheme', 'entropy bytes', 'kept', 'density', ...(permuted ? ['permuted by seed'] : [])],
     style: { head: [], border: [] },
   });
-  for (const { id, payloadBytes, scheme, entropyBytes, kept, density } of tasks) {
-    table.push([id, payloadBytes, scheme, entropyBytes.toFixed(0), kept, density.toFixed(4)]);
+  for (const task of tasks) {
+    const { id, payloadBytes, scheme, entropyBytes, kept, density } = task;
+    const last = permuted ? [permutedBy(task)] : [];
+    table.push([id, payloadBytes, scheme, entropyBytes.toFixed(0), kept, density.toFixed(4), ...last]);
   }
   return `${tasks.length} tasks\n${table.toString()}`;
 }

@@ -237,6 +237,9 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
   const last = stored <= rounds ? run.last() : undefined;
   const engine = await createWasmEngine({ threads: options.threads });
   const go = async (bar: TrainingBar) => {
+    const { begun, onEpoch } = shelf.weights(run.underWay, network);
+    const done = (begun?.epoch ?? 0) - stored * epochs;
+    if (done > 0 && done <= epochs) say(`round ${String(stored).padStart(2)}  goes on after epoch ${done} of ${epochs}`);
     const settings: TicketOptions = {
       ...paper,
       epochs,
@@ -244,7 +247,7 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
       criterion,
       mask0,
       mask1,
-      ...shelf.weights(run.underWay, network),
+      ...{ begun, onEpoch },
       onProgress: (p, round) =>
         bar.update({ ...p, step: round * p.steps + p.step, steps: (rounds + 1) * p.steps }, `round ${round}/${rounds}`),
     };

@@ -247,5 +247,7 @@ function classes(table: Table, label: string): string[] {
 function numberOf(cell: string, where: () => string): number {
   const value = Number(cell);
   if (cell !== '' && Math.abs(value) <= LARGEST) return value;
-  throw refuse(where(), cell === '' ? 'nothing' : `'${cell}'`, `a number from -${LARGEST} to ${LARGEST}, with a decimal point`);
+  const expected = `a number${cell === '' ? '' : ` from -${LARGEST} to ${LARGEST}, with a decimal point`}`;
+  const hint = 'Fill it in, or leave its row or column out of the file';
+  throw new SeedmaskError('no-dataset', { field: where(), got: cell === '' ? 'nothing' : `'${cell}'`, expected, hint });
 }
