@@ -79,10 +79,8 @@ const seedsOf = ({ pixelPermutation, labelPermutation }: Provenance) => ({
 
 /** What a task's rows are permuted by; '' where they are as they come. */
 function permutedBy({ data }: TaskInfo): string {
-  const { pixelPermutation, labelPermutation } = data ? seedsOf(data) : {};
-  return [...(pixelPermutation ? [`pixels ${pixelPermutation}`] : []), ...(labelPermutation ? [`classes ${labelPermutation}`] : [])].join(
-    ', ',
-  );
+  const { pixelPermutation: pixels, labelPermutation: classes } = data ? seedsOf(data) : {};
+  return [pixels && `pixels ${pixels}`, classes && `classes ${classes}`].filter(Boolean).join(', ');
 }
 
 /** What makes inputs of rows and probabilities of logits. */

@@ -85,7 +85,7 @@ export function checkFits(data: LoadedData, network: Architecture, known?: Known
   const { name, train, test } = data;
   const { classes, field = '--data' } = known ?? { classes: outputs(network) };
   const form = (shape: Shape) => (isDense(network) ? `${inputs({ input: shape, layers: [] })} values` : shape.join(' x '));
-  const hint = `Take other data or ${(known ? undefined : fitting(data)) ?? 'another network'}`;
+  const hint = `Take other data or ${(known ? undefined : networkFor(data)) ?? 'another network'}`;
   if (form(train.input) !== form(network.input)) {
     const expected = `${train.features ? 'rows of numbers, each' : 'images'} of ${form(network.input)}, as ${describe(network)} takes`;
     throw new SeedmaskError('bad-option', { field, expected, got: `${form(train.input)} in ${name}`, hint });
@@ -107,7 +107,7 @@ export function checkFits(data: LoadedData, network: Architecture, known?: Known
 const LARGE_IMAGE = 2 ** 16;
 
 /** The --network of a small one that rows fit; undefined for large images, which want more than one pool. */
-function fitting({ train: { input, labels, names = [] }, test }: LoadedData): string | undefined {
+function networkFor({ train: { input, labels, names = [] }, test }: LoadedData): string | undefined {
   const most = (among: Uint8Array) => among.reduce((a, b) => Math.max(a, b), 0);
   const classes = Math.max(names.length, most(labels) + 1, most(test.labels) + 1);
   if (!isImage(input)) return `--network fc:${inputs({ input, layers: [] })}-64-${classes}`;
