@@ -2,9 +2,11 @@
 // probabilities are (negative log-likelihood and calibration error of the test rows), of data made from seeds here and of your own CSV
 // files.
 //
-//   npm run build && node bench/numbers.mjs [--seeds 5] [--hidden 64] [--rows 600] [FILE.csv ...]
+//   npm run build && node bench/numbers.mjs [--seeds 5] [--hidden 64] [--rows 600] [--missing 0] [FILE.csv ...]
+//
+// --missing leaves so large a part of all numbers out, drawn by a seed, and fills them in as `--impute` does.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -18,7 +20,12 @@ import { parseSeed } from '../dist/src/random.js';
 import { maskNetwork, topkTraining } from '../dist/src/recipes.js';
 
 const { values, positionals } = parseArgs({
-  options: { seeds: { type: 'string', default: '5' }, hidden: { type: 'string', default: '64' }, rows: { type: 'string', default: '600' } },
+  options: {
+    seeds: { type: 'string', default: '5' },
+    hidden: { type: 'string', default: '64' },
+    rows: { type: 'string', default: '600' },
+    missing: { type: 'string', default: '0' },
+  },
   allowPositionals: true,
 });
 const folder = mkdtempSync(join(tmpdir(), 'seedmask-numbers-'));
@@ -53,13 +60,25 @@ const files = Object.entries(MADE).map(([name, row]) => {
   writeFileSync(path, `label,${rows[0].slice(1).map((_, i) => `f${i}`)}\n${rows.map((cells) => cells.join()).join('\n')}\n`);
   return path;
 });
+/** A copy of a file without some of its numbers; classes stay. @param {string} file */
+function holed(file) {
+  const [names, ...lines] = readFileSync(file, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => line.split(','));
+  const drawn = seedrandom('missing');
+  const rows = lines.map((cells) => cells.map((cell, i) => (names[i] !== 'label' && drawn() < Number(values.missing) ? '' : cell)));
+  const path = join(folder, `${basename(file, '.csv')} with holes.csv`);
+  writeFileSync(path, `${[names, ...rows].map((cells) => cells.join()).join('\n')}\n`);
+  return path;
+}
 const mean = (list) => list.reduce((sum, x) => sum + x, 0) / list.length;
 const round = (x) => x.toFixed(3);
 console.log(
   '| data | rows | network | validation | test (range) | bytes | seconds | test NLL | calibration error |\n|---|---|---|---|---|---|---|---|---|',
 );
 for (const file of [...files, ...positionals]) {
-  const data = loadDataset(file);
+  const data = loadDataset(Number(values.missing) > 0 ? holed(file) : file, { impute: true });
   const { train, test } = data;
   /** @type {import('../dist/src/network.js').Architecture} */
   const architecture = {

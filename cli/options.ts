@@ -107,6 +107,23 @@ export const dataOption = (): Option => new Option('--data <name>', `${KNOWN_NAM
 export const labelOption = (): Option =>
   new Option('--label <column>', `the column of classes in CSV data (default: the first of ${LABEL_COLUMNS.join(', ')}, else the last)`);
 
+export const ignoreOption = (): Option =>
+  new Option('--ignore <columns>', 'columns of CSV data to leave out, comma-separated; may be repeated').argParser(
+    (text, earlier: readonly string[] = []) => [...earlier, text],
+  );
+
+export const imputeOption = (): Option =>
+  new Option('--impute', 'fill in what is missing in CSV data (nothing, ?, NA, N/A, NaN, null, None): the mean of the training rows');
+
+/** What is said of the columns of CSV data. */
+export interface ColumnOptions {
+  readonly label?: string;
+  readonly ignore?: readonly string[];
+  readonly impute?: boolean;
+}
+
+export const columnOptionsOf = ({ label, ignore, impute }: ColumnOptions): ColumnOptions => ({ label, ignore, impute });
+
 export const densityOption = (): Option =>
   new Option('--density <list>', 'kept fraction per layer, comma-separated; the last repeats').argParser((text) =>
     text.split(',').map(density),

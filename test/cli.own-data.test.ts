@@ -334,7 +334,7 @@ test('--label names the column of classes, of which the result says how many the
       'which/x.smk',
       ...more,
     );
-  expect(train().stderr).toMatch(/Colour of row 1 in which\/rows.csv: 'red', expected a number/);
+  expect(train().stderr).toMatch(/got 4 values in rows.csv. Take other data or --network fc:4-64-3/);
   expect(JSON.parse(train('--label', 'Colour', '--json').stdout)).toMatchObject({ label: 'Colour', classes: 3 });
   expect(train('--label', 'Colour').stdout).toMatch(/\nlabel column Colour, 3 classes\n/);
   expect(readModel(new Uint8Array(readFileSync(at('which/x.smk')))).tasks[0]).toMatchObject({
@@ -454,7 +454,7 @@ test('a number far off that leaves the others of its column few bytes is told, a
   const crowded = (name: string, change: (row: number[], i: number) => unknown) => {
     const lines = rows.map((row, i) => change([...row], i));
     put({ [`crowd/${name}.csv`]: `a,b,tail,rare,label\n${lines.join('\n')}\n` });
-    return loadDataset(at(`crowd/${name}.csv`)).crowded;
+    return loadDataset(at(`crowd/${name}.csv`)).columns?.crowded;
   };
   expect(crowded('clean', (row) => row)).toEqual([]);
   // Two heaps far apart say which of them.
@@ -479,7 +479,7 @@ test('a number far off that leaves the others of its column few bytes is told, a
     );
   // A task's own bytes are as they are.
   const { features } = loadDataset(at('crowd/clean.csv')).train;
-  expect(loadDataset(at('crowd/one.csv'), { features }).crowded).toEqual([]);
+  expect(loadDataset(at('crowd/one.csv'), { features }).columns?.crowded).toEqual([]);
 });
 
 test('bytes of features stay within 0 and 255, whatever comes', () => {
@@ -959,7 +959,7 @@ test.each<[what: string, files: Record<string, Uint8Array | string>, source: str
     'an empty cell',
     { 'w9.csv': 'a,label\n,x\n2,y\n' },
     'w9.csv',
-    /a of row 1 in .*: nothing, expected a number\. Fill it in, or leave its row or column out of the file$/,
+    /a of row 1 in .*: nothing, expected a number\. Fill it in \(--impute: with the mean\), leave its row out of the file, or its column \(--ignore a\)$/,
   ],
   [
     'no line of column names',

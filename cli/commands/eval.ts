@@ -13,11 +13,21 @@ import { sha256 } from '../datasets/known.js';
 import { loadDataset } from '../datasets/load.js';
 import type { LoadedData } from '../datasets/own-data.js';
 import { networkFileOption, readTask } from '../models.js';
-import { counted, dataOption, labelOption, type Output, outputOf, threadsOption } from '../options.js';
+import {
+  type ColumnOptions,
+  columnOptionsOf,
+  counted,
+  dataOption,
+  ignoreOption,
+  imputeOption,
+  labelOption,
+  type Output,
+  outputOf,
+  threadsOption,
+} from '../options.js';
 
-interface Options extends Output {
+interface Options extends Output, ColumnOptions {
   data: string;
-  label?: string;
   all?: boolean;
   task?: string;
   network?: string;
@@ -29,6 +39,8 @@ export function makeCommand(): Command {
     .argument('<file>', 'model file (.smk)')
     .addOption(dataOption())
     .addOption(labelOption())
+    .addOption(ignoreOption())
+    .addOption(imputeOption())
     .option('--all', 'test all rows of the data, those to learn from as well: for data kept apart')
     .option('--task <id>', 'which task of a file with several')
     .addOption(networkFileOption())
@@ -54,7 +66,7 @@ async function run(file: string, options: Options): Promise<void> {
     features,
     labels: task.labels,
     channels: input[2],
-    label: options.label,
+    ...columnOptionsOf(options),
     whole: options.all,
   });
   checkFits(data, network, { classes: task.labels.length });

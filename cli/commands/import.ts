@@ -40,16 +40,29 @@ import { checkNoInput, checkWritable, readFile, writeFileSafely } from '../files
 import { accuracies, accuracyUnder, partsOf, taskModel } from '../learn.js';
 import { inFile } from '../models.js';
 import { type NamedNetwork, networkOption } from '../network-option.js';
-import { dataOption, fraction, labelOption, named, type Output, outputOf, refuseGiven, seedOption, threadsOption } from '../options.js';
+import {
+  type ColumnOptions,
+  columnOptionsOf,
+  dataOption,
+  fraction,
+  ignoreOption,
+  imputeOption,
+  labelOption,
+  named,
+  type Output,
+  outputOf,
+  refuseGiven,
+  seedOption,
+  threadsOption,
+} from '../options.js';
 import { warn } from '../progress.js';
 
-interface Options extends Output {
+interface Options extends Output, ColumnOptions {
   initial?: string;
   final?: string;
   mask?: string;
   network: NamedNetwork;
   data?: string;
-  label?: string;
   criterion?: Criterion;
   keep: number;
   layout?: LayoutName;
@@ -76,6 +89,8 @@ export function makeCommand(): Command {
     .addOption(networkOption())
     .addOption(dataOption().makeOptionMandatory(false))
     .addOption(labelOption())
+    .addOption(ignoreOption())
+    .addOption(imputeOption())
     .addOption(new Option('--criterion <name>', `one of ${CRITERIA.join(', ')} (default: all)`).argParser(named(CRITERIA)))
     .option('--keep <fraction>', 'kept fraction of the hidden dense layers (conv layers and the last keep more)', fraction, 0.2)
     .addOption(
@@ -243,9 +258,14 @@ function checkOut(out: string, { network }: Options): void {
   checkNoInput(out, [network.file]);
 }
 
-function dataOf({ data, label, out, network: { architecture } }: Options): LoadedData | null {
+function dataOf(options: Options): LoadedData | null {
+  const {
+    data,
+    out,
+    network: { architecture },
+  } = options;
   if (data === undefined) return null;
-  const loaded = loadDataset(data, { label, channels: channelsOf(architecture), out });
+  const loaded = loadDataset(data, { ...columnOptionsOf(options), channels: channelsOf(architecture), out });
   checkFits(loaded, architecture, { classes: outputs(architecture) });
   return loaded;
 }

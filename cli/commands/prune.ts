@@ -15,15 +15,19 @@ import { formatSeed, type Seed } from '../../src/random.js';
 import { PAPER, paperTraining } from '../../src/recipes.js';
 import { type TicketOptions, ticketNetwork, tickets } from '../../src/tickets.js';
 import { trainDense } from '../../src/train.js';
-import { channelsOf, checkFits, crowding, labelLine, seenBy, unseen } from '../datasets/fit.js';
+import { channelsOf, checkFits, columnsJson, columnsLine, crowding, numbering, seenBy, unseen } from '../datasets/fit.js';
 import { loadDataset } from '../datasets/load.js';
 import type { LoadedData } from '../datasets/own-data.js';
 import { checkNoInput, checkWritable, writeFileSafely } from '../files.js';
 import { accuracy, accuracyUnder, batchOf, classNamesOf, emptyLayer, partsOf } from '../learn.js';
 import { type NamedNetwork, networkOption } from '../network-option.js';
 import {
+  type ColumnOptions,
+  columnOptionsOf,
   dataOption,
   fraction,
+  ignoreOption,
+  imputeOption,
   labelOption,
   named,
   type Output,
@@ -38,9 +42,8 @@ import { openRun, type RoundRecord, type Setup } from '../rounds.js';
 import { shelfIn } from '../shelf.js';
 import { bestTicket, type Untrained } from '../ticket.js';
 
-interface Options extends Output {
+interface Options extends Output, ColumnOptions {
   data: string;
-  label?: string;
   network: NamedNetwork;
   criterion?: Criterion;
   oneshot?: boolean;
@@ -59,6 +62,8 @@ export function makeCommand(): Command {
   return new Command('prune')
     .addOption(dataOption())
     .addOption(labelOption())
+    .addOption(ignoreOption())
+    .addOption(imputeOption())
     .addOption(networkOption())
     .addOption(
       new Option(
@@ -145,7 +150,7 @@ async function once(options: Options): Promise<void> {
   const { architecture, file } = options.network;
   checkWritable(options.out);
   checkNoInput(options.out, [file]);
-  const data = loadDataset(options.data, { label: options.label, channels: channelsOf(architecture), out: options.out });
+  const data = loadDataset(options.data, { ...columnOptionsOf(options), channels: channelsOf(architecture), out: options.out });
   checkFits(data, architecture);
   const network = ticketNetwork(seenBy(architecture, data.train), options.seed);
   const engine = await createWasmEngine({ threads: options.threads });
@@ -170,7 +175,7 @@ async function once(options: Options): Promise<void> {
   outputOf(options).print(
     {
       network: describe(network),
-      ...(data.label !== undefined && { label: data.label }),
+      ...(data.columns && columnsJson(data.columns)),
       weights,
       kept,
       density: kept / weights,
@@ -186,7 +191,7 @@ async function once(options: Options): Promise<void> {
       file: options.out,
     },
     () =>
-      (data.label === undefined ? '' : `${labelLine(data.label)}\n`) +
+      (data.columns ? `${columnsLine(data.columns)}\n` : '') +
       `${criterion} after ${options.epochs} epochs, ${options.weights === 'init' ? 'initial weights' : 'signed constants'}, biases zero, ` +
       `${kept.toLocaleString('en')} of ${weights.toLocaleString('en')} kept\n` +
       `validation ${ticket.valAccuracy.toFixed(4)}   test ${testAccuracy.toFixed(4)}   (trained weights: validation ${dense.valAccuracy.toFixed(4)})\n` +
@@ -207,7 +212,7 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
     const expected = `at most ${most}, as a later round prunes nothing more of ${describe(network)}`;
     throw new SeedmaskError('bad-option', { field: '--rounds', expected, got: rounds });
   }
-  const data = loadDataset(options.data, { label: options.label, channels: channelsOf(architecture) });
+  const data = loadDataset(options.data, { ...columnOptionsOf(options), channels: channelsOf(architecture) });
   checkFits(data, architecture);
   const parts = rowsToLearn(data, network, seed);
   const paper = { ...paperTraining(network), batch: batchOf(parts.train.length, PAPER.batch) };
@@ -231,7 +236,7 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
     if (!json) console.log(text);
   };
   const stored = run.rounds.length;
-  if (data.label !== undefined) say(labelLine(data.label));
+  if (data.columns) say(columnsLine(data.columns));
   say(`${criterion}, mask-0 ${mask0}, mask-1 ${mask1}, ${epochs} epochs a round`);
   for (const record of run.rounds.slice(0, rounds + 1)) say(`${rowOf(record)}  stored`);
   const last = stored <= rounds ? run.last() : undefined;
@@ -274,7 +279,7 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
 /** Rows of training and validation, and on stderr what a user should know of them. */
 function rowsToLearn(data: LoadedData, network: Network, seed: Seed): ReturnType<typeof partsOf> {
   const parts = partsOf(data.train, seed);
-  warn(unseen(data.train, parts.train, classNamesOf(data.train, outputs(network))), crowding(data));
+  warn(unseen(data.train, parts.train, classNamesOf(data.train, outputs(network))), crowding(data), numbering(data));
   return parts;
 }
 

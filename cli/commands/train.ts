@@ -11,7 +11,7 @@ import { createWasmEngine } from '../../src/engine/wasm.js';
 import { describe, type Network, outputs, totalKept, totalWeights, weightCounts } from '../../src/network.js';
 import type { Seed } from '../../src/random.js';
 import { CONV_EPOCHS, FC_EPOCHS, METHODS, type Method, maskNetwork, topkTraining } from '../../src/recipes.js';
-import { channelsOf, checkFits, checkMoves, crowding, labelLine, seenBy, unseen } from '../datasets/fit.js';
+import { channelsOf, checkFits, checkMoves, columnsJson, columnsLine, crowding, numbering, seenBy, unseen } from '../datasets/fit.js';
 import { loadDataset } from '../datasets/load.js';
 import type { LoadedData } from '../datasets/own-data.js';
 import { checkNoInput, checkWritable, writeFileSafely } from '../files.js';
@@ -29,10 +29,14 @@ import {
 import { defaultShift, mirrorOption, rateOption, rotateOption, shiftOption } from '../learning-options.js';
 import { type NamedNetwork, networkOption } from '../network-option.js';
 import {
+  type ColumnOptions,
+  columnOptionsOf,
   dataOption,
   densities,
   densityOption,
   fraction,
+  ignoreOption,
+  imputeOption,
   labelOption,
   notNegative,
   type Output,
@@ -55,9 +59,8 @@ type EngineName = (typeof ENGINES)[number];
 /** Training runs of a search. */
 const TRIALS = 6;
 
-interface Options extends Output {
+interface Options extends Output, ColumnOptions {
   data: string;
-  label?: string;
   network: NamedNetwork;
   method: Method;
   rescale?: boolean;
@@ -84,6 +87,8 @@ export function makeCommand(): Command {
   return new Command('train')
     .addOption(dataOption())
     .addOption(labelOption())
+    .addOption(ignoreOption())
+    .addOption(imputeOption())
     .addOption(networkOption())
     .addOption(
       new Option(
@@ -134,6 +139,7 @@ Examples:
   seedmask train --data mnist --network fc --method bernoulli --rescale --epochs 30 --out drawn.smk
   seedmask train --data mnist --network fc --method bernoulli --rescale --penalty 2 --out fewer.smk
   seedmask train --data mnist --network fc --method threshold --epochs 5 --out threshold.smk
+  seedmask train --data passengers.csv --network fc:8-64-2 --label survived --ignore id,name --impute --out passengers.smk
   seedmask train --data mnist --network fc --permute-pixels 42 --out p42.smk`,
     )
     .action(async (options: Options, command: Command) => {
@@ -188,7 +194,7 @@ interface TrialRow extends Pick<Outcome, 'valAccuracy' | 'fileBytes'> {
 async function run(options: Options): Promise<void> {
   const work = workOf(options);
   const engine = await engineOf(options);
-  warn(unseen(work.data.train, work.parts.train, work.classes), crowding(work.loaded));
+  warn(unseen(work.data.train, work.parts.train, work.classes), crowding(work.loaded), numbering(work.loaded));
   const { task: learned, trials } = await learn(engine, work, options);
   const squeezed = work.check && (await squeeze(engine, work, learned, work.check, options));
   const task = squeezed?.task ?? learned;
@@ -203,7 +209,7 @@ function workOf(options: Options): Work {
   const { network: given, method, seed, rescale, penalty, rotate, mirror, rate = RATE } = options;
   checkWritable(options.out);
   checkNoInput(options.out, [given.file]);
-  const loaded = loadDataset(options.data, { label: options.label, channels: channelsOf(given.architecture), out: options.out });
+  const loaded = loadDataset(options.data, { ...columnOptionsOf(options), channels: channelsOf(given.architecture), out: options.out });
   checkFits(loaded, given.architecture);
   checkMoves(loaded, options);
   const data = permutedSource(loaded, outputs(given.architecture), options.permutePixels, options.permuteLabels);
@@ -291,7 +297,7 @@ function print(
   outputOf(options).print(
     {
       network: describe(network),
-      ...(loaded.label !== undefined && { label: loaded.label }),
+      ...(loaded.columns && columnsJson(loaded.columns)),
       classes: classes.length,
       weights: all,
       kept,
@@ -309,7 +315,7 @@ function print(
     },
     () =>
       `${describe(network)}, ${all.toLocaleString('en')} weights, ${kept.toLocaleString('en')} kept\n` +
-      (loaded.label === undefined ? '' : `${labelLine(loaded.label)}, ${classes.length} classes\n`) +
+      (loaded.columns ? `${columnsLine(loaded.columns, classes.length)}\n` : '') +
       `validation ${task.valAccuracy.toFixed(4)}   test ${task.testAccuracy.toFixed(4)}   ${task.trainSeconds.toFixed(1)} s\n` +
       (task.drawn
         ? `mean of ten drawn masks: validation ${task.drawn.valAccuracy.toFixed(4)}   test ${task.drawn.testAccuracy.toFixed(4)}\n`

@@ -34,9 +34,13 @@ import { defaultShift, mirrorOption, rateOption, rotateOption, shiftOption } fro
 import { inFile, LIMITS, nameOf, networkDifferences, networkFileOption, networksOf, withArchive } from '../models.js';
 import { nearestMask } from '../nearest-mask.js';
 import {
+  type ColumnOptions,
+  columnOptionsOf,
   counted,
   densities,
   densityOption,
+  ignoreOption,
+  imputeOption,
   labelOption,
   type Output,
   outputOf,
@@ -47,8 +51,7 @@ import {
 } from '../options.js';
 import { counting, training, warn } from '../progress.js';
 
-interface Options extends Output {
-  label?: string;
+interface Options extends Output, ColumnOptions {
   task?: string;
   network?: string;
   permutePixels?: Seed;
@@ -72,6 +75,8 @@ export function makeCommand(): Command {
     .option('--task <id>', 'the known mask to begin at; default: the nearest, of tasks that all take the columns of the data')
     .addOption(networkFileOption())
     .addOption(labelOption())
+    .addOption(ignoreOption())
+    .addOption(imputeOption())
     .addOption(permutePixelsOption())
     .addOption(permuteLabelsOption())
     .addOption(densityOption())
@@ -233,8 +238,8 @@ function reader(source: string, network: Network, options: Options): (known: Tas
  * that training starts at. From scratch they are the same, so that the two can be compared; the file says so of the new task.
  */
 function taskOf(source: string, network: Network, options: Options, features: Features | undefined): NewTask {
-  const { permutePixels, permuteLabels, density, label, out } = options;
-  const data = loadDataset(source, { features, channels: network.input[2], label, out });
+  const { permutePixels, permuteLabels, density, out } = options;
+  const data = loadDataset(source, { features, channels: network.input[2], ...columnOptionsOf(options), out });
   checkKind(data, features, 'the data of the new task');
   checkFits(data, network, { classes: outputs(network), field: 'the data of the new task' });
   checkMoves(data, options);

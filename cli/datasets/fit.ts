@@ -7,13 +7,26 @@ import type { Features } from '../../src/features.js';
 import type { Reach } from '../../src/moves.js';
 import { type Architecture, describe, inputs, isDense, outputs, type Shape } from '../../src/network.js';
 import { formatSeed, type Seed } from '../../src/random.js';
+import type { TakenColumns } from './labelled.js';
 import type { LoadedData } from './own-data.js';
 
 /** Channels of images that may have either: a network of convolutions says of how many it is. */
 export const channelsOf = (architecture: Architecture): number | undefined => (isDense(architecture) ? undefined : architecture.input[2]);
 
-/** Which column tells the classes, as results say it. */
-export const labelLine = (label: string): string => `label column ${oneLine(label)}`;
+/** What columns were taken for, as results say it, with how many classes there are, where that is known. */
+export function columnsLine({ label, categories, imputed }: TakenColumns, classes?: number): string {
+  const each = (what: string, counts: ReadonlyMap<string, number>) =>
+    counts.size > 0 ? [`${what} ${oneLine([...counts].map(([name, count]) => `${name} (${count})`).join(', '))}`] : [];
+  const labels = `label column ${oneLine(label)}${classes === undefined ? '' : `, ${classes} classes`}`;
+  return [labels, ...each('categories of', categories), ...each('filled in', imputed)].join('; ');
+}
+
+/** The same for programs. */
+export const columnsJson = ({ label, categories, imputed }: TakenColumns): object => ({
+  label,
+  ...(categories.size > 0 && { categories: Object.fromEntries(categories) }),
+  ...(imputed.size > 0 && { imputed: Object.fromEntries(imputed) }),
+});
 
 /** Whether rows are images, whose values have neighbours in two directions. */
 export const isImage = (input: Shape): boolean => input[0] > 1 && input[1] > 1;
@@ -64,10 +77,16 @@ export function beyond({ images, features }: Dataset): string | null {
 }
 
 /** That a number far from the others leaves these little of the 256 bytes; in one line, or null. */
-export const crowding = ({ crowded = [] }: LoadedData): string | null =>
-  crowded.length === 0
-    ? null
-    : `nearly all numbers of ${listed(crowded)} take up little of the 256 bytes, so far off is the one in brackets: leave its row out, or fill it in`;
+export const crowding = ({ columns }: LoadedData): string | null =>
+  columns?.crowded.length
+    ? `nearly all numbers of ${listed(columns.crowded)} take up little of the 256 bytes, so far off is the one in brackets: leave its row out, or fill it in`
+    : null;
+
+/** That a column which only counts the rows is learned from; in one line, or null. */
+export const numbering = ({ columns }: LoadedData): string | null =>
+  columns?.counters.length
+    ? `the numbers of ${listed(columns.counters)} only count the rows, and are learned from: --ignore leaves a column out`
+    : null;
 
 /** A task that is known, whose network is as it is. */
 interface Known {

@@ -25,12 +25,24 @@ export interface Parts {
   readonly test: Dataset;
   /** Nothing said which rows are for testing, so that they were drawn (`parted`). */
   readonly drawn?: boolean;
-  /** The column of classes, where there are columns. */
-  readonly label?: string;
+  /** What the columns were taken for, where there are columns. */
+  readonly columns?: TakenColumns;
   /** What was read, and may not be written over. */
   readonly files: readonly string[];
-  /** Columns whose bytes tell few of their numbers apart, each with the number that lies too far from the others. */
-  readonly crowded?: readonly string[];
+}
+
+/** What the columns of a table were taken for. */
+export interface TakenColumns {
+  /** That of classes. */
+  readonly label: string;
+  /** How many categories those of words have. */
+  readonly categories: ReadonlyMap<string, number>;
+  /** How many numbers of the training rows were filled in. */
+  readonly imputed: ReadonlyMap<string, number>;
+  /** Those whose bytes tell few of their numbers apart, each with the number that lies too far from the others. */
+  readonly crowded: readonly string[];
+  /** Those that only count the rows. */
+  readonly counters: readonly string[];
 }
 
 /** What is wanted of rows, whatever form they have. */
@@ -41,6 +53,10 @@ export interface Wanted {
   readonly labels?: readonly string[];
   /** The column of classes; default: the one whose name says so, else the last. */
   readonly label?: string;
+  /** Columns to leave out: names, or several parted by commas. */
+  readonly ignore?: readonly string[];
+  /** Missing numbers are filled in: with the mean of the training rows, or what the task has for it. */
+  readonly impute?: boolean;
   /** Of images that may have either, 1 or 3, as a network takes them; default: as they are. */
   readonly channels?: number;
   /** All rows are for testing, those to learn from as well. */

@@ -31,9 +31,11 @@ export function loadDataset(source: string, wanted: Wanted = {}): LoadedData {
       expected: `${train}, as the training images are`,
     });
   }
-  if (wanted.label !== undefined && loaded.label === undefined) {
+  if (!loaded.columns) {
+    const { label, ignore, impute } = wanted;
+    const given = Object.entries({ label, ignore, impute: impute || undefined }).find(([, value]) => value !== undefined);
     const expected = `left away: ${source} has no columns`;
-    throw new SeedmaskError('bad-option', { field: '--label', expected, got: wanted.label });
+    if (given) throw new SeedmaskError('bad-option', { field: `--${given[0]}`, expected, got: String(given[1]) });
   }
   const data = wanted.whole ? { ...loaded, test: joined(loaded.train, loaded.test) } : loaded;
   for (const part of wanted.whole ? (['test'] as const) : (['train', 'test'] as const)) {

@@ -7,9 +7,10 @@ import { SeedmaskError } from '../../codec/index.js';
 import { type NumpyArray, readNpz } from '../../interop/npz.js';
 import type { Dataset } from '../../src/data.js';
 import { readFile, reading, statusOf } from '../files.js';
-import { fromCsv, table } from './csv.js';
+import { fromCsv } from './csv.js';
 import { checkClasses, MAX_CLASSES, type Parts, refuse, type Wanted } from './labelled.js';
 import { pngFolders } from './png-folders.js';
+import { table } from './table.js';
 
 export interface LoadedData extends Parts {
   /** What a model file records: the known name, or the folder's own name without the way to it. */

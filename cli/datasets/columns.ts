@@ -1,0 +1,220 @@
+// What the columns of a table are taken for: one of classes, some left out, the others features. A column of numbers is one feature; a
+// column of words one for each category, 1 or 0, named `sex=male`. Columns are found by their names, wherever they stand and whatever
+// stands beside them; a missing number is NaN until the mean of its column is known.
+
+import { SeedmaskError } from '../../codec/index.js';
+import { editDistance } from '../../server/spelling.js';
+import type { Features } from '../../src/features.js';
+import { LABEL_COLUMNS } from '../options.js';
+import { fits, inOrder, MAX_NAME_BYTES, refuse, type Wanted } from './labelled.js';
+import { isNumber, type Line, MAX_CELLS, MAX_COLUMNS, type Table } from './table.js';
+
+/** A feature: the number in a column, or whether a row has a category there. */
+export interface Column {
+  readonly name: string;
+  /** The column of the table. */
+  readonly source: string;
+  readonly category?: string;
+}
+
+/** Words for a number that is missing, in any case, as pandas, R and databases write them. */
+const MISSING = new Set(['', '?', 'na', 'n/a', 'nan', 'null', 'none']);
+const isMissing = (cell: string): boolean => MISSING.has(cell.toLowerCase());
+
+/** More different words than this are names or texts, and no categories. */
+const MAX_CATEGORIES = 64;
+/** What is meant for a number, though no program takes it for one: decimal commas, thousands, currencies, percent. */
+const LIKE_A_NUMBER = /^[-+]?\p{Sc}?[\d.,'\s]*\d[\d.,'\s]*\s*[%\p{Sc}]?$/u;
+/** Numbers within these bounds keep their mean and deviation finite in float32. */
+const LARGEST = 1e37;
+/** Fewer rows than this are not counted by their numbers, but by chance. */
+const COUNTED = 10;
+
+const nearestFirst = (names: readonly string[], asked: string): string[] => {
+  const distance = (name: string) => editDistance(name.toLowerCase(), asked.toLowerCase());
+  return [...names].sort((a, b) => distance(a) - distance(b));
+};
+
+/**
+ * The columns that are left out: each name as it was given, or several parted by commas.
+ * @throws SeedmaskError bad-option, for one that is not there or that the task takes
+ */
+export function leftOut({ path, columns }: Table, asked: readonly string[] = [], taken: ReadonlySet<string> = new Set()): Set<string> {
+  const names = asked.flatMap((text) => (columns.has(text) ? [text] : text.split(',').map((name) => name.trim())));
+  const free = [...columns.keys()].filter((column) => !taken.has(column));
+  const wrong = names.find((name) => !free.includes(name));
+  if (wrong === undefined) return new Set(names);
+  const expected = `a column ${taken.has(wrong) ? 'that the task does not take' : 'of the data'}: ${nearestFirst(free, wrong).join(', ')}`;
+  throw new SeedmaskError('bad-option', { field: '--ignore', expected, got: wrong }, path);
+}
+
+/**
+ * The column of classes: the one asked for, else the one with the first of the names for it that there is, else the last; never one that
+ * the task takes as a feature, or that is left out.
+ */
+export function labelColumn({ path, columns }: Table, taken: ReadonlySet<string>, asked?: string): string {
+  const free = [...columns.keys()].filter((column) => !taken.has(column));
+  if (asked !== undefined) {
+    if (free.includes(asked)) return asked;
+    const expected = `a column of classes: ${nearestFirst(free, asked).join(', ')}`;
+    throw new SeedmaskError('bad-option', { field: '--label', expected, got: asked }, path);
+  }
+  const called = (name: string) => free.find((column) => column.toLowerCase() === name);
+  const label = LABEL_COLUMNS.map(called).find((column) => column !== undefined) ?? free.at(-1);
+  if (label === undefined) throw refuse(path, 'no column of labels', `one beside ${[...taken].join(', ')}`);
+  return label;
+}
+
+/** Where a column stands. */
+export function place({ path, columns }: Table, name: string, what: () => string): number {
+  const at = columns.get(name);
+  if (at === undefined) throw refuse(path, `no column ${name} among ${[...columns.keys()].join(', ')}`, what());
+  return at;
+}
+
+/** The feature that a task knows by a name: a column of that name, or a category of a column. */
+export function columnNamed(name: string, { columns }: Table): Column {
+  if (columns.has(name)) return { name, source: name };
+  for (let end = name.indexOf('='); end >= 0; end = name.indexOf('=', end + 1)) {
+    const source = name.slice(0, end);
+    if (columns.has(source)) return { name, source, category: name.slice(end + 1) };
+  }
+  return { name, source: name };
+}
+
+/** The features of all columns but some. */
+export function columnsOf(table: Table, without: ReadonlySet<string>, impute: boolean): Column[] {
+  const features = [...table.columns.keys()]
+    .filter((source) => !without.has(source))
+    .flatMap((source): Column[] => {
+      const categories = categoriesOf(table, source, impute);
+      return categories ? categories.map((category) => ({ name: `${source}=${category}`, source, category })) : [{ name: source, source }];
+    });
+  if (features.length === 0) throw refuse(table.path, 'no column of features', `one beside ${[...without].join(', ')}`);
+  if (features.length > MAX_COLUMNS) throw refuse(table.path, `${features.length} features`, `at most ${MAX_COLUMNS}`);
+  const met = new Set<string>();
+  for (const { name, source, category } of features) {
+    if (!fits(name))
+      throw refuse(`${source} of ${table.path}`, `the category ${category}`, `at most ${MAX_NAME_BYTES} bytes with its column`);
+    if (met.has(name)) throw refuse(table.path, `both a column and a category ${name}`, 'distinct names');
+    met.add(name);
+  }
+  return features;
+}
+
+/** The words of a column in which nothing is a number, in order; null for a column of numbers. */
+function categoriesOf({ path, rows, columns }: Table, source: string, impute: boolean): string[] | null {
+  const at = columns.get(source) as number;
+  const all = [...new Set(rows.map(({ cells }) => cells[at]))];
+  const words = all.filter((cell) => !isMissing(cell));
+  if (words.length === 0 || words.some((word) => isNumber(word) || LIKE_A_NUMBER.test(word))) return null;
+  // Where nothing is filled in, what stands for a missing number is one more category; only nothing is none.
+  const categories = impute ? words : all.filter((cell) => cell !== '');
+  if (categories.length <= MAX_CATEGORIES) return categories.sort(inOrder);
+  const expected = `numbers, or at most ${MAX_CATEGORIES} categories`;
+  throw new SeedmaskError('no-dataset', {
+    field: `${source} of ${path}`,
+    got: `${categories.length} different words (${categories.slice(0, 2).join(', ')}, ..)`,
+    expected,
+    hint: `--ignore ${source} leaves the column out`,
+  });
+}
+
+/**
+ * The features of rows, sample-major; NaN for what is missing, where it is to be filled in.
+ * @throws SeedmaskError no-dataset, for a cell that is no number or no known category; over-limit
+ */
+export function numbersOf(
+  table: Table,
+  rows: readonly Line[],
+  columns: readonly Column[],
+  { impute = false, features }: Wanted,
+  what: () => string,
+): Float64Array {
+  if (rows.length * columns.length > MAX_CELLS) {
+    const got = `${rows.length} rows of ${columns.length} features`;
+    throw new SeedmaskError('over-limit', { field: table.path, got, expected: `${MAX_CELLS} numbers` });
+  }
+  const places = columns.map(({ source }) => place(table, source, what));
+  const known = new Map<string, Set<string>>();
+  for (const { source, category } of columns) {
+    if (category !== undefined) known.set(source, (known.get(source) ?? new Set()).add(category));
+  }
+  const whose = features ? 'task' : 'training rows';
+  const values = new Float64Array(rows.length * columns.length);
+  rows.forEach(({ number, cells }, row) => {
+    columns.forEach(({ source, category }, i) => {
+      const cell = cells[places[i]];
+      const where = () => `${source} of row ${number} in ${table.path}`;
+      const categories = known.get(source);
+      const at = row * columns.length + i;
+      if (categories?.has(cell)) values[at] = Number(cell === category);
+      else if (impute && isMissing(cell)) values[at] = Number.NaN;
+      else if (categories) throw wrongCell(where(), cell, `a category of the ${whose}: ${[...categories].join(', ')}`, source);
+      else values[at] = numberOf(cell, where, source);
+    });
+  });
+  return values;
+}
+
+function numberOf(cell: string, where: () => string, source: string): number {
+  const value = Number(cell);
+  if (cell !== '' && Math.abs(value) <= LARGEST) return value;
+  throw wrongCell(where(), cell, `a number${cell === '' ? '' : ` from -${LARGEST} to ${LARGEST}, with a decimal point`}`, source);
+}
+
+function wrongCell(field: string, cell: string, expected: string, source: string): SeedmaskError {
+  const hint = `${isMissing(cell) ? 'Fill it in (--impute: with the mean)' : 'Mend it'}, leave its row out of the file, or its column (--ignore ${source})`;
+  return new SeedmaskError('no-dataset', { field, got: cell === '' ? 'nothing' : `'${cell}'`, expected, hint });
+}
+
+/** The mean of every column, of what is not missing. */
+export function meansOf(values: Float64Array, columns: readonly Column[], path: string): Float64Array {
+  return Float64Array.from(columns, ({ source }, input) => {
+    let [sum, count] = [0, 0];
+    for (let at = input; at < values.length; at += columns.length) {
+      if (Number.isNaN(values[at])) continue;
+      sum += values[at];
+      count++;
+    }
+    if (count > 0) return sum / count;
+    throw refuse(`${source} of ${path}`, 'nothing in any training row', `a number at least, or --ignore ${source}`);
+  });
+}
+
+/** What a task that has standardised its features takes for their means: the middle of the bytes. */
+export const middlesOf = ({ low, scale }: Features): Float64Array => Float64Array.from(low, (from, input) => from + 127.5 / scale[input]);
+
+/** The values with those of a row in place of what is missing. */
+export const filled = (values: Float64Array, row: Float64Array): Float64Array =>
+  values.map((value, at) => (Number.isNaN(value) ? row[at % row.length] : value));
+
+/** How many cells of each column are missing, of those that lack any. */
+export function missingOf(values: Float64Array, columns: readonly Column[]): ReadonlyMap<string, number> {
+  const missing = new Map<string, number>();
+  columns.forEach(({ source }, input) => {
+    let count = 0;
+    for (let at = input; at < values.length; at += columns.length) if (Number.isNaN(values[at])) count++;
+    if (count > 0) missing.set(source, count);
+  });
+  return missing;
+}
+
+/** How many categories each column of words has. */
+export function categoriesIn(columns: readonly Column[]): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const { source, category } of columns) if (category !== undefined) counts.set(source, (counts.get(source) ?? 0) + 1);
+  return counts;
+}
+
+/** The columns that only count the rows. */
+export const countersOf = ({ rows, columns }: Table, features: readonly Column[]): string[] =>
+  rows.length < COUNTED
+    ? []
+    : features
+        .filter(({ source, category }) => {
+          const at = columns.get(source) as number;
+          const first = Number(rows[0].cells[at]);
+          return category === undefined && rows.every(({ cells }, row) => cells[at] !== '' && Number(cells[at]) === first + row);
+        })
+        .map(({ name }) => name);
