@@ -93,9 +93,13 @@ class Client:
         return numbers(rows) if self.row(task)[0] == "features" else pixels(rows)
 
     def classify(self, task, rows):
-        """rows: [rows, inputs], pixels 0..255 or numbers. Labels (None where the server abstains), and float32 probabilities [rows, labels]."""
-        body = self.array(task, rows).tobytes()
-        answer, _ = self.call("POST", f"/tasks/{segment('task', task)}/classify", body, {"Content-Type": "application/octet-stream"})
+        """rows: [rows, inputs], pixels 0..255 or numbers; or dicts of numbers and categories by name (pandas: to_dict("records")).
+        Labels (None where the server abstains), and float32 probabilities [rows, labels]."""
+        if isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows):
+            body, kind = json.dumps({"instances": rows}, allow_nan=False, default=lambda value: value.item()), "application/json"
+        else:
+            body, kind = self.array(task, rows).tobytes(), "application/octet-stream"
+        answer, _ = self.call("POST", f"/tasks/{segment('task', task)}/classify", body, {"Content-Type": kind})
         try:
             predictions = json.loads(answer)["predictions"]
             return [p["label"] for p in predictions], np.array([p["probabilities"] for p in predictions], np.float32)

@@ -39,6 +39,8 @@ export interface CallOptions {
 /** Rows of raw values: whole rows of bytes, or a list of rows; a row is flat, or shaped like an image that the network takes. */
 export type Rows = Uint8Array | Uint8ClampedArray | readonly Row[];
 export type Row = ArrayLike<number> | readonly Row[];
+/** A row of a task over numbers, each by its name (`TaskInfo.columns`), in which words are categories. */
+export type NamedRow = Readonly<Record<string, number | string>>;
 
 export interface ClassifyOptions extends CallOptions {
   /** A version of the task; default: the highest. */
@@ -159,7 +161,7 @@ export class Client {
    * Classifies rows under a task, one prediction a row.
    * @throws RequestError (by rejection) with the server's code, or 'no-answer'; the signal's reason when it is aborted
    */
-  async classify(task: string, rows: Rows, options: ClassifyOptions = {}): Promise<Prediction[]> {
+  async classify(task: string, rows: Rows | readonly NamedRow[], options: ClassifyOptions = {}): Promise<Prediction[]> {
     const { version, label, abstain } = options;
     const path = `/tasks/${segment('task', task)}/classify`;
     const reply = await this.#call(path, { version, label, abstain }, options, posted(rows));
@@ -286,7 +288,7 @@ function segment(what: string, name: string): string {
 }
 
 /** Rows as the body of a request. */
-function posted(rows: Rows): Init {
+function posted(rows: Rows | readonly NamedRow[]): Init {
   if (rows instanceof Uint8Array || rows instanceof Uint8ClampedArray)
     return { method: 'POST', body: Uint8Array.from(rows), headers: { 'Content-Type': 'application/octet-stream' } };
   // Of other typed arrays nobody can tell where a row ends.
@@ -296,8 +298,13 @@ function posted(rows: Rows): Init {
 }
 
 /** Typed arrays as the lists that JSON has; what is no number is left to the server, which says where it is. */
-function plain(row: Row | number): unknown {
-  return typeof row === 'object' && row !== null ? Array.from<number | Row, unknown>(row, plain) : row;
+function plain(row: Row | NamedRow | number): unknown {
+  return isList(row) ? Array.from<number | Row, unknown>(row, plain) : row;
+}
+
+/** A named row may have a column that is called length, or 0. */
+function isList(row: unknown): row is ArrayLike<number | Row> {
+  return typeof row === 'object' && row !== null && (Symbol.iterator in row || ('0' in row && 'length' in row));
 }
 
 /** A URL with a name or password in it, by its looks or as fetch reads it. */

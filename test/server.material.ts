@@ -1,5 +1,6 @@
 // What the server tests share: tiny networks whose answers can be worked out by hand, files of them, and a server on a free port.
 
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -12,6 +13,9 @@ import type { ServerOptions } from '../server/service.js';
 import type { Engine } from '../src/engine/engine.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { fullMask, type Network, type Shape } from '../src/network.js';
+
+/** A Python that has numpy. */
+export const PYTHON = ['python3', '/usr/bin/python3'].find((python) => spawnSync(python, ['-c', 'import numpy']).status === 0);
 
 export const engine: Engine = createReferenceEngine();
 

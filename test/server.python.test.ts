@@ -12,10 +12,9 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { PIXELS_TRANSFORM } from '../codec/index.js';
 import type { Listening } from '../server/index.js';
-import { get, oneTask, post, sampleStore, serve, tinyNetwork } from './server.material.js';
+import { get, oneTask, PYTHON, post, sampleStore, serve, tinyNetwork } from './server.material.js';
 
 const run = promisify(execFile);
-const PYTHON = ['python3', '/usr/bin/python3'].find((python) => spawnSync(python, ['-c', 'import numpy']).status === 0);
 const CURL = spawnSync('curl', ['--version']).status === 0;
 
 let server: Listening;

@@ -4,7 +4,7 @@
 
 import { SeedmaskError } from '../../codec/index.js';
 import { editDistance } from '../../server/spelling.js';
-import type { Features } from '../../src/features.js';
+import { categoryOf, type Features } from '../../src/features.js';
 import { LABEL_COLUMNS } from '../options.js';
 import { fits, inOrder, MAX_NAME_BYTES, refuse, type Wanted } from './labelled.js';
 import { isNumber, type Line, MAX_CELLS, MAX_COLUMNS, type Table } from './table.js';
@@ -73,14 +73,11 @@ export function place({ path, columns }: Table, name: string, what: () => string
 }
 
 /** The feature that a task knows by a name: a column of that name, or a category of a column. */
-export function columnNamed(name: string, { columns }: Table): Column {
-  if (columns.has(name)) return { name, source: name };
-  for (let end = name.indexOf('='); end >= 0; end = name.indexOf('=', end + 1)) {
-    const source = name.slice(0, end);
-    if (columns.has(source)) return { name, source, category: name.slice(end + 1) };
-  }
-  return { name, source: name };
-}
+export const columnNamed = (name: string, { columns }: Table): Column => ({
+  source: name,
+  ...(columns.has(name) ? {} : categoryOf(name, (field) => columns.has(field))),
+  name,
+});
 
 /** The features of all columns but some. */
 export function columnsOf(table: Table, without: ReadonlySet<string>, impute: boolean): Column[] {

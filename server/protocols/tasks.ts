@@ -34,9 +34,13 @@ const VALUES = 'raw values as the data set has them: pixels are 0..255, not 0..1
 const NUMBERS = 'numbers as the data set has them, raw bodies as little-endian float32; the task standardises them itself';
 
 /** What metadata says of the rows of a task: the name of the one input, what its values are, and the names of numbers where they have any. */
-export function inputOf({ transform: { features } }: Pick<Task, 'transform'>): { name: string; values: string; columns?: string[] } {
+export function inputOf({ transform: { features } }: Pick<Task, 'transform'>): {
+  name: string;
+  values: string;
+  columns?: readonly string[];
+} {
   if (!features) return { name: 'pixels', values: VALUES };
-  return { name: 'features', values: NUMBERS, ...(features.names && { columns: [...features.names] }) };
+  return { name: 'features', values: NUMBERS, ...(features.names && { columns: features.names }) };
 }
 
 const PAGE_LIMIT = 1000;
@@ -120,7 +124,7 @@ function describeTask(task: ServedTask): z.infer<typeof TaskAnswer> {
     versions: task.versions.map((version) => version.number),
     versionLabels: Object.fromEntries(task.labels),
     values,
-    ...(columns && { columns }),
+    ...(columns && { columns: [...columns] }),
   };
 }
 
@@ -135,7 +139,13 @@ function classify(call: Call, service: Service): Promise<Answer> {
   return infer(call, service, task, wanted, {
     decode: (body, version) => {
       const numbers = takesNumbers(version);
-      const reading = { shape: version.network.input, limit: service.rowLimit, numbers, type: call.headers['content-type'] };
+      const reading = {
+        shape: version.network.input,
+        limit: service.rowLimit,
+        numbers,
+        type: call.headers['content-type'],
+        input: inputOf(version.task),
+      };
       return read('classify', body, reading, service, ({ rows, said }) => ({
         rows,
         abstain: saidOnce('abstain', wanted.abstain, said?.abstain),

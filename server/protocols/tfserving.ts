@@ -90,8 +90,8 @@ function models({ caller }: Call, { store }: Service): z.infer<typeof ModelsAnsw
 
 function predict(call: Call, service: Service): Promise<Answer> {
   return infer(call, service, param(call, 'model'), wanted(call), {
-    decode: (body, { network }) => {
-      const reading = { shape: network.input, limit: service.rowLimit };
+    decode: (body, { network, task }) => {
+      const reading = { shape: network.input, limit: service.rowLimit, input: inputOf(task) };
       return read('predict', body, reading, service, ({ rows, columns }) => ({ rows, extra: columns !== true }));
     },
     rowBytes: (labels) => VALUE_BYTES * labels.length,

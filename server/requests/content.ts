@@ -6,6 +6,7 @@ import { size } from '../../src/network.js';
 import { parseJson } from './json.js';
 import { kindOf, type RawRows } from './kinds.js';
 import { decodeMsgpack } from './msgpack.js';
+import { type Input, PIXELS, unnamed } from './named-rows.js';
 import { pixelsOf } from './pixels.js';
 import { decodePng } from './png.js';
 import { type Rows, rowsOf, rowsOfBytes } from './rows.js';
@@ -31,7 +32,7 @@ const instances = (description: string) =>
 /** Of the threshold, in a query and in a body. */
 export const ABSTAIN = 'least probability of a label; below it the label is null';
 export const Classify = z.looseObject({
-  instances: instances(INSTANCES),
+  instances: instances(`${INSTANCES}; of tasks over numbers with names also objects of them, in which words are categories`),
   abstain: Fraction.optional().describe(ABSTAIN),
 });
 
@@ -59,7 +60,7 @@ export const WhichTask = z.looseObject({
 export function decodeContent<T extends { readonly instances: unknown }>(
   body: Uint8Array,
   schema: z.ZodType<T>,
-  { shape, limit, numbers, type }: RawRows & { readonly limit: number },
+  { shape, limit, numbers, type, input = PIXELS }: RawRows & { readonly limit: number; readonly input?: Input },
 ): { readonly rows: Rows; readonly said?: T } {
   const kind = kindOf(body, { shape, numbers, type });
   if (numbers && kind === 'pixels') return { rows: rowsOfFloats(body, size(shape), limit, 'one little-endian float32 per input') };
@@ -69,7 +70,7 @@ export function decodeContent<T extends { readonly instances: unknown }>(
   if (pixels) return { rows: pixels };
   const value = kind === 'json' ? parseJson(body) : decodeMsgpack(body);
   const options = { shape, limit, lone: true, batch: '{"instances": [[...]]}' };
-  if (Array.isArray(value)) return { rows: rowsOf(value, { ...options, field: '' }) };
+  if (Array.isArray(value)) return { rows: rowsOf(unnamed(value, input, ''), { ...options, field: '' }) };
   const said = checked(schema, value, '', 'Send {"instances": [[...], ...]}, one list of values per row.');
-  return { rows: rowsOf(said.instances, { ...options, field: '/instances' }), said };
+  return { rows: rowsOf(unnamed(said.instances, input, '/instances'), { ...options, field: '/instances' }), said };
 }

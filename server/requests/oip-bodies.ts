@@ -4,10 +4,10 @@ import { z } from 'zod';
 import { SeedmaskError } from '../../codec/errors.js';
 import { type Shape, size } from '../../src/network.js';
 import { parseJson } from './json.js';
+import { type Input, PIXELS } from './named-rows.js';
 import { brief, checkCount, type Rows, rowsOf, shapeOf } from './rows.js';
 import { checked, Fraction } from './schemas.js';
 import { ELEMENT_BYTES, HEADER, type InputType, rowsOfFloats, rowsOfTensor, type Split, splitBody } from './tensors.js';
-import { type Input, PIXELS } from './tfserving-bodies.js';
 
 const DATATYPES = 'FP32 or UINT8; whole numbers 0..255 fit UINT8';
 const BYTES = 'a whole number of bytes';

@@ -4,10 +4,11 @@
 import { size } from '../../src/network.js';
 import { Classify, decodeContent, type Method, WhichTask } from './content.js';
 import { kindOf, type RawRows } from './kinds.js';
+import type { Input } from './named-rows.js';
 import { type Infers, readTensors } from './oip-bodies.js';
 import { pixelsOf } from './pixels.js';
 import type { Rows } from './rows.js';
-import { type Input, readExamples, readPredict } from './tfserving-bodies.js';
+import { readExamples, readPredict } from './tfserving-bodies.js';
 
 /** What readers go by; type and numbers on our own routes: elsewhere a body is JSON whatever they say. */
 export interface Reading extends RawRows {

@@ -5,8 +5,9 @@ import { SeedmaskError } from '../../codec/errors.js';
 import type { Shape } from '../../src/network.js';
 import { size } from '../../src/network.js';
 import { parseJson } from './json.js';
+import { type Input, PIXELS, rowOf, unnamed } from './named-rows.js';
 import { pixelsOf } from './pixels.js';
-import { brief, type RowOptions, type Rows, rowsOf } from './rows.js';
+import { type RowOptions, type Rows, rowsOf } from './rows.js';
 import { checked } from './schemas.js';
 
 const Signature = z.enum(['serving_default', ''], 'serving_default').optional();
@@ -24,14 +25,6 @@ export const Classify = z.looseObject({
     .describe('objects {"pixels": row}; of tasks over numbers {"features": row}, or every number by its name'),
   context: Features.optional().describe('features that all examples share'),
 });
-/** What the one input is called, and its values where they have names. */
-export interface Input {
-  readonly name: string;
-  readonly columns?: readonly string[];
-}
-
-export const PIXELS: Input = { name: 'pixels' };
-
 interface Limits {
   readonly shape: Shape;
   /** Rows at most. */
@@ -41,7 +34,10 @@ interface Limits {
 }
 
 /** The body of predict. @throws SeedmaskError about the body, its shape or its values */
-export function readPredict(body: Uint8Array, { shape, limit }: Limits): { readonly rows: Rows; readonly columns?: boolean } {
+export function readPredict(
+  body: Uint8Array,
+  { shape, limit, input = PIXELS }: Limits,
+): { readonly rows: Rows; readonly columns?: boolean } {
   const pixels = pixelsOf(body, size(shape), limit);
   if (pixels) return { rows: pixels };
   const request = checked(Predict, parseJson(body), '', 'Send {"instances": [[...], ...]}.');
@@ -55,7 +51,7 @@ export function readPredict(body: Uint8Array, { shape, limit }: Limits): { reado
   }
   const rows = columns
     ? rowsOf(...unnamedColumn(request.inputs, { shape, limit, batch: '{"inputs": [[...]]}', field: '/inputs' }))
-    : rowsOf(unnamedRows(request.instances), { shape, limit, field: '/instances', batch: '{"instances": [[...]]}' });
+    : rowsOf(unnamed(request.instances, input, '/instances'), { shape, limit, field: '/instances', batch: '{"instances": [[...]]}' });
   return { rows, columns };
 }
 
@@ -66,25 +62,8 @@ export function readExamples(body: Uint8Array, { shape, limit, input = PIXELS }:
   return { rows: rowsOf(instances, { shape, limit, field: '/examples', batch: '{"pixels": [...]}' }) };
 }
 
-/** The row of an example: its one feature, or its numbers by their names. */
-function rowOf(features: z.infer<typeof Features>, { name, columns }: Input, field: string): unknown {
-  const given = Object.keys(features);
-  if (given.length === 1 && (given[0] === name || given[0] === 'pixels')) return features[given[0]];
-  if (columns && given.length === columns.length && columns.every((column) => Object.hasOwn(features, column)))
-    return columns.map((column) => features[column]);
-  throw new SeedmaskError('bad-request', {
-    field,
-    expected: `an object with the one feature '${name}', a list of values${columns ? `, or with ${brief(columns.join(', '))}` : ''}`,
-    got: brief(given.join(', ')),
-  });
-}
-
 const isNamed = (value: unknown): value is object =>
   typeof value === 'object' && value !== null && /^(pixels|features)$/.test(Object.keys(value).join());
-
-/** Row form may name the only input: [{"pixels": [...]}, ...]. */
-const unnamedRows = (instances: unknown): unknown =>
-  Array.isArray(instances) && instances.every(isNamed) ? instances.map((instance) => Object.values(instance)[0]) : instances;
 
 /** Column form may name the only input: {"pixels": [[...], ...]}. */
 const unnamedColumn = (value: unknown, options: RowOptions): [unknown, RowOptions] => {
