@@ -113,7 +113,10 @@ export const ignoreOption = (): Option =>
   );
 
 export const imputeOption = (): Option =>
-  new Option('--impute', 'fill in what is missing in CSV data (nothing, ?, NA, N/A, NaN, null, None): the mean of the training rows');
+  new Option(
+    '--impute',
+    'fill in what is missing in CSV data (nothing, ?, NA, N/A, NaN, NaT, null, None) or is no known category: the mean of the training rows, of a known task its own',
+  );
 
 /** What is said of the columns of CSV data. */
 export interface ColumnOptions {

@@ -96,6 +96,8 @@ export interface TaskInfo {
   readonly values: string;
   /** Names of the values of a row, in order, where they are numbers with names. */
   readonly columns?: readonly string[];
+  /** Of numbers, what stands for one that is missing: nearly the mean of the training rows. */
+  readonly means?: readonly number[];
 }
 
 export interface TaskPage {

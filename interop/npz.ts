@@ -41,22 +41,35 @@ const NO_TIME = new Date(1980, 0, 1);
 
 const bad = (field: string, expected: string, got: unknown) => new SeedmaskError('bad-checkpoint', { field, expected, got });
 
-/** The bytes of an .npy file. */
-export function writeNpy({ shape, values }: NumpyArray): Uint8Array {
-  const [descriptor] = [...TYPES].find(([, type]) => values instanceof type)!;
+/** The bytes of an .npy file: of numbers, or of a list of texts, which NumPy holds in UTF-32, all as wide as the longest. */
+export function writeNpy(array: NumpyArray | readonly string[]): Uint8Array {
+  if ('values' in array && 'shape' in array) {
+    const [descriptor] = [...TYPES].find(([, type]) => array.values instanceof type)!;
+    return npy(descriptor, array.shape, numberBytes(array.values));
+  }
+  const texts = array.map((text) => Array.from(text, (letter) => letter.codePointAt(0) as number));
+  const width = Math.max(1, ...texts.map((letters) => letters.length));
+  const letters = new Uint32Array(texts.length * width);
+  texts.forEach((text, i) => {
+    letters.set(text, i * width);
+  });
+  return npy(`<U${width}`, [texts.length], numberBytes(letters));
+}
+
+function npy(descriptor: string, shape: readonly number[], data: Uint8Array): Uint8Array {
   const sizes = `(${shape.join(', ')}${shape.length === 1 ? ',' : ''})`;
   const dictionary = `{'descr': '${descriptor}', 'fortran_order': False, 'shape': ${sizes}, }`;
   // Data begins at a multiple of 64.
   const length = Math.ceil((10 + dictionary.length + 1) / 64) * 64 - 10;
-  const bytes = new Uint8Array(10 + length + values.byteLength);
+  const bytes = new Uint8Array(10 + length + data.length);
   bytes.set([...MAGIC, 1, 0, length & 255, length >> 8]);
   bytes.set(new TextEncoder().encode(`${dictionary.padEnd(length - 1)}\n`), 10);
-  bytes.set(numberBytes(values), 10 + length);
+  bytes.set(data, 10 + length);
   return bytes;
 }
 
 /** The bytes of an .npz file: same arrays, same bytes. */
-export function writeNpz(arrays: Iterable<readonly [string, NumpyArray]>): Uint8Array {
+export function writeNpz(arrays: Iterable<readonly [string, NumpyArray | readonly string[]]>): Uint8Array {
   const files: Zippable = {};
   for (const [name, array] of arrays) files[`${name}.npy`] = [writeNpy(array), { mtime: NO_TIME }];
   return zipSync(files);

@@ -43,9 +43,13 @@ export const toSafetensors = (network: Network, task: ExportedTask): Uint8Array 
     ...(task.transform.features?.names && { columns: JSON.stringify(task.transform.features.names) }),
   });
 
-/** An .npz file: the arrays, and `seed` (uint64), `input` (int32 [height, width, channels]), `scale`, `mean` and `logitScale` (f32). */
+/**
+ * An .npz file: the arrays, and `seed` (uint64), `input` (int32 [height, width, channels]), `scale`, `mean` and `logitScale` (f32), `labels`
+ * and, where numbers have names, `columns` (texts).
+ */
 export function toNpz(network: Network, task: ExportedTask): Uint8Array {
   const number = (value: number): NumpyArray => ({ shape: [], values: Float32Array.of(value) });
+  const names = task.transform.features?.names;
   const seed = BigUint64Array.of(keyOf(network.seed));
   return writeNpz([
     ...tensorsOf(network, task),
@@ -54,5 +58,7 @@ export function toNpz(network: Network, task: ExportedTask): Uint8Array {
     ['scale', number(task.transform.scale)],
     ['mean', number(task.transform.mean)],
     ['logitScale', number(task.logitScale)],
+    ['labels', task.labels],
+    ...(names ? [['columns', names] as const] : []),
   ]);
 }

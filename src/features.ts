@@ -28,18 +28,22 @@ export function featureBytes(raw: ArrayLike<number>, { low, scale }: Features): 
 /**
  * What a feature says of a field of words, after its name: `sex=male` is 1 where the field sex is male, else 0.
  * @param has whether there is such a field
- * @returns the first field that the name begins with, and the category; undefined where there is none
+ * @returns the longest field that the name begins with, and the category; undefined where there is none
  */
 export function categoryOf(
   name: string,
   has: (field: string) => boolean,
 ): { readonly source: string; readonly category: string } | undefined {
-  for (let end = name.indexOf('='); end >= 0; end = name.indexOf('=', end + 1)) {
+  for (let end = name.lastIndexOf('='); end > 0; end = name.lastIndexOf('=', end - 1)) {
     const source = name.slice(0, end);
     if (has(source)) return { source, category: name.slice(end + 1) };
   }
   return undefined;
 }
+
+/** What stands for a number that is missing: the middle of its bytes, 128, which is next to the mean of the rows that were standardised. */
+export const middlesOf = ({ low, scale }: Features): Float64Array =>
+  Float64Array.from(low, (from, input) => (scale[input] === 0 ? from : from + 128 / scale[input]));
 
 /** Distance of 1 to the next float32. */
 const FLOAT32_STEP = 2 ** -23;

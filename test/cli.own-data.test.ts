@@ -334,7 +334,9 @@ test('--label names the column of classes, of which the result says how many the
       'which/x.smk',
       ...more,
     );
-  expect(train().stderr).toMatch(/got 4 values in rows.csv. Take other data or --network fc:4-64-3/);
+  expect(train().stderr).toMatch(
+    /got 4 values in rows.csv \(wide, Colour=blue, Colour=green and 1 more\). Take other data or --network fc:4-64-3/,
+  );
   expect(JSON.parse(train('--label', 'Colour', '--json').stdout)).toMatchObject({ label: 'Colour', classes: 3 });
   expect(train('--label', 'Colour').stdout).toMatch(/\nlabel column Colour, 3 classes\n/);
   expect(readModel(new Uint8Array(readFileSync(at('which/x.smk')))).tasks[0]).toMatchObject({
@@ -345,7 +347,9 @@ test('--label names the column of classes, of which the result says how many the
   const evaluate = (file: string, ...more: string[]) => seedmask('eval', 'which/x.smk', '--data', `which/${file}.csv`, '--json', ...more);
   expect(evaluate('rows').status).toBe(0);
   put({ 'which/more.csv': readFileSync(at('which/rows.csv'), 'utf8').replaceAll('\n', ',7\n').replace(',7', ',class') });
-  expect(evaluate('more').stderr).toMatch(/row 1 of which\/more.csv: label 7, expected a label of the task: blue, green, red/);
+  expect(evaluate('more').stderr).toMatch(
+    /class of row 1 in which\/more.csv: label 7, expected a label of the task: blue, green, red. --label names another column/,
+  );
   expect(evaluate('more', '--label', 'Colour').stdout).toBe(evaluate('rows').stdout);
   expect(evaluate('more', '--label', 'size').stderr).toBe(
     'seedmask: which/more.csv: --label must be a column of classes: class, Colour, got size\n',
@@ -369,7 +373,7 @@ test('--label names the column of classes, of which the result says how many the
   // What is wrong for every known task is said of none, and what is to be done about it stays.
   put({ 'which/four.csv': `wide,weight,size,label\n${'1,2,3,a\n2,3,4,b\n3,4,5,c\n4,5,6,d\n'.repeat(5)}` });
   expect(seedmask('transfer', 'which/both.smk', 'which/four.csv').stderr).toMatch(
-    /got 3 in four.csv. Take other data or another network\n$/,
+    /got 4 in four.csv \(a, b, c and 1 more\). Take other data or another network\n$/,
   );
   expect(both('--task', 'x').status).toBe(0);
   // Whoever prunes or imports names the column too.
@@ -524,7 +528,7 @@ test('train on CSV, eval, and a server that takes the raw numbers', async () => 
   const every = JSON.parse(seedmask('eval', 'store/plants.smk', '--data', 'two', '--all', '--json').stdout);
   expect(every).toMatchObject({ part: 'all', samples: 240, testAccuracy: expect.closeTo(1, 1) });
   expect(seedmask('eval', 'store/plants.smk', '--data', 'one/other.csv').stderr).toBe(
-    'seedmask: no data set in row 1 of one/other.csv: label rosa, expected a label of the task: a, b, setosa, virginica\n',
+    'seedmask: no data set in Species of row 1 in one/other.csv: label rosa, expected a label of the task: a, b, setosa, virginica. --label names another column\n',
   );
   const bytes = new Uint8Array(readFileSync(at('store/plants.smk')));
   const model = readModel(bytes);
@@ -639,9 +643,10 @@ test('eval draws no matrix of more classes than a screen has room for, and says 
   expect(seedmask('train', '--data', 'matrix/31.csv', ...words).status).toBe(0);
   const evaluate = (...more: string[]) => seedmask('eval', 'matrix/31.smk', '--data', ...more, '--all').stdout;
   const lines = evaluate('matrix/31.csv').trimEnd().split('\n');
-  expect(lines.length).toBe(2 + 31 + 1);
-  expect(lines[2]).toMatch(/^ *\d+\.\d % of 10 rows: kind 0$/);
-  expect(lines[33]).toMatch(/^Most confused: (kind \d+ taken for kind \d+ \d+ times(; |\.$)){10}$/);
+  expect(lines.length).toBe(3 + 31 + 1);
+  expect(lines[1]).toBe('label column label');
+  expect(lines[3]).toMatch(/^ *\d+\.\d % of 10 rows: kind 0$/);
+  expect(lines[34]).toMatch(/^Most confused: (kind \d+ taken for kind \d+ \d+ times(; |\.$)){10}$/);
   expect(evaluate('matrix/7.csv')).toContain('\n      - of 0 rows: kind 7\n');
   const { perClass, confusion } = JSON.parse(evaluate('matrix/7.csv', '--json'));
   const seven = perClass.find(({ label }: { label: string }) => label === 'kind 7');
@@ -826,7 +831,7 @@ test('labels of folders and CSV files are the places of their names in a task', 
   expect([...loadDataset(at('part.csv'), { labels }).train.labels].slice(0, 2)).toEqual([2, 1]);
   expect(() => loadDataset(at('dogs'), { labels: ['bird', 'cat'] })).toThrow(/\d.png: label dog, expected a label of the task: bird, cat$/);
   put({ 'strange.csv': `a,label\n${'1,dog\n'.repeat(9)}2,cow\n` });
-  expect(() => loadDataset(at('strange.csv'), { labels })).toThrow(/row 10 of .*strange.csv: label cow, expected a label of the task/);
+  expect(() => loadDataset(at('strange.csv'), { labels })).toThrow(/row 10 in .*strange.csv: label cow, expected a label of the task/);
 });
 
 // ---- what is wrong ----
@@ -859,9 +864,7 @@ test('labels.txt names the classes', () => {
   expect(named.train.names).toEqual(['shirt', 'shoe']);
   const network = (units: number): Architecture => ({ input: [2, 2, 1], layers: [{ kind: 'dense', units, activation: 'linear' }] });
   expect(() => checkFits(named, network(2))).not.toThrow();
-  expect(() => checkFits(named, network(1))).toThrow(
-    /^--data must be data of at most 1 classes, as the network has, got names of 2 in named/,
-  );
+  expect(() => checkFits(named, network(1))).toThrow(/^--data must be of at most 1 classes, as the network has, got 2 in named \(/);
   put({ 'named/t10k-labels-idx1-ubyte': toIdx([1], Uint8Array.of(2)) });
   expect(() => loadDataset(at('named'))).toThrow(/labels.txt: 2 names, expected at least 3, one a line: there is a label 2$/);
   // A task brings its own names.
@@ -984,7 +987,7 @@ test.each<[what: string, files: Record<string, Uint8Array | string>, source: str
     'a label only test.csv has',
     { 'w13/train.csv': 'a,label\n1,x\n2,y', 'w13/test.csv': 'a,label\n1,x\n2,z' },
     'w13',
-    /row 2 of .*test.csv: label z, expected a label of the training rows: x, y$/,
+    /row 2 in .*test.csv: label z, expected a label of the training rows: x, y. --label names another column$/,
   ],
   [
     'images of two sizes',

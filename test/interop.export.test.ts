@@ -170,6 +170,7 @@ for name, entry in header.items():
     array = np.frombuffer(raw[8 + n + begin:8 + n + end], types[entry['dtype']]).reshape(entry['shape'])
     assert array.dtype == z[name].dtype and (array == z[name]).all(), name
 assert header['__metadata__']['seed'] == str(z['seed'])
+assert json.loads(header['__metadata__']['labels']) == z['labels'].tolist()
 x = (np.frombuffer(sys.stdin.buffer.read(), 'u1').reshape(-1, z['input'].prod()).astype('f8') - z['mean']) * z['scale']
 layers = sum(name.endswith('.weight') for name in z.files)
 for i in range(layers):

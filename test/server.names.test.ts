@@ -9,6 +9,7 @@ import { createClient } from '../client/index.js';
 import { PIXELS_TRANSFORM } from '../codec/index.js';
 import type { Listening } from '../server/index.js';
 import { encodeMsgpack } from '../server/requests/msgpack.js';
+import { featureBytes } from '../src/features.js';
 import { oneTask, PYTHON, post, serve, storeOf, tinyNetwork } from './server.material.js';
 
 const names = ['age', 'sex=female', 'sex=male', 'length', 'a=b=c', 'constructor'];
@@ -89,6 +90,13 @@ test('tasks whose values have no names take the one feature, or lists', async ()
   expect((await classify({ instances: [{ pixels: [1, 2, 3, 4] }] }, 'tiny')).predictions).toEqual(
     (await classify({ instances: [[1, 2, 3, 4]] }, 'tiny')).predictions,
   );
+});
+
+test('what stands for a missing number is told, and becomes the byte 128', async () => {
+  const { means } = await createClient({ url: server.url }).task('people');
+  expect(means).toEqual([64, 128 / 255, 128 / 255, 12.8, 128 / 255, 128].map((value) => expect.closeTo(value, 5)));
+  expect([...featureBytes(means!, features)]).toEqual(Array(6).fill(128));
+  expect((await createClient({ url: server.url }).task('tiny')).means).toBeUndefined();
 });
 
 test('the typed client sends rows by name', async () => {

@@ -8,7 +8,7 @@ import { createWasmEngine } from '../../src/engine/wasm.js';
 import { type Evaluation, evaluate } from '../../src/evaluate.js';
 import { asInputs } from '../../src/features.js';
 import { inputs } from '../../src/network.js';
-import { checkFits, checkKind } from '../datasets/fit.js';
+import { checkFits, checkKind, columnsJson, columnsLine } from '../datasets/fit.js';
 import { sha256 } from '../datasets/known.js';
 import { loadDataset } from '../datasets/load.js';
 import type { LoadedData } from '../datasets/own-data.js';
@@ -83,6 +83,7 @@ async function run(file: string, options: Options): Promise<void> {
   outputOf(options).print(
     {
       task: task.id,
+      ...columnsJson(data.columns, rowsOf(options)),
       testAccuracy: result.accuracy,
       nll: result.nll,
       ece: result.ece,
@@ -92,7 +93,7 @@ async function run(file: string, options: Options): Promise<void> {
       perClass: result.perClass,
       confusion: result.confusion,
     },
-    () => text(file, partOf(data, options), result),
+    () => text(file, partOf(data, options), data.columns && columnsLine(data.columns, rowsOf(options)), result),
   );
 }
 
@@ -101,7 +102,10 @@ export function logitsSha256(logits: Int32Array | Float32Array): string {
   return sha256(new Uint8Array(logits.buffer, logits.byteOffset, logits.byteLength));
 }
 
-/** The rows that were tested, in words. */
+/** The rows that are tested. */
+const rowsOf = ({ all }: Options) => ({ parts: all ? (['train', 'test'] as const) : (['test'] as const) });
+
+/** The same in words. */
 const partOf = ({ name, test, drawn }: LoadedData, { all }: Options): string => {
   const rows = test.labels.length.toLocaleString('en');
   if (all) return `all ${rows} rows of ${name}`;
@@ -127,7 +131,7 @@ function matrix({ perClass, confusion }: Evaluation): string {
 const linesOf = ({ perClass }: Evaluation): string =>
   perClass.map((c) => `${rightOf(c).padStart(7)} of ${counted(c.samples, 'row')}: ${c.label}`).join('\n');
 
-function text(file: string, rows: string, evaluation: Evaluation): string {
+function text(file: string, rows: string, columns: string | undefined, evaluation: Evaluation): string {
   const result = { ...evaluation, perClass: evaluation.perClass.map((c) => ({ ...c, label: oneLine(c.label) })) };
   const { accuracy, nll, ece, perClass, confusion, logits } = result;
   const fits = perClass.length <= MATRIX_CLASSES;
@@ -139,6 +143,7 @@ function text(file: string, rows: string, evaluation: Evaluation): string {
     .map(({ n, i, j }) => `${perClass[i].label} taken for ${perClass[j].label} ${n} times`);
   return [
     `${file}: accuracy ${accuracy.toFixed(4)} on ${rows}, NLL ${nll.toFixed(4)}, ECE ${ece.toFixed(4)}`,
+    ...(columns === undefined ? [] : [columns]),
     `logits ${logitsSha256(logits)} (${logits instanceof Int32Array ? 'integers' : 'f32'})`,
     fits ? matrix(result) : linesOf(result),
     worst.length ? `Most confused: ${worst.join('; ')}.` : 'No mistakes.',

@@ -33,7 +33,7 @@ import {
   weightShapes,
 } from '../../src/network.js';
 import { DISTRIBUTIONS, type Distribution, formatSeed, type Seed } from '../../src/random.js';
-import { channelsOf, checkFits, crowding, seenBy } from '../datasets/fit.js';
+import { channelsOf, checkFits, columnsJson, columnsLine, oddities, seenBy } from '../datasets/fit.js';
 import { loadDataset } from '../datasets/load.js';
 import type { LoadedData } from '../datasets/own-data.js';
 import { checkNoInput, checkWritable, readFile, writeFileSafely } from '../files.js';
@@ -285,7 +285,7 @@ async function fromMask(options: Options, file: string): Promise<void> {
   let quality: ReturnType<typeof accuracies> | undefined;
   if (data) {
     const engine = await createWasmEngine({ threads: options.threads });
-    warn(crowding(data));
+    warn(...oddities(data));
     const { validation } = partsOf(data.train, seed);
     model = taskModel(engine, network, mask, data, validation);
     quality = accuracies(engine, model, data, validation);
@@ -302,6 +302,7 @@ async function fromMask(options: Options, file: string): Promise<void> {
     seed: formatSeed(seed),
     weights: totalWeights(network),
     kept: total,
+    ...columnsJson(data?.columns),
     ...quality,
     fileBytes: bytes.length,
     file: out,
@@ -309,7 +310,7 @@ async function fromMask(options: Options, file: string): Promise<void> {
   const numbers = `${out}: ${bytes.length.toLocaleString('en')} bytes, ${total.toLocaleString('en')} weights kept`;
   outputOf(options).print(result, () =>
     quality
-      ? `${numbers}, test ${quality.testAccuracy.toFixed(4)}`
+      ? `${data?.columns ? `${columnsLine(data.columns)}\n` : ''}${numbers}, test ${quality.testAccuracy.toFixed(4)}`
       : `${numbers}; without --data it takes pixels of 0 to 255, and its classes are 0 to ${outputs(network) - 1}`,
   );
 }

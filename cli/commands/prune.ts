@@ -15,7 +15,7 @@ import { formatSeed, type Seed } from '../../src/random.js';
 import { PAPER, paperTraining } from '../../src/recipes.js';
 import { type TicketOptions, ticketNetwork, tickets } from '../../src/tickets.js';
 import { trainDense } from '../../src/train.js';
-import { channelsOf, checkFits, columnsJson, columnsLine, crowding, numbering, seenBy, unseen } from '../datasets/fit.js';
+import { channelsOf, checkFits, columnsJson, columnsLine, oddities, seenBy, unseen } from '../datasets/fit.js';
 import { loadDataset } from '../datasets/load.js';
 import type { LoadedData } from '../datasets/own-data.js';
 import { checkNoInput, checkWritable, writeFileSafely } from '../files.js';
@@ -175,7 +175,7 @@ async function once(options: Options): Promise<void> {
   outputOf(options).print(
     {
       network: describe(network),
-      ...(data.columns && columnsJson(data.columns)),
+      ...columnsJson(data.columns),
       weights,
       kept,
       density: kept / weights,
@@ -279,7 +279,7 @@ async function inRounds(options: Options, rounds: number): Promise<void> {
 /** Rows of training and validation, and on stderr what a user should know of them. */
 function rowsToLearn(data: LoadedData, network: Network, seed: Seed): ReturnType<typeof partsOf> {
   const parts = partsOf(data.train, seed);
-  warn(unseen(data.train, parts.train, classNamesOf(data.train, outputs(network))), crowding(data), numbering(data));
+  warn(unseen(data.train, parts.train, classNamesOf(data.train, outputs(network))), ...oddities(data));
   return parts;
 }
 

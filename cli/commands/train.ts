@@ -11,7 +11,7 @@ import { createWasmEngine } from '../../src/engine/wasm.js';
 import { describe, type Network, outputs, totalKept, totalWeights, weightCounts } from '../../src/network.js';
 import type { Seed } from '../../src/random.js';
 import { CONV_EPOCHS, FC_EPOCHS, METHODS, type Method, maskNetwork, topkTraining } from '../../src/recipes.js';
-import { channelsOf, checkFits, checkMoves, columnsJson, columnsLine, crowding, numbering, seenBy, unseen } from '../datasets/fit.js';
+import { channelsOf, checkFits, checkMoves, columnsJson, columnsLine, oddities, seenBy, unseen } from '../datasets/fit.js';
 import { loadDataset } from '../datasets/load.js';
 import type { LoadedData } from '../datasets/own-data.js';
 import { checkNoInput, checkWritable, writeFileSafely } from '../files.js';
@@ -194,7 +194,7 @@ interface TrialRow extends Pick<Outcome, 'valAccuracy' | 'fileBytes'> {
 async function run(options: Options): Promise<void> {
   const work = workOf(options);
   const engine = await engineOf(options);
-  warn(unseen(work.data.train, work.parts.train, work.classes), crowding(work.loaded), numbering(work.loaded));
+  warn(unseen(work.data.train, work.parts.train, work.classes), ...oddities(work.loaded));
   const { task: learned, trials } = await learn(engine, work, options);
   const squeezed = work.check && (await squeeze(engine, work, learned, work.check, options));
   const task = squeezed?.task ?? learned;
@@ -297,7 +297,7 @@ function print(
   outputOf(options).print(
     {
       network: describe(network),
-      ...(loaded.columns && columnsJson(loaded.columns)),
+      ...columnsJson(loaded.columns),
       classes: classes.length,
       weights: all,
       kept,
@@ -315,7 +315,7 @@ function print(
     },
     () =>
       `${describe(network)}, ${all.toLocaleString('en')} weights, ${kept.toLocaleString('en')} kept\n` +
-      (loaded.columns ? `${columnsLine(loaded.columns, classes.length)}\n` : '') +
+      (loaded.columns ? `${columnsLine(loaded.columns, { classes: classes.length })}\n` : '') +
       `validation ${task.valAccuracy.toFixed(4)}   test ${task.testAccuracy.toFixed(4)}   ${task.trainSeconds.toFixed(1)} s\n` +
       (task.drawn
         ? `mean of ten drawn masks: validation ${task.drawn.valAccuracy.toFixed(4)}   test ${task.drawn.testAccuracy.toFixed(4)}\n`

@@ -26,7 +26,8 @@ import type { Features } from '../../src/features.js';
 import { describe, type Network, outputs, weightCounts } from '../../src/network.js';
 import type { Seed } from '../../src/random.js';
 import { FC_EPOCHS, topkTraining } from '../../src/recipes.js';
-import { beyond, checkFits, checkKind, checkMoves, unseen } from '../datasets/fit.js';
+import { beyond, checkFits, checkKind, checkMoves, columnsJson, columnsLine, unseen } from '../datasets/fit.js';
+import type { TakenColumns } from '../datasets/labelled.js';
 import { loadDataset } from '../datasets/load.js';
 import { checkNoInput, checkWritable, makeFolder, readFile, rewrite, writeFileSafely } from '../files.js';
 import { classNamesOf, partsOf, permutedSource, RATE, type TaskSource, type TrainedTask, trainTask, warningOf } from '../learn.js';
@@ -117,6 +118,7 @@ interface Learned extends TrainedTask {
 /** The new task: its network, rows and permutations. */
 interface NewTask extends TaskSource {
   readonly network: Network;
+  readonly columns?: TakenColumns;
   readonly parts: Split;
   /** Kept fraction per weighted layer. */
   readonly density: readonly number[];
@@ -164,6 +166,7 @@ async function run(file: string, source: string, options: Options): Promise<void
   outputOf(options).print(
     {
       network: describe(network),
+      ...columnsJson(data.columns),
       known: name,
       knownAccuracy: known.accuracy,
       asked: known.asked,
@@ -177,6 +180,7 @@ async function run(file: string, source: string, options: Options): Promise<void
       const lines = [
         `${name}, ${options.task === undefined ? `nearest of ${known.asked}` : 'as asked for'}: tells ${percent(known.accuracy)} of the new labels`,
       ];
+      if (data.columns) lines.push(columnsLine(data.columns));
       const width = Math.max(name.length + 5, 'from scratch'.length);
       lines.push(`epoch  ${`from ${name}`.padEnd(width)}  from scratch   (validation accuracy)`);
       for (const [i, accuracy] of base.curve.entries())
@@ -246,6 +250,7 @@ function taskOf(source: string, network: Network, options: Options, features: Fe
   return {
     ...permutedSource(data, outputs(network), permutePixels, permuteLabels),
     network,
+    columns: data.columns,
     density: densities(density, weightCounts(network).length, topkTraining(network).density),
     parts: partsOf(data.train, network.seed),
   };

@@ -4,7 +4,7 @@
 
 import { SeedmaskError } from '../../codec/index.js';
 import { editDistance } from '../../server/spelling.js';
-import { categoryOf, type Features } from '../../src/features.js';
+import { categoryOf } from '../../src/features.js';
 import { LABEL_COLUMNS } from '../options.js';
 import { fits, inOrder, MAX_NAME_BYTES, refuse, type Wanted } from './labelled.js';
 import { isNumber, type Line, MAX_CELLS, MAX_COLUMNS, type Table } from './table.js';
@@ -18,8 +18,8 @@ export interface Column {
 }
 
 /** Words for a number that is missing, in any case, as pandas, R and databases write them. */
-const MISSING = new Set(['', '?', 'na', 'n/a', 'nan', 'null', 'none']);
-const isMissing = (cell: string): boolean => MISSING.has(cell.toLowerCase());
+const MISSING = new Set(['', '?', 'na', '<na>', 'n/a', '#n/a', 'nan', '-nan', 'nat', 'null', 'none']);
+export const isMissing = (cell: string): boolean => MISSING.has(cell.toLowerCase());
 
 /** More different words than this are names or texts, and no categories. */
 const MAX_CATEGORIES = 64;
@@ -40,7 +40,14 @@ const nearestFirst = (names: readonly string[], asked: string): string[] => {
  * @throws SeedmaskError bad-option, for one that is not there or that the task takes
  */
 export function leftOut({ path, columns }: Table, asked: readonly string[] = [], taken: ReadonlySet<string> = new Set()): Set<string> {
-  const names = asked.flatMap((text) => (columns.has(text) ? [text] : text.split(',').map((name) => name.trim())));
+  const names = asked.flatMap((text) =>
+    columns.has(text)
+      ? [text]
+      : text
+          .split(',')
+          .map((name) => name.trim())
+          .filter(Boolean),
+  );
   const free = [...columns.keys()].filter((column) => !taken.has(column));
   const wrong = names.find((name) => !free.includes(name));
   if (wrong === undefined) return new Set(names);
@@ -93,7 +100,13 @@ export function columnsOf(table: Table, without: ReadonlySet<string>, impute: bo
   for (const { name, source, category } of features) {
     if (!fits(name))
       throw refuse(`${source} of ${table.path}`, `the category ${category}`, `at most ${MAX_NAME_BYTES} bytes with its column`);
-    if (met.has(name)) throw refuse(table.path, `both a column and a category ${name}`, 'distinct names');
+    // By its name a task finds the feature again.
+    if (met.has(name) || columnNamed(name, table).source !== source)
+      throw refuse(
+        table.path,
+        `a category ${name} of the column ${source} beside the column ${columnNamed(name, table).source}`,
+        'names apart',
+      );
     met.add(name);
   }
   return features;
@@ -137,32 +150,50 @@ export function numbersOf(
   for (const { source, category } of columns) {
     if (category !== undefined) known.set(source, (known.get(source) ?? new Set()).add(category));
   }
-  const whose = features ? 'task' : 'training rows';
   const values = new Float64Array(rows.length * columns.length);
   rows.forEach(({ number, cells }, row) => {
     columns.forEach(({ source, category }, i) => {
       const cell = cells[places[i]];
-      const where = () => `${source} of row ${number} in ${table.path}`;
       const categories = known.get(source);
-      const at = row * columns.length + i;
-      if (categories?.has(cell)) values[at] = Number(cell === category);
-      else if (impute && isMissing(cell)) values[at] = Number.NaN;
-      else if (categories) throw wrongCell(where(), cell, `a category of the ${whose}: ${[...categories].join(', ')}`, source);
-      else values[at] = numberOf(cell, where, source);
+      const value = categories ? (categories.has(cell) ? Number(cell === category) : undefined) : numberIn(cell);
+      // A word that is no category says as little as none.
+      if (value === undefined && !(impute && (categories || isMissing(cell))))
+        throw wrongCell(table, source, { number, cell, categories, whose: features ? 'task' : 'training rows' });
+      values[row * columns.length + i] = value ?? Number.NaN;
     });
   });
   return values;
 }
 
-function numberOf(cell: string, where: () => string, source: string): number {
+function numberIn(cell: string): number | undefined {
   const value = Number(cell);
-  if (cell !== '' && Math.abs(value) <= LARGEST) return value;
-  throw wrongCell(where(), cell, `a number${cell === '' ? '' : ` from -${LARGEST} to ${LARGEST}, with a decimal point`}`, source);
+  return cell !== '' && Math.abs(value) <= LARGEST ? value : undefined;
 }
 
-function wrongCell(field: string, cell: string, expected: string, source: string): SeedmaskError {
-  const hint = `${isMissing(cell) ? 'Fill it in (--impute: with the mean)' : 'Mend it'}, leave its row out of the file, or its column (--ignore ${source})`;
-  return new SeedmaskError('no-dataset', { field, got: cell === '' ? 'nothing' : `'${cell}'`, expected, hint });
+interface WrongCell {
+  readonly number: number;
+  readonly cell: string;
+  /** Of a column of words. */
+  readonly categories: ReadonlySet<string> | undefined;
+  readonly whose: 'task' | 'training rows';
+}
+
+/** A cell that is no number, or no category, with what can be done about it. */
+function wrongCell({ path, columns, rows }: Table, source: string, { number, cell, categories, whose }: WrongCell): SeedmaskError {
+  const at = columns.get(source) as number;
+  const other = rows.find(({ cells }) => isNumber(cells[at]));
+  const range = cell === '' ? '' : ` from -${LARGEST} to ${LARGEST}, with a decimal point`;
+  const expected = categories
+    ? `a category of the ${whose}: ${[...categories].join(', ')}`
+    : `a number${range}${other && !isMissing(cell) ? `, as ${other.cells[at]} in row ${other.number}` : ''}`;
+  const fill = categories ? 'Let --impute take it for missing' : isMissing(cell) ? 'Fill it in (--impute: with the mean)' : 'Mend it';
+  const ignore = whose === 'task' ? '' : `, or its column (--ignore ${source})`;
+  return new SeedmaskError('no-dataset', {
+    field: `${source} of row ${number} in ${path}`,
+    got: cell === '' ? 'nothing' : `'${cell}'`,
+    expected,
+    hint: `${fill}, ${ignore ? '' : 'or '}leave its row out of the file${ignore}`,
+  });
 }
 
 /** The mean of every column, of what is not missing. */
@@ -178,9 +209,6 @@ export function meansOf(values: Float64Array, columns: readonly Column[], path: 
     throw refuse(`${source} of ${path}`, 'nothing in any training row', `a number at least, or --ignore ${source}`);
   });
 }
-
-/** What a task that has standardised its features takes for their means: the middle of the bytes. */
-export const middlesOf = ({ low, scale }: Features): Float64Array => Float64Array.from(low, (from, input) => from + 127.5 / scale[input]);
 
 /** The values with those of a row in place of what is missing. */
 export const filled = (values: Float64Array, row: Float64Array): Float64Array =>
@@ -204,14 +232,15 @@ export function categoriesIn(columns: readonly Column[]): ReadonlyMap<string, nu
   return counts;
 }
 
-/** The columns that only count the rows. */
+/** The columns whose whole numbers only rise from row to row, as a count of rows does. */
 export const countersOf = ({ rows, columns }: Table, features: readonly Column[]): string[] =>
   rows.length < COUNTED
     ? []
     : features
         .filter(({ source, category }) => {
           const at = columns.get(source) as number;
-          const first = Number(rows[0].cells[at]);
-          return category === undefined && rows.every(({ cells }, row) => cells[at] !== '' && Number(cells[at]) === first + row);
+          const whole = ({ cells }: Line) => isNumber(cells[at]) && Number.isInteger(Number(cells[at]));
+          const rises = (line: Line, row: number) => row === 0 || Number(line.cells[at]) > Number(rows[row - 1].cells[at]);
+          return category === undefined && rows.every((line, row) => whole(line) && rises(line, row));
         })
         .map(({ name }) => name);

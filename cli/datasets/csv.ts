@@ -1,7 +1,7 @@
 // CSV: features and a column of classes (columns.ts). Numbers become bytes as a task makes them, or as the training rows standardise them.
 
 import type { Dataset } from '../../src/data.js';
-import { type Features, farFromZero, featureBytes, standardFeatures } from '../../src/features.js';
+import { type Features, farFromZero, featureBytes, middlesOf, standardFeatures } from '../../src/features.js';
 import {
   type Column,
   categoriesIn,
@@ -12,7 +12,6 @@ import {
   labelColumn,
   leftOut,
   meansOf,
-  middlesOf,
   missingOf,
   numbersOf,
   place,
@@ -45,7 +44,9 @@ export function fromCsv(train: Table, test: Table | null, wanted: Wanted): Parts
   const names = wanted.labels ?? classes(train, label);
   const labelled = (table: Table): Row[] => {
     const at = place(table, label, () => `the labels, as ${train.path} has`);
-    return table.rows.map((line) => ({ ...line, label: placeOf(line.cells[at], names, wanted, `row ${line.number} of ${table.path}`) }));
+    const labelOf = ({ cells, number }: Line) =>
+      placeOf(cells[at], names, wanted, `${label} of row ${number} in ${table.path}`, '--label names another column');
+    return table.rows.map((line) => ({ ...line, label: labelOf(line) }));
   };
   const all = labelled(train);
   const parts = test ? { train: all, test: labelled(test) } : parted(all, (row) => names[row.label]);
@@ -66,7 +67,7 @@ export function fromCsv(train: Table, test: Table | null, wanted: Wanted): Parts
     columns: {
       label,
       categories: categoriesIn(columns),
-      imputed: missingOf(toLearn, columns),
+      imputed: { train: missingOf(toLearn, columns), test: missingOf(toTest, columns) },
       crowded: wanted.features ? [] : crowdedColumns(toLearn, columns, features),
       counters: wanted.features ? [] : countersOf(train, columns),
     },

@@ -7,26 +7,51 @@ import type { Features } from '../../src/features.js';
 import type { Reach } from '../../src/moves.js';
 import { type Architecture, describe, inputs, isDense, outputs, type Shape } from '../../src/network.js';
 import { formatSeed, type Seed } from '../../src/random.js';
+import { isMissing } from './columns.js';
 import type { TakenColumns } from './labelled.js';
 import type { LoadedData } from './own-data.js';
 
 /** Channels of images that may have either: a network of convolutions says of how many it is. */
 export const channelsOf = (architecture: Architecture): number | undefined => (isDense(architecture) ? undefined : architecture.input[2]);
 
-/** What columns were taken for, as results say it, with how many classes there are, where that is known. */
-export function columnsLine({ label, categories, imputed }: TakenColumns, classes?: number): string {
-  const each = (what: string, counts: ReadonlyMap<string, number>) =>
-    counts.size > 0 ? [`${what} ${oneLine([...counts].map(([name, count]) => `${name} (${count})`).join(', '))}`] : [];
-  const labels = `label column ${oneLine(label)}${classes === undefined ? '' : `, ${classes} classes`}`;
-  return [labels, ...each('categories of', categories), ...each('filled in', imputed)].join('; ');
+/** What a result says of columns. */
+interface ColumnsShown {
+  readonly classes?: number;
+  /** The rows that it is about; default: all. */
+  readonly parts?: readonly ('train' | 'test')[];
 }
 
-/** The same for programs. */
-export const columnsJson = ({ label, categories, imputed }: TakenColumns): object => ({
-  label,
-  ...(categories.size > 0 && { categories: Object.fromEntries(categories) }),
-  ...(imputed.size > 0 && { imputed: Object.fromEntries(imputed) }),
-});
+function imputedIn({ imputed }: TakenColumns, parts: ColumnsShown['parts'] = ['train', 'test']): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const part of parts) for (const [name, count] of imputed[part]) counts.set(name, (counts.get(name) ?? 0) + count);
+  return counts;
+}
+
+/** What columns were taken for, as results say it. */
+export function columnsLine(columns: TakenColumns, { classes, parts }: ColumnsShown = {}): string {
+  const each = (what: string, counts: ReadonlyMap<string, number>) =>
+    counts.size > 0
+      ? [
+          `${what} ${listed(
+            [...counts].map(([name, count]) => `${name} (${count})`),
+            SOME,
+          )}`,
+        ]
+      : [];
+  const labels = `label column ${oneLine(columns.label)}${classes === undefined ? '' : `, ${classes} classes`}`;
+  return [labels, ...each('categories of', columns.categories), ...each('filled in', imputedIn(columns, parts))].join('; ');
+}
+
+/** The same for programs; nothing where there are no columns. */
+export function columnsJson(columns: TakenColumns | undefined, { parts }: ColumnsShown = {}): object {
+  if (!columns) return {};
+  const imputed = imputedIn(columns, parts);
+  return {
+    label: columns.label,
+    ...(columns.categories.size > 0 && { categories: Object.fromEntries(columns.categories) }),
+    ...(imputed.size > 0 && { imputed: Object.fromEntries(imputed) }),
+  };
+}
 
 /** Whether rows are images, whose values have neighbours in two directions. */
 export const isImage = (input: Shape): boolean => input[0] > 1 && input[1] > 1;
@@ -76,17 +101,20 @@ export function beyond({ images, features }: Dataset): string | null {
   return `all numbers of ${columns} lie beyond those that the known task tells apart: seedmask train takes them by their own range`;
 }
 
-/** That a number far from the others leaves these little of the 256 bytes; in one line, or null. */
-export const crowding = ({ columns }: LoadedData): string | null =>
-  columns?.crowded.length
-    ? `nearly all numbers of ${listed(columns.crowded)} take up little of the 256 bytes, so far off is the one in brackets: leave its row out, or fill it in`
-    : null;
-
-/** That a column which only counts the rows is learned from; in one line, or null. */
-export const numbering = ({ columns }: LoadedData): string | null =>
-  columns?.counters.length
-    ? `the numbers of ${listed(columns.counters)} only count the rows, and are learned from: --ignore leaves a column out`
-    : null;
+/** What a user should know of columns that a task is to learn from, a line each. */
+export function oddities({ columns, train: { names = [] } }: LoadedData): string[] {
+  if (!columns) return [];
+  const { crowded, counters } = columns;
+  const unsaid = names.filter(isMissing);
+  return [
+    crowded.length > 0 &&
+      `nearly all numbers of ${listed(crowded)} take up little of the 256 bytes, so far off is the one in brackets: leave its row out, or fill it in`,
+    counters.length > 0 &&
+      `the numbers of ${listed(counters)} only rise from row to row, as a count does, and are learned from: --ignore leaves a column out`,
+    unsaid.length > 0 &&
+      `${listed(unsaid)} in ${oneLine(columns.label)} is learned as a class: leave these rows out if their label is missing`,
+  ].filter((line) => line !== false);
+}
 
 /** A task that is known, whose network is as it is. */
 interface Known {
@@ -106,19 +134,20 @@ export function checkFits(data: LoadedData, network: Architecture, known?: Known
   const form = (shape: Shape) => (isDense(network) ? `${inputs({ input: shape, layers: [] })} values` : shape.join(' x '));
   const hint = `Take other data or ${(known ? undefined : networkFor(data)) ?? 'another network'}`;
   if (form(train.input) !== form(network.input)) {
+    const called = train.features?.names ? ` (${listed(train.features.names)})` : '';
     const expected = `${train.features ? 'rows of numbers, each' : 'images'} of ${form(network.input)}, as ${describe(network)} takes`;
-    throw new SeedmaskError('bad-option', { field, expected, got: `${form(train.input)} in ${name}`, hint });
+    throw new SeedmaskError('bad-option', { field, expected, got: `${form(train.input)} in ${name}${called}`, hint });
+  }
+  const named = train.names?.length ?? 0;
+  if (named > classes) {
+    const expected = `of at most ${classes} classes, as the network has`;
+    throw new SeedmaskError('bad-option', { field, expected, got: `${named} in ${name} (${listed(train.names ?? [])})`, hint });
   }
   for (const { labels } of [train, test]) {
     const label = labels.find((value) => value >= classes);
     if (label === undefined) continue;
     const expected = `labels below ${classes}, as the network has`;
     throw new SeedmaskError('bad-option', { field, expected, got: `${label} in ${name}`, hint });
-  }
-  const named = train.names?.length ?? 0;
-  if (named > classes) {
-    const expected = `data of at most ${classes} classes, as the network has`;
-    throw new SeedmaskError('bad-option', { field, expected, got: `names of ${named} in ${name}`, hint });
   }
 }
 
@@ -146,9 +175,12 @@ export function unseen({ labels }: Dataset, rows: Uint32Array, names: readonly s
   return `no training row of ${lacking.length === 1 ? 'class' : 'classes'} ${listed(lacking)}, which the task cannot learn`;
 }
 
-/** The first three names; others are counted. */
-const listed = (names: readonly string[]): string =>
-  oneLine(names.slice(0, 3).join(', ') + (names.length > 3 ? ` and ${names.length - 3} more` : ''));
+/** How many names are told. */
+const [FEW, SOME] = [3, 10];
+
+/** The first names; others are counted. */
+const listed = (names: readonly string[], most = FEW): string =>
+  oneLine(names.slice(0, most).join(', ') + (names.length > most ? ` and ${names.length - most} more` : ''));
 
 /**
  * A network that the rows fit, as it sees them: dense layers alone take images in the images' own form, which a list of widths does not

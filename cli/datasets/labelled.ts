@@ -37,11 +37,11 @@ export interface TakenColumns {
   readonly label: string;
   /** How many categories those of words have. */
   readonly categories: ReadonlyMap<string, number>;
-  /** How many numbers of the training rows were filled in. */
-  readonly imputed: ReadonlyMap<string, number>;
+  /** How many cells were filled in, in rows to learn from and in those to test with. */
+  readonly imputed: Readonly<Record<'train' | 'test', ReadonlyMap<string, number>>>;
   /** Those whose bytes tell few of their numbers apart, each with the number that lies too far from the others. */
   readonly crowded: readonly string[];
-  /** Those that only count the rows. */
+  /** Those whose whole numbers only rise, as a count of rows does. */
   readonly counters: readonly string[];
 }
 
@@ -74,10 +74,11 @@ export function checkClasses(where: string, names: readonly string[]): void {
 }
 
 /** The place of a class among the names, which are the task's own where there is one. */
-export function placeOf(label: string, names: readonly string[], { labels }: Wanted, where: string): number {
+export function placeOf(label: string, names: readonly string[], { labels }: Wanted, where: string, hint?: string): number {
   const place = names.indexOf(label);
-  if (place < 0) throw refuse(where, `label ${label}`, `a label of the ${labels ? 'task' : 'training rows'}: ${names.join(', ')}`);
-  return place;
+  if (place >= 0) return place;
+  const expected = `a label of the ${labels ? 'task' : 'training rows'}: ${names.join(', ')}`;
+  throw new SeedmaskError('no-dataset', { field: where, got: label === '' ? 'no label' : `label ${label}`, expected, hint });
 }
 
 /** Numbers as numbers, other names by letters. */

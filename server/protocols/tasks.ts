@@ -6,6 +6,7 @@
 
 import { z } from 'zod';
 import type { Task } from '../../codec/index.js';
+import { middlesOf } from '../../src/features.js';
 import { inputs } from '../../src/network.js';
 import { takes } from '../accept.js';
 import { type Answer, inTurns, json } from '../answer.js';
@@ -61,6 +62,10 @@ const TaskAnswer = z.strictObject({
   versionLabels: z.record(z.string(), z.string()),
   values: z.string().describe('what the values of a row must be'),
   columns: z.array(z.string()).optional().describe('names of the values of a row, in order, where they are numbers with names'),
+  means: z
+    .array(z.number())
+    .optional()
+    .describe('where they are numbers, what stands for one that is missing: nearly the mean of the training rows'),
 });
 const TasksAnswer = z.strictObject({ tasks: z.array(TaskAnswer), next: z.string().nullable().describe('null on the last page') });
 
@@ -116,6 +121,7 @@ function page(call: Call, { store }: Service): z.infer<typeof TasksAnswer> {
 function describeTask(task: ServedTask): z.infer<typeof TaskAnswer> {
   const latest = task.versions[task.versions.length - 1];
   const { values, columns } = inputOf(latest.task);
+  const { features } = latest.task.transform;
   return {
     id: task.name,
     inputs: inputs(latest.network),
@@ -125,6 +131,7 @@ function describeTask(task: ServedTask): z.infer<typeof TaskAnswer> {
     versionLabels: Object.fromEntries(task.labels),
     values,
     ...(columns && { columns: [...columns] }),
+    ...(features && { means: [...middlesOf(features)] }),
   };
 }
 

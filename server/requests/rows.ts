@@ -210,9 +210,10 @@ function refuse(x: unknown, field: string, { bytes }: RowOptions): never {
 const wantedOf = (x: unknown): string => (typeof x === 'number' && Number.isFinite(x) ? 'within float32, up to 3.4e38' : 'a finite number');
 
 function valueHint(x: unknown): string | undefined {
-  if (x === null) return 'JSON has no NaN: JSON.stringify writes null for it. Replace missing values before sending.';
+  if (x === null)
+    return 'JSON has no NaN: JSON.stringify writes null for it. Replace missing values before sending: GET /tasks/NAME has means of numbers.';
   if (typeof x === 'string') return 'Send numbers, not text.';
-  return typeof x === 'boolean' ? 'Send 0 and 255 for black and white.' : undefined;
+  return typeof x === 'boolean' ? 'Send 0 and 255 for black and white, of tasks over numbers 0 and 1.' : undefined;
 }
 
 /**
