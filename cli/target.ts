@@ -90,7 +90,11 @@ export async function search<T extends Outcome>(settings: Search<T>): Promise<Tr
   const got = `${which} has ${outcome.fileBytes} bytes, validation accuracy ${outcome.valAccuracy.toFixed(4)}${at}`;
   const [field, expected, hint] =
     'bytes' in goal
-      ? ['--target-bytes', goal.bytes, 'Give more bytes or a smaller --network']
+      ? [
+          '--target-bytes',
+          goal.bytes,
+          ofUse.length > 0 ? 'Give more bytes or a smaller --network' : 'Give more bytes, more --epochs or another --network',
+        ]
       : ['--target-accuracy', goal.accuracy, 'Give more --epochs or a larger --network'];
   throw new SeedmaskError('missed-target', { field, expected, got, hint });
 }

@@ -111,7 +111,7 @@ test('a file that tells nothing apart reaches nothing, however small, and tells 
   };
   const settings = { weights: WEIGHTS, base: BASE, epochs: 4, run, useful, onTrial };
   await expect(search({ ...settings, goal: { bytes: 100 }, trials: 3 })).rejects.toThrow(
-    /^--target-bytes 100 is not reached: the smallest file in 3 trials has 59 bytes, validation accuracy 0\.1000, no better than chance\. Give/,
+    /^--target-bytes 100 is not reached: the smallest file in 3 trials has 59 bytes, validation accuracy 0\.1000, no better than chance\. Give more bytes, more --epochs or another --network$/,
   );
   for (const { outcome } of seen) expect(outcome.fileBytes).toBe(59);
   const outcomes = [
@@ -224,6 +224,16 @@ describe('seedmask train', { timeout: 120_000 }, () => {
       expect(stderr).toMatch(/^seedmask: --target-(bytes 30|accuracy 0\.9999) is not reached: the (smallest|best) file in .*\n$/);
       expect(existsSync(join(folder, 'never.smk'))).toBe(false);
     }
+  });
+
+  test('a trial that fits and is at chance is called useless, not missed', () => {
+    // Nothing tells the classes of these rows apart.
+    const rows = Array.from({ length: 200 }, (_, i) => `${Math.sin(i)},${Math.cos(i * i)},${'xy'[i % 2]}\n`).join('');
+    writeFileSync(join(folder, 'noise.csv'), `a,b,label\n${rows}`);
+    const words = ['train', '--data', 'noise.csv', '--network', 'fc:2-16-2', '--epochs', '1', '--target-bytes', '4000', '--trials', '3'];
+    const { status, stderr } = spawnSync(process.execPath, [MAIN, ...words, '--out', 'noise.smk'], { encoding: 'utf8', cwd: folder });
+    expect(stderr.match(/useless|reached |missed/g)?.every((word) => word === 'useless')).toBe(true);
+    expect([status, stderr.match(/ useless {2}/g)?.length]).toEqual([1, 2]);
   });
 
   test('--squeeze is refused where no row is left to check it', () => {

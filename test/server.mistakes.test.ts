@@ -89,6 +89,22 @@ describe('mistakes', () => {
     ['text value', { instances: [[1, 2, 3, '4']] }, {}, 400, 'bad-value', '/instances/0/3', 'Send numbers, not text'],
     ['boolean value', { instances: [[true, 2, 3, 4]] }, {}, 400, 'bad-value', '/instances/0/0', '0 and 255'],
     ['infinite value', '{"instances": [[1, 2, 3, 1e999]]}', {}, 400, 'bad-value', '/instances/0/3', 'Infinity, expected a finite number'],
+    ['an image of 0..1', { instances: [[0, 0.5, 1, 0.25]] }, {}, 400, 'bad-value', 'input 1 of row 0', 'not 0..1'],
+    [
+      'one among others',
+      {
+        instances: [
+          [0, 255, 10.5, 3],
+          [0, 1, 0, 0],
+          [1, 0, 0, 1e-9],
+        ],
+      },
+      {},
+      400,
+      'bad-value',
+      'input 3 of row 2',
+      '0..1',
+    ],
     ['whole number beyond f32', { instances: [[1, 2, 3, 16777217]] }, {}, 400, 'bad-value', 'input 3 of row 0', 'a pixel, 0..255'],
     ['too large for f32', { instances: [[1, 2, 3, 1e300]] }, {}, 400, 'bad-value', '/instances/0/3', 'within float32, up to 3.4e38'],
     [

@@ -189,6 +189,8 @@ interface TrialRow extends Pick<Outcome, 'valAccuracy' | 'fileBytes'> {
   readonly density: readonly number[];
   readonly epochs: number;
   readonly reached: boolean;
+  /** Not empty, nor as good as guessing. */
+  readonly useful: boolean;
 }
 
 async function run(options: Options): Promise<void> {
@@ -249,6 +251,7 @@ async function learn(
     );
   if (!goal) return { task: await runOf(settings.density, settings.epochs) };
   const trials: TrialRow[] = [];
+  const useful = (task: TrainedTask) => warningOf(task, validationLabels) === null;
   const { outcome } = await search({
     weights: weightCounts(network),
     goal,
@@ -259,9 +262,10 @@ async function learn(
       const task = await runOf(density, epochs);
       return { ...task, headerBytes: inspectModel(task.bytes).headerBytes };
     },
-    useful: (task) => warningOf(task, validationLabels) === null,
-    onTrial({ density, epochs, outcome: { valAccuracy, fileBytes } }, reached) {
-      trials.push({ density, epochs, valAccuracy, fileBytes, reached });
+    useful,
+    onTrial({ density, epochs, outcome }, reached) {
+      const { valAccuracy, fileBytes } = outcome;
+      trials.push({ density, epochs, valAccuracy, fileBytes, reached, useful: useful(outcome) });
       if (!quiet) show(trials);
     },
   });
@@ -270,10 +274,12 @@ async function learn(
 
 /** The last trial as a row of a table on stderr. */
 function show(trials: readonly TrialRow[]): void {
-  const { density, epochs, valAccuracy, fileBytes, reached } = trials[trials.length - 1];
+  const { density, epochs, valAccuracy, fileBytes, reached, useful } = trials[trials.length - 1];
   if (trials.length === 1) console.error('trial  epochs  validation   bytes  target   densities');
   const columns = [String(trials.length).padStart(5), String(epochs).padStart(6), valAccuracy.toFixed(4).padStart(10)];
-  console.error(`${columns.join('  ')}  ${String(fileBytes).padStart(6)}  ${reached ? 'reached' : 'missed '}  ${list(density)}`);
+  console.error(
+    `${columns.join('  ')}  ${String(fileBytes).padStart(6)}  ${reached ? 'reached' : useful ? 'missed ' : 'useless'}  ${list(density)}`,
+  );
 }
 
 /** The learned task in fewer bytes, while it still reaches what was asked for. */

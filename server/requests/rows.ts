@@ -218,19 +218,26 @@ function valueHint(x: unknown): string | undefined {
 
 /**
  * Rows for a task over pixels, which was trained on no other values: scaled before, an image is not what it was.
- * @throws SeedmaskError bad-value at the first number outside 0..255
+ * @throws SeedmaskError bad-value at the first number outside 0..255, or of a row that is scaled to 0..1
  */
 export function checkPixels({ values, count }: Rows): void {
   if (values instanceof Uint8Array) return;
-  for (let at = 0; at < values.length; at++) {
-    if (values[at] >= 0 && values[at] <= 255) continue;
-    const width = values.length / count;
-    throw new SeedmaskError('bad-value', {
-      field: `input ${at % width} of row ${Math.floor(at / width)}`,
-      expected: 'a pixel, 0..255',
-      got: shortest(values[at]),
-      hint: 'Send pixels as they are: the task scales them itself.',
-    });
+  const width = values.length / count;
+  const notPixel = (at: number, expected: string, hint: string): SeedmaskError => {
+    const field = `input ${at % width} of row ${Math.floor(at / width)}`;
+    return new SeedmaskError('bad-value', { field, expected, got: shortest(values[at]), hint });
+  };
+  for (let row = 0; row < count; row++) {
+    let [most, fraction] = [0, -1];
+    for (let at = row * width; at < (row + 1) * width; at++) {
+      const value = values[at];
+      if (!(value >= 0 && value <= 255)) throw notPixel(at, 'a pixel, 0..255', 'Send pixels as they are: the task scales them itself.');
+      if (value > most) most = value;
+      if (fraction < 0 && value % 1 !== 0) fraction = at;
+    }
+    // Resizing leaves fractions too, and then something in an image is lighter than the darkest grey.
+    if (fraction >= 0 && most <= 1)
+      throw notPixel(fraction, 'a pixel, 0..255, in a row of values up to 1', 'Send pixels as they are, not 0..1 (round what is black).');
   }
 }
 
