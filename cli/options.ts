@@ -112,6 +112,12 @@ export const ignoreOption = (): Option =>
     (text, earlier: readonly string[] = []) => [...earlier, text],
   );
 
+export const categoriesOption = (): Option =>
+  new Option(
+    '--categories <columns>',
+    'columns of CSV data whose numbers are categories, as words are, comma-separated; may be repeated',
+  ).argParser((text, earlier: readonly string[] = []) => [...earlier, text]);
+
 export const imputeOption = (): Option =>
   new Option(
     '--impute',
@@ -122,10 +128,16 @@ export const imputeOption = (): Option =>
 export interface ColumnOptions {
   readonly label?: string;
   readonly ignore?: readonly string[];
+  readonly categories?: readonly string[];
   readonly impute?: boolean;
 }
 
-export const columnOptionsOf = ({ label, ignore, impute }: ColumnOptions): ColumnOptions => ({ label, ignore, impute });
+export const columnOptionsOf = ({ label, ignore, categories, impute }: ColumnOptions): ColumnOptions => ({
+  label,
+  ignore,
+  categories,
+  impute,
+});
 
 export const densityOption = (): Option =>
   new Option('--density <list>', 'kept fraction per layer, comma-separated; the last repeats').argParser((text) =>

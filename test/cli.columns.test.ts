@@ -197,6 +197,24 @@ test('a name with a comma is left out by itself, and options of columns are refu
   expect(() => loadDataset('mnist', { impute: true })).toThrow(/^--impute must be left away: mnist has no columns, got true$/);
 });
 
+test('--categories takes numbers for words, and a column where one is among words', () => {
+  const lines = rows((i) => [1, 2, 'x'][i % 3]);
+  const { train } = loadDataset(put('codes.csv', lines), { categories: ['c,n'] });
+  expect(train.features!.names).toEqual(['c=1', 'c=2', 'c=x', 'n=0', 'n=1', 'n=2']);
+  // A task that knows them reads them as they are.
+  expect(loadDataset(at('codes.csv'), { features: train.features, labels: train.names }).train.images).toEqual(train.images);
+  expect(() => loadDataset(at('codes.csv'))).toThrow(
+    /c of row 3 in .*: 'x', expected a number .*, as 1 in row 1\. Mend it, take the column for words \(--categories c\), leave/,
+  );
+  expect(() => loadDataset(at('codes.csv'), { categories: ['label'] })).toThrow(
+    /--categories must be a column of features: (n, c|c, n), got label$/,
+  );
+  const pruned = seedmask(
+    ...['prune', '--data', 'codes.csv', '--network', 'fc:4-8-2', '--categories', 'c', '--epochs', '1', '--out', 'y.smk', '--json'],
+  );
+  expect(JSON.parse(pruned.stdout).categories).toEqual({ c: 3 });
+});
+
 test('a category that reads as one of another column is refused: a task could not find it again', () => {
   const of = (a: (i: number) => unknown, other: string) =>
     put('near.csv', [['a', other, 'label'], ...Array.from({ length: 20 }, (_, i) => [a(i), 'cd'[i % 2], 'xy'[i % 2]])]);

@@ -59,6 +59,12 @@ describe('masks', () => {
     expect(tags[0]).toBe(tags[3]);
     expect(tags[1]).toBe(tags[2]);
     expect(tags[0]).not.toBe(tags[1]);
+    for (const name of ['version', 'label'])
+      expect((await get(`${server.url}/tasks/tiny/mask?${name}=`)).json).toMatchObject({
+        code: 'bad-request',
+        field: `?/${name}`,
+        got: '""',
+      });
     const unknown = await get(`${server.url}/tasks/tiny/mask?version=7`);
     expect([unknown.status, unknown.json.code]).toEqual([404, 'unknown-task-version']);
     for (const both of [

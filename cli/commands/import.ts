@@ -42,6 +42,7 @@ import { inFile } from '../models.js';
 import { type NamedNetwork, networkOption } from '../network-option.js';
 import {
   type ColumnOptions,
+  categoriesOption,
   columnOptionsOf,
   dataOption,
   fraction,
@@ -90,6 +91,7 @@ export function makeCommand(): Command {
     .addOption(dataOption().makeOptionMandatory(false))
     .addOption(labelOption())
     .addOption(ignoreOption())
+    .addOption(categoriesOption())
     .addOption(imputeOption())
     .addOption(new Option('--criterion <name>', `one of ${CRITERIA.join(', ')} (default: all)`).argParser(named(CRITERIA)))
     .option('--keep <fraction>', 'kept fraction of the hidden dense layers (conv layers and the last keep more)', fraction, 0.2)

@@ -23,6 +23,7 @@ import { accuracy, accuracyUnder, batchOf, classNamesOf, emptyLayer, partsOf } f
 import { type NamedNetwork, networkOption } from '../network-option.js';
 import {
   type ColumnOptions,
+  categoriesOption,
   columnOptionsOf,
   dataOption,
   fraction,
@@ -63,6 +64,7 @@ export function makeCommand(): Command {
     .addOption(dataOption())
     .addOption(labelOption())
     .addOption(ignoreOption())
+    .addOption(categoriesOption())
     .addOption(imputeOption())
     .addOption(networkOption())
     .addOption(

@@ -30,6 +30,7 @@ import { defaultShift, mirrorOption, rateOption, rotateOption, shiftOption } fro
 import { type NamedNetwork, networkOption } from '../network-option.js';
 import {
   type ColumnOptions,
+  categoriesOption,
   columnOptionsOf,
   dataOption,
   densities,
@@ -88,6 +89,7 @@ export function makeCommand(): Command {
     .addOption(dataOption())
     .addOption(labelOption())
     .addOption(ignoreOption())
+    .addOption(categoriesOption())
     .addOption(imputeOption())
     .addOption(networkOption())
     .addOption(

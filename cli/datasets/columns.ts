@@ -35,24 +35,24 @@ const nearestFirst = (names: readonly string[], asked: string): string[] => {
   return [...names].sort((a, b) => distance(a) - distance(b));
 };
 
+/** What columns an option may name, and what they are called in its error. */
+interface Choice {
+  readonly option: '--ignore' | '--categories';
+  readonly among: readonly string[];
+  readonly what: string;
+}
+
 /**
- * The columns that are left out: each name as it was given, or several parted by commas.
- * @throws SeedmaskError bad-option, for one that is not there or that the task takes
+ * The columns that an option names: each name as it was given, or several parted by commas.
+ * @throws SeedmaskError bad-option, for one that it may not name
  */
-export function leftOut({ path, columns }: Table, asked: readonly string[] = [], taken: ReadonlySet<string> = new Set()): Set<string> {
-  const names = asked.flatMap((text) =>
-    columns.has(text)
-      ? [text]
-      : text
-          .split(',')
-          .map((name) => name.trim())
-          .filter(Boolean),
-  );
-  const free = [...columns.keys()].filter((column) => !taken.has(column));
-  const wrong = names.find((name) => !free.includes(name));
+export function chosen({ path, columns }: Table, asked: readonly string[] = [], { option, among, what }: Choice): Set<string> {
+  const parts = (text: string) => text.split(',').map((name) => name.trim());
+  const names = asked.flatMap((text) => (columns.has(text) ? [text] : parts(text).filter(Boolean)));
+  const wrong = names.find((name) => !among.includes(name));
   if (wrong === undefined) return new Set(names);
-  const expected = `a column ${taken.has(wrong) ? 'that the task does not take' : 'of the data'}: ${nearestFirst(free, wrong).join(', ')}`;
-  throw new SeedmaskError('bad-option', { field: '--ignore', expected, got: wrong }, path);
+  const expected = `${what}: ${nearestFirst(among, wrong).join(', ')}`;
+  throw new SeedmaskError('bad-option', { field: option, expected, got: wrong }, path);
 }
 
 /**
@@ -87,13 +87,13 @@ export const columnNamed = (name: string, { columns }: Table): Column => ({
 });
 
 /** The features of all columns but some. */
-export function columnsOf(table: Table, without: ReadonlySet<string>, impute: boolean): Column[] {
-  const features = [...table.columns.keys()]
-    .filter((source) => !without.has(source))
-    .flatMap((source): Column[] => {
-      const categories = categoriesOf(table, source, impute);
-      return categories ? categories.map((category) => ({ name: `${source}=${category}`, source, category })) : [{ name: source, source }];
-    });
+export function columnsOf(table: Table, without: ReadonlySet<string>, { impute, categories: asked }: Wanted): Column[] {
+  const sources = [...table.columns.keys()].filter((source) => !without.has(source));
+  const codes = chosen(table, asked, { option: '--categories', among: sources, what: 'a column of features' });
+  const features = sources.flatMap((source): Column[] => {
+    const categories = categoriesOf(table, source, { impute, codes: codes.has(source) });
+    return categories ? categories.map((category) => ({ name: `${source}=${category}`, source, category })) : [{ name: source, source }];
+  });
   if (features.length === 0) throw refuse(table.path, 'no column of features', `one beside ${[...without].join(', ')}`);
   if (features.length > MAX_COLUMNS) throw refuse(table.path, `${features.length} features`, `at most ${MAX_COLUMNS}`);
   const met = new Set<string>();
@@ -112,12 +112,16 @@ export function columnsOf(table: Table, without: ReadonlySet<string>, impute: bo
   return features;
 }
 
-/** The words of a column in which nothing is a number, in order; null for a column of numbers. */
-function categoriesOf({ path, rows, columns }: Table, source: string, impute: boolean): string[] | null {
+/** The words of a column in which nothing is a number, or numbers are codes, in order; null for a column of numbers. */
+function categoriesOf(
+  { path, rows, columns }: Table,
+  source: string,
+  { impute = false, codes }: { readonly impute?: boolean; readonly codes: boolean },
+): string[] | null {
   const at = columns.get(source) as number;
   const all = [...new Set(rows.map(({ cells }) => cells[at]))];
   const words = all.filter((cell) => !isMissing(cell));
-  if (words.length === 0 || words.some((word) => isNumber(word) || LIKE_A_NUMBER.test(word))) return null;
+  if (words.length === 0 || (!codes && words.some((word) => isNumber(word) || LIKE_A_NUMBER.test(word)))) return null;
   // Where nothing is filled in, what stands for a missing number is one more category; only nothing is none.
   const categories = impute ? words : all.filter((cell) => cell !== '');
   if (categories.length <= MAX_CATEGORIES) return categories.sort(inOrder);
@@ -186,7 +190,8 @@ function wrongCell({ path, columns, rows }: Table, source: string, { number, cel
   const expected = categories
     ? `a category of the ${whose}: ${[...categories].join(', ')}`
     : `a number${range}${other && !isMissing(cell) ? `, as ${other.cells[at]} in row ${other.number}` : ''}`;
-  const fill = categories ? 'Let --impute take it for missing' : isMissing(cell) ? 'Fill it in (--impute: with the mean)' : 'Mend it';
+  const words = whose === 'task' ? 'Mend it' : `Mend it, take the column for words (--categories ${source})`;
+  const fill = categories ? 'Let --impute take it for missing' : isMissing(cell) ? 'Fill it in (--impute: with the mean)' : words;
   const ignore = whose === 'task' ? '' : `, or its column (--ignore ${source})`;
   return new SeedmaskError('no-dataset', {
     field: `${source} of row ${number} in ${path}`,

@@ -5,12 +5,12 @@ import { type Features, farFromZero, featureBytes, middlesOf, standardFeatures }
 import {
   type Column,
   categoriesIn,
+  chosen,
   columnNamed,
   columnsOf,
   countersOf,
   filled,
   labelColumn,
-  leftOut,
   meansOf,
   missingOf,
   numbersOf,
@@ -36,9 +36,13 @@ interface Row extends Line {
 export function fromCsv(train: Table, test: Table | null, wanted: Wanted): Parts {
   const known = wanted.features?.names?.map((name) => columnNamed(name, train));
   const taken = new Set(known?.map(({ source }) => source));
-  const ignored = leftOut(train, wanted.ignore, taken);
+  const ignored = chosen(train, wanted.ignore, {
+    option: '--ignore',
+    among: [...train.columns.keys()].filter((column) => !taken.has(column)),
+    what: known ? 'a column that the task does not take' : 'a column of the data',
+  });
   const label = labelColumn(train, new Set([...taken, ...ignored]), wanted.label);
-  const columns = known ?? columnsOf(train, new Set([...ignored, label]), wanted.impute ?? false);
+  const columns = known ?? columnsOf(train, new Set([...ignored, label]), wanted);
   if (wanted.features && wanted.features.low.length !== columns.length)
     throw refuse(train.path, `${columns.length} features`, `${wanted.features.low.length}, as the task takes`);
   const names = wanted.labels ?? classes(train, label);

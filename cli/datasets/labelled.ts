@@ -55,6 +55,8 @@ export interface Wanted {
   readonly label?: string;
   /** Columns to leave out: names, or several parted by commas. */
   readonly ignore?: readonly string[];
+  /** Columns whose numbers are categories, as `ignore`; of a task that is not known yet. */
+  readonly categories?: readonly string[];
   /** Missing numbers are filled in: with the mean of the training rows, or what the task has for it. */
   readonly impute?: boolean;
   /** Of images that may have either, 1 or 3, as a network takes them; default: as they are. */

@@ -32,8 +32,8 @@ export function loadDataset(source: string, wanted: Wanted = {}): LoadedData {
     });
   }
   if (!loaded.columns) {
-    const { label, ignore, impute } = wanted;
-    const given = Object.entries({ label, ignore, impute: impute || undefined }).find(([, value]) => value !== undefined);
+    const { label, ignore, categories, impute } = wanted;
+    const given = Object.entries({ label, ignore, categories, impute: impute || undefined }).find(([, value]) => value !== undefined);
     const expected = `left away: ${source} has no columns`;
     if (given) throw new SeedmaskError('bad-option', { field: `--${given[0]}`, expected, got: String(given[1]) });
   }

@@ -39,8 +39,8 @@ export interface Protocol<Extra> {
 
 /** Which version a request means, where the path does not say. */
 export const VersionQuery = z.object({
-  version: z.string().optional().describe('a version of the task; default: the highest'),
-  label: z.string().optional().describe('a version label of the task, instead of a version'),
+  version: z.string().min(1, 'a version, or left away').optional().describe('a version of the task; default: the highest'),
+  label: z.string().min(1, 'a version label, or left away').optional().describe('a version label of the task, instead of a version'),
 });
 /** Headers of every route that classifies. */
 export const TIMEOUT = { 'X-Timeout-Ms': 'milliseconds after which nobody wants the answer' };
