@@ -64,10 +64,11 @@ const files = Object.entries(MADE).map(([name, row]) => {
 function holed(file) {
   const [names, ...lines] = readFileSync(file, 'utf8')
     .trim()
-    .split('\n')
+    .split(/\r?\n/)
     .map((line) => line.split(','));
+  const label = loadDataset(file, { impute: true }).columns?.label;
   const drawn = seedrandom('missing');
-  const rows = lines.map((cells) => cells.map((cell, i) => (names[i] !== 'label' && drawn() < Number(values.missing) ? '' : cell)));
+  const rows = lines.map((cells) => cells.map((cell, i) => (names[i] !== label && drawn() < Number(values.missing) ? '' : cell)));
   const path = join(folder, `${basename(file, '.csv')} with holes.csv`);
   writeFileSync(path, `${[names, ...rows].map((cells) => cells.join()).join('\n')}\n`);
   return path;

@@ -96,7 +96,7 @@ class Client:
         """rows: [rows, inputs], pixels 0..255 or numbers; or dicts of numbers and categories by name (pandas: to_dict("records")).
         Labels (None where the server abstains), and float32 probabilities [rows, labels]."""
         if isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows):
-            body, kind = json.dumps({"instances": rows}, allow_nan=False, default=lambda value: value.item()), "application/json"
+            body, kind = json.dumps({"instances": rows}, allow_nan=False, default=scalar), "application/json"
         else:
             body, kind = self.array(task, rows).tobytes(), "application/octet-stream"
         answer, _ = self.call("POST", f"/tasks/{segment('task', task)}/classify", body, {"Content-Type": kind})
@@ -173,6 +173,13 @@ def seconds(retry_after):
         return max(0.0, float(retry_after))
     except (TypeError, ValueError):
         return 1.0
+
+
+def scalar(value):
+    """A number of NumPy as JSON has it."""
+    if hasattr(value, "item"):
+        return value.item()
+    raise ValueError(f"rows hold numbers and texts by name, got {value!r}")
 
 
 def texts(data):

@@ -160,6 +160,7 @@ const wrong: [what: string, lines: readonly (readonly unknown[])[], wanted: Para
   ['percent', rows((i) => `${i % 4} %`), {}, /'0 %', expected a number/],
   ['money', rows((i) => `$1,00${i % 4}`), {}, /'\$1,000', expected a number/],
   ['a word among numbers', rows((i) => (i === 4 ? 'four' : i)), {}, /c of row 5 in .*: 'four', expected a number/],
+  ['digits without end', rows((i) => `${'1 '.repeat(50_000)}x${i}`, 130), {}, /130 different words/],
   [
     'names',
     rows((i) => `n${i}`, 130),

@@ -287,6 +287,18 @@ describe.skipIf(!hasGcc && !process.env['CI'])('gcc', () => {
     expect(ram - ramBytes).toBeLessThanOrEqual(96);
   });
 
+  test('NumPy reads the names of numbers and classes, in any letters', () => {
+    const { made } = numbers();
+    const names = Array.from({ length: inputs(made.network) }, (_, i) => `größe \u{1f600} ${i}`);
+    const task = { ...made.task, transform: { ...made.task.transform, features: { ...made.task.transform.features!, names } } };
+    writeFileSync(join(folder, 'names.npz'), toNpz(made.network, task));
+    const script = "import numpy, json, sys; z = numpy.load(sys.argv[1]); print(json.dumps([z['columns'].tolist(), z['labels'].tolist()]))";
+    const out = execFileSync('/usr/bin/python3', ['-c', script, join(folder, 'names.npz')], { encoding: 'utf8' });
+    expect(JSON.parse(out)).toEqual([names, task.labels]);
+    // Our own reader passes over texts.
+    expect(readNpz(toNpz(made.network, task)).get('columns')).toMatchObject({ shape: [names.length], type: expect.stringMatching(/^<U/) });
+  });
+
   test('numbers with names have them in order', () => {
     const { made } = numbers();
     const named = Array.from({ length: inputs(made.network) }, (_, i) => `größe "${i}"`);

@@ -9,6 +9,8 @@ import { createClient } from '../client/index.js';
 import { PIXELS_TRANSFORM } from '../codec/index.js';
 import type { Listening } from '../server/index.js';
 import { encodeMsgpack } from '../server/requests/msgpack.js';
+import { rowReader, unnamed } from '../server/requests/named-rows.js';
+import { readExamples } from '../server/requests/tfserving-bodies.js';
 import { featureBytes } from '../src/features.js';
 import { oneTask, PYTHON, post, serve, storeOf, tinyNetwork } from './server.material.js';
 
@@ -76,8 +78,9 @@ test.each([
   ['a number that lacks', { sex: 'male' }, '/instances/0', /age, sex=female/, 'no "age"'],
   ['a category that the task does not know', { ...PEOPLE[0], sex: 'Male' }, '/instances/0/sex', /female, male/, '"Male"'],
   ['a number for a category', { ...PEOPLE[0], sex: 1 }, '/instances/0/sex', /female, male/, '1'],
-  ['text for a number', { ...PEOPLE[0], age: '22' }, '/instances/0/0', /a finite number/, '"22"'],
-  ['null', { ...PEOPLE[0], age: null }, '/instances/0/0', /a finite number/, 'null'],
+  ['text for a number', { ...PEOPLE[0], age: '22' }, '/instances/0/age', /a finite number/, '"22"'],
+  ['null', { ...PEOPLE[0], age: null }, '/instances/0/age', /a finite number/, 'null'],
+  ['null for a category', { ...PEOPLE[0], sex: null }, '/instances/0/sex', /one of "female, male"/, 'null'],
   ['a number that every object has', { ...PEOPLE[1], constructor: undefined }, '/instances/0', /age, sex/, 'no "constructor"'],
   ['nothing', {}, '/instances/0', /one feature 'features'/, 'no "age"'],
 ])('%s is refused in one line', async (_, instance, field, expected, got) => {
@@ -87,9 +90,35 @@ test.each([
 test('tasks whose values have no names take the one feature, or lists', async () => {
   expect((await classify({ instances: LISTS.map((row) => ({ features: row })) }, 'nameless')).predictions).toEqual(want);
   expect(await classify({ instances: PEOPLE }, 'nameless')).toMatchObject({ field: '/instances/0', got: '[] (it is an object)' });
-  expect((await classify({ instances: [{ pixels: [1, 2, 3, 4] }] }, 'tiny')).predictions).toEqual(
-    (await classify({ instances: [[1, 2, 3, 4]] }, 'tiny')).predictions,
+  const { predictions } = await classify({ instances: [[1, 2, 3, 4]] }, 'tiny');
+  for (const input of ['pixels', 'features']) {
+    expect((await classify({ instances: [{ [input]: [1, 2, 3, 4] }] }, 'tiny')).predictions).toEqual(predictions);
+    const predicted = await post(`${server.url}/v1/models/tiny:predict`, { instances: [{ [input]: [1, 2, 3, 4] }] });
+    expect(predicted.json.predictions).toEqual([predictions[0].probabilities]);
+  }
+});
+
+test('booleans and numbers are the words that a table has for them, and keys in another order are found again', async () => {
+  const read = rowReader({ name: 'features', columns: ['a=False', 'a=True', 'b', 'c/d=1', 'c/d=2.0'] });
+  expect(read({ a: true, b: 3, 'c/d': 1 }, '')).toEqual([0, 1, 3, 1, 0]);
+  expect(read({ b: 4, 'c/d': 2, a: 'False' }, '')).toEqual([1, 0, 4, 0, 1]);
+  expect(read({ 'a=True': 0.25, 'a=False': 0.75, b: 4, 'c/d': '2.0' }, '')).toEqual([0.75, 0.25, 4, 0, 1]);
+  expect(() => read({ a: 1, b: 4, 'c/d': 2 }, '/0')).toThrow(
+    /^\/0\/a is 1, expected one of "False, True"\. For one that is missing send "a=False" and so/,
   );
+  expect(() => read({ a: true, b: 4, 'c/d': 3 }, '/0')).toThrow(/^\/0\/c~1d is 3, expected one of "1, 2\.0"/);
+});
+
+test('a word that stands for many numbers is counted as they are before there are any', async () => {
+  const columns = Array.from({ length: 2 ** 14 }, (_, i) => `w=${i}`);
+  const input = { name: 'features', columns };
+  expect(unnamed([{ w: '7' }], input, 100, '')).toEqual([columns.map((_, i) => Number(i === 7))]);
+  const many = Array.from({ length: 65 }, () => ({ w: '7' }));
+  expect(() => unnamed(many, input, 100, '/instances')).toThrow(/number of rows in \/instances is 65, (the limit is|expected) 64/);
+  expect(() => unnamed(many, { name: 'features', columns: ['w'] }, 64, '')).toThrow(/65/);
+  const context = Object.fromEntries(columns.map((_, i) => [`x${i}`, 0]));
+  const body = Buffer.from(JSON.stringify({ context, examples: many.map(() => ({ w: 1 })) }));
+  expect(() => readExamples(body, { shape: [1, 1, 1], limit: 100, input: { name: 'features', columns: ['w'] } })).toThrow(/is 65, .* 63/);
 });
 
 test('what stands for a missing number is told, and becomes the byte 128', async () => {

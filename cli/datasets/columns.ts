@@ -25,6 +25,7 @@ export const isMissing = (cell: string): boolean => MISSING.has(cell.toLowerCase
 const MAX_CATEGORIES = 64;
 /** What is meant for a number, though no program takes it for one: decimal commas, thousands, currencies, percent. */
 const LIKE_A_NUMBER = /^[-+]?\p{Sc}?[\d.,'\s]*\d[\d.,'\s]*\s*[%\p{Sc}]?$/u;
+const LONGEST_NUMBER = 40;
 /** Numbers within these bounds keep their mean and deviation finite in float32. */
 const LARGEST = 1e37;
 /** Fewer rows than this are not counted by their numbers, but by chance. */
@@ -121,7 +122,8 @@ function categoriesOf(
   const at = columns.get(source) as number;
   const all = [...new Set(rows.map(({ cells }) => cells[at]))];
   const words = all.filter((cell) => !isMissing(cell));
-  if (words.length === 0 || (!codes && words.some((word) => isNumber(word) || LIKE_A_NUMBER.test(word)))) return null;
+  if (words.length === 0 || (!codes && words.some((word) => isNumber(word) || (word.length <= LONGEST_NUMBER && LIKE_A_NUMBER.test(word)))))
+    return null;
   // Where nothing is filled in, what stands for a missing number is one more category; only nothing is none.
   const categories = impute ? words : all.filter((cell) => cell !== '');
   if (categories.length <= MAX_CATEGORIES) return categories.sort(inOrder);

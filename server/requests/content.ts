@@ -70,7 +70,7 @@ export function decodeContent<T extends { readonly instances: unknown }>(
   if (pixels) return { rows: pixels };
   const value = kind === 'json' ? parseJson(body) : decodeMsgpack(body);
   const options = { shape, limit, lone: true, batch: '{"instances": [[...]]}' };
-  if (Array.isArray(value)) return { rows: rowsOf(unnamed(value, input, ''), { ...options, field: '' }) };
+  if (Array.isArray(value)) return { rows: rowsOf(unnamed(value, input, limit, ''), { ...options, field: '' }) };
   const said = checked(schema, value, '', 'Send {"instances": [[...], ...]}, one list of values per row.');
-  return { rows: rowsOf(unnamed(said.instances, input, '/instances'), { ...options, field: '/instances' }), said };
+  return { rows: rowsOf(unnamed(said.instances, input, limit, '/instances'), { ...options, field: '/instances' }), said };
 }

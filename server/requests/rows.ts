@@ -186,7 +186,7 @@ function write(instances: readonly unknown[], lone: boolean, options: RowOptions
       } else if (floats === null && typeof x === 'number' && (x & 255) === x) {
         bytes[next++] = x;
       } else {
-        if (typeof x !== 'number' || !Number.isFinite(Math.fround(x)) || options.bytes) refuse(x, `${field}/${i}`, options);
+        if (typeof x !== 'number' || !Number.isFinite(Math.fround(x)) || options.bytes) refuseValue(x, `${field}/${i}`, options);
         floats ??= Float32Array.from(bytes);
         floats[next++] = x;
       }
@@ -198,7 +198,8 @@ function write(instances: readonly unknown[], lone: boolean, options: RowOptions
   return { values: floats ?? bytes, count: instances.length };
 }
 
-function refuse(x: unknown, field: string, { bytes }: RowOptions): never {
+/** Throws bad-value for what is no number that a row may have. */
+export function refuseValue(x: unknown, field: string, { bytes }: Pick<RowOptions, 'bytes'> = {}): never {
   throw new SeedmaskError('bad-value', {
     field,
     expected: bytes ? 'a whole number 0..255' : wantedOf(x),

@@ -5,7 +5,7 @@ import { SeedmaskError } from '../../codec/errors.js';
 import type { Shape } from '../../src/network.js';
 import { size } from '../../src/network.js';
 import { parseJson } from './json.js';
-import { type Input, PIXELS, rowOf, unnamed } from './named-rows.js';
+import { checkNamed, type Input, PIXELS, rowReader, unnamed } from './named-rows.js';
 import { pixelsOf } from './pixels.js';
 import { type RowOptions, type Rows, rowsOf } from './rows.js';
 import { checked } from './schemas.js';
@@ -13,7 +13,10 @@ import { checked } from './schemas.js';
 const Signature = z.enum(['serving_default', ''], 'serving_default').optional();
 export const Predict = z.looseObject({
   signature_name: Signature,
-  instances: z.unknown().optional().meta({ type: 'array', description: 'row form: a list of rows, or of {"pixels": row}' }),
+  instances: z.unknown().optional().meta({
+    type: 'array',
+    description: 'row form: a list of rows, or of {"pixels": row}; of tasks over numbers {"features": row}, or every number by its name',
+  }),
   inputs: z.unknown().optional().meta({ description: 'column form: a list of rows, or {"pixels": rows}' }),
 });
 const Features = z.record(z.string(), z.unknown());
@@ -51,14 +54,21 @@ export function readPredict(
   }
   const rows = columns
     ? rowsOf(...unnamedColumn(request.inputs, { shape, limit, batch: '{"inputs": [[...]]}', field: '/inputs' }))
-    : rowsOf(unnamed(request.instances, input, '/instances'), { shape, limit, field: '/instances', batch: '{"instances": [[...]]}' });
+    : rowsOf(unnamed(request.instances, input, limit, '/instances'), {
+        shape,
+        limit,
+        field: '/instances',
+        batch: '{"instances": [[...]]}',
+      });
   return { rows, columns };
 }
 
 /** The body of classify. @throws SeedmaskError about the body, its shape or its values */
 export function readExamples(body: Uint8Array, { shape, limit, input = PIXELS }: Limits): { readonly rows: Rows } {
   const { examples, context = {} } = checked(Classify, parseJson(body), '', 'Send {"examples": [{"pixels": [...]}, ...]}.');
-  const instances = examples.map((example, i) => rowOf({ ...context, ...example }, input, `/examples/${i}`));
+  checkNamed(examples.length, input, limit, '/examples', Object.keys(context).length);
+  const read = rowReader(input);
+  const instances = examples.map((example, i) => read({ ...context, ...example }, `/examples/${i}`));
   return { rows: rowsOf(instances, { shape, limit, field: '/examples', batch: '{"pixels": [...]}' }) };
 }
 
