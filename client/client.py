@@ -78,25 +78,35 @@ class Client:
         return ValueError(f"{self.url.geturl()} does not answer as Seedmask does")
 
     def row(self, task):
-        """What a row of the task is, asked once: the input's name, "pixels" or of tasks over numbers "features", and how many values it has."""
+        """What a row of the task is, asked once: the input's name, "pixels" or of tasks over numbers "features", its shape, and its columns."""
         if task not in self.known:
-            answer, _ = self.call("GET", f"/v2/models/{segment('task', task)}")
+            answer, _ = self.call("GET", f"/tasks/{segment('task', task)}")
             try:
-                (tensor,) = json.loads(answer)["inputs"]
-                self.known[task] = tensor["name"], int(tensor["shape"][-1])
+                told = json.loads(answer)
+                shape = tuple(map(int, told["shape"]))
+                self.known[task] = "features" if "means" in told else "pixels", shape, told.get("columns")
             except (ValueError, LookupError, TypeError):
                 raise self.foreign() from None
         return self.known[task]
 
     def array(self, task, rows):
         """Rows as they travel: bytes, or little-endian float32 where they are numbers."""
-        return numbers(rows) if self.row(task)[0] == "features" else pixels(rows)
+        name, shape, columns = self.row(task)
+        if columns and list(getattr(rows, "columns", columns)) != columns:
+            raise ValueError(f"columns must be {columns}, in this order, or rows dicts")
+        array = numbers(rows) if name == "features" else pixels(rows)
+        allowed = [(int(np.prod(shape)),), shape] + ([shape[:2]] if shape[2] == 1 else [])
+        if array.shape[1:] not in allowed:
+            raise ValueError(f"rows must be [rows, {', '.join(map(str, allowed[0]))}] or [rows, {', '.join(map(str, shape))}], got {list(array.shape)}")
+        return array
 
     def classify(self, task, rows):
         """rows: [rows, inputs], pixels 0..255 or numbers; or dicts of numbers and categories by name (pandas: to_dict("records")).
         Labels (None where the server abstains), and float32 probabilities [rows, labels]."""
-        if isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows):
-            body, kind = json.dumps({"instances": rows}, allow_nan=False, default=scalar), "application/json"
+        if hasattr(rows, "to_dict") and self.row(task)[2]:
+            rows = rows.to_dict("records")
+        if isinstance(rows, (list, tuple)) and rows and all(isinstance(row, dict) for row in rows):
+            body, kind = named(rows), "application/json"
         else:
             body, kind = self.array(task, rows).tobytes(), "application/octet-stream"
         answer, _ = self.call("POST", f"/tasks/{segment('task', task)}/classify", body, {"Content-Type": kind})
@@ -175,6 +185,15 @@ def seconds(retry_after):
         return 1.0
 
 
+def named(rows):
+    """Dicts as JSON; raises ValueError at the first number that is none."""
+    for i, row in enumerate(rows):
+        for name, value in row.items():
+            if isinstance(value, (float, np.floating)) and not np.isfinite(value):
+                raise ValueError(f"{name} of row {i} is {value}: for one that is missing send the mean, as GET /tasks/NAME has it")
+    return json.dumps({"instances": rows}, default=scalar)
+
+
 def scalar(value):
     """A number of NumPy as JSON has it."""
     if hasattr(value, "item"):
@@ -194,7 +213,8 @@ def texts(data):
 
 def main(url, task, file):
     client = Client(url)
-    name, inputs = client.row(task)
+    name, shape, _ = client.row(task)
+    inputs = int(np.prod(shape))
     kind = np.dtype("<f4" if name == "features" else "u1")
     with open(file, "rb") as opened:
         data = opened.read()

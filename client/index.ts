@@ -40,7 +40,7 @@ export interface CallOptions {
 export type Rows = Uint8Array | Uint8ClampedArray | readonly Row[];
 export type Row = ArrayLike<number> | readonly Row[];
 /** A row of a task over numbers, each by its name (`TaskInfo.columns`), in which words are categories. */
-export type NamedRow = Readonly<Record<string, number | string>>;
+export type NamedRow = Readonly<Record<string, number | string | boolean>>;
 
 export interface ClassifyOptions extends CallOptions {
   /** A version of the task; default: the highest. */

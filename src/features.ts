@@ -41,6 +41,27 @@ export function categoryOf(
   return undefined;
 }
 
+/** Numbers as people write them; 0x10 and 1e3 are words. */
+const DECIMAL = /^[-+]?\d+(\.\d+)?$/;
+
+/**
+ * The category that a value means: the same word; else, as programs write them, true for True, and 7 or 7.0 for 7 or 007, where one alone
+ * is the same number.
+ * @returns undefined where none is meant, or several could be
+ */
+export function categoryMeant(value: unknown, categories: readonly string[]): string | undefined {
+  if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') return undefined;
+  const word = String(value);
+  if (categories.includes(word)) return word;
+  const small = word.toLowerCase();
+  const same = (category: string): boolean =>
+    DECIMAL.test(word)
+      ? DECIMAL.test(category) && Number(category) === Number(word) && Math.abs(Number(word)) <= Number.MAX_SAFE_INTEGER
+      : (small === 'true' || small === 'false') && category.toLowerCase() === small;
+  const meant = categories.filter(same);
+  return meant.length === 1 ? meant[0] : undefined;
+}
+
 /** What stands for a number that is missing: the middle of its bytes, 128, which is next to the mean of the rows that were standardised. */
 export const middlesOf = ({ low, scale }: Features): Float64Array =>
   Float64Array.from(low, (from, input) => (scale[input] === 0 ? from : from + 128 / scale[input]));

@@ -101,6 +101,11 @@ test('train, eval, transfer and prune leave columns out, take words as categorie
   expect(evaluate('holes.csv').stderr).toMatch(
     /size of row 3 in holes.csv: 'NA', expected a number .*\. Fill it in \(--impute: with the mean\), or leave its row out of the file\n$/,
   );
+  // Codes and booleans as other programs write them: a column of whole numbers with a gap has parts.
+  const words = [['code', 'on', 'label'], ...Array.from({ length: 20 }, (_, i) => [`${i % 3}`, i % 4 < 2 ? 'True' : 'False', 'xy'[i % 2]])];
+  const coded = loadDataset(put('coded.csv', words), { categories: ['code'] }).train;
+  const others = words.map((cells) => cells.map((cell) => (/^\d$/.test(cell) ? `${cell}.0` : cell.length > 3 ? cell.toLowerCase() : cell)));
+  expect(loadDataset(put('others.csv', others), { features: coded.features, labels: coded.names }).train.images).toEqual(coded.images);
   changed('pink.csv', (cell, row) => (row === 5 && cell === 'red' ? 'pink' : cell));
   expect(evaluate('pink.csv').stderr).toMatch(
     /colour of row 5 in pink.csv: 'pink', expected a category of the task: blue, green, red\. Let --impute take it for missing, or leave its/,
@@ -145,6 +150,9 @@ test('without --impute a word for nothing is one more category, and an empty cel
       },
     ).train.features!.names;
   expect(names(['a', 'b', '?'])).toEqual(['c=?', 'c=a', 'c=b', 'n']);
+  expect(train('words.csv', 'fc:4-8-2').stderr).toMatch(
+    /^seedmask: warning: c=\? is learned as a category: --impute takes it for missing$/m,
+  );
   expect(names(['a', 'b', '?'], true)).toEqual(['c=a', 'c=b', 'n']);
   expect(() => names(['a', 'b', ''])).toThrow(
     /c of row 3 in .*: nothing, expected a category of the training rows: a, b. Let --impute take it for missing/,

@@ -56,6 +56,14 @@ test('classify takes objects as instances, alone, as the whole body, among lists
     body: Uint8Array.from(encodeMsgpack({ instances: PEOPLE })),
   });
   expect(((await packed.json()) as { predictions: unknown }).predictions).toEqual(want);
+  // Bytes are what a raw body is: float32.
+  const bytes = new Uint8Array(Float32Array.from(LISTS.flat()).buffer);
+  const raw = await fetch(`${server.url}/tasks/people/classify`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/msgpack' },
+    body: Uint8Array.from(encodeMsgpack({ instances: bytes })),
+  });
+  expect(((await raw.json()) as { predictions: unknown }).predictions).toEqual(want);
 });
 
 test('what stands beside the names is left alone, and a large body is read in a thread', async () => {
@@ -82,6 +90,8 @@ test.each([
   ['null', { ...PEOPLE[0], age: null }, '/instances/0/age', /a finite number/, 'null'],
   ['null for a category', { ...PEOPLE[0], sex: null }, '/instances/0/sex', /one of "female, male"/, 'null'],
   ['a number that every object has', { ...PEOPLE[1], constructor: undefined }, '/instances/0', /age, sex/, 'no "constructor"'],
+  ['a number beyond float32', { ...PEOPLE[0], age: 1e39 }, '/instances/0/age', /within float32/, '1e+39'],
+  ['a word that lacks', { age: 1 }, '/instances/0', /age, sex/, 'neither "sex" nor "sex=female"'],
   ['nothing', {}, '/instances/0', /one feature 'features'/, 'no "age"'],
 ])('%s is refused in one line', async (_, instance, field, expected, got) => {
   expect(await classify({ instances: [instance] })).toMatchObject({ field, expected: expect.stringMatching(expected), got });
@@ -103,6 +113,15 @@ test('booleans and numbers are the words that a table has for them, and keys in 
   expect(read({ a: true, b: 3, 'c/d': 1 }, '')).toEqual([0, 1, 3, 1, 0]);
   expect(read({ b: 4, 'c/d': 2, a: 'False' }, '')).toEqual([1, 0, 4, 0, 1]);
   expect(read({ 'a=True': 0.25, 'a=False': 0.75, b: 4, 'c/d': '2.0' }, '')).toEqual([0.75, 0.25, 4, 0, 1]);
+  // Codes: the same word before the same number, and none where several are.
+  const codes = rowReader({ name: 'features', columns: ['k=7', 'k=007', 'k=1e3', 'k=0x10', 'k=5', 'k=05'] });
+  expect([7, '7', '007', '1e3'].map((k) => codes({ k }, ''))).toEqual(
+    [7, 7, 70, 700].map((_, i) => Array.from({ length: 6 }, (_, at) => Number(at === [0, 0, 1, 2][i]))),
+  );
+  for (const k of ['7.0', 1000, 16, '5.0', null, [7], 2 ** 53])
+    expect(() => codes({ k }, ''), String(k)).toThrow(/expected one of "7, 007/);
+  expect(codes({ k: 5 }, '')).toEqual([0, 0, 0, 0, 1, 0]);
+  expect(() => read({ a: 'True', 'a=True': 1, b: 4, 'c/d': 2 }, '/0')).toThrow(/^\/0 .* "a=True" beside a word that says it/);
   expect(() => read({ a: 1, b: 4, 'c/d': 2 }, '/0')).toThrow(
     /^\/0\/a is 1, expected one of "False, True"\. For one that is missing send "a=False" and so/,
   );
@@ -149,12 +168,41 @@ import numpy as np
 from client import Client
 rows = json.loads(sys.argv[3])
 rows[0]["age"] = np.float64(rows[0]["age"])
-labels, probabilities = Client(sys.argv[2]).classify("people", rows)
-print(json.dumps({"labels": labels, "probabilities": probabilities.tolist()}))
+client = Client(sys.argv[2])
+labels, probabilities = client.classify("people", rows)
+class Frame:
+    """What a DataFrame has of use here."""
+    columns = ["age", "sex"]
+    def to_dict(self, how):
+        assert how == "records"
+        return rows
+def refusal(call, *words):
+    try:
+        call(*words)
+    except ValueError as error:
+        return str(error)
+print(json.dumps({
+    "labels": labels,
+    "probabilities": probabilities.tolist(),
+    "frame": client.classify("people", Frame())[0],
+    "refused": [
+        refusal(client.classify, "people", [{**rows[0], "age": float("nan")}]),
+        refusal(client.classify, "people", np.zeros((6, 2))),
+        refusal(client.infer, "people", Frame()),
+        refusal(client.classify, "tiny", np.zeros((1, 1, 2, 2))),
+    ],
+}))
 `;
   const folder = join(import.meta.dirname, '../client');
   const { stdout } = await promisify(execFile)(PYTHON ?? 'python3', ['-c', script, folder, server.url, JSON.stringify(PEOPLE)]);
-  const { labels, probabilities } = JSON.parse(stdout);
+  const { labels, probabilities, frame, refused } = JSON.parse(stdout);
+  expect(frame).toEqual(labels);
+  expect(refused).toEqual([
+    'age of row 0 is nan: for one that is missing send the mean, as GET /tasks/NAME has it',
+    'rows must be [rows, 6] or [rows, 1, 1, 6], got [6, 2]',
+    `columns must be [${names.map((name) => `'${name}'`).join(', ')}], in this order, or rows dicts`,
+    'rows must be [rows, 4] or [rows, 2, 2, 1], got [1, 1, 2, 2]',
+  ]);
   expect(labels).toEqual(want.map(({ label }) => label));
   expect(probabilities).toEqual(want.map((row) => row.probabilities.map(Math.fround)));
 });

@@ -4,7 +4,7 @@
 
 import { SeedmaskError } from '../../codec/index.js';
 import { editDistance } from '../../server/spelling.js';
-import { categoryOf } from '../../src/features.js';
+import { categoryMeant, categoryOf } from '../../src/features.js';
 import { LABEL_COLUMNS } from '../options.js';
 import { fits, inOrder, MAX_NAME_BYTES, refuse, type Wanted } from './labelled.js';
 import { isNumber, type Line, MAX_CELLS, MAX_COLUMNS, type Table } from './table.js';
@@ -152,23 +152,40 @@ export function numbersOf(
     throw new SeedmaskError('over-limit', { field: table.path, got, expected: `${MAX_CELLS} numbers` });
   }
   const places = columns.map(({ source }) => place(table, source, what));
-  const known = new Map<string, Set<string>>();
+  const known = new Map<string, Categories>();
   for (const { source, category } of columns) {
-    if (category !== undefined) known.set(source, (known.get(source) ?? new Set()).add(category));
+    if (category === undefined) continue;
+    const categories: Categories = known.get(source) ?? { words: [], meant: new Map() };
+    categories.words.push(category);
+    categories.meant.set(category, category);
+    known.set(source, categories);
   }
   const values = new Float64Array(rows.length * columns.length);
   rows.forEach(({ number, cells }, row) => {
     columns.forEach(({ source, category }, i) => {
       const cell = cells[places[i]];
       const categories = known.get(source);
-      const value = categories ? (categories.has(cell) ? Number(cell === category) : undefined) : numberIn(cell);
+      const value = categories ? has(cell, category, categories) : numberIn(cell);
       // A word that is no category says as little as none.
       if (value === undefined && !(impute && (categories || isMissing(cell))))
-        throw wrongCell(table, source, { number, cell, categories, whose: features ? 'task' : 'training rows' });
+        throw wrongCell(table, source, { number, cell, categories: categories?.words, whose: features ? 'task' : 'training rows' });
       values[row * columns.length + i] = value ?? Number.NaN;
     });
   });
   return values;
+}
+
+/** The categories of a column, and what each cell that was met means. */
+interface Categories {
+  readonly words: string[];
+  readonly meant: Map<string, string | undefined>;
+}
+
+/** 1 or 0; undefined where a cell is no category. */
+function has(cell: string, category: string | undefined, { words, meant }: Categories): number | undefined {
+  if (!meant.has(cell)) meant.set(cell, isMissing(cell) ? undefined : categoryMeant(cell, words));
+  const found = meant.get(cell);
+  return found === undefined ? undefined : Number(found === category);
 }
 
 function numberIn(cell: string): number | undefined {
@@ -180,7 +197,7 @@ interface WrongCell {
   readonly number: number;
   readonly cell: string;
   /** Of a column of words. */
-  readonly categories: ReadonlySet<string> | undefined;
+  readonly categories: readonly string[] | undefined;
   readonly whose: 'task' | 'training rows';
 }
 
@@ -190,7 +207,7 @@ function wrongCell({ path, columns, rows }: Table, source: string, { number, cel
   const other = rows.find(({ cells }) => isNumber(cells[at]));
   const range = cell === '' ? '' : ` from -${LARGEST} to ${LARGEST}, with a decimal point`;
   const expected = categories
-    ? `a category of the ${whose}: ${[...categories].join(', ')}`
+    ? `a category of the ${whose}: ${categories.join(', ')}`
     : `a number${range}${other && !isMissing(cell) ? `, as ${other.cells[at]} in row ${other.number}` : ''}`;
   const words = whose === 'task' ? 'Mend it' : `Mend it, take the column for words (--categories ${source})`;
   const fill = categories ? 'Let --impute take it for missing' : isMissing(cell) ? 'Fill it in (--impute: with the mean)' : words;

@@ -3,7 +3,7 @@
 import { SeedmaskError } from '../../codec/index.js';
 import { oneLine } from '../../codec/one-line.js';
 import type { Dataset } from '../../src/data.js';
-import type { Features } from '../../src/features.js';
+import { categoryOf, type Features } from '../../src/features.js';
 import type { Reach } from '../../src/moves.js';
 import { type Architecture, describe, inputs, isDense, outputs, type Shape } from '../../src/network.js';
 import { formatSeed, type Seed } from '../../src/random.js';
@@ -102,18 +102,23 @@ export function beyond({ images, features }: Dataset): string | null {
 }
 
 /** What a user should know of columns that a task is to learn from, a line each. */
-export function oddities({ columns, train: { names = [] } }: LoadedData): string[] {
+export function oddities({ columns, train: { names = [], features } }: LoadedData): string[] {
   if (!columns) return [];
-  const { crowded, counters } = columns;
+  const { crowded, counters, categories } = columns;
+  const words = features?.names?.filter((name) => {
+    const found = categoryOf(name, (source) => categories.has(source));
+    return found && isMissing(found.category);
+  });
   const unsaid = names.filter(isMissing);
   return [
     crowded.length > 0 &&
       `nearly all numbers of ${listed(crowded)} take up little of the 256 bytes, so far off is the one in brackets: leave its row out, or fill it in`,
     counters.length > 0 &&
       `the numbers of ${listed(counters)} only rise from row to row, as a count does, and are learned from: --ignore leaves a column out`,
+    words && words.length > 0 && `${listed(words)} is learned as a category: --impute takes it for missing`,
     unsaid.length > 0 &&
       `${listed(unsaid)} in ${oneLine(columns.label)} is learned as a class: leave these rows out if their label is missing`,
-  ].filter((line) => line !== false);
+  ].filter((line) => typeof line === 'string');
 }
 
 /** A task that is known, whose network is as it is. */

@@ -36,6 +36,8 @@ export const Classify = z.looseObject({
   abstain: Fraction.optional().describe(ABSTAIN),
 });
 
+const FLOATS = 'one little-endian float32 per input';
+
 /** Tasks that one question may choose from. */
 export const MASKS_LIMIT = 10_000;
 export const Method = z
@@ -63,7 +65,7 @@ export function decodeContent<T extends { readonly instances: unknown }>(
   { shape, limit, numbers, type, input = PIXELS }: RawRows & { readonly limit: number; readonly input?: Input },
 ): { readonly rows: Rows; readonly said?: T } {
   const kind = kindOf(body, { shape, numbers, type });
-  if (numbers && kind === 'pixels') return { rows: rowsOfFloats(body, size(shape), limit, 'one little-endian float32 per input') };
+  if (numbers && kind === 'pixels') return { rows: rowsOfFloats(body, size(shape), limit, FLOATS) };
   if (kind === 'pixels') return { rows: rowsOfBytes(body, { shape, limit, field: '' }) };
   if (kind === 'png') return { rows: { values: decodePng(body, shape), count: 1 } };
   const pixels = kind === 'json' ? pixelsOf(body, size(shape), limit) : null;
@@ -72,5 +74,8 @@ export function decodeContent<T extends { readonly instances: unknown }>(
   const options = { shape, limit, lone: true, batch: '{"instances": [[...]]}' };
   if (Array.isArray(value)) return { rows: rowsOf(unnamed(value, input, limit, ''), { ...options, field: '' }) };
   const said = checked(schema, value, '', 'Send {"instances": [[...], ...]}, one list of values per row.');
-  return { rows: rowsOf(unnamed(said.instances, input, limit, '/instances'), { ...options, field: '/instances' }), said };
+  const { instances } = said;
+  // As raw bodies are.
+  if (numbers && instances instanceof Uint8Array) return { rows: rowsOfFloats(instances, size(shape), limit, FLOATS), said };
+  return { rows: rowsOf(unnamed(instances, input, limit, '/instances'), { ...options, field: '/instances' }), said };
 }

@@ -2,7 +2,7 @@
 // by its column, as a table's rows are written (pandas: to_json(orient="records")), with words where the task has categories of them.
 
 import { SeedmaskError } from '../../codec/errors.js';
-import { categoryOf } from '../../src/features.js';
+import { categoryMeant, categoryOf } from '../../src/features.js';
 import { brief, checkCount, refuseValue } from './rows.js';
 
 /** What the one input is called, and its values where they have names. */
@@ -49,57 +49,66 @@ interface Place {
   readonly category?: string;
 }
 
+/** Where objects of the same keys have their numbers, and the categories of each key that has words. */
+interface Plan {
+  readonly keys: readonly string[];
+  readonly places: readonly Place[];
+  readonly categories: ReadonlyMap<string, readonly string[]>;
+}
+
 /** A reader of objects, one after the other: what it has found of one holds for all with the same keys. */
-export function rowReader({ name, columns }: Input): (named: Named, field: string) => unknown {
-  let keys: readonly string[] = [];
-  let places: readonly Place[] | undefined;
+export function rowReader(input: Input): (named: Named, field: string) => unknown {
+  let plan: Plan | undefined;
   return (named, field) => {
-    const given = Object.keys(named);
-    if (namesInput(given)) return named[given[0]];
-    if (!columns) throw wrong(field, { name }, brief(given.join(', ')));
-    if (!places || given.length !== keys.length || given.some((key, i) => key !== keys[i])) {
-      places = columns.map((column) => placeOf(column, named, field, { name, columns }));
-      keys = given;
+    const keys = Object.keys(named);
+    if (namesInput(keys)) return named[keys[0]];
+    if (!plan || keys.length !== plan.keys.length || keys.some((key, i) => key !== plan?.keys[i])) plan = planOf(keys, input, field);
+    const meant = new Map<string, string>();
+    for (const [key, categories] of plan.categories) {
+      const category = categoryMeant(named[key], categories);
+      if (category === undefined) throw noCategory(named[key], key, categories, field);
+      meant.set(key, category);
     }
-    const known = new Set<string>();
-    const row = places.map(({ key, category }) => {
+    return plan.places.map(({ key, category }) => {
+      if (category !== undefined) return Number(meant.get(key) === category);
       const value = named[key];
-      if (category === undefined) return typeof value === 'number' ? value : refuseValue(value, pointer(field, key));
-      const is = says(value, category);
-      if (is) known.add(key);
-      return Number(is);
+      return typeof value === 'number' && Number.isFinite(Math.fround(value)) ? value : refuseValue(value, pointer(field, key));
     });
-    const unknown = places.find(({ key, category }) => category !== undefined && !known.has(key));
-    if (unknown) throw noCategory(named[unknown.key], unknown.key, places, field);
-    return row;
   };
 }
 
-function placeOf(column: string, named: Named, field: string, input: Input): Place {
-  const has = (key: string) => Object.hasOwn(named, key);
-  if (has(column)) return { key: column };
-  const found = categoryOf(column, has);
-  if (found) return { key: found.source, category: found.category };
-  throw wrong(field, input, `no ${brief(column)}`);
-}
-
-/** Whether a value is a category: the word, or what JSON has for a number and for True, which are words in a table. */
-function says(value: unknown, category: string): boolean {
-  if (typeof value === 'number') return category.trim() !== '' && Number(category) === value;
-  return value === category || (typeof value === 'boolean' && category.toLowerCase() === String(value));
+function planOf(keys: readonly string[], { name, columns }: Input, field: string): Plan {
+  if (!columns) throw wrong(field, { name }, brief(keys.join(', ')));
+  const given = new Set(keys);
+  const has = (key: string) => given.has(key);
+  const places = columns.map((column): Place => {
+    if (has(column)) return { key: column };
+    const found = categoryOf(column, has);
+    if (found) return { key: found.source, category: found.category };
+    const source = column.slice(0, Math.max(0, column.lastIndexOf('=')));
+    throw wrong(field, { name, columns }, source ? `neither ${brief(source)} nor ${brief(column)}` : `no ${brief(column)}`);
+  });
+  const categories = new Map<string, string[]>();
+  for (const { key, category } of places) {
+    if (category === undefined) continue;
+    const known = categories.get(key);
+    if (known) known.push(category);
+    else categories.set(key, [category]);
+  }
+  const twice = places.find(({ key, category }) => category === undefined && categoryOf(key, (source) => categories.has(source)));
+  if (twice) throw wrong(field, { name, columns }, `${brief(twice.key)} beside a word that says it`);
+  return { keys, places, categories };
 }
 
 const pointer = (field: string, key: string): string => `${field}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`;
 
-function noCategory(value: unknown, key: string, places: readonly Place[], field: string): SeedmaskError {
-  const categories = places.flatMap((place) => (place.key === key && place.category !== undefined ? [place.category] : []));
-  return new SeedmaskError('bad-value', {
+const noCategory = (value: unknown, key: string, categories: readonly string[], field: string): SeedmaskError =>
+  new SeedmaskError('bad-value', {
     field: pointer(field, key),
     expected: `one of ${brief(categories.join(', '))}`,
     got: brief(value),
     hint: `For one that is missing send ${brief(`${key}=${categories[0]}`)} and so on with the means of GET /tasks/NAME.`,
   });
-}
 
 const wrong = (field: string, { name, columns }: Input, got: string): SeedmaskError =>
   new SeedmaskError('bad-request', {
