@@ -135,6 +135,9 @@ test('a word that stands for many numbers is counted as they are before there ar
   const many = Array.from({ length: 65 }, () => ({ w: '7' }));
   expect(() => unnamed(many, input, 100, '/instances')).toThrow(/number of rows in \/instances is 65, (the limit is|expected) 64/);
   expect(() => unnamed(many, { name: 'features', columns: ['w'] }, 64, '')).toThrow(/65/);
+  // Rows that name their one input are as long as they are.
+  const lists = many.map(() => ({ features: columns.map(() => 0) }));
+  expect(unnamed(lists, input, 100, '')).toHaveLength(65);
   const context = Object.fromEntries(columns.map((_, i) => [`x${i}`, 0]));
   const body = Buffer.from(JSON.stringify({ context, examples: many.map(() => ({ w: 1 })) }));
   expect(() => readExamples(body, { shape: [1, 1, 1], limit: 100, input: { name: 'features', columns: ['w'] } })).toThrow(/is 65, .* 63/);

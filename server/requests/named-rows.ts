@@ -23,9 +23,11 @@ const isObject = (value: unknown): value is Named =>
 
 const namesInput = (keys: readonly string[]): boolean => keys.length === 1 && (keys[0] === 'features' || keys[0] === 'pixels');
 
-/** Throws over-limit where rows by name would be too many numbers. @param more keys that every row has besides */
-export function checkNamed(count: number, { columns = [] }: Input, limit: number, field: string, more = 0): void {
-  checkCount(count, { limit: Math.min(limit, Math.floor(MAX_NUMBERS / Math.max(1, columns.length + more))), field });
+/** Throws over-limit for too many rows, and where those by name would be too many numbers. @param more keys that every row has besides */
+export function checkNamed(rows: readonly unknown[], { columns = [] }: Input, limit: number, field: string, more = 0): void {
+  checkCount(rows.length, { limit, field });
+  const byName = rows.filter((row) => isObject(row) && !namesInput(Object.keys(row)));
+  checkCount(byName.length, { limit: Math.floor(MAX_NUMBERS / Math.max(1, columns.length + more)), field });
 }
 
 /**
@@ -39,7 +41,7 @@ export function unnamed(instances: unknown, input: Input, limit: number, field: 
   const read = rowReader(input);
   if (named(instances)) return [read(instances, field)];
   if (!Array.isArray(instances) || !instances.some(named)) return instances;
-  checkNamed(instances.length, input, limit, field);
+  checkNamed(instances, input, limit, field);
   return instances.map((instance, i) => (named(instance) ? read(instance, `${field}/${i}`) : instance));
 }
 

@@ -66,7 +66,7 @@ export function readPredict(
 /** The body of classify. @throws SeedmaskError about the body, its shape or its values */
 export function readExamples(body: Uint8Array, { shape, limit, input = PIXELS }: Limits): { readonly rows: Rows } {
   const { examples, context = {} } = checked(Classify, parseJson(body), '', 'Send {"examples": [{"pixels": [...]}, ...]}.');
-  checkNamed(examples.length, input, limit, '/examples', Object.keys(context).length);
+  checkNamed(examples, input, limit, '/examples', Object.keys(context).length);
   const read = rowReader(input);
   const instances = examples.map((example, i) => read({ ...context, ...example }, `/examples/${i}`));
   return { rows: rowsOf(instances, { shape, limit, field: '/examples', batch: '{"pixels": [...]}' }) };
