@@ -107,16 +107,17 @@ export const dataOption = (): Option => new Option('--data <name>', `${KNOWN_NAM
 export const labelOption = (): Option =>
   new Option('--label <column>', `the column of classes in CSV data (default: the first of ${LABEL_COLUMNS.join(', ')}, else the last)`);
 
+/** A parser of options that may be given again and again. */
+const repeated = (text: string, earlier: readonly string[] = []): string[] => [...earlier, text];
+
 export const ignoreOption = (): Option =>
-  new Option('--ignore <columns>', 'columns of CSV data to leave out, comma-separated; may be repeated').argParser(
-    (text, earlier: readonly string[] = []) => [...earlier, text],
-  );
+  new Option('--ignore <columns>', 'columns of CSV data to leave out, comma-separated; may be repeated').argParser(repeated);
 
 export const categoriesOption = (): Option =>
   new Option(
     '--categories <columns>',
     'columns of CSV data whose numbers are categories, as words are, comma-separated; may be repeated',
-  ).argParser((text, earlier: readonly string[] = []) => [...earlier, text]);
+  ).argParser(repeated);
 
 export const imputeOption = (): Option =>
   new Option(

@@ -25,6 +25,24 @@ export function featureBytes(raw: ArrayLike<number>, { low, scale }: Features): 
   return bytes;
 }
 
+/** Where a feature comes from: the number in a field, or 1 where the field says a category, else 0. */
+export interface FeatureSource {
+  readonly source: string;
+  readonly category?: string;
+}
+
+/** The categories of each field of words, in order. */
+export function wordsOf(features: readonly FeatureSource[]): ReadonlyMap<string, readonly string[]> {
+  const words = new Map<string, string[]>();
+  for (const { source, category } of features) {
+    if (category === undefined) continue;
+    const known = words.get(source);
+    if (known) known.push(category);
+    else words.set(source, [category]);
+  }
+  return words;
+}
+
 /**
  * What a feature says of a field of words, after its name: `sex=male` is 1 where the field sex is male, else 0.
  * @param has whether there is such a field

@@ -4,17 +4,14 @@
 
 import { SeedmaskError } from '../../codec/index.js';
 import { editDistance } from '../../server/spelling.js';
-import { categoryMeant, categoryOf } from '../../src/features.js';
+import { categoryMeant, categoryOf, type FeatureSource, wordsOf } from '../../src/features.js';
 import { LABEL_COLUMNS } from '../options.js';
 import { fits, inOrder, MAX_NAME_BYTES, refuse, type Wanted } from './labelled.js';
 import { isNumber, type Line, MAX_CELLS, MAX_COLUMNS, type Table } from './table.js';
 
-/** A feature: the number in a column, or whether a row has a category there. */
-export interface Column {
+/** A feature, which a column of the table gives. */
+export interface Column extends FeatureSource {
   readonly name: string;
-  /** The column of the table. */
-  readonly source: string;
-  readonly category?: string;
 }
 
 /** Words for a number that is missing, in any case, as pandas, R and databases write them. */
@@ -152,14 +149,12 @@ export function numbersOf(
     throw new SeedmaskError('over-limit', { field: table.path, got, expected: `${MAX_CELLS} numbers` });
   }
   const places = columns.map(({ source }) => place(table, source, what));
-  const known = new Map<string, Categories>();
-  for (const { source, category } of columns) {
-    if (category === undefined) continue;
-    const categories: Categories = known.get(source) ?? { words: [], meant: new Map() };
-    categories.words.push(category);
-    categories.meant.set(category, category);
-    known.set(source, categories);
-  }
+  const known = new Map(
+    [...wordsOf(columns)].map(([source, words]): [string, Categories] => [
+      source,
+      { words, meant: new Map(words.map((word) => [word, word])) },
+    ]),
+  );
   const values = new Float64Array(rows.length * columns.length);
   rows.forEach(({ number, cells }, row) => {
     columns.forEach(({ source, category }, i) => {
@@ -177,7 +172,7 @@ export function numbersOf(
 
 /** The categories of a column, and what each cell that was met means. */
 interface Categories {
-  readonly words: string[];
+  readonly words: readonly string[];
   readonly meant: Map<string, string | undefined>;
 }
 
@@ -234,9 +229,9 @@ export function meansOf(values: Float64Array, columns: readonly Column[], path: 
   });
 }
 
-/** The values with those of a row in place of what is missing. */
+/** The values with those of a row in place of what is missing; the same array where nothing is. */
 export const filled = (values: Float64Array, row: Float64Array): Float64Array =>
-  values.map((value, at) => (Number.isNaN(value) ? row[at % row.length] : value));
+  values.includes(Number.NaN) ? values.map((value, at) => (Number.isNaN(value) ? row[at % row.length] : value)) : values;
 
 /** How many cells of each column are missing, of those that lack any. */
 export function missingOf(values: Float64Array, columns: readonly Column[]): ReadonlyMap<string, number> {
@@ -250,11 +245,8 @@ export function missingOf(values: Float64Array, columns: readonly Column[]): Rea
 }
 
 /** How many categories each column of words has. */
-export function categoriesIn(columns: readonly Column[]): ReadonlyMap<string, number> {
-  const counts = new Map<string, number>();
-  for (const { source, category } of columns) if (category !== undefined) counts.set(source, (counts.get(source) ?? 0) + 1);
-  return counts;
-}
+export const categoriesIn = (columns: readonly Column[]): ReadonlyMap<string, number> =>
+  new Map([...wordsOf(columns)].map(([source, words]) => [source, words.length]));
 
 /** The columns whose whole numbers only rise from row to row, as a count of rows does. */
 export const countersOf = ({ rows, columns }: Table, features: readonly Column[]): string[] =>

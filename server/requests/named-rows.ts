@@ -2,7 +2,7 @@
 // by its column, as a table's rows are written (pandas: to_json(orient="records")), with words where the task has categories of them.
 
 import { SeedmaskError } from '../../codec/errors.js';
-import { categoryMeant, categoryOf } from '../../src/features.js';
+import { categoryMeant, categoryOf, type FeatureSource, wordsOf } from '../../src/features.js';
 import { brief, checkCount, refuseValue } from './rows.js';
 
 /** What the one input is called, and its values where they have names. */
@@ -23,10 +23,13 @@ const isObject = (value: unknown): value is Named =>
 
 const namesInput = (keys: readonly string[]): boolean => keys.length === 1 && (keys[0] === 'features' || keys[0] === 'pixels');
 
+/** Whether a value names the one input, and nothing else. */
+export const isInput = (value: unknown): value is Named => isObject(value) && namesInput(Object.keys(value));
+
 /** Throws over-limit for too many rows, and where those by name would be too many numbers. @param more keys that every row has besides */
 export function checkNamed(rows: readonly unknown[], { columns = [] }: Input, limit: number, field: string, more = 0): void {
   checkCount(rows.length, { limit, field });
-  const byName = rows.filter((row) => isObject(row) && !namesInput(Object.keys(row)));
+  const byName = rows.filter((row) => isObject(row) && !isInput(row));
   checkCount(byName.length, { limit: Math.floor(MAX_NUMBERS / Math.max(1, columns.length + more)), field });
 }
 
@@ -37,7 +40,7 @@ export function checkNamed(rows: readonly unknown[], { columns = [] }: Input, li
  * @throws SeedmaskError bad-request, bad-value, over-limit
  */
 export function unnamed(instances: unknown, input: Input, limit: number, field: string): unknown {
-  const named = (value: unknown): value is Named => isObject(value) && (input.columns !== undefined || namesInput(Object.keys(value)));
+  const named = (value: unknown): value is Named => (input.columns ? isObject(value) : isInput(value));
   const read = rowReader(input);
   if (named(instances)) return [read(instances, field)];
   if (!Array.isArray(instances) || !instances.some(named)) return instances;
@@ -45,16 +48,10 @@ export function unnamed(instances: unknown, input: Input, limit: number, field: 
   return instances.map((instance, i) => (named(instance) ? read(instance, `${field}/${i}`) : instance));
 }
 
-/** Where an object has the number of a column: by its name, or as a word. */
-interface Place {
-  readonly key: string;
-  readonly category?: string;
-}
-
 /** Where objects of the same keys have their numbers, and the categories of each key that has words. */
 interface Plan {
   readonly keys: readonly string[];
-  readonly places: readonly Place[];
+  readonly places: readonly FeatureSource[];
   readonly categories: ReadonlyMap<string, readonly string[]>;
 }
 
@@ -71,10 +68,10 @@ export function rowReader(input: Input): (named: Named, field: string) => unknow
       if (category === undefined) throw noCategory(named[key], key, categories, field);
       meant.set(key, category);
     }
-    return plan.places.map(({ key, category }) => {
-      if (category !== undefined) return Number(meant.get(key) === category);
-      const value = named[key];
-      return typeof value === 'number' && Number.isFinite(Math.fround(value)) ? value : refuseValue(value, pointer(field, key));
+    return plan.places.map(({ source, category }) => {
+      if (category !== undefined) return Number(meant.get(source) === category);
+      const value = named[source];
+      return typeof value === 'number' && Number.isFinite(Math.fround(value)) ? value : refuseValue(value, pointer(field, source));
     });
   };
 }
@@ -83,22 +80,15 @@ function planOf(keys: readonly string[], { name, columns }: Input, field: string
   if (!columns) throw wrong(field, { name }, brief(keys.join(', ')));
   const given = new Set(keys);
   const has = (key: string) => given.has(key);
-  const places = columns.map((column): Place => {
-    if (has(column)) return { key: column };
-    const found = categoryOf(column, has);
-    if (found) return { key: found.source, category: found.category };
-    const source = column.slice(0, Math.max(0, column.lastIndexOf('=')));
-    throw wrong(field, { name, columns }, source ? `neither ${brief(source)} nor ${brief(column)}` : `no ${brief(column)}`);
+  const places = columns.map((column): FeatureSource => {
+    const found = has(column) ? { source: column } : categoryOf(column, has);
+    if (found) return found;
+    const word = column.slice(0, Math.max(0, column.lastIndexOf('=')));
+    throw wrong(field, { name, columns }, word ? `neither ${brief(word)} nor ${brief(column)}` : `no ${brief(column)}`);
   });
-  const categories = new Map<string, string[]>();
-  for (const { key, category } of places) {
-    if (category === undefined) continue;
-    const known = categories.get(key);
-    if (known) known.push(category);
-    else categories.set(key, [category]);
-  }
-  const twice = places.find(({ key, category }) => category === undefined && categoryOf(key, (source) => categories.has(source)));
-  if (twice) throw wrong(field, { name, columns }, `${brief(twice.key)} beside a word that says it`);
+  const categories = wordsOf(places);
+  const twice = places.find(({ source, category }) => category === undefined && categoryOf(source, (field) => categories.has(field)));
+  if (twice) throw wrong(field, { name, columns }, `${brief(twice.source)} beside a word that says it`);
   return { keys, places, categories };
 }
 

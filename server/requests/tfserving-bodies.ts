@@ -5,7 +5,7 @@ import { SeedmaskError } from '../../codec/errors.js';
 import type { Shape } from '../../src/network.js';
 import { size } from '../../src/network.js';
 import { parseJson } from './json.js';
-import { checkNamed, type Input, PIXELS, rowReader, unnamed } from './named-rows.js';
+import { checkNamed, type Input, isInput, PIXELS, rowReader, unnamed } from './named-rows.js';
 import { pixelsOf } from './pixels.js';
 import { type RowOptions, type Rows, rowsOf } from './rows.js';
 import { checked } from './schemas.js';
@@ -72,12 +72,9 @@ export function readExamples(body: Uint8Array, { shape, limit, input = PIXELS }:
   return { rows: rowsOf(instances, { shape, limit, field: '/examples', batch: '{"pixels": [...]}' }) };
 }
 
-const isNamed = (value: unknown): value is object =>
-  typeof value === 'object' && value !== null && /^(pixels|features)$/.test(Object.keys(value).join());
-
 /** Column form may name the only input: {"pixels": [[...], ...]}. */
 const unnamedColumn = (value: unknown, options: RowOptions): [unknown, RowOptions] => {
-  if (!isNamed(value)) return [value, options];
+  if (!isInput(value)) return [value, options];
   const [[name, rows]] = Object.entries(value);
   return [rows, { ...options, field: `${options.field}/${name}` }];
 };
