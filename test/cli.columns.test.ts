@@ -141,6 +141,14 @@ test('a column of whole numbers that only rise is told; in another order, or wit
   );
 });
 
+test('a column without a name, as pandas writes its index, goes by its place and can be left out', () => {
+  const rows = Array.from({ length: 20 }, (_, row) => [row, row % 7, row % 2 ? 'a' : 'b']);
+  put('index.csv', [['', 'size', 'kind'], ...rows]);
+  expect(loadDataset(at('index.csv')).columns!.counters).toEqual(['column-1']);
+  const { train, columns } = loadDataset(at('index.csv'), { ignore: ['column-1'] });
+  expect([train.features!.names, columns!.counters]).toEqual([['size'], []]);
+});
+
 test('without --impute a word for nothing is one more category, and an empty cell is refused', () => {
   const names = (words: readonly string[], impute = false) =>
     loadDataset(

@@ -951,11 +951,12 @@ test.each<[what: string, files: Record<string, Uint8Array | string>, source: str
     /60 values of price \(0, 0.14.*\.\.\), expected at most 20 classes in the label column, no quantity/,
   ],
   [
-    'a column without a name',
-    { 'w23.csv': ',a,label\n0,1,x\n1,2,y\n' },
+    'nothing in a column without a name',
+    { 'w23.csv': ',a,label\n,1,x\n,2,y\n' },
     'w23.csv',
-    /column 1 without a name, expected distinct names.*index=False/,
+    /column-1 of row 1 in .*: nothing.*--ignore column-1\)$/,
   ],
+  ['its name a second time', { 'w28.csv': 'column-2,,label\n0,1,x\n1,2,y\n' }, 'w28.csv', /two columns named column-2, expected distinct/],
   ['a name twice', { 'w24.csv': 'a,a,label\n0,1,x\n1,2,y\n' }, 'w24.csv', /two columns named a, expected distinct names/],
   ['one column', { 'w25.csv': 'a\n1\n2\n' }, 'w25.csv', /one column, a, expected a line of column names/],
   [

@@ -92,10 +92,11 @@ export function table(path: string, label?: string): Table {
   if (number !== undefined && !namesColumns(names, rest, label))
     throw refuse(path, `the number ${number} in the first line`, 'a line of column names before the rows (if it is one: --label NAME)');
   const columns = new Map<string, number>();
-  names.forEach((name, i) => {
-    const wrong = name === '' ? `column ${i + 1} without a name` : columns.has(name) ? `two columns named ${name}` : null;
-    if (wrong ?? !fits(name))
-      throw refuse(path, wrong ?? `the name ${name}`, `distinct names of 1 to ${MAX_NAME_BYTES} bytes (pandas: to_csv(index=False))`);
+  names.forEach((given, i) => {
+    // A count of rows mostly has none, as pandas writes it.
+    const name = given || `column-${i + 1}`;
+    const wrong = columns.has(name) ? `two columns named ${name}` : fits(name) ? null : `the name ${name}`;
+    if (wrong) throw refuse(path, wrong, `distinct names of 1 to ${MAX_NAME_BYTES} bytes`);
     columns.set(name, i);
   });
   return { path, columns, rows: rest.map((cells, i) => ({ number: i + 1, cells })) };
