@@ -9,6 +9,7 @@ import { type Line, type Style, seedsOf, styled } from '../evidence/chart.js';
 import { inOrder } from '../evidence/claims.js';
 import type { Claim, Experiment, Picture } from '../evidence/experiment.js';
 import { groups, perSeed, pointsOf, where } from '../evidence/rows.js';
+import { summary } from '../statistics.js';
 import { bestOfAges } from './early-masks.js';
 
 const [RATE] = PROBE_RATES;
@@ -54,7 +55,7 @@ function distance(rows: readonly Row[], { scale }: Plan): Picture {
   ).filter(({ points }) => points.length > 0);
   return {
     name: 'early-masks-why-distance',
-    title: 'Masks age by the distance that weights have moved: fc on MNIST',
+    title: 'Masks by the distance that weights have moved: fc on MNIST',
     caption: `fc: ${rowsText(scale, 'fc')}; test accuracy of untrained masks after 1 to ${Math.max(...rows.map((row) => Number(row['age'])))} epochs at two learning rates, the level of every point chosen on validation rows; ${seedsOf(lines)}.`,
     chart: { kind: 'curves', across: 'moved', yLabel: 'test accuracy, %', lines },
   };
@@ -81,20 +82,21 @@ function lost(...of: Parameters<typeof ends>): Map<number, number> {
   return new Map([...old].flatMap(([seed, accuracy]) => (young.has(seed) ? [[seed, young.get(seed)! - accuracy]] : [])));
 }
 
-/** By seed, how far the oldest masks of the lower rate are from those of the higher one: after as many epochs, and at the nearest distance moved. */
+/** By seed, how far masks of the lower rate are from those of the higher one, mean of ages: after as many epochs, and at the nearest distance moved. */
 function gaps(rows: readonly Row[], criterion: Criterion): { over: Map<number, number>; under: Map<number, number> } {
   const [fast, slow] = PROBE_RATES.map((learningRate) => bestOfAges(where(rows, { criterion, weights: 'init', learningRate })));
-  const age = Math.max(...slow.map((row) => Number(row['age'])), 0);
   const [over, under] = [new Map<number, number>(), new Map<number, number>()];
-  for (const row of where(slow, { age })) {
-    const own = where(fast, { seed: row['seed'] });
-    const [asLong] = where(own, { age });
-    if (!asLong) continue;
-    const apart = (other: Row) => Math.abs(Math.log(Number(other['movement']) / Number(row['movement'])));
-    const asFar = own.reduce((nearest, other) => (apart(other) < apart(nearest) ? other : nearest));
-    const gap = (other: Row) => 100 * Math.abs(Number(other['testAccuracy']) - Number(row['testAccuracy']));
-    over.set(Number(row['seed']), gap(asLong));
-    under.set(Number(row['seed']), gap(asFar));
+  for (const [seed, own] of groups(slow, 'seed')) {
+    const others = where(fast, { seed });
+    const pairs = own.flatMap((row) => {
+      const apart = (other: Row) => Math.abs(Math.log(Number(other['movement']) / Number(row['movement'])));
+      const gap = (other: Row) => 100 * Math.abs(Number(other['testAccuracy']) - Number(row['testAccuracy']));
+      const asFar = () => others.reduce((nearest, other) => (apart(other) < apart(nearest) ? other : nearest));
+      return where(others, { age: row['age'] }).map((asLong) => [gap(asLong), gap(asFar())]);
+    });
+    if (pairs.length === 0) continue;
+    over.set(Number(seed), summary(pairs.map(([asLong]) => asLong)).mean);
+    under.set(Number(seed), summary(pairs.map(([, asFar]) => asFar)).mean);
   }
   return { over, under };
 }
@@ -114,7 +116,7 @@ function claims(rows: readonly Row[], plan: Plan): Claim[] {
     under: oldest(rows, criterion, 'init'),
   });
   const asFar = (criterion: Criterion) => ({
-    name: `${criterion}, rate ${PROBE_RATES[1]} nearer to ${RATE} at the nearest distance than after as many epochs`,
+    name: `${criterion}, rate ${PROBE_RATES[1]} nearer to ${RATE} at the nearest distance than after as many epochs, mean of ages`,
     ...gaps(rows, criterion),
   });
   return [
@@ -142,7 +144,7 @@ function claims(rows: readonly Row[], plan: Plan): Claim[] {
     inOrder(
       scope,
       {
-        text: 'Distance ages a mask, not epochs: as many epochs at a quarter of the learning rate leave better masks, and what moved as far is nearer in accuracy than what trained as long',
+        text: 'Distance ages a mask more than epochs: at a quarter of the learning rate the oldest masks are better, and over all ages what moved as far is nearer in accuracy than what trained as long',
         paper,
       },
       [...PROBE_CRITERIA.map(slower), ...PROBE_CRITERIA.map(asFar)],
