@@ -13,6 +13,7 @@ import { keptBytes, type Network, type Parameters, weighted } from '../src/netwo
 import type { DenseRun, MaskRun } from '../src/train.js';
 import type { Resumable } from '../src/training-options.js';
 import { makeFolder, writeFileSafely } from './files.js';
+import { warn } from './progress.js';
 import { bitsOf, fromTensors, pickTensor, toTensors } from './rounds.js';
 
 /** What stands beside a round's tensors. */
@@ -67,6 +68,7 @@ const EVERY = 20_000;
 /** A file that is damaged, or is of another network or seed, counts as forgotten: what it held is trained again and stored over it. */
 export function shelfIn(folder: string, { every = EVERY } = {}): Shelf & SharedShelf {
   let last = performance.now();
+  let told = false;
   const fileOf = (name: string) => join(folder, `${name}.safetensors`);
   function found(name: string): TensorFile | undefined {
     let bytes: Uint8Array;
@@ -83,8 +85,10 @@ export function shelfIn(folder: string, { every = EVERY } = {}): Shelf & SharedS
       makeFolder(folder);
       writeFileSafely(fileOf(name), writeSafetensors(tensors, { name, ...metadata }));
     } catch (error) {
-      // A shelf that forgets costs time alone; where results have no room either, whoever keeps them says so.
       if (!(error instanceof SeedmaskError && error.code === 'cannot-write')) throw error;
+      // A shelf that forgets costs time alone; where results have no room either, whoever keeps them says so.
+      if (!told) warn(`${error.message}: training goes on, but what it has come to is lost if it is stopped`);
+      told = true;
     }
   }
   /** Trainings of one form on their way. */

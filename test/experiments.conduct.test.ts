@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { loadDataset } from '../cli/datasets/load.js';
 import { writeFileSafely } from '../cli/files.js';
 import { shelfIn } from '../cli/shelf.js';
@@ -445,10 +445,15 @@ test('the report tells the command of what it shows, as many seeds and tasks as 
   expect(await report([results(own, plan, open())], plan)).toContain('<td>large_<wbr>final &lt;</td>');
 });
 
-test('a shelf that cannot be written to forgets, and stops nothing', () => {
+test('a shelf that cannot be written to forgets, says so once, and stops nothing', () => {
+  const said = vi.spyOn(console, 'error').mockReturnValue();
   const nowhere = shelfIn('/proc/nowhere/shelf');
-  nowhere.put('x', { weights: [Float32Array.of(1)], biases: [Float32Array.of(0)] });
+  for (const name of ['x', 'y']) nowhere.put(name, { weights: [Float32Array.of(1)], biases: [Float32Array.of(0)] });
   expect(nowhere.get('x')).toBeUndefined();
+  expect(said.mock.calls).toEqual([
+    [expect.stringMatching(/^seedmask: warning: .*\/proc\/nowhere.*: training goes on, but what it has come to is lost/)],
+  ]);
+  said.mockRestore();
 });
 
 test('a cell of tickets that is stopped goes on after its last round: the same rows, and no round is trained twice', async () => {
