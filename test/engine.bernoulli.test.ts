@@ -5,6 +5,7 @@
 import { expect, test } from 'vitest';
 import { PIXELS } from '../src/engine/engine.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
+import { likelierMask } from '../src/masks/bernoulli.js';
 import { kept, type Network, regenerate, weightCounts } from '../src/network.js';
 import { conv, dense, evaluate, net, pool, randomFloats, randomTrainingSet } from './engine.material.js';
 
@@ -69,4 +70,8 @@ test.each([
     });
   });
   expect(largest).toBeGreaterThan(0.005);
+});
+
+test('the definite mask keeps what is as likely kept as not: a score of exactly 0', () => {
+  expect(likelierMask([Float32Array.of(0, -1e-30, 1e-30, -0, -1)])).toEqual([Uint8Array.of(0b01101)]);
 });

@@ -117,6 +117,10 @@ test('mask-1 constant is the population deviation of the whole initialisation', 
   expect(deviation(f32(2, 4, 4, 4, 5, 5, 7, 9))).toBe(2);
   const out = restart('constant');
   for (const i of survivors) expect(Math.abs(out[i])).toBe(deviation(initial));
+  // Its signs are those of the initialisation, whatever the round began with.
+  expect(restartBy('constant', network, { initial, start: began.map((w) => -w) }, bits, at)).toEqual(
+    out.map((w, i) => (i % 3 === 0 ? w : -w)),
+  );
 });
 
 test('layers and rounds have streams of their own', () => {

@@ -84,6 +84,28 @@ test('frozen at init: pruned weights never leave their initialisation', async ()
   });
 });
 
+// The scores of the paper's table of criteria; wi is what the round began with.
+test.each([
+  ['small_final', 'zero', 'rewind', (_: number, wf: number) => -Math.abs(wf)],
+  ['large_final', 'init', 'rewind', (_: number, wf: number) => Math.abs(wf)],
+  ['movement', 'zero', 'reinit', (wi: number, wf: number) => Math.abs(wf - wi)],
+  ['magnitude_increase', 'zero', 'redraw', (wi: number, wf: number) => Math.abs(wf) - Math.abs(wi)],
+] as const)('%s, %s, %s: a round prunes the lowest scores of what the round before trained', async (criterion, mask0, mask1, score) => {
+  const rounds = await run(engine, { criterion, mask0, mask1 });
+  for (const { round, mask } of rounds.slice(1)) {
+    const before = rounds[round - 1];
+    mask.forEach((bits, layer) => {
+      const scores = { kept: [] as number[], pruned: [] as number[] };
+      before.start[layer].forEach((wi, i) => {
+        const was = kept(before.mask[layer], i);
+        if (kept(bits, i)) expect(was).toBe(1);
+        if (was) scores[kept(bits, i) ? 'kept' : 'pruned'].push(score(wi, before.final.weights[layer][i]));
+      });
+      expect(Math.max(...scores.pruned)).toBeLessThanOrEqual(Math.min(...scores.kept));
+    });
+  }
+});
+
 test('every action: the same bytes by the reference engine, the kernels, one thread and two', async () => {
   const engines = [await createWasmEngine({ threads: 1 }), await createWasmEngine({ threads: 2 })];
   const pairs = [...MASK0.map((mask0) => ({ mask0 })), ...MASK1.map((mask1) => ({ mask0: 'toward_zero' as const, mask1 }))];
