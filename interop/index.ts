@@ -21,5 +21,5 @@ export { type NumpyArray, readNpz, writeNpz } from './npz.js';
 export type { NumberArray, UnreadArray } from './numbers.js';
 export { toOnnx } from './onnx.js';
 export { readOnnxLayers } from './onnx-reader.js';
-export { readTensors } from './safetensors.js';
+export { readTensors, readTexts } from './safetensors.js';
 export { toNpz, toSafetensors } from './tensors.js';

@@ -32,3 +32,7 @@ export const readTensors = (bytes: Uint8Array): ReadonlyMap<string, FileArray> =
       return [name, values ? { shape, values } : { shape, type }];
     }),
   );
+
+/** The texts that a file has beside its arrays; throws as `readTensors`. */
+export const readTexts = (bytes: Uint8Array): ReadonlyMap<string, string> =>
+  readStoredTensors(bytes, (type) => TYPES.get(type)?.bytes).metadata;

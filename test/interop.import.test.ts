@@ -746,11 +746,14 @@ test('halves in int32_data are not read, and refused only where a layer takes th
 
 test('initial and final weights give every criterion, and the masks of one', () => {
   const network = net([1, 1, 6], dense(8), dense(3, 'linear'));
-  const file = (name: string, seed: number) => {
+  const file = (name: string, seed: number, texts?: Record<string, string>) => {
     const { weights } = randomParameters(network, { low: seed, high: 0 }, false);
     writeFileSync(
       join(folder, name),
-      writeSafetensors(weightShapes(network).map((shape, i) => [`layers.${i}.weight`, { shape, values: weights[i] }])),
+      writeSafetensors(
+        weightShapes(network).map((shape, i) => [`layers.${i}.weight`, { shape, values: weights[i] }]),
+        texts,
+      ),
     );
     return weights;
   };
@@ -766,6 +769,12 @@ test('initial and final weights give every criterion, and the masks of one', () 
   expect(toMask(network, pickLayers(network, tensors, 'mask'))).toEqual(
     criterionMask(network, 'movement', initial, final, rates, { low: 0, high: 0 }),
   );
+  // As checkpoints of `seedmask prune` tell their seed.
+  for (const [name, seed] of Object.entries({ a: '7', b: '7', c: '8' })) file(`${name}7.safetensors`, 1, { seed });
+  const ofSeeds = (final: string) => seedmask('import', '--initial', 'a7.safetensors', '--final', final, '--network', 'fc:6-8-3').stderr;
+  expect(ofSeeds('b7.safetensors')).toBe('');
+  expect(ofSeeds('b.safetensors')).toBe('');
+  expect(ofSeeds('c7.safetensors')).toBe('seedmask: --final must be of the seed 7, as --initial is, got one of the seed 8\n');
 });
 
 test('a report with test accuracies, on the data of a folder', () => {

@@ -15,6 +15,7 @@ import {
   readNpz,
   readOnnxLayers,
   readTensors,
+  readTexts,
   toMask,
   toParameters,
 } from '../../interop/index.js';
@@ -180,6 +181,19 @@ interface Row {
   readonly finalAccuracy?: number;
 }
 
+/** Checkpoints of `seedmask prune` tell their seed: weights of another begin elsewhere, and a criterion that compares the two says nothing. */
+function checkSeeds({ initial, final }: Options): void {
+  const [began, ended] = [initial, final].map((file) =>
+    file?.endsWith('.safetensors') ? readTexts(readFile(file)).get('seed') : undefined,
+  );
+  if (began === undefined || ended === undefined || began === ended) return;
+  throw new SeedmaskError('bad-checkpoint', {
+    field: '--final',
+    expected: `of the seed ${began}, as --initial is`,
+    got: `one of the seed ${ended}`,
+  });
+}
+
 async function fromWeights(options: Options): Promise<void> {
   const { architecture } = options.network;
   const { seed, keep } = options;
@@ -190,6 +204,7 @@ async function fromWeights(options: Options): Promise<void> {
   };
   const initial = await need('initial');
   const final = await need('final');
+  checkSeeds(options);
   if (options.out !== undefined) {
     if (!options.criterion) throw new SeedmaskError('bad-option', { field: '--criterion', expected: 'given with --out', got: 'nothing' });
     checkOut(options.out, options);
