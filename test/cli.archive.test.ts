@@ -374,6 +374,7 @@ describe('the commands', { timeout: 30_000 }, () => {
       contentId: hex(contentId(ONE[1])),
     });
     expect(json('inspect', 'network.smk')).toMatchObject({ maskOnly: false, tasks: [] });
+    expect(seedmask('inspect', 'network.smk').stdout).toMatch(/^network .*, seed \d+, no biases$/m);
     expect(seedmask('inspect', 'network.smk').stdout).toMatch(/; as float32 \d+ bytes .*\n(.*\n)+no tasks/);
     put('numbers.smk', writeModel(NUMBERS_MODEL));
     const columns = ['size', 'Länge, mm', 'z'];

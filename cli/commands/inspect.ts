@@ -53,7 +53,7 @@ Examples:
       outputOf(options).print(value, () =>
         [
           `${file}: ${info.fileBytes} bytes, ${info.headerBytes} of them not mask; as float32${tasks > 1 ? `, a network for each of ${tasks} tasks,` : ''} ${float32Bytes} bytes (${(float32Bytes / info.fileBytes).toFixed(0)} x)`,
-          `network ${value.network}, ${value.distribution}, sigma ${value.sigma}, seed ${value.seed}${value.maskOnly ? ', kept in another file' : ''}`,
+          `network ${value.network}, ${value.distribution}, sigma ${value.sigma}, seed ${value.seed}, no biases${value.maskOnly ? ', kept in another file' : ''}`,
           `network id ${value.networkId}`,
           `content ${value.contentId}`,
           info.tasks.length === 0 ? 'no tasks' : info.tasks.length > DETAILED_TASKS ? tasksOf(info) : layersOf(file, info, weights),
