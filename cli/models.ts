@@ -5,9 +5,9 @@ import { basename } from 'node:path';
 import { Option } from 'commander';
 import { hex } from '../codec/hex.js';
 import { type Archive, type ErrorCode, type NetworkLookup, networkId, openArchive, SeedmaskError, type Task } from '../codec/index.js';
-import { nearest } from '../server/spelling.js';
 import { describe, type Network } from '../src/network.js';
 import { formatSeed } from '../src/random.js';
+import { nearest } from '../src/spelling.js';
 import { openRanges } from './files.js';
 
 /** Archives may hold more weights than the default lets one call decode; one mask may not. 2^36 is 250,000 LeNet-300-100 tasks. */

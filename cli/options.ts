@@ -2,9 +2,9 @@
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { DEFAULT_LIMITS } from '../codec/index.js';
-import { nearest } from '../server/spelling.js';
 import { spread } from '../src/masks/topk.js';
 import { parseSeed, type Seed } from '../src/random.js';
+import { unknownName } from '../src/spelling.js';
 import { KNOWN_NAMES } from './datasets/known.js';
 
 /** Data of a user's own, in place of a name. */
@@ -55,6 +55,7 @@ const number =
 export const positiveInteger = number('a positive whole number', (n) => Number.isInteger(n) && n > 0);
 export const wholeNumber = number('a whole number of at least 0', (n) => Number.isInteger(n) && n >= 0);
 export const notNegative = number('a number of at least 0', (n) => Number.isFinite(n) && n >= 0);
+export const positive = number('a number above 0', (n) => n > 0 && Number.isFinite(n));
 /** Of waiting: timers hold no more than 24 days, and nobody means more than one. */
 export const seconds = number('seconds from 0 to 86400, a day', (n) => n >= 0 && n <= 86_400);
 export const mebibytes = number('a whole number of MiB from 1 to 1024', (n) => Number.isInteger(n) && n >= 1 && n <= 1024);
@@ -81,16 +82,13 @@ function density(text: string): number {
   return n;
 }
 
-/** A parser of one of a list of names; a wrong one is answered with the list, and the name that begins with it or is spelt much like it. */
+/** A parser of one of a list of names. */
 export const named =
   <T extends string>(names: readonly T[]) =>
   (text: string): T => {
     const found = names.find((name) => name === text);
-    if (found !== undefined) return found;
-    const start = text.slice(0, 64);
-    const meant = (text && names.find((name) => name.startsWith(text))) || nearest(text, names);
-    const question = meant === undefined ? '' : `did you mean ${meant}? `;
-    throw new InvalidArgumentError(`${question}expected one of ${names.join(', ')}, got '${start}'.`);
+    if (found === undefined) throw new InvalidArgumentError(`${unknownName(text, names)}.`);
+    return found;
   };
 
 /** A parser of 1 to `most` of what is counted. */

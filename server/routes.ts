@@ -5,6 +5,7 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { z } from 'zod';
 import { SeedmaskError } from '../codec/errors.js';
+import { nearest } from '../src/spelling.js';
 import type { Answer, Exchange } from './answer.js';
 import { compressed, isLarge } from './compress.js';
 import type { Access, Caller, Gate } from './gate.js';
@@ -20,7 +21,6 @@ import type { Meters } from './running/metrics.js';
 import type { Scheduler } from './running/scheduler.js';
 import type { Statistics } from './running/statistics.js';
 import type { Threads } from './running/threads.js';
-import { nearest } from './spelling.js';
 import { traceOf } from './trace.js';
 
 /** What routes work with. */

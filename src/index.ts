@@ -57,9 +57,11 @@ export {
   criterionScores,
   keepCounts,
   keepHighest,
+  keepToward,
   nextKeep,
   paperPercents,
   paperRates,
+  type WeightScore,
 } from './masks/criteria.js';
 export {
   createTaskInference,

@@ -11,7 +11,7 @@
 import type { Dataset, Split } from './data.js';
 import type { Engine } from './engine/engine.js';
 import { actionConflict, type Mask0, type Mask1, restartBy, zeroedBy } from './masks/actions.js';
-import { type Criterion, criterionMaskOf, nextKeep } from './masks/criteria.js';
+import { type Criterion, checkCriterion, checkKeptCounts, criterionMaskOf, nextKeep, type WeightScore } from './masks/criteria.js';
 import { type Architecture, fullMask, type Mask, type Network, type Parameters, regenerate, ShapeError } from './network.js';
 import type { Seed } from './random.js';
 import { type DenseRun, trainDense } from './train.js';
@@ -31,11 +31,13 @@ export const constantTwin = (network: Network): Network => ({ ...network, distri
 export interface TicketOptions extends Omit<TrainOptions, 'firstEpoch' | 'onProgress'>, Resumable<DenseRun> {
   /** Rounds of pruning after the round 0 that trains the whole network. */
   readonly rounds: number;
-  readonly criterion: Criterion;
+  readonly criterion: Criterion | WeightScore;
   readonly mask0: Mask0;
   readonly mask1: Mask1;
   /** Rounds of the paper's rates that one round prunes at once; default 1. */
   readonly power?: number;
+  /** Kept weights per layer after each round of pruning, in place of the paper's rates (`keepToward`). */
+  readonly keep?: readonly (readonly number[])[];
   readonly onProgress?: (progress: Progress, round: number) => void;
   /** The training of a round, which goes on from there when its turn comes: its epochs are numbered over all rounds. */
   readonly begun?: DenseRun;
@@ -55,7 +57,8 @@ export interface TicketRound {
  * The rounds 0 .. options.rounds, each as soon as it is trained.
  * @param split rows of `data` that train and validate
  * @param last the round to go on after; absent starts at round 0
- * @throws ShapeError when the actions do not go together, and as `trainDense`, all at the first round asked for
+ * @throws ShapeError when there is no such criterion or action, the actions do not go together or the counts do not fall, and as
+ * `trainDense`, all at the first round asked for
  */
 export async function* tickets(
   engine: Engine,
@@ -66,8 +69,10 @@ export async function* tickets(
   last?: TicketRound,
 ): AsyncGenerator<TicketRound> {
   const { epochs, begun } = options;
+  checkCriterion(options.criterion);
   const conflict = actionConflict(options.mask0, options.mask1);
   if (conflict) throw new ShapeError(conflict);
+  if (options.keep) checkKeptCounts(network, options.keep, options.rounds);
   const initial = regenerate(network);
   let held = last;
   for (let round = held ? held.round + 1 : 0; round <= options.rounds; round++) {
@@ -92,10 +97,11 @@ export function nextTicket(
   network: Network,
   initial: readonly Float32Array[],
   last: Pick<TicketRound, 'round' | 'mask' | 'start' | 'final'>,
-  { criterion, mask0, mask1, power }: Pick<TicketOptions, 'criterion' | 'mask0' | 'mask1' | 'power'>,
+  { criterion, mask0, mask1, power, keep }: Pick<TicketOptions, 'criterion' | 'mask0' | 'mask1' | 'power' | 'keep'>,
 ): { mask: Uint8Array[]; start: Float32Array[] } {
   const { seed } = network;
-  const mask = criterionMaskOf(criterion, last.start, last.final.weights, nextKeep(network, last.mask, power), seed, last.mask);
+  const counts = keep?.[last.round] ?? nextKeep(network, last.mask, power);
+  const mask = criterionMaskOf(criterion, last.start, last.final.weights, counts, seed, last.mask);
   const start = mask.map((bits, layer) => {
     const weights = { initial: initial[layer], start: last.start[layer], final: last.final.weights[layer] };
     const at = { seed, round: last.round, layer };

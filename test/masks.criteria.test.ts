@@ -42,6 +42,11 @@ test.each<[Criterion, number[]]>([
   expect([...criterionScores(criterion, wi, wf, seed, 0)].map((x) => x + 0)).toEqual(scores.map((x) => x + 0));
 });
 
+test("a score of one's own, and a name that no criterion has", () => {
+  expect([...criterionScores((a, b) => a + b, wi, wf, seed, 0)]).toEqual([4, -5, -0.5, -1.25, 0.25]);
+  expect(() => criterionMask(network, 'mine' as Criterion, initial, final, [1, 1], seed)).toThrow(/^criterion: expected one of random, /);
+});
+
 test('ranks are counted among survivors: equal magnitudes share one, and the kept weights pass both percentiles', () => {
   const among = Uint8Array.from([0b10111]);
   expect([...criterionScores('large_init_large_final', wi, wf, seed, 0, among)].filter((_, i) => i !== 3)).toEqual([1, 1, 2, 0]);

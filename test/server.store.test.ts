@@ -9,8 +9,8 @@ import { DEFAULT_LIMITS, inspectModel, type Model, readModel, SeedmaskError, TAS
 import { openStore, type Store } from '../server/index.js';
 import { type Decoder, decodeMask, maskFile } from '../server/repository/decode.js';
 import { told as inIndex } from '../server/repository/told.js';
-import { editDistance, nearest } from '../server/spelling.js';
 import { fullMask, totalWeights } from '../src/network.js';
+import { editDistance, nearest } from '../src/spelling.js';
 import { folder, oneTask, task, tinyNetwork } from './server.material.js';
 import { RELATED_MODEL } from './vectors/models.js';
 

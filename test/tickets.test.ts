@@ -7,7 +7,8 @@ import type { Engine } from '../src/engine/engine.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { createWasmEngine } from '../src/engine/wasm.js';
 import { MASK0, MASK1 } from '../src/masks/actions.js';
-import { countKept, kept, type Network, regenerate } from '../src/network.js';
+import { keepToward } from '../src/masks/criteria.js';
+import { countKept, kept, type Network, regenerate, ShapeError } from '../src/network.js';
 import { DOMAIN, fillWords, parseSeed } from '../src/random.js';
 import { PAPER } from '../src/recipes.js';
 import { type TicketOptions, type TicketRound, tickets } from '../src/tickets.js';
@@ -150,6 +151,67 @@ test('a run that goes on in the middle of any round gives the same bytes, and wh
   }
 });
 
-test('an impossible pair of actions is refused before anything is trained', async () => {
-  await expect(run(engine, { mask0: 'toward_zero_all', mask1: 'reinit' })).rejects.toThrow(/goes with mask-1 rewind only/);
+test.each<[what: string, changes: object, line: string | RegExp]>([
+  ['an impossible pair', { mask0: 'toward_zero_all', mask1: 'reinit' }, /goes with mask-1 rewind only/],
+  [
+    'a mistyped criterion',
+    { criterion: 'large_finl' },
+    /^criterion: did you mean large_final\? expected one of random, .*, got 'large_finl'$/,
+  ],
+  ['a criterion like none', { criterion: 'mine' }, /^criterion: expected one of random, large_final, .*, got 'mine'$/],
+  ['no criterion', { criterion: undefined }, /^criterion: expected one of .*, got 'undefined'$/],
+  [
+    'a mistyped mask-0 action',
+    { mask0: 'towards_zero' },
+    /^mask0: did you mean toward_zero\? expected one of zero, .*, got 'towards_zero'$/,
+  ],
+  ['a mistyped mask-1 action', { mask1: 'Rewind' }, /^mask1: did you mean rewind\? expected one of rewind, .*, got 'Rewind'$/],
+  ['what every object has', { mask1: 'toString' }, /^mask1: expected one of rewind, /],
+  ['counts of too few rounds', { keep: [[100, 30]] }, 'keep has counts of 1 rounds, there are 4'],
+  [
+    'counts that rise',
+    {
+      rounds: 2,
+      keep: [
+        [100, 30],
+        [101, 20],
+      ],
+    },
+    'keep of round 2 must be whole numbers of at most 100, 30, got 101, 20',
+  ],
+  ['part of a weight', { rounds: 1, keep: [[9.5, 30]] }, 'keep of round 1 must be whole numbers of at most 192, 36, got 9.5, 30'],
+  ['a layer too few', { rounds: 1, keep: [[9]] }, 'keep of round 1 must be whole numbers of at most 192, 36, got 9'],
+])('%s is refused before anything is trained', async (_, changes, line) => {
+  let steps = 0;
+  const failed = run(engine, { ...changes, onProgress: () => steps++ });
+  await expect(failed).rejects.toThrow(line);
+  await expect(failed).rejects.toBeInstanceOf(ShapeError);
+  expect(steps).toBe(0);
+});
+
+test('rounds on the way to a fraction keep exactly what is said, and what was pruned stays pruned', async () => {
+  const keep = keepToward(network, 0.1, 3);
+  // 192 x .1^(1/3), .1^(2/3), .1; the last layer 36 x .9^p, p = ln .1 / ln .8 = 10.3189 by thirds.
+  expect(keep).toEqual([
+    [89, 25],
+    [41, 17],
+    [19, 12],
+  ]);
+  const rounds = await run(engine, { rounds: 3, keep });
+  expect(rounds.slice(1).map(({ mask }) => mask.map(countKept))).toEqual(keep);
+  for (let i = 1; i < rounds.length; i++)
+    rounds[i].mask.forEach((bits, layer) => {
+      expect(bits.every((byte, at) => (byte & ~rounds[i - 1].mask[layer][at]) === 0)).toBe(true);
+    });
+  expect(await run(engine, { rounds: 3, keep }, rounds[1])).toEqual(rounds.slice(2));
+  for (const fraction of [0, -1, 1.1, Number.NaN]) expect(() => keepToward(network, fraction, 3)).toThrow(/above 0 and at most 1, got/);
+});
+
+test("a criterion of one's own is a score of wi and wf", async () => {
+  const changes = { rounds: 2, epochs: 1 };
+  const named = await run(engine, { ...changes, criterion: 'magnitude_increase' });
+  expect(await run(engine, { ...changes, criterion: (wi, wf) => Math.abs(wf) - Math.abs(wi) })).toEqual(named);
+  await expect(run(engine, { ...changes, criterion: () => Number.NaN })).rejects.toThrow(
+    /a score is not a number: .* the criterion gives none/,
+  );
 });

@@ -3,8 +3,8 @@
 // stands beside them; a missing number is NaN until the mean of its column is known.
 
 import { SeedmaskError } from '../../codec/index.js';
-import { editDistance } from '../../server/spelling.js';
 import { categoryMeant, categoryOf, type FeatureSource, wordsOf } from '../../src/features.js';
+import { editDistance } from '../../src/spelling.js';
 import { LABEL_COLUMNS } from '../options.js';
 import { fits, inOrder, MAX_NAME_BYTES, refuse, type Wanted } from './labelled.js';
 import { isNumber, type Line, MAX_CELLS, MAX_COLUMNS, type Table } from './table.js';

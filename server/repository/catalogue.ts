@@ -4,7 +4,7 @@
 import { SeedmaskError } from '../../codec/errors.js';
 import type { TaskHead } from '../../codec/index.js';
 import type { Network } from '../../src/network.js';
-import { nearest } from '../spelling.js';
+import { nearest } from '../../src/spelling.js';
 import type { Decoded } from './decode.js';
 import type { ModelFile } from './files.js';
 

@@ -10,6 +10,7 @@
 
 import { kept, type Network, sigmaOf, weighted } from '../network.js';
 import { DOMAIN, fillWeights, fillWords, permutation, type Seed } from '../random.js';
+import { unknownName } from '../spelling.js';
 
 /** What a weight that is pruned now becomes and stays; ws is its start value, wf its final one. */
 export const MASK0_VALUES = {
@@ -56,8 +57,10 @@ const streamOf = (purpose: keyof typeof PURPOSE, round: number, layer: number): 
 const permuted = (n: number, purpose: keyof typeof PURPOSE, { seed, round, layer }: Address): Uint32Array =>
   permutation(n, seed, DOMAIN.sampling, streamOf(purpose, round, layer));
 
-/** Why two actions cannot go together, or null. */
+/** Why two actions cannot be taken, as there is no such action or they do not go together; or null. */
 export function actionConflict(mask0: Mask0, mask1: Mask1): string | null {
+  if (!MASK0.includes(mask0)) return `mask0: ${unknownName(String(mask0), MASK0)}`;
+  if (!MASK1.includes(mask1)) return `mask1: ${unknownName(String(mask1), MASK1)}`;
   return mask0 === 'toward_zero_all' && mask1 !== 'rewind'
     ? `mask-0 toward_zero_all says where kept weights restart, so it goes with mask-1 rewind only, not ${mask1}`
     : null;

@@ -13,6 +13,7 @@
 import { exp, ln } from '../exact.js';
 import { countKept, kept, type Mask, maskBytes, type Network, ShapeError, weightCounts, weighted } from '../network.js';
 import { DOMAIN, fillWords, permutation, type Seed } from '../random.js';
+import { unknownName } from '../spelling.js';
 
 /** What each criterion takes for the score of a weight, whose initial value is wi and whose final value is wf. */
 export const CRITERION_SCORES = {
@@ -31,16 +32,27 @@ export const CRITERION_SCORES = {
 export type Criterion = keyof typeof CRITERION_SCORES;
 export const CRITERIA = Object.keys(CRITERION_SCORES) as readonly Criterion[];
 
+/** A criterion of one's own: the score of a weight alone. */
+export type WeightScore = (wi: number, wf: number) => number;
+
+/** Throws ShapeError for a name that no criterion has. */
+export function checkCriterion(criterion: Criterion | WeightScore): void {
+  if (typeof criterion === 'function' || CRITERIA.includes(criterion)) return;
+  throw new ShapeError(`criterion: ${unknownName(String(criterion), CRITERIA)}`);
+}
+
 /** Scores of one layer's weights; the highest are kept. Ranks are taken among the weights that `among` keeps. */
 export function criterionScores(
-  criterion: Criterion,
+  criterion: Criterion | WeightScore,
   initial: Float32Array,
   final: Float32Array,
   seed: Seed,
   layer: number,
   among?: Uint8Array,
 ): Float64Array {
-  const score = (of: (wi: number, wf: number) => number) => new Float64Array(final.length).map((_, i) => of(initial[i], final[i]));
+  checkCriterion(criterion);
+  const score = (of: WeightScore) => new Float64Array(final.length).map((_, i) => of(initial[i], final[i]));
+  if (typeof criterion === 'function') return score(criterion);
   switch (criterion) {
     case 'random': {
       const words = new Uint32Array(final.length);
@@ -98,7 +110,7 @@ function candidates<T extends Float32Array | Float64Array>(values: T, among?: Ui
 /**
  * Bits of the `keep` highest scores; ties in the order of a seeded permutation.
  * @param among only weights kept here can be kept
- * @throws ShapeError when `keep` is no whole number, fewer weights compete, or a score is not a number (training diverged)
+ * @throws ShapeError when `keep` is no whole number, fewer weights compete, or a score is not a number
  */
 export function keepHighest(scores: Float64Array, keep: number, seed: Seed, layer: number, among?: Uint8Array): Uint8Array {
   if (!(Number.isInteger(keep) && keep >= 0))
@@ -107,7 +119,8 @@ export function keepHighest(scores: Float64Array, keep: number, seed: Seed, laye
   if (keep === 0) return bits;
   const sorted = candidates(scores, among).sort();
   if (!(keep <= sorted.length)) throw new ShapeError(`layer ${layer}: cannot keep ${keep} of ${sorted.length} weights`);
-  if (Number.isNaN(sorted[sorted.length - 1])) throw new ShapeError(`layer ${layer}: a score is not a number; the training diverged`);
+  if (Number.isNaN(sorted[sorted.length - 1]))
+    throw new ShapeError(`layer ${layer}: a score is not a number: the training diverged, or the criterion gives none`);
   const least = sorted[sorted.length - keep];
   const ties: number[] = [];
   let chosen = 0;
@@ -125,7 +138,7 @@ export function keepHighest(scores: Float64Array, keep: number, seed: Seed, laye
 
 /** The mask that keeps `keep` weights a layer, whole numbers, by a criterion. */
 export function criterionMaskOf(
-  criterion: Criterion,
+  criterion: Criterion | WeightScore,
   initial: readonly Float32Array[],
   final: readonly Float32Array[],
   keep: readonly number[],
@@ -141,7 +154,7 @@ export function criterionMaskOf(
 /** The same at kept fractions per layer: once, after training. */
 export const criterionMask = (
   network: Network,
-  criterion: Criterion,
+  criterion: Criterion | WeightScore,
   initial: readonly Float32Array[],
   final: readonly Float32Array[],
   fractions: readonly number[],
@@ -167,6 +180,27 @@ export function paperPercents(network: Network): number[] {
 /** Kept fractions after `power` rounds, which need not be whole: for masks taken once. ECMAScript leaves ** to the machine. */
 export const paperRates = (network: Network, power: number): number[] =>
   paperPercents(network).map((percent) => exp(power * ln(percent / 100)));
+
+/**
+ * Kept weights per layer after each of `rounds` rounds that come to a kept fraction of the hidden dense layers at an even pace.
+ * @throws ShapeError for a fraction that is not above 0 and at most 1
+ */
+export function keepToward(network: Network, fraction: number, rounds: number): number[][] {
+  if (!(fraction > 0 && fraction <= 1)) throw new ShapeError(`a kept fraction must be above 0 and at most 1, got ${fraction}`);
+  const all = roundsTo(fraction);
+  return Array.from({ length: rounds }, (_, i) => keepCounts(network, paperRates(network, all * ((i + 1) / rounds))));
+}
+
+/** Throws ShapeError unless there are counts of every layer for every round, no layer's above those of the round before. */
+export function checkKeptCounts(network: Network, counts: readonly (readonly number[])[], rounds: number): void {
+  if (counts.length !== rounds) throw new ShapeError(`keep has counts of ${counts.length} rounds, there are ${rounds}`);
+  let before: readonly number[] = weightCounts(network);
+  counts.forEach((keep, i) => {
+    if (keep.length !== before.length || keep.some((n, layer) => !(Number.isInteger(n) && n >= 0 && n <= before[layer])))
+      throw new ShapeError(`keep of round ${i + 1} must be whole numbers of at most ${before.join(', ')}, got ${keep.join(', ')}`);
+    before = keep;
+  });
+}
 
 /** Rounds after which a dense layer has come to keep this fraction. */
 export const roundsTo = (kept: number): number => ln(kept) / ln(0.8);

@@ -1,4 +1,4 @@
-// The known name a client most likely meant: a case slip, or a few edits away. Work is bounded: a comparison looks no further than the best
+// The known name that was most likely meant: a case slip, or a few edits away. Work is bounded: a comparison looks no further than the best
 // allowed distance, and stops as soon as it is further away, so ten thousand names cost a few milliseconds.
 
 /** The nearest of the names, at most 3 edits away (fewer for short names); undefined when none is. */
@@ -15,6 +15,13 @@ export function nearest(name: string, names: Iterable<string>): string | undefin
     if (limit < 0) break;
   }
   return best;
+}
+
+/** What a name is answered with that is none of a list: the one that begins with it or is spelt much like it, and all of them. */
+export function unknownName(name: string, names: readonly string[]): string {
+  const meant = (name && names.find((known) => known.startsWith(name))) || nearest(name, names);
+  const question = meant === undefined ? '' : `did you mean ${meant}? `;
+  return `${question}expected one of ${names.join(', ')}, got '${name.slice(0, 64)}'`;
 }
 
 /** Levenshtein distance, or some number above `limit` as soon as it must be. */
