@@ -32,6 +32,9 @@ export interface TrainedTask {
   readonly fileBytes: number;
   readonly valAccuracy: number;
   readonly testAccuracy: number;
+  /** What it was learned with. */
+  readonly batch: number;
+  readonly learningRate: number;
   readonly trainSeconds: number;
   readonly steps: number;
   /** bernoulli: mean accuracies of ten drawn masks, which is what the paper reports. */
@@ -122,7 +125,7 @@ export function emptyLayer({ tasks: [{ mask }] }: Model): string | null {
  * Why a learned task is of no use, in one line, or null: it answers alike whatever it is shown, or no better than without looking.
  * @param labels of the validation rows
  */
-export function warningOf({ model, valAccuracy }: TrainedTask, labels: Uint8Array): string | null {
+export function warningOf({ model, valAccuracy }: Pick<TrainedTask, 'model' | 'valAccuracy'>, labels: Uint8Array): string | null {
   const empty = emptyLayer(model);
   if (empty) return `${empty}: try a higher --density (topk) or another --seed`;
   const samples = new Uint32Array(256);
@@ -144,6 +147,9 @@ export interface TaskOptions extends Reach {
   readonly penalty?: number;
   /** Kept fraction per weighted layer (topk). */
   readonly density: readonly number[];
+  /** Rows of a step, and how far it goes; default: the method's own. */
+  readonly batch?: number;
+  readonly learningRate?: number;
   /** Nats of training loss that a bit of the file is worth (topk); 0 for none. */
   readonly rate?: number;
   readonly epochs: number;
@@ -171,19 +177,16 @@ export async function trainTask(
   const { permutations = UNPERMUTED } = data;
   const around = { network, pixelPermutation: permutations.pixelPermutation };
   const rate = options.rate ? { weight: options.rate, costs: maskPrices(around).costs } : undefined;
-  const batch = batchOf(parts.train.length, TOPK.batch);
+  const { method = 'topk', rescale = false } = options;
+  const recipes = { topk: topkTraining(network, data.train), bernoulli: bernoulliTraining(network), threshold: RMSPROP };
+  const { batch = batchOf(parts.train.length, TOPK.batch), learningRate = recipes[method].learningRate } = options;
+  const how = { ...options, batch, learningRate };
   const learn = {
-    topk: () => trainTopk(engine, network, data.train, parts, { ...topkTraining(network, data.train), ...options, batch, rate }),
-    bernoulli: () =>
-      trainBernoulli(engine, network, data.train, parts, {
-        ...bernoulliTraining(network),
-        ...options,
-        batch,
-        rescale: options.rescale ?? false,
-      }),
-    threshold: () => trainThreshold(engine, network, data.train, parts, { ...RMSPROP, ...options, batch }),
+    topk: () => trainTopk(engine, network, data.train, parts, { ...recipes.topk, ...how, rate }),
+    bernoulli: () => trainBernoulli(engine, network, data.train, parts, { ...recipes.bernoulli, ...how, rescale }),
+    threshold: () => trainThreshold(engine, network, data.train, parts, { ...recipes.threshold, ...how }),
   };
-  const learned: MaskResult & Partial<BernoulliResult> = await learn[options.method ?? 'topk']();
+  const learned: MaskResult & Partial<BernoulliResult> = await learn[method]();
   const trainSeconds = (performance.now() - started) / 1000;
   const modelOf = (mask: Uint8Array[]) => taskModel(engine, network, mask, data, parts.validation);
   const model = modelOf(learned.mask);
@@ -192,6 +195,8 @@ export async function trainTask(
   return {
     ...encoded(model),
     ...accuracies(engine, model, data, parts.validation),
+    batch,
+    learningRate,
     trainSeconds,
     steps: learned.steps,
     drawn: drawn.length ? { valAccuracy: mean((a) => a.valAccuracy), testAccuracy: mean((a) => a.testAccuracy) } : null,

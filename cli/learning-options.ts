@@ -1,10 +1,28 @@
-// Options of commands that learn a mask: how training images are moved, and what a bit of the file is worth.
+// Options of commands that train: the steps, how training images are moved, and what a bit of the file is worth.
 
 import { Option } from 'commander';
+import { conv2, conv4, conv6, fc } from '../models/index.js';
 import type { Dataset } from '../src/data.js';
+import type { Architecture } from '../src/network.js';
 import { isImage } from './datasets/fit.js';
 import { RATE, SHIFT } from './learn.js';
-import { degrees, notNegative, wholeNumber } from './options.js';
+import { degrees, notNegative, positive, positiveInteger, wholeNumber } from './options.js';
+
+/** @param most the default, of as many rows as fill it eight times */
+export const batchOption = (most: number): Option =>
+  new Option('--batch <n>', `training rows of a step (default: ${most}, or an eighth of them where that is less)`).argParser(
+    positiveInteger,
+  );
+
+/** @param own the default */
+export const learningRateOption = (own: string): Option =>
+  new Option('--learning-rate <x>', `how far a step goes (default: ${own})`).argParser(positive);
+
+/** The learning rates of a recipe, in words. */
+export const ratesOf = (recipe: (network: Architecture) => { readonly learningRate: number }): string => {
+  const [dense, ...conv] = [fc, conv2, conv4, conv6].map((network) => recipe(network).learningRate);
+  return `${dense} of fc, ${conv.join(' / ')} of conv2 / conv4 / conv6`;
+};
 
 /** @param others whose default is 0 as well */
 export const shiftOption = (others = ''): Option =>

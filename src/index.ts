@@ -123,6 +123,8 @@ export {
   paperTraining,
   TOPK,
   topkTraining,
+  WEIGHTS,
+  type Weights,
 } from './recipes.js';
 export { type Squeezed, type SqueezeOptions, type SqueezeProgress, squeeze } from './squeeze.js';
 export { constantTwin, nextTicket, type TicketOptions, type TicketRound, ticketNetwork, tickets } from './tickets.js';

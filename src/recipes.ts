@@ -24,10 +24,17 @@ export function paperTraining(network: Architecture): Record<keyof typeof PAPER,
 export const METHODS = ['topk', 'bernoulli', 'threshold'] as const;
 export type Method = (typeof METHODS)[number];
 
-/** The network of a learned mask: packed signs, one bit a weight; He's constant, for bernoulli Glorot's as in the paper. */
-export const maskNetwork = (architecture: Architecture, seed: Seed, method: Method = 'topk'): Network => ({
+/** The untrained weights under a mask: as they are initialised, or constants with a sign. */
+export const WEIGHTS = ['init', 'constant'] as const;
+export type Weights = (typeof WEIGHTS)[number];
+
+/**
+ * The network of a learned mask: signs packed one bit a weight, or normal draws, whose size is He's, for bernoulli Glorot's as in the
+ * paper: with its normal draws, the initialisation whose training makes tickets.
+ */
+export const maskNetwork = (architecture: Architecture, seed: Seed, method: Method = 'topk', weights: Weights = 'constant'): Network => ({
   ...architecture,
-  distribution: 'packed-signed-constant',
+  distribution: weights === 'init' ? 'normal' : 'packed-signed-constant',
   sigma: method === 'bernoulli' ? 'glorot' : 'he',
   seed,
 });
@@ -36,7 +43,7 @@ export const maskNetwork = (architecture: Architecture, seed: Seed, method: Meth
 export const TOPK = { batch: 128, learningRate: 0.15, momentum: 0.9, scoreRange: 0.01 } as const;
 /** Its learning rate in networks with convolutions, and over numbers. */
 export const TOPK_CONV_RATE = 0.3;
-const TOPK_NUMBERS_RATE = 0.03;
+export const TOPK_NUMBERS_RATE = 0.03;
 
 /** Kept fraction of dense layers, first to last, of 784-300-100-10. Small layers keep more, as `convDensity` says. */
 export const FC_DENSITY = [0.025, 0.08, 0.3] as const;

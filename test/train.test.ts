@@ -309,6 +309,9 @@ test('small dense layers keep 15 n^0.4 of their n weights, at most half; the pub
 test('what the library exports is enough for the training of the command line: network, rate of what is learned, epochs', () => {
   expect(library.maskNetwork(fc, network.seed)).toMatchObject({ ...fc, distribution: 'packed-signed-constant', sigma: 'he' });
   expect(library.maskNetwork(fc, network.seed, 'bernoulli').sigma).toBe('glorot');
+  // The paper learns masks on the weights whose training makes its tickets.
+  expect(library.maskNetwork(fc, network.seed, 'bernoulli', 'init')).toEqual(library.ticketNetwork(fc, network.seed));
+  expect(library.maskNetwork(fc, network.seed, 'topk', 'init')).toMatchObject({ distribution: 'normal', sigma: 'he' });
   const features = { low: new Float32Array(784), scale: new Float32Array(784) };
   expect(library.topkTraining(fc, { features }).learningRate).toBe(0.03);
   expect(library.topkTraining(fc, data).learningRate).toBe(0.15);

@@ -8,9 +8,22 @@ import { labelsOf, type Split } from '../../src/data.js';
 import type { Engine } from '../../src/engine/engine.js';
 import { createReferenceEngine } from '../../src/engine/reference.js';
 import { createWasmEngine } from '../../src/engine/wasm.js';
+import { RMSPROP } from '../../src/masks/threshold.js';
 import { describe, type Network, outputs, totalKept, totalWeights, weightCounts } from '../../src/network.js';
 import type { Seed } from '../../src/random.js';
-import { CONV_EPOCHS, FC_EPOCHS, METHODS, type Method, maskNetwork, topkTraining } from '../../src/recipes.js';
+import {
+  bernoulliTraining,
+  CONV_EPOCHS,
+  FC_EPOCHS,
+  METHODS,
+  type Method,
+  maskNetwork,
+  TOPK,
+  TOPK_NUMBERS_RATE,
+  topkTraining,
+  WEIGHTS,
+  type Weights,
+} from '../../src/recipes.js';
 import { channelsOf, checkFits, checkMoves, columnsJson, columnsLine, oddities, seenBy, unseen } from '../datasets/fit.js';
 import { loadDataset } from '../datasets/load.js';
 import type { LoadedData } from '../datasets/own-data.js';
@@ -26,7 +39,16 @@ import {
   trainTask,
   warningOf,
 } from '../learn.js';
-import { defaultShift, mirrorOption, rateOption, rotateOption, shiftOption } from '../learning-options.js';
+import {
+  batchOption,
+  defaultShift,
+  learningRateOption,
+  mirrorOption,
+  rateOption,
+  ratesOf,
+  rotateOption,
+  shiftOption,
+} from '../learning-options.js';
 import { type NamedNetwork, networkOption } from '../network-option.js';
 import {
   type ColumnOptions,
@@ -39,6 +61,7 @@ import {
   ignoreOption,
   imputeOption,
   labelOption,
+  named,
   notNegative,
   type Output,
   outputOf,
@@ -57,6 +80,10 @@ import { createTfjsNodeEngine } from '../tfjs-node.js';
 const ENGINES = ['wasm', 'reference', 'tfjs-node'] as const;
 type EngineName = (typeof ENGINES)[number];
 
+const RATES =
+  `the method's: topk ${ratesOf(topkTraining)}, ${TOPK_NUMBERS_RATE} over numbers; ` +
+  `bernoulli ${ratesOf(bernoulliTraining)}; threshold ${RMSPROP.learningRate}`;
+
 /** Training runs of a search. */
 const TRIALS = 6;
 
@@ -64,6 +91,7 @@ interface Options extends Output, ColumnOptions {
   data: string;
   network: NamedNetwork;
   method: Method;
+  weights: Weights;
   rescale?: boolean;
   penalty?: number;
   density?: number[];
@@ -78,6 +106,8 @@ interface Options extends Output, ColumnOptions {
   trials?: number;
   squeeze?: boolean;
   epochs?: number;
+  batch?: number;
+  learningRate?: number;
   seed: Seed;
   threads?: number;
   engine: EngineName;
@@ -97,8 +127,16 @@ export function makeCommand(): Command {
         '--method <name>',
         'how masks are learned: topk keeps a given density, bernoulli draws with learned probabilities, threshold keeps scores of at least 0',
       )
-        .choices(METHODS)
+        .argParser(named(METHODS))
         .default('topk'),
+    )
+    .addOption(
+      new Option(
+        '--weights <kind>',
+        "untrained weights under the mask: constant (plus or minus one value a layer, He's, for bernoulli Glorot's) or init (normal draws of that deviation)",
+      )
+        .argParser(named(WEIGHTS))
+        .default('constant'),
     )
     .addOption(densityOption())
     .option('--target-bytes <n>', 'search the densities that give the best accuracy in a file of at most n bytes (topk)', positiveInteger)
@@ -121,6 +159,8 @@ export function makeCommand(): Command {
     .option('--rescale', 'multiply the drawn weights of a layer by all / drawn (bernoulli)')
     .option('--penalty <x>', 'weight of the mean probability to be kept in the loss: fewer weights are kept (bernoulli)', notNegative)
     .option('--epochs <n>', `passes over the training rows (default: ${FC_EPOCHS}, with convolutions ${CONV_EPOCHS})`, positiveInteger)
+    .addOption(batchOption(TOPK.batch))
+    .addOption(learningRateOption(RATES))
     .addOption(seedOption())
     .addOption(threadsOption())
     .addOption(new Option('--engine <name>', 'reference is slow; tfjs-node needs its npm package').choices(ENGINES).default('wasm'))
@@ -140,6 +180,7 @@ Examples:
   seedmask train --data mnist --network fc --target-accuracy 0.975 --trials 8 --squeeze --out good-enough.smk
   seedmask train --data mnist --network fc --method bernoulli --rescale --epochs 30 --out drawn.smk
   seedmask train --data mnist --network fc --method bernoulli --rescale --penalty 2 --out fewer.smk
+  seedmask train --data mnist --network fc --method bernoulli --weights init --epochs 30 --out paper.smk
   seedmask train --data mnist --network fc --method threshold --epochs 5 --out threshold.smk
   seedmask train --data passengers.csv --network fc:8-64-2 --label survived --ignore id,name --impute --out passengers.smk
   seedmask train --data mnist --network fc --permute-pixels 42 --out p42.smk`,
@@ -210,14 +251,14 @@ async function run(options: Options): Promise<void> {
 
 /** Loads the data; throws when it is not of the network's kind, or an option does not go with it. */
 function workOf(options: Options): Work {
-  const { network: given, method, seed, rescale, penalty, rotate, mirror, rate = RATE } = options;
+  const { network: given, method, weights, seed, rescale, penalty, rotate, mirror, rate = RATE, batch, learningRate } = options;
   checkWritable(options.out);
   checkNoInput(options.out, [given.file]);
   const loaded = loadDataset(options.data, { ...columnOptionsOf(options), channels: channelsOf(given.architecture), out: options.out });
   checkFits(loaded, given.architecture);
   checkMoves(loaded, options);
   const data = permutedSource(loaded, outputs(given.architecture), options.permutePixels, options.permuteLabels);
-  const network = maskNetwork(seenBy(given.architecture, data.train), seed, method);
+  const network = maskNetwork(seenBy(given.architecture, data.train), seed, method, weights);
   const defaults = topkTraining(network);
   const density = densities(options.density, defaults.density.length, defaults.density);
   const { epochs = defaults.epochs, shift = method === 'topk' ? defaultShift(data.train, options.permutePixels !== undefined) : 0 } =
@@ -232,7 +273,7 @@ function workOf(options: Options): Work {
     parts,
     check,
     validationLabels: labelsOf(data.train, parts.validation),
-    settings: { method, rescale, penalty, shift, rotate, mirror, rate, density, epochs },
+    settings: { method, rescale, penalty, shift, rotate, mirror, rate, density, epochs, batch, learningRate },
   };
 }
 
@@ -305,6 +346,7 @@ function print(
   outputOf(options).print(
     {
       network: describe(network),
+      untrained: options.weights,
       ...columnsJson(loaded.columns),
       classes: classes.length,
       weights: all,
@@ -314,6 +356,8 @@ function print(
       testAccuracy: task.testAccuracy,
       ...(task.drawn && { drawnValAccuracy: task.drawn.valAccuracy, drawnTestAccuracy: task.drawn.testAccuracy }),
       fileBytes: task.fileBytes,
+      batch: task.batch,
+      learningRate: task.learningRate,
       trainSeconds: task.trainSeconds,
       steps: task.steps,
       stepsPerSecond: task.steps / task.trainSeconds,
@@ -322,7 +366,7 @@ function print(
       file: options.out,
     },
     () =>
-      `${describe(network)}, ${all.toLocaleString('en')} weights, ${kept.toLocaleString('en')} kept\n` +
+      `${describe(network)}, ${all.toLocaleString('en')} ${options.weights === 'init' ? 'initial ' : ''}weights, ${kept.toLocaleString('en')} kept\n` +
       (loaded.columns ? `${columnsLine(loaded.columns, { classes: classes.length })}\n` : '') +
       `validation ${task.valAccuracy.toFixed(4)}   test ${task.testAccuracy.toFixed(4)}   ${task.trainSeconds.toFixed(1)} s\n` +
       (task.drawn
