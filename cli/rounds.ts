@@ -47,6 +47,8 @@ type Run = z.infer<typeof RUN>;
 
 const COLUMNS = ['round', 'kept', 'density', 'valAccuracy', 'testAccuracy', 'seconds'] as const;
 const LIMIT = 2 ** 20;
+/** What rounds.json tells of so many fits the limit. */
+export const MOST_ROUNDS = 1000;
 const FILES = /^(initial|rounds|round-\d+|begun-[0-9a-f]{12})\.(safetensors|json|csv)$/;
 const BEGUN = /^(begun-[0-9a-f]{12})\.safetensors$/;
 
@@ -170,10 +172,11 @@ function readRun(index: string, setup: Setup): Run {
   });
   for (const key of new Set([...Object.keys(setup), ...Object.keys(run.setup)])) {
     if (setup[key] === run.setup[key]) continue;
+    const said = (value?: string | number) => (value === undefined ? `no ${key}` : `${key} ${value}`);
     throw new SeedmaskError('bad-run', {
       field: index,
-      got: `${key} ${run.setup[key]}`,
-      expected: `${key} ${setup[key]}`,
+      got: said(run.setup[key]),
+      expected: said(setup[key]),
       hint: 'Use the options it was started with, or another --out',
     });
   }

@@ -5,12 +5,10 @@ import type { Dataset, Split } from '../src/data.js';
 import type { Engine } from '../src/engine/engine.js';
 import { type Criterion, criterionMask, paperRates, roundsTo } from '../src/masks/criteria.js';
 import { type Network, outputs } from '../src/network.js';
+import type { Weights } from '../src/recipes.js';
 import { constantTwin } from '../src/tickets.js';
 import type { DenseResult } from '../src/train.js';
 import { accuracyUnder, classNamesOf, rowsOf, taskModel } from './learn.js';
-
-/** Which untrained weights stand under the mask. */
-export type Untrained = 'init' | 'constant';
 
 /** The most rounds of the paper's one-shot curves. */
 const CURVE_ROUNDS = 24;
@@ -31,7 +29,7 @@ export function bestTicket(
   network: Network,
   dense: DenseResult,
   criterion: Criterion,
-  weights: Untrained,
+  weights: Weights,
   data: { readonly train: Dataset; readonly name: string },
   parts: Split,
   keep?: number,

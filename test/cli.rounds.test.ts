@@ -9,9 +9,9 @@ import { join } from 'node:path';
 import { afterAll, expect, test, vi } from 'vitest';
 import { openRun } from '../cli/rounds.js';
 import { shelfIn } from '../cli/shelf.js';
-import { readSafetensors } from '../codec/index.js';
+import { readModel, readSafetensors } from '../codec/index.js';
 import { parseSeed, regenerate } from '../src/index.js';
-import { fullMask, type Layer, type Network, weighted } from '../src/network.js';
+import { fullMask, kept, type Layer, type Network, weighted } from '../src/network.js';
 import { ticketNetwork } from '../src/tickets.js';
 
 // Child processes that train: seconds on a busy machine.
@@ -91,6 +91,51 @@ test('a folder of checkpoints, and one JSON object', () => {
     expect(start.values[i]).toBe(bit ? initial.values[i] : 0);
     if (!bit) expect(weight.values[i]).toBe(0);
   });
+});
+
+test('--keep: the last round keeps what one-shot pruning keeps, by the same mask where it is the first; the setup tells of it', () => {
+  const { rounds, keep, batch, learningRate } = JSON.parse(seedmask('toward', '--rounds', '3', '--keep', '0.2', '--json').stdout);
+  // Of 9408: .2^(1/3), .2^(2/3), .2. Of 120, the last layer: .9 to the power of thirds of 7.2126, as .8^7.2126 is .2.
+  expect(rounds.map((r: { kept: number }) => r.kept)).toEqual([9528, 5502 + 93, 3217 + 72, 1882 + 56]);
+  // The paper's: Adam 1.2e-3, batch 60.
+  expect([keep, batch, learningRate]).toEqual([0.2, 60, 0.0012]);
+  const { setup } = JSON.parse(index('toward'));
+  expect(setup).toMatchObject({ keep: 0.2, rounds: 3 });
+  // Without it the setup, whose text names a round under way, is what it was before there was --keep.
+  const { keep: _, rounds: __, ...before } = setup;
+  expect(JSON.stringify(JSON.parse(index('straight')).setup)).toBe(JSON.stringify(before));
+  const [fewer, paper] = [seedmask('toward', '--rounds', '2', '--keep', '0.2'), seedmask('toward', '--rounds', '3')];
+  expect(fewer.stderr).toMatch(/holds another run: rounds 3, this one has rounds 2\./);
+  expect(paper.stderr).toMatch(/holds another run: keep 0\.2, this one has no keep\./);
+
+  expect(seedmask('again', '--rounds', '1', '--keep', '0.2').status).toBe(0);
+  const once = JSON.parse(seedmask('once.smk', '--oneshot', '--keep', '0.2', '--criterion', 'large_final', '--json').stdout);
+  expect(once.kept).toBe(1938);
+  const { tensors } = readSafetensors(readFileSync(join(folder, 'again', 'round-01.safetensors')));
+  const [task] = readModel(new Uint8Array(readFileSync(join(folder, 'once.smk')))).tasks;
+  task.mask.forEach((bits, layer) => {
+    const { values } = tensors.get(`layers.${layer}.mask`)!;
+    // Bits of weights that can change no output are settled when a model file is written: here none is.
+    expect(Array.from(values, (_, i) => kept(bits, i))).toEqual([...values]);
+  });
+  // Both have trained the same weights to begin with.
+  const [{ valAccuracy, testAccuracy }] = JSON.parse(index('again')).rounds;
+  expect([once.trainedValAccuracy, once.trainedTestAccuracy]).toEqual([valAccuracy, testAccuracy]);
+});
+
+test("a batch and a learning rate of one's own are in rounds.json, and decide which run it is", () => {
+  const own = ['--rounds', '1', '--batch', '200', '--learning-rate', '0.004'];
+  const told = JSON.parse(seedmask('pace', ...own, '--json').stdout);
+  expect([told.batch, told.learningRate]).toEqual([200, 0.004]);
+  const { setup } = JSON.parse(index('pace'));
+  expect(setup).toMatchObject({ batch: 200, learningRate: 0.004 });
+  expect(hashes('pace')['round-00.safetensors']).not.toBe(hashes('straight')['round-00.safetensors']);
+  expect(seedmask('pace', '--rounds', '1', '--batch', '200').stderr).toMatch(/learningRate 0\.004, this one has learningRate 0\.0012\./);
+  const once = JSON.parse(seedmask('pace.smk', '--batch', '200', '--learning-rate', '0.004', '--json').stdout);
+  const [{ valAccuracy }] = JSON.parse(index('pace')).rounds;
+  expect(once).toMatchObject({ batch: 200, learningRate: 0.004, trainedValAccuracy: valAccuracy });
+  expect(seedmask('none', '--rounds', '1', '--batch', '55001').status).toBe(1);
+  expect(readdirSync(folder)).not.toContain('none');
 });
 
 test('a network with convolutions on a folder of small images', () => {

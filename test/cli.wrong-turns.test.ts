@@ -75,7 +75,7 @@ test.each<[what: string, words: string[], line: RegExp]>([
   [
     'bad method',
     ['train', '--data', 'mnist', '--out', 'x.smk', '--method', 'bernouli'],
-    /'bernouli' is invalid. Allowed choices are topk, bernoulli/,
+    /did you mean bernoulli\? expected one of topk, bernoulli, threshold, got 'bernouli'/,
   ],
   [
     'density where there is none',
@@ -235,11 +235,29 @@ test.each<[what: string, words: string[], line: RegExp]>([
   ['no rounds', [...prune, '--rounds', '0'], /positive whole number, got '0'/],
   [
     'too many rounds',
-    [...prune, '--rounds', '4096'],
-    /--rounds must be at most 51, as a later round prunes nothing more of fc:784-300-100-10, got 4096/,
+    [...prune, '--rounds', '52'],
+    /--rounds must be at most 51, as a later round prunes nothing more of fc:784-300-100-10, got 52/,
   ],
+  ['more rounds than a folder tells of', [...prune, '--rounds', '4096'], /expected 1 to 1000 rounds, got 4096/],
   ['rounds once', [...prune, '--rounds', '2', '--oneshot'], /'--oneshot' cannot be used with option '--rounds <n>'/],
-  ['rounds to a fraction', [...prune, '--rounds', '2', '--keep', '0.5'], /'--keep <fraction>' cannot be used with/],
+  [
+    'rounds that would prune nothing',
+    [...prune, '--rounds', '1000', '--keep', '0.9999'],
+    /--rounds must be fewer on the way to --keep 0.9999, as round \d+ would prune nothing, got 1000/,
+  ],
+  [
+    'rounds to an empty layer',
+    [...prune, '--rounds', '2', '--keep', '0.000001'],
+    /--keep must be so large that every layer of fc:784-300-100-10 keeps a weight, got 0.000001/,
+  ],
+  ['rounds to more than all', [...prune, '--rounds', '2', '--keep', '1.5'], /fraction above 0 and at most 1, got '1.5'/],
+  ...[prune, [...prune, '--rounds', '2'], train].flatMap((words): [string, string[], RegExp][] => [
+    [`no learning rate: ${words}`, [...words, '--learning-rate', '0'], /expected a number above 0, got '0'/],
+    [`an endless learning rate: ${words}`, [...words, '--learning-rate', '1e999'], /expected a number above 0, got '1e999'/],
+    [`no batch: ${words}`, [...words, '--batch', '0'], /positive whole number, got '0'/],
+    [`more than all rows: ${words}`, [...words, '--batch', '55001'], /55000 training rows are fewer than a batch of 55001/],
+  ]),
+  ['mistyped weights of a mask', [...train, '--weights', 'int'], /did you mean init\? expected one of init, constant, got 'int'/],
   ['rounds untrained', [...prune, '--rounds', '2', '--weights', 'constant'], /'--weights <kind>' cannot be used with/],
   ['an action without rounds', [...prune, '--mask1', 'reinit'], /--mask1 goes with --rounds/],
   [
