@@ -29,6 +29,14 @@ test('train', () => {
   expect(run('classify', 'own.smk').split('\n')).toHaveLength(6);
 }, 120_000);
 
+test('ticket', () => {
+  const rounds = run('ticket').trimEnd().split('\n');
+  // .05 of 235,200 and 30,000, and of 1,000 .9^p where .8^p = .05, p = 13.425: 11,760 + 1,500 + 243.
+  expect(rounds.map((line) => Number(/^round \d: (\d+) weights kept, accuracy 0.[89]\d+ on validation rows$/.exec(line)![1]))).toEqual([
+    266200, 98324, 36383, 13503,
+  ]);
+}, 120_000);
+
 test('pack, and swap masks of the packed file', () => {
   expect(run('pack', 'both.smk', trained('mnist-tiny'), trained('mnist'))).toMatch(/^both.smk: 2 tasks in \d+ bytes\n$/);
   const [first, second] = run('swap', 'both.smk').trimEnd().split('\n');
@@ -84,13 +92,15 @@ test.each([
   ['classify', ['none.smk'], "ENOENT: no such file or directory, open 'none.smk'"],
   ['swap', [fileURLToPath(import.meta.url)], 'not a Seedmask model file: begins with 2f2f20457665, expected 89534d4b0d0a'],
   ['train', ['own.smk', 'some'], 'epochs must be a whole number of at least 1, got NaN'],
+  ['ticket', ['2'], 'a kept fraction must be above 0 and at most 1, got 2'],
+  ['ticket', ['.1', 'fast'], 'learningRate must be a finite number, got NaN'],
 ])('%s, given %j, fails in one line', (name, words, line) => {
   expect(failed(name, ...words)).toBe(`${line}\n`);
 });
 
 test('each has less than 20 lines of code, and a line that says how it is run', () => {
   const names = readdirSync(join(ROOT, 'examples'));
-  expect(names.sort()).toEqual(['classify.mjs', 'pack.mjs', 'swap.mjs', 'train.mjs']);
+  expect(names.sort()).toEqual(['classify.mjs', 'pack.mjs', 'swap.mjs', 'ticket.mjs', 'train.mjs']);
   for (const name of names) {
     const lines = readFileSync(join(ROOT, 'examples', name), 'utf8')
       .trimEnd()
