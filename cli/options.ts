@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { DEFAULT_LIMITS } from '../codec/index.js';
 import { spread } from '../src/masks/topk.js';
 import { parseSeed, type Seed } from '../src/random.js';
-import { unknownName } from '../src/spelling.js';
+import { knownNames } from '../src/spelling.js';
 import { KNOWN_NAMES } from './datasets/known.js';
 
 /** Data of a user's own, in place of a name. */
@@ -87,7 +87,7 @@ export const named =
   <T extends string>(names: readonly T[]) =>
   (text: string): T => {
     const found = names.find((name) => name === text);
-    if (found === undefined) throw new InvalidArgumentError(`${unknownName(text, names)}.`);
+    if (found === undefined) throw new InvalidArgumentError(`${knownNames(text, names)}.`);
     return found;
   };
 

@@ -17,12 +17,14 @@ export function nearest(name: string, names: Iterable<string>): string | undefin
   return best;
 }
 
-/** What a name is answered with that is none of a list: the one that begins with it or is spelt much like it, and all of them. */
-export function unknownName(name: string, names: readonly string[]): string {
-  const meant = (name && names.find((known) => known.startsWith(name))) || nearest(name, names);
-  const question = meant === undefined ? '' : `did you mean ${meant}? `;
-  return `${question}expected one of ${names.join(', ')}, got '${name.slice(0, 64)}'`;
+/** The names there are, before them the one that begins with what was given or is spelt much like it. */
+export function knownNames(given: string, names: readonly string[]): string {
+  const meant = (given && names.find((known) => known.startsWith(given))) || nearest(given, names);
+  return `${meant === undefined ? '' : `did you mean ${meant}? `}expected one of ${names.join(', ')}`;
 }
+
+/** The same with what was given, for who has not said it. */
+export const unknownName = (given: string, names: readonly string[]): string => `${knownNames(given, names)}, got '${given.slice(0, 64)}'`;
 
 /** Levenshtein distance, or some number above `limit` as soon as it must be. */
 export function editDistance(a: string, b: string, limit = Number.POSITIVE_INFINITY): number {
