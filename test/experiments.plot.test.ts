@@ -4,7 +4,7 @@
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type Chart, styled } from '../experiments/evidence/chart.js';
+import { type Chart, leavingText, styled } from '../experiments/evidence/chart.js';
 import type { Picture } from '../experiments/evidence/experiment.js';
 import { apart, drawn, drawnAlone } from '../experiments/evidence/plot.js';
 
@@ -83,6 +83,26 @@ test('a chart has a label, a line and a band for each line, and its stars', () =
   expect(svg.match(/stroke-dasharray/g)!.length).toBeGreaterThanOrEqual(2);
   for (const tick of ['100 %', '50 %', '20 %', '10 %', '5 %', '2 %', '1 %']) expect(svg).toContain(`>${tick}<`);
   expect(drawn(pictureOf({ ...curves, range: [60, 70] }))).not.toContain('★');
+});
+
+test('lines that end below what is shown are labelled after all others, the last to leave first, with where they leave', () => {
+  const line = (label: string, ...means: number[]) => ({
+    label,
+    points: means.map((mean, i) => ({ x: 10 ** (i + 1 - means.length), mean, min: mean, max: mean, n: 1 })),
+    ...styled('blue'),
+  });
+  const lines = [line('early', 10, 40, 90), line('stays', 80, 85, 90), line('never in', 20, 20, 20), line('late', 40, 80, 90)];
+  const named = (across: 'kept' | 'epochs', given = lines) => {
+    const svg = drawn(pictureOf({ ...curves, across, lines: given, range: [60, 100] }));
+    return [...svg.matchAll(/text-anchor="start">([^<]*)</g)].map(([, text]) => text);
+  };
+  // By hand, the logarithm between two points: 10 ** (-2 + 20 / 40) is 3.2 %, 10 ** (-1 + 20 / 50) is 25 %.
+  expect(named('kept')).toEqual(['stays', 'late ↓ 3.2 %', 'early ↓ 25 %', 'never in ↓ 100 %']);
+  // The other way round the same lines rise, and end in the picture, but for one.
+  expect(named('epochs')).toEqual(['early', 'stays', 'late', 'never in ↓ 0']);
+  expect(named('kept', lines.slice(1, 2))).toEqual(['stays']);
+  expect(leavingText(lines, [60, 100])).toEqual(['↓: the weights kept where a line leaves the picture']);
+  expect([leavingText(lines), leavingText(lines.slice(1, 2), [60, 100])]).toEqual([[], []]);
 });
 
 test('a matrix says every number in its field, the deeper the greater, and names its rows and columns', () => {

@@ -117,6 +117,22 @@ export function nearTop(lines: readonly Line[]): [low: number, high: number] {
   return [Math.max(0, whole - room), Math.min(100, top + room / 20)];
 }
 
+/** For captions of lines by kept fraction: what ↓ says, where some of them end below what is shown. */
+export const leavingText = (lines: readonly Line[], range?: Curves['range']): string[] =>
+  range && lines.some(({ points: [end] }) => end.mean < range[0]) ? ['↓: the weights kept where a line leaves the picture'] : [];
+
+/** What a chart has of each place: of many runs their mean and range. */
+export function marksOf(chart: Chart): readonly Summary[] {
+  switch (chart.kind) {
+    case 'curves':
+      return chart.lines.flatMap(({ points }) => points);
+    case 'bars':
+      return chart.bars;
+    default:
+      return [];
+  }
+}
+
 /** For captions: how many seeds stand behind a mark. Where a run is under way, other marks may have other seeds, and more of them. */
 export function seedsText(marks: readonly Pick<Summary, 'n'>[]): string {
   const counts = marks.map(({ n }) => n);

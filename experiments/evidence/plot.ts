@@ -6,6 +6,7 @@ import { parseHTML } from 'linkedom';
 import type { Bars, Chart, Curves, Histogram, Line, Matrix, Panels, Plane } from './chart.js';
 import type { Picture } from './experiment.js';
 import { escaped } from './html.js';
+import type { Point } from './rows.js';
 
 /** A drawing without its svg element's tag: pieces can stand in one another. */
 interface Drawing {
@@ -87,6 +88,8 @@ const ACROSS: Record<
 };
 const MARGIN = { left: 48, top: 26, bottom: 42 };
 const LABELS = 186;
+/** More room beside names for where lines leave a picture. */
+const LEFT_AT = 44;
 const TICKS = 8;
 
 function curves(chart: Curves): Drawing {
@@ -101,13 +104,15 @@ function curves(chart: Curves): Drawing {
   const within = (tick: number) => tick >= least * 0.999 && tick <= most * 1.001;
   const range = chart.range ?? spread(lines);
   const points = lines.flatMap((line, i) => line.points.map((point) => ({ ...point, x: log(point.x), line, i })));
+  const ends = endsOf(lines, across, range[0]);
+  const right = LABELS + (ends.some(({ left }) => left !== undefined) ? LEFT_AT : 0);
   const { svg, body } = plotted({
     width,
     height,
     marginLeft: MARGIN.left,
     marginTop: MARGIN.top,
     marginBottom: MARGIN.bottom,
-    marginRight: LABELS,
+    marginRight: right,
     x: { domain: (least === most ? [most * 1.5, least / 1.5] : domain).map(log) },
     y: { domain: range },
     marks: [
@@ -150,7 +155,7 @@ function curves(chart: Curves): Drawing {
     ],
   });
   const y = svg.scale('y')!;
-  return { width, height, body: body + labels(lines, (v) => y.apply(v) as number, across, width - LABELS, height) };
+  return { width, height, body: body + labels(ends, (v) => y.apply(v) as number, format, width - right, height) };
 }
 
 /** All values of the lines, with a little room. */
@@ -161,17 +166,39 @@ function spread(lines: readonly Line[]): [number, number] {
   return [Math.max(0, low - room), Math.min(100, high + room)];
 }
 
-/** Names at the ends of lines, moved apart where they would lie on one another, each with a piece of its line. */
-function labels(lines: readonly Line[], y: (value: number) => number, across: Curves['across'], x: number, height: number): string {
+interface End {
+  readonly line: Line;
+  readonly mean: number;
+  /** Where the line leaves a picture that does not reach down to its end. */
+  readonly left?: number;
+}
+
+/** Ends of lines, the highest first; of those below the picture the last to leave it. */
+function endsOf(lines: readonly Line[], across: Curves['across'], low: number): End[] {
+  const back = (line: Line) => (across === 'kept' ? line.points : [...line.points].reverse());
+  return lines
+    .filter(({ points }) => points.length > 0)
+    .map((line) => ({ line, mean: back(line)[0].mean, left: leftAt(back(line), low) }))
+    .sort((a, b) => {
+      if (a.left === undefined || b.left === undefined) return b.mean - a.mean;
+      return across === 'kept' ? a.left - b.left : b.left - a.left;
+    });
+}
+
+/** @param points of a line, from its end back */
+function leftAt(points: readonly Point[], low: number): number | undefined {
+  const inside = points.findIndex(({ mean }) => mean >= low);
+  if (inside === 0) return undefined;
+  if (inside < 0) return points[points.length - 1].x;
+  const [last, next] = [points[inside], points[inside - 1]];
+  return last.x * (next.x / last.x) ** ((last.mean - low) / (last.mean - next.mean));
+}
+
+/** Names at the ends of lines, moved apart where they would lie on one another, each with a piece of its line, or with where it leaves. */
+function labels(all: readonly End[], y: (value: number) => number, format: (x: number) => string, x: number, height: number): string {
   const gap = 15;
   const [top, bottom] = [MARGIN.top + 4, height - MARGIN.bottom];
-  const ends = lines
-    .filter(({ points }) => points.length > 0)
-    .map((line) => {
-      const end = across === 'kept' ? line.points[0] : line.points[line.points.length - 1];
-      return { line, from: Math.min(bottom, Math.max(top, y(end.mean))) };
-    })
-    .sort((a, b) => a.from - b.from);
+  const ends = all.map((end) => ({ ...end, from: Math.min(bottom, Math.max(top, y(end.mean))) }));
   const at = apart(
     ends.map(({ from }) => from),
     gap,
@@ -179,12 +206,16 @@ function labels(lines: readonly Line[], y: (value: number) => number, across: Cu
     bottom,
   );
   return ends
-    .map(({ line, from }, i) => {
+    .map(({ line, from, left }, i) => {
       const dash = line.dashed ? ' stroke-dasharray="5 4"' : '';
+      const link =
+        left === undefined
+          ? `<path d="M${x + 3},${from}L${x + 12},${at[i]}" stroke="${line.colour}" stroke-opacity=".5" fill="none"/>`
+          : '';
+      const label = left === undefined ? line.label : `${line.label} ↓ ${format(left)}`;
       return (
-        `<path d="M${x + 3},${from}L${x + 12},${at[i]}" stroke="${line.colour}" stroke-opacity=".5" fill="none"/>` +
-        `<path d="M${x + 12},${at[i]}h22" stroke="${line.colour}" stroke-width="2.2" fill="none"${dash}/>` +
-        `<text x="${x + 38}" y="${at[i]}" dy=".32em" text-anchor="start">${escaped(line.label)}</text>`
+        `${link}<path d="M${x + 12},${at[i]}h22" stroke="${line.colour}" stroke-width="2.2" fill="none"${dash}/>` +
+        `<text x="${x + 38}" y="${at[i]}" dy=".32em" text-anchor="start">${escaped(label)}</text>`
       );
     })
     .join('');

@@ -5,7 +5,7 @@ import { MASK1, type Mask1 } from '../../src/masks/actions.js';
 import { dataOf, type NetworkName, onItsData, type Row } from '../cells/cell.js';
 import { type Plan, ticketCells } from '../cells/grids.js';
 import { runText, shortened } from '../cells/scale.js';
-import { CRITERION_STYLE, mask1Style, nearTop, seedsOf } from '../evidence/chart.js';
+import { CRITERION_STYLE, leavingText, mask1Style, nearTop, seedsOf } from '../evidence/chart.js';
 import { inBands, inOrder, type Order, type Scope } from '../evidence/claims.js';
 import type { Claim, Experiment, Picture } from '../evidence/experiment.js';
 import { deepMeans, pairs, pointsOf, sameSeeds, where } from '../evidence/rows.js';
@@ -46,9 +46,11 @@ export function signsPictures(all: readonly Row[], plan: Plan, network: NetworkN
   const picture = (suffix: string, title: string, range?: [number, number]): Picture => ({
     name: `${name}${suffix}`,
     title: `${title}: ${onItsData(network)}`,
-    caption:
-      `${runText(plan.scale, network)}; masks of large_final; test accuracy after a round's last epoch; ${seedsOf(lines)}. ` +
-      'Dashed: signs free. reinit permutes the initial weights of the layer; redraw draws new ones.',
+    caption: `${[
+      `${runText(plan.scale, network)}; masks of large_final; test accuracy after a round's last epoch; ${seedsOf(lines)}`,
+      'Dashed: signs free. reinit permutes the initial weights of the layer; redraw draws new ones',
+      ...leavingText(lines, range),
+    ].join('. ')}.`,
     chart: { kind: 'curves', across: 'kept', yLabel: 'test accuracy, %', lines, range },
   });
   return [picture('', 'What kept weights restart from'), picture('-top', 'The same, the best of them near', nearTop(lines))];
