@@ -133,13 +133,15 @@ export const orderHolds = (order: Order): boolean => seedsThatHold(order) >= (or
 export const orderMissed = (order: Order): string[] =>
   orderHolds(order) ? [] : [`not in ${order.every ? 'every seed' : 'enough of the seeds'}: ${order.name}`];
 
-/** "a over b: +0.38 points (+0.20 to +0.51), 3 of 3 seeds ★" */
+/** "a over b: +0.38 points ★ (+0.20 to +0.51), 3 of 3 seeds": the star stands at the difference, which may be the other way. */
 export function orderText(order: Order): string {
   const found = differences(order);
   const { mean, min, max } = summary(found);
-  const range = found.length > 1 ? ` (${points(min)} to ${points(max)})` : '';
   const star = differ(...pairs(order.over, order.under)) ? ' ★' : '';
-  return `${order.name}: ${points(mean)} points${range}, ${seedsThatHold(order)} of ${found.length} seeds${star}${order.detail ? `, ${order.detail}` : ''}`;
+  const range = found.length > 1 ? ` (${points(min)} to ${points(max)})` : '';
+  const within = order.slack ? `at most ${order.slack.toFixed(2)} below in ` : '';
+  const detail = order.detail ? `, ${order.detail}` : '';
+  return `${order.name}: ${points(mean)} points${star}${range}, ${within}${seedsThatHold(order)} of ${found.length} seeds${detail}`;
 }
 
 /** A difference in points with its sign: "+0.38". */

@@ -8,7 +8,7 @@ import { CRITERION_STYLE, type Line, seedsOf } from '../evidence/chart.js';
 import { inOrder } from '../evidence/claims.js';
 import type { Experiment, Picture } from '../evidence/experiment.js';
 import { bestOfSeeds, groups, perSeed, pointsOf, where } from '../evidence/rows.js';
-import { WEIGHTS, type Weights } from './figure-10.js';
+import { bestLevelText, WEIGHTS, type Weights } from './figure-10.js';
 
 /** Of every seed and age the level that is best on validation. */
 export const bestOfAges = (rows: readonly Row[]): Row[] => [...groups(rows, 'age').values()].flatMap(bestOfSeeds);
@@ -24,7 +24,7 @@ function picture(rows: readonly Row[], { scale }: Plan, weights: Weights): Pictu
   return {
     name: `early-masks-${weights}`,
     title: `Supermasks by the age of the mask, ${WEIGHTS[weights]}: fc on MNIST`,
-    caption: `${curveText(scale, 'fc', { ages: AGES[scale] })}; test accuracy without any trained weight, the level of every point chosen on validation rows; ${seedsOf(lines)}.`,
+    caption: `${curveText(scale, 'fc', { ages: AGES[scale] })}; test accuracy without any trained weight; ${seedsOf(lines)}. At every point ${bestLevelText(where(rows, { weights, age: lastAge(scale) }))}.`,
     chart: { kind: 'curves', across: 'epochs', yLabel: 'test accuracy, %', lines },
   };
 }

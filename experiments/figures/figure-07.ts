@@ -4,7 +4,7 @@ import { CRITERIA, type Criterion } from '../../src/masks/criteria.js';
 import { type NetworkName, onItsData, type Row } from '../cells/cell.js';
 import { type Plan, ticketCells } from '../cells/grids.js';
 import { epochsText, extentOf, extentText, runText, shortened } from '../cells/scale.js';
-import { CRITERION_STYLE, type Line, nearTop, seedsOf, starsOf } from '../evidence/chart.js';
+import { CRITERION_STYLE, type Line, leavingText, nearTop, seedsOf, starsOf } from '../evidence/chart.js';
 import {
   inOrder,
   judged,
@@ -34,10 +34,14 @@ const OPPOSITES: [Criterion, Criterion][] = [
   ['large_init_large_final', 'small_init_small_final'],
 ];
 /** The criteria that the paper compares in this figure; those of signs came later. */
-const COMPARED = CRITERIA.filter((name) => !name.endsWith('_sign'));
+const COMPARED: readonly Criterion[] = ['random', ...OPPOSITES.flat(), 'magnitude_increase', 'movement'];
 const LEADING: readonly Criterion[] = ['large_final', 'magnitude_increase'];
 
 const byCriterion = (rows: readonly Row[], criterion: Criterion): Row[] => where(rows, { criterion });
+
+/** large_final and magnitude_increase at every level that has seeds enough to test them. */
+const leadingPairs = (rows: readonly Row[]): [a: number[], b: number[]][] =>
+  pairsByLevel(pruned(byCriterion(rows, 'large_final')), byCriterion(rows, 'magnitude_increase')).filter(([a]) => a.length >= PAIRS);
 
 export function criteriaPictures(all: readonly Row[], plan: Plan, network: NetworkName, name: string, epochs?: number): Picture[] {
   const rows = sameSeeds(all, ['criterion']);
@@ -53,13 +57,20 @@ export function criteriaPictures(all: readonly Row[], plan: Plan, network: Netwo
     groups(byCriterion(rows, 'magnitude_increase'), 'round'),
     'kept',
   );
-  const starred = stars.length > 0 ? '; ★: large_final and magnitude_increase differ, paired t test, p < 0.05' : '';
+  const tested = leadingPairs(rows).length > 0;
+  const differing = 'large_final and magnitude_increase differ';
+  const starred = stars.length > 0 ? `★: ${differing}` : `no ★, as at no level ${differing}`;
   const run = epochs === undefined ? runText(plan.scale, network) : extentText(plan.scale, network, epochs);
-  const caption = `${run}; test accuracy after a round's last epoch; ${seedsOf(lines)}${starred}.`;
+  const texts = [
+    run,
+    "test accuracy after a round's last epoch",
+    seedsOf(lines),
+    ...(tested ? [`${starred}, paired t test, p < 0.05`] : []),
+  ];
   const picture = (suffix: string, title: string, range?: [number, number]): Picture => ({
     name: `${name}${suffix}`,
     title: `${title}: ${onItsData(network)}${epochs === undefined ? '' : `, ${epochsText(epochs)} a round`}`,
-    caption,
+    caption: `${[...texts, ...leavingText(lines, range)].join('; ')}.`,
     chart: { kind: 'curves', across: 'kept', yLabel: 'test accuracy, %', lines, stars, range },
   });
   return [picture('', 'Tickets by mask criterion'), picture('-top', 'The same, the best of them near', nearTop(lines))];
@@ -209,14 +220,9 @@ function best(scope: Scope, of: (criterion: Criterion) => Row[]): Claim {
   if (seeds === 0) return notRun(about, scope);
   const order = means.map(([name, values]) => ({ name, mean: mean(values) })).sort((a, b) => b.mean - a.mean);
   const leaders = order.slice(0, 2).map(({ name }) => name);
-  let [tested, lower, higher] = [0, 0, 0];
-  for (const [a, b] of pairsByLevel(pruned(of('large_final')), of('magnitude_increase'))) {
-    if (a.length < PAIRS) continue;
-    tested++;
-    if (!differ(a, b)) continue;
-    if (mean(a) > mean(b)) higher++;
-    else lower++;
-  }
+  const tested = leadingPairs(LEADING.flatMap(of));
+  const apart = tested.filter(([a, b]) => differ(a, b));
+  const higher = apart.filter(([a, b]) => mean(a) > mean(b)).length;
   const behind = LEADING.filter((name) => !leaders.includes(name));
   return judged(
     scope,
@@ -227,9 +233,9 @@ function best(scope: Scope, of: (criterion: Criterion) => Row[]): Claim {
         .slice(0, 3)
         .map(({ name, mean }) => `${name} ${mean.toFixed(1)}`)
         .join(', ')}`,
-      tested === 0
+      tested.length === 0
         ? `no stars below ${PAIRS} seeds`
-        : `stars at ${higher + lower} of ${tested} levels (large_final better at ${higher}, magnitude_increase at ${lower})`,
+        : `stars at ${apart.length} of ${tested.length} levels (large_final better at ${higher}, magnitude_increase at ${apart.length - higher})`,
     ],
     LEADING.map((name) => !behind.includes(name)),
     behind.map((name) => `not among the two best: ${name}`),

@@ -7,10 +7,22 @@ import { archiveCells, curveCells, curvesShortened, curveText, lastAge, type Pla
 import { CRITERION_STYLE, type Line, seedsOf } from '../evidence/chart.js';
 import { inBands } from '../evidence/claims.js';
 import type { Experiment, Picture } from '../evidence/experiment.js';
-import { bestOfSeeds, has, percents, perSeed, pointsOf, where } from '../evidence/rows.js';
+import { bestOfSeeds, groups, has, percents, perSeed, pointsOf, where } from '../evidence/rows.js';
+import { summary } from '../statistics.js';
 
 export const WEIGHTS = { init: 'initial weights', constant: 'signed constants' } as const;
 export type Weights = keyof typeof WEIGHTS;
+
+/**
+ * For captions: that a level is chosen, and where that leaves masks which know nothing: the best of many is above chance.
+ * @param rows of one kind of weights and one age
+ */
+export function bestLevelText(rows: readonly Row[]): string {
+  const random = where(rows, { criterion: 'random' });
+  const chance =
+    random.length > 0 ? `: random masks so chosen reach ${summary(percents(bestOfSeeds(random))).mean.toFixed(1)} %, not 10` : '';
+  return `the best of ${groups(rows, 'power').size} levels on validation rows${chance}`;
+}
 
 function picture(rows: readonly Row[], { scale }: Plan, weights: Weights): Picture {
   const lines = CRITERIA.map(
@@ -23,7 +35,7 @@ function picture(rows: readonly Row[], { scale }: Plan, weights: Weights): Pictu
   return {
     name: `figure-10-${weights}`,
     title: `Supermasks of an untrained network, ${WEIGHTS[weights]}: fc on MNIST`,
-    caption: `${curveText(scale, 'fc')}; test accuracy without any trained weight, biases zero; ${seedsOf(lines)}.`,
+    caption: `${curveText(scale, 'fc')}; test accuracy without any trained weight, biases zero; ${seedsOf(lines)}. Claims take of every seed ${bestLevelText(where(rows, { weights }))}.`,
     chart: { kind: 'curves', across: 'kept', yLabel: 'test accuracy, %', lines },
   };
 }
