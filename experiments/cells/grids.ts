@@ -1,7 +1,7 @@
 // The grids that experiments share: equal cells are computed once, whichever experiment asks first.
 
 import type { Mask0, Mask1 } from '../../src/masks/actions.js';
-import { CRITERIA, type Criterion } from '../../src/masks/criteria.js';
+import type { Criterion } from '../../src/masks/criteria.js';
 import { BERNOULLI, bernoulliTraining, FC_DENSITY, PAPER, TOPK, TOPK_CONV_RATE } from '../../src/recipes.js';
 import {
   ARCHITECTURES,
@@ -64,6 +64,22 @@ export const ticketCells = (
   );
 };
 
+/** Criteria that figures compare: the paper's, in its order. Cells name them: with another here, masks taken once are new cells. */
+export const FIGURE_CRITERIA = [
+  'random',
+  'large_final',
+  'small_final',
+  'large_init',
+  'small_init',
+  'large_init_large_final',
+  'small_init_small_final',
+  'magnitude_increase',
+  'movement',
+  'large_final_same_sign',
+  'large_final_diff_sign',
+] as const satisfies readonly Criterion[];
+export type FigureCriterion = (typeof FIGURE_CRITERIA)[number];
+
 export const AGES = { quick: [1, 2], budget: [1, 2, 3, 6, 12, 25, 55], full: [1, 2, 3, 6, 12, 25, 55] } as const;
 const POWERS = { quick: [4, 8], budget: range(24), full: range(24) } as const;
 /** Of convolutional networks: scoring a mask costs as much as training on as many rows, so few criteria and, but at full, few levels. */
@@ -76,7 +92,7 @@ export const curveCells = (plan: Plan, network: NetworkName = 'fc'): CurveCell[]
 
 const gridOf = (scale: ScaleName, network: NetworkName): Pick<CurveCell, 'criteria' | 'powers' | 'ages'> =>
   network === 'fc'
-    ? { criteria: CRITERIA, powers: POWERS[scale], ages: AGES[scale] }
+    ? { criteria: FIGURE_CRITERIA, powers: POWERS[scale], ages: AGES[scale] }
     : { criteria: CONV_CRITERIA, powers: CONV_POWERS[scale], ages: [extentOf(scale, network).epochs] };
 
 /** The oldest masks of the curves: the paper's. */
@@ -86,7 +102,9 @@ export const lastAge = (scale: ScaleName, network: NetworkName = 'fc'): number =
 export function curveText(scale: ScaleName, network: NetworkName, shown: Partial<Pick<CurveCell, 'powers' | 'ages'>> = {}): string {
   const { criteria, powers, ages } = { ...gridOf(scale, network), ages: [lastAge(scale, network)], ...shown };
   const part =
-    criteria.length < CRITERIA.length ? `, ${criteria.join(', ')} at ${powers.length} ${powers.length === 1 ? 'level' : 'levels'}` : '';
+    criteria.length < FIGURE_CRITERIA.length
+      ? `, ${criteria.join(', ')} at ${powers.length} ${powers.length === 1 ? 'level' : 'levels'}`
+      : '';
   return `${network}: weights and masks after ${ages.join(', ')} ${ages.length === 1 && ages[0] === 1 ? 'epoch' : 'epochs'} on ${rowsText(scale, network)}, pruned once${part}`;
 }
 
@@ -119,7 +137,7 @@ export const archiveCells = (plan: Plan): ArchiveCell[] =>
       kind: 'archive',
       ...setting,
       weights,
-      criteria: CRITERIA,
+      criteria: FIGURE_CRITERIA,
       powers: POWERS[plan.scale],
       epochs: lastAge(plan.scale),
     })),

@@ -2,8 +2,8 @@
 // opposite (criteria) or its sign-free form (actions), so lines stay apart in grey and for colour-blind eyes.
 
 import type { Mask1 } from '../../src/masks/actions.js';
-import type { Criterion } from '../../src/masks/criteria.js';
 import type { Row } from '../cells/cell.js';
+import type { FigureCriterion } from '../cells/grids.js';
 import { differ, type Summary } from '../statistics.js';
 import { type Point, pairs, perSeed } from './rows.js';
 
@@ -87,7 +87,7 @@ export type Hue = keyof typeof HUES;
 
 export const styled = (hue: Hue, dashed = false): Style => ({ colour: HUES[hue], dashed });
 
-export const CRITERION_STYLE: Record<Criterion, Style> = {
+export const CRITERION_STYLE: Record<FigureCriterion, Style> = {
   random: styled('grey'),
   large_final: styled('blue'),
   small_final: styled('blue', true),
@@ -117,9 +117,40 @@ export function nearTop(lines: readonly Line[]): [low: number, high: number] {
   return [Math.max(0, whole - room), Math.min(100, top + room / 20)];
 }
 
+/** Where a line ends. */
+export interface End {
+  readonly line: Line;
+  readonly mean: number;
+  /** Where the line leaves a picture that does not reach down to its end. */
+  readonly left?: number;
+}
+
+/** Ends of lines, the highest first; of those below the picture the last to leave it. */
+export function endsOf(lines: readonly Line[], across: Curves['across'], low: number): End[] {
+  const back = (line: Line) => (across === 'kept' ? line.points : [...line.points].reverse());
+  return lines
+    .filter(({ points }) => points.length > 0)
+    .map((line) => ({ line, mean: back(line)[0].mean, left: leftAt(back(line), low) }))
+    .sort((a, b) => {
+      if (a.left === undefined || b.left === undefined) return b.mean - a.mean;
+      return across === 'kept' ? a.left - b.left : b.left - a.left;
+    });
+}
+
+/** @param points of a line, from its end back */
+function leftAt(points: readonly Point[], low: number): number | undefined {
+  const inside = points.findIndex(({ mean }) => mean >= low);
+  if (inside === 0) return undefined;
+  if (inside < 0) return points[points.length - 1].x;
+  const [last, next] = [points[inside], points[inside - 1]];
+  return last.x * (next.x / last.x) ** ((last.mean - low) / (last.mean - next.mean));
+}
+
 /** For captions of lines by kept fraction: what ↓ says, where some of them end below what is shown. */
 export const leavingText = (lines: readonly Line[], range?: Curves['range']): string[] =>
-  range && lines.some(({ points: [end] }) => end.mean < range[0]) ? ['↓: the weights kept where a line leaves the picture'] : [];
+  range && endsOf(lines, 'kept', range[0]).some(({ left }) => left !== undefined)
+    ? ['↓: the weights kept where a line leaves the picture']
+    : [];
 
 /** What a chart has of each place: of many runs their mean and range. */
 export function marksOf(chart: Chart): readonly Summary[] {

@@ -3,10 +3,20 @@
 
 import * as Plot from '@observablehq/plot';
 import { parseHTML } from 'linkedom';
-import type { Bars, Chart, Curves, Histogram, Line, Matrix, Panels, Plane } from './chart.js';
+import {
+  type Bars,
+  type Chart,
+  type Curves,
+  type End,
+  endsOf,
+  type Histogram,
+  type Line,
+  type Matrix,
+  type Panels,
+  type Plane,
+} from './chart.js';
 import type { Picture } from './experiment.js';
 import { escaped } from './html.js';
-import type { Point } from './rows.js';
 
 /** A drawing without its svg element's tag: pieces can stand in one another. */
 interface Drawing {
@@ -164,34 +174,6 @@ function spread(lines: readonly Line[]): [number, number] {
   const [low, high] = [Math.min(...all), Math.max(...all)];
   const room = Math.max(0.5, (high - low) * 0.05);
   return [Math.max(0, low - room), Math.min(100, high + room)];
-}
-
-interface End {
-  readonly line: Line;
-  readonly mean: number;
-  /** Where the line leaves a picture that does not reach down to its end. */
-  readonly left?: number;
-}
-
-/** Ends of lines, the highest first; of those below the picture the last to leave it. */
-function endsOf(lines: readonly Line[], across: Curves['across'], low: number): End[] {
-  const back = (line: Line) => (across === 'kept' ? line.points : [...line.points].reverse());
-  return lines
-    .filter(({ points }) => points.length > 0)
-    .map((line) => ({ line, mean: back(line)[0].mean, left: leftAt(back(line), low) }))
-    .sort((a, b) => {
-      if (a.left === undefined || b.left === undefined) return b.mean - a.mean;
-      return across === 'kept' ? a.left - b.left : b.left - a.left;
-    });
-}
-
-/** @param points of a line, from its end back */
-function leftAt(points: readonly Point[], low: number): number | undefined {
-  const inside = points.findIndex(({ mean }) => mean >= low);
-  if (inside === 0) return undefined;
-  if (inside < 0) return points[points.length - 1].x;
-  const [last, next] = [points[inside], points[inside - 1]];
-  return last.x * (next.x / last.x) ** ((last.mean - low) / (last.mean - next.mean));
 }
 
 /** Names at the ends of lines, moved apart where they would lie on one another, each with a piece of its line, or with where it leaves. */

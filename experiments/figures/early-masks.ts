@@ -1,9 +1,9 @@
 // Early masks, which the paper does not look at: accuracy of the untrained network by the epoch at which its mask is taken. The level is
 // chosen on validation rows for every seed, age, criterion and kind of weights.
 
-import { CRITERIA, type Criterion } from '../../src/masks/criteria.js';
+import type { Criterion } from '../../src/masks/criteria.js';
 import type { Row } from '../cells/cell.js';
-import { AGES, curveCells, curvesShortened, curveText, lastAge, type Plan } from '../cells/grids.js';
+import { AGES, curveCells, curvesShortened, curveText, FIGURE_CRITERIA, lastAge, type Plan } from '../cells/grids.js';
 import { CRITERION_STYLE, type Line, seedsOf } from '../evidence/chart.js';
 import { inOrder } from '../evidence/claims.js';
 import type { Experiment, Picture } from '../evidence/experiment.js';
@@ -14,7 +14,7 @@ import { bestLevelText, WEIGHTS, type Weights } from './figure-10.js';
 export const bestOfAges = (rows: readonly Row[]): Row[] => [...groups(rows, 'age').values()].flatMap(bestOfSeeds);
 
 function picture(rows: readonly Row[], { scale }: Plan, weights: Weights): Picture {
-  const lines = CRITERIA.map(
+  const lines = FIGURE_CRITERIA.map(
     (criterion): Line => ({
       label: criterion,
       ...CRITERION_STYLE[criterion],

@@ -1,12 +1,12 @@
 // Figures 5, 6 and 9: every criterion as the region of the plane (initial weight, final weight) that it keeps, with weights of our own
 // training on it. The region is drawn by scoring a raster of the plane among those weights, by the same code that makes masks.
 
-import { CRITERIA, type Criterion, criterionScores, keepHighest, paperRates } from '../../src/masks/criteria.js';
+import { type Criterion, criterionScores, keepHighest, paperRates } from '../../src/masks/criteria.js';
 import { kept } from '../../src/network.js';
 import { parseSeed } from '../../src/random.js';
 import { ticketNetwork } from '../../src/tickets.js';
 import { ARCHITECTURES, type Row } from '../cells/cell.js';
-import { lastAge, planeCells } from '../cells/grids.js';
+import { FIGURE_CRITERIA, lastAge, planeCells } from '../cells/grids.js';
 import type { Plane } from '../evidence/chart.js';
 import type { Experiment } from '../evidence/experiment.js';
 import { numbers, where } from '../evidence/rows.js';
@@ -43,7 +43,7 @@ function planes(rows: readonly Row[]): { title: Criterion; plane: Plane }[] {
   const own = where(rows, { layer: LAYER });
   const [initial, final] = ['initial', 'final'].map((column) => Float32Array.from(numbers(own, column)));
   const reach = 1.02 * [...initial, ...final].map(Math.abs).sort((a, b) => a - b)[Math.floor(2 * initial.length * 0.995)];
-  return CRITERIA.map((title) => ({ title, plane: planeOf(title, initial, final, KEPT, reach) }));
+  return FIGURE_CRITERIA.map((title) => ({ title, plane: planeOf(title, initial, final, KEPT, reach) }));
 }
 
 export const figure5: Experiment = {

@@ -1,8 +1,8 @@
 // Figure 7: which weights to keep. Test accuracy of lottery tickets by kept fraction, every criterion, FC on MNIST.
 
-import { CRITERIA, type Criterion } from '../../src/masks/criteria.js';
+import type { Criterion } from '../../src/masks/criteria.js';
 import { type NetworkName, onItsData, type Row } from '../cells/cell.js';
-import { type Plan, ticketCells } from '../cells/grids.js';
+import { FIGURE_CRITERIA, type Plan, ticketCells } from '../cells/grids.js';
 import { epochsText, extentOf, extentText, runText, shortened } from '../cells/scale.js';
 import { CRITERION_STYLE, type Line, leavingText, nearTop, seedsOf, starsOf } from '../evidence/chart.js';
 import {
@@ -45,7 +45,7 @@ const leadingPairs = (rows: readonly Row[]): [a: number[], b: number[]][] =>
 
 export function criteriaPictures(all: readonly Row[], plan: Plan, network: NetworkName, name: string, epochs?: number): Picture[] {
   const rows = sameSeeds(all, ['criterion']);
-  const lines = CRITERIA.map(
+  const lines = FIGURE_CRITERIA.map(
     (criterion): Line => ({
       label: criterion,
       ...CRITERION_STYLE[criterion],
@@ -246,7 +246,7 @@ export const criteriaCells = (plan: Plan, network: NetworkName) =>
   ticketCells(
     plan,
     network,
-    CRITERIA.map((criterion) => ({ criterion })),
+    FIGURE_CRITERIA.map((criterion) => ({ criterion })),
   );
 
 export const figure7: Experiment = {

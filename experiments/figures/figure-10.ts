@@ -1,9 +1,9 @@
 // Figure 10: supermasks. Accuracy of networks that were never trained, by kept fraction, under masks of every criterion; once with
 // initial weights, once with signed constants. All masks of seed 0 are written as two model files too, a task a mask.
 
-import { CRITERIA, type Criterion } from '../../src/masks/criteria.js';
+import type { Criterion } from '../../src/masks/criteria.js';
 import type { Row } from '../cells/cell.js';
-import { archiveCells, curveCells, curvesShortened, curveText, lastAge, type Plan } from '../cells/grids.js';
+import { archiveCells, curveCells, curvesShortened, curveText, FIGURE_CRITERIA, lastAge, type Plan } from '../cells/grids.js';
 import { CRITERION_STYLE, type Line, seedsOf } from '../evidence/chart.js';
 import { inBands } from '../evidence/claims.js';
 import type { Experiment, Picture } from '../evidence/experiment.js';
@@ -25,7 +25,7 @@ export function bestLevelText(rows: readonly Row[]): string {
 }
 
 function picture(rows: readonly Row[], { scale }: Plan, weights: Weights): Picture {
-  const lines = CRITERIA.map(
+  const lines = FIGURE_CRITERIA.map(
     (criterion): Line => ({
       label: criterion,
       ...CRITERION_STYLE[criterion],

@@ -1,9 +1,9 @@
 // The mechanism: why some criteria work. A mask that zeroes weights which training moved toward zero does a part of the training itself;
 // so, for every criterion, the fraction of the weights it prunes that had moved toward zero, by round, and for masks taken once.
 
-import { CRITERIA, type Criterion } from '../../src/masks/criteria.js';
+import type { Criterion } from '../../src/masks/criteria.js';
 import type { Row } from '../cells/cell.js';
-import { curveCells, curveText, lastAge, type Plan } from '../cells/grids.js';
+import { curveCells, curveText, FIGURE_CRITERIA, lastAge, type Plan } from '../cells/grids.js';
 import { runText, shortened } from '../cells/scale.js';
 import { CRITERION_STYLE, type Line, seedsOf } from '../evidence/chart.js';
 import { inOrder, notRun, undecided } from '../evidence/claims.js';
@@ -26,19 +26,19 @@ interface Sorted {
 
 /** Criteria by their tickets at 20 % kept and below, as figure 7 has them; undefined while a criterion has no seed in common with the others. */
 function sorted(rows: readonly Row[]): Sorted | undefined {
-  const means = deepOfShared(CRITERIA, (criterion) => where(inRounds(rows), { criterion }));
+  const means = deepOfShared(FIGURE_CRITERIA, (criterion) => where(inRounds(rows), { criterion }));
   const random = means.get('random')!;
   if (random.length === 0) return undefined;
   const lead = (criterion: Criterion) => summary(means.get(criterion)!).mean - summary(random).mean;
   return {
-    better: CRITERIA.filter((criterion) => lead(criterion) > APART),
-    worse: CRITERIA.filter((criterion) => lead(criterion) < -APART),
+    better: FIGURE_CRITERIA.filter((criterion) => lead(criterion) > APART),
+    worse: FIGURE_CRITERIA.filter((criterion) => lead(criterion) < -APART),
   };
 }
 
 function picture(all: readonly Row[], by: string, name: string, title: string, caption: string): Picture[] {
   const rows = sameSeeds(all, ['criterion']);
-  const lines = CRITERIA.map(
+  const lines = FIGURE_CRITERIA.map(
     (criterion): Line => ({
       label: criterion,
       ...CRITERION_STYLE[criterion],
