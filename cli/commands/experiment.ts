@@ -10,7 +10,7 @@ import { SeedmaskError } from '../../codec/index.js';
 import { type Cell, dataOfCell, nameOf } from '../../experiments/cells/cell.js';
 import type { Plan } from '../../experiments/cells/grids.js';
 import { MOST_RUNS, MOST_TASKS, SCALES, type ScaleName, TASKS } from '../../experiments/cells/scale.js';
-import type { Experiment } from '../../experiments/evidence/experiment.js';
+import { type Experiment, NUMBERS } from '../../experiments/evidence/experiment.js';
 import { EXPERIMENTS, SHOWN_BY } from '../../experiments/index.js';
 import {
   type Conducted,
@@ -98,6 +98,7 @@ export function makeCommand(): Command {
       `
 Experiments, with minutes on two cores at the budget scale, that of a run without --quick and --full:
 ${list}
+${NUMBERS}
 Taken too: ${others.map((name) => `${name}, which is in ${SHOWN_BY[name]}`).join('; ')}.
 
 Examples:

@@ -4,6 +4,10 @@ import type { Cell, Result, Row } from '../cells/cell.js';
 import type { Plan } from '../cells/grids.js';
 import type { Chart } from './chart.js';
 
+/** Whose numbers the names of figures have. */
+export const NUMBERS =
+  'Figures have the numbers of the article about the paper (Uber AI 2019, "Deconstructing Lottery Tickets: Zeros, Signs, and the Supermask"); those of the PDF may differ. The article\'s figure 4 has nothing to compute here that we know of.';
+
 /** A drawing: a file of its own, and a part of the report. */
 export interface Picture {
   /** File name without `.svg`. */
