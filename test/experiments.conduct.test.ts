@@ -13,13 +13,15 @@ import { readModel, SeedmaskError } from '../codec/index.js';
 import { type Cell, nameOf } from '../experiments/cells/cell.js';
 import type { Lab, Shelf } from '../experiments/cells/lab.js';
 import { runCell } from '../experiments/cells/run.js';
-import type { Experiment } from '../experiments/evidence/experiment.js';
+import { type Experiment, NUMBERS } from '../experiments/evidence/experiment.js';
+import { escaped } from '../experiments/evidence/html.js';
 import { figure2 } from '../experiments/figures/figure-02.js';
 import { figure5 } from '../experiments/figures/figure-05.js';
 import { figure7 } from '../experiments/figures/figure-07.js';
 import { figure10 } from '../experiments/figures/figure-10.js';
 import { EXPERIMENTS } from '../experiments/index.js';
 import {
+  type Conducted,
   checkKept,
   checkScale,
   conduct,
@@ -430,6 +432,10 @@ test('the report is one page: claims with verdicts, drawings inside, nothing fet
   expect(folded).not.toContain('>not decided</td>');
   expect(page).not.toMatch(/<tbody>\s*<\/tbody>/);
   expect(page.match(/<\/tr>/g)!.length).toBe(page.match(/<tr>/g)!.length);
+  // A narrow page has the verdict above the evidence, and names whose numbers follow, also where there is a note alone.
+  expect(page.match(/class="verdict /g)!.length).toBe(page.match(/<tr><td class="verdict /g)!.length);
+  expect(folded).toMatch(/<td data-name="ours"><div class="note">/);
+  expect(page).toContain(escaped(NUMBERS));
   for (const [, target] of page.matchAll(/href="#([^"]+)"/g)) expect(page).toContain(`id="${target}"`);
   for (const link of page.matchAll(/href="([^":#]+)"/g)) expect([...files().keys()]).toContain(link[1]);
 });
@@ -442,6 +448,21 @@ test('the report tells the command of what it shows, as many seeds and tasks as 
   expect(await commandOf()).toBe('seedmask experiment figure-07 --quick --out FOLDER');
   expect(await commandOf(undefined, 3)).toBe('seedmask experiment figure-07 --quick --out FOLDER');
   expect(await commandOf(1, 7)).toBe('seedmask experiment figure-07 --quick --runs 1 --tasks 7 --out FOLDER');
+  // The scale's number needs no words, and where none was asked for, that of the drawings has some.
+  expect(await commandOf(2)).toBe('seedmask experiment figure-07 --quick --out FOLDER');
+  const all = results(own, planOf('quick'), open());
+  const lacking = { ...all, pictures: results(own, planOf('quick', 1), open()).pictures, cells: all.cells.slice(0, 2), missing: 4 };
+  const lackingOf = async (more: Partial<Conducted>) =>
+    /<code>(.*?)<.* (Cells .*?)\.<\/p>/s.exec(await report([{ ...lacking, ...more }], plan))!.slice(1);
+  expect(await lackingOf({})).toEqual([
+    'seedmask experiment figure-07 --quick --runs 1 --out FOLDER',
+    'Cells that are not here: 4, of seeds 0, 1',
+  ]);
+  expect((await lackingOf({ cells: all.cells.slice(0, 3), missing: 3 }))[1]).toBe('Cells that are not here: 3, of seed 1');
+  expect(await lackingOf({ experiment: little[0], missing: 1 })).toEqual([
+    'seedmask experiment figure-05 --quick --out FOLDER',
+    'Cells that are not here: 1',
+  ]);
   expect(await report([results(own, plan, open())], plan)).toContain('<td>large_<wbr>final &lt;</td>');
 });
 
