@@ -4,6 +4,7 @@
 
 import type { NetworkName } from '../cells/cell.js';
 import type { Plan } from '../cells/grids.js';
+import { extentOf } from '../cells/scale.js';
 import { differ, PAIRS, summary } from '../statistics.js';
 import type { Claim, Verdict } from './experiment.js';
 import { pairs } from './rows.js';
@@ -39,10 +40,18 @@ export function shown(values: readonly number[], digits = 1, each: Unit = 'seed'
   return rangeOf(values, (value) => value.toFixed(digits), each);
 }
 
-function rangeOf(values: readonly number[], text: (value: number) => string, each: Unit): string {
+function rangeOf(values: readonly number[], text: (value: number) => string, each: Unit, star = ''): string {
   const { mean, min, max, n } = summary(values);
-  return n === 1 ? `${text(mean)} (1 ${each})` : `${text(mean)} (${text(min)} to ${text(max)}, ${n} ${each}s)`;
+  return n === 1 ? `${text(mean)} (1 ${each})` : `${text(mean)}${star} (${text(min)} to ${text(max)}, ${n} ${each}s)`;
 }
+
+/** Of pairs that differ. */
+const starOf = (a: readonly number[], b: readonly number[]): string => (differ(a, b) ? ' ★' : '');
+const starOfDifferences = (values: readonly number[]): string =>
+  starOf(
+    values,
+    values.map(() => 0),
+  );
 
 /** One number that was measured, and the band its mean has to lie in. */
 export interface Band {
@@ -62,7 +71,9 @@ export function inBands(scope: Scope, about: About, bands: readonly Band[], also
   if (bands.some(({ values }) => values.length === 0) || also.some((order) => differences(order).length === 0)) return notRun(about, scope);
   const outside = bands.map(bandMissed);
   const numbers = (band: Band) =>
-    band.signed ? rangeOf(band.values, points, scope.each ?? 'seed') : shown(band.values, digitsOf(band), scope.each);
+    band.signed
+      ? rangeOf(band.values, points, scope.each ?? 'seed', starOfDifferences(band.values))
+      : shown(band.values, digitsOf(band), scope.each);
   const evidence = bands.map((band) => `${band.name ? `${band.name} ` : ''}${numbers(band)}`);
   const missed = [...outside.flat(), ...also.flatMap(orderMissed)];
   const inside = outside.map((misses) => misses.length === 0);
@@ -85,9 +96,17 @@ function rangeText(low: number, high: number): string {
 
 /** What an order asks beyond being one in four of five seeds. */
 const slackText = ({ slack, every }: Order): string[] => [
-  ...(slack ? [`at most ${slack.toFixed(2)} points below`] : []),
+  ...(slack ? [`at most ${slack.toFixed(2)} points below, one standard error on the test rows`] : []),
   ...(every ? ['above in every seed'] : []),
 ];
+
+/** Binomial standard error of an accuracy on the test rows of a scale, both in per cent: how far below still counts as not below. */
+export const oneError = (accuracy: number, { plan, network }: Scope): number =>
+  Math.sqrt((accuracy * (100 - accuracy)) / extentOf(plan.scale, network).test);
+
+/** The same of the mean of seeds. */
+export const oneErrorOf = (arm: ReadonlyMap<number, number>, scope: Scope): number =>
+  arm.size > 0 ? oneError(summary([...arm.values()]).mean, scope) : 0;
 
 /** So many that a mean beside an edge of its band does not look as if it lay on it. */
 const digitsOf = ({ values, low, high }: Band): number =>
@@ -137,7 +156,7 @@ export const orderMissed = (order: Order): string[] =>
 export function orderText(order: Order): string {
   const found = differences(order);
   const { mean, min, max } = summary(found);
-  const star = differ(...pairs(order.over, order.under)) ? ' ★' : '';
+  const star = starOf(...pairs(order.over, order.under));
   const range = found.length > 1 ? ` (${points(min)} to ${points(max)})` : '';
   const within = order.slack ? `at most ${order.slack.toFixed(2)} below in ` : '';
   const detail = order.detail ? `, ${order.detail}` : '';

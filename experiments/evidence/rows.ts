@@ -74,6 +74,13 @@ export function nearLevel(rows: readonly Row[], kept: number): Row[] {
   return rows.filter((row) => row['kept'] === nearest['kept']);
 }
 
+/** The rows of the largest kept fraction that is not above this one; none of none. */
+export const levelAtMost = (rows: readonly Row[], kept: number): Row[] =>
+  nearLevel(
+    rows.filter((row) => Number(row['kept']) <= kept),
+    kept,
+  );
+
 /** Each seed's mean in per cent over its rows that keep at most so much. */
 export function deepMeans(rows: readonly Row[], most: number): Map<number, number> {
   const deep = rows.filter((row) => Number(row['kept']) <= most);

@@ -3,13 +3,15 @@
 import type { Criterion } from '../../src/masks/criteria.js';
 import { type NetworkName, onItsData, type Row } from '../cells/cell.js';
 import { FIGURE_CRITERIA, type Plan, ticketCells } from '../cells/grids.js';
-import { epochsText, extentOf, extentText, runText, shortened } from '../cells/scale.js';
+import { epochsText, extentText, runText, shortened } from '../cells/scale.js';
 import { CRITERION_STYLE, type Line, leavingText, nearTop, seedsOf, starsOf } from '../evidence/chart.js';
 import {
   inOrder,
   judged,
   notRun,
   type Order,
+  oneError,
+  oneErrorOf,
   orderHolds,
   orderMissed,
   orderText,
@@ -18,16 +20,13 @@ import {
   undecided,
 } from '../evidence/claims.js';
 import type { Claim, Experiment, Picture } from '../evidence/experiment.js';
-import { deepMeans, groups, nearLevel, pairs, pairsByLevel, perSeed, pointsOf, sameSeeds, where } from '../evidence/rows.js';
+import { deepMeans, groups, levelAtMost, pairs, pairsByLevel, perSeed, pointsOf, sameSeeds, where } from '../evidence/rows.js';
 import { differ, PAIRS, summary } from '../statistics.js';
 
 /** Levels of the claims: 20 % and 10 % are the acceptance bands' (A14). */
 const [DEEP, DEEPER] = [0.2, 0.1];
 /** The kept fraction of "95 % pruned", and how far below it in log a level may be: about a round's pruning. */
 const [PRUNED_95, NEAR] = [0.05, 0.25];
-/** Binomial standard error of an accuracy on the test rows of a scale, both in per cent. */
-const oneError = (accuracy: number, { plan, network }: Scope): number =>
-  Math.sqrt((accuracy * (100 - accuracy)) / extentOf(plan.scale, network).test);
 const OPPOSITES: [Criterion, Criterion][] = [
   ['large_final', 'small_final'],
   ['large_init', 'small_init'],
@@ -81,7 +80,7 @@ export function criteriaClaims(rows: readonly Row[], plan: Plan, network: Networ
   const of = (criterion: Criterion) => byCriterion(rows, criterion);
   const large = of('large_final');
   const dense = perSeed(where(large, { round: 0 }));
-  const deep = nearLevel(large, DEEP);
+  const deep = levelAtMost(large, DEEP);
   const below: Order = {
     name: 'large_final over random at every level from 10 % kept down, the least lead',
     ...everyLevel(large, of('random')),
@@ -99,7 +98,7 @@ export function criteriaClaims(rows: readonly Row[], plan: Plan, network: Networ
           name: `at ${(100 * Number(deep[0]?.['kept'])).toFixed(1)} % kept over the whole network`,
           over: perSeed(deep),
           under: dense,
-          slack: dense.size > 0 ? oneError(mean([...dense.values()]), scope) : 0,
+          slack: oneErrorOf(dense, scope),
         },
         below,
       ],
@@ -137,10 +136,7 @@ export function gainClaim(all: readonly Row[], scope: Scope, title: string = sco
   const dense = perSeed(where(rows, { round: 0 }));
   const about = { text: `No loss at 95 % pruned and often a gain at 50 to 90 %: ${title}`, paper: 'no loss; often a gain' };
   // At 95 % or more: a level just above says nothing about it where losses begin between the two.
-  const least = nearLevel(
-    rows.filter((row) => Number(row['kept']) <= PRUNED_95),
-    PRUNED_95,
-  );
+  const least = levelAtMost(rows, PRUNED_95);
   const kept = Number(least[0]?.['kept'] ?? 1);
   if (rows.length > 0 && Math.abs(Math.log(kept / PRUNED_95)) > NEAR) {
     const most = Math.min(...rows.map((row) => Number(row['kept'])));
