@@ -232,7 +232,7 @@ test.each<[what: string, words: string[], line: RegExp]>([
     /argument 'large_fnal' is invalid\. did you mean large_final\? expected one of random, [^']*$/,
   ],
   ['a criterion like none', [...prune, '--criterion', 'zzzqqq'], /^seedmask: [^?]*'zzzqqq' is invalid\. expected one of random, [^']*$/],
-  ['no criterion', [...prune, '--criterion', ''], /^seedmask: [^?]*expected one of random, .*''/],
+  ['no criterion', [...prune, '--criterion', ''], /^seedmask: [^?]*'' is invalid\. expected one of random, [^']*$/],
   ['mistyped mask-0 action', [...prune, '--rounds', '2', '--mask0', 'towards_zero'], /did you mean toward_zero\? .*toward_zero_reversed/],
   ['mistyped mask-1 action', [...prune, '--rounds', '2', '--mask1', 'SignedReinit'], /did you mean signed_reinit\? expected one of rewind/],
   ['mistyped weights', [...prune, '--weights', 'const'], /did you mean constant\?/],
