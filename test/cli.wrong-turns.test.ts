@@ -75,7 +75,7 @@ test.each<[what: string, words: string[], line: RegExp]>([
   [
     'bad method',
     ['train', '--data', 'mnist', '--out', 'x.smk', '--method', 'bernouli'],
-    /did you mean bernoulli\? expected one of topk, bernoulli, threshold, got 'bernouli'/,
+    /did you mean bernoulli\? expected one of topk, bernoulli, threshold\./,
   ],
   [
     'density where there is none',
@@ -261,7 +261,7 @@ test.each<[what: string, words: string[], line: RegExp]>([
     [`no batch: ${words}`, [...words, '--batch', '0'], /positive whole number, got '0'/],
     [`more than all rows: ${words}`, [...words, '--batch', '55001'], /55000 training rows are fewer than a batch of 55001/],
   ]),
-  ['mistyped weights of a mask', [...train, '--weights', 'int'], /did you mean init\? expected one of init, constant, got 'int'/],
+  ['mistyped weights of a mask', [...train, '--weights', 'int'], /did you mean init\? expected one of init, constant\./],
   ['rounds untrained', [...prune, '--rounds', '2', '--weights', 'constant'], /'--weights <kind>' cannot be used with/],
   ['an action without rounds', [...prune, '--mask1', 'reinit'], /--mask1 goes with --rounds/],
   [
