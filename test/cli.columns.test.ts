@@ -141,12 +141,16 @@ test('a column of whole numbers that only rise is told; in another order, or wit
   );
 });
 
-test('a column without a name, as pandas writes its index, goes by its place and can be left out', () => {
-  const rows = Array.from({ length: 20 }, (_, row) => [row, row % 7, row % 2 ? 'a' : 'b']);
-  put('index.csv', [['', 'size', 'kind'], ...rows]);
-  expect(loadDataset(at('index.csv')).columns!.counters).toEqual(['column-1']);
-  const { train, columns } = loadDataset(at('index.csv'), { ignore: ['column-1'] });
-  expect([train.features!.names, columns!.counters]).toEqual([['size'], []]);
+test('a column without a name, as pandas writes its index, is learned from by nobody, and found by its place to be left out', () => {
+  const rows = Array.from({ length: 20 }, (_, row) => [(7 * row) % 20, row % 7, row % 2 ? 'a' : 'b', '']);
+  put('index.csv', [['', 'size', 'kind', ''], ...rows]);
+  const load = (...ignore: string[]) => loadDataset(at('index.csv'), { ignore });
+  expect(() => load()).toThrow(/column-1 without a name, expected a name for what is learned \(--ignore column-1; /);
+  expect(() => load('column-1')).toThrow(/column-4 without a name/);
+  expect(load('column-1,column-4').train).toMatchObject({ names: ['a', 'b'], features: { names: ['size'] } });
+  // A task finds its columns by their names, whatever stands beside them.
+  expect(train('index.csv', 'fc:1-8-2', '--ignore', 'column-1,column-4').status).toBe(0);
+  expect(seedmask('eval', 'x.smk', '--data', 'index.csv').stderr).toBe('');
 });
 
 test('without --impute a word for nothing is one more category, and an empty cell is refused', () => {

@@ -54,10 +54,10 @@ export function chosen({ path, columns }: Table, asked: readonly string[] = [], 
 }
 
 /**
- * The column of classes: the one asked for, else the one with the first of the names for it that there is, else the last; never one that
- * the task takes as a feature, or that is left out.
+ * The column of classes: the one asked for, else the one with the first of the names for it that there is, else the last with a
+ * name; never one that the task takes as a feature, or that is left out.
  */
-export function labelColumn({ path, columns }: Table, taken: ReadonlySet<string>, asked?: string): string {
+export function labelColumn({ path, columns, unnamed }: Table, taken: ReadonlySet<string>, asked?: string): string {
   const free = [...columns.keys()].filter((column) => !taken.has(column));
   if (asked !== undefined) {
     if (free.includes(asked)) return asked;
@@ -65,7 +65,7 @@ export function labelColumn({ path, columns }: Table, taken: ReadonlySet<string>
     throw new SeedmaskError('bad-option', { field: '--label', expected, got: asked }, path);
   }
   const called = (name: string) => free.find((column) => column.toLowerCase() === name);
-  const label = LABEL_COLUMNS.map(called).find((column) => column !== undefined) ?? free.at(-1);
+  const label = LABEL_COLUMNS.map(called).find((column) => column !== undefined) ?? free.findLast((column) => !unnamed.has(column));
   if (label === undefined) throw refuse(path, 'no column of labels', `one beside ${[...taken].join(', ')}`);
   return label;
 }
@@ -87,6 +87,10 @@ export const columnNamed = (name: string, { columns }: Table): Column => ({
 /** The features of all columns but some. */
 export function columnsOf(table: Table, without: ReadonlySet<string>, { impute, categories: asked }: Wanted): Column[] {
   const sources = [...table.columns.keys()].filter((source) => !without.has(source));
+  const unnamed = sources.find((source) => table.unnamed.has(source));
+  // A count of rows, as pandas writes its index: learned from it tells the class wherever rows were written class by class.
+  if (unnamed !== undefined)
+    throw refuse(table.path, `${unnamed} without a name`, `a name for what is learned (--ignore ${unnamed}; pandas: to_csv(index=False))`);
   const codes = chosen(table, asked, { option: '--categories', among: sources, what: 'a column of features' });
   const features = sources.flatMap((source): Column[] => {
     const categories = categoriesOf(table, source, { impute, codes: codes.has(source) });

@@ -18,6 +18,8 @@ export interface Table {
   readonly path: string;
   /** Where each named column stands. */
   readonly columns: ReadonlyMap<string, number>;
+  /** Columns that the file has no name for, which go by their place. */
+  readonly unnamed: ReadonlySet<string>;
   readonly rows: readonly Line[];
 }
 
@@ -92,12 +94,13 @@ export function table(path: string, label?: string): Table {
   if (number !== undefined && !namesColumns(names, rest, label))
     throw refuse(path, `the number ${number} in the first line`, 'a line of column names before the rows (if it is one: --label NAME)');
   const columns = new Map<string, number>();
+  const unnamed = new Set<string>();
   names.forEach((given, i) => {
-    // A count of rows mostly has none, as pandas writes it.
     const name = given || `column-${i + 1}`;
+    if (!given) unnamed.add(name);
     const wrong = columns.has(name) ? `two columns named ${name}` : fits(name) ? null : `the name ${name}`;
     if (wrong) throw refuse(path, wrong, `distinct names of 1 to ${MAX_NAME_BYTES} bytes`);
     columns.set(name, i);
   });
-  return { path, columns, rows: rest.map((cells, i) => ({ number: i + 1, cells })) };
+  return { path, columns, unnamed, rows: rest.map((cells, i) => ({ number: i + 1, cells })) };
 }
