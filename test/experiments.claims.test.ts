@@ -321,7 +321,7 @@ test('captions of chosen levels say how many there were, and where random masks 
     row('movement', power, 0.1, 0.1),
   ]);
   const captionOf = (name: string, of: Row[]) => EXPERIMENTS.find((e) => e.name === name)!.pictures(of, plan)[0].caption;
-  const text = 'the best of 3 levels on validation rows: random masks so chosen reach 16.2 %, not 10.';
+  const text = 'the best of 3 levels on validation rows: random masks so chosen reach 16.2 %, where a guess is 10.';
   expect(captionOf('figure-10', rows)).toContain(`1 seed: no range, no test. Claims take of every seed ${text}`);
   expect(captionOf('early-masks', rows)).toContain(`1 seed: no range, no test. At every point ${text}`);
   expect(

@@ -770,10 +770,12 @@ test('initial and final weights give every criterion, and the masks of one', () 
     criterionMask(network, 'movement', initial, final, rates, { low: 0, high: 0 }),
   );
   // As checkpoints of `seedmask prune` tell their seed.
-  for (const [name, seed] of Object.entries({ a: '7', b: '7', c: '8' })) file(`${name}7.safetensors`, 1, { seed });
+  for (const [name, seed] of Object.entries({ a: '7', b: '7', c: '8' })) file(`${name}7.safetensors`, 1, { network: 'fc:6-8-3', seed });
+  file('other.safetensors', 1, { seed: '8' });
   const ofSeeds = (final: string) => seedmask('import', '--initial', 'a7.safetensors', '--final', final, '--network', 'fc:6-8-3').stderr;
   expect(ofSeeds('b7.safetensors')).toBe('');
   expect(ofSeeds('b.safetensors')).toBe('');
+  expect(ofSeeds('other.safetensors')).toBe('');
   expect(ofSeeds('c7.safetensors')).toBe('seedmask: --final must be of the seed 7, as --initial is, got one of the seed 8\n');
 });
 

@@ -98,7 +98,8 @@ export function makeCommand(): Command {
       `
 Experiments, with minutes on two cores at the budget scale, that of a run without --quick and --full:
 ${list}
-${NUMBERS}
+
+${NUMBERS.replaceAll(/([.;]) /g, '$1\n')}
 Taken too: ${others.map((name) => `${name}, which is in ${SHOWN_BY[name]}`).join('; ')}.
 
 Examples:

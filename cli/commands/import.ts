@@ -181,17 +181,17 @@ interface Row {
   readonly finalAccuracy?: number;
 }
 
-/** Checkpoints of `seedmask prune` tell their seed: weights of another begin elsewhere, and a criterion that compares the two says nothing. */
-function checkSeeds({ initial, final }: Options): void {
-  const [began, ended] = [initial, final].map((file) =>
-    file?.endsWith('.safetensors') ? readTexts(readFile(file)).get('seed') : undefined,
-  );
-  if (began === undefined || ended === undefined || began === ended) return;
-  throw new SeedmaskError('bad-checkpoint', {
-    field: '--final',
-    expected: `of the seed ${began}, as --initial is`,
-    got: `one of the seed ${ended}`,
-  });
+/** What our own files tell of the weights that they begin with: a criterion says nothing of a pair that did not begin alike. */
+const BEGINNING = ['network', 'seed', 'distribution', 'sigma'];
+
+function checkBeginning({ initial, final }: Options): void {
+  const texts = [initial, final].map((file) => (file?.endsWith('.safetensors') ? readTexts(readFile(file)) : new Map<string, string>()));
+  if (!texts.every((told) => told.has('network'))) return;
+  const [began, ended] = texts;
+  const other = BEGINNING.find((text) => began.has(text) && ended.has(text) && began.get(text) !== ended.get(text));
+  if (other === undefined) return;
+  const expected = `of the ${other} ${began.get(other)}, as --initial is`;
+  throw new SeedmaskError('bad-checkpoint', { field: '--final', expected, got: `one of the ${other} ${ended.get(other)}` });
 }
 
 async function fromWeights(options: Options): Promise<void> {
@@ -204,7 +204,7 @@ async function fromWeights(options: Options): Promise<void> {
   };
   const initial = await need('initial');
   const final = await need('final');
-  checkSeeds(options);
+  checkBeginning(options);
   if (options.out !== undefined) {
     if (!options.criterion) throw new SeedmaskError('bad-option', { field: '--criterion', expected: 'given with --out', got: 'nothing' });
     checkOut(options.out, options);

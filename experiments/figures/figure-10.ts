@@ -20,7 +20,9 @@ export type Weights = keyof typeof WEIGHTS;
 export function bestLevelText(rows: readonly Row[]): string {
   const random = where(rows, { criterion: 'random' });
   const chance =
-    random.length > 0 ? `: random masks so chosen reach ${summary(percents(bestOfSeeds(random))).mean.toFixed(1)} %, not 10` : '';
+    random.length > 0
+      ? `: random masks so chosen reach ${summary(percents(bestOfSeeds(random))).mean.toFixed(1)} %, where a guess is 10`
+      : '';
   return `the best of ${groups(rows, 'power').size} levels on validation rows${chance}`;
 }
 
