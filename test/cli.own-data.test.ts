@@ -534,7 +534,9 @@ test('train on CSV, eval, and a server that takes the raw numbers', async () => 
   const model = readModel(bytes);
   expect(model.tasks[0].labels).toEqual(['a, b', 'setosa', 'virginica']);
   expect(writeModel(model)).toEqual(bytes);
-  expect(execFileSync('/usr/bin/python3', [join(ROOT, 'codec/reader.py'), at('store/plants.smk')], { encoding: 'utf8' })).toMatch(/./);
+  const read = execFileSync('/usr/bin/python3', [join(ROOT, 'codec/reader.py'), at('store/plants.smk')], { encoding: 'utf8' });
+  const { networkId, contentId } = JSON.parse(seedmask('inspect', 'store/plants.smk', '--json').stdout);
+  expect(JSON.parse(read)).toMatchObject({ networkId, contentId });
   const server = createApp({ engine: createReferenceEngine(), store: await openStore(at('store')) }).listen(0);
   const { port } = server.address() as { port: number };
   const tested = parted(rows, (row) => row[4]).test;

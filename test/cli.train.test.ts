@@ -57,7 +57,10 @@ describe('--weights init', () => {
 
   test('the file is verified, read by the second reader, exported but for C, packed and diffed', () => {
     expect(json('verify', 'topk.smk').files).toMatchObject([{ file: 'topk.smk' }]);
-    expect(execFileSync('/usr/bin/python3', [join(ROOT, 'codec/reader.py'), join(folder, 'topk.smk')], { encoding: 'utf8' })).toMatch(/./);
+    const { networkId, contentId, tasks } = json('inspect', 'topk.smk');
+    const read = execFileSync('/usr/bin/python3', [join(ROOT, 'codec/reader.py'), join(folder, 'topk.smk')], { encoding: 'utf8' });
+    const kept = tasks[0].layers.map((layer: { kept: number }) => layer.kept);
+    expect(JSON.parse(read)).toMatchObject({ networkId, contentId, tasks: [{ id: tasks[0].id, kept }] });
     for (const to of ['onnx', 'npz', 'safetensors', 'tfjs'])
       expect(seedmask('export', 'topk.smk', '--to', to, '--out', `x.${to}`).status).toBe(0);
     const c = seedmask('export', 'topk.smk', '--to', 'c', '--out', 'x.h');
