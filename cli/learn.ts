@@ -124,10 +124,16 @@ export function emptyLayer({ tasks: [{ mask }] }: Model): string | null {
 /**
  * Why a learned task is of no use, in one line, or null: it answers alike whatever it is shown, or no better than without looking.
  * @param labels of the validation rows
+ * @param given the learning rate where it is not the method's own
  */
-export function warningOf({ model, valAccuracy }: Pick<TrainedTask, 'model' | 'valAccuracy'>, labels: Uint8Array): string | null {
+export function warningOf(
+  { model, valAccuracy }: Pick<TrainedTask, 'model' | 'valAccuracy'>,
+  labels: Uint8Array,
+  given: Pick<TaskOptions, 'learningRate'> = {},
+): string | null {
+  const rate = given.learningRate === undefined ? '' : 'another --learning-rate, ';
   const empty = emptyLayer(model);
-  if (empty) return `${empty}: try a higher --density (topk) or another --seed`;
+  if (empty) return `${empty}: try ${rate}a higher --density (topk) or another --seed`;
   const samples = new Uint32Array(256);
   for (const label of labels) samples[label]++;
   const chance = Math.max(...samples) / labels.length;
@@ -135,7 +141,7 @@ export function warningOf({ model, valAccuracy }: Pick<TrainedTask, 'model' | 'v
   if (chance === 1)
     return `the validation rows (${labels.length}) are all of one class: their accuracy, ${valAccuracy.toFixed(4)}, says nothing of others`;
   const found = `validation accuracy ${valAccuracy.toFixed(4)} is no better than always saying the most frequent class (${chance.toFixed(4)})`;
-  return `${found}: try more --epochs, a higher --density (topk) or a larger --network`;
+  return `${found}: try ${rate}more --epochs, a higher --density (topk) or a larger --network`;
 }
 
 /** Training images are moved within the reach. */

@@ -19,7 +19,7 @@ import { EVALUATION_DRAWS, evenScores, likelierMask } from './masks/bernoulli.js
 import { checkRmsprop, type RmspropOptions, ThresholdScores } from './masks/threshold.js';
 import { densityAt, initialScores, keepAt, SCHEDULE, selectionAt } from './masks/topk.js';
 import { moveImages, moves } from './moves.js';
-import { checkMask, type Mask, type Network, outputs, type Parameters, regenerate } from './network.js';
+import { checkMask, type Mask, type Network, outputs, type Parameters, regenerate, ShapeError } from './network.js';
 import { PAPER } from './recipes.js';
 import { checkDensity, checkRun, doneOf, type Resumable, type TrainOptions } from './training-options.js';
 
@@ -35,15 +35,26 @@ interface Run {
   readonly data: Dataset;
   readonly split: Split;
   readonly options: TrainOptions;
+  /** What training has moved so far. */
+  readonly moved: () => readonly Float32Array[];
   /** Epochs that were done before. */
   readonly done?: number;
 }
 
 const REPORT_EVERY = 50;
 
+/** Throws ShapeError where training has left the numbers: nothing brings a weight or score back, and whatever is made of it looks learned. */
+function checkDiverged(moved: readonly Float32Array[], { learningRate }: TrainOptions): void {
+  const wrong = moved.map((values) => values.find((value) => !Number.isFinite(value))).find((value) => value !== undefined);
+  if (wrong === undefined) return;
+  throw new ShapeError(
+    `training diverged: expected finite weights and scores, got ${wrong}: choose a smaller learning rate than ${learningRate}`,
+  );
+}
+
 /** Runs `step` over all epochs, reports, and lets other work in between; the last partial batch of an epoch is dropped. */
 async function loop(
-  { trainer, network, data, split, options, done = 0 }: Run,
+  { trainer, network, data, split, options, moved, done = 0 }: Run,
   step: (rows: Uint32Array, index: number, steps: number) => number,
   epochDone: (all: number, epoch: number, steps: number) => number,
 ): Promise<number> {
@@ -63,7 +74,10 @@ async function loop(
     for (let i = 0; i < perEpoch; i++) {
       loss += step(order.subarray(i * options.batch, (i + 1) * options.batch), index++, steps);
       count++;
-      if (i === perEpoch - 1) valAccuracy = epochDone(number + 1, epoch + 1, index);
+      if (i === perEpoch - 1) {
+        checkDiverged(moved(), options);
+        valAccuracy = epochDone(number + 1, epoch + 1, index);
+      }
       if (index % REPORT_EVERY === 0 || i === perEpoch - 1) {
         options.onProgress?.({
           epoch: epoch + 1,
@@ -128,7 +142,7 @@ export async function trainDense(
   let valAccuracy = begun?.valAccuracy ?? 0;
   try {
     const steps = await loop(
-      { trainer, network, data, split, options, done },
+      { trainer, network, data, split, options, done, moved: () => Object.values(trainer.parameters()).flat() },
       (rows) => {
         const loss = trainer.gradients(rows);
         trainer.adam({ ...PAPER, learningRate: options.learningRate });
@@ -215,13 +229,14 @@ export async function trainTopk(engine: Engine, network: Network, data: Dataset,
   let best = begun?.best ?? NO_MASK;
   try {
     const steps = await loop(
-      { trainer, network, data, split, options, done },
+      { trainer, network, data, split, options, done, moved: () => trainer.scores() },
       (rows, index, steps) => {
         const loss = trainer.gradients(rows);
         const density = densityAt(options.density, index + 1, steps);
         const learningRate = (options.learningRate / 2) * (1 + cosinePi(index / steps));
         trainer.step({ learningRate, momentum: options.momentum }, selectionAt(network, density));
         if (rate && index >= SCHEDULE * steps && (index + 1) % every === 0) {
+          checkDiverged(trainer.scores(), options);
           // As far as the momentum of a constant gradient carries in as many steps.
           const push = (-rate.weight * every * learningRate) / (1 - options.momentum);
           const costs = rate.costs(trainer.mask(keepAt(network, density)));
@@ -296,7 +311,7 @@ export async function trainBernoulli(
   let best = begun?.best ?? NO_MASK;
   try {
     const steps = await loop(
-      { trainer, network, data, split, options, done },
+      { trainer, network, data, split, options, done, moved: () => trainer.scores() },
       (rows, index) => {
         const loss = trainer.gradients(rows);
         trainer.step(options, index + 1);
@@ -348,10 +363,12 @@ export async function trainThreshold(
   let best = NO_MASK;
   try {
     const steps = await loop(
-      { trainer, network, data, split, options },
+      { trainer, network, data, split, options, moved: () => state.scores },
       (rows) => {
         const loss = trainer.gradients(rows);
-        trainer.nudge(state.scores.map((_, layer) => state.move(layer, trainer.weightGradient(layer), options)));
+        const amounts = state.scores.map((_, layer) => state.move(layer, trainer.weightGradient(layer), options));
+        checkDiverged(amounts, options);
+        trainer.nudge(amounts);
         trainer.select(selection());
         return loss;
       },

@@ -22,7 +22,7 @@ export interface Progress {
 
 /**
  * Training images are moved within the reach, anew in every epoch. Whoever trains gets a ShapeError for numbers that are out of range, for
- * fewer training rows than a batch, and where there is no validation row to choose by.
+ * fewer training rows than a batch, where there is no validation row to choose by, and by the end of an epoch in which it diverged.
  */
 export interface TrainOptions extends Reach {
   readonly epochs: number;

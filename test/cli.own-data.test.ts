@@ -683,7 +683,12 @@ test('a warning names the empty layer, or what is as good without looking', () =
     ...{ valAccuracy, testAccuracy: 1, bytes: Uint8Array.of(1), fileBytes: 1, trainSeconds: 1, steps: 1, drawn: null },
   });
   expect(warningOf(task(0, 1), set.labels)).toMatch(/^layer 1 of those with weights keeps none of them/);
-  expect(warningOf(task(255, 0.75), set.labels)).toMatch(/^validation accuracy 0.7500 is no better than .*\(0.7500\)/);
+  expect(warningOf(task(255, 0.75), set.labels)).toMatch(/^validation accuracy 0.7500 is no better than .*\(0.7500\): try more --epochs, /);
+  for (const [bits, accuracy] of [
+    [0, 1],
+    [255, 0.75],
+  ])
+    expect(warningOf(task(bits, accuracy), set.labels, { learningRate: 0.1 })).toContain(': try another --learning-rate, ');
   expect(warningOf(task(255, 0.76), set.labels)).toBe(null);
   expect(warningOf(task(255, 1), Uint8Array.of(1))).toBe(
     'the validation rows (1) are all of one class: their accuracy, 1.0000, says nothing of others',

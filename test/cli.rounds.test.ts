@@ -138,6 +138,21 @@ test("a batch and a learning rate of one's own are in rounds.json, and decide wh
   expect(readdirSync(folder)).not.toContain('none');
 });
 
+test.each(['random', 'large_final', 'large_init'])(
+  '%s: a training that diverges is told with what to do, and nothing is stored',
+  (name) => {
+    const far = ['--criterion', name, '--learning-rate', '1e308'];
+    for (const { status, stderr } of [seedmask('diverged', '--rounds', '2', ...far), seedmask('diverged.smk', ...far)]) {
+      expect(status).toBe(1);
+      expect(stderr.trimEnd().split('\n').at(-1)).toBe(
+        'seedmask: training diverged: expected finite weights and scores, got NaN: choose a smaller learning rate than 1e+308',
+      );
+    }
+    expect(readdirSync(join(folder, 'diverged'))).toEqual([]);
+    expect(readdirSync(folder)).not.toContain('diverged.smk');
+  },
+);
+
 test('a network with convolutions on a folder of small images', () => {
   const rows = 5090;
   const u32 = (n: number) => [n >>> 24, (n >>> 16) & 255, (n >>> 8) & 255, n & 255];

@@ -115,3 +115,27 @@ test.each([
   expect([faster.batch, faster.learningRate, faster.steps]).toEqual([128, 2 * rate, given.steps]);
   expect(modelOf('rate.smk').tasks[0].mask).not.toEqual(modelOf('own.smk').tasks[0].mask);
 });
+
+test.each(METHODS)('%s: a training that diverges is told with what to do, and writes nothing', (method) => {
+  // One epoch: topk prices bits before it ends.
+  for (const epochs of ['1', '2']) {
+    const { status, stdout, stderr } = seedmask(
+      ...['train', '--data', 'digits', '--network', 'fc:784-30-10', '--epochs', epochs],
+      ...['--method', method, '--learning-rate', '1e308', '--out', 'diverged.smk'],
+    );
+    expect([status, stdout]).toEqual([1, '']);
+    expect(stderr.trimEnd().split('\n').at(-1)).toMatch(
+      /^seedmask: training diverged: expected finite weights and scores, got (NaN|-?Infinity): choose a smaller learning rate than 1e\+308$/,
+    );
+    expect(existsSync(join(folder, 'diverged.smk'))).toBe(false);
+  }
+});
+
+test('a mask that is no better than a guess is warned of with --learning-rate where that was given', () => {
+  const blind = (...more: string[]) =>
+    seedmask('train', '--data', 'digits', '--network', 'fc:784-30-10', '--epochs', '1', '--out', 'blind.smk', ...more).stderr;
+  expect(blind('--learning-rate', '1e-30')).toMatch(
+    /warning: validation .*: try another --learning-rate, more --epochs, a higher --density/,
+  );
+  expect(blind('--density', '1e-6')).toMatch(/warning: layer 1 .*: try a higher --density/);
+});

@@ -21,6 +21,7 @@ import {
   type Network,
   outputs,
   regenerate,
+  ShapeError,
   totalKept,
   weightCounts,
 } from '../src/network.js';
@@ -127,6 +128,28 @@ test.each([
 ])('a threshold run with %o is refused before its first step', async (wrong, message) => {
   const run = trainThreshold(createReferenceEngine(), network, data, parts, { ...RMSPROP, epochs: 1, batch: 30, ...wrong });
   await expect(run).rejects.toThrow(message);
+});
+
+test.each(['wasm', 'reference'])('%s: a training that diverges is refused before an epoch of it is told or stored', async (name) => {
+  const engine = name === 'wasm' ? await createWasmEngine({ threads: 1 }) : createReferenceEngine();
+  const told: number[] = [];
+  const far = {
+    ...{ epochs: 2, batch: 30, learningRate: 1e308, onEpoch: (_: unknown, epoch: number) => told.push(epoch) },
+    onProgress: ({ valAccuracy }: Progress) => valAccuracy !== null && told.push(valAccuracy),
+  };
+  const costs = () => [new Float32Array(384).fill(1), new Float32Array(72)];
+  for (const run of [
+    trainDense(engine, network, data, parts, far),
+    trainTopk(engine, network, data, parts, { ...options, ...far }),
+    trainTopk(engine, network, data, parts, { ...options, ...far, epochs: 1, rate: { weight: 1e-6, costs } }),
+    trainBernoulli(engine, network, data, parts, { ...BERNOULLI, ...far }),
+    trainThreshold(engine, network, data, parts, { ...RMSPROP, ...far }),
+  ]) {
+    await expect(run).rejects.toThrow(/^training diverged: .* choose a smaller learning rate than 1e\+308$/);
+    await expect(run).rejects.toBeInstanceOf(ShapeError);
+  }
+  expect(told).toEqual([]);
+  engine.close();
 });
 
 test('bernoulli masks are learned, with the same bytes by every engine and thread count', async () => {
@@ -382,7 +405,7 @@ describe('epochs, by an engine that says what it was told to', () => {
       mask: () => [Uint8Array.of(1 << asked)],
       scores: () => [Float32Array.from({ length: 8 }, (_, i) => (i === asked + 1 ? 0 : -1))],
       weightGradient: (layer: number) => new Float32Array(weightCounts(network)[layer]),
-      parameters: none,
+      parameters: () => ({ weights: [], biases: [] }),
       ...{ adam: none, step: none, select: none, nudge: none, draw: none, free: none },
     };
     const make = () => trainer;

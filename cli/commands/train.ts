@@ -244,7 +244,7 @@ async function run(options: Options): Promise<void> {
   const squeezed = work.check && (await squeeze(engine, work, learned, work.check, options));
   const task = squeezed?.task ?? learned;
   writeFileSafely(options.out, task.bytes);
-  warn(warningOf(task, work.validationLabels));
+  warn(warningOf(task, work.validationLabels, work.settings));
   print(options, work, task, trials, squeezed?.report);
   engine.close();
 }
