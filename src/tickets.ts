@@ -57,8 +57,8 @@ export interface TicketRound {
  * The rounds 0 .. options.rounds, each as soon as it is trained.
  * @param split rows of `data` that train and validate
  * @param last the round to go on after; absent starts at round 0
- * @throws ShapeError when there is no such criterion or action, the actions do not go together or the counts do not fall, and as
- * `trainDense`, all at the first round asked for
+ * @throws ShapeError when there is no such criterion or action, the actions do not go together or the counts rise, and as
+ * `trainDense`; all but divergence at the first round asked for
  */
 export async function* tickets(
   engine: Engine,
@@ -92,7 +92,10 @@ export async function* tickets(
   }
 }
 
-/** The mask and the start values of the round after `last`. */
+/**
+ * The mask and the start values of the round after `last`.
+ * @throws ShapeError when `keep` has no counts of that round, and as `criterionMaskOf`
+ */
 export function nextTicket(
   network: Network,
   initial: readonly Float32Array[],
@@ -100,7 +103,8 @@ export function nextTicket(
   { criterion, mask0, mask1, power, keep }: Pick<TicketOptions, 'criterion' | 'mask0' | 'mask1' | 'power' | 'keep'>,
 ): { mask: Uint8Array[]; start: Float32Array[] } {
   const { seed } = network;
-  const counts = keep?.[last.round] ?? nextKeep(network, last.mask, power);
+  const counts = keep ? keep[last.round] : nextKeep(network, last.mask, power);
+  if (!counts) throw new ShapeError(`keep has counts of ${keep?.length} rounds, none of round ${last.round + 1}`);
   const mask = criterionMaskOf(criterion, last.start, last.final.weights, counts, seed, last.mask);
   const start = mask.map((bits, layer) => {
     const weights = { initial: initial[layer], start: last.start[layer], final: last.final.weights[layer] };

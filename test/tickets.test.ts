@@ -11,7 +11,7 @@ import { keepToward } from '../src/masks/criteria.js';
 import { countKept, kept, type Network, regenerate, ShapeError } from '../src/network.js';
 import { DOMAIN, fillWords, parseSeed } from '../src/random.js';
 import { PAPER } from '../src/recipes.js';
-import { type TicketOptions, type TicketRound, tickets } from '../src/tickets.js';
+import { nextTicket, type TicketOptions, type TicketRound, tickets } from '../src/tickets.js';
 import { type DenseRun, trainDense } from '../src/train.js';
 
 const network: Network = {
@@ -181,6 +181,14 @@ test.each<[what: string, changes: object, line: string | RegExp]>([
   ],
   ['part of a weight', { rounds: 1, keep: [[9.5, 30]] }, 'keep of round 1 must be whole numbers of at most 192, 36, got 9.5, 30'],
   ['a layer too few', { rounds: 1, keep: [[9]] }, 'keep of round 1 must be whole numbers of at most 192, 36, got 9'],
+  ['a layer left out', { rounds: 1, keep: [[9, undefined]] }, 'keep of round 1 must be whole numbers of at most 192, 36, got 9, '],
+  ['counts of no layers', { rounds: 2, keep: [5, 5] }, 'keep of round 1 must be whole numbers of at most 192, 36, got no array but 5'],
+  [
+    'a round left out',
+    { rounds: 2, keep: [[9, 9], undefined] },
+    'keep of round 2 must be whole numbers of at most 9, 9, got no array but undefined',
+  ],
+  ['counts of another kind', { rounds: 1, keep: [Uint32Array.of(9, 9)] }, /keep of round 1 .* of at most 192, 36, got no array but 9,9$/],
 ])('%s is refused before anything is trained', async (_, changes, line) => {
   let steps = 0;
   const failed = run(engine, { ...changes, onProgress: () => steps++ });
@@ -205,6 +213,13 @@ test('rounds on the way to a fraction keep exactly what is said, and what was pr
     });
   expect(await run(engine, { rounds: 3, keep }, rounds[1])).toEqual(rounds.slice(2));
   for (const fraction of [0, -1, 1.1, Number.NaN]) expect(() => keepToward(network, fraction, 3)).toThrow(/above 0 and at most 1, got/);
+  for (const rounds of [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY]) {
+    const line = `rounds must be a whole number of at least 1, got ${rounds}`;
+    expect(() => keepToward(network, 0.1, rounds)).toThrow(new ShapeError(line));
+  }
+  expect(() => nextTicket(network, initial, rounds[3], { ...options, keep })).toThrow(
+    new ShapeError('keep has counts of 3 rounds, none of round 4'),
+  );
 });
 
 test("a criterion of one's own is a score of wi and wf", async () => {

@@ -110,17 +110,24 @@ function candidates<T extends Float32Array | Float64Array>(values: T, among?: Ui
 /**
  * Bits of the `keep` highest scores; ties in the order of a seeded permutation.
  * @param among only weights kept here can be kept
+ * @param doubt what is wrong where a score is not a number
  * @throws ShapeError when `keep` is no whole number, fewer weights compete, or a score is not a number
  */
-export function keepHighest(scores: Float64Array, keep: number, seed: Seed, layer: number, among?: Uint8Array): Uint8Array {
+export function keepHighest(
+  scores: Float64Array,
+  keep: number,
+  seed: Seed,
+  layer: number,
+  among?: Uint8Array,
+  doubt = 'the training diverged',
+): Uint8Array {
   if (!(Number.isInteger(keep) && keep >= 0))
     throw new ShapeError(`layer ${layer}: keep must be a whole number of weights, got ${keep}: keepCounts makes them of fractions`);
   const bits = new Uint8Array(maskBytes(scores.length));
   if (keep === 0) return bits;
   const sorted = candidates(scores, among).sort();
   if (!(keep <= sorted.length)) throw new ShapeError(`layer ${layer}: cannot keep ${keep} of ${sorted.length} weights`);
-  if (Number.isNaN(sorted[sorted.length - 1]))
-    throw new ShapeError(`layer ${layer}: a score is not a number: the training diverged, or the criterion gives none`);
+  if (Number.isNaN(sorted[sorted.length - 1])) throw new ShapeError(`layer ${layer}: a score is not a number: ${doubt}`);
   const least = sorted[sorted.length - keep];
   const ties: number[] = [];
   let chosen = 0;
@@ -145,9 +152,10 @@ export function criterionMaskOf(
   seed: Seed,
   among?: Mask,
 ): Uint8Array[] {
+  const doubt = typeof criterion === 'function' ? 'the training diverged, or the criterion gives none' : undefined;
   return keep.map((count, layer) => {
     const scores = criterionScores(criterion, initial[layer], final[layer], seed, layer, among?.[layer]);
-    return keepHighest(scores, count, seed, layer, among?.[layer]);
+    return keepHighest(scores, count, seed, layer, among?.[layer], doubt);
   });
 }
 
@@ -183,10 +191,11 @@ export const paperRates = (network: Network, power: number): number[] =>
 
 /**
  * Kept weights per layer after each of `rounds` rounds that come to a kept fraction of the hidden dense layers at an even pace.
- * @throws ShapeError for a fraction that is not above 0 and at most 1
+ * @throws ShapeError for a fraction that is not above 0 and at most 1, or no whole number of rounds
  */
 export function keepToward(network: Network, fraction: number, rounds: number): number[][] {
   if (!(fraction > 0 && fraction <= 1)) throw new ShapeError(`a kept fraction must be above 0 and at most 1, got ${fraction}`);
+  if (!(Number.isInteger(rounds) && rounds >= 1)) throw new ShapeError(`rounds must be a whole number of at least 1, got ${rounds}`);
   const all = roundsTo(fraction);
   return Array.from({ length: rounds }, (_, i) => keepCounts(network, paperRates(network, all * ((i + 1) / rounds))));
 }
@@ -195,11 +204,14 @@ export function keepToward(network: Network, fraction: number, rounds: number): 
 export function checkKeptCounts(network: Network, counts: readonly (readonly number[])[], rounds: number): void {
   if (counts.length !== rounds) throw new ShapeError(`keep has counts of ${counts.length} rounds, there are ${rounds}`);
   let before: readonly number[] = weightCounts(network);
-  counts.forEach((keep, i) => {
-    if (keep.length !== before.length || keep.some((n, layer) => !(Number.isInteger(n) && n >= 0 && n <= before[layer])))
-      throw new ShapeError(`keep of round ${i + 1} must be whole numbers of at most ${before.join(', ')}, got ${keep.join(', ')}`);
+  for (const [i, keep] of counts.entries()) {
+    const fits = (most: number, layer: number) => Number.isInteger(keep[layer]) && keep[layer] >= 0 && keep[layer] <= most;
+    if (!(Array.isArray(keep) && keep.length === before.length && before.every(fits))) {
+      const got = Array.isArray(keep) ? keep.join(', ') : `no array but ${keep}`;
+      throw new ShapeError(`keep of round ${i + 1} must be whole numbers of at most ${before.join(', ')}, got ${got}`);
+    }
     before = keep;
-  });
+  }
 }
 
 /** Rounds after which a dense layer has come to keep this fraction. */
