@@ -254,6 +254,16 @@ test.each<[what: string, words: string[], line: RegExp]>([
     [...prune, '--rounds', '2', '--keep', '0.000001'],
     /--keep must be so large that every layer of fc:784-300-100-10 keeps a weight, got 0.000001/,
   ],
+  [
+    'more rounds than an empty layer takes',
+    [...prune, '--rounds', '1000', '--keep', '1e-9'],
+    /--keep must be so large that every layer of fc:784-300-100-10 keeps a weight, got 1e-9/,
+  ],
+  ...['1', '1000'].map((rounds): [string, string[], RegExp] => [
+    `${rounds} rounds that keep all`,
+    [...prune, '--rounds', rounds, '--keep', '1'],
+    /--keep must be smaller, as it prunes nothing of fc:784-300-100-10, got 1\b/,
+  ]),
   ['rounds to more than all', [...prune, '--rounds', '2', '--keep', '1.5'], /fraction above 0 and at most 1, got '1.5'/],
   ...[prune, [...prune, '--rounds', '2'], train].flatMap((words): [string, string[], RegExp][] => [
     [`no learning rate: ${words}`, [...words, '--learning-rate', '0'], /expected a number above 0, got '0'/],

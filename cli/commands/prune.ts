@@ -306,7 +306,7 @@ const paperSteps = (
   { batch = batchOf(rows, PAPER.batch), learningRate = paperTraining(network).learningRate }: Pick<Options, 'batch' | 'learningRate'>,
 ) => ({ batch, learningRate });
 
-/** What layers keep round by round on the way to `keep`; undefined by the paper's rates. Throws where a round would prune nothing. */
+/** What layers keep round by round on the way to `keep`; undefined by the paper's rates. Throws where a round would prune nothing, or all of a layer. */
 function countsOf(network: Network, rounds: number, keep?: number): number[][] | undefined {
   const refuse = (field: string, expected: string, got: number) => new SeedmaskError('bad-option', { field, expected, got });
   if (keep === undefined) {
@@ -314,10 +314,14 @@ function countsOf(network: Network, rounds: number, keep?: number): number[][] |
     if (rounds <= most) return undefined;
     throw refuse('--rounds', `at most ${most}, as a later round prunes nothing more of ${describe(network)}`, rounds);
   }
+  const all = weightCounts(network);
   const counts = keepToward(network, keep, rounds);
-  const idle = counts.findIndex((now, i) => now.every((n, layer) => n === (counts[i - 1] ?? weightCounts(network))[layer]));
-  if (idle >= 0) throw refuse('--rounds', `fewer on the way to --keep ${keep}, as round ${idle + 1} would prune nothing`, rounds);
+  const same = (now: readonly number[], before: readonly number[]) => now.every((n, layer) => n === before[layer]);
+  // First what no number of rounds helps.
   if (counts[rounds - 1].includes(0)) throw refuse('--keep', `so large that every layer of ${describe(network)} keeps a weight`, keep);
+  if (same(counts[rounds - 1], all)) throw refuse('--keep', `smaller, as it prunes nothing of ${describe(network)}`, keep);
+  const idle = counts.findIndex((now, i) => same(now, counts[i - 1] ?? all));
+  if (idle >= 0) throw refuse('--rounds', `fewer on the way to --keep ${keep}, as round ${idle + 1} would prune nothing`, rounds);
   return counts;
 }
 
