@@ -12,7 +12,7 @@ import { createWasmEngine } from '../../src/engine/wasm.js';
 import { criterionMask } from '../../src/masks/criteria.js';
 import { fullMask, type Network, regenerate, totalKept, totalWeights } from '../../src/network.js';
 import type { Seed } from '../../src/random.js';
-import { FC_DENSITY, FC_EPOCHS, maskNetwork, PAPER } from '../../src/recipes.js';
+import { FC_DENSITY, FC_EPOCHS, maskNetwork, PAPER, type Weights } from '../../src/recipes.js';
 import { ticketNetwork } from '../../src/tickets.js';
 import { trainDense } from '../../src/train.js';
 import { loadDataset } from '../datasets/load.js';
@@ -91,7 +91,7 @@ async function run(options: Options): Promise<void> {
   const dense = await training('train weights (then thrown away)', json, ({ update }) =>
     trainDense(engine, network, data.train, parts, { ...PAPER, epochs: EPOCHS, onProgress: update }),
   );
-  const ticket = (criterion: 'large_final' | 'large_final_same_sign', weights: 'init' | 'constant') =>
+  const ticket = (criterion: 'large_final' | 'large_final_same_sign', weights: Weights) =>
     bestTicket(engine, network, dense, criterion, weights, data, parts).model;
   await keep('large-final', 'large_final, initial weights', '40 %', ticket('large_final', 'init'));
   await keep('same-sign', 'large_final_same_sign, initial weights', '80 %', ticket('large_final_same_sign', 'init'));

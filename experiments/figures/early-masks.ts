@@ -2,13 +2,14 @@
 // chosen on validation rows for every seed, age, criterion and kind of weights.
 
 import type { Criterion } from '../../src/masks/criteria.js';
+import type { Weights } from '../../src/recipes.js';
 import type { Row } from '../cells/cell.js';
 import { AGES, curveCells, curvesShortened, curveText, FIGURE_CRITERIA, lastAge, type Plan } from '../cells/grids.js';
 import { CRITERION_STYLE, type Line, seedsOf } from '../evidence/chart.js';
 import { inOrder } from '../evidence/claims.js';
 import type { Experiment, Picture } from '../evidence/experiment.js';
 import { bestOfSeeds, groups, perSeed, pointsOf, where } from '../evidence/rows.js';
-import { bestLevelText, WEIGHTS, type Weights } from './figure-10.js';
+import { bestLevelText, WEIGHTS_LABEL } from './figure-10.js';
 
 /** Of every seed and age the level that is best on validation. */
 export const bestOfAges = (rows: readonly Row[]): Row[] => [...groups(rows, 'age').values()].flatMap(bestOfSeeds);
@@ -23,7 +24,7 @@ function picture(rows: readonly Row[], { scale }: Plan, weights: Weights): Pictu
   );
   return {
     name: `early-masks-${weights}`,
-    title: `Supermasks by the age of the mask, ${WEIGHTS[weights]}: fc on MNIST`,
+    title: `Supermasks by the age of the mask, ${WEIGHTS_LABEL[weights]}: fc on MNIST`,
     caption: `${curveText(scale, 'fc', { ages: AGES[scale] })}; test accuracy without any trained weight; ${seedsOf(lines)}. At every point ${bestLevelText(where(rows, { weights, age: lastAge(scale) }))}.`,
     chart: { kind: 'curves', across: 'epochs', yLabel: 'test accuracy, %', lines },
   };
@@ -41,7 +42,7 @@ export const earlyMasks: Experiment = {
     const arm = (criterion: Criterion, weights: Weights) => {
       const best = bestOfAges(where(rows, { criterion, weights }));
       return {
-        name: `${criterion}, ${WEIGHTS[weights]}`,
+        name: `${criterion}, ${WEIGHTS_LABEL[weights]}`,
         over: perSeed(bestOfSeeds(best)),
         under: perSeed(where(best, { age: lastAge(plan.scale) })),
       };

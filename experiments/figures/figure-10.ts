@@ -2,6 +2,7 @@
 // initial weights, once with signed constants. All masks of seed 0 are written as two model files too, a task a mask.
 
 import type { Criterion } from '../../src/masks/criteria.js';
+import type { Weights } from '../../src/recipes.js';
 import type { Row } from '../cells/cell.js';
 import { archiveCells, curveCells, curvesShortened, curveText, FIGURE_CRITERIA, lastAge, type Plan } from '../cells/grids.js';
 import { CRITERION_STYLE, type Line, seedsOf } from '../evidence/chart.js';
@@ -10,8 +11,7 @@ import type { Experiment, Picture } from '../evidence/experiment.js';
 import { bestOfSeeds, groups, has, percents, perSeed, pointsOf, where } from '../evidence/rows.js';
 import { summary } from '../statistics.js';
 
-export const WEIGHTS = { init: 'initial weights', constant: 'signed constants' } as const;
-export type Weights = keyof typeof WEIGHTS;
+export const WEIGHTS_LABEL = { init: 'initial weights', constant: 'signed constants' } as const satisfies Record<Weights, string>;
 
 /**
  * For captions: that a level is chosen, and where that leaves masks which know nothing: the best of many is above chance.
@@ -36,7 +36,7 @@ function picture(rows: readonly Row[], { scale }: Plan, weights: Weights): Pictu
   );
   return {
     name: `figure-10-${weights}`,
-    title: `Supermasks of an untrained network, ${WEIGHTS[weights]}: fc on MNIST`,
+    title: `Supermasks of an untrained network, ${WEIGHTS_LABEL[weights]}: fc on MNIST`,
     caption: `${curveText(scale, 'fc')}; test accuracy without any trained weight, biases zero; ${seedsOf(lines)}. Claims take of every seed ${bestLevelText(where(rows, { weights }))}.`,
     chart: { kind: 'curves', across: 'kept', yLabel: 'test accuracy, %', lines },
   };

@@ -3,6 +3,7 @@
 // masks, and trained weights. One column a network. A control has conv2 with the paper's rows and epochs.
 
 import { CRITERIA } from '../../src/masks/criteria.js';
+import type { Weights } from '../../src/recipes.js';
 import { type Cell, CONVOLUTIONAL, type LearnedCell, type NetworkName, type Row } from '../cells/cell.js';
 import {
   CONV_POWERS,
@@ -22,7 +23,7 @@ import { inBands, shown } from '../evidence/claims.js';
 import type { Claim, Experiment, Picture, Table } from '../evidence/experiment.js';
 import { bestOfSeeds, has, percents, where } from '../evidence/rows.js';
 import { summary } from '../statistics.js';
-import { WEIGHTS, type Weights } from './figure-10.js';
+import { WEIGHTS_LABEL } from './figure-10.js';
 
 const NETWORKS: readonly NetworkName[] = ['fc', ...CONVOLUTIONAL];
 
@@ -64,18 +65,18 @@ function linesOf(all: readonly Row[], network: NetworkName): Line[] {
     const names = [...new Set(best.map((row) => row['criterion']))].join(', ');
     return [
       {
-        label: `large_final_same_sign, ${WEIGHTS[weights]}`,
+        label: `large_final_same_sign, ${WEIGHTS_LABEL[weights]}`,
         values: percents(same),
         paper: PAPER.criterion[weights][network],
         kept: kept(same),
       },
-      { label: `best criterion, ${WEIGHTS[weights]}`, values: percents(best), kept: kept(best), names },
+      { label: `best criterion, ${WEIGHTS_LABEL[weights]}`, values: percents(best), kept: kept(best), names },
     ];
   };
   const learned = (weights: Weights): Line[] =>
     [false, true].flatMap((rescale) => {
       const own = bernoulli(rows, weights, rescale);
-      const label = `learned${rescale ? ' + rescaling' : ''}, ${WEIGHTS[weights]}`;
+      const label = `learned${rescale ? ' + rescaling' : ''}, ${WEIGHTS_LABEL[weights]}`;
       return [
         {
           label: `${label}: mean of 10 drawn`,
@@ -196,8 +197,8 @@ function conv6Claim(rows: readonly Row[], plan: Plan): Claim {
       why: 'in conv2 more rows and epochs explain a part of such a gap (supermasks-control)',
     },
     [
-      { name: WEIGHTS.constant, values: best('constant'), low: 36, high: 45 },
-      { name: WEIGHTS.init, values: best('init'), low: 19, high: 29 },
+      { name: WEIGHTS_LABEL.constant, values: best('constant'), low: 36, high: 45 },
+      { name: WEIGHTS_LABEL.init, values: best('init'), low: 19, high: 29 },
     ],
   );
 }
