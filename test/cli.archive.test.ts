@@ -3,31 +3,20 @@
 // are needed.
 
 import { execFile, type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { diff } from '../cli/commands/diff.js';
 import { extract } from '../cli/commands/extract.js';
 import { pack } from '../cli/commands/pack.js';
 import { DISK, type Disk } from '../cli/files.js';
 import { contentId, type Model, networkId, readModel, readPacked, writeModel, writePacked } from '../codec/index.js';
 import { fullMask, inputs, type Network } from '../src/network.js';
+import { commandLine, MAIN } from './cli.material.js';
 import { ARCHIVE_MODEL, alteredMask, NUMBERS_MODEL, randomMask, SMALL_CONV, TINY, task } from './vectors/models.js';
 
-const MAIN = join(import.meta.dirname, '..', 'dist', 'cli', 'main.js');
-const folder = mkdtempSync(join(tmpdir(), 'seedmask-archive-'));
-afterAll(() => rmSync(folder, { recursive: true }));
-
-const seedmask = (...words: string[]): SpawnSyncReturns<string> =>
-  spawnSync(process.execPath, [MAIN, ...words], { encoding: 'utf8', cwd: folder });
-/** The one JSON object of a command that succeeds. */
-const json = (...words: string[]) => {
-  const { status, stdout, stderr } = seedmask(...words, '--json');
-  expect([status, stderr, stdout.trimEnd().split('\n').length]).toEqual([0, '', 1]);
-  return JSON.parse(stdout);
-};
+const { folder, seedmask, json } = commandLine('archive');
 const at = (name: string) => join(folder, name);
 const put = (name: string, content: Uint8Array | string): string => {
   writeFileSync(at(name), content);

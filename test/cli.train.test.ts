@@ -1,33 +1,23 @@
 // seedmask train on a few digits: the weights under the mask, and the steps, as they are asked for. A file of normal weights is held
 // against every command that reads one.
 
-import { execFileSync, type SpawnSyncReturns, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { loadDataset } from '../cli/datasets/load.js';
 import { readModel } from '../codec/index.js';
 import { createApp, openStore } from '../server/index.js';
 import { toIdx } from '../src/data.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { METHODS } from '../src/recipes.js';
+import { commandLine } from './cli.material.js';
 import { ROOT } from './interop.material.js';
 
 // Child processes that train: seconds on a busy machine.
 vi.setConfig({ testTimeout: 60_000 });
 
-const MAIN = join(ROOT, 'dist', 'cli', 'main.js');
-const folder = mkdtempSync(join(tmpdir(), 'seedmask-train-'));
-afterAll(() => rmSync(folder, { recursive: true }));
-const seedmask = (...words: string[]): SpawnSyncReturns<string> =>
-  spawnSync(process.execPath, [MAIN, ...words], { encoding: 'utf8', cwd: folder });
-/** The one JSON object of a command that succeeds. */
-const json = (...words: string[]) => {
-  const { status, stdout, stderr } = seedmask(...words, '--json');
-  expect([status, stderr, stdout.trimEnd().split('\n').length]).toEqual([0, '', 1]);
-  return JSON.parse(stdout);
-};
+const { folder, seedmask, json } = commandLine('train');
 const modelOf = (file: string) => readModel(new Uint8Array(readFileSync(join(folder, file))));
 
 const mnist = loadDataset('mnist');

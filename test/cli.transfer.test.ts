@@ -1,30 +1,20 @@
 // seedmask transfer as its users meet it: the built program on a few digits. The known mask that it finds, the file it writes and the
 // numbers it prints are held against the other commands.
 
-import { type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { loadDataset } from '../cli/datasets/load.js';
 import { contentId, readModel, readPacked, writeModel } from '../codec/index.js';
 import { type NumpyArray, writeNpz } from '../interop/npz.js';
 import { toIdx } from '../src/data.js';
 import { accuracyOf, matchedAccuracy } from '../src/evaluate.js';
 import { parseSeed } from '../src/random.js';
+import { commandLine, MAIN } from './cli.material.js';
 
-const MAIN = join(import.meta.dirname, '..', 'dist', 'cli', 'main.js');
-const folder = mkdtempSync(join(tmpdir(), 'seedmask-transfer-'));
-afterAll(() => rmSync(folder, { recursive: true }));
-const seedmask = (...words: string[]): SpawnSyncReturns<string> =>
-  spawnSync(process.execPath, [MAIN, ...words], { encoding: 'utf8', cwd: folder });
-/** The one JSON object of a command that succeeds. */
-const json = (...words: string[]) => {
-  const { status, stdout, stderr } = seedmask(...words, '--json');
-  expect([status, stderr, stdout.trimEnd().split('\n').length]).toEqual([0, '', 1]);
-  return JSON.parse(stdout);
-};
+const { folder, seedmask, json } = commandLine('transfer');
 const bytesOf = (name: string) => new Uint8Array(readFileSync(join(folder, name)));
 function expectSound(file: string): void {
   const id = Buffer.from(contentId(readModel(bytesOf(file)))).toString('hex');
