@@ -306,7 +306,10 @@ const paperSteps = (
   { batch = batchOf(rows, PAPER.batch), learningRate = paperTraining(network).learningRate }: Pick<Options, 'batch' | 'learningRate'>,
 ) => ({ batch, learningRate });
 
-/** What layers keep round by round on the way to `keep`; undefined by the paper's rates. Throws where a round would prune nothing, or all of a layer. */
+/**
+ * What layers keep round by round on the way to `keep`; undefined by the paper's rates.
+ * @throws SeedmaskError bad-option, where a round would prune nothing, or all of a layer
+ */
 function countsOf(network: Network, rounds: number, keep?: number): number[][] | undefined {
   const refuse = (field: string, expected: string, got: number) => new SeedmaskError('bad-option', { field, expected, got });
   if (keep === undefined) {

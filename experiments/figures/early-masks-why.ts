@@ -82,7 +82,7 @@ function lost(...of: Parameters<typeof ends>): Map<number, number> {
   return new Map([...old].flatMap(([seed, accuracy]) => (young.has(seed) ? [[seed, young.get(seed)! - accuracy]] : [])));
 }
 
-/** By seed, how far masks of the lower rate are from those of the higher one, mean of ages: after as many epochs, and at the nearest distance moved. */
+/** By seed, how far masks of the lower rate are from those of the higher: after as many epochs, and at the nearest distance; means of ages. */
 function gaps(rows: readonly Row[], criterion: Criterion): { over: Map<number, number>; under: Map<number, number> } {
   const [fast, slow] = PROBE_RATES.map((learningRate) => bestOfAges(where(rows, { criterion, weights: 'init', learningRate })));
   const [over, under] = [new Map<number, number>(), new Map<number, number>()];
