@@ -5,13 +5,11 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
-import { loadDataset } from '../cli/datasets/load.js';
 import { readModel } from '../codec/index.js';
 import { createApp, openStore } from '../server/index.js';
-import { toIdx } from '../src/data.js';
 import { createReferenceEngine } from '../src/engine/reference.js';
 import { METHODS } from '../src/recipes.js';
-import { commandLine } from './cli.material.js';
+import { commandLine, putDigits } from './cli.material.js';
 import { ROOT } from './interop.material.js';
 
 // Child processes that train: seconds on a busy machine.
@@ -20,15 +18,7 @@ vi.setConfig({ testTimeout: 60_000 });
 const { folder, seedmask, json } = commandLine('train');
 const modelOf = (file: string) => readModel(new Uint8Array(readFileSync(join(folder, file))));
 
-const mnist = loadDataset('mnist');
-mkdirSync(join(folder, 'digits'));
-for (const [name, { images, labels }, rows] of [
-  ['train', mnist.train, 3000],
-  ['t10k', mnist.test, 500],
-] as const) {
-  writeFileSync(join(folder, 'digits', `${name}-images-idx3-ubyte`), toIdx([rows, 28, 28], images.subarray(0, 784 * rows)));
-  writeFileSync(join(folder, 'digits', `${name}-labels-idx1-ubyte`), toIdx([rows], labels.subarray(0, rows)));
-}
+const digits = putDigits(folder);
 const learned = (out: string, ...more: string[]) =>
   json('train', '--data', 'digits', '--network', 'fc:784-40-10', '--epochs', '2', '--out', out, ...more);
 
@@ -79,12 +69,12 @@ describe('--weights init', () => {
     writeFileSync(join(folder, 'store', 'topk.smk'), readFileSync(join(folder, 'topk.smk')));
     const server = createApp({ engine: createReferenceEngine(), store: await openStore(join(folder, 'store')) }).listen(0);
     const { port } = server.address() as { port: number };
-    const body = mnist.test.images.slice(0, 784 * 500) as Uint8Array<ArrayBuffer>;
+    const body = digits.images.slice(0, 784 * 500) as Uint8Array<ArrayBuffer>;
     const headers = { 'Content-Type': 'application/octet-stream' };
     const response = await fetch(`http://127.0.0.1:${port}/tasks/topk/classify`, { method: 'POST', headers, body });
     const { predictions } = (await response.json()) as { predictions: { label: string }[] };
     server.close();
-    const right = predictions.filter(({ label }, i) => label === String(mnist.test.labels[i])).length;
+    const right = predictions.filter(({ label }, i) => label === String(digits.labels[i])).length;
     expect(right / 500).toBe(results['topk'].testAccuracy);
   });
 });

@@ -2,17 +2,15 @@
 // numbers it prints are held against the other commands.
 
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { loadDataset } from '../cli/datasets/load.js';
 import { contentId, readModel, readPacked, writeModel } from '../codec/index.js';
 import { type NumpyArray, writeNpz } from '../interop/npz.js';
-import { toIdx } from '../src/data.js';
 import { accuracyOf, matchedAccuracy } from '../src/evaluate.js';
 import { parseSeed } from '../src/random.js';
-import { commandLine, MAIN } from './cli.material.js';
+import { commandLine, MAIN, putDigits } from './cli.material.js';
 
 const { folder, seedmask, json } = commandLine('transfer');
 const bytesOf = (name: string) => new Uint8Array(readFileSync(join(folder, name)));
@@ -21,15 +19,7 @@ function expectSound(file: string): void {
   expect(json('verify', file).files).toMatchObject([{ file, contentId: id }]);
 }
 
-const mnist = loadDataset('mnist');
-mkdirSync(join(folder, 'digits'));
-for (const [name, { images, labels }, rows] of [
-  ['train', mnist.train, 3000],
-  ['t10k', mnist.test, 500],
-] as const) {
-  writeFileSync(join(folder, 'digits', `${name}-images-idx3-ubyte`), toIdx([rows, 28, 28], images.subarray(0, 784 * rows)));
-  writeFileSync(join(folder, 'digits', `${name}-labels-idx1-ubyte`), toIdx([rows], labels.subarray(0, rows)));
-}
+putDigits(folder);
 const LITTLE = ['--density', '0.1,0.3', '--epochs', '2'];
 json('train', '--data', 'digits', '--network', 'fc:784-40-10', ...LITTLE, '--out', 'plain.smk');
 
