@@ -9,6 +9,7 @@ import {
   criterionMask,
   criterionMaskOf,
   criterionScores,
+  keepCounts,
   keepHighest,
   mostRounds,
   nextKeep,
@@ -129,10 +130,14 @@ test("the paper's rates and counts", () => {
   expect(paperPercents({ ...network, ...fc })).toEqual([80, 80, 90]);
   expect(paperPercents({ ...network, ...conv4 })).toEqual([90, 90, 90, 90, 80, 80, 90]);
   expect(paperPercents({ ...network, ...conv6 })).toEqual([85, 85, 85, 85, 85, 85, 80, 80, 90]);
+  const five = { ...conv6, layers: conv6.layers.filter((_, i) => i > 0) };
+  expect(paperPercents({ ...network, ...five })).toEqual([90, 90, 90, 90, 90, 80, 80, 90]);
   expect(paperRates(network, 2)).toEqual([0.8 ** 2, 0.9 ** 2]);
   // 235,200 x 20 / 100 = 47,040 and so on; the authors' floats cut 47,039, 5,999 and 99.
   const lenet = { ...network, ...fc };
   expect(nextKeep(lenet, fullMask(lenet, true))).toEqual([235200 - 47040, 30000 - 6000, 1000 - 100]);
+  // The nearest whole number: 235,200 x .00001 = 2.352, 30,000 x .00005 = 1.5, 1,000 x .0016 = 1.6.
+  expect(keepCounts(lenet, [0.00001, 0.00005, 0.0016])).toEqual([2, 2, 2]);
 });
 
 test('rounds that prune end where a tenth of the last layer, and a fifth of every other, is less than a weight', () => {
