@@ -72,7 +72,13 @@ async function loop(
     }
     let [loss, count] = [0, 0];
     for (let i = 0; i < perEpoch; i++) {
-      loss += step(order.subarray(i * options.batch, (i + 1) * options.batch), index++, steps);
+      try {
+        loss += step(order.subarray(i * options.batch, (i + 1) * options.batch), index++, steps);
+      } catch (error) {
+        // What an engine refuses where training has left the numbers is no mistake of its caller's.
+        checkDiverged(moved(), options);
+        throw error;
+      }
       count++;
       if (i === perEpoch - 1) {
         checkDiverged(moved(), options);
@@ -236,7 +242,6 @@ export async function trainTopk(engine: Engine, network: Network, data: Dataset,
         const learningRate = (options.learningRate / 2) * (1 + cosinePi(index / steps));
         trainer.step({ learningRate, momentum: options.momentum }, selectionAt(network, density));
         if (rate && index >= SCHEDULE * steps && (index + 1) % every === 0) {
-          checkDiverged(trainer.scores(), options);
           // As far as the momentum of a constant gradient carries in as many steps.
           const push = (-rate.weight * every * learningRate) / (1 - options.momentum);
           const costs = rate.costs(trainer.mask(keepAt(network, density)));
@@ -366,9 +371,7 @@ export async function trainThreshold(
       { trainer, network, data, split, options, moved: () => state.scores },
       (rows) => {
         const loss = trainer.gradients(rows);
-        const amounts = state.scores.map((_, layer) => state.move(layer, trainer.weightGradient(layer), options));
-        checkDiverged(amounts, options);
-        trainer.nudge(amounts);
+        trainer.nudge(state.scores.map((_, layer) => state.move(layer, trainer.weightGradient(layer), options)));
         trainer.select(selection());
         return loss;
       },
