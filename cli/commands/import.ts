@@ -141,16 +141,25 @@ function checkOptions({ mask, initial, final, data }: Options, command: Command)
 
 const EXTENSIONS = '.safetensors, .npz, .onnx or .json of a TensorFlow.js LayersModel';
 
-function layersOf(file: string, what: 'weight' | 'mask', { network, tensors, layout, out }: Options): Promise<LayerTensors[]> {
+/** What a file holds: arrays of layers, and of safetensors the texts beside them. */
+interface Held {
+  readonly layers: readonly LayerTensors[];
+  readonly texts?: ReadonlyMap<string, string>;
+}
+
+function heldIn(file: string, what: 'weight' | 'mask', { network, tensors, layout, out }: Options): Promise<Held> {
   const read = (path: string, limit?: number) => {
     if (out !== undefined) checkNoInput(out, [path]);
     return readFile(path, limit);
   };
   return inFile(file, () => {
     const pick = (all: ReadonlyMap<string, FileArray>) => pickLayers(network.architecture, all, what, tensors, layout);
-    if (file.endsWith('.safetensors')) return pick(readTensors(read(file)));
-    if (file.endsWith('.npz')) return pick(readNpz(read(file)));
-    if (what === 'weight' && file.endsWith('.onnx')) return readOnnxLayers(read(file), network.architecture, layout);
+    if (file.endsWith('.safetensors')) {
+      const bytes = read(file);
+      return { layers: pick(readTensors(bytes)), texts: readTexts(bytes) };
+    }
+    if (file.endsWith('.npz')) return { layers: pick(readNpz(read(file))) };
+    if (what === 'weight' && file.endsWith('.onnx')) return { layers: readOnnxLayers(read(file), network.architecture, layout) };
     if (what === 'weight' && file.endsWith('.json')) {
       const index = readLayersModelIndex(read(file, 2 ** 24));
       let left = DEFAULT_LIMITS.maxFileBytes;
@@ -159,7 +168,7 @@ function layersOf(file: string, what: 'weight' | 'mask', { network, tensors, lay
         left -= part.length;
         return part;
       });
-      return readLayersModel(index, Buffer.concat(parts));
+      return { layers: readLayersModel(index, Buffer.concat(parts)) };
     }
     throw new SeedmaskError('bad-option', {
       field: `--${what}`,
@@ -184,10 +193,8 @@ interface Row {
 /** What our own files tell of the weights that they begin with: a criterion says nothing of a pair that did not begin alike. */
 const BEGINNING = ['network', 'seed', 'distribution', 'sigma'];
 
-function checkBeginning({ initial, final }: Options): void {
-  const texts = [initial, final].map((file) => (file?.endsWith('.safetensors') ? readTexts(readFile(file)) : new Map<string, string>()));
-  if (!texts.every((told) => told.has('network'))) return;
-  const [began, ended] = texts;
+function checkBeginning({ texts: began }: Held, { texts: ended }: Held): void {
+  if (!began?.has('network') || !ended?.has('network')) return;
   const other = BEGINNING.find((text) => began.has(text) && ended.has(text) && began.get(text) !== ended.get(text));
   if (other === undefined) return;
   const expected = `of the ${other} ${began.get(other)}, as --initial is`;
@@ -200,11 +207,14 @@ async function fromWeights(options: Options): Promise<void> {
   const need = (name: 'initial' | 'final') => {
     const file = options[name];
     if (file === undefined) throw new SeedmaskError('bad-option', { field: `--${name}`, expected: 'given, or --mask', got: 'nothing' });
-    return inFile(file, async () => toParameters(architecture, await layersOf(file, 'weight', options)));
+    return inFile(file, async () => {
+      const held = await heldIn(file, 'weight', options);
+      return { held, parameters: toParameters(architecture, held.layers) };
+    });
   };
-  const initial = await need('initial');
-  const final = await need('final');
-  checkBeginning(options);
+  const [began, ended] = [await need('initial'), await need('final')];
+  checkBeginning(began.held, ended.held);
+  const [initial, final] = [began.parameters, ended.parameters];
   if (options.out !== undefined) {
     if (!options.criterion) throw new SeedmaskError('bad-option', { field: '--criterion', expected: 'given with --out', got: 'nothing' });
     checkOut(options.out, options);
@@ -297,7 +307,7 @@ async function fromMask(options: Options, file: string): Promise<void> {
   const { architecture } = options.network;
   const seen = data ? seenBy(architecture, data.train) : architecture;
   const network: Network = { ...seen, distribution, sigma: options.sigma, seed };
-  const mask = await inFile(file, async () => toMask(network, await layersOf(file, 'mask', options)));
+  const mask = await inFile(file, async () => toMask(network, (await heldIn(file, 'mask', options)).layers));
   let model: Model;
   let quality: ReturnType<typeof accuracies> | undefined;
   if (data) {
