@@ -1,26 +1,21 @@
 // Tables as people have them: words among the numbers, cells that are missing, columns that say nothing. Words become one feature a
 // category and missing numbers their column's mean, as the same table is when that is done by hand; and every command reads them alike.
 
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { parted } from '../cli/datasets/labelled.js';
 import { loadDataset } from '../cli/datasets/load.js';
 import { readModel } from '../codec/index.js';
-import { ROOT } from './interop.material.js';
+import { commandLine } from './cli.material.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'seedmask-columns-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const { folder, seedmask } = commandLine('columns');
 const at = (name: string) => join(folder, name);
 const put = (name: string, lines: readonly (readonly unknown[])[]): string => {
   writeFileSync(at(name), `${lines.map((cells) => cells.map((cell) => `"${cell}"`).join()).join('\n')}\n`);
   return at(name);
 };
-const seedmask = (...words: string[]) =>
-  spawnSync(process.execPath, [join(ROOT, 'dist/cli/main.js'), ...words], { encoding: 'utf8', cwd: folder });
 
 const MISSING = ['', '?', 'NA', 'na', 'N/A', 'NaN', 'nan', 'NULL', 'null', 'None'];
 const COLOURS = ['blue', 'green', 'red=dark'];

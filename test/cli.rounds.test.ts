@@ -1,29 +1,26 @@
 // seedmask prune --rounds as its users meet it: a folder of checkpoints, the same bytes however often the run is killed, and one line
 // for a folder that holds another run.
 
-import { type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { openRun } from '../cli/rounds.js';
 import { shelfIn } from '../cli/shelf.js';
 import { readModel, readSafetensors } from '../codec/index.js';
 import { parseSeed, regenerate } from '../src/index.js';
 import { fullMask, kept, type Layer, type Network, weighted } from '../src/network.js';
 import { ticketNetwork } from '../src/tickets.js';
+import { commandLine, MAIN } from './cli.material.js';
 
 // Child processes that train: seconds on a busy machine.
 vi.setConfig({ testTimeout: 60_000 });
 
-const MAIN = join(import.meta.dirname, '..', 'dist', 'cli', 'main.js');
-const folder = mkdtempSync(join(tmpdir(), 'seedmask-rounds-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const { folder, seedmask: program } = commandLine('rounds');
 
 const words = ['prune', '--data', 'mnist', '--network', 'fc:784-12-10', '--epochs', '1', '--seed', '5'];
-const seedmask = (out: string, ...more: string[]): SpawnSyncReturns<string> =>
-  spawnSync(process.execPath, [MAIN, ...words, '--out', out, ...more], { encoding: 'utf8', cwd: folder });
+const seedmask = (out: string, ...more: string[]) => program(...words, '--out', out, ...more);
 
 const hashes = (out: string) =>
   Object.fromEntries(

@@ -1,13 +1,12 @@
 // The command line as its users meet it: the built program in a child process. Every wrong turn is one line on stderr, nothing on
 // stdout, exit 1, and nothing half-written; every --json is one object.
 
-import { type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { DIGITS, type Model, PIXELS_TRANSFORM, writeModel, writeSafetensors } from '../codec/index.js';
 import { nameOf } from '../experiments/cells/cell.js';
 import { figure5 } from '../experiments/figures/figure-05.js';
@@ -16,13 +15,9 @@ import { writeNpz } from '../interop/npz.js';
 import { fc } from '../models/index.js';
 import { fullMask } from '../src/network.js';
 import { parseSeed } from '../src/random.js';
+import { commandLine, MAIN } from './cli.material.js';
 
-const MAIN = join(import.meta.dirname, '..', 'dist', 'cli', 'main.js');
-const folder = mkdtempSync(join(tmpdir(), 'seedmask-cli-'));
-afterAll(() => rmSync(folder, { recursive: true }));
-
-const seedmask = (...words: string[]): SpawnSyncReturns<string> =>
-  spawnSync(process.execPath, [MAIN, ...words], { encoding: 'utf8', cwd: folder });
+const { folder, seedmask } = commandLine('cli');
 
 const network = { ...fc, distribution: 'packed-signed-constant', sigma: 'he', seed: parseSeed(1) } as const;
 const task = { id: '', mask: fullMask(network, true), transform: PIXELS_TRANSFORM, labels: DIGITS, data: null, logitScale: 1 };

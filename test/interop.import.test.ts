@@ -2,13 +2,12 @@
 // with a seed give a model file; and what cannot be taken is refused in one line that names the tensor, layer or operator.
 
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import * as tf from '@tensorflow/tfjs';
 import fc from 'fast-check';
-import { afterAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { readModel, readSafetensors, SeedmaskError, type Tensor, writeSafetensors } from '../codec/index.js';
 import {
   type LayerTensors,
@@ -28,13 +27,11 @@ import {
 } from '../interop/index.js';
 import { criterionMask, paperRates } from '../src/masks/criteria.js';
 import { fullMask, type Network, type Parameters, regenerate, weighted, weightShapes } from '../src/network.js';
+import { commandLine } from './cli.material.js';
 import { conv, dense, net, pool, randomMask, randomParameters, window } from './engine.material.js';
-import { ROOT, shipped } from './interop.material.js';
+import { shipped } from './interop.material.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'seedmask-import-'));
-afterAll(() => rmSync(folder, { recursive: true }));
-const seedmask = (...words: string[]) =>
-  spawnSync(process.execPath, [join(ROOT, 'dist/cli/main.js'), ...words], { encoding: 'utf8', cwd: folder });
+const { folder, seedmask } = commandLine('import');
 
 const images: Network = { ...net([9, 8, 2], conv(5), window(4, 5, 'valid'), pool, dense(7), dense(3, 'linear')), distribution: 'normal' };
 const parameters = randomParameters(images, images.seed, true);
