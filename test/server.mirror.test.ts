@@ -47,11 +47,12 @@ const ends: (() => unknown)[] = [];
 afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
 });
-const fresh = (): string => {
-  const root = mkdtempSync(join(tmpdir(), 'seedmask-'));
-  ends.push(() => rmSync(root, { recursive: true, force: true }));
+/** Removes a folder at the end, again where a look that was under way has written to it meanwhile. */
+const removed = (root: string): string => {
+  ends.push(() => rmSync(root, { recursive: true, force: true, maxRetries: 10 }));
   return root;
 };
+const fresh = (): string => removed(mkdtempSync(join(tmpdir(), 'seedmask-')));
 
 const network = tinyNetwork();
 /** Models of one network whose masks differ: bit `i` alone is kept. */
@@ -63,7 +64,7 @@ const maskOnly = (model: Model): Uint8Array => writeModel(model, { maskOnly: tru
 /** A Seedmask server over these files. */
 async function origin(files: Parameters<typeof folder>[0], over: Parameters<typeof serve>[0] = {}) {
   const root = folder(files);
-  ends.push(() => rmSync(root, { recursive: true, force: true }));
+  removed(root);
   const store = await openStore(root);
   const server = await serve({ store, ...over });
   ends.push(() => server.close());
@@ -123,7 +124,7 @@ const answersOf = async ({ url }: Listening, task: string) => (await post(`${url
 /** A replica that has tasks a, p, q and t of an origin, and the origin started again over its folder as that is by then. */
 async function followed(files: Parameters<typeof folder>[0]) {
   const source = folder(files);
-  ends.push(() => rmSync(source, { recursive: true, force: true }));
+  removed(source);
   let answers = createHandler({ engine, store: await openStore(source) });
   const { url, close } = await listen((req, res) => answers(req, res), { port: 0 });
   ends.push(() => close());
@@ -195,7 +196,7 @@ describe('a replica of a server', () => {
   test('nor by an archive whose file is called what its key may not know, which it is not told', async () => {
     const archive = { ...kept(0), tasks: ['p', 'q'].map((id, i) => ({ ...kept(i + 2).tasks[0], id })) };
     const source = folder({ 'a.smk': kept(1), 'secret.smk': archive });
-    ends.push(() => rmSync(source, { recursive: true, force: true }));
+    removed(source);
     const keys = [{ name: 'replica', sha256: hashOf('a-key'), tasks: ['a', 'p', 'q'] }];
     const started = async () => {
       const server = await serve({ store: await openStore(source), keys });
@@ -455,7 +456,7 @@ test('a folder on a web host, listed by seedmask contents', async () => {
   const alone = writeModel({ network, tasks: [] });
   const files = { 'a.smk': kept(1), 't/2.smk': maskOnly(kept(2)), 't/labels.json': '{"stable": 2}', 'network.smk': alone };
   const root = folder(files);
-  ends.push(() => rmSync(root, { recursive: true, force: true }));
+  removed(root);
   const list = JSON.stringify(await contentsOf(root));
   const { url } = await host({
     '/models/contents.json': list,
@@ -481,7 +482,7 @@ test('a folder on a web host, listed by seedmask contents', async () => {
 
 test('seedmask contents --out writes the list whole, or leaves the one that is there', async () => {
   const root = folder({ 'a.smk': kept(1), 'contents.json': 'old' });
-  ends.push(() => rmSync(root, { recursive: true, force: true }));
+  removed(root);
   const contents = (out: string) =>
     spawnSync(process.execPath, [MAIN, 'contents', root, '--out', join(root, out), '--json'], { encoding: 'utf8' });
   expect(contents('a.smk').stderr).toBe(`seedmask: cannot write ${join(root, 'a.smk')}: it is an input. Give --out another name\n`);
@@ -500,13 +501,13 @@ describe('seedmask contents refuses', () => {
     ['a folder with a network alone', { 'network.smk': alone }],
   ])('%s', async (_, files) => {
     const root = folder(files);
-    ends.push(() => rmSync(root, { recursive: true, force: true }));
+    removed(root);
     await expect(contentsOf(root)).rejects.toThrow(`${root} must be a folder with at least one file of a task, got none`);
   });
 
   test('a file, in one line and nothing on stdout', () => {
     const root = folder({ 'a.smk': kept(1) });
-    ends.push(() => rmSync(root, { recursive: true, force: true }));
+    removed(root);
     const file = join(root, 'a.smk');
     const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, 'contents', file], { encoding: 'utf8' });
     expect([status, stdout]).toEqual([1, '']);
@@ -557,7 +558,7 @@ test('a list that was redirected is relative to where it is, asked for first and
 
 test('files that were not pulled stay, and so does what another URL gave', async () => {
   const root = folder({ 'a/1.smk': kept(9), 'own.smk': kept(8) });
-  ends.push(() => rmSync(root, { recursive: true, force: true }));
+  removed(root);
   const { url } = await hosting({ a: kept(1), b: kept(2) });
   expect(await failuresOf(mirror(url, root))).toEqual([
     [`${url}/files/a.smk`, 'cannot-write', expect.stringContaining('a file that was not pulled is there')],
@@ -578,7 +579,7 @@ test('links and folders that were not pulled stay as they are, with their labels
     'c/labels.json': '{}',
     'own.smk': kept(8),
   });
-  ends.push(() => rmSync(root, { recursive: true, force: true }));
+  removed(root);
   const own = '../own.smk';
   symlinkSync(own, join(root, 'a/1.smk'));
   const models = { a: kept(1), b: kept(2), c: kept(3) };
@@ -732,7 +733,7 @@ test('failures of one file are told once each, and so is one whose system text h
   const tasks = ['a', 'b', 'c'].map((task) => ({ task, version: '1', labels: ['x'], content: idOf(kept(1)), url: 'files/a.smk' }));
   const { url, asked } = await hosting({ a: kept(1) }, { '/contents.json': JSON.stringify({ tasks }) });
   const root = folder({ 'a/7.smk': kept(7), 'b/7.smk': kept(7) });
-  ends.push(() => rmSync(root, { recursive: true, force: true }));
+  removed(root);
   mkdirSync(join(root, 'c/labels.json'), { recursive: true });
   const lines: string[] = [];
   const log = pino({ level: 'warn' }, { write: (line: string) => void lines.push(JSON.parse(line).reason) });
