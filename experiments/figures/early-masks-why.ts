@@ -6,7 +6,7 @@ import type { Row } from '../cells/cell.js';
 import { type Plan, PROBE_CRITERIA, PROBE_RATES, probeCells } from '../cells/grids.js';
 import { extentOf, rowsText } from '../cells/scale.js';
 import { type Line, type Style, seedsOf, styled } from '../evidence/chart.js';
-import { inOrder } from '../evidence/claims.js';
+import { inOrder, type Order } from '../evidence/claims.js';
 import type { Claim, Experiment, Picture } from '../evidence/experiment.js';
 import { groups, perSeed, pointsOf, where } from '../evidence/rows.js';
 import { summary } from '../statistics.js';
@@ -82,6 +82,13 @@ function lost(...of: Parameters<typeof ends>): Map<number, number> {
   return new Map([...old].flatMap(([seed, accuracy]) => (young.has(seed) ? [[seed, young.get(seed)! - accuracy]] : [])));
 }
 
+/** An order whose evidence names the means that its difference is of. */
+const withMeans = <O extends Pick<Order, 'over' | 'under'>>(order: O): O & Pick<Order, 'detail'> => {
+  const arms = [order.over, order.under].map((arm) => [...arm.values()]);
+  if (arms.some((arm) => arm.length === 0)) return order;
+  return { ...order, detail: arms.map((arm) => summary(arm).mean.toFixed(1)).join(' against ') };
+};
+
 /** By seed, how far masks of the lower rate are from those of the higher: after as many epochs, and at the nearest distance; means of ages. */
 function gaps(rows: readonly Row[], criterion: Criterion): { over: Map<number, number>; under: Map<number, number> } {
   const [fast, slow] = PROBE_RATES.map((learningRate) => bestOfAges(where(rows, { criterion, weights: 'init', learningRate })));
@@ -115,10 +122,11 @@ function claims(rows: readonly Row[], plan: Plan): Claim[] {
     over: oldest(rows, criterion, 'init', PROBE_RATES[1]),
     under: oldest(rows, criterion, 'init'),
   });
-  const asFar = (criterion: Criterion) => ({
-    name: `${criterion}, rate ${PROBE_RATES[1]} nearer to ${RATE} at the nearest distance than after as many epochs, mean of ages`,
-    ...gaps(rows, criterion),
-  });
+  const asFar = (criterion: Criterion) =>
+    withMeans({
+      name: `${criterion}, rate ${PROBE_RATES[1]} nearer to ${RATE} at the nearest distance than after as many epochs, mean of ages`,
+      ...gaps(rows, criterion),
+    });
   return [
     inOrder(scope, { text: 'Old masks of large_final fail by flipped signs: with the signs of training they are better', paper }, [
       over('large_final', 'init_final_signs', 'init'),
@@ -130,11 +138,11 @@ function claims(rows: readonly Row[], plan: Plan): Claim[] {
       { text: 'Old masks that kept their signs fail by magnitudes: equal ones are better, and lose less from the youngest mask on', paper },
       [
         over('large_final_same_sign', 'constant', 'init'),
-        {
+        withMeans({
           name: 'large_final_same_sign, loss with age under init over that under constant',
           over: lost(rows, 'large_final_same_sign', 'init'),
           under: lost(rows, 'large_final_same_sign', 'constant'),
-        },
+        }),
       ],
     ),
     inOrder(scope, { text: 'Lost biases of the last layer are a smaller part of it than signs or magnitudes', paper }, [
